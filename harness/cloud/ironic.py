@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ironic: API and conductor in one process, nodes of type fake-hardware.
+
+Promises of real hardware that are not kept: a fake-hardware node passes every
+provision state without a machine being touched.
+"""
+
+import os
+from pathlib import Path
+
+from bsdgate.harness.cloud import service
+from bsdgate.harness.cloud.spec import HOST, CloudSpec
+
+NAME = "ironic"
+DISTRIBUTION = "ironic"
+TYPE = "baremetal"
+PATH = ""
+AFTER: tuple[str, ...] = ()
+THREADS = 8
+IMPORTS = (
+    # Before anything else of Ironic: it chooses threads over eventlet.
+    "ironic.command",
+    "ironic.common.service",
+    "ironic.api.app",
+    "ironic.api.controllers.v1",
+    "ironic.db.sqlalchemy.api",
+    "ironic.conductor.rpc_service",
+)
+
+INTERFACES = {
+    "bios": "fake,no-bios",
+    "boot": "fake,pxe",
+    "console": "fake,no-console",
+    "deploy": "fake,direct",
+    "firmware": "fake,no-firmware",
+    "inspect": "fake,no-inspect",
+    "management": "fake,noop",
+    "network": "noop",
+    "power": "fake",
+    "raid": "fake,no-raid",
+    "rescue": "fake,no-rescue",
+    "storage": "noop,fake",
+    "vendor": "fake,no-vendor",
+}
+
+FOLDERS = ("http", "tftp", "tftp-master", "images", "instance-master", "tmp", "certs")
+
+
+def configure(spec: CloudSpec) -> None:
+    """Write ironic.conf."""
+    data = spec.data(NAME)
+    interfaces = {f"enabled_{kind}_interfaces": names for kind, names in INTERFACES.items()}
+    sections: dict[str, dict[str, object]] = {
+        "DEFAULT": {
+            "host": "bsdgate",
+            "my_ip": HOST,
+            "rpc_transport": "none",
+            "transport_url": "bsdgate://",
+            "enabled_hardware_types": "fake-hardware",
+            "tempdir": data / "tmp",
+            "state_path": data,
+            "hash_ring_reset_interval": 15,
+            **interfaces,
+        },
+        "api": {"public_endpoint": spec.url(NAME)},
+        "conductor": {
+            "api_url": spec.url(NAME),
+            "automated_clean": False,
+            "workers_pool_size": 64,
+            "heartbeat_interval": 10,
+        },
+        "agent": {"certificates_path": data / "certs", "deploy_logs_local_path": data / "logs"},
+        "deploy": {"http_root": data / "http", "http_url": spec.url(NAME)},
+        "pxe": {
+            "tftp_root": data / "tftp",
+            "tftp_master_path": data / "tftp-master",
+            "images_path": data / "images",
+            "instance_master_path": data / "instance-master",
+        },
+        "dhcp": {"dhcp_provider": "none"},
+        "database": service.database(spec.database_url(NAME)),
+        "keystone_authtoken": service.token_auth(spec, NAME),
+    }
+    for group in ("service_catalog", "neutron", "glance", "nova"):
+        sections[group] = service.client_auth(spec, NAME)
+    service.write_config(spec, NAME, sections)
+    os.environ["IRONIC_CONFIG_FILE"] = str(spec.etc(NAME) / "ironic.conf")
+
+
+def create(spec: CloudSpec, run: service.Command) -> None:
+    """Make the database and the folders for what nodes are deployed from."""
+    service.make_folders(spec.data(NAME), FOLDERS)
+    config = ["--config-file", str(spec.etc(NAME) / "ironic.conf")]
+    run("ironic.command.dbsync:main", [*config, "create_schema"])
+
+
+def personalise(spec: CloudSpec, origin: Path) -> None:
+    """Change nothing: Ironic stores no path, port or password."""
+
+
+def application(spec: CloudSpec) -> service.Application:
+    """Start the conductor, and return the API's application."""
+    import ironic.command  # noqa: F401 - before the rest of Ironic
+    from ironic.common import service as ironic_service
+
+    config = str(spec.etc(NAME) / "ironic.conf")
+    ironic_service.prepare_service("ironic", ["ironic", "--config-file", config])
+    # The manager's periodic tasks take their intervals when it is imported,
+    # so only now, with the configuration read.
+    from ironic.api.app import VersionSelectorApplication
+    from ironic.conductor.rpc_service import RPCService
+
+    conductor = RPCService("bsdgate", "ironic.conductor.manager", "ConductorManager")
+    conductor.start()
+    app: service.Application = VersionSelectorApplication()
+    return app

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keystone: fernet tokens, a memory cache, one thread per process.
+
+Keystone is served by one thread, and every request begins with a fresh
+request context and with its policies loaded: that is for correctness, and
+threads would bring no speed inside one interpreter.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bsdgate.harness.cloud import service
+from bsdgate.harness.cloud.spec import ADMIN, REGION, CloudSpec, write_private
+
+NAME = "keystone"
+DISTRIBUTION = "keystone"
+TYPE = "identity"
+PATH = "/v3"
+AFTER: tuple[str, ...] = ()
+THREADS = 1
+IMPORTS = ("keystone.server.wsgi", "keystone.server.flask.application", "dogpile.cache.backends.memory")
+
+KEY_REPOSITORIES = ("fernet_tokens", "fernet_receipts", "credential")
+BCRYPT_ROUNDS = 4
+"""bcrypt's least: each password is random, and no hash leaves the user's own directory."""
+
+
+def configure(spec: CloudSpec) -> None:
+    """Write keystone.conf and point Keystone at it."""
+    data = spec.data(NAME)
+    sections: dict[str, dict[str, object]] = {
+        "DEFAULT": {"public_endpoint": spec.url(NAME)},
+        "database": service.database(spec.database_url(NAME)),
+        "token": {"provider": "fernet"},
+        "identity": {"password_hash_rounds": BCRYPT_ROUNDS},
+        "cache": {"enabled": True, "backend": "dogpile.cache.memory"},
+        # Keystone checks its own answers against their schema on every request.
+        "api": {"response_validation": "ignore"},
+    }
+    for keys in KEY_REPOSITORIES:
+        sections[keys] = {"key_repository": data / keys}
+    service.write_config(spec, NAME, sections)
+    os.environ["OS_KEYSTONE_CONFIG_DIR"] = str(spec.etc(NAME))
+
+
+def create(spec: CloudSpec, run: service.Command) -> None:
+    """Make the database with the default domain, the admin and the identity endpoint."""
+    config = ["--config-dir", str(spec.etc(NAME))]
+    run("keystone.cmd.manage:main", [*config, "db_sync"])
+    for keys in KEY_REPOSITORIES:
+        _write_keys(spec.data(NAME) / keys)
+    run(
+        "keystone.cmd.manage:main",
+        [
+            *config,
+            "bootstrap",
+            f"--bootstrap-password={spec.passwords[ADMIN]}",
+            f"--bootstrap-region-id={REGION}",
+            f"--bootstrap-public-url={spec.url(NAME)}{PATH}",
+        ],
+    )
+
+
+def personalise(spec: CloudSpec, origin: Path) -> None:
+    """Give the cloud keys, passwords and endpoints of its own."""
+    del origin  # Keystone stores no path
+    for keys in KEY_REPOSITORIES:
+        _write_keys(spec.data(NAME) / keys)
+    passwords = [
+        (
+            "UPDATE password SET password_hash = ? WHERE local_user_id ="
+            " (SELECT id FROM local_user WHERE name = ?)",
+            (_hash(password), user),
+        )
+        for user, password in spec.passwords.items()
+    ]
+    endpoints = [
+        (
+            "UPDATE endpoint SET url = ? WHERE service_id = (SELECT id FROM service WHERE type = ?)",
+            (f"{spec.url(name)}{service.load(name).PATH}", service.load(name).TYPE),
+        )
+        for name in spec.ports
+    ]
+    service.rewrite(spec.database(NAME), *passwords, *endpoints)
+
+
+def application(spec: CloudSpec) -> service.Application:
+    """Return Keystone's application, each request in a context of its own."""
+    del spec  # found through the environment that configure() set
+    from keystone.common.rbac_enforcer.enforcer import RBACEnforcer
+    from keystone.wsgi.api import application as keystone
+    from oslo_context.context import RequestContext
+
+    RBACEnforcer()._enforcer.load_rules()
+
+    def in_fresh_context(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        RequestContext(overwrite=True)
+        answer: Iterable[bytes] = keystone(environ, start_response)
+        return answer
+
+    return in_fresh_context
+
+
+def _write_keys(repository: Path) -> None:
+    """Write a staged and a primary key, as ``keystone-manage fernet_setup`` leaves them."""
+    from cryptography.fernet import Fernet
+
+    repository.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in ("0", "1"):
+        write_private(repository / name, Fernet.generate_key().decode())
+
+
+def _hash(password: str) -> str:
+    import bcrypt
+
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(BCRYPT_ROUNDS)).decode()

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Neutron: ML2 with our binding mechanism driver (``plugins.ml2``), no agents."""
+
+import os
+from pathlib import Path
+
+from bsdgate.harness.cloud import service
+from bsdgate.harness.cloud.spec import CloudSpec
+
+NAME = "neutron"
+DISTRIBUTION = "neutron"
+TYPE = "network"
+PATH = ""
+AFTER: tuple[str, ...] = ()
+THREADS = 8
+IMPORTS = (
+    "neutron.server.api",
+    "neutron.plugins.ml2.plugin",
+    "neutron.services.l3_router.l3_router_plugin",
+    "neutron.services.trunk.plugin",
+    "neutron.services.qos.qos_plugin",
+    "neutron.services.segments.plugin",
+    "neutron.services.metering.metering_plugin",
+    "neutron.services.portforwarding.pf_plugin",
+)
+
+SERVICE_PLUGINS = (
+    "router",
+    "segments",
+    "trunk",
+    "qos",
+    "tag",
+    "revisions",
+    "timestamp",
+    "flavors",
+    "network_ip_availability",
+    "auto_allocate",
+    "metering",
+    "port_forwarding",
+    "network_segment_range",
+    "conntrack_helper",
+)
+
+PHYSICAL_NETWORK = "physnet1"
+
+
+def configure(spec: CloudSpec) -> None:
+    """Write neutron.conf, ML2's part included, beside a copy of the packaged paste file."""
+    paste = service.copy_packaged(DISTRIBUTION, "api-paste.ini", spec.etc(NAME))
+    sections: dict[str, dict[str, object]] = {
+        "DEFAULT": {
+            "core_plugin": "ml2",
+            "service_plugins": ",".join(SERVICE_PLUGINS),
+            "transport_url": "bsdgate://",
+            "api_paste_config": paste,
+            "state_path": spec.data(NAME),
+            # Nova waits for no event here (vif_plugging_is_fatal), so send none.
+            "notify_nova_on_port_status_changes": False,
+            "notify_nova_on_port_data_changes": False,
+            "enable_traditional_dhcp": False,
+            "dhcp_agent_notification": False,
+        },
+        "ml2": {
+            "type_drivers": "flat,vlan,vxlan",
+            "tenant_network_types": "vxlan",
+            "mechanism_drivers": "bsdgate",
+            "extension_drivers": "port_security,qos",
+        },
+        "ml2_type_flat": {"flat_networks": "*"},
+        "ml2_type_vlan": {"network_vlan_ranges": f"{PHYSICAL_NETWORK}:100:199"},
+        "ml2_type_vxlan": {"vni_ranges": "1:1000"},
+        "quotas": {
+            "quota_network": 500,
+            "quota_subnet": 500,
+            "quota_port": 2000,
+            "quota_router": 100,
+            "quota_floatingip": 500,
+            "quota_security_group": 500,
+            "quota_security_group_rule": 2000,
+        },
+        "database": service.database(spec.database_url(NAME)),
+        "keystone_authtoken": service.token_auth(spec, NAME),
+        "nova": service.client_auth(spec, "nova"),
+        "placement": service.client_auth(spec, "placement"),
+    }
+    service.write_config(spec, NAME, sections)
+    os.environ["OS_NEUTRON_CONFIG_DIR"] = str(spec.etc(NAME))
+    os.environ["OS_NEUTRON_CONFIG_FILES"] = "neutron.conf"
+
+
+def create(spec: CloudSpec, run: service.Command) -> None:
+    """Make the tables from the models, and record them as migrated.
+
+    Neutron's migrations alter constraints, which SQLite cannot.
+    """
+    config = ["--config-file", str(spec.etc(NAME) / "neutron.conf")]
+    run("bsdgate.harness.cloud.neutron:create_tables", config)
+    run("neutron.db.migration.cli:main", [*config, "stamp", "heads"])
+
+
+def create_tables() -> None:
+    """Create all of Neutron's tables in the database that the configuration names."""
+    import sys
+
+    from neutron.common import config
+    from neutron.db.migration.models import head
+    from neutron_lib.db import api
+
+    config.register_common_config_options()
+    config.init(sys.argv[1:])
+    head.get_metadata().create_all(api.get_writer_session().get_bind())
+
+
+def personalise(spec: CloudSpec, origin: Path) -> None:
+    """Change nothing: Neutron stores no path, port or password."""
+
+
+def application(spec: CloudSpec) -> service.Application:
+    """Return Neutron's application. There are no agents, so no RPC server is started."""
+    del spec  # found through the environment that configure() set
+    from neutron.wsgi.api import application as neutron
+
+    app: service.Application = neutron
+    return app

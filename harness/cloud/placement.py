@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Placement: the resource providers that Nova and Ironic report."""
+
+import os
+from pathlib import Path
+
+from bsdgate.harness.cloud import service
+from bsdgate.harness.cloud.spec import CloudSpec
+
+NAME = "placement"
+DISTRIBUTION = "openstack-placement"
+TYPE = "placement"
+PATH = ""
+AFTER: tuple[str, ...] = ()
+THREADS = 4
+IMPORTS = ("placement.wsgi", "placement.deploy")
+
+
+def configure(spec: CloudSpec) -> None:
+    """Write placement.conf and point Placement at it."""
+    sections = {
+        "api": {"auth_strategy": "keystone"},
+        "placement_database": service.database(spec.database_url(NAME)),
+        "keystone_authtoken": service.token_auth(spec, NAME),
+    }
+    service.write_config(spec, NAME, sections)
+    os.environ["OS_PLACEMENT_CONFIG_DIR"] = str(spec.etc(NAME))
+
+
+def create(spec: CloudSpec, run: service.Command) -> None:
+    """Make the database."""
+    config = ["--config-file", str(spec.etc(NAME) / "placement.conf")]
+    run("placement.cmd.manage:main", [*config, "db", "sync"])
+
+
+def personalise(spec: CloudSpec, origin: Path) -> None:
+    """Change nothing: Placement stores no path, port or password."""
+
+
+def application(spec: CloudSpec) -> service.Application:
+    """Return Placement's application."""
+    del spec  # found through the environment that configure() set
+    from placement.wsgi.api import application as placement
+
+    app: service.Application = placement
+    return app

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ports that bind and come up at once (entry point ``neutron.ml2.mechanism_drivers``).
+
+Promises of a real mechanism driver that are not kept: there is no data plane
+at all. No packet flows, no agent reports, DHCP and metadata are not served,
+security groups and QoS policies are stored and never enforced. What the API
+says of a port, a floating IP or a trunk is what it would say if they worked.
+"""
+
+from typing import Any
+
+from neutron.services.trunk.drivers import base as trunk_base
+from neutron_lib import constants
+from neutron_lib.api.definitions import portbindings
+from neutron_lib.callbacks import events, registry, resources
+from neutron_lib.plugins import constants as plugin_constants
+from neutron_lib.plugins import directory
+from neutron_lib.plugins.ml2 import api
+from neutron_lib.services.qos import base as qos_base
+from neutron_lib.services.qos import constants as qos_constants
+from neutron_lib.services.trunk import constants as trunk_constants
+from oslo_config import cfg
+
+NAME = "bsdgate"
+
+
+class BindingMechanismDriver(api.MechanismDriver):
+    """Binds every port to the first segment offered, ACTIVE."""
+
+    def initialize(self) -> None:
+        """Join trunks, QoS and floating IPs, each where its plugin asks for drivers."""
+        self._trunks = TrunkDriver(
+            NAME,
+            interfaces=(portbindings.VIF_TYPE_OVS,),
+            segmentation_types=(trunk_constants.SEGMENTATION_TYPE_VLAN,),
+            can_trunk_bound_port=True,
+        )
+        self._qos = QosDriver(
+            NAME,
+            vif_types=[portbindings.VIF_TYPE_OVS],
+            vnic_types=[portbindings.VNIC_NORMAL],
+            supported_rules=QOS_RULES,
+            requires_rpc_notifications=False,
+        )
+        for event in (events.AFTER_CREATE, events.AFTER_UPDATE):
+            registry.subscribe(_follow_floating_ip, resources.FLOATING_IP, event)
+
+    @property
+    def connectivity(self) -> str:
+        """Say that ports are on layer 2, as Open vSwitch's are."""
+        return str(portbindings.CONNECTIVITY_L2)
+
+    def bind_port(self, context: Any) -> None:
+        """Bind to the first segment, whatever its type."""
+        for segment in context.segments_to_bind[:1]:
+            context.set_binding(
+                segment[api.ID],
+                portbindings.VIF_TYPE_OVS,
+                {portbindings.CAP_PORT_FILTER: True},
+                status=constants.PORT_STATUS_ACTIVE,
+            )
+
+
+def _follow_floating_ip(_resource: str, _event: str, _trigger: object, payload: Any) -> None:
+    """Set the status that an L3 agent would report: ACTIVE while associated, else DOWN."""
+    status = (
+        constants.FLOATINGIP_STATUS_ACTIVE
+        if payload.latest_state["port_id"]
+        else constants.FLOATINGIP_STATUS_DOWN
+    )
+    router = directory.get_plugin(plugin_constants.L3)
+    router.update_floatingip_status(payload.context.elevated(), payload.resource_id, status)
+
+
+class TrunkDriver(trunk_base.DriverBase):
+    """Lets the trunk plugin load and sets a trunk ACTIVE, which an agent does elsewhere."""
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether this mechanism driver is configured."""
+        return NAME in cfg.CONF.ml2.mechanism_drivers
+
+    @registry.receives(resources.TRUNK_PLUGIN, [events.AFTER_INIT])
+    def register(self, resource: str, event: str, trigger: Any, payload: Any = None) -> None:
+        """Register with the trunk plugin and follow its trunks."""
+        super().register(resource, event, trigger, payload=payload)
+        for resource_ in (resources.TRUNK, resources.SUBPORTS):
+            registry.subscribe(_activate_trunk, resource_, events.AFTER_CREATE)
+
+
+def _activate_trunk(_resource: str, _event: str, _trigger: object, payload: Any) -> None:
+    payload.latest_state.update(status=trunk_constants.TRUNK_ACTIVE_STATUS)
+
+
+_ANY_RATE = {"type:range": [0, 2147483647]}
+QOS_RULES = {
+    qos_constants.RULE_TYPE_BANDWIDTH_LIMIT: {
+        qos_constants.MAX_KBPS: _ANY_RATE,
+        qos_constants.MAX_BURST: _ANY_RATE,
+        qos_constants.DIRECTION: {"type:values": constants.VALID_DIRECTIONS},
+    },
+    qos_constants.RULE_TYPE_DSCP_MARKING: {
+        qos_constants.DSCP_MARK: {"type:values": constants.VALID_DSCP_MARKS},
+    },
+    qos_constants.RULE_TYPE_MINIMUM_BANDWIDTH: {
+        qos_constants.MIN_KBPS: _ANY_RATE,
+        qos_constants.DIRECTION: {"type:values": constants.VALID_DIRECTIONS},
+    },
+}
+
+
+class QosDriver(qos_base.DriverBase):
+    """Accepts every rule that Open vSwitch accepts, and enforces none."""
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether this mechanism driver is configured."""
+        return NAME in cfg.CONF.ml2.mechanism_drivers

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is the cloud ready? Asked as a client would: a token, then one list of each service."""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from bsdgate.harness.cloud.spec import ADMIN, CloudSpec
+
+LISTS = {
+    "placement": ("/resource_providers", "resource_providers"),
+    "glance": ("/v2/images", "images"),
+    "neutron": ("/v2.0/networks", "networks"),
+    "nova": ("/v2.1/servers", "servers"),
+    "ironic": ("/v1/nodes", "nodes"),
+}
+"""By service: a path, and the key of the list in its answer."""
+
+TIMEOUT = 60.0
+
+
+def check(spec: CloudSpec) -> None:
+    """Raise RuntimeError, naming the service and its answer, unless every one answers."""
+    token = issue_token(spec)
+    for service, (path, key) in LISTS.items():
+        url = f"{spec.url(service)}{path}"
+        _, body = _ask(urllib.request.Request(url, headers={"X-Auth-Token": token}))
+        if key not in body:
+            raise RuntimeError(f"{service} answered GET {url} without {key!r}")
+
+
+def issue_token(spec: CloudSpec) -> str:
+    """Return a token of the cloud's admin, scoped to the project of that name."""
+    user = {
+        "name": ADMIN,
+        "domain": {"id": "default"},
+        "password": spec.passwords[ADMIN],
+    }
+    scope = {"project": {"name": ADMIN, "domain": {"id": "default"}}}
+    identity = {"methods": ["password"], "password": {"user": user}}
+    data = json.dumps({"auth": {"identity": identity, "scope": scope}}).encode()
+    request = urllib.request.Request(
+        f"{spec.url('keystone')}/v3/auth/tokens",
+        data=data,
+        headers={"Content-Type": "application/json"},
+    )
+    headers, _ = _ask(request)
+    return str(headers["X-Subject-Token"])
+
+
+def _ask(request: urllib.request.Request) -> tuple[Any, dict[str, Any]]:
+    # No proxy: the address is this machine's own.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=TIMEOUT) as answer:
+            return answer.headers, json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise RuntimeError(
+            f"{request.get_method()} {request.full_url} answered {error.code}: "
+            f"{error.read(500).decode(errors='replace')}"
+        ) from error

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a new cloud holds: service users, catalogue, flavors, an image, two networks."""
+
+import io
+from typing import Any
+
+from bsdgate.harness.cloud import service
+from bsdgate.harness.cloud.neutron import PHYSICAL_NETWORK
+from bsdgate.harness.cloud.spec import ADMIN, REGION, CloudSpec
+
+FLAVORS = {
+    "m1.nano": (128, 1, 1),
+    "m1.micro": (192, 1, 1),
+    "m1.tiny": (512, 1, 1),
+    "m1.small": (2048, 1, 20),
+    "m1.medium": (4096, 2, 40),
+}
+"""By name: memory in MiB, virtual CPUs, disk in GiB."""
+
+IMAGE = "empty"
+IMAGE_BYTES = 64 * 1024
+
+
+def identity(spec: CloudSpec) -> None:
+    """Make the service project, its users, and every service's endpoints."""
+    cloud = connect(spec)
+    project = cloud.identity.create_project(name="service", domain_id="default")
+    roles = [cloud.identity.find_role(name) for name in ("admin", "service")]
+    for name in spec.ports:
+        _user(cloud, project, roles, name, spec.passwords[name])
+        _endpoints(cloud, spec, name)
+
+
+def _user(cloud: Any, project: Any, roles: list[Any], name: str, password: str) -> None:
+    user = cloud.identity.create_user(name=name, password=password, domain_id="default")
+    for role in roles:
+        cloud.identity.assign_project_role_to_user(project, user, role)
+
+
+def _endpoints(cloud: Any, spec: CloudSpec, name: str) -> None:
+    module = service.load(name)
+    # The bootstrap has made Keystone's own, with a public endpoint.
+    entry = next(cloud.identity.services(type=module.TYPE), None)
+    entry = entry or cloud.identity.create_service(name=name, type=module.TYPE)
+    has = {each.interface for each in cloud.identity.endpoints(service_id=entry.id)}
+    for interface in {"public", "internal", "admin"} - has:
+        cloud.identity.create_endpoint(
+            service_id=entry.id,
+            interface=interface,
+            region_id=REGION,
+            url=f"{spec.url(name)}{module.PATH}",
+        )
+
+
+def resources(spec: CloudSpec) -> None:
+    """Make flavors, an image without content, a shared network and an external one."""
+    cloud = connect(spec)
+    for name, (ram, vcpus, disk) in FLAVORS.items():
+        cloud.compute.create_flavor(name=name, ram=ram, vcpus=vcpus, disk=disk)
+    cloud.image.create_image(
+        IMAGE,
+        data=io.BytesIO(bytes(IMAGE_BYTES)),
+        disk_format="raw",
+        container_format="bare",
+        visibility="public",
+        validate_checksum=False,
+    )
+    _network(cloud, "private", "10.1.0.0/20", shared=True)
+    public = _network(
+        cloud,
+        "public",
+        "192.0.2.0/24",
+        is_router_external=True,
+        provider_network_type="flat",
+        provider_physical_network=PHYSICAL_NETWORK,
+    )
+    cloud.network.create_router(name="router", external_gateway_info={"network_id": public.id})
+
+
+def _network(cloud: Any, name: str, cidr: str, **attributes: object) -> Any:
+    network = cloud.network.create_network(name=name, **attributes)
+    cloud.network.create_subnet(
+        name=name, network_id=network.id, ip_version=4, cidr=cidr, enable_dhcp=True
+    )
+    return network
+
+
+def connect(spec: CloudSpec) -> Any:
+    """Return an openstacksdk connection as the cloud's admin."""
+    import openstack
+
+    return openstack.connect(
+        auth_url=f"{spec.url('keystone')}/v3",
+        username=ADMIN,
+        password=spec.passwords[ADMIN],
+        project_name=ADMIN,
+        user_domain_id="default",
+        project_domain_id="default",
+        region_name=REGION,
+        load_yaml_config=False,
+        load_envvars=False,
+    )

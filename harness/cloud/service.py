@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every service of the embedded cloud tells, and what they share.
+
+A service is a module of this package with the names of :class:`Service`. Its
+functions run in processes that belong to that service alone: oslo.config's
+global ``CONF`` allows no second one beside it.
+"""
+
+import importlib
+import importlib.metadata
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from bsdgate.harness.cloud.spec import REGION, CloudSpec, ini, write_private
+
+Application = Callable[..., Any]
+"""A WSGI application."""
+
+SERVICES = ("keystone", "placement", "glance", "neutron", "nova", "ironic")
+"""All services, in the order in which they are started."""
+
+SHARED_IMPORTS = (
+    "alembic",
+    "cryptography.x509",
+    "jsonschema",
+    "keystonemiddleware.auth_token",
+    "oslo_concurrency.lockutils",
+    "oslo_db.sqlalchemy.enginefacade",
+    "oslo_messaging",
+    "oslo_policy.policy",
+    "oslo_versionedobjects.base",
+    "sqlalchemy.orm",
+    "webob",
+)
+"""What most services import: imported once, before the processes part."""
+
+
+class Service(Protocol):
+    """The names that a service's module has."""
+
+    NAME: str
+    DISTRIBUTION: str
+    TYPE: str
+    """Service type in the catalogue."""
+    PATH: str
+    """What the endpoint's URL has after host and port."""
+    AFTER: tuple[str, ...]
+    """Services that must serve before this one starts."""
+    THREADS: int
+    """Threads that answer requests."""
+    IMPORTS: tuple[str, ...]
+    """Modules to import before the fork; importing them opens nothing."""
+
+    def configure(self, spec: CloudSpec) -> None:
+        """Write the configuration files and set the environment that names them."""
+
+    def create(self, spec: CloudSpec, run: "Command") -> None:
+        """Make the service's empty databases and files by its own commands."""
+
+    def personalise(self, spec: CloudSpec, origin: Path) -> None:
+        """Put this cloud's paths, ports and passwords into data copied from ``origin``."""
+
+    def application(self, spec: CloudSpec) -> Application:
+        """Start what the service runs besides its API, and return the API's WSGI application."""
+
+
+Command = Callable[[str, Sequence[str]], None]
+"""Runs ``module:function`` with these arguments in a process of its own; raises if it fails."""
+
+
+def load(name: str) -> Service:
+    """Return the module of the service ``name``."""
+    service: Service = importlib.import_module(f"bsdgate.harness.cloud.{name}")  # type: ignore[assignment]
+    return service
+
+
+def call_main(entry: str, argv: Sequence[str]) -> None:
+    """Call a command line ``main`` as its console script would; raise unless it ends well."""
+    module, function = entry.split(":")
+    sys.argv = [module, *argv]
+    try:
+        status = getattr(importlib.import_module(module), function)()
+    except SystemExit as exit_:
+        status = exit_.code
+    if status:
+        raise RuntimeError(f"{entry} {' '.join(argv)} ended with {status}")
+
+
+def write_config(
+    spec: CloudSpec,
+    name: str,
+    sections: Mapping[str, Mapping[str, object]],
+    file: str | None = None,
+) -> Path:
+    """Write ``etc/NAME/NAME.conf`` (or ``file``) with what all services share; return its path."""
+    merged: dict[str, dict[str, object]] = {
+        "DEFAULT": {"log_file": spec.log(name), "use_stderr": False},
+        "oslo_concurrency": {"lock_path": spec.data(name) / "locks"},
+        "oslo_messaging_notifications": {"driver": "noop"},
+    }
+    for section, options in sections.items():
+        merged.setdefault(section, {}).update(options)
+    path = spec.etc(name) / (file or f"{name}.conf")
+    write_private(path, ini(merged))
+    return path
+
+
+def database(url: str) -> dict[str, object]:
+    """Return the options of a ``[database]`` section."""
+    return {"connection": url, "sqlite_synchronous": False}
+
+
+def client_auth(spec: CloudSpec, user: str) -> dict[str, object]:
+    """Return keystoneauth options with which a service asks others as its own user."""
+    return {
+        "auth_type": "password",
+        "auth_url": f"{spec.url('keystone')}/v3",
+        "username": user,
+        "password": spec.passwords[user],
+        "project_name": "service",
+        "user_domain_id": "default",
+        "project_domain_id": "default",
+        "region_name": REGION,
+    }
+
+
+def token_auth(spec: CloudSpec, user: str) -> dict[str, object]:
+    """Return the options of a ``[keystone_authtoken]`` section."""
+    return client_auth(spec, user) | {
+        "www_authenticate_uri": f"{spec.url('keystone')}/v3",
+        "service_token_roles_required": True,
+        "service_token_roles": "service",
+    }
+
+
+def packaged_file(distribution: str, name: str) -> Path:
+    """Return a data file that the distribution installs, found by its last name.
+
+    Raises FileNotFoundError where the installed release has no such file.
+    """
+    for file in importlib.metadata.files(distribution) or ():
+        if file.name == name:
+            return Path(str(file.locate()))
+    raise FileNotFoundError(f"{distribution} installs no {name}")
+
+
+def copy_packaged(distribution: str, name: str, folder: Path) -> Path:
+    """Copy a data file of the distribution into ``folder`` and return the copy."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Path(shutil.copy(packaged_file(distribution, name), folder / name))
+
+
+def make_folders(parent: Path, names: Iterable[str]) -> None:
+    """Make folders in ``parent`` that only their user can open."""
+    for name in names:
+        (parent / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def rewrite(database_file: Path, *statements: tuple[str, Sequence[object]]) -> None:
+    """Run SQL statements in one transaction on a database that no service has open."""
+    connection = sqlite3.connect(database_file)
+    try:
+        with connection:
+            for sql, values in statements:
+                connection.execute(sql, values)
+    finally:
+        connection.close()
+
+

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one embedded cloud is: its name, directory, ports and passwords.
+
+The directory holds everything of the cloud::
+
+    spec.json      this description, written once
+    status.json    what the supervisor says of itself and of the services
+    control        the supervisor's socket
+    lock           held by the supervisor while it lives
+    etc/SERVICE/   configuration files
+    pristine/SERVICE/   databases and files as they are after ``up``
+    data/SERVICE/  databases and files in use
+    logs/          one log per service, and the supervisor's
+"""
+
+import dataclasses
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from bsdgate.harness import files
+
+HOST = "127.0.0.1"
+REGION = "RegionOne"
+ADMIN = "admin"
+DEFAULT_NAME = "bsdgate"
+
+
+@dataclasses.dataclass(frozen=True)
+class CloudSpec:
+    """One cloud. ``ports`` and ``passwords`` are by service; ``admin`` has a password too."""
+
+    name: str
+    directory: Path
+    ports: Mapping[str, int]
+    passwords: Mapping[str, str]
+
+    @classmethod
+    def generate(cls, name: str, directory: Path, ports: Mapping[str, int]) -> Self:
+        """Describe a new cloud with passwords of its own."""
+        users = (ADMIN, *ports)
+        passwords = {user: secrets.token_urlsafe(18) for user in users}
+        return cls(name, directory, dict(ports), passwords)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read the description of the cloud in ``directory`` (FileNotFoundError: none there)."""
+        fields = json.loads((directory / "spec.json").read_text())
+        return cls(directory=directory, **fields)
+
+    def save(self) -> None:
+        """Write the description, readable by its user alone: it holds the passwords."""
+        fields = {"name": self.name, "ports": self.ports, "passwords": self.passwords}
+        write_private(self.directory / "spec.json", json.dumps(fields, indent=1))
+
+    def etc(self, service: str) -> Path:
+        """Return the folder of the service's configuration."""
+        return self.directory / "etc" / service
+
+    def data(self, service: str) -> Path:
+        """Return the folder of the service's databases and files."""
+        return self.directory / "data" / service
+
+    def log(self, service: str) -> Path:
+        """Return the service's log file."""
+        return self.directory / "logs" / f"{service}.log"
+
+    def url(self, service: str) -> str:
+        """Return the service's base URL, without a path."""
+        return f"http://{HOST}:{self.ports[service]}"
+
+    def database_url(self, service: str, name: str = "main") -> str:
+        """Return the URL of one of the service's databases.
+
+        ``timeout`` is how many seconds sqlite3 waits for a lock; ``plugin`` is
+        ours (see ``plugins.sqlite``).
+        """
+        return f"sqlite:///{self.database(service, name)}?timeout=60&plugin=bsdgate"
+
+    def database(self, service: str, name: str = "main") -> Path:
+        """Return the file of one of the service's databases."""
+        return self.data(service) / f"{name}.sqlite"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace ``path`` atomically, in a folder made for it, both the user's own alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.write_atomically(path, text.encode())
+
+
+def ini(sections: Mapping[str, Mapping[str, object]]) -> str:
+    """Render oslo.config sections: booleans as it wants them, a sequence as one line a value."""
+    lines: list[str] = []
+    for section, options in sections.items():
+        lines.append(f"[{section}]")
+        for option, value in options.items():
+            lines += [f"{option} = {_option(each)}" for each in _values(value)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _values(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _option(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,402 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one process that stands over a cloud: it forks the nurseries and watches them.
+
+It has no thread of its own, so that it can fork at any time. It tells what
+happens as JSON lines on its standard output until the cloud is ready, and in
+``status.json`` after that; it takes orders on the socket ``control``.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from multiprocessing.connection import Connection, Listener, Pipe, wait
+from pathlib import Path
+from typing import Any
+
+from bsdgate.harness.cloud import readiness, seed, service, templates, worker
+from bsdgate.harness.cloud.spec import HOST, CloudSpec, write_private
+
+LOG_LINES = 20
+
+Event = dict[str, Any]
+
+
+class ServiceFailed(Exception):
+    """A service did not do what it was told; carries its name and last log lines."""
+
+    def __init__(self, name: str, what: str, log: Path) -> None:
+        """Keep what a person needs to see why."""
+        super().__init__(f"{name}: {what}")
+        self.event: Event = {
+            "event": "failed",
+            "service": name,
+            "message": what,
+            "log": str(log),
+            "lines": last_lines(log),
+        }
+
+
+class Unit:
+    """One service as the supervisor sees it.
+
+    ``state`` goes importing, imported, starting, serving; died when its worker
+    or nursery ended unasked.
+    """
+
+    def __init__(self, name: str, pipe: Connection, nursery: int) -> None:
+        """Begin with a nursery that imports."""
+        self.name = name
+        self.pipe = pipe
+        self.nursery = nursery
+        self.state = "importing"
+        self.pid: int | None = None
+        self.exit_status: int | None = None
+        self.after = service.load(name).AFTER
+
+
+class Supervisor:
+    """A cloud's process tree."""
+
+    def __init__(
+        self,
+        spec: CloudSpec,
+        store: templates.TemplateStore,
+        report: Callable[[Event], None],
+    ) -> None:
+        """Take the cloud, where its templates are kept, and whom to tell of progress."""
+        self._spec = spec
+        self._store = store
+        self._report = report
+        self._units: dict[str, Unit] = {}
+        self._state = "starting"
+        self._began = time.monotonic()
+
+    # Boot ------------------------------------------------------------------
+
+    def boot(self, listeners: Mapping[str, socket.socket], lock: int) -> None:
+        """Bring the cloud from nothing to ready."""
+        worker.import_shared()
+        for name, listener in listeners.items():
+            self._units[name] = self._fork_nursery(name, listener, lock)
+            listener.close()
+        if not self._from_template():
+            self._build()
+        self.start_all()
+
+    def start_all(self) -> None:
+        """Start every service on the data as it lies, and ask each whether it is ready."""
+        self.start(self._units)
+        self._task("readiness", lambda: readiness.check(self._spec))
+        self._become("ready")
+
+    def _fork_nursery(self, name: str, listener: socket.socket, lock: int) -> Unit:
+        ours, theirs = Pipe()
+        others = [unit.pipe for unit in self._units.values()]
+
+        def run() -> None:
+            for each in (*others, ours):
+                each.close()
+            os.close(lock)
+            worker.nursery(name, self._spec, listener, theirs)
+
+        pid = worker.fork(run, self._spec.log(name))
+        theirs.close()
+        return Unit(name, ours, pid)
+
+    def _from_template(self) -> bool:
+        data = self._spec.directory / "data"
+        origin = self._store.copy(templates.cloud_name(self._units), data)
+        if origin is None:
+            return False
+        for name in self._units:
+            service.load(name).personalise(self._spec, origin / name)
+        templates.copy_data(data, self._pristine)
+        return True
+
+    def _build(self) -> None:
+        """Make the databases and seed them, and keep both for the next cloud."""
+        self._report({"event": "building"})
+        self._make_schemas()
+        self.start(["keystone"])
+        self._task("seed", lambda: seed.identity(self._spec))
+        self.start(self._units)
+        self._task("seed", lambda: seed.resources(self._spec))
+        self.stop(self._units)
+        data = self._spec.directory / "data"
+        self._store.keep(templates.cloud_name(self._units), data)
+        templates.copy_data(data, self._pristine)
+
+    def _make_schemas(self) -> None:
+        self._wait_until(self._units, "imported")
+        missing = []
+        for name in self._units:
+            origin = self._store.copy(templates.schema_name(name), self._spec.data(name))
+            if origin is None:
+                missing.append(name)
+            else:
+                service.load(name).personalise(self._spec, origin)
+        service.make_folders(self._spec.directory / "data", missing)
+        for name in missing:
+            self._order(name, "create")
+        self._wait_until(missing, "imported")
+        for name in missing:
+            self._store.keep(templates.schema_name(name), self._spec.data(name))
+
+    @property
+    def _pristine(self) -> Path:
+        return self._spec.directory / "pristine"
+
+    # Orders to the nurseries -----------------------------------------------
+
+    def start(self, names: Iterable[str]) -> None:
+        """Start these services, each as soon as it is imported and what it needs serves."""
+        waiting = [name for name in names if self._units[name].state != "serving"]
+        while waiting:
+            for name in [each for each in waiting if self._may_start(each)]:
+                self._order(name, "start")
+                waiting.remove(name)
+            if waiting:
+                self._hear()
+        self._wait_until(names, "serving")
+
+    def _may_start(self, name: str) -> bool:
+        unit = self._units[name]
+        served = all(self._units[each].state == "serving" for each in unit.after)
+        return unit.state in {"imported", "died"} and served
+
+    def stop(self, names: Iterable[str]) -> None:
+        """Stop these services' workers and wait until they are gone."""
+        for name in names:
+            self._order(name, "stop")
+        self._wait_until(names, "imported")
+
+    def reset(self) -> None:
+        """Put the whole cloud back to how it was when it first became ready."""
+        self._become("resetting")
+        self.stop(self._units)
+        templates.copy_data(self._pristine, self._spec.directory / "data")
+        self.start_all()
+
+    def restart(self, name: str) -> None:
+        """Stop one service and start it again on its data."""
+        self.stop([name])
+        self.start([name])
+        self._become("ready")
+
+    def _order(self, name: str, verb: str) -> None:
+        unit = self._units[name]
+        if unit.state == "died" and verb == "start":
+            unit.exit_status = None
+        unit.state = {"create": "creating", "start": "starting", "stop": "stopping"}[verb]
+        unit.pipe.send((verb,))
+
+    def _wait_until(self, names: Iterable[str], state: str) -> None:
+        names = list(names)
+        while any(self._units[name].state != state for name in names):
+            self._hear()
+
+    def _hear(self) -> None:
+        """Wait for a word from any nursery and take it in; raise if it is of a failure."""
+        by_pipe = {unit.pipe: unit for unit in self._units.values() if not unit.pipe.closed}
+        for pipe in wait(by_pipe):
+            self._take_in(by_pipe[pipe])  # type: ignore[index]
+
+    def _take_in(self, unit: Unit) -> None:
+        try:
+            word, *details = unit.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self._lose_nursery(unit)
+            return
+        if word == "serving":
+            unit.state, unit.pid = "serving", details[0]
+        elif word in {"imported", "done", "stopped"}:
+            unit.state, unit.pid = "imported", None
+        elif word == "died":
+            self._note_death(unit, details[0])
+        else:
+            unit.state = "died"
+            raise ServiceFailed(unit.name, " ".join(details), self._spec.log(unit.name))
+        self._report({"event": unit.state, "service": unit.name, "seconds": self._seconds()})
+
+    def _lose_nursery(self, unit: Unit) -> None:
+        unit.pipe.close()
+        status = os.waitstatus_to_exitcode(os.waitpid(unit.nursery, 0)[1])
+        self._note_death(unit, status)
+        if self._state != "ready" and self._state != "degraded":
+            what = f"its nursery ended with status {status}"
+            raise ServiceFailed(unit.name, what, self._spec.log(unit.name))
+
+    def _note_death(self, unit: Unit, status: int) -> None:
+        booting = unit.state == "starting"
+        unit.state, unit.pid, unit.exit_status = "died", None, status
+        if booting or self._state in {"starting", "resetting"}:
+            what = f"ended with status {status}"
+            raise ServiceFailed(unit.name, what, self._spec.log(unit.name))
+        self._become("degraded")
+
+    def _task(self, name: str, task: Callable[[], None]) -> None:
+        """Run a task in a process of its own; raise with its log if it fails."""
+        log = self._spec.log(name)
+        if os.waitpid(worker.fork(task, log), 0)[1]:
+            raise ServiceFailed(name, "failed", log)
+
+    # Orders from outside ---------------------------------------------------
+
+    def obey(self, control: Listener) -> None:
+        """Watch the services and carry out orders until told to stop."""
+        door = control._listener._socket  # type: ignore[attr-defined]
+        while True:
+            pipes = [unit.pipe for unit in self._units.values() if not unit.pipe.closed]
+            ready = wait([door, *pipes])
+            if door in ready:
+                with contextlib.closing(control.accept()) as caller:
+                    self._answer(caller)
+            elif ready:
+                self._hear()
+
+    def _answer(self, caller: Connection) -> None:
+        order = json.loads(caller.recv_bytes())
+        answer: Event = {"event": "done"}
+        try:
+            if order["order"] == "reset":
+                self.reset()
+            elif order["order"] == "restart":
+                self.restart(order["service"])
+            elif order["order"] != "status":
+                answer = {"event": "failed", "message": f"unknown order {order['order']}"}
+        except ServiceFailed as failure:
+            self._become("degraded")
+            answer = failure.event
+        caller.send_bytes(json.dumps(answer).encode())
+
+    def close(self) -> None:
+        """End every process of the cloud and wait until it is gone."""
+        self._become("down")
+        for unit in self._units.values():
+            if not unit.pipe.closed:
+                unit.pipe.close()
+                os.waitpid(unit.nursery, 0)
+
+    def _become(self, state: str) -> None:
+        died = any(unit.state == "died" for unit in self._units.values())
+        self._state = "degraded" if died and state == "ready" else state
+        write_private(self._spec.directory / "status.json", json.dumps(self.status(), indent=1))
+
+    def status(self) -> Event:
+        """Return what ``status.json`` holds."""
+        return {
+            "state": self._state,
+            "pid": os.getpid(),
+            "seconds": self._seconds(),
+            "services": {
+                unit.name: {
+                    "state": unit.state,
+                    "pid": unit.pid,
+                    "url": self._spec.url(unit.name),
+                    "log": str(self._spec.log(unit.name)),
+                    "exit_status": unit.exit_status,
+                }
+                for unit in self._units.values()
+            },
+        }
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._began, 3)
+
+
+def last_lines(log: Path, count: int = LOG_LINES) -> list[str]:
+    """Return the last lines of a log, or none if there is no log."""
+    try:
+        return log.read_text(errors="replace").splitlines()[-count:]
+    except FileNotFoundError:
+        return []
+
+
+def bind(ports: Mapping[str, int]) -> dict[str, socket.socket]:
+    """Bind every service's port on loopback; port 0 is any that is free.
+
+    Raises OSError, its ``filename`` the service and port, where one is taken.
+    """
+    listeners = {}
+    for name, port in ports.items():
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"port {port} of {name}") from error
+        listeners[name] = listener
+    return listeners
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[int]:
+    """Hold the cloud's lock; the kernel lets go of it however this process ends."""
+    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.ftruncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
+    yield lock
+
+
+def say(event: Event) -> None:
+    """Write one event to whoever started the supervisor, if still there."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, json.dumps(event).encode() + b"\n")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Boot the cloud, say so, and serve it until SIGTERM."""
+    os.umask(0o077)
+    os.chdir(arguments.directory)
+    ports = dict.fromkeys(service.SERVICES, 0) | dict(arguments.port)
+    with locked(arguments.directory) as lock:
+        listeners = bind(ports)
+        bound = {name: each.getsockname()[1] for name, each in listeners.items()}
+        spec = CloudSpec.generate(arguments.name, arguments.directory, bound)
+        spec.save()
+        supervisor = Supervisor(spec, templates.TemplateStore(arguments.templates), say)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        try:
+            supervisor.boot(listeners, lock)
+            # A relative name: socket paths are short, and the cloud's need not be.
+            with Listener("control", "AF_UNIX") as control:
+                say({"event": "ready", **supervisor.status()})
+                worker.redirect_output(spec.log("supervisor"))
+                supervisor.obey(control)
+        finally:
+            supervisor.close()
+
+
+def _port(text: str) -> tuple[str, int]:
+    name, _, port = text.partition("=")
+    return name, int(port)
+
+
+def main() -> int:
+    """Run a supervisor; started by ``client``, not by hand."""
+    parser = argparse.ArgumentParser(prog="supervisor", description=__doc__)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--directory", type=Path, required=True)
+    parser.add_argument("--templates", type=Path, required=True)
+    parser.add_argument("--port", type=_port, action="append", default=[])
+    try:
+        run(parser.parse_args())
+    except ServiceFailed as failure:
+        say(failure.event)
+        return 1
+    except OSError as error:
+        say({"event": "failed", "message": f"{error.strerror}: {error.filename}"})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

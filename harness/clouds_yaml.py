@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The user's clouds.yaml: our entry put in and taken out, everything else left as it is."""
+
+import os
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML, YAMLError
+
+from bsdgate.harness.errors import UsageError
+from bsdgate.harness.files import write_atomically
+
+
+def path() -> Path:
+    """Return the file that OpenStack's clients read for this user."""
+    if os.environ.get("OS_CLIENT_CONFIG_FILE"):
+        return Path(os.environ["OS_CLIENT_CONFIG_FILE"]).absolute()
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(home).absolute() / "openstack" / "clouds.yaml"
+
+
+def check(file: Path) -> None:
+    """Raise UsageError, naming the line, if an entry could not be put into ``file``."""
+    _load(file)
+
+
+def put(file: Path, name: str, entry: Mapping[str, Any]) -> None:
+    """Set the entry ``name``; comments and the order of the others stay."""
+    content = _load(file)
+    content.setdefault("clouds", {})[name] = dict(entry)
+    _save(file, content)
+
+
+def drop(file: Path, name: str, auth_url: str) -> None:
+    """Take the entry ``name`` out, if it is still the one for ``auth_url``."""
+    content = _load(file)
+    clouds = content.get("clouds") or {}
+    if clouds.get(name, {}).get("auth", {}).get("auth_url") == auth_url:
+        del clouds[name]
+        _save(file, content)
+
+
+def _load(file: Path) -> Any:
+    try:
+        content = _yaml().load(file.read_text()) if file.exists() else None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise _refusal(f"{file}{line}: {problem}") from error
+    content = {} if content is None else content
+    if not isinstance(content, dict) or not isinstance(content.get("clouds") or {}, dict):
+        raise _refusal(f"{file}: not a mapping with a mapping 'clouds' in it")
+    if content.get("clouds") is None:
+        content["clouds"] = {}
+    return content
+
+
+def _refusal(message: str) -> UsageError:
+    return UsageError(message, "mend the file, or name another one in OS_CLIENT_CONFIG_FILE")
+
+
+def _save(file: Path, content: Any) -> None:
+    text = StringIO()
+    _yaml().dump(content, text)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_atomically(file, text.getvalue().encode())
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    return yaml

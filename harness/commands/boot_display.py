@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person sees while a cloud boots: a line a service, or plain lines off a terminal."""
+
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+
+from bsdgate.harness.cloud.service import SERVICES
+
+_STYLES = {"serving": "green", "imported": "cyan", "died": "red"}
+
+
+class BootDisplay:
+    """Shows a supervisor's events; a context manager, called with each event."""
+
+    def __init__(self, console: Console) -> None:
+        """Show on ``console``: live if it is a terminal."""
+        self._console = console
+        self._states: dict[str, tuple[str, float | None]] = dict.fromkeys(
+            SERVICES, ("importing", None)
+        )
+        self._title = "Starting the cloud"
+        self._began = time.monotonic()
+        self._live = Live(
+            get_renderable=self._table, console=console, transient=True, refresh_per_second=8
+        )
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        if self._console.is_terminal:
+            self._live.start()
+        else:
+            self._console.print(f"{self._title} …")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the display away."""
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Take in one event."""
+        if event["event"] == "building":
+            self._title = "Building the database templates (once per set of versions)"
+            self._say(self._title + " …")
+        elif "service" in event and event["service"] in self._states:
+            self._states[event["service"]] = (event["event"], event.get("seconds"))
+            self._say(f"  {event['service']:10} {event['event']:9} {event.get('seconds', 0):6.1f} s")
+
+    def _say(self, line: str) -> None:
+        if not self._console.is_terminal:
+            self._console.print(line, highlight=False)
+
+    def _table(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        seconds = time.monotonic() - self._began
+        table.add_row(Spinner("dots", f"{self._title}  {seconds:.0f} s"))
+        for name, (state, at) in self._states.items():
+            style = _STYLES.get(state, "dim")
+            when = "" if at is None else f"{at:.1f} s"
+            table.add_row(f"  {name:10} [{style}]{state:9}[/] {when}")
+        return table

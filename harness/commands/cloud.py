@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands for a cloud that stays: up, status, logs, restart, reset, down."""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bsdgate.harness import clouds_yaml, places
+from bsdgate.harness.cloud.client import Cloud
+from bsdgate.harness.cloud.service import SERVICES
+from bsdgate.harness.commands.boot_display import BootDisplay
+from bsdgate.harness.errors import UsageError
+
+_STATE_STYLES = {"serving": "green", "ready": "green"}
+
+
+def home(name: str) -> Path:
+    """Return the directory of the cloud ``name``."""
+    return places.state() / "clouds" / name
+
+
+def up(name: str, python: Path, ports: Mapping[str, int], console: Console) -> None:
+    """Start a cloud that outlives this command, and say how to use it."""
+    file = clouds_yaml.path()
+    clouds_yaml.check(file)
+    with BootDisplay(console) as display:
+        cloud = Cloud.start(
+            home(name),
+            name=name,
+            python=python,
+            templates=places.cache() / "templates",
+            ports=ports,
+            on_event=display,
+        )
+    try:
+        clouds_yaml.put(file, name, cloud.clouds_yaml_entry())
+    except BaseException:
+        cloud.stop()
+        raise
+    cloud.detach()
+    console.print(
+        f"[green]ready[/] in {cloud.status()['seconds']:.1f} s: cloud [bold]{name}[/]"
+        f" (logs in {cloud.directory / 'logs'}, entry in {file})",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"\n    OS_CLOUD={name} {_client(python)} server list\n", highlight=False)
+    console.print(f"`{_ourselves(name, 'down')}` ends it.", highlight=False)
+
+
+def _client(python: Path) -> str:
+    """Return how the user calls OpenStack's client: by its name if that finds one."""
+    beside = python.parent / "openstack"
+    return "openstack" if shutil.which("openstack") or not beside.exists() else str(beside)
+
+
+def _ourselves(name: str, command: str) -> str:
+    program = "bsdgate" if shutil.which("bsdgate") else shlex.quote(sys.argv[0])
+    return f"{program} {command}" + ("" if name == "bsdgate" else f" --name {name}")
+
+
+def down(name: str, console: Console) -> None:
+    """End a cloud, or clean up what a killed one left."""
+    cloud = Cloud(home(name))
+    if not cloud.directory.exists():
+        raise UsageError(f"there is no cloud {name!r}{_known()}", "start one with `bsdgate up`")
+    state = cloud.status()["state"]
+    auth_url = _auth_url(cloud)
+    cloud.stop()
+    cloud.clean()
+    clouds_yaml.drop(clouds_yaml.path(), name, auth_url)
+    console.print(f"cloud {name} was {state}, now it is gone", highlight=False)
+
+
+def _auth_url(cloud: Cloud) -> str:
+    try:
+        return f"{cloud.spec.url('keystone')}/v3"
+    except FileNotFoundError:
+        return ""
+
+
+def status(name: str, console: Console) -> bool:
+    """Show a cloud and its services; return whether it is ready."""
+    state = existing(name).status()
+    style = _STATE_STYLES.get(state["state"], "red")
+    table = Table(title=f"cloud {name}: [{style}]{state['state']}[/]", title_justify="left")
+    for column in ("service", "state", "pid", "url", "log"):
+        table.add_column(column, overflow="fold")
+    for service, each in state["services"].items():
+        what = each["state"]
+        if each["exit_status"] is not None:
+            what += f" (status {each['exit_status']})"
+        style = _STATE_STYLES.get(each["state"], "red")
+        table.add_row(
+            service, f"[{style}]{what}[/]", str(each["pid"] or ""), each["url"], each["log"]
+        )
+    console.print(table)
+    return bool(state["state"] == "ready")
+
+
+def logs(name: str, services: Sequence[str], follow: bool, lines: int) -> None:
+    """Show the services' logs by the system's own tail; this process becomes it."""
+    folder = existing(name).directory / "logs"
+    unknown = [service for service in services if not (folder / f"{service}.log").exists()]
+    if unknown:
+        known = ", ".join(sorted(log.stem for log in folder.glob("*.log")))
+        raise UsageError(f"no log of {', '.join(unknown)}", f"choose among {known}")
+    chosen = [str(folder / f"{service}.log") for service in services or SERVICES]
+    sys.stdout.flush()
+    os.execvp("tail", ["tail", *(["-F"] if follow else []), "-n", str(lines), *chosen])
+
+
+def reset(name: str, console: Console) -> None:
+    """Put a cloud back to how it was when it came up."""
+    cloud = existing(name)
+    with console.status("Resetting …"):
+        cloud.reset()
+    console.print(f"cloud {name} is as it was when it came up", highlight=False)
+
+
+def restart(name: str, service: str, console: Console) -> None:
+    """Restart one service of a cloud."""
+    cloud = existing(name)
+    with console.status(f"Restarting {service} …"):
+        cloud.restart(service)
+    console.print(f"{service} of cloud {name} was restarted", highlight=False)
+
+
+def existing(name: str) -> Cloud:
+    """Return the cloud of that name; UsageError if there is none."""
+    cloud = Cloud(home(name))
+    if not (cloud.directory / "lock").exists():
+        raise UsageError(f"there is no cloud {name!r}{_known()}", "start one with `bsdgate up`")
+    return cloud
+
+
+def _known() -> str:
+    folder = places.state() / "clouds"
+    names = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+    return f" (there is {', '.join(names)})" if names else ""

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The change under test: what ``--with`` says, and which files that means."""
+
+import difflib
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from bsdgate.harness import process
+from bsdgate.harness.command_line import without_url_passwords
+from bsdgate.harness.errors import UsageError
+from bsdgate.harness.profiles import releases
+from bsdgate.harness.run_dir import ChangedProject
+
+# What the package index calls otherwise than the field does.
+_DISTRIBUTIONS: Final = {"placement": "openstack-placement"}
+_FORMS: Final = "--with keystone=PATH, keystone=git+URL@REF or keystone==VERSION"
+_CHANGE = re.compile(r"(?P<project>[A-Za-z0-9][A-Za-z0-9._-]*)=(?P<equals>=?)(?P<source>.+)")
+_GIT = re.compile(r"git\+(?P<url>[^@]+(?:@[^@/:]+[:/][^@]+)?)@(?P<ref>[^@]+)")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_DESCRIBED = re.compile(r"v?(?P<tag>\d+(?:\.\d+)*)(?P<pre>[^-]*)-(?P<since>\d+)-g[0-9a-f]+")
+# Made by working in a checkout, and never part of what is released.
+_NOT_SOURCE: Final = {".git", ".tox", ".venv", ".stestr", "__pycache__", "build"}
+_GIT_TIMEOUT: Final = 600.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """A project that is to be used in another state than the release's."""
+
+    project: str
+    distribution: NormalizedName
+    kind: Literal["path", "git", "version"]
+    source: str
+    """An absolute path, a URL, or a version."""
+    ref: str = ""
+    """With git: a branch, tag, commit or Gerrit ref."""
+
+    def __str__(self) -> str:
+        """Return the change as one would write it after ``--with``."""
+        place = f"git+{self.source}@{self.ref}" if self.kind == "git" else self.source
+        return f"{self.project}={place}"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A change and what exactly it is now: the same identity is the same code."""
+
+    change: Change
+    identity: str
+    files: tuple[Path, ...] = ()
+    """With a path: the files that count, relative to it."""
+
+    def named(self, version: str) -> ChangedProject:
+        """Return what the manifest says of it, once it is built as ``version``."""
+        return ChangedProject(
+            project=self.change.project,
+            source=without_url_passwords(str(self.change).partition("=")[2]),
+            version=version,
+            identity=self.identity,
+        )
+
+
+def parse(text: str, release: str) -> Change:
+    """Return the change that ``--with TEXT`` asks for.
+
+    :raises UsageError: it is none, or the release has no such project.
+    """
+    match = _CHANGE.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"--with {text}: names no project and source", f"write {_FORMS}")
+    project, source = match["project"], match["source"].strip()
+    distribution = _find_distribution(project, release)
+    if match["equals"] or _is_version(source):
+        if not _is_version(source):
+            raise UsageError(f"--with {text}: {source!r} is not a version", f"write {_FORMS}")
+        return Change(project, distribution, "version", str(Version(source)))
+    if source.startswith("git+"):
+        git = _GIT.fullmatch(source)
+        if git is None:
+            raise UsageError(f"--with {text}: lacks the branch, tag or commit", f"write {_FORMS}")
+        return Change(project, distribution, "git", git["url"], git["ref"])
+    folder = Path(source).expanduser().absolute()
+    if not any((folder / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg")):
+        raise UsageError(
+            f"--with {text}: {folder} is not the checkout of a Python project",
+            f"it needs a pyproject.toml, setup.cfg or setup.py; or write {_FORMS}",
+        )
+    return Change(project, distribution, "path", str(folder))
+
+
+def parse_all(texts: Sequence[str], release: str) -> tuple[Change, ...]:
+    """Return the changes of several ``--with``.
+
+    :raises UsageError: one of them is wrong, or two are of the same project.
+    """
+    parsed: dict[str, Change] = {}
+    for text in texts:
+        change = parse(text, release)
+        if change.distribution in parsed:
+            first = parsed[change.distribution]
+            raise UsageError(f"--with {first} and --with {change}", "choose one of them")
+        parsed[change.distribution] = change
+    return tuple(parsed.values())
+
+
+def resolve(change: Change, log: Path) -> Resolved:
+    """Find out what the change is now. ``log`` takes what git says.
+
+    :raises UsageError: git knows no such branch, tag or commit.
+    """
+    if change.kind == "version":
+        return Resolved(change, f"version:{change.source}")
+    if change.kind == "git":
+        return Resolved(change, f"git:{_find_commit(change, log)}")
+    root = Path(change.source)
+    listed = tuple(sorted(_source_files(root, log)))
+    return Resolved(change, f"sha256:{_digest(root, listed)}", listed)
+
+
+def unpack(resolved: Resolved, into: Path, pinned: Version, log: Path) -> str | None:
+    """Put the files of a change into the new folder ``into``; the user's checkout is only read.
+
+    Returns the version that the build is to be told: what git's tags say, or ``pinned`` where they
+    say nothing. None when the files have it themselves, as a source distribution has.
+    """
+    change = resolved.change
+    if change.kind == "git":
+        _clone(resolved, into, log)
+        return str(pinned)
+    root = Path(change.source)
+    for name in resolved.files:
+        target = into / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(root / name, target, follow_symlinks=False)
+    if (into / "PKG-INFO").is_file():
+        return None
+    if not (root / ".git").exists():
+        return str(pinned)
+    # pbr takes the list of data files from git: an index without a history gives it that.
+    _git(into, "init", "--quiet", log=log)
+    _git(into, "add", "--force", "--all", log=log)
+    return _described_version(root, log) or str(pinned)
+
+
+def version_of(described: str) -> str | None:
+    """Return the version that pbr would make of ``git describe --long``; None without a release."""
+    match = _DESCRIBED.fullmatch(described.strip())
+    if match is None:
+        return None
+    tag, since = match["tag"] + match["pre"], int(match["since"])
+    if not _is_version(tag):
+        return None
+    version = Version(tag)
+    if since == 0:
+        return str(version)
+    numbers = [*version.release, 0, 0][:3]
+    # A pre-release is before the number it carries; anything else is on the way to the next one.
+    if not version.is_prerelease:
+        numbers[2] += 1
+    return f"{'.'.join(map(str, numbers))}.dev{since}"
+
+
+def _find_distribution(project: str, release: str) -> NormalizedName:
+    pins = releases.pins(release)
+    wanted = canonicalize_name(_DISTRIBUTIONS.get(project, project))
+    if wanted in pins:
+        return wanted
+    near = difflib.get_close_matches(wanted, [*pins, *_DISTRIBUTIONS], n=3)
+    raise UsageError(
+        f"--with {project}: OpenStack {release} has no project of that name",
+        f"did you mean {' or '.join(near)}?" if near else f"see {releases.constraints(release)}",
+    )
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
+
+
+def _source_files(root: Path, log: Path) -> Iterator[Path]:
+    """Find the files that git tracks or would add; without git, all but what tools make."""
+    if (root / ".git").exists():
+        listing = _git(
+            root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", log=log
+        )
+        names = {Path(os.fsdecode(name)) for name in listing.split(b"\0") if name}
+        # A file that was removed and not yet committed is still in git's list.
+        yield from (name for name in names if _is_file(root / name))
+        return
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in _NOT_SOURCE]
+        here = Path(folder)
+        yield from ((here / name).relative_to(root) for name in files if not name.endswith(".pyc"))
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_symlink() or path.is_file()
+
+
+def _digest(root: Path, files: Sequence[Path]) -> str:
+    whole = hashlib.sha256()
+    for name in files:
+        path = root / name
+        if path.is_symlink():
+            content = b"link:" + os.fsencode(path.readlink())
+        else:
+            content = path.read_bytes()
+        whole.update(b"%s\0%s\0" % (os.fsencode(name), hashlib.sha256(content).digest()))
+    return whole.hexdigest()
+
+
+def _find_commit(change: Change, log: Path) -> str:
+    if _COMMIT.fullmatch(change.ref):
+        return change.ref
+    listing = _git(
+        log.parent, "ls-remote", change.source, change.ref, f"{change.ref}^{{}}", log=log
+    )
+    lines = [line.split("\t") for line in listing.decode().splitlines()]
+    commits = {name: commit for commit, name in lines}
+    names = (f"refs/tags/{change.ref}^{{}}", f"refs/tags/{change.ref}", f"refs/heads/{change.ref}")
+    for name in (*names, change.ref):
+        if name in commits:
+            return commits[name]
+    raise UsageError(
+        f"{change.source} has no branch, tag or ref {change.ref!r}",
+        "give a branch, a tag, a whole commit id, or a ref such as refs/changes/34/1234/5",
+    )
+
+
+def _clone(resolved: Resolved, into: Path, log: Path) -> None:
+    into.mkdir(parents=True)
+    commit = resolved.identity.removeprefix("git:")
+    _git(into, "init", "--quiet", log=log)
+    _git(into, "fetch", "--quiet", "--depth=1", resolved.change.source, commit, log=log)
+    _git(into, "checkout", "--quiet", "--detach", "FETCH_HEAD", log=log)
+
+
+def _described_version(root: Path, log: Path) -> str | None:
+    try:
+        described = _git(root, "describe", "--tags", "--long", "--abbrev=40", log=log)
+    except process.ProcessError:
+        return None
+    return version_of(described.decode())
+
+
+def _git(folder: Path, *arguments: str, log: Path) -> bytes:
+    """Run git in ``folder`` and return what it prints."""
+    output = log.with_suffix(".out")
+    output.unlink(missing_ok=True)
+    environment = process.environment(GIT_TERMINAL_PROMPT="0", GIT_DIR=None, GIT_WORK_TREE=None)
+    process.run(
+        ["git", *arguments],
+        log=log,
+        timeout=_GIT_TIMEOUT,
+        cwd=folder,
+        env=environment,
+        stdout=output,
+    )
+    return output.read_bytes()

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Python environments: the running one, or one with the change under test over it.
+
+An environment for a change is a layer: a virtual environment that holds the changed projects alone
+and whose path goes on into the running environment. It is made in the time that the projects take
+to build, needs no network when what builds them is at hand, works over packages that no index has
+ready for this system, and shares all byte code.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import site
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from bsdgate import harness
+from bsdgate.harness import files, process
+from bsdgate.harness.errors import ConfigurationError, UsageError
+from bsdgate.harness.nodes import changes as under_test
+from bsdgate.harness.nodes.changes import Change, Resolved
+from bsdgate.harness.profiles import releases
+from bsdgate.harness.run_dir import ChangedProject
+
+Progress = Callable[[str], None]
+
+SERVICES: Final = (
+    "glance",
+    "ironic",
+    "keystone",
+    "neutron",
+    "nova",
+    "openstack-placement",
+    "python-tempestconf",
+    "tempest",
+)
+"""What a run cannot do without, by distribution."""
+
+_KEPT: Final = 5
+_UNUSED_SECONDS: Final = 24 * 3600.0
+_BUILD_TIMEOUT: Final = 900.0
+# pbr would ask a history that the copy does not have.
+_PBR: Final = {"SKIP_GENERATE_AUTHORS": "1", "SKIP_WRITE_GIT_CHANGELOG": "1"}
+_SCRIPT: Final = """\
+#!{python}
+import sys
+from {module} import {name}
+sys.exit({attribute}())
+"""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An interpreter with the services, and which of its projects are not the release's."""
+
+    python: Path
+    changes: tuple[ChangedProject, ...] = ()
+
+    @property
+    def bin(self) -> Path:
+        """The folder of the environment's commands: tempest, rally, bsdgate."""
+        return self.python.parent
+
+    def versions(self) -> dict[str, str]:
+        """Return the version of each distribution in the environment, by name."""
+        layer = _layer(self.python.parents[1]) if self.changes else []
+        found = _distributions([*layer, *map(Path, sys.path)])
+        return {dist.metadata["Name"]: dist.version for _, dist in sorted(found.items())}
+
+
+def prepare(
+    changes: Sequence[Change], release: str, cache_dir: Path, progress: Progress
+) -> Environment:
+    """Return an environment with the release's services and ``changes`` over them.
+
+    ``cache_dir`` keeps what was built; ``progress`` is told of each step that takes time.
+
+    :raises UsageError: the services of the release are not installed here, or a change is unknown.
+    :raises ConfigurationError: a change needs what the release does not have.
+    :raises InfrastructureError: it cannot be built; the error ends with the builder's last lines.
+    """
+    check_services(release)
+    if not changes:
+        return Environment(Path(sys.executable))
+    base = cache_dir / "environments"
+    with files.explained(base):
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        resolved = _resolve(changes, base)
+        folder = base / _key(resolved, release)
+        with _locked(folder, progress):
+            if not _is_complete(folder):
+                _build(folder, resolved, release, progress)
+            (folder / "complete").touch()
+        prune(base)
+        versions = json.loads((folder / "complete").read_bytes())
+    named = tuple(each.named(versions[each.change.distribution]) for each in resolved)
+    return Environment(folder / "bin" / "python", named)
+
+
+def check_services(release: str) -> None:
+    """See that the running environment has the services in the versions of the release.
+
+    :raises UsageError: it has not.
+    """
+    pins = releases.pins(release)
+    wrong = []
+    for name in SERVICES:
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{name} is not installed")
+            continue
+        pinned = pins[canonicalize_name(name)]
+        if Version(version) != pinned:
+            wrong.append(f"{name} is {version}, not {pinned}")
+    if wrong:
+        raise UsageError(
+            f"{sys.executable} lacks what OpenStack {release} is made of: {'; '.join(wrong)}",
+            f"run through tox, or install bsdgate[cloud] with -c {releases.constraints(release)}",
+        )
+
+
+def prune(base: Path) -> None:
+    """Remove the environments that were not used for a day, but for the few used last."""
+    complete = sorted(base.glob("*/complete"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in complete[_KEPT:]:
+        folder = path.parent
+        if time.time() - path.stat().st_mtime < _UNUSED_SECONDS:
+            continue
+        lock = files.take_lock(folder.with_suffix(".lock"))
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def conflicts(
+    installed: Mapping[NormalizedName, metadata.Distribution], changed: Container[NormalizedName]
+) -> list[str]:
+    """Return the needs that are not met, of changed distributions and for them."""
+    found = []
+    for name, dist in installed.items():
+        for need in map(Requirement, dist.requires or ()):
+            needed = canonicalize_name(need.name)
+            if name not in changed and needed not in changed:
+                continue
+            if need.marker is not None and not need.marker.evaluate({"extra": ""}):
+                continue
+            has = installed[needed].version if needed in installed else "nothing"
+            if has == "nothing" or not need.specifier.contains(has, prereleases=True):
+                label = f"{dist.metadata['Name']} {dist.version}"
+                found.append(f"{label} needs {need.name}{need.specifier}, and {has} is there")
+    return found
+
+
+def _resolve(changes: Sequence[Change], base: Path) -> list[Resolved]:
+    log = base / f"resolve-{os.getpid()}.log"
+    resolved = [under_test.resolve(change, log) for change in changes]
+    for path in (log, log.with_suffix(".out")):
+        path.unlink(missing_ok=True)
+    return resolved
+
+
+def _key(resolved: Sequence[Resolved], release: str) -> str:
+    parts = {
+        "constraints": releases.constraints(release).read_text(encoding="utf-8"),
+        "bsdgate": harness.version(),
+        "base": [sys.prefix, sys.version],
+        "changes": sorted([each.change.distribution, each.identity] for each in resolved),
+    }
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, progress: Progress) -> Iterator[None]:
+    path = folder.with_suffix(".lock")
+    lock = files.take_lock(path)
+    if lock is None:
+        progress("waiting for another bsdgate, which builds the same")
+        lock = files.take_lock(path, wait=True)
+    assert lock is not None
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _is_complete(folder: Path) -> bool:
+    return (folder / "complete").is_file() and (folder / "bin" / "python").exists()
+
+
+def _build(folder: Path, resolved: Sequence[Resolved], release: str, progress: Progress) -> None:
+    """Make the environment in its place, since its path is written all over it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    log = folder.with_suffix(".log")
+    log.unlink(missing_ok=True)
+    with contextlib.ExitStack() as undo:
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        _lay_over(folder, log)
+        pins = releases.pins(release)
+        for each in resolved:
+            progress(f"building {each.change}")
+            _install(each, folder, pins[each.change.distribution], log)
+        layer = _distributions(_layer(folder))
+        installed = _distributions([*_layer(folder), *map(Path, sys.path)])
+        problems = conflicts(installed, layer)
+        if problems:
+            raise ConfigurationError(
+                f"the change does not fit OpenStack {release}:",
+                "bring what it needs by another --with, such as --with oslo.db=PATH",
+                problems,
+            )
+        _write_scripts(folder, installed.values())
+        versions = json.dumps({name: dist.version for name, dist in layer.items()})
+        files.write_atomically(folder / "complete", versions.encode())
+        undo.pop_all()
+
+
+def _lay_over(folder: Path, log: Path) -> None:
+    """Make a virtual environment whose path goes on into the running one."""
+    _uv("venv", "--python", sys.executable, "--no-project", folder, log=log)
+    # addsitedir, unlike a bare path, also does what the .pth files of the lower environment say.
+    lines = "".join(f"import site; site.addsitedir({path!r})\n" for path in _running())
+    (_layer(folder)[0] / "bsdgate-layer.pth").write_text(lines, encoding="utf-8")
+
+
+def _install(resolved: Resolved, folder: Path, pinned: Version, log: Path) -> None:
+    """Build and install one changed project: with what is at hand, else from the index."""
+    change = resolved.change
+    source = folder / "source" / change.distribution
+    told: dict[str, str | None] = dict(_PBR)
+    if change.kind == "version":
+        what: str | Path = f"{change.distribution}=={change.source}"
+    else:
+        told["PBR_VERSION"] = under_test.unpack(resolved, source, pinned, log)
+        what = source
+    python = folder / "bin" / "python"
+    arguments = ("pip", "install", "--no-deps", "--compile-bytecode", "--python", python, what)
+    try:
+        _uv(*arguments, "--offline", "--no-build-isolation", log=log, **told)
+    except process.ProcessError:
+        _uv(*arguments, log=log, **told)
+    shutil.rmtree(source, ignore_errors=True)
+
+
+def _uv(*arguments: str | Path, log: Path, **environment: str | None) -> None:
+    told = process.environment(VIRTUAL_ENV=None, UV_PYTHON_DOWNLOADS="never", **environment)
+    process.run([_find_uv(), *arguments], log=log, timeout=_BUILD_TIMEOUT, cwd=Path("/"), env=told)
+
+
+def _find_uv() -> str:
+    """Return uv: that of the package where there is one, else that of the system."""
+    beside = Path(sys.executable).with_name("uv")
+    found = str(beside) if beside.exists() else shutil.which("uv")
+    if found is None:
+        raise UsageError(
+            "--with needs uv, which is not there", "install it: `pip install uv`, `pkg install uv`"
+        )
+    return found
+
+
+def _layer(folder: Path) -> list[Path]:
+    """Return the folders of packages of the virtual environment in ``folder``."""
+    variables = {"base": str(folder), "platbase": str(folder)}
+    paths = (sysconfig.get_path(key, "venv", variables) for key in ("platlib", "purelib"))
+    return [Path(path) for path in dict.fromkeys(paths)]
+
+
+def _running() -> list[str]:
+    """Return the folders of packages of the running environment, in the order of its path."""
+    own = {os.path.normcase(path) for path in site.getsitepackages()}
+    return [path for path in sys.path if os.path.normcase(path) in own]
+
+
+def _distributions(folders: Sequence[Path]) -> dict[NormalizedName, metadata.Distribution]:
+    """Return the distributions that are found in ``folders``: of each name the first."""
+    first: dict[NormalizedName, metadata.Distribution] = {}
+    for dist in metadata.distributions(path=list(map(str, folders))):
+        first.setdefault(canonicalize_name(dist.metadata["Name"]), dist)
+    return first
+
+
+def _write_scripts(folder: Path, distributions: Iterable[metadata.Distribution]) -> None:
+    """Give the environment the commands of the one below, run by its own interpreter."""
+    python = folder / "bin" / "python"
+    for dist in distributions:
+        for entry in dist.entry_points:
+            path = folder / "bin" / entry.name
+            if entry.group != "console_scripts" or path.exists():
+                continue
+            name = entry.attr.partition(".")[0]
+            text = _SCRIPT.format(
+                python=python, module=entry.module, name=name, attribute=entry.attr
+            )
+            path.write_text(text, encoding="utf-8")
+            path.chmod(0o755)

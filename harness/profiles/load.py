@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds profiles by name or path."""
+
+import difflib
+from pathlib import Path
+
+from bsdgate.harness.errors import ConfigurationError, UsageError
+from bsdgate.harness.profiles import checked_yaml, releases
+from bsdgate.harness.profiles.model import Profile
+
+_FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Return the names of the profiles that come with bsdgate."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def load(name_or_path: str) -> Profile:
+    """Return the profile of that name, or from that file if it ends in .yaml or has a slash.
+
+    :raises UsageError: there is no such profile.
+    :raises ConfigurationError: it is wrong.
+    """
+    if "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
+        path = Path(name_or_path)
+    elif name_or_path in names():
+        path = _FOLDER / f"{name_or_path}.yaml"
+    else:
+        raise UsageError(f"there is no profile {name_or_path!r}", _proposal(name_or_path))
+    profile = checked_yaml.read(path, Profile)
+    if profile.release not in releases.names():
+        raise ConfigurationError(
+            f"{path}: there are no constraints for release {profile.release!r}",
+            f"known releases: {', '.join(releases.names())}",
+        )
+    return profile
+
+
+def _proposal(wrong: str) -> str:
+    near = difflib.get_close_matches(wrong, names(), n=1)
+    question = f"did you mean {near[0]}? " if near else ""
+    return f"{question}Known: {', '.join(names())}, or the path of a YAML file"

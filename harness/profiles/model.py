@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model of a profile. Its YAML form has the same keys."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+Architecture = Literal["amd64", "arm64"]
+ServiceName = Literal["keystone", "glance", "placement", "neutron", "nova", "ironic"]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
+"""Why something is left out, in words that a reader can check."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
+Option = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*\.[a-z][a-z0-9_]*$")]
+Trait = Annotated[str, StringConstraints(pattern=r"^CUSTOM_[A-Z0-9_]+$")]
+ResourceClass = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$")]
+
+
+def _is_one_value(value: object) -> object:
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError("not a single value")
+    return value
+
+
+Scalar = Annotated[bool | int | float | str, BeforeValidator(_is_one_value)]
+"""The value of an option of oslo.config."""
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_compiles)]
+"""A regular expression that is searched for in a test id."""
+
+
+class Part(BaseModel):
+    """A part of a file of settings: it never changes, and knows all its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Local(Part):
+    """The embedded cloud, on the machine that the harness runs on."""
+
+    source: Literal["local"]
+
+
+class Qemu(Part):
+    """A virtual machine made for the run."""
+
+    source: Literal["qemu"]
+    image: str = Field(min_length=1)
+    """A version of FreeBSD as its release tree names it, a file, or a URL."""
+    architecture: Architecture
+    filesystem: Literal["ufs", "zfs"]
+    cpus: int = Field(ge=1, le=64)
+    memory_mib: int = Field(ge=512)
+
+
+class Host(Part):
+    """A machine that is there and answers ssh."""
+
+    name: Name
+    address: str = Field(min_length=1)
+    port: int = Field(default=22, ge=1, le=65535)
+    user: str = Field(min_length=1)
+
+
+class Static(Part):
+    """Machines that are there already."""
+
+    source: Literal["static"]
+    hosts: tuple[Host, ...] = Field(min_length=1)
+
+
+class Zuul(Part):
+    """The nodes that a Zuul job was given."""
+
+    source: Literal["zuul"]
+    nodeset: Name
+
+
+Nodes = Annotated[Local | Qemu | Static | Zuul, Field(discriminator="source")]
+
+
+class Service(Part):
+    """A service of the cloud. ``options`` go over its own: section, option, value."""
+
+    options: dict[str, dict[str, Scalar]] = {}
+
+
+class Board(Part):
+    """A kind of board that Ironic manages."""
+
+    name: Name
+    architecture: Architecture
+    power: Literal["fake", "ipmi", "pdu-snmp", "redfish"]
+    boot: tuple[Literal["fake", "ipxe", "pxe", "uefi-http", "virtual-media"], ...] = Field(
+        min_length=1
+    )
+    console: Literal["none", "serial"] = "none"
+    resource_class: ResourceClass
+    traits: tuple[Trait, ...] = ()
+
+    @property
+    def has_bmc(self) -> bool:
+        """Whether the board has a management controller that is asked for more than power."""
+        return self.power in {"ipmi", "redfish"}
+
+    @model_validator(mode="after")
+    def _media_need_redfish(self) -> Self:
+        if "virtual-media" in self.boot and self.power != "redfish":
+            raise ValueError(f"virtual-media needs power: redfish, not {self.power}")
+        return self
+
+
+class Feature(Part):
+    """An option of Tempest that the profile decides, and why."""
+
+    value: Scalar
+    reason: Reason
+
+
+class Exclusion(Part):
+    """Tests that are left out, and why."""
+
+    tests: Pattern
+    tagged: Name | None = None
+    """An attribute of Tempest's that they have, such as slow."""
+    reason: Reason
+
+
+class Timeouts(Part):
+    """How long things may take, in seconds."""
+
+    start: float = Field(default=120, gt=0)
+    """Until the nodes and services answer."""
+    configure: float = Field(default=120, gt=0)
+    """Until tempest.conf is made."""
+    test: float = Field(default=300, gt=0)
+    """One test."""
+    run: float = Field(default=7200, gt=0)
+    """All tests."""
+
+
+class Profile(Part):
+    """A cluster: nodes, services, boards, and what Tempest has to know of them."""
+
+    name: Name
+    description: str = Field(min_length=1)
+    release: str
+    nodes: Nodes
+    services: dict[ServiceName, Service] = Field(min_length=1)
+    boards: tuple[Board, ...] = ()
+    features: dict[Option, Feature] = {}
+    excludes: tuple[Exclusion, ...] = ()
+    concurrency: int = Field(ge=1, le=64)
+    timeouts: Timeouts = Timeouts()
+
+    @model_validator(mode="after")
+    def _boards_need_ironic(self) -> Self:
+        if self.boards and "ironic" not in self.services:
+            raise ValueError("boards need the service ironic")
+        names = [board.name for board in self.boards]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"more than one board is called {', '.join(twice)}")
+        return self
+
+    def overrides(self) -> dict[str, str]:
+        """Return the features as python-tempestconf takes them: section.option, value."""
+        return {option: str(feature.value) for option, feature in self.features.items()}

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The run directory: everything that a run does and finds.
+
+The only writer of its layout, beside ``report/``. What is written once is written atomically;
+what grows (the journal, the streams) only ever grows, so that a killed run leaves a directory that
+can be read and resumed. All of it is private to the user.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bsdgate import harness
+from bsdgate.harness import files
+from bsdgate.harness.errors import UsageError
+
+SCHEMA: Final = 1
+
+Kind = Literal["tempest", "hostchecks", "rally"]
+Format = Literal["subunit", "junit", "rally"]
+Event = Literal["begin", "end", "fail", "interrupt"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_FILES: Final[dict[Format, tuple[str, str]]] = {
+    "subunit": ("asked.txt", "stream.subunit"),
+    "junit": ("asked.txt", "stream.xml"),
+    "rally": ("asked.json", "stream.json"),
+}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _default_name(fields: dict[str, Any]) -> str:
+    return f"{fields['created']:%Y%m%dT%H%M%SZ}-{fields['suite']}-{fields['run_id'][:6]}"
+
+
+class ChangedProject(BaseModel):
+    """A project that a run uses in another state than the release's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project: str
+    source: str
+    version: str
+    identity: str
+
+
+class Manifest(BaseModel):
+    """What a run is: enough to run it again. Written once, before anything else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_version: int = Field(default=SCHEMA, alias="schema")
+    bsdgate_version: str = Field(default_factory=harness.version)
+    run_id: str = Field(default_factory=lambda: uuid.uuid4().hex)
+    created: datetime = Field(default_factory=_now)
+    profile: str
+    suite: str
+    name: str = Field(default_factory=_default_name)
+    release: str
+    evidence: tuple[Kind, ...]
+    selection: str | None = None
+    concurrency: int
+    seed: int
+    changes: tuple[ChangedProject, ...] = Field(default=(), alias="with")
+    change: str | None = None
+    patchset: str | None = None
+    versions: dict[str, str]
+
+
+class Stream:
+    """A file of evidence that is written once, front to back, and digested on the way."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._digest = hashlib.sha256()
+        with files.explained(path):
+            self._fd = files.open_private(path, os.O_APPEND | os.O_EXCL)
+
+    def write(self, data: bytes) -> None:
+        """Append ``data`` and take it into the digest."""
+        with files.explained(self.path):
+            files.write_all(self._fd, data)
+        self._digest.update(data)
+
+    def close(self) -> str:
+        """Bring the file to the disk and return its SHA-256."""
+        with files.explained(self.path):
+            os.fsync(self._fd)
+            os.close(self._fd)
+        return self._digest.hexdigest()
+
+
+class Attempt:
+    """One go at a list of tests: what was asked, and the stream of what reported back."""
+
+    def __init__(self, folder: Path, head: dict[str, Any], stream: Stream) -> None:
+        self.folder: Final = folder
+        self.stream: Final = stream
+        self._head = head
+
+    @property
+    def name(self) -> str:
+        """The attempt's name, such as ``02-tempest``."""
+        return self.folder.name
+
+    def end(self, exit_status: int, problems: Sequence[str] = ()) -> None:
+        """Close the evidence: the runner ended by itself. Each problem is an ERROR reason."""
+        self._close("ended", exit_status, problems)
+
+    def interrupt(self, problems: Sequence[str] = ()) -> None:
+        """Close the evidence of a runner that was stopped; a later attempt asks for the rest."""
+        self._close("interrupted", None, problems)
+
+    def _close(self, state: str, exit_status: int | None, problems: Sequence[str]) -> None:
+        digest = self.stream.close()
+        _close_attempt(
+            self.folder,
+            self._head,
+            digest,
+            state=state,
+            exit_status=exit_status,
+            problems=list(problems),
+        )
+
+
+class RunDir:
+    """A run directory that this harness works in; no other can until it is closed."""
+
+    def __init__(self, path: Path, manifest: Manifest, lock: BinaryIO) -> None:
+        self.path: Final = path
+        self.manifest: Final = manifest
+        self.logs: Final = path / "logs"
+        self.cloud: Final = path / "cloud"
+        self.evidence: Final = path / "evidence"
+        self.report: Final = path / "report"
+        self._lock = lock
+        self._journal = path / "journal.jsonl"
+
+    @classmethod
+    def create(cls, base: Path, manifest: Manifest) -> Self:
+        """Make the directory ``base``/NAME of a new run.
+
+        :raises UsageError: the name is no file name or taken, or ``base`` may not be written.
+        :raises InfrastructureError: the disk is full or broken.
+        """
+        if not _NAME.fullmatch(manifest.name):
+            raise UsageError(
+                f"{manifest.name!r} cannot be the name of a run",
+                "use letters, digits, '.', '_' and '-', a letter or digit first",
+            )
+        path = base / manifest.name
+        with files.explained(path):
+            base.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                path.mkdir(mode=0o700)
+            except FileExistsError as error:
+                raise UsageError(
+                    f"there is a run {path} already", "choose another name, or --resume that run"
+                ) from error
+            with contextlib.ExitStack() as undo:
+                undo.callback(shutil.rmtree, path, ignore_errors=True)
+                lock = undo.enter_context(_take_lock(path))
+                _fill(path, manifest)
+                undo.pop_all()
+        return cls(path, manifest, lock)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a run to resume it; attempts that its killed harness left are closed.
+
+        :raises UsageError: it is no run, is in use, or was made by another version of bsdgate.
+        """
+        if not (path / "manifest.json").is_file():
+            raise UsageError(
+                f"{path} is not a run directory: it has no manifest.json",
+                "give the directory that `bsdgate run` printed",
+            )
+        with files.explained(path), contextlib.ExitStack() as undo:
+            lock = undo.enter_context(_take_lock(path))
+            manifest = _read_manifest(path / "manifest.json")
+            _mend(path)
+            undo.pop_all()
+        return cls(path, manifest, lock)
+
+    @staticmethod
+    def latest(base: Path) -> Path:
+        """Return the directory of the newest run in ``base``.
+
+        :raises UsageError: there is none.
+        """
+        # A manifest is written once, when its run begins.
+        manifests = list(base.glob("*/manifest.json")) if base.is_dir() else []
+        if not manifests:
+            raise UsageError(f"there is no run in {base}", "start one with `bsdgate run`")
+        return max(manifests, key=lambda manifest: manifest.stat().st_mtime_ns).parent
+
+    def record(self, step: str, event: Event, **details: Any) -> None:
+        """Append a line to the journal and bring it to the disk."""
+        line = json.dumps({"t": _now().isoformat(), "step": step, "event": event, **details})
+        with files.explained(self._journal):
+            fd = files.open_private(self._journal, os.O_APPEND)
+            size = os.fstat(fd).st_size
+            try:
+                files.write_all(fd, line.encode() + b"\n")
+                os.fsync(fd)
+            except OSError:
+                os.ftruncate(fd, size)
+                raise
+            finally:
+                os.close(fd)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the journal's lines in order; a last one that was cut short never happened."""
+        if not self._journal.exists():
+            return []
+        with files.explained(self._journal):
+            whole = self._journal.read_bytes().rpartition(b"\n")[0]
+            return [json.loads(line) for line in whole.splitlines()]
+
+    def finished_steps(self) -> set[str]:
+        """Return the steps that ended well and were not begun again since."""
+        last = {event["step"]: event["event"] for event in self.events()}
+        return {step for step, event in last.items() if event == "end"}
+
+    def begin_attempt(self, kind: Kind, form: Format, asked: bytes) -> Attempt:
+        """Make the next attempt's folder with what is asked, and open its stream.
+
+        ``asked`` is the content of asked.txt (a test id per line) or, for Rally, asked.json.
+        """
+        taken = [int(folder.name.partition("-")[0]) for folder in self.evidence.iterdir()]
+        name = f"{max(taken, default=0) + 1:02d}-{kind}"
+        asked_name, stream_name = _FILES[form]
+        head = {
+            "schema": SCHEMA,
+            "run_id": self.manifest.run_id,
+            "name": name,
+            "kind": kind,
+            "format": form,
+            "asked": asked_name,
+            "stream": stream_name,
+            "exit_status": None,
+            "state": "running",
+            "started": _now().isoformat(),
+            "ended": None,
+            "sha256": {asked_name: hashlib.sha256(asked).hexdigest(), stream_name: None},
+            "problems": [],
+        }
+        # Whole or not at all: an attempt without its attempt.json could be neither read nor mended.
+        made = self.path / "attempt.new"
+        with files.explained(made):
+            shutil.rmtree(made, ignore_errors=True)
+            made.mkdir(mode=0o700)
+            files.write_atomically(made / asked_name, asked)
+            files.write_atomically(made / "attempt.json", _json(head))
+            folder = made.rename(self.evidence / name)
+        return Attempt(folder, head, Stream(folder / stream_name))
+
+    def close(self) -> None:
+        """Let others have the directory; once more is harmless."""
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _fill(path: Path, manifest: Manifest) -> None:
+    for folder in ("logs", "cloud", "evidence", "report"):
+        (path / folder).mkdir(mode=0o700)
+    text = manifest.model_dump_json(by_alias=True, indent=2)
+    files.write_atomically(path / "manifest.json", f"{text}\n".encode())
+
+
+def _mend(path: Path) -> None:
+    """Bring what a killed harness left into a state that can be gone on from."""
+    journal = path / "journal.jsonl"
+    if journal.exists():
+        os.truncate(journal, journal.read_bytes().rfind(b"\n") + 1)
+    for attempt in sorted(path.glob("evidence/*/attempt.json")):
+        head = json.loads(attempt.read_bytes())
+        if head["state"] == "running":
+            stream = attempt.with_name(head["stream"])
+            stream.touch(mode=0o600)
+            with stream.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            _close_attempt(attempt.parent, head, digest, state="interrupted")
+
+
+def _close_attempt(folder: Path, head: dict[str, Any], digest: str, **fields: Any) -> None:
+    digests = {**head["sha256"], head["stream"]: digest}
+    closed = {**head, **fields, "ended": _now().isoformat(), "sha256": digests}
+    files.write_atomically(folder / "attempt.json", _json(closed))
+
+
+def _read_manifest(path: Path) -> Manifest:
+    hint = "resume it with the bsdgate that made it, or start a new run"
+    try:
+        fields = json.loads(path.read_bytes())
+        made_by = (fields["schema"], fields["bsdgate_version"])
+        if made_by != (SCHEMA, harness.version()):
+            raise UsageError(
+                f"{path.parent} was made by bsdgate {made_by[1]} (schema {made_by[0]}), "
+                f"this is {harness.version()} (schema {SCHEMA})",
+                hint,
+            )
+        return Manifest.model_validate(fields)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is not a manifest: {error}", "start a new run") from error
+
+
+def _take_lock(path: Path) -> BinaryIO:
+    lock = path / "lock"
+    fd = files.take_lock(lock)
+    if fd is None:
+        raise UsageError(
+            f"the run {path} is in use by process {lock.read_text() or 'unknown'}",
+            "wait for it, or stop it with Ctrl-C",
+        )
+    return os.fdopen(fd, "wb")
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, indent=2).encode() + b"\n"

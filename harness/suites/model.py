@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model of a suite, and the choice it makes among the tests that there are."""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+
+from pydantic import Field, model_validator
+
+from bsdgate.harness.errors import UsageError
+from bsdgate.harness.profiles import checked_yaml
+from bsdgate.harness.profiles.model import Exclusion, Name, Part, Pattern, Reason
+
+_FOLDER = Path(__file__).parent
+_ATTRIBUTES = re.compile(r"\[([^\[\]]*)\]$")
+
+
+class Inclusion(Part):
+    """Tests that are wanted: those whose id matches ``tests`` and, if given, have the attribute."""
+
+    area: Name
+    """The part of OpenStack that they are counted under."""
+    tests: Pattern
+    tagged: Name | None = None
+    """An attribute of Tempest's, such as smoke."""
+    reason: Reason
+
+
+class Suite(Part):
+    """A choice of tests for one runner."""
+
+    name: Name
+    description: str = Field(min_length=1)
+    runner: Literal["tempest", "rally"]
+    task: str | None = None
+    """For Rally: the file under rally_tasks/ whose workloads are chosen from."""
+    includes: tuple[Inclusion, ...] = Field(min_length=1)
+    excludes: tuple[Exclusion, ...] = ()
+
+    @model_validator(mode="after")
+    def _rally_needs_a_task(self) -> Self:
+        if (self.runner == "rally") != (self.task is not None):
+            raise ValueError("a suite has a task if its runner is rally, and only then")
+        return self
+
+
+Rule = TypeVar("Rule", Inclusion, Exclusion)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a suite chose: ids in the order in which they were offered, and what it left out."""
+
+    ids: tuple[str, ...]
+    areas: Mapping[str, str]
+    """The area of each id that is chosen or left out."""
+    excluded: Mapping[str, str]
+    """The reason of each id that an inclusion wants and an exclusion leaves out."""
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Return per area how many tests are chosen and how many are left out."""
+        chosen = Counter(self.areas[test] for test in self.ids)
+        left_out = Counter(self.areas[test] for test in self.excluded)
+        return {area: (chosen[area], left_out[area]) for area in sorted(chosen | left_out)}
+
+
+def names() -> list[str]:
+    """Return the names of the suites that come with bsdgate."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def load(name: str) -> Suite:
+    """Return the suite of that name.
+
+    :raises UsageError: there is none.
+    :raises ConfigurationError: it is wrong.
+    """
+    if name not in names():
+        near = difflib.get_close_matches(name, names(), n=1)
+        question = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"there is no suite {name!r}", f"{question}Known: {', '.join(names())}")
+    return checked_yaml.read(_FOLDER / f"{name}.yaml", Suite)
+
+
+def select(
+    suite: Suite,
+    all_ids: Iterable[str],
+    *,
+    cannot: Sequence[Exclusion] = (),
+    only: str | None = None,
+) -> Selection:
+    """Choose among ``all_ids``, given as ``tempest run --list-tests`` prints them.
+
+    ``cannot`` is what the profile excludes. ``only`` narrows the suite to ids in which that regular
+    expression is found; what is outside it was not asked for, and is not among the excluded.
+
+    :raises UsageError: nothing is chosen, or ``only`` is no regular expression.
+    """
+    narrow = _compiled(only or "")
+    wanted = {
+        test: inclusion.area
+        for test in filter(narrow.search, all_ids)
+        if (inclusion := _first_match(suite.includes, test)) is not None
+    }
+    excluded = {
+        test: exclusion.reason
+        for test in wanted
+        if (exclusion := _first_match((*suite.excludes, *cannot), test)) is not None
+    }
+    chosen = tuple(test for test in wanted if test not in excluded)
+    if not chosen:
+        raise _nothing(suite, only, excluded)
+    return Selection(chosen, wanted, excluded)
+
+
+def attributes(test: str) -> frozenset[str]:
+    """Return the attributes in the brackets that Tempest puts after an id."""
+    found = _ATTRIBUTES.search(test)
+    return frozenset(found[1].split(",") if found else ())
+
+
+def _first_match(rules: Sequence[Rule], test: str) -> Rule | None:
+    for rule in rules:
+        if rule.tagged is not None and rule.tagged not in attributes(test):
+            continue
+        if re.search(rule.tests, test):
+            return rule
+    return None
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise UsageError(
+            f"--tests {pattern!r} is not a regular expression: {error}",
+            "escape what is meant literally with a backslash",
+        ) from error
+
+
+def _nothing(suite: Suite, only: str | None, excluded: Mapping[str, str]) -> UsageError:
+    narrowed = f" with --tests {only!r}" if only else ""
+    if excluded:
+        reasons = "; ".join(sorted(set(excluded.values())))
+        return UsageError(
+            f"suite {suite.name}{narrowed} leaves out all of its {len(excluded)} tests: {reasons}",
+            "choose other tests, or a profile that can run these",
+        )
+    return UsageError(
+        f"suite {suite.name}{narrowed} selects no test",
+        "see the ids with `tempest run --list-tests`; is the plugin that has them installed?",
+    )

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A verdict as one versioned JSON document (``report/verdict.json``), and back.
+
+``parse(render(verdict)) == verdict``. The document's counts are for other readers: parse counts
+the cases itself and refuses a document that says otherwise.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from bsdgate.results import strict_json
+from bsdgate.results.errors import EvidenceError
+from bsdgate.results.model import (
+    Case,
+    Code,
+    Kind,
+    Level,
+    Outcome,
+    Reason,
+    Result,
+    Run,
+    State,
+    Summary,
+    Verdict,
+)
+
+SCHEMA = 1
+
+
+def render(verdict: Verdict) -> str:
+    """Write ``verdict`` as JSON text, in ASCII."""
+    document = {
+        "schema": SCHEMA,
+        "run_id": verdict.run.run_id,
+        "result": verdict.result,
+        "reasons": [_reason_out(reason) for reason in verdict.reasons],
+        "counts": dict(verdict.counts),
+        "run": _run_out(verdict.run),
+        "attempts": [_attempt_out(attempt) for attempt in verdict.attempts],
+        "fixtures": [_case_out(case) for case in verdict.fixtures],
+        "cases": [_case_out(case) for case in verdict.cases],
+    }
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def parse(text: str | bytes) -> Verdict:
+    """Read what ``render`` wrote; raise EvidenceError, saying why, for anything else."""
+    try:
+        document = strict_json.loads_object(text)
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"schema {document['schema']!r} is not {SCHEMA}")
+        verdict = Verdict(
+            run=_run_in(document["run"]),
+            result=Result(document["result"]),
+            reasons=tuple(_reason_in(reason) for reason in document["reasons"]),
+            cases=tuple(_case_in(case) for case in document["cases"]),
+            fixtures=tuple(_case_in(case) for case in document["fixtures"]),
+            attempts=tuple(_attempt_in(attempt) for attempt in document["attempts"]),
+        )
+        if document["counts"] != verdict.counts:
+            raise ValueError("its counts are not those of its cases")
+        if document["run_id"] != verdict.run.run_id:
+            raise ValueError("it names two runs")
+    except (ValueError, KeyError, TypeError, AttributeError) as reason:
+        message = f"no verdict document: {type(reason).__name__}: {reason}"
+        raise EvidenceError(message, "judge the run again: bsdgate verdict RUN_DIR") from None
+    return verdict
+
+
+def _time_out(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat() if moment else None
+
+
+def _time_in(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text is not None else None
+
+
+def _some(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Only what has a value: thousands of nulls help nobody."""
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _case_out(case: Case) -> dict[str, Any]:
+    return _some(
+        {
+            "id": case.id,
+            "outcome": case.outcome,
+            "started": _time_out(case.started),
+            "seconds": case.seconds,
+            "worker": case.worker,
+            "reason": case.reason,
+            "details": case.details,
+        }
+    )
+
+
+def _case_in(fields: Mapping[str, Any]) -> Case:
+    return Case(
+        id=fields["id"],
+        outcome=Outcome(fields["outcome"]),
+        started=_time_in(fields.get("started")),
+        seconds=fields.get("seconds"),
+        worker=fields.get("worker"),
+        reason=fields.get("reason"),
+        details=fields.get("details"),
+    )
+
+
+def _reason_out(reason: Reason) -> dict[str, Any]:
+    return {
+        "level": reason.level,
+        "code": reason.code,
+        "message": reason.message,
+        "ids": list(reason.ids),
+    }
+
+
+def _reason_in(fields: Mapping[str, Any]) -> Reason:
+    level, code = Level(fields["level"]), Code(fields["code"])
+    return Reason(level, code, fields["message"], tuple(fields["ids"]))
+
+
+def _attempt_out(attempt: Summary) -> dict[str, Any]:
+    return {
+        "name": attempt.name,
+        "kind": attempt.kind,
+        "state": attempt.state,
+        "exit_status": attempt.exit_status,
+        "asked": attempt.asked,
+        "started": _time_out(attempt.started),
+        "ended": _time_out(attempt.ended),
+    }
+
+
+def _attempt_in(fields: Mapping[str, Any]) -> Summary:
+    return Summary(
+        name=fields["name"],
+        kind=Kind(fields["kind"]),
+        state=State(fields["state"]),
+        exit_status=fields["exit_status"],
+        asked=fields["asked"],
+        started=_time_in(fields["started"]),
+        ended=_time_in(fields["ended"]),
+    )
+
+
+_TEXTS = ("name", "version", "profile", "suite", "release", "selection", "change")
+
+
+def _run_out(run: Run) -> dict[str, Any]:
+    texts = {name: getattr(run, name) for name in _TEXTS}
+    return {
+        "run_id": run.run_id,
+        "created": _time_out(run.created),
+        **texts,
+        "sources": list(run.sources),
+    }
+
+
+def _run_in(fields: Mapping[str, Any]) -> Run:
+    return Run(
+        run_id=fields["run_id"],
+        created=datetime.fromisoformat(fields["created"]),
+        sources=tuple(fields["sources"]),
+        **{name: fields[name] for name in _TEXTS},
+    )

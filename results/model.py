@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The values that flow through the judge; all frozen, none of them does any work.
+
+parsers -> Case, Reason -> Attempt -> Evidence -> ledger, verdict -> Verdict -> reporters
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sized
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """The one state in which an asked test ends: subunit's terminal states and two of ours."""
+
+    SUCCESS = "success"
+    FAIL = "fail"
+    SKIP = "skip"
+    XFAIL = "xfail"
+    UXSUCCESS = "uxsuccess"
+    MISSING = "missing"
+    DUPLICATED = "duplicated"
+
+
+RAN = frozenset({Outcome.SUCCESS, Outcome.FAIL, Outcome.XFAIL, Outcome.UXSUCCESS})
+"""The outcomes of a test whose body was executed."""
+
+
+class Result(StrEnum):
+    """A run's result. ERROR means that the evidence proves nothing either way."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    ERROR = "ERROR"
+
+    @property
+    def exit_code(self) -> int:
+        """What a process that judges ends with."""
+        return {Result.PASS: 0, Result.FAIL: 1, Result.ERROR: 3}[self]
+
+
+class Level(StrEnum):
+    """What a reason does to the result; a note does nothing."""
+
+    ERROR = "error"
+    FAIL = "fail"
+    NOTE = "note"
+
+
+class Code(StrEnum):
+    """Why, in a form that a program can compare. Part of the verdict document's schema."""
+
+    # Nothing, or not the right thing, was asked.
+    NOTHING_ASKED = "nothing-asked"
+    ASKED_TWICE = "asked-twice"
+    NOTHING_RAN = "nothing-ran"
+    # Evidence is absent or damaged.
+    NO_EVIDENCE = "no-evidence"
+    EVIDENCE_LOST = "evidence-lost"
+    ATTEMPT_UNREADABLE = "attempt-unreadable"
+    ATTEMPT_RUNNING = "attempt-running"
+    INTERRUPTED = "interrupted"
+    RESUME_MISMATCH = "resume-mismatch"
+    FOREIGN_EVIDENCE = "foreign-evidence"
+    DIGEST_MISMATCH = "digest-mismatch"
+    EMPTY_STREAM = "empty-stream"
+    TRUNCATED = "truncated"
+    DAMAGED = "damaged"
+    TOO_LARGE = "too-large"
+    # What was asked and what reported back do not agree.
+    LOST_TEST = "lost-test"
+    IN_PROGRESS = "in-progress"
+    DUPLICATED = "duplicated"
+    UNASKED = "unasked"
+    ITERATIONS = "iterations"
+    # A second witness says otherwise.
+    WORKER_LOST = "worker-lost"
+    EXIT_STATUS = "exit-status"
+    HARNESS_PROBLEM = "harness-problem"
+    # The tests themselves.
+    TESTS_FAILED = "tests-failed"
+    FIXTURE_FAILED = "fixture-failed"
+    UNEXPECTED_SUCCESS = "unexpected-success"
+    EXPECTATION_EXPIRED = "expectation-expired"
+    KNOWN_FAILURE = "known-failure"
+    RESUMED = "resumed"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test: what a report says of it or, after the ledger, how it ended.
+
+    ``seconds`` is its duration, ``worker`` the lane that ran it, ``reason`` one line (why it was
+    skipped, the failure's last line), ``details`` the bounded traceback and logs of a failure.
+    """
+
+    id: str
+    outcome: Outcome
+    started: datetime | None = None
+    seconds: float | None = None
+    worker: str | None = None
+    reason: str | None = None
+    details: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One contribution to the result, with the ids of all tests it is about."""
+
+    level: Level
+    code: Code
+    message: str
+    ids: tuple[str, ...] = ()
+
+
+def error(code: Code, message: str, ids: tuple[str, ...] = ()) -> Reason:
+    """A reason that forbids any result but ERROR."""
+    return Reason(Level.ERROR, code, message, ids)
+
+
+def note(code: Code, message: str, ids: tuple[str, ...] = ()) -> Reason:
+    """A reason that a reader should know and that changes nothing."""
+    return Reason(Level.NOTE, code, message, ids)
+
+
+def count(things: Sized, noun: str) -> str:
+    """Say how many there are: ``1 test``, ``2 tests``."""
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+
+
+class Kind(StrEnum):
+    """What produced an attempt's evidence."""
+
+    TEMPEST = "tempest"
+    HOSTCHECKS = "hostchecks"
+    RALLY = "rally"
+
+
+class State(StrEnum):
+    """How far the harness got with an attempt. RUNNING in evidence means it was killed."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One execution of a runner: what it was asked and everything that reported back.
+
+    ``name`` is its folder ("02-tempest") and orders attempts. ``reports`` are as the parser gave
+    them, synthetic ids included; ``problems`` are what the loader, the parser and the harness saw
+    go wrong.
+    """
+
+    name: str
+    kind: Kind
+    state: State
+    exit_status: int | None
+    asked: tuple[str, ...]
+    reports: tuple[Case, ...]
+    problems: tuple[Reason, ...] = ()
+    started: datetime | None = None
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a reader of a report wants to know of the run. ``created`` also dates expectations."""
+
+    run_id: str
+    created: datetime
+    name: str = ""
+    version: str = ""
+    profile: str = ""
+    suite: str = ""
+    release: str = ""
+    selection: str = ""
+    change: str = ""
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All of a run's evidence. ``owed`` are the kinds of attempts that the run promised."""
+
+    run: Run
+    owed: frozenset[Kind]
+    attempts: tuple[Attempt, ...]
+    problems: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """An attempt in a verdict: its head without its reports."""
+
+    name: str
+    kind: Kind
+    state: State
+    exit_status: int | None
+    asked: int
+    started: datetime | None = None
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judge's answer. ``cases`` holds every asked id exactly once, sorted by id.
+
+    ``fixtures`` are failed class and module fixtures: failures, but never counted as tests.
+    """
+
+    run: Run
+    result: Result
+    reasons: tuple[Reason, ...]
+    cases: tuple[Case, ...]
+    fixtures: tuple[Case, ...] = ()
+    attempts: tuple[Summary, ...] = field(default=())
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Number of asked tests and of tests in each state; counted, never carried along."""
+        seen = Counter(case.outcome for case in self.cases)
+        return {"asked": len(self.cases)} | {str(state): seen[state] for state in Outcome}

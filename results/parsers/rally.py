@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rally's task report (``rally task report --json``), one case per workload.
+
+Rally's own answer is not taken: an SLA passes on no iterations at all, and may allow failures.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+from bsdgate.results import strict_json
+from bsdgate.results.model import Case, Code, Outcome, Reason, error
+from bsdgate.results.parsers.details import REASON_BOUND, tail
+
+Asked = Mapping[str, int | None]
+"""Iterations asked of each workload; None where a runner counts time instead."""
+
+
+class _Names:
+    """Ids of workloads: the scenario's name, with ``#2`` and so on where it is used again.
+
+    Rally's ``position`` starts anew in each subtask, so it does not tell workloads apart.
+    """
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def next(self, name: str) -> str:
+        self._seen[name] += 1
+        count = self._seen[name]
+        return name if count == 1 else f"{name}#{count}"
+
+
+def read_asked(content: bytes) -> dict[str, int | None]:
+    """Read asked.json: a list of ``{"name": ..., "iterations": ...}`` in the task's order.
+
+    Raises ValueError, saying what is wrong.
+    """
+    names = _Names()
+    asked: dict[str, int | None] = {}
+    for entry in strict_json.loads(content):
+        try:
+            name, iterations = entry["name"], entry["iterations"]
+        except (TypeError, KeyError):
+            raise ValueError(f"{entry!r:.80} has no name and iterations") from None
+        if iterations is not None and (type(iterations) is not int or iterations < 1):
+            raise ValueError(f"{name}: {iterations!r} iterations")
+        asked[names.next(str(name))] = iterations
+    return asked
+
+
+def parse(stream: BinaryIO, asked: Asked) -> Iterator[Case | Reason]:
+    """Read a report: a case per workload, then what is wrong with it.
+
+    A workload that lacks iterations is no success: it is a failure if one can be seen in what is
+    there, else it has no case, and in both cases there is an error beside it.
+    """
+    content = stream.read()
+    if not content.strip():
+        yield error(Code.EMPTY_STREAM, "the report is empty")
+        return
+    try:
+        report = strict_json.loads_object(content)
+        found = [item for task in report["tasks"] for item in _task(task)]
+    except json.JSONDecodeError as reason:
+        yield error(Code.TRUNCATED, f"the report is not whole: {reason}")
+        return
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as reason:
+        message = f"the report is not Rally's: {type(reason).__name__}: {reason}"
+        yield error(Code.DAMAGED, message)
+        return
+    names = _Names()
+    for item in found:
+        if isinstance(item, Reason):
+            yield item
+        else:
+            yield from _workload(item, names, asked)
+
+
+def _task(task: Mapping[str, Any]) -> Iterator["Reason | _Workload"]:
+    if task["status"] != "finished":
+        message = f"rally says that the task {task['uuid']} is {task['status']!r}"
+        yield error(Code.TRUNCATED, message)
+    for subtask in task["subtasks"]:
+        for workload in subtask["workloads"]:
+            yield _Workload(workload)
+
+
+class _Workload:
+    """What we read of one workload of the report; KeyError, TypeError or ValueError if absent."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        (self.name,) = raw["scenario"]
+        iterations = list(raw["data"])
+        self.count = len(iterations)
+        self.errors = [list(one["error"]) for one in iterations if one["error"]]
+        self.total = int(raw["total_iteration_count"])
+        self.failed = int(raw["failed_iteration_count"])
+        broken = [one["detail"] for one in raw["sla_results"]["sla"] if one["success"] is not True]
+        self.broken_slas = [str(detail) for detail in broken]
+        if raw["pass_sla"] is not True and not broken:
+            self.broken_slas.append("rally says that an SLA failed")
+        start = raw["start_time"]
+        self.started = None if start is None else datetime.fromtimestamp(float(start), UTC)
+        self.seconds = round(float(raw["full_duration"]), 6)
+
+    @property
+    def reason(self) -> str | None:
+        found = [f"{len(self.errors)} of {self.count} iterations failed"] if self.errors else []
+        found += self.broken_slas
+        return "; ".join(found)[:REASON_BOUND] or None
+
+    @property
+    def details(self) -> str | None:
+        texts = ["\n".join(str(part) for part in error[-1:]) for error in self.errors]
+        return tail("\n".join(dict.fromkeys(texts))) or None
+
+    def complaint(self, asked: int | None) -> str | None:
+        """What is wrong with the number of iterations, if anything."""
+        if self.count == 0:
+            return "not one iteration ran"
+        if asked is not None and self.count != asked:
+            return f"{asked} iterations were asked, {self.count} are there"
+        if (self.total, self.failed) != (self.count, len(self.errors)):
+            counted = f"{self.count} iterations and {len(self.errors)} failures are there"
+            return f"{counted}, rally counts {self.total} and {self.failed}"
+        return None
+
+
+def _workload(workload: _Workload, names: _Names, asked: Asked) -> Iterator[Case | Reason]:
+    name = names.next(workload.name)
+    complaint = workload.complaint(asked.get(name))
+    failed = workload.reason is not None
+    if failed or complaint is None:
+        yield Case(
+            id=name,
+            outcome=Outcome.FAIL if failed else Outcome.SUCCESS,
+            started=workload.started,
+            seconds=workload.seconds,
+            reason=workload.reason,
+            details=workload.details,
+        )
+    if complaint is not None:
+        yield error(Code.ITERATIONS, f"{name}: {complaint}", (name,))

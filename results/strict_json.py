@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON without what makes two readers disagree: no duplicate keys, no NaN, bounded depth."""
+
+import json
+from typing import Any
+
+
+class BadJsonError(ValueError):
+    """JSON that two readers may read differently."""
+
+
+def loads(content: bytes | str) -> Any:
+    """Decode one JSON document.
+
+    Raises json.JSONDecodeError if it is not whole and BadJsonError if it is doubtful; both are
+    ValueErrors that say where.
+    """
+    try:
+        text = content.decode("utf-8") if isinstance(content, bytes) else content
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+    except RecursionError:
+        raise BadJsonError("nested too deeply") from None
+    except UnicodeDecodeError as reason:
+        raise BadJsonError(f"not UTF-8: {reason}") from None
+
+
+def loads_object(content: bytes | str) -> dict[str, Any]:
+    """Decode one JSON document that must be an object."""
+    found = loads(content)
+    if not isinstance(found, dict):
+        raise BadJsonError(f"an object was expected, not {type(found).__name__}")
+    return found
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        raise BadJsonError(f"the key {twice[0]!r} is there more than once")
+    return found
+
+
+def _refuse(constant: str) -> Any:
+    raise BadJsonError(f"{constant} is not a number of JSON")

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images that no host of the cluster can run."""
+
+from tempest import config
+from tempest.common import compute
+from tempest.lib import decorators
+from tempest.lib.common.utils import data_utils
+
+from bsdgate.tempest_plugin import servers
+from bsdgate.tempest_plugin.tests.base import ClusterTest
+
+CONF = config.CONF
+
+
+class ArchitectureTest(ClusterTest):
+    """Covers mixed clusters: amd64 and arm64 hosts, Morello boards among them.
+
+    A virt driver that does not tell Nova which architectures it runs gets
+    guests that it cannot start.
+    """
+
+    services = ("glance", "nova", "neutron")
+    credentials = ("primary", "admin")
+    networked = True
+
+    @classmethod
+    def skip_checks(cls) -> None:
+        super().skip_checks()
+        if not compute.is_scheduler_filter_enabled("ImagePropertiesFilter"):
+            raise cls.skipException("the scheduler does not use ImagePropertiesFilter")
+
+    @decorators.idempotent_id("1e7b0647-a271-4e8b-9258-6f83190ff27c")
+    @decorators.attr(type="smoke")
+    def test_image_of_another_architecture_gets_no_host(self) -> None:
+        """A server from such an image is refused by the scheduler, not by a host that tried."""
+        image = self._image(hw_architecture=CONF.bsdgate.foreign_architecture)
+
+        server = servers.create(self, image_id=image)
+        servers.wait_for_status(self, server, "ERROR")
+
+        shown = servers.show(self, server)
+        self.assertIn("No valid host", shown["fault"]["message"])
+        self.assertIsNone(shown["OS-EXT-SRV-ATTR:host"])
+        self.assertEqual({}, servers.held(self, server))
+
+    def _image(self, **properties: str) -> str:
+        client = self.os_primary.image_client_v2
+        image: str = client.create_image(
+            name=data_utils.rand_name("foreign", prefix=CONF.resource_name_prefix),
+            disk_format="raw",
+            container_format="bare",
+            **properties,
+        )["id"]
+        self.addCleanup(client.delete_image, image)
+        client.store_image_file(image, data_utils.random_bytes())
+        return image

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What servers hold of hosts and networks, from birth to death."""
+
+from tempest import config
+from tempest.lib import decorators
+from tempest.lib.common import api_microversion_fixture
+from tempest.lib.common.utils import data_utils
+
+from bsdgate.tempest_plugin import servers
+from bsdgate.tempest_plugin.tests.base import ClusterTest
+from bsdgate.tempest_plugin.waiting import wait_for
+
+CONF = config.CONF
+
+MEMORY_OF_NO_HOST = 1 << 30
+"""MiB: a pebibyte."""
+
+
+class HeldTest(ClusterTest):
+    """Covers a virt driver that does not account for its guests.
+
+    bhyve's is young: a guest whose destruction fails half way leaves memory,
+    a ZFS clone and an epair behind, and Placement either forgets them (hosts
+    are overcommitted) or keeps what is gone (a mini cloud fills up).
+    """
+
+    services = ("nova", "neutron")
+    credentials = ("primary", "admin")
+    networked = True
+
+    def wait_until_nothing_is_held(self, server: str) -> None:
+        """Wait until a server has neither allocations nor ports; they go just after it."""
+        wait_for(
+            lambda: not servers.held(self, server) and not servers.ports(self, server),
+            CONF.compute.build_timeout,
+            f"allocations and ports of {server} to be gone",
+        )
+
+    @decorators.idempotent_id("695a8f19-f2fa-4073-abe1-96e9e829399b")
+    @decorators.attr(type="smoke")
+    def test_deleted_server_holds_nothing(self) -> None:
+        """A server holds what its flavor says on the host it runs on, and then nothing."""
+        server = servers.boot(self)
+
+        held = servers.held(self, server)
+        self.assertEqual([servers.sizes(self, CONF.compute.flavor_ref)], list(held.values()))
+        provider = self.os_admin.resource_providers_client.show_resource_provider(*held)
+        shown = servers.show(self, server)
+        self.assertEqual(shown["OS-EXT-SRV-ATTR:hypervisor_hostname"], provider["name"])
+        self.assertEqual(["ACTIVE"], [port["status"] for port in servers.ports(self, server)])
+
+        servers.discard(self, server)
+        self.wait_until_nothing_is_held(server)
+
+    @decorators.idempotent_id("fe25329e-1d5b-4e95-925d-ed9fef537a5e")
+    @decorators.attr(type="smoke")
+    def test_server_without_a_host_holds_nothing(self) -> None:
+        """A server too large for every host goes to ERROR and takes nothing with it."""
+        client = self.os_admin.flavors_client
+        flavor = client.create_flavor(
+            name=data_utils.rand_name("too-large", prefix=CONF.resource_name_prefix),
+            ram=MEMORY_OF_NO_HOST,
+            vcpus=1,
+            disk=1,
+        )["flavor"]["id"]
+        self.addCleanup(client.delete_flavor, flavor)
+
+        server = servers.create(self, flavor=flavor)
+        servers.wait_for_status(self, server, "ERROR")
+
+        self.assertIn("No valid host", servers.show(self, server)["fault"]["message"])
+        self.wait_until_nothing_is_held(server)
+
+
+class ResizeTest(ClusterTest):
+    """Covers a virt driver that resizes by moving a guest's disk.
+
+    While a resize waits for its confirmation the guest is counted twice, under
+    its own name and that of the migration. Whichever way it ends one of the
+    two must go, or the host shrinks with every resize.
+    """
+
+    services = ("nova", "neutron")
+    credentials = ("primary", "admin")
+    networked = True
+
+    @classmethod
+    def skip_checks(cls) -> None:
+        super().skip_checks()
+        if not CONF.compute_feature_enabled.resize:
+            raise cls.skipException("[compute-feature-enabled] resize is not set in tempest.conf")
+        if CONF.compute.flavor_ref_alt in {CONF.compute.flavor_ref, ""}:
+            raise cls.skipException("[compute] flavor_ref_alt is no other flavor")
+
+    def setUp(self) -> None:
+        super().setUp()
+        old, new = CONF.compute.flavor_ref, CONF.compute.flavor_ref_alt
+        self.small, self.large = servers.sizes(self, old), servers.sizes(self, new)
+        self.server = servers.boot(self)
+        self.os_primary.servers_client.resize_server(self.server, new)
+        servers.wait_for_status(self, self.server, "VERIFY_RESIZE")
+        self.migration = self._migration()
+        self.assertEqual((self.large, self.small), self._held())
+
+    def _migration(self) -> str:
+        # The first microversion that tells a migration's UUID.
+        with api_microversion_fixture.APIMicroversionFixture(compute_microversion="2.59"):
+            migrations = self.os_admin.migrations_client.list_migrations(instance_uuid=self.server)[
+                "migrations"
+            ]
+        self.assertEqual(1, len(migrations))
+        uuid: str = migrations[0]["uuid"]
+        return uuid
+
+    def _held(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return what the server holds and what the migration holds, which must be on one host."""
+        both = [servers.held(self, consumer) for consumer in (self.server, self.migration)]
+        self.assertLessEqual({len(each) for each in both}, {0, 1})
+        server, migration = (next(iter(each.values()), {}) for each in both)
+        return server, migration
+
+    @decorators.idempotent_id("fa9b7800-702e-4aa7-8eaf-b9c5e85d12e3")
+    def test_confirmed_resize_holds_the_new_size(self) -> None:
+        """Once confirmed, a server holds its new flavor and its migration nothing."""
+        self.os_primary.servers_client.confirm_resize_server(self.server)
+        servers.wait_for_status(self, self.server, "ACTIVE")
+        self._wait_to_hold(self.large)
+
+    @decorators.idempotent_id("f61de52d-692c-460d-9bb0-bbfe804ece65")
+    def test_reverted_resize_holds_the_old_size(self) -> None:
+        """Once reverted, a server holds its old flavor and its migration nothing."""
+        self.os_primary.servers_client.revert_resize_server(self.server)
+        servers.wait_for_status(self, self.server, "ACTIVE")
+        self._wait_to_hold(self.small)
+
+    def _wait_to_hold(self, amounts: dict[str, int]) -> None:
+        wait_for(
+            lambda: self._held() == (amounts, {}),
+            CONF.compute.build_timeout,
+            f"{self.server} to hold {amounts} and its migration nothing",
+        )

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Environments with a change under test, made from a released Keystone."""
+
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bsdgate.harness import process
+from bsdgate.harness.errors import ConfigurationError
+from bsdgate.harness.nodes import changes
+from bsdgate.harness.nodes.environment import Environment, prepare
+
+RELEASE = "2026.2"
+MARK = "\nCHANGED_HERE = True\n"
+
+Prepare = Callable[..., Environment]
+
+
+@pytest.fixture(scope="module")
+def sdist(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fetch what the tests change. A module's fixture runs before the network is closed."""
+    folder = tmp_path_factory.mktemp("sdist")
+    subprocess.run([uv, "venv", "--quiet", "--seed", folder / "pip"], check=True)
+    pip = [folder / "pip" / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    wanted = ["--no-deps", "--no-binary", ":all:", "--dest", folder, "keystone==30.0.0"]
+    subprocess.run([*pip, "download", "--quiet", *wanted], check=True)
+    return folder / "keystone-30.0.0.tar.gz"
+
+
+@pytest.fixture
+def checkout(sdist: Path, tmp_path: Path) -> Path:
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path / "keystone-30.0.0"
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def prepared(cache: Path) -> Prepare:
+    def prepare_with(*texts: str) -> Environment:
+        started = time.monotonic()
+        found = prepare(changes.parse_all(texts, RELEASE), RELEASE, cache, print)
+        print(f"prepared in {time.monotonic() - started:.2f} s")
+        return found
+
+    return prepare_with
+
+
+def said(environment: Environment, code: str) -> str:
+    done = subprocess.run(
+        [environment.python, "-c", code], check=True, capture_output=True, text=True, cwd="/"
+    )
+    return done.stdout.strip()
+
+
+def listing(folder: Path) -> set[tuple[str, int]]:
+    return {(str(path), path.lstat().st_mtime_ns) for path in folder.rglob("*")}
+
+
+def test_changed_module_is_what_is_imported(checkout: Path, prepared: Prepare) -> None:
+    module = checkout / "keystone" / "version.py"
+    module.write_text(module.read_text() + MARK)
+    before = listing(checkout)
+    found = prepared(f"keystone={checkout}")
+    assert said(found, "import keystone.version as v; print(v.CHANGED_HERE)") == "True"
+    assert listing(checkout) == before, "the user's checkout was written to"
+    (change,) = found.changes
+    assert (change.project, change.version, change.source) == ("keystone", "30.0.0", str(checkout))
+    assert change.identity.startswith("sha256:")
+
+
+def test_everything_else_is_that_of_the_running_environment(
+    checkout: Path, prepared: Prepare
+) -> None:
+    found = prepared(f"keystone={checkout}")
+    code = "import nova, keystone, bsdgate.harness; print(nova.__file__, keystone.__file__)"
+    nova, keystone = said(found, code).split()
+    assert not nova.startswith(str(found.python.parents[1]))
+    assert keystone.startswith(str(found.python.parents[1]))
+    running = prepare([], RELEASE, checkout, print).versions()
+    assert found.versions() == running
+    plugins = subprocess.run(
+        [found.bin / "tempest", "list-plugins"], check=True, capture_output=True, text=True
+    )
+    assert "bsdgate" in plugins.stdout
+    assert "ironic_tests" in plugins.stdout
+    manage = [found.bin / "keystone-manage", "--version"]
+    assert "30.0.0" in subprocess.run(manage, capture_output=True, text=True, check=True).stdout
+
+
+def test_same_content_is_built_once(checkout: Path, prepared: Prepare) -> None:
+    first = prepared(f"keystone={checkout}")
+    moved = checkout.rename(checkout.with_name("moved"))
+    second = prepared(f"keystone={moved}")
+    assert second.python == first.python
+    assert second.changes[0].source == str(moved)
+    (moved / "keystone" / "version.py").write_text(MARK)
+    assert prepared(f"keystone={moved}").python != first.python
+
+
+def test_half_made_environment_is_made_again(checkout: Path, prepared: Prepare) -> None:
+    (checkout / "keystone" / "half.py").write_text(MARK)
+    found = prepared(f"keystone={checkout}")
+    (found.python.parents[1] / "complete").unlink()
+    shutil.rmtree(found.python.parents[1] / "lib")
+    again = prepared(f"keystone={checkout}")
+    assert said(again, "import keystone.half as h; print(h.CHANGED_HERE)") == "True"
+
+
+def test_git_checkout_without_history_is_built_with_its_data_files(
+    checkout: Path, prepared: Prepare
+) -> None:
+    (checkout / "PKG-INFO").unlink()
+    shutil.rmtree(checkout / "keystone.egg-info")
+    (checkout / "keystone" / "extra.txt").write_text("data")
+    git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    for command in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *command], cwd=checkout, check=True)
+    for source in (checkout, f"git+file://{checkout}@HEAD"):
+        found = prepared(f"keystone={source}")
+        code = (
+            "import keystone, pathlib, importlib.metadata as m;"
+            "path = pathlib.Path(keystone.__file__).with_name('extra.txt');"
+            "print(m.version('keystone'), path.read_text())"
+        )
+        assert said(found, code) == "30.0.0 data"
+
+
+def test_need_that_the_release_does_not_meet_is_told(
+    checkout: Path, prepared: Prepare, cache: Path
+) -> None:
+    requirements = checkout / "requirements.txt"
+    requirements.write_text(requirements.read_text() + "oslo.cache>=99.0\nno-such-thing\n")
+    before = {path for path in (cache / "environments").iterdir() if path.is_dir()}
+    with pytest.raises(ConfigurationError, match=r"does not fit OpenStack 2026\.2") as caught:
+        prepared(f"keystone={checkout}")
+    text = str(caught.value)
+    assert "keystone 30.0.0 needs no-such-thing, and nothing is there" in text
+    assert "oslo.cache" in text
+    assert {path for path in (cache / "environments").iterdir() if path.is_dir()} == before
+
+
+def test_project_that_cannot_be_built_shows_why(
+    checkout: Path, prepared: Prepare, cache: Path
+) -> None:
+    (checkout / "setup.py").write_text("raise SystemExit('planted failure')\n")
+    before = {path for path in (cache / "environments").iterdir() if path.is_dir()}
+    with pytest.raises(process.ProcessError, match="planted failure"):
+        prepared(f"keystone={checkout}")
+    assert {path for path in (cache / "environments").iterdir() if path.is_dir()} == before

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The package as a stranger gets it: sdist, then wheel, then an environment without a checkout."""
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RELEASE = ROOT / "harness" / "releases" / "2026.2.txt"
+TOOLS = ROOT / "constraints" / "tools.txt"
+IMPORT_ROOT = ROOT / "src" / "bsdgate"
+
+# Run by the new environment's Python: every module, except those that only run as a program.
+IMPORT_ALL = """
+import importlib, pkgutil, bsdgate
+found = [each.name for each in pkgutil.walk_packages(bsdgate.__path__, "bsdgate.")]
+for name in found:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+print(*found, sep="\\n")
+"""
+LOAD_ENTRY_POINTS = """
+from importlib.metadata import distribution
+for point in distribution("bsdgate").entry_points:
+    point.load()
+    print(point.group, point.name)
+"""
+
+
+def files_of_the_checkout() -> set[str]:
+    """Return what belongs into a package, named as below site-packages."""
+    kept = (
+        path
+        for folder in (IMPORT_ROOT, *(link for link in IMPORT_ROOT.iterdir() if link.is_dir()))
+        for path in (folder.glob("*") if folder == IMPORT_ROOT else folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".rst"
+    )
+    return {f"bsdgate/{path.relative_to(IMPORT_ROOT)}" for path in kept}
+
+
+def run(command: list[str | Path], cwd: Path) -> str:
+    """Run a command to its end outside the checkout; return what it printed."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("outside")
+
+
+@pytest.fixture(scope="module")
+def sdist(uv: str, outside: Path) -> Path:
+    dist = outside / "dist"
+    run([uv, "build", "--sdist", "--build-constraint", TOOLS, "--out-dir", dist, ROOT], outside)
+    (found,) = dist.glob("bsdgate-*.tar.gz")
+    return found
+
+
+@pytest.fixture(scope="module")
+def wheel(uv: str, sdist: Path, outside: Path) -> Path:
+    options = ["--build-constraint", TOOLS, "--out-dir", sdist.parent]
+    run([uv, "build", "--wheel", *options, sdist], outside)
+    (found,) = sdist.parent.glob("bsdgate-*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def programs(uv: str, wheel: Path, outside: Path) -> Path:
+    """Install the wheel into a new environment; return that environment's programs."""
+    environment = outside / "environment"
+    run([uv, "venv", "--python", sys.executable, environment], outside)
+    options = ["--requirement", RELEASE, "--build-constraint", TOOLS]
+    python = environment / "bin" / "python"
+    run([uv, "pip", "install", "--python", python, *options, f"{wheel}[cloud]"], outside)
+    return python.parent
+
+
+@pytest.mark.downloads
+def test_sdist_has_the_files_and_no_links(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        members = archive.getmembers()
+    assert [member.name for member in members if member.issym() or member.islnk()] == []
+    names = {member.name.partition("/src/")[2] for member in members if member.isfile()}
+    assert files_of_the_checkout() - names == set()
+
+
+@pytest.mark.downloads
+def test_wheel_has_the_files_and_no_others(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert names == files_of_the_checkout()
+
+
+@pytest.mark.downloads
+@pytest.mark.timeout(300)
+def test_wheel_installs(programs: Path) -> None:
+    assert (programs / "bsdgate").is_file()
+
+
+def test_every_module_can_be_imported(programs: Path, outside: Path) -> None:
+    printed = run([programs / "python", "-c", IMPORT_ALL], outside).split()
+    assert "bsdgate.harness.process" in printed
+    assert "bsdgate.results.model" in printed
+
+
+def test_entry_points_lead_somewhere(programs: Path, outside: Path) -> None:
+    printed = run([programs / "python", "-c", LOAD_ENTRY_POINTS], outside)
+    assert "tempest.test_plugins bsdgate" in printed
+    assert "sqlalchemy.plugins bsdgate" in printed
+
+
+def test_tempest_lists_the_plugin(programs: Path, outside: Path) -> None:
+    assert "bsdgate" in run([programs / "tempest", "list-plugins"], outside)

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A module whose set-up fails."""
+
+import unittest
+
+
+def setUpModule():
+    raise RuntimeError("the module cannot start")
+
+
+class InModule(unittest.TestCase):
+    def test_one(self):
+        pass

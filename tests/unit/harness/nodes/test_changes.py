@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bsdgate.harness.nodes.changes."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+
+from bsdgate.harness.errors import UsageError
+from bsdgate.harness.nodes import changes
+from bsdgate.harness.nodes.changes import Change
+
+RELEASE = "2026.2"
+PINNED = Version("30.0.0")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    (tmp_path / "logs").mkdir()
+    return tmp_path / "logs" / "git.log"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Return a small project as its source distribution has it."""
+    root = tmp_path / "keystone"
+    (root / "keystone" / "data").mkdir(parents=True)
+    (root / "setup.py").write_text("")
+    (root / "PKG-INFO").write_text("Version: 30.0.0\n")
+    (root / "keystone" / "__init__.py").write_text("")
+    (root / "keystone" / "data" / "x.ini").write_text("[x]\n")
+    return root
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "tag.gpgsign=false"]
+    done = subprocess.run(
+        ["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def checkout(tree: Path) -> Path:
+    """Return the same as a git checkout, with a release and a commit since."""
+    (tree / "PKG-INFO").unlink()
+    (tree / ".gitignore").write_text("*.log\n")
+    git(tree, "init", "--quiet", "--initial-branch=master")
+    for number in (1, 2):
+        (tree / "keystone" / "__init__.py").write_text(f"n = {number}\n")
+        git(tree, "add", "--all")
+        git(tree, "commit", "--quiet", "--message", "x")
+        if number == 1:
+            git(tree, "tag", "--annotate", "30.0.0", "--message", "x")
+    return tree
+
+
+def identity(path: Path, log: Path) -> str:
+    return changes.resolve(changes.parse(f"keystone={path}", RELEASE), log).identity
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("keystone==30.0.1", Change("keystone", "keystone", "version", "30.0.1")),
+        ("keystone=30.0.1", Change("keystone", "keystone", "version", "30.0.1")),
+        ("placement==16.0.0", Change("placement", "openstack-placement", "version", "16.0.0")),
+        ("oslo.db==18.0.0", Change("oslo.db", "oslo-db", "version", "18.0.0")),
+        (
+            "nova=git+https://opendev.org/openstack/nova@master",
+            Change("nova", "nova", "git", "https://opendev.org/openstack/nova", "master"),
+        ),
+        (
+            "nova=git+ssh://git@host:29418/nova@refs/changes/34/1234/5",
+            Change("nova", "nova", "git", "ssh://git@host:29418/nova", "refs/changes/34/1234/5"),
+        ),
+        (
+            "ironic-tempest-plugin=git+file:///srv/git/plugin@stable/2026.2",
+            Change(
+                "ironic-tempest-plugin",
+                "ironic-tempest-plugin",
+                "git",
+                "file:///srv/git/plugin",
+                "stable/2026.2",
+            ),
+        ),
+    ],
+)
+def test_forms_of_with(text: str, expected: Change) -> None:
+    assert changes.parse(text, RELEASE) == expected
+
+
+def test_path_is_made_absolute(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree.parent)
+    monkeypatch.setenv("HOME", str(tree.parent))
+    for text in ("keystone=keystone", "keystone=./keystone", "keystone=~/keystone"):
+        assert changes.parse(text, RELEASE).source == str(tree)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("keystone", "names no project and source", "git\\+URL@REF"),
+        ("=x", "names no project and source", "git\\+URL@REF"),
+        ("keystone=", "names no project and source", "git\\+URL@REF"),
+        ("keyston=/tmp", "no project of that name", "did you mean keystone"),
+        ("plaement==1", "no project of that name", "placement"),
+        ("zzzzzz==1", "no project of that name", "2026.2.txt"),
+        ("keystone==latest", "'latest' is not a version", "keystone==VERSION"),
+        ("keystone=git+https://example.org/keystone", "lacks the branch", "git\\+URL@REF"),
+        ("keystone=/absent/keystone", "/absent/keystone is not the checkout", "pyproject.toml"),
+        ("keystone=/", "/ is not the checkout", "pyproject.toml"),
+    ],
+)
+def test_what_is_no_change_is_refused(text: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        changes.parse(text, RELEASE)
+    assert text.split("=")[0] in str(caught.value)
+    with pytest.raises(AssertionError, match=hint):
+        raise AssertionError(caught.value.hint)
+
+
+def test_one_project_is_changed_once() -> None:
+    with pytest.raises(UsageError, match="keystone=1 and --with keystone=2"):
+        changes.parse_all(["keystone==1", "nova==3", "keystone==2"], RELEASE)
+    assert len(changes.parse_all(["keystone==1", "nova==3"], RELEASE)) == 2
+
+
+def test_change_is_written_as_it_was_asked_for() -> None:
+    for text in ("keystone=30.0.1", "nova=git+https://opendev.org/openstack/nova@master"):
+        assert str(changes.parse(text, RELEASE)) == text
+
+
+def test_manifest_has_no_password(log: Path) -> None:
+    text = "nova=git+https://me:secret@host/nova@" + "a" * 40
+    resolved = changes.resolve(changes.parse(text, RELEASE), log)
+    named = resolved.named("1.0")
+    assert named.source == f"git+https://me:***@host/nova@{'a' * 40}"
+    assert named.identity == f"git:{'a' * 40}"
+
+
+def test_identity_is_that_of_the_content(tree: Path, log: Path, tmp_path: Path) -> None:
+    before = identity(tree, log)
+    moved = tree.rename(tmp_path / "elsewhere")
+    assert identity(moved, log) == before
+    for name in ("keystone/__init__.pyc", "build/x", ".tox/x", "keystone/__pycache__/x.py"):
+        (moved / name).parent.mkdir(exist_ok=True)
+        (moved / name).write_text("made by a tool")
+    assert identity(moved, log) == before
+    (moved / "keystone" / "data" / "x.ini").write_text("[y]\n")
+    changed = identity(moved, log)
+    (moved / "keystone" / "data" / "x.ini").rename(moved / "keystone" / "data" / "y.ini")
+    assert len({before, changed, identity(moved, log)}) == 3
+
+
+def test_identity_of_a_checkout_is_what_git_would_keep(checkout: Path, log: Path) -> None:
+    before = identity(checkout, log)
+    (checkout / "debug.log").write_text("ignored")
+    assert identity(checkout, log) == before
+    (checkout / "keystone" / "new.py").write_text("")
+    with_new = identity(checkout, log)
+    (checkout / "setup.py").unlink()
+    (checkout / "setup.cfg").write_text("")
+    assert len({before, with_new, identity(checkout, log)}) == 3
+
+
+def test_unpacked_source_distribution_says_its_version(
+    tree: Path, log: Path, tmp_path: Path
+) -> None:
+    resolved = changes.resolve(changes.parse(f"keystone={tree}", RELEASE), log)
+    assert changes.unpack(resolved, tmp_path / "copy", PINNED, log) is None
+    assert (tmp_path / "copy" / "keystone" / "data" / "x.ini").read_text() == "[x]\n"
+
+
+def test_unpacked_checkout_has_its_version_from_tags_and_its_files_in_git(
+    checkout: Path, log: Path, tmp_path: Path
+) -> None:
+    (checkout / "keystone" / "new.py").write_text("")
+    resolved = changes.resolve(changes.parse(f"keystone={checkout}", RELEASE), log)
+    assert changes.unpack(resolved, tmp_path / "copy", PINNED, log) == "30.0.1.dev1"
+    listed = git(tmp_path / "copy", "ls-files").split()
+    assert set(listed) == {
+        ".gitignore",
+        "keystone/__init__.py",
+        "keystone/data/x.ini",
+        "keystone/new.py",
+        "setup.py",
+    }
+    assert git(checkout, "status", "--porcelain") == "?? keystone/new.py"
+
+
+def test_checkout_without_tags_has_the_version_of_the_release(
+    checkout: Path, log: Path, tmp_path: Path
+) -> None:
+    git(checkout, "tag", "--delete", "30.0.0")
+    resolved = changes.resolve(changes.parse(f"keystone={checkout}", RELEASE), log)
+    assert changes.unpack(resolved, tmp_path / "copy", PINNED, log) == "30.0.0"
+
+
+@pytest.mark.parametrize("ref", ["master", "30.0.0", "refs/heads/master", "COMMIT"])
+def test_git_url_is_resolved_to_a_commit_and_fetched(
+    checkout: Path, log: Path, tmp_path: Path, ref: str
+) -> None:
+    head = git(checkout, "rev-parse", "HEAD")
+    text = f"keystone=git+file://{checkout}@{head if ref == 'COMMIT' else ref}"
+    resolved = changes.resolve(changes.parse(text, RELEASE), log)
+    assert changes.unpack(resolved, tmp_path / "copy", PINNED, log) == "30.0.0"
+    expected = git(checkout, "rev-parse", "30.0.0^{commit}") if ref == "30.0.0" else head
+    assert resolved.identity == f"git:{expected}"
+    assert git(tmp_path / "copy", "rev-parse", "HEAD") == expected
+
+
+def test_unknown_ref_is_refused(checkout: Path, log: Path) -> None:
+    change = changes.parse(f"keystone=git+file://{checkout}@no-such", RELEASE)
+    with pytest.raises(UsageError, match="no branch, tag or ref 'no-such'"):
+        changes.resolve(change, log)
+
+
+@pytest.mark.parametrize(
+    ("described", "version"),
+    [
+        ("30.0.0-0-gabcdef", "30.0.0"),
+        ("30.0.0-7-gabcdef", "30.0.1.dev7"),
+        ("v1.2-3-gabcdef\n", "1.2.1.dev3"),
+        ("31.0.0.0rc1-0-gabcdef", "31.0.0.0rc1"),
+        ("31.0.0.0rc1-4-gabcdef", "31.0.0.dev4"),
+        ("newton-eol-4-gabcdef", None),
+        ("", None),
+    ],
+)
+def test_version_of_described(described: str, version: str | None) -> None:
+    assert changes.version_of(described) == version

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bsdgate.harness.nodes.environment; what builds is in tests/functional/test_environment.py."""
+
+import os
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from bsdgate.harness import files
+from bsdgate.harness.errors import UsageError
+from bsdgate.harness.nodes import environment
+
+RELEASE = "2026.2"
+
+
+def never(message: str) -> None:
+    pytest.fail(f"nothing should take time: {message}")
+
+
+def distribution(folder: Path, name: str, version: str, *needs: str) -> metadata.Distribution:
+    info = folder / f"{name}-{version}.dist-info"
+    info.mkdir(parents=True)
+    lines = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {need}" for need in needs)]
+    (info / "METADATA").write_text("\n".join(lines) + "\n")
+    return metadata.Distribution.at(info)
+
+
+def test_without_changes_it_is_the_running_one(tmp_path: Path) -> None:
+    found = environment.prepare([], RELEASE, tmp_path, never)
+    assert found.python == Path(sys.executable)
+    assert found.versions()["keystone"] == metadata.version("keystone")
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_and_other_services_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = metadata.version
+
+    def pretend(name: str) -> str:
+        if name == "nova":
+            raise metadata.PackageNotFoundError
+        return "1.0" if name == "glance" else real(name)
+
+    monkeypatch.setattr(metadata, "version", pretend)
+    with pytest.raises(UsageError, match="nova is not installed") as caught:
+        environment.check_services(RELEASE)
+    assert "glance is 1.0, not 33.0.0" in str(caught.value)
+    assert "2026.2.txt" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        (("keystone", "31", "oslo.db>=18"), []),
+        (("keystone", "31", "Oslo_DB>=19"), ["keystone 31 needs Oslo_DB>=19, and 18.1 is there"]),
+        (("keystone", "31", "new"), ["keystone 31 needs new, and nothing is there"]),
+        (("keystone", "31", "new; extra == 'ldap'"), []),
+        (("keystone", "31", "new; python_version < '3'"), []),
+        (("oslo.db", "19.dev3"), ["nova 34 needs oslo.db<19,>=18, and 19.dev3 is there"]),
+    ],
+)
+def test_needs_that_are_not_met(
+    tmp_path: Path, changed: tuple[str, ...], expected: list[str]
+) -> None:
+    there = [
+        distribution(tmp_path / "low", "nova", "34", "oslo.db>=18,<19"),
+        distribution(tmp_path / "low", "oslo.db", "18.1", "never-there>5"),
+        distribution(tmp_path / "layer", *changed),
+    ]
+    installed = {canonicalize_name(each.metadata["Name"]): each for each in there}
+    found = environment.conflicts(installed, {canonicalize_name(changed[0])})
+    assert [text.replace(">=18,<19", "<19,>=18") for text in found] == expected
+
+
+def test_environments_that_were_not_used_are_removed(tmp_path: Path) -> None:
+    now = time.time()
+    for number in range(9):
+        folder = tmp_path / f"e{number}"
+        folder.mkdir()
+        (folder / "complete").touch()
+        os.utime(folder / "complete", (now, now - number * 0.4 * 24 * 3600))
+    locked = files.take_lock(tmp_path / "e8.lock")
+    environment.prune(tmp_path)
+    assert locked is not None
+    os.close(locked)
+    kept = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
+    assert kept == ["e0", "e1", "e2", "e3", "e4", "e8"]
+
+
+def test_environments_used_today_are_kept(tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / f"e{number}").mkdir()
+        (tmp_path / f"e{number}" / "complete").touch()
+    environment.prune(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 9

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bsdgate.harness.process, against real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bsdgate.harness import process
+from bsdgate.harness.errors import InfrastructureError
+
+# Prints its own pid and that of a grandchild, then goes on for long enough to be ended by us.
+FAMILY = 'sleep 600 & echo "$$ $!"; wait'
+DEAF = 'trap "" TERM; echo ready; while :; do sleep 600; done'
+
+# A harness that starts a family and then waits; what it started is told on its own stdout.
+HARNESS = """
+import sys
+from pathlib import Path
+from bsdgate.harness import process
+running = process.start(["sh", "-c", sys.argv[2]], log=Path(sys.argv[1]), stdout=process.PIPE)
+print(running.read(30).decode().strip(), flush=True)
+if sys.argv[3] == "stay":
+    running.wait()
+elif sys.argv[3] == "detach":
+    running.detach()
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "command.log"
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-S", "-c", code]
+
+
+def family_of(running: process.Running) -> list[psutil.Process]:
+    pids = running.read(30)
+    assert pids is not None
+    return [psutil.Process(int(pid)) for pid in pids.split()]
+
+
+def still_alive(processes: list[psutil.Process], timeout: float = 10) -> list[psutil.Process]:
+    """Wait for the processes' end; a zombie that only its foster parent can reap has ended."""
+    deadline = time.monotonic() + timeout
+    alive = processes
+    while alive:
+        _, alive = psutil.wait_procs(alive, timeout=0.02)
+        alive = [each for each in alive if not is_zombie(each)]
+        if time.monotonic() >= deadline:
+            break
+    return alive
+
+
+def is_zombie(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@contextmanager
+def harness(log: Path, family: str, manner: str) -> Iterator[subprocess.Popen[bytes]]:
+    argv = [sys.executable, "-c", HARNESS, str(log), family, manner]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as popen:
+        try:
+            yield popen
+        finally:
+            popen.kill()
+
+
+def told_pids(popen: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    assert popen.stdout is not None
+    return [psutil.Process(int(pid)) for pid in popen.stdout.readline().split()]
+
+
+def test_run_writes_everything_to_a_private_log(log: Path) -> None:
+    completed = process.run(["sh", "-c", "echo out; echo err >&2"], log=log, timeout=30)
+    assert completed.exit_status == 0
+    assert log.read_text() == "out\nerr\n"
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_run_can_keep_stdout_apart(log: Path, tmp_path: Path) -> None:
+    listing = tmp_path / "asked.txt"
+    process.run(["sh", "-c", "echo out; echo err >&2"], log=log, timeout=30, stdout=listing)
+    assert (listing.read_text(), log.read_text()) == ("out\n", "err\n")
+
+
+def test_arguments_reach_the_program_as_they_are(log: Path) -> None:
+    odd = ["", "a b", "$HOME", "`id`", "*", "-n", 'q"q', "é\n"]
+    code = "import json, sys; print(json.dumps([sys.argv[1:], sys.stdin.read()]))"
+    process.run([*python(code), *odd], log=log, timeout=30)
+    assert json.loads(log.read_text()) == [odd, ""]
+
+
+def test_failure_names_status_last_lines_and_a_command_that_works(
+    log: Path, tmp_path: Path
+) -> None:
+    log.write_text("an earlier command's output\n")
+    script = 'echo "$GREETING" there >&2; exit 3'
+    with pytest.raises(process.ProcessError) as caught:
+        process.run(
+            ["sh", "-c", script],
+            log=log,
+            timeout=30,
+            cwd=tmp_path,
+            env=process.environment(GREETING="hello  you", HOME=None),
+        )
+    message = str(caught.value)
+    assert caught.value.exit_status == 3
+    assert "sh ended with status 3\n  | hello  you there" in message
+    assert "earlier" not in message
+    assert str(log) in message
+    again = subprocess.run(
+        ["sh", "-c", message.splitlines()[-1]], capture_output=True, text=True, check=False
+    )
+    assert (again.returncode, again.stderr) == (3, "hello  you there\n")
+
+
+def test_failure_hides_secrets(log: Path) -> None:
+    secret = "swordfish"
+    argv = ["sh", "-c", 'echo "$1 $2 $ADMIN_PASSWORD http://me:pw@host/"; exit 1', "sh"]
+    options = [f"--os-password={secret}1", "--bootstrap-password", f"{secret}2"]
+    with pytest.raises(process.ProcessError) as caught:
+        process.run(
+            [*argv, *options, "http://me:pw@host/"],
+            log=log,
+            timeout=30,
+            env=process.environment(ADMIN_PASSWORD=f"{secret}3"),
+        )
+    assert secret in log.read_text()
+    assert secret not in str(caught.value)
+    assert "me:pw" not in str(caught.value)
+    assert "me:***@host" in str(caught.value)
+
+
+def test_failure_names_the_signal(log: Path) -> None:
+    with pytest.raises(process.ProcessError, match="killed by SIGKILL"):
+        process.run(["sh", "-c", "kill -9 $$"], log=log, timeout=30)
+
+
+def test_status_is_the_callers_when_unchecked(log: Path) -> None:
+    assert process.run(["false"], log=log, timeout=30, check=False).exit_status == 1
+
+
+def test_time_limit_ends_the_whole_group(log: Path) -> None:
+    with pytest.raises(process.ProcessError, match=r"did not end within 0\.5 s") as caught:
+        process.run(["sh", "-c", FAMILY], log=log, timeout=0.5)
+    assert caught.value.exit_status is not None
+    family = [int(pid) for pid in log.read_text().split()]
+    assert not still_alive([psutil.Process(pid) for pid in family if psutil.pid_exists(pid)])
+
+
+@pytest.mark.parametrize("name", ["no-such-program", "./no-such-program"])
+def test_unknown_program_is_named(log: Path, name: str) -> None:
+    with pytest.raises(InfrastructureError, match="no program .*no-such-program"):
+        process.run([name], log=log, timeout=30)
+
+
+def test_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError, match=r"cannot write .*absent/x\.log"):
+        process.run(["true"], log=tmp_path / "absent" / "x.log", timeout=30)
+
+
+def test_folder_that_is_not_there_is_named(log: Path, tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError, match="cannot start .*absent"):
+        process.run(["true"], log=log, timeout=30, cwd=tmp_path / "absent")
+
+
+def test_flood_is_read_in_full_and_kept_out_of_errors(log: Path) -> None:
+    size = 20_000_000
+    flood = (
+        f"import sys; [sys.stdout.write('x' * 1000) for _ in range({size} // 1000)]; sys.exit(1)"
+    )
+    with process.start(python(flood), log=log, stdout=process.PIPE) as running:
+        read = sum(map(len, iter(lambda: running.read(30) or b"", b"")))
+        assert (read, running.wait(30)) == (size, 1)
+    with pytest.raises(process.ProcessError) as caught:
+        process.run(python(flood), log=log, timeout=30)
+    assert log.stat().st_size == size
+    assert len(str(caught.value)) < 20_000
+
+
+def test_read_tells_silence_from_end(log: Path) -> None:
+    with process.start(["cat", "/dev/tty"], log=log, stdout=process.PIPE) as running:
+        assert running.read(30) == b""
+    with process.start(["sleep", "600"], log=log, stdout=process.PIPE) as running:
+        assert running.read(0.01) is None
+        assert running.wait(0.01) is None
+        assert running.exit_status is None
+    assert running.exit_status == -signal.SIGTERM
+
+
+def test_what_a_process_leaves_behind_is_ended(log: Path) -> None:
+    leaver = 'sleep 600 & echo "$$ $!"'
+    with process.start(["sh", "-c", leaver], log=log, stdout=process.PIPE) as running:
+        family = family_of(running)
+        assert running.wait(30) == 0
+        assert running.read(30) == b"", "the child that was left held the pipe"
+    assert not still_alive(family)
+
+
+def test_deaf_process_is_killed_after_the_grace(log: Path) -> None:
+    with process.start(["sh", "-c", DEAF], log=log, stdout=process.PIPE) as running:
+        assert running.read(30) == b"ready\n"
+        assert running.terminate(grace=0.1) == -signal.SIGKILL
+    assert not psutil.pid_exists(running.pid), "a zombie is left"
+
+
+def test_grace_is_for_the_whole_group(log: Path, tmp_path: Path) -> None:
+    """The leader ends at once; its child gets the time to write what it has."""
+    done = tmp_path / "done"
+    child = f"trap 'echo saved > {done}; exit' TERM; echo ready; while :; do sleep 0.05; done"
+    leader = f"({child}) & wait"
+    with process.start(["sh", "-c", leader], log=log, stdout=process.PIPE) as running:
+        assert running.read(30) == b"ready\n"
+        running.terminate(grace=30)
+    assert done.read_text() == "saved\n"
+
+
+def test_terminating_twice_or_late_is_harmless(log: Path) -> None:
+    with process.start(["true"], log=log) as running:
+        assert running.wait(30) == 0
+        assert running.terminate() == 0
+        assert running.terminate() == 0
+
+
+def test_killed_harness_leaves_nothing(log: Path) -> None:
+    with harness(log, FAMILY, "stay") as popen:
+        family = told_pids(popen)
+        popen.kill()
+    assert len(family) == 2
+    assert not still_alive(family)
+
+
+def test_killed_harness_leaves_nothing_that_is_deaf(log: Path) -> None:
+    deaf = 'trap "" TERM; sleep 600 & echo "$$ $!"; wait'
+    with harness(log, deaf, "stay") as popen:
+        family = told_pids(popen)
+        popen.kill()
+    assert not still_alive(family, timeout=process.GRACE + 10)
+
+
+def test_harness_that_ends_without_ending_its_own_leaves_nothing(log: Path) -> None:
+    with harness(log, FAMILY, "leave") as popen:
+        family = told_pids(popen)
+        popen.wait(30)
+    assert not still_alive(family)
+
+
+def test_detached_process_outlives_the_harness(log: Path) -> None:
+    with harness(log, FAMILY, "detach") as popen:
+        family = told_pids(popen)
+        assert popen.wait(30) == 0
+    assert len(still_alive(family, timeout=0)) == 2
+    os.killpg(family[0].pid, signal.SIGKILL)
+    assert not still_alive(family)
+
+
+def guards_of(pid: int) -> list[psutil.Process]:
+    return [
+        child for child in psutil.Process(pid).children() if "guard.py" in " ".join(child.cmdline())
+    ]
+
+
+def test_guard_holds_nothing_and_goes_with_the_harness(log: Path) -> None:
+    with harness(log, FAMILY, "stay") as popen:
+        told_pids(popen)
+        (watcher,) = guards_of(popen.pid)
+        assert os.getsid(watcher.pid) == watcher.pid, "Ctrl-C would reach it"
+        popen.kill()
+        # Whoever reads the harness's stdout, as tox does, sees its end.
+        assert popen.communicate(timeout=30)[0] == b""
+    assert not still_alive([watcher])
+
+
+def test_guard_that_was_killed_is_replaced(log: Path) -> None:
+    with process.start(["sh", "-c", FAMILY], log=log, stdout=process.PIPE) as running:
+        family_of(running)
+        (first,) = guards_of(os.getpid())
+        first.kill()
+        process.run(["true"], log=log, timeout=30)
+        (second,) = guards_of(os.getpid())
+        assert second.pid != first.pid
+
+
+def test_forked_child_does_not_hold_the_guard(log: Path) -> None:
+    """Else a forked helper that outlives a killed harness would keep its children alive."""
+    fork = "import os, signal\nif os.fork() == 0:\n    signal.pause()\n"
+    script = HARNESS.replace("print(", fork + "print(", 1)
+    argv = [sys.executable, "-c", script, str(log), FAMILY, "stay"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as popen:
+        family = told_pids(popen)
+        popen.kill()
+        popen.wait(30)
+        assert not still_alive(family)
+        os.killpg(popen.pid, signal.SIGKILL)
+
+
+def test_environment_drops_what_would_bend_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OS_CLOUD", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "TEMPEST_CONFIG_DIR"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("no_proxy", "intranet,localhost")
+    monkeypatch.setenv("UNWANTED", "x")
+    env = process.environment(WANTED="1", UNWANTED=None, OS_CLOUD="bsdgate")
+    assert not {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "TEMPEST_CONFIG_DIR", "UNWANTED"} & set(
+        env
+    )
+    assert (env["WANTED"], env["OS_CLOUD"]) == ("1", "bsdgate")
+    assert env["no_proxy"] == env["NO_PROXY"] == "intranet,localhost,127.0.0.1,::1"

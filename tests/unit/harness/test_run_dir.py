@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bsdgate.harness.run_dir."""
+
+import errno
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bsdgate import harness
+from bsdgate.harness import files
+from bsdgate.harness.errors import InfrastructureError, UsageError
+from bsdgate.harness.run_dir import ChangedProject, Manifest, RunDir
+
+
+def manifest(**fields: Any) -> Manifest:
+    return Manifest(
+        **{
+            "profile": "embedded",
+            "suite": "smoke",
+            "release": "2026.2",
+            "evidence": ("hostchecks", "tempest"),
+            "concurrency": 2,
+            "seed": 7,
+            "versions": {"keystone": "30.0.0"},
+            **fields,
+        }
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[RunDir]:
+    with RunDir.create(tmp_path / "runs", manifest(name="one")) as run:
+        yield run
+
+
+def head(run: RunDir, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run.evidence / name / "attempt.json").read_text())
+    return found
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_manifest_says_all_that_the_judge_reads(tmp_path: Path) -> None:
+    changed = ChangedProject(project="keystone", source="x", version="30.0.1", identity="sha256:1")
+    with RunDir.create(tmp_path, manifest(changes=(changed,))) as run:
+        written = json.loads((run.path / "manifest.json").read_text())
+    assert written["schema"] == 1
+    assert written["bsdgate_version"] == harness.version()
+    assert written["with"] == [changed.model_dump()]
+    assert written["evidence"] == ["hostchecks", "tempest"]
+    assert written["selection"] is None
+    assert written["created"].endswith("Z")
+    assert run.path.name.endswith(f"Z-smoke-{written['run_id'][:6]}")
+
+
+def test_everything_is_private(run: RunDir) -> None:
+    run.record("prepare", "begin")
+    attempt = run.begin_attempt("tempest", "subunit", b"a\n")
+    attempt.stream.write(b"x")
+    attempt.end(0)
+    modes = {path.stat().st_mode & 0o777 for path in run.path.rglob("*") if path.is_file()}
+    folders = [run.path, *(path for path in run.path.rglob("*") if path.is_dir())]
+    assert modes == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
+
+
+@pytest.mark.parametrize("name", ["", "..", ".x", "a/b", "a b", "x" * 101, "a\n"])
+def test_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be the name"):
+        RunDir.create(tmp_path, manifest(name=name))
+    assert not list(tmp_path.iterdir())
+
+
+def test_taken_name_is_refused_and_the_run_kept(run: RunDir) -> None:
+    with pytest.raises(UsageError, match="already"):
+        RunDir.create(run.path.parent, manifest(name="one"))
+    assert (run.path / "manifest.json").is_file()
+
+
+def test_opened_run_is_the_same(run: RunDir) -> None:
+    run.close()
+    with RunDir.open(run.path) as opened:
+        assert opened.manifest == run.manifest
+
+
+def test_second_harness_is_refused_and_told_whose_it_is(run: RunDir) -> None:
+    with pytest.raises(UsageError, match=f"in use by process {os.getpid()}"):
+        RunDir.open(run.path)
+
+
+def test_lock_goes_with_a_killed_harness(tmp_path: Path) -> None:
+    with RunDir.create(tmp_path, manifest(name="one")) as run:
+        path = run.path
+    script = (
+        "import sys, signal; from pathlib import Path; from bsdgate.harness.run_dir import RunDir\n"
+        "run = RunDir.open(Path(sys.argv[1])); print('open', flush=True); signal.pause()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"open\n"
+        with pytest.raises(UsageError, match=f"in use by process {holder.pid}"):
+            RunDir.open(path)
+        holder.send_signal(signal.SIGKILL)
+    RunDir.open(path).close()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("schema", 2), ("bsdgate_version", "0.0.1"), ("schema", "1")]
+)
+def test_run_of_another_version_is_refused(run: RunDir, key: str, value: object) -> None:
+    path = run.path / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    run.close()
+    with pytest.raises(UsageError, match="was made by bsdgate") as caught:
+        RunDir.open(run.path)
+    assert str(value) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema": 1}'])
+def test_broken_manifest_is_named(run: RunDir, content: str) -> None:
+    (run.path / "manifest.json").write_text(content)
+    run.close()
+    with pytest.raises(UsageError, match=r"manifest\.json is not a manifest"):
+        RunDir.open(run.path)
+
+
+def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no manifest\.json"):
+        RunDir.open(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_latest_is_the_run_begun_last(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run in"):
+        RunDir.latest(tmp_path / "absent")
+    for name in ("z", "a"):
+        RunDir.create(tmp_path, manifest(name=name)).close()
+    with RunDir.open(tmp_path / "z") as resumed:
+        resumed.record("test", "begin")
+    (tmp_path / "no-run").mkdir()
+    assert RunDir.latest(tmp_path) == tmp_path / "a"
+
+
+def test_journal_tells_what_is_done(run: RunDir) -> None:
+    assert run.events() == []
+    run.record("prepare", "begin")
+    run.record("prepare", "end", seconds=1.5)
+    run.record("deploy", "begin")
+    run.record("test", "end")
+    run.record("test", "begin")
+    assert [event["step"] for event in run.events()][:2] == ["prepare", "prepare"]
+    assert run.events()[1]["seconds"] == 1.5
+    assert run.finished_steps() == {"prepare"}
+
+
+@given(cut=st.integers(min_value=1, max_value=60))
+def test_line_that_was_cut_short_never_happened(
+    cut: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    base = tmp_path_factory.mktemp("runs")
+    with RunDir.create(base, manifest(name="one")) as run:
+        run.record("prepare", "end")
+        run.record("deploy", "end")
+        journal = run.path / "journal.jsonl"
+        os.truncate(journal, journal.stat().st_size - cut)
+        assert run.finished_steps() == {"prepare"}
+    with RunDir.open(base / "one") as run:
+        run.record("check", "end")
+        assert run.finished_steps() == {"prepare", "check"}
+
+
+def test_failed_append_leaves_the_journal_whole(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.record("prepare", "end")
+    before = (run.path / "journal.jsonl").read_bytes()
+
+    def fill_the_disk(fd: int, data: bytes) -> None:
+        os.write(fd, data[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files, "write_all", fill_the_disk)
+    with pytest.raises(InfrastructureError, match=r"no room to write .*journal\.jsonl"):
+        run.record("deploy", "begin")
+    assert (run.path / "journal.jsonl").read_bytes() == before
+
+
+def test_attempt_is_sealed_by_digests_taken_on_the_way(run: RunDir) -> None:
+    attempt = run.begin_attempt("tempest", "subunit", b"a\nb\n")
+    begun = head(run, attempt.name)
+    assert (attempt.name, begun["state"], begun["exit_status"]) == ("01-tempest", "running", None)
+    for chunk in (b"one", b"", b"two" * 100_000):
+        attempt.stream.write(chunk)
+    attempt.end(1, ["service nova died"])
+    ended = head(run, attempt.name)
+    content = (attempt.folder / "stream.subunit").read_bytes()
+    assert content == b"one" + b"two" * 100_000
+    assert (attempt.folder / "asked.txt").read_bytes() == b"a\nb\n"
+    assert ended["sha256"] == {"asked.txt": sha256(b"a\nb\n"), "stream.subunit": sha256(content)}
+    assert (ended["state"], ended["exit_status"]) == ("ended", 1)
+    assert ended["problems"] == ["service nova died"]
+    assert ended["started"] <= ended["ended"]
+    assert ended["run_id"] == run.manifest.run_id
+
+
+def test_digest_is_of_what_was_received_not_of_what_lies_there(run: RunDir) -> None:
+    attempt = run.begin_attempt("tempest", "subunit", b"a\n")
+    attempt.stream.write(b"received")
+    attempt.stream.path.write_bytes(b"replaced")
+    attempt.end(0)
+    assert head(run, attempt.name)["sha256"]["stream.subunit"] == sha256(b"received")
+
+
+def test_attempts_are_numbered_without_gaps(run: RunDir) -> None:
+    names = [
+        run.begin_attempt("hostchecks", "junit", b"").name,
+        run.begin_attempt("rally", "rally", b"[]").name,
+        run.begin_attempt("tempest", "subunit", b"").name,
+    ]
+    assert names == ["01-hostchecks", "02-rally", "03-tempest"]
+    assert {path.name for path in (run.evidence / "02-rally").iterdir()} == {
+        "asked.json",
+        "attempt.json",
+        "stream.json",
+    }
+
+
+def test_interrupted_attempt_can_be_followed(run: RunDir) -> None:
+    attempt = run.begin_attempt("tempest", "subunit", b"a\n")
+    attempt.stream.write(b"x")
+    attempt.interrupt()
+    found = head(run, attempt.name)
+    assert (found["state"], found["exit_status"]) == ("interrupted", None)
+    assert found["sha256"]["stream.subunit"] == sha256(b"x")
+
+
+def test_attempt_of_a_killed_harness_is_closed_when_resumed(run: RunDir) -> None:
+    ended = run.begin_attempt("hostchecks", "junit", b"h\n")
+    ended.end(0)
+    killed = run.begin_attempt("tempest", "subunit", b"a\n")
+    killed.stream.write(b"half")
+    streamless = run.begin_attempt("tempest", "subunit", b"a\n")
+    streamless.stream.path.unlink()
+    (run.path / "attempt.new").mkdir()
+    run.close()
+    with RunDir.open(run.path) as resumed:
+        assert head(resumed, ended.name)["state"] == "ended"
+        found = head(resumed, killed.name)
+        assert (found["state"], found["problems"]) == ("interrupted", [])
+        assert found["sha256"]["stream.subunit"] == sha256(b"half")
+        assert head(resumed, streamless.name)["sha256"]["stream.subunit"] == sha256(b"")
+        assert resumed.begin_attempt("tempest", "subunit", b"a\n").name == "04-tempest"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "text"),
+    [
+        (errno.ENOSPC, InfrastructureError, "no room to write .*manifest"),
+        (errno.EDQUOT, InfrastructureError, "no room to write .*manifest"),
+        (errno.EROFS, UsageError, "may not write .*manifest"),
+        (errno.EIO, InfrastructureError, "cannot write .*manifest"),
+    ],
+)
+def test_what_the_system_refuses_is_named_and_nothing_left(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    kind: type[Exception],
+    text: str,
+) -> None:
+    real = files.write_all
+
+    def refuse(fd: int, data: bytes) -> None:
+        if data.startswith(b"{"):
+            raise OSError(number, os.strerror(number))
+        real(fd, data)
+
+    monkeypatch.setattr(files, "write_all", refuse)
+    with pytest.raises(kind, match=text) as caught:
+        RunDir.create(tmp_path, manifest(name="one"))
+    assert "BSDGATE_STATE_DIR" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_base_below_a_file_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="may not write"):
+        RunDir.create(tmp_path / "file" / "runs", manifest())

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from bsdgate.results.model import Case, Code, Outcome, Reason
+from bsdgate.results.parsers.rally import parse, read_asked
+
+RECORDED = Path(__file__).resolve().parents[3] / "golden" / "rally" / "dummies" / "stream.json"
+
+
+@pytest.fixture
+def report():
+    """One recorded workload of three iterations that all succeeded."""
+    whole = json.loads(RECORDED.read_text())
+    (task,) = whole["tasks"]
+    del task["subtasks"][1:], task["subtasks"][0]["workloads"][1:]
+    return whole
+
+
+def workload(report):
+    return report["tasks"][0]["subtasks"][0]["workloads"][0]
+
+
+def read(report, asked=3):
+    content = report if isinstance(report, bytes) else json.dumps(report).encode()
+    found = list(parse(BytesIO(content), {"Dummy.dummy": asked}))
+    return (
+        [(item.id, item.outcome) for item in found if isinstance(item, Case)],
+        [item.code for item in found if isinstance(item, Reason)],
+    )
+
+
+GOOD = [("Dummy.dummy", Outcome.SUCCESS)]
+BAD = [("Dummy.dummy", Outcome.FAIL)]
+
+
+def test_all_asked_iterations_without_an_error_are_a_success(report):
+    assert read(report) == (GOOD, [])
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_fewer_iterations_are_no_success(report, left):
+    load = workload(report)
+    del load["data"][left:]
+    load["total_iteration_count"] = left
+    assert read(report) == ([], [Code.ITERATIONS])
+
+
+def test_more_iterations_than_asked_are_an_error(report):
+    assert read(report, asked=2) == ([], [Code.ITERATIONS])
+
+
+def test_lying_counters_are_an_error(report):
+    workload(report)["total_iteration_count"] = 5
+    assert read(report) == ([], [Code.ITERATIONS])
+
+
+def test_a_failed_iteration_fails_though_the_sla_allows_it(report):
+    load = workload(report)
+    load["data"][1]["error"] = ["ValueError", "5", "Traceback\nValueError: 5\n"]
+    load["failed_iteration_count"] = 1
+    assert load["pass_sla"] is True
+    assert read(report) == (BAD, [])
+
+
+def test_a_failure_is_told_beside_lost_iterations(report):
+    load = workload(report)
+    load["data"][1]["error"] = ["ValueError", "5", "Traceback\nValueError: 5\n"]
+    del load["data"][2:]
+    assert read(report) == (BAD, [Code.ITERATIONS])
+
+
+@pytest.mark.parametrize("field", ["criterion", "whole"])
+def test_a_broken_sla_fails(report, field):
+    load = workload(report)
+    if field == "criterion":
+        load["sla_results"]["sla"][0]["success"] = False
+    else:
+        load["pass_sla"] = False
+    assert read(report) == (BAD, [])
+
+
+def test_a_runner_by_time_needs_one_iteration(report):
+    assert read(report, asked=None) == (GOOD, [])
+    load = workload(report)
+    load["data"], load["total_iteration_count"] = [], 0
+    assert read(report, asked=None) == ([], [Code.ITERATIONS])
+
+
+def test_an_unfinished_task_is_an_error(report):
+    report["tasks"][0]["status"] = "aborted"
+    assert read(report) == (GOOD, [Code.TRUNCATED])
+
+
+def test_a_cut_report_is_an_error(report):
+    content = json.dumps(report).encode()
+    assert read(b"") == ([], [Code.EMPTY_STREAM])
+    for place in range(1, len(content), 97):
+        assert read(content[:place]) == ([], [Code.TRUNCATED])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b"{}",
+        b'{"tasks": 5}',
+        b'{"tasks": [{"status": "finished"}]}',
+        b'{"tasks": [], "tasks": []}',
+        b'{"a": NaN}',
+        b"\xff",
+    ],
+)
+def test_what_is_no_report_is_an_error(content):
+    assert read(content) == ([], [Code.DAMAGED])
+
+
+def test_workloads_of_one_scenario_are_told_apart_by_their_order():
+    asked = [{"name": "a", "iterations": 3}, {"name": "b", "iterations": None}]
+    assert read_asked(json.dumps([*asked, *asked]).encode()) == {
+        "a": 3,
+        "b": None,
+        "a#2": 3,
+        "b#2": None,
+    }
+
+
+@pytest.mark.parametrize("content", ["[1]", '[{"name": "a"}]', '[{"name": "a", "iterations": 0}]'])
+def test_a_list_without_names_and_iterations_is_refused(content):
+    with pytest.raises(ValueError, match="iterations"):
+        read_asked(content.encode())

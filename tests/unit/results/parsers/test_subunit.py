@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+import struct
+import tracemalloc
+import zlib
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bsdgate.results.model import Case, Code, Outcome, Reason
+from bsdgate.results.parsers.subunit import StreamReader, parse
+
+OWNER = ("run", "01-tempest")
+BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def events(*chunks):
+    reader = StreamReader()
+    found = [event for chunk in chunks for event in reader.feed(chunk)]
+    return found + reader.close(), reader
+
+
+def read(stream, owner=None):
+    found = list(parse(BytesIO(stream), owner))
+    cases = [item for item in found if isinstance(item, Case)]
+    return cases, {item.code: item for item in found if isinstance(item, Reason)}
+
+
+def sealed(stream, owner=OWNER):
+    reader = StreamReader()
+    reader.feed(stream)
+    return stream + reader.make_seal(*owner)
+
+
+@pytest.fixture
+def two_tests(subunit_stream):
+    def packet(test_id, **fields):
+        return {"test_id": test_id, "test_tags": {"worker-1"}, "route_code": "1"} | fields
+
+    return subunit_stream(
+        packet("m.A.one", test_status="exists"),
+        packet("m.A.one", test_status="inprogress", timestamp=BEGAN),
+        packet("m.A.two", test_status="inprogress", timestamp=BEGAN),
+        packet("m.A.one", test_status="success", timestamp=BEGAN + timedelta(seconds=1.5)),
+        {"file_name": "stdout", "file_bytes": b"a worker printed this", "route_code": "1"},
+        packet("m.A.two", file_name="traceback", file_bytes=b"Trace", mime_type="text/plain"),
+        packet("m.A.two", file_name="traceback", file_bytes=b"back\nValueError: 5\n"),
+        packet("m.A.two", test_status="fail", timestamp=BEGAN + timedelta(seconds=2)),
+    )
+
+
+def test_events_as_they_are_told(two_tests):
+    found, reader = events(two_tests)
+    assert [(event.id, event.status) for event in found] == [
+        ("m.A.one", "exists"),
+        ("m.A.one", "inprogress"),
+        ("m.A.two", "inprogress"),
+        ("m.A.one", "success"),
+        ("m.A.two", "fail"),
+    ]
+    assert {event.worker for event in found} == {"worker-1"}
+    assert found[-1].started == BEGAN
+    assert found[-1].reason == "ValueError: 5"
+    assert found[-1].details == "traceback:\nTraceback\nValueError: 5\n"
+    assert reader.problems == ()
+    assert reader.unfinished == ()
+
+
+def test_cases_have_times_and_workers(two_tests):
+    (one, two), problems = read(two_tests)
+    assert (one.id, one.outcome, one.started, one.seconds) == (
+        "m.A.one",
+        Outcome.SUCCESS,
+        BEGAN,
+        1.5,
+    )
+    assert (two.outcome, two.worker) == (Outcome.FAIL, "worker-1")
+    assert problems == {}
+
+
+def test_a_skip_has_its_reason(subunit_stream):
+    stream = subunit_stream(
+        {"test_id": "a", "file_name": "reason", "file_bytes": b"no volume service"},
+        ("a", "skip"),
+    )
+    ((case,), _) = read(stream)
+    assert (case.outcome, case.reason, case.details) == (Outcome.SKIP, "no volume service", None)
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=60))
+def test_pieces_of_any_size_tell_the_same(sizes):
+    from subunit.v2 import StreamResultToBytes
+
+    out = BytesIO()
+    writer = StreamResultToBytes(out)
+    for number in range(5):
+        writer.status(test_id=f"m.A.t{number}", test_status="inprogress")
+        writer.status(test_id=f"m.A.t{number}", test_status="success")
+    whole = out.getvalue()
+    chunks, rest = [], whole
+    for size in sizes:
+        chunks.append(rest[:size])
+        rest = rest[size:]
+    assert events(*chunks, rest)[0] == events(whole)[0]
+
+
+def test_an_empty_stream_is_an_error():
+    assert set(read(b"", OWNER)[1]) == {Code.EMPTY_STREAM}
+
+
+def test_a_test_that_was_only_begun_is_named(subunit_stream):
+    _, problems = read(subunit_stream(("a", "exists"), ("b", "inprogress")))
+    assert problems[Code.IN_PROGRESS].ids == ("b",)
+
+
+def test_a_cut_packet_is_noticed_without_a_seal(two_tests):
+    cases, problems = read(two_tests[:-3])
+    assert len(cases) == 1
+    assert set(problems) == {Code.TRUNCATED, Code.IN_PROGRESS}
+
+
+def test_a_stream_without_its_seal_is_cut(two_tests):
+    assert set(read(two_tests, OWNER)[1]) == {Code.TRUNCATED}
+    assert read(sealed(two_tests), OWNER)[1] == {}
+
+
+@pytest.mark.parametrize("owner", [("other", "01-tempest"), ("run", "02-tempest")])
+def test_another_runs_stream_is_refused(two_tests, owner):
+    assert set(read(sealed(two_tests), owner)[1]) == {Code.FOREIGN_EVIDENCE}
+
+
+def test_a_packet_taken_out_is_missed(subunit_stream):
+    first, second = subunit_stream(("a", "success")), subunit_stream(("b", "success"))
+    whole = sealed(first + second)
+    cases, problems = read(whole.replace(second, b""), OWNER)
+    assert [case.id for case in cases] == ["a"]
+    assert set(problems) == {Code.DAMAGED}
+
+
+def test_two_streams_in_one_are_noticed(two_tests):
+    told = [str(item) for item in parse(BytesIO(sealed(two_tests) * 2), OWNER)]
+    assert any("packets follow the stream's seal" in item for item in told)
+
+
+def test_bytes_between_packets_are_an_error_and_lose_no_packet(subunit_stream):
+    first, second = subunit_stream(("a", "success")), subunit_stream(("b", "success"))
+    garbage = "a warning, in \N{SUPERSCRIPT THREE} bytes \N{SUPERSCRIPT THREE}.".encode()
+    cases, problems = read(first + garbage + second)
+    assert [case.id for case in cases] == ["a", "b"]
+    assert "a warning, in" in problems[Code.DAMAGED].message
+
+
+def test_a_flipped_bit_is_an_error_and_loses_one_packet(two_tests):
+    damaged = bytearray(two_tests)
+    damaged[60] ^= 0x10
+    _, problems = read(bytes(damaged))
+    assert Code.DAMAGED in problems
+
+
+def test_a_packet_with_a_right_checksum_and_a_wrong_content(subunit_stream):
+    # Says that a test id follows, and ends there.
+    flags = struct.pack(">H", 0x2000 | 0x0800 | 0x3)
+    content = b"\xb3" + flags + bytes([8])
+    packet = content + struct.pack(">I", zlib.crc32(content))
+    cases, problems = read(packet + subunit_stream(("b", "success")))
+    assert [case.id for case in cases] == ["b"]
+    assert set(problems) == {Code.DAMAGED}
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_judged_without_a_crash(data):
+    cases, problems = read(data, OWNER)
+    assert problems
+    assert cases == []
+
+
+def test_what_is_no_stream_at_all_costs_little():
+    # Each of these could be the begin of a packet of a megabyte.
+    data = b"\xb3\x28\x00\x90\x00\xff" * 400_000
+    reader = StreamReader()
+    assert reader.feed(data) == []
+    reader.close()
+    assert reader.problems[0].code is Code.DAMAGED
+
+
+def test_a_test_id_has_a_bound(subunit_stream):
+    cases, problems = read(subunit_stream(("x" * 5000, "success")))
+    assert cases == []
+    assert "5000 characters" in problems[Code.DAMAGED].message
+
+
+def test_memory_does_not_grow_with_attachments(subunit_stream):
+    chunk = subunit_stream(
+        {"test_id": "a", "file_name": "log", "file_bytes": b"x" * 100_000, "mime_type": "text/x"}
+    )
+    reader = StreamReader()
+    reader.feed(chunk)
+    tracemalloc.start()
+    for _ in range(200):
+        reader.feed(chunk)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+
+
+def test_many_tests_in_flight_have_a_bound_together(subunit_stream):
+    reader = StreamReader()
+    for number in range(700):
+        reader.feed(
+            subunit_stream(
+                {"test_id": f"t{number}", "file_name": "traceback", "file_bytes": b"x" * 65536}
+            )
+        )
+    found = reader.feed(subunit_stream(("t0", "fail"), ("t699", "fail")))
+    assert "x" * 1000 in found[0].details
+    assert found[1].details == "[... 1 chunks of further attachments cut ...]\n"

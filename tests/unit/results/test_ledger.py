@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from bsdgate.results.ledger import reconcile, unreported
+from bsdgate.results.model import Attempt, Case, Code, Kind, Level, Outcome, State, error
+
+SUCCESS, FAIL, SKIP = Outcome.SUCCESS, Outcome.FAIL, Outcome.SKIP
+ASKED = ("m.A.one", "m.A.two", "m.B.one[id-1,smoke]")
+
+
+def attempt(reports, asked=ASKED, name="01-tempest", **fields):
+    whole = {
+        "kind": Kind.TEMPEST,
+        "state": State.ENDED,
+        "exit_status": 0,
+        "reports": tuple(Case(test_id, outcome, reason="why") for test_id, outcome in reports),
+    }
+    return Attempt(name=name, asked=tuple(asked), **whole | fields)
+
+
+def outcomes(*attempts):
+    return {case.id: str(case.outcome) for case in reconcile(attempts).cases}
+
+
+def codes(*attempts):
+    return {
+        reason.code: reason.ids
+        for reason in reconcile(attempts).reasons
+        if reason.level is Level.ERROR
+    }
+
+
+ALL = [(test_id, SUCCESS) for test_id in ASKED]
+
+
+def test_whole_evidence_has_nothing_to_complain_of():
+    assert codes(attempt(ALL)) == {}
+    assert set(outcomes(attempt(ALL)).values()) == {"success"}
+
+
+def test_a_test_without_an_outcome_is_missing():
+    assert codes(attempt(ALL[1:])) == {Code.LOST_TEST: ("m.A.one",)}
+    assert outcomes(attempt(ALL[1:]))["m.A.one"] == "missing"
+
+
+def test_a_test_with_two_outcomes_is_duplicated():
+    found = attempt([*ALL, ("m.A.one", FAIL)])
+    assert codes(found) == {Code.DUPLICATED: ("m.A.one",)}
+    (case,) = (case for case in reconcile([found]).cases if case.id == "m.A.one")
+    assert (case.outcome, case.reason) == (Outcome.DUPLICATED, "reported 2 times: fail, success")
+
+
+def test_an_unasked_report_is_an_error():
+    assert codes(attempt([*ALL, ("m.A.three", SUCCESS)])) == {Code.UNASKED: ("m.A.three",)}
+
+
+def test_asking_for_nothing_is_an_error():
+    assert set(codes(attempt([], asked=()))) == {Code.NOTHING_ASKED, Code.NOTHING_RAN}
+
+
+def test_asking_twice_is_an_error():
+    assert codes(attempt(ALL, asked=(*ASKED, ASKED[0]))) == {Code.ASKED_TWICE: ("m.A.one",)}
+
+
+def test_when_all_is_skipped_nothing_is_proven():
+    assert set(codes(attempt([(test_id, SKIP) for test_id in ASKED]))) == {Code.NOTHING_RAN}
+
+
+@pytest.mark.parametrize("outcome", [SKIP, FAIL])
+def test_a_class_fixture_speaks_for_every_asked_test_of_its_class(outcome):
+    found = attempt([("setUpClass (m.A)", outcome), (ASKED[2], SUCCESS)])
+    assert outcomes(found) == {
+        "m.A.one": outcome,
+        "m.A.two": outcome,
+        "m.B.one[id-1,smoke]": "success",
+    }
+    assert codes(found) == {}
+    assert "why" in reconcile([found]).cases[0].reason
+
+
+def test_a_failed_module_fixture_fails_every_test_of_the_module():
+    found = attempt([("setUpModule (m)", FAIL)])
+    assert set(outcomes(found).values()) == {"fail"}
+    assert [fixture.id for fixture in reconcile([found]).fixtures] == ["setUpModule (m)"]
+
+
+def test_a_module_that_cannot_be_imported_fails_its_tests():
+    assert set(outcomes(attempt([("unittest.loader._FailedTest.m", FAIL)])).values()) == {"fail"}
+
+
+def test_a_failed_tear_down_stands_beside_the_outcomes():
+    found = attempt([*ALL, ("tearDownClass (m.A)", FAIL)])
+    assert set(outcomes(found).values()) == {"success"}
+    assert [fixture.id for fixture in reconcile([found]).fixtures] == ["tearDownClass (m.A)"]
+    assert codes(found) == {}
+
+
+def test_a_class_whose_set_up_failed_elsewhere_keeps_its_own_outcomes_and_the_failure():
+    found = attempt([*ALL, ("setUpClass (m.A)", FAIL)])
+    assert set(outcomes(found).values()) == {"success"}
+    assert len(reconcile([found]).fixtures) == 1
+
+
+def test_a_test_that_ran_in_a_skipped_class_is_a_contradiction():
+    assert Code.DUPLICATED in codes(attempt([*ALL, ("setUpClass (m.A)", SKIP)]))
+
+
+def test_two_workers_may_skip_the_same_class():
+    found = attempt([("setUpClass (m.A)", SKIP), ("setUpClass (m.A)", SKIP), ALL[2]])
+    assert codes(found) == {}
+
+
+def test_a_fixture_of_a_class_that_was_not_asked_is_an_error():
+    assert codes(attempt([*ALL, ("setUpClass (m.C)", SKIP)])) == {
+        Code.UNASKED: ("setUpClass (m.C)",)
+    }
+
+
+def test_a_fixture_cannot_succeed():
+    assert Code.UNASKED in codes(attempt([*ALL[2:], ("setUpClass (m.A)", SUCCESS)]))
+
+
+@pytest.mark.parametrize(
+    ("test_id", "code"),
+    [("process-returncode", Code.WORKER_LOST), ("subunit.parser", Code.DAMAGED)],
+)
+def test_what_stestr_says_of_its_workers_is_an_error(test_id, code):
+    assert codes(attempt([*ALL, (test_id, FAIL)])) == {code: (test_id,)}
+
+
+def test_what_the_harness_saw_is_an_error():
+    problem = error(Code.HARNESS_PROBLEM, "nova died")
+    (reason,) = reconcile([attempt(ALL, problems=(problem,))]).reasons
+    assert (reason.code, reason.message) == (Code.HARNESS_PROBLEM, "01-tempest: nova died")
+
+
+def test_a_running_attempt_means_a_killed_harness():
+    assert set(codes(attempt(ALL, state=State.RUNNING))) == {Code.ATTEMPT_RUNNING}
+
+
+def interrupted(reports, **fields):
+    return attempt(reports, state=State.INTERRUPTED, exit_status=None, **fields)
+
+
+def test_an_interrupted_attempt_alone_is_an_error():
+    assert set(codes(interrupted(ALL[:1]))) == {Code.INTERRUPTED, Code.LOST_TEST}
+
+
+def test_a_resumed_run_is_whole():
+    first = interrupted(
+        ALL[:1], problems=(error(Code.TRUNCATED, "cut"), error(Code.IN_PROGRESS, "begun"))
+    )
+    assert unreported(first) == ASKED[1:]
+    second = attempt(ALL[1:], asked=ASKED[1:], name="02-tempest")
+    assert codes(first, second) == {}
+    assert set(outcomes(second, first).values()) == {"success"}
+
+
+@pytest.mark.parametrize("asked", [ASKED, ASKED[2:]])
+def test_a_resumed_run_that_asks_for_something_else_is_an_error(asked):
+    second = attempt([(test_id, SUCCESS) for test_id in asked], asked=asked, name="02-tempest")
+    assert Code.RESUME_MISMATCH in codes(interrupted(ALL[:1]), second)
+
+
+def test_damage_is_not_excused_by_an_interruption():
+    first = interrupted(ALL[:1], problems=(error(Code.DAMAGED, "garbage"),))
+    second = attempt(ALL[1:], asked=ASKED[1:], name="02-tempest")
+    assert set(codes(first, second)) == {Code.DAMAGED}
+
+
+def test_a_test_asked_in_two_whole_attempts_is_duplicated():
+    assert set(codes(attempt(ALL), attempt(ALL, name="02-tempest"))) == {Code.DUPLICATED}

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from bsdgate.results import strict_json
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a": 1, "a": 2}', "more than once"),
+        ('{"a": NaN}', "NaN"),
+        ("[-Infinity]", "-Infinity"),
+        (b'"\xff"', "UTF-8"),
+        ("[" * 100_000, "deeply"),
+        ('{"a": ', "Expecting"),
+    ],
+)
+def test_doubtful_json_is_refused(text, said):
+    with pytest.raises(ValueError, match=said):
+        strict_json.loads(text)
+
+
+def test_an_object_must_be_an_object():
+    with pytest.raises(strict_json.BadJsonError, match="list"):
+        strict_json.loads_object("[]")
+
+
+def test_plain_json_is_read():
+    assert strict_json.loads_object(b'{"a": [1, null]}') == {"a": [1, None]}

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+import random
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from bsdgate.results.expectations import Expectation
+from bsdgate.results.model import (
+    Attempt,
+    Case,
+    Code,
+    Evidence,
+    Kind,
+    Level,
+    Outcome,
+    Result,
+    Run,
+    State,
+    error,
+)
+from bsdgate.results.verdict import GATE, judge
+
+RUN = Run("1234", datetime(2026, 11, 22, 12, tzinfo=UTC))
+POOL = [f"m.{name}.{test}" for name in "ABC" for test in ("one", "two[id-1,smoke]")]
+RANK = [Result.PASS, Result.FAIL, Result.ERROR]
+
+
+def attempt(reports, asked=None, name="01-tempest", **fields):
+    whole = {"kind": Kind.TEMPEST, "state": State.ENDED, "exit_status": 0, **fields}
+    asked = asked if asked is not None else [report.id for report in reports]
+    return Attempt(name=name, asked=tuple(asked), reports=tuple(reports), **whole)
+
+
+def evidence(*attempts, owed=(Kind.TEMPEST,), problems=()):
+    return Evidence(RUN, frozenset(owed), attempts, problems)
+
+
+def known(test, expires=date(2027, 1, 1)):
+    return Expectation(test, "https://b/1", "jane", "why", date(2026, 1, 1), expires)
+
+
+ONE = Case("m.A.one", Outcome.SUCCESS)
+BAD = Case("m.A.two", Outcome.FAIL)
+
+
+def codes(verdict, level):
+    return [reason.code for reason in verdict.reasons if reason.level is level]
+
+
+def test_success_of_everything_asked_passes():
+    assert judge(evidence(attempt([ONE]))).result is Result.PASS
+
+
+def test_a_failure_fails():
+    verdict = judge(evidence(attempt([ONE, BAD])))
+    assert verdict.result is Result.FAIL
+    assert [(reason.code, reason.ids) for reason in verdict.reasons] == [
+        (Code.TESTS_FAILED, ("m.A.two",))
+    ]
+
+
+def test_an_error_beats_a_failure_that_is_still_listed():
+    verdict = judge(evidence(attempt([ONE, BAD], asked=["m.A.one", "m.A.two", "m.B.one"])))
+    assert verdict.result is Result.ERROR
+    assert codes(verdict, Level.FAIL) == [Code.TESTS_FAILED]
+
+
+def test_no_evidence_is_an_error():
+    assert codes(judge(evidence()), Level.ERROR) == [Code.NO_EVIDENCE]
+
+
+def test_evidence_that_is_owed_and_not_there_is_an_error():
+    verdict = judge(evidence(attempt([ONE]), owed=(Kind.TEMPEST, Kind.RALLY)))
+    assert codes(verdict, Level.ERROR) == [Code.EVIDENCE_LOST]
+
+
+def test_a_failed_tear_down_fails():
+    found = attempt([ONE, Case("tearDownClass (m.A)", Outcome.FAIL)], asked=["m.A.one"])
+    assert codes(judge(evidence(found)), Level.FAIL) == [Code.FIXTURE_FAILED]
+
+
+def test_a_known_failure_is_excused_and_told():
+    verdict = judge(evidence(attempt([ONE, BAD])), [known("m.A.two")])
+    assert verdict.result is Result.PASS
+    assert verdict.counts["xfail"] == 1
+    assert codes(verdict, Level.NOTE) == [Code.KNOWN_FAILURE]
+    assert "https://b/1" in verdict.cases[1].reason
+
+
+def test_an_expired_entry_excuses_nothing():
+    verdict = judge(evidence(attempt([ONE, BAD])), [known("m.A.two", date(2026, 11, 21))])
+    assert verdict.result is Result.FAIL
+    assert codes(verdict, Level.NOTE) == [Code.EXPECTATION_EXPIRED]
+
+
+def test_a_valid_entry_helps_beside_an_expired_one():
+    entries = [known("m.A.two", date(2026, 1, 1)), known("m.A.*")]
+    assert judge(evidence(attempt([Case("m.B.one", Outcome.SUCCESS), BAD])), entries).result == (
+        Result.PASS
+    )
+
+
+def test_a_known_failure_that_passes_is_told_and_fails_the_gate():
+    found = evidence(attempt([ONE]))
+    developer, gate = judge(found, [known("m.A.one")]), judge(found, [known("m.A.one")], GATE)
+    assert (developer.result, gate.result) == (Result.PASS, Result.FAIL)
+    assert developer.counts["uxsuccess"] == 1
+    assert codes(developer, Level.NOTE) == [Code.UNEXPECTED_SUCCESS]
+
+
+def test_a_test_that_declares_its_failure_and_passes_fails():
+    verdict = judge(evidence(attempt([ONE, Case("m.B.one", Outcome.UXSUCCESS)])))
+    assert verdict.result is Result.FAIL
+
+
+def test_no_entry_excuses_a_lost_test():
+    verdict = judge(evidence(attempt([ONE], asked=["m.A.one", "m.A.two"])), [known("m.*")])
+    assert verdict.result is Result.ERROR
+
+
+@pytest.mark.parametrize("pattern", ["setUpClass (m.B)", "m.B.*"])
+def test_a_fixture_is_excused_by_its_id_or_by_its_whole_class(pattern):
+    found = attempt([ONE, Case("setUpClass (m.B)", Outcome.FAIL)], asked=["m.A.one", "m.B.one"])
+    entries = [known(pattern), known("m.B.one")]
+    assert judge(evidence(found), entries).result is Result.PASS
+
+
+def test_one_excused_test_does_not_excuse_its_class():
+    found = attempt(
+        [ONE, Case("setUpClass (m.B)", Outcome.FAIL)], asked=["m.A.one", "m.B.one", "m.B.two"]
+    )
+    assert judge(evidence(found), [known("m.B.one")]).result is Result.FAIL
+
+
+def test_each_result_has_its_exit_code():
+    assert [result.exit_code for result in RANK] == [0, 1, 3]
+
+
+outcomes = st.sampled_from(
+    [Outcome.SUCCESS, Outcome.FAIL, Outcome.SKIP, Outcome.XFAIL, Outcome.UXSUCCESS]
+)
+
+
+@st.composite
+def whole_evidence(draw):
+    """Evidence of one attempt or two in which every asked test reported exactly once."""
+    tests = draw(st.lists(st.sampled_from(POOL), unique=True, min_size=2))
+    border = draw(st.integers(1, len(tests)))
+    attempts = [
+        attempt([Case(test, draw(outcomes)) for test in part], name=f"{number:02}-tempest")
+        for number, part in enumerate((tests[:border], tests[border:]), 1)
+        if part
+    ]
+    return evidence(*attempts)
+
+
+@st.composite
+def any_evidence(draw):
+    """Evidence with everything wrong that can be."""
+    strange = ["setUpClass (m.A)", "tearDownClass (m.B)", "process-returncode", "x.unasked"]
+    reports = st.builds(Case, st.sampled_from(POOL + strange), outcomes)
+    statuses = st.sampled_from([0, 1, 2, None])
+    attempts = [
+        attempt(
+            draw(st.lists(reports, max_size=8)),
+            asked=draw(st.lists(st.sampled_from(POOL), max_size=6)),
+            name=f"{number:02}-attempt",
+            kind=draw(st.sampled_from(Kind)),
+            state=draw(st.sampled_from(State)),
+            exit_status=draw(statuses),
+            problems=draw(st.sampled_from([(), (error(Code.TRUNCATED, "cut"),)])),
+        )
+        for number in range(1, draw(st.integers(0, 3)) + 1)
+    ]
+    return evidence(*attempts)
+
+
+entries = st.lists(st.builds(known, st.sampled_from([*POOL, "m.A.*", "*"])), max_size=3)
+
+
+@given(st.one_of(whole_evidence(), any_evidence()), entries, st.randoms(use_true_random=False))
+def test_the_order_of_evidence_does_not_matter(found, known_failures, rng: random.Random):
+    shuffled = [
+        replace(one, reports=tuple(rng.sample(one.reports, len(one.reports))))
+        for one in found.attempts
+    ]
+    rng.shuffle(shuffled)
+    mixed = replace(found, attempts=tuple(shuffled))
+    shuffled_entries = rng.sample(known_failures, len(known_failures))
+    assert judge(mixed, shuffled_entries) == judge(found, known_failures)
+
+
+@given(st.one_of(whole_evidence(), any_evidence()))
+def test_every_asked_id_is_in_exactly_one_state(found):
+    verdict = judge(found)
+    asked = {test for one in found.attempts for test in one.asked}
+    assert [case.id for case in verdict.cases] == sorted(asked)
+
+
+def worse(found, entries, changed):
+    before, after = judge(found, entries).result, judge(changed, entries).result
+    return RANK.index(after) >= RANK.index(before)
+
+
+def with_reports(found, number, reports):
+    attempts = list(found.attempts)
+    attempts[number] = replace(attempts[number], reports=tuple(reports))
+    return replace(found, attempts=tuple(attempts))
+
+
+@given(whole_evidence(), entries, st.data())
+def test_losing_evidence_never_improves_a_verdict(found, known_failures, data):
+    number = data.draw(st.sampled_from(range(len(found.attempts))))
+    reports = found.attempts[number].reports
+    kept = data.draw(st.lists(st.sampled_from(reports), unique=True, max_size=len(reports) - 1))
+    changed = with_reports(found, number, kept)
+    assert worse(found, known_failures, changed)
+    assert judge(changed, known_failures).result is Result.ERROR
+
+
+@given(whole_evidence(), entries, st.data())
+def test_turning_an_outcome_into_a_failure_never_improves_a_verdict(found, known_failures, data):
+    number = data.draw(st.sampled_from(range(len(found.attempts))))
+    reports = list(found.attempts[number].reports)
+    place = data.draw(st.sampled_from(range(len(reports))))
+    # A known failure that fails is as it should be; one that is not known is not.
+    assume(not any(entry.matches(reports[place].id) for entry in known_failures))
+    # Where everything was skipped, a failure is the first thing that was tried at all.
+    assume(judge(found, known_failures).result is not Result.ERROR)
+    reports[place] = replace(reports[place], outcome=Outcome.FAIL)
+    assert worse(found, known_failures, with_reports(found, number, reports))
+
+
+@given(any_evidence(), entries, st.data())
+def test_what_is_no_pass_stays_so_when_a_failure_is_added(found, known_failures, data):
+    assume(found.attempts and judge(found, known_failures).result is not Result.PASS)
+    number = data.draw(st.sampled_from(range(len(found.attempts))))
+    added = data.draw(st.sampled_from([*POOL, "setUpClass (m.A)", "tearDownClass (m.C)", "z"]))
+    assume(not any(entry.matches(added) for entry in known_failures))
+    reports = [*found.attempts[number].reports, Case(added, Outcome.FAIL)]
+    assert judge(with_reports(found, number, reports), known_failures).result is not Result.PASS
+
+
+@given(st.one_of(whole_evidence(), any_evidence()), entries)
+def test_an_error_is_never_forgotten(found, known_failures):
+    changed = replace(found, problems=(error(Code.DAMAGED, "x"),))
+    assert judge(changed, known_failures).result is Result.ERROR
