@@ -21,7 +21,17 @@ CONTEXT = {
     "show_default": True,
 }
 
+PORTS = range(1, 65536)
+
 NAME = click.option("--name", default=DEFAULT_NAME, help="Name of the cloud.")
+
+WITH = click.option(
+    "--with",
+    "changes",
+    multiple=True,
+    metavar="PROJECT=SOURCE",
+    help="Use a checkout (PATH), git+URL@REF or VERSION of a project; repeatable.",
+)
 
 
 @click.group(context_settings=CONTEXT)
@@ -44,7 +54,7 @@ class _Port(click.ParamType[tuple[str, int]]):
         service, _, port = str(value).partition("=")
         if service not in SERVICES:
             self.fail(f"no service {service!r}; choose among {', '.join(SERVICES)}", param, ctx)
-        if not port.isdecimal() or not 0 < int(port) < 65536:
+        if not port.isdecimal() or int(port) not in PORTS:
             self.fail(f"{port!r} is no port; give a number from 1 to 65535", param, ctx)
         return service, int(port)
 
@@ -107,6 +117,34 @@ def reset(name: str) -> None:
     from bsdgate.harness.commands import cloud
 
     cloud.reset(name, Console())
+
+
+@bsdgate.command()
+@click.option("--profile", default="embedded", help="Cluster profile: a name, or a YAML file.")
+@click.option("--suite", default="smoke", help="Which tests: smoke, gate, nightly, rally-smoke.")
+@click.option("--tests", metavar="REGEX", help="Only the suite's tests in whose id it is found.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    help="Tests at a time.",
+    show_default="the profile's",
+)
+@WITH
+@click.option("--keep", is_flag=True, help="Leave the cloud running afterwards.")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Go on with a run that was stopped; takes the other settings from it.",
+)
+def run(resume: Path | None, keep: bool, changes: tuple[str, ...], **options: Any) -> int:
+    """Run a suite against a cloud of its own and give a verdict."""
+    from bsdgate.harness.commands import run as command
+    from bsdgate.harness.pipeline import Options
+
+    if resume is None:
+        return command.new(Options(keep=keep, changes=changes, **options), Console())
+    return command.again(resume.absolute(), keep, Console())
 
 
 def main() -> int:

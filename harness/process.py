@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NoReturn, Self
 
 import psutil
 
@@ -248,6 +248,12 @@ def run(
         if status != 0 and check:
             raise running.failure(_ending(status))
         return running.completed()
+
+
+def become(argv: Sequence[str]) -> NoReturn:
+    """Turn this process into another program, found on the PATH."""
+    sys.stdout.flush()
+    os.execvp(argv[0], list(argv))  # noqa: S606 - the words are ours and no shell reads them
 
 
 def _ending(status: int) -> str:

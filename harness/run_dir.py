@@ -236,6 +236,10 @@ class RunDir:
         last = {event["step"]: event["event"] for event in self.events()}
         return {step for step, event in last.items() if event == "end"}
 
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the run that is neither evidence nor log, such as clouds.yaml."""
+        files.write_atomically(self.path / name, text.encode())
+
     def begin_attempt(self, kind: Kind, form: Format, asked: bytes) -> Attempt:
         """Make the next attempt's folder with what is asked, and open its stream.
 

@@ -11,13 +11,6 @@ OPTIONS = [
         default=["public", "internal", "admin"],
         help="Interfaces of the catalogue that the machine running the tests can reach.",
     ),
-    cfg.IntOpt(
-        "token_cache_time",
-        default=0,
-        min=0,
-        help="Seconds for which a service may go on accepting a token after it was revoked: "
-        "[keystone_authtoken] token_cache_time where memcached_servers is set, else 0.",
-    ),
     cfg.StrOpt(
         "hardware_type",
         default="fake-hardware",

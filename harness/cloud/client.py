@@ -28,6 +28,7 @@ SOCKET_PATH_MAX = 100
 """Bytes that a socket's path may have everywhere: 104 on FreeBSD, with the closing nul."""
 
 Event = dict[str, Any]
+Options = Mapping[str, Mapping[str, Mapping[str, object]]]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -53,6 +54,8 @@ class Cloud:
         python: Path,
         templates: Path,
         ports: Mapping[str, int] | None = None,
+        options: Options | None = None,
+        timeout: float = BOOT_TIMEOUT,
         on_event: Callable[[Event], None] = _ignore,
     ) -> Self:
         """Start a cloud and return when it is ready.
@@ -60,6 +63,8 @@ class Cloud:
         :param python: the interpreter in whose environment the services are installed.
         :param templates: folder of the templates, shared by all clouds.
         :param ports: port by service; those not named get one that is free.
+        :param options: options of oslo.config over ours: by service, section, name.
+        :param timeout: seconds until it must be ready.
         :param on_event: told of each event of the supervisor.
         :raises UsageError: one is up there already, or the name is none.
         :raises InfrastructureError: a service failed; its last log lines are in the message.
@@ -71,24 +76,28 @@ class Cloud:
             )
         cloud = cls(directory)
         cloud.clean()
-        (directory / "logs").mkdir(mode=0o700, parents=True)
+        directory.mkdir(mode=0o700, parents=True)
+        (directory / "logs").mkdir(mode=0o700)
         argv: list[str | Path] = [python, "-m", "bsdgate.harness.cloud.supervisor"]
         argv += ["--name", name, "--directory", directory, "--templates", templates]
         for service, port in (ports or {}).items():
             argv += ["--port", f"{service}={port}"]
+        argv += ["--options", json.dumps(options or {})]
         running = process.start(
             argv, log=directory / "logs" / "supervisor.log", cwd=directory, stdout=process.PIPE
         )
         cloud._running = running
         try:
-            cloud._await_ready(running, on_event)
+            cloud._await_ready(running, timeout, on_event)
         except BaseException:
             cloud.stop()
             raise
         return cloud
 
-    def _await_ready(self, running: process.Running, on_event: Callable[[Event], None]) -> None:
-        for event in _events(running, time.monotonic() + BOOT_TIMEOUT):
+    def _await_ready(
+        self, running: process.Running, timeout: float, on_event: Callable[[Event], None]
+    ) -> None:
+        for event in _events(running, timeout):
             on_event(event)
             if event["event"] == "ready":
                 return
@@ -227,13 +236,13 @@ class Cloud:
         }
 
 
-def _events(running: process.Running, deadline: float) -> Iterator[Event]:
+def _events(running: process.Running, timeout: float) -> Iterator[Event]:
     """Yield the supervisor's events until its output ends."""
-    rest = b""
+    rest, deadline = b"", time.monotonic() + timeout
     while True:
         chunk = running.read(max(0.0, deadline - time.monotonic()))
         if chunk is None:
-            raise running.failure(f"did not bring the cloud up within {BOOT_TIMEOUT:g} s")
+            raise running.failure(f"did not bring the cloud up within {timeout:g} s")
         if not chunk:
             return
         *lines, rest = (rest + chunk).split(b"\n")

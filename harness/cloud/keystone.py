@@ -20,11 +20,23 @@ TYPE = "identity"
 PATH = "/v3"
 AFTER: tuple[str, ...] = ()
 THREADS = 1
-IMPORTS = ("keystone.server.wsgi", "keystone.server.flask.application", "dogpile.cache.backends.memory")
+IMPORTS = (
+    "keystone.server.wsgi",
+    "keystone.server.flask.application",
+    "dogpile.cache.backends.memory",
+)
 
 KEY_REPOSITORIES = ("fernet_tokens", "fernet_receipts", "credential")
 BCRYPT_ROUNDS = 4
 """bcrypt's least: each password is random, and no hash leaves the user's own directory."""
+
+_SET_PASSWORD = (
+    "UPDATE password SET password_hash = ?"
+    " WHERE local_user_id = (SELECT id FROM local_user WHERE name = ?)"
+)
+_SET_ENDPOINT = (
+    "UPDATE endpoint SET url = ? WHERE service_id = (SELECT id FROM service WHERE type = ?)"
+)
 
 
 def configure(spec: CloudSpec) -> None:
@@ -68,20 +80,11 @@ def personalise(spec: CloudSpec, origin: Path) -> None:
     del origin  # Keystone stores no path
     for keys in KEY_REPOSITORIES:
         _write_keys(spec.data(NAME) / keys)
-    passwords = [
-        (
-            "UPDATE password SET password_hash = ? WHERE local_user_id ="
-            " (SELECT id FROM local_user WHERE name = ?)",
-            (_hash(password), user),
-        )
-        for user, password in spec.passwords.items()
-    ]
+    passwords = [(_SET_PASSWORD, (_hash(each), user)) for user, each in spec.passwords.items()]
+    modules = {name: service.load(name) for name in spec.ports}
     endpoints = [
-        (
-            "UPDATE endpoint SET url = ? WHERE service_id = (SELECT id FROM service WHERE type = ?)",
-            (f"{spec.url(name)}{service.load(name).PATH}", service.load(name).TYPE),
-        )
-        for name in spec.ports
+        (_SET_ENDPOINT, (f"{spec.url(name)}{module.PATH}", module.TYPE))
+        for name, module in modules.items()
     ]
     service.rewrite(spec.database(NAME), *passwords, *endpoints)
 
@@ -93,7 +96,7 @@ def application(spec: CloudSpec) -> service.Application:
     from keystone.wsgi.api import application as keystone
     from oslo_context.context import RequestContext
 
-    RBACEnforcer()._enforcer.load_rules()
+    RBACEnforcer()._enforcer.load_rules()  # noqa: SLF001 - there is no other way in
 
     def in_fresh_context(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         RequestContext(overwrite=True)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova: API, conductor, scheduler and compute in one process, on a fake virt driver (``plugins.virt``).
-"""
+"""Nova: API, conductor, scheduler and compute in one process, on ``plugins.virt``."""
 
 import os
 import sys
 import uuid
 from pathlib import Path
+from typing import Any
 
 from bsdgate.harness.cloud import service
 from bsdgate.harness.cloud.spec import HOST, REGION, CloudSpec, write_private
@@ -116,7 +116,7 @@ def application(spec: CloudSpec) -> service.Application:
     return app
 
 
-_running = []
+_running: list[Any] = []
 """The services started here, kept alive by being referred to."""
 
 

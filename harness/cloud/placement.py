@@ -18,7 +18,7 @@ IMPORTS = ("placement.wsgi", "placement.deploy")
 
 def configure(spec: CloudSpec) -> None:
     """Write placement.conf and point Placement at it."""
-    sections = {
+    sections: dict[str, dict[str, object]] = {
         "api": {"auth_strategy": "keystone"},
         "placement_database": service.database(spec.database_url(NAME)),
         "keystone_authtoken": service.token_auth(spec, NAME),

@@ -8,7 +8,6 @@ global ``CONF`` allows no second one beside it.
 
 import importlib
 import importlib.metadata
-import os
 import shutil
 import sqlite3
 import sys
@@ -75,7 +74,7 @@ Command = Callable[[str, Sequence[str]], None]
 
 def load(name: str) -> Service:
     """Return the module of the service ``name``."""
-    service: Service = importlib.import_module(f"bsdgate.harness.cloud.{name}")  # type: ignore[assignment]
+    service: Service = importlib.import_module(f"bsdgate.harness.cloud.{name}")
     return service
 
 
@@ -103,7 +102,7 @@ def write_config(
         "oslo_concurrency": {"lock_path": spec.data(name) / "locks"},
         "oslo_messaging_notifications": {"driver": "noop"},
     }
-    for section, options in sections.items():
+    for section, options in (*sections.items(), *spec.options.get(name, {}).items()):
         merged.setdefault(section, {}).update(options)
     path = spec.etc(name) / (file or f"{name}.conf")
     write_private(path, ini(merged))
@@ -135,6 +134,8 @@ def token_auth(spec: CloudSpec, user: str) -> dict[str, object]:
         "www_authenticate_uri": f"{spec.url('keystone')}/v3",
         "service_token_roles_required": True,
         "service_token_roles": "service",
+        # Without it a credential with access rules opens nothing here.
+        "service_type": load(user).TYPE,
     }
 
 
@@ -170,5 +171,3 @@ def rewrite(database_file: Path, *statements: tuple[str, Sequence[object]]) -> N
                 connection.execute(sql, values)
     finally:
         connection.close()
-
-

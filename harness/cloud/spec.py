@@ -18,7 +18,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from bsdgate.harness import files
 
@@ -30,19 +30,27 @@ DEFAULT_NAME = "bsdgate"
 
 @dataclasses.dataclass(frozen=True)
 class CloudSpec:
-    """One cloud. ``ports`` and ``passwords`` are by service; ``admin`` has a password too."""
+    """One cloud. ``ports`` and ``passwords`` are by service; ``admin`` has a password too.
+
+    ``options`` of oslo.config, by service, section and name, go over those that we set.
+    """
 
     name: str
     directory: Path
     ports: Mapping[str, int]
     passwords: Mapping[str, str]
+    options: Mapping[str, Mapping[str, Mapping[str, object]]] = dataclasses.field(
+        default_factory=dict
+    )
 
     @classmethod
-    def generate(cls, name: str, directory: Path, ports: Mapping[str, int]) -> Self:
+    def generate(
+        cls, name: str, directory: Path, ports: Mapping[str, int], options: Mapping[str, Any]
+    ) -> Self:
         """Describe a new cloud with passwords of its own."""
         users = (ADMIN, *ports)
         passwords = {user: secrets.token_urlsafe(18) for user in users}
-        return cls(name, directory, dict(ports), passwords)
+        return cls(name, directory, dict(ports), passwords, options)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -52,7 +60,12 @@ class CloudSpec:
 
     def save(self) -> None:
         """Write the description, readable by its user alone: it holds the passwords."""
-        fields = {"name": self.name, "ports": self.ports, "passwords": self.passwords}
+        fields = {
+            "name": self.name,
+            "ports": self.ports,
+            "passwords": self.passwords,
+            "options": self.options,
+        }
         write_private(self.directory / "spec.json", json.dumps(fields, indent=1))
 
     def etc(self, service: str) -> Path:

@@ -16,49 +16,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from multiprocessing.connection import Connection, Listener, Pipe, wait
+from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
-from typing import Any
 
 from bsdgate.harness.cloud import readiness, seed, service, templates, worker
 from bsdgate.harness.cloud.spec import HOST, CloudSpec, write_private
-
-LOG_LINES = 20
-
-Event = dict[str, Any]
-
-
-class ServiceFailed(Exception):
-    """A service did not do what it was told; carries its name and last log lines."""
-
-    def __init__(self, name: str, what: str, log: Path) -> None:
-        """Keep what a person needs to see why."""
-        super().__init__(f"{name}: {what}")
-        self.event: Event = {
-            "event": "failed",
-            "service": name,
-            "message": what,
-            "log": str(log),
-            "lines": last_lines(log),
-        }
-
-
-class Unit:
-    """One service as the supervisor sees it.
-
-    ``state`` goes importing, imported, starting, serving; died when its worker
-    or nursery ended unasked.
-    """
-
-    def __init__(self, name: str, pipe: Connection, nursery: int) -> None:
-        """Begin with a nursery that imports."""
-        self.name = name
-        self.pipe = pipe
-        self.nursery = nursery
-        self.state = "importing"
-        self.pid: int | None = None
-        self.exit_status: int | None = None
-        self.after = service.load(name).AFTER
+from bsdgate.harness.cloud.unit import Event, ServiceFailed, Unit
 
 
 class Supervisor:
@@ -229,7 +192,7 @@ class Supervisor:
         unit.pipe.close()
         status = os.waitstatus_to_exitcode(os.waitpid(unit.nursery, 0)[1])
         self._note_death(unit, status)
-        if self._state != "ready" and self._state != "degraded":
+        if self._state not in {"ready", "degraded"}:
             what = f"its nursery ended with status {status}"
             raise ServiceFailed(unit.name, what, self._spec.log(unit.name))
 
@@ -249,16 +212,14 @@ class Supervisor:
 
     # Orders from outside ---------------------------------------------------
 
-    def obey(self, control: Listener) -> None:
+    def obey(self, control: socket.socket) -> None:
         """Watch the services and carry out orders until told to stop."""
-        door = control._listener._socket  # type: ignore[attr-defined]
         while True:
             pipes = [unit.pipe for unit in self._units.values() if not unit.pipe.closed]
-            ready = wait([door, *pipes])
-            if door in ready:
-                with contextlib.closing(control.accept()) as caller:
+            if control in wait([control, *pipes]):
+                with Connection(control.accept()[0].detach()) as caller:
                     self._answer(caller)
-            elif ready:
+            else:
                 self._hear()
 
     def _answer(self, caller: Connection) -> None:
@@ -311,14 +272,6 @@ class Supervisor:
         return round(time.monotonic() - self._began, 3)
 
 
-def last_lines(log: Path, count: int = LOG_LINES) -> list[str]:
-    """Return the last lines of a log, or none if there is no log."""
-    try:
-        return log.read_text(errors="replace").splitlines()[-count:]
-    except FileNotFoundError:
-        return []
-
-
 def bind(ports: Mapping[str, int]) -> dict[str, socket.socket]:
     """Bind every service's port on loopback; port 0 is any that is free.
 
@@ -360,14 +313,16 @@ def run(arguments: argparse.Namespace) -> None:
     with locked(arguments.directory) as lock:
         listeners = bind(ports)
         bound = {name: each.getsockname()[1] for name, each in listeners.items()}
-        spec = CloudSpec.generate(arguments.name, arguments.directory, bound)
+        spec = CloudSpec.generate(arguments.name, arguments.directory, bound, arguments.options)
         spec.save()
         supervisor = Supervisor(spec, templates.TemplateStore(arguments.templates), say)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             supervisor.boot(listeners, lock)
             # A relative name: socket paths are short, and the cloud's need not be.
-            with Listener("control", "AF_UNIX") as control:
+            with socket.socket(socket.AF_UNIX) as control:
+                control.bind("control")
+                control.listen()
                 say({"event": "ready", **supervisor.status()})
                 worker.redirect_output(spec.log("supervisor"))
                 supervisor.obey(control)
@@ -387,6 +342,7 @@ def main() -> int:
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--templates", type=Path, required=True)
     parser.add_argument("--port", type=_port, action="append", default=[])
+    parser.add_argument("--options", type=json.loads, default={})
     try:
         run(parser.parse_args())
     except ServiceFailed as failure:

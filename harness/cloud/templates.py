@@ -77,12 +77,10 @@ def schema_name(name: str) -> str:
 def cloud_name(names: Iterable[str]) -> str:
     """Return the name of the template with all these services' seeded databases."""
     schemas = [schema_name(name) for name in names]
-    return f"cloud-{_digest([], ['seed.py', 'supervisor.py'], schemas)}"
+    return f"cloud-{_digest([], ['seed.py'], schemas)}"
 
 
-def _digest(
-    distributions: Iterable[str], sources: Iterable[str], extra: Iterable[str] = ()
-) -> str:
+def _digest(distributions: Iterable[str], sources: Iterable[str], extra: Iterable[str] = ()) -> str:
     """Digest what is installed, file by file, our own source files, and more strings."""
     digest = hashlib.sha256()
     for name in distributions:

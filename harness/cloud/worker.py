@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 from bsdgate.harness.cloud import service
 from bsdgate.harness.cloud.spec import CloudSpec
 
-type_Message = tuple[Any, ...]
+Message = tuple[Any, ...]
 
 
 def nursery(name: str, spec: CloudSpec, listener: socket.socket, supervisor: Connection) -> None:
@@ -101,7 +101,7 @@ class Nursery:
                     self._supervisor.send(self._carry_out(self._supervisor.recv()))
         self._stop()
 
-    def _carry_out(self, order: type_Message) -> type_Message:
+    def _carry_out(self, order: Message) -> Message:
         verb, *arguments = order
         return {
             "create": self._create,
@@ -109,7 +109,7 @@ class Nursery:
             "stop": self._stop,
         }[verb](*arguments)
 
-    def _create(self) -> type_Message:
+    def _create(self) -> Message:
         return self._wait_for(lambda: self._service.create(self._spec, self._run))
 
     def _run(self, entry: str, argv: Sequence[str]) -> None:
@@ -117,12 +117,14 @@ class Nursery:
         if os.waitpid(pid, 0)[1]:
             raise RuntimeError(f"{entry} {' '.join(argv)} failed")
 
-    def _wait_for(self, task: Callable[[], None]) -> type_Message:
+    def _wait_for(self, task: Callable[[], None]) -> Message:
         log = self._spec.log(self._service.NAME)
         status = os.waitpid(fork(task, log), 0)[1]
-        return ("failed", f"exit status {os.waitstatus_to_exitcode(status)}") if status else ("done",)
+        return (
+            ("failed", f"exit status {os.waitstatus_to_exitcode(status)}") if status else ("done",)
+        )
 
-    def _start(self) -> type_Message:
+    def _start(self) -> Message:
         self._worker, theirs = Pipe()
         ours = self._worker
 
@@ -138,7 +140,7 @@ class Nursery:
             return ("failed", f"exit status {self._reap()}")
         return ("serving", self._pid)
 
-    def _stop(self) -> type_Message:
+    def _stop(self) -> Message:
         if self._worker:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
@@ -159,9 +161,9 @@ def fork(task: Callable[[], None], log: Path) -> int:
     The child ends with status 0, or 1 after writing a traceback.
     """
     pid = os.fork()
-    if pid:
-        return pid
-    _become(task, log)
+    if not pid:
+        _become(task, log)
+    return pid
 
 
 def _become(task: Callable[[], None], log: Path) -> NoReturn:
@@ -172,7 +174,7 @@ def _become(task: Callable[[], None], log: Path) -> NoReturn:
         redirect_output(log)
         task()
         status = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the child ends here, and must not run on as its parent
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -216,7 +218,7 @@ def bound_server(listener: socket.socket, application: service.Application, thre
     """Return a cheroot server for a socket that is bound already."""
     from cheroot import wsgi
 
-    class BoundServer(wsgi.Server):  # type: ignore[misc]
+    class BoundServer(wsgi.Server):
         def bind(self, family: int, type: int, proto: int = 0) -> socket.socket:  # noqa: A002
             del family, type, proto
             self.socket = listener

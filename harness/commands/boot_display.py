@@ -18,9 +18,10 @@ _STYLES = {"serving": "green", "imported": "cyan", "died": "red"}
 class BootDisplay:
     """Shows a supervisor's events; a context manager, called with each event."""
 
-    def __init__(self, console: Console) -> None:
-        """Show on ``console``: live if it is a terminal."""
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        """Show on ``console``: live if it is a terminal, else a line per event unless ``quiet``."""
         self._console = console
+        self._quiet = quiet
         self._states: dict[str, tuple[str, float | None]] = dict.fromkeys(
             SERVICES, ("importing", None)
         )
@@ -35,7 +36,7 @@ class BootDisplay:
         if self._console.is_terminal:
             self._live.start()
         else:
-            self._console.print(f"{self._title} …")
+            self._say(f"{self._title} …")
         return self
 
     def __exit__(
@@ -52,13 +53,15 @@ class BootDisplay:
         """Take in one event."""
         if event["event"] == "building":
             self._title = "Building the database templates (once per set of versions)"
-            self._say(self._title + " …")
+            self._console.print(f"          {self._title} …", highlight=False)
         elif "service" in event and event["service"] in self._states:
             self._states[event["service"]] = (event["event"], event.get("seconds"))
-            self._say(f"  {event['service']:10} {event['event']:9} {event.get('seconds', 0):6.1f} s")
+            self._say(
+                f"  {event['service']:10} {event['event']:9} {event.get('seconds', 0):6.1f} s"
+            )
 
     def _say(self, line: str) -> None:
-        if not self._console.is_terminal:
+        if not self._console.is_terminal and not self._quiet:
             self._console.print(line, highlight=False)
 
     def _table(self) -> Table:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands for a cloud that stays: up, status, logs, restart, reset, down."""
 
-import os
 import shlex
 import shutil
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bsdgate.harness import clouds_yaml, places
+from bsdgate.harness import clouds_yaml, places, process
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.commands.boot_display import BootDisplay
@@ -112,8 +111,7 @@ def logs(name: str, services: Sequence[str], follow: bool, lines: int) -> None:
         known = ", ".join(sorted(log.stem for log in folder.glob("*.log")))
         raise UsageError(f"no log of {', '.join(unknown)}", f"choose among {known}")
     chosen = [str(folder / f"{service}.log") for service in services or SERVICES]
-    sys.stdout.flush()
-    os.execvp("tail", ["tail", *(["-F"] if follow else []), "-n", str(lines), *chosen])
+    process.become(["tail", *(["-F"] if follow else []), "-n", str(lines), *chosen])
 
 
 def reset(name: str, console: Console) -> None:

@@ -117,6 +117,11 @@ def select(
     return Selection(chosen, wanted, excluded)
 
 
+def check_pattern(only: str | None) -> None:
+    """Raise UsageError if ``only`` is no regular expression."""
+    _compiled(only or "")
+
+
 def attributes(test: str) -> frozenset[str]:
     """Return the attributes in the brackets that Tempest puts after an id."""
     found = _ATTRIBUTES.search(test)

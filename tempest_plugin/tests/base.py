@@ -11,6 +11,8 @@ CONF = config.CONF
 class ClusterTest(test.BaseTestCase):
     """A class of tests that names the services it needs and is skipped where one is missing."""
 
+    credentials: ClassVar[tuple[str, ...]] = ("primary",)
+
     services: ClassVar[tuple[str, ...]] = ()
     """Names as in group ``[service_available]`` of tempest.conf."""
 

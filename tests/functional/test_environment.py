@@ -3,6 +3,7 @@
 
 import shutil
 import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def prepared(cache: Path) -> Prepare:
     def prepare_with(*texts: str) -> Environment:
         started = time.monotonic()
         found = prepare(changes.parse_all(texts, RELEASE), RELEASE, cache, print)
-        print(f"prepared in {time.monotonic() - started:.2f} s")
+        sys.stdout.write(f"prepared in {time.monotonic() - started:.2f} s\n")
         return found
 
     return prepare_with

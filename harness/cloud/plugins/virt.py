@@ -10,7 +10,7 @@ from typing import Any
 from nova.virt import fake, node
 
 
-class FakeDriver(fake.SameHostColdMigrateDriver):  # type: ignore[misc]
+class FakeDriver(fake.SameHostColdMigrateDriver):
     """Nova's own fake driver, reporting the same compute node after a restart."""
 
     vcpus = 256

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images that no host of the cluster can run."""
 
+import io
+
 from tempest import config
 from tempest.common import compute
 from tempest.lib import decorators
@@ -52,5 +54,5 @@ class ArchitectureTest(ClusterTest):
             **properties,
         )["id"]
         self.addCleanup(client.delete_image, image)
-        client.store_image_file(image, data_utils.random_bytes())
+        client.store_image_file(image, io.BytesIO(data_utils.random_bytes()))
         return image

@@ -12,8 +12,8 @@ from bsdgate.tempest_plugin.waiting import wait_for
 
 CONF = config.CONF
 
-MEMORY_OF_NO_HOST = 1 << 30
-"""MiB: a pebibyte."""
+DISK_OF_NO_HOST = 1 << 20
+"""GiB: a pebibyte. A quota would stop as much memory or as many processors before."""
 
 
 class HeldTest(ClusterTest):
@@ -59,9 +59,9 @@ class HeldTest(ClusterTest):
         client = self.os_admin.flavors_client
         flavor = client.create_flavor(
             name=data_utils.rand_name("too-large", prefix=CONF.resource_name_prefix),
-            ram=MEMORY_OF_NO_HOST,
+            ram=64,
             vcpus=1,
-            disk=1,
+            disk=DISK_OF_NO_HOST,
         )["flavor"]["id"]
         self.addCleanup(client.delete_flavor, flavor)
 

@@ -15,8 +15,13 @@ REQUESTS = {
 }
 """By type of service: the API's version, which its endpoint may or may not have, and a path."""
 
-UNAUTHORIZED = 401
-SERVER_ERROR = 500
+OK, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 200, 401, 403, 404
+
+ACCEPTED = {OK, FORBIDDEN}
+"""The service knows who asks; whether they may list this is another matter."""
+
+REFUSED = {UNAUTHORIZED, NOT_FOUND}
+"""Keystone itself answers 404 to a token whose project it does not recognise any more."""
 
 
 def urls(client: EndpointsClient) -> dict[str, str]:
@@ -34,14 +39,14 @@ def path(url: str) -> str:
 
 
 def accepting(client: EndpointsClient, urls: dict[str, str], token: str) -> set[str]:
-    """Return the types of the services that know who asks, allowed or not.
+    """Return the types of the services that accept a token.
 
-    Raises AssertionError for a service that fails, which is neither.
+    Raises AssertionError for a service whose answer neither accepts nor refuses.
     """
     statuses = {service: client.show_status(url, token) for service, url in urls.items()}
-    failing = {name: status for name, status in statuses.items() if status >= SERVER_ERROR}
-    assert not failing, f"failing: {failing}"
-    return {service for service, status in statuses.items() if status != UNAUTHORIZED}
+    others = {name: status for name, status in statuses.items() if status not in ACCEPTED | REFUSED}
+    assert not others, f"neither accepted nor refused: {others}"
+    return {service for service, status in statuses.items() if status in ACCEPTED}
 
 
 def _url(endpoint: Endpoint) -> str:

@@ -9,7 +9,6 @@ from tempest.lib.common.utils import data_utils
 
 from bsdgate.tempest_plugin.tests.base import ClusterTest
 from bsdgate.tempest_plugin.tests.identity import probes
-from bsdgate.tempest_plugin.waiting import wait_for
 
 CONF = config.CONF
 
@@ -18,8 +17,8 @@ class RevokedTokenTest(ClusterTest):
     """Covers services that do not ask Keystone.
 
     A port ships configuration files of its own: a service left without its
-    token check (``noauth``), or with one that answers from an old cache, lets
-    in who was locked out. No service may be forgotten, so all are asked.
+    token check (``noauth``), or with one that checks tokens by itself, lets in
+    who was locked out. No service may be forgotten, so all are asked.
     """
 
     credentials = ("admin",)
@@ -34,18 +33,15 @@ class RevokedTokenTest(ClusterTest):
     def test_token_of_a_disabled_project_opens_no_service(self) -> None:
         """Every service accepts a project's token, and none does once the project is disabled."""
         urls = probes.urls(self.client)
-        project, token = self._project_with_token()
-        self.assertEqual(set(urls), probes.accepting(self.client, urls, token))
+        project, shown, unseen = self._project_with_tokens()
+        self.assertEqual(set(urls), probes.accepting(self.client, urls, shown))
 
         self.os_admin.projects_client.update_project(project, enabled=False)
 
-        wait_for(
-            lambda: not probes.accepting(self.client, urls, token),
-            CONF.bsdgate.token_cache_time,
-            "a revoked token to be refused everywhere",
-        )
+        # A token check may go on trusting a token that it has seen, for minutes.
+        self.assertEqual(set(), probes.accepting(self.client, urls, unseen))
 
-    def _project_with_token(self) -> tuple[str, str]:
+    def _project_with_tokens(self) -> tuple[str, str, str]:
         admin = self.os_admin
         name = data_utils.rand_name("revoked", prefix=CONF.resource_name_prefix)
         password = data_utils.rand_password()
@@ -57,8 +53,11 @@ class RevokedTokenTest(ClusterTest):
         self.addCleanup(admin.users_v3_client.delete_user, user)
         role = self._role("member")
         admin.roles_v3_client.create_user_role_on_project(project, user, role)
-        token = admin.token_v3_client.auth(user_id=user, password=password, project_id=project)
-        return project, token.response["x-subject-token"]
+        shown, unseen = (
+            admin.token_v3_client.auth(user_id=user, password=password, project_id=project)
+            for _ in range(2)
+        )
+        return project, shown.response["x-subject-token"], unseen.response["x-subject-token"]
 
     def _role(self, name: str) -> Any:
         roles = self.os_admin.roles_v3_client.list_roles(name=name)["roles"]
@@ -103,7 +102,7 @@ class AccessRuleTest(ClusterTest):
             (url.replace("servers", "flavors"), "GET"),
         ]
 
-        self.assertEqual(200, self.client.show_status(url, token))
+        self.assertEqual(probes.OK, self.client.show_status(url, token))
         refused = [self.client.show_status(other, token, method) for other, method in others]
 
         self.assertEqual([probes.UNAUTHORIZED] * len(others), refused)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """bsdgate.harness.nodes.changes."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -116,9 +117,8 @@ def test_path_is_made_absolute(tree: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_is_no_change_is_refused(text: str, message: str, hint: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         changes.parse(text, RELEASE)
-    assert text.split("=")[0] in str(caught.value)
-    with pytest.raises(AssertionError, match=hint):
-        raise AssertionError(caught.value.hint)
+    assert caught.value.message.startswith(f"--with {text.partition('=')[0]}")
+    assert re.search(hint, str(caught.value.hint))
 
 
 def test_one_project_is_changed_once() -> None:

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One service as the supervisor sees it, and how it fails."""
+
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from bsdgate.harness.cloud import service
+
+LOG_LINES = 20
+
+Event = dict[str, Any]
+
+
+class ServiceFailed(Exception):
+    """A service did not do what it was told; carries its name and last log lines."""
+
+    def __init__(self, name: str, what: str, log: Path) -> None:
+        """Keep what a person needs to see why."""
+        super().__init__(f"{name}: {what}")
+        self.event: Event = {
+            "event": "failed",
+            "service": name,
+            "message": what,
+            "log": str(log),
+            "lines": last_lines(log),
+        }
+
+
+class Unit:
+    """One service as the supervisor sees it.
+
+    ``state`` goes importing, imported, starting, serving; died when its worker
+    or nursery ended unasked.
+    """
+
+    def __init__(self, name: str, pipe: Connection, nursery: int) -> None:
+        """Begin with a nursery that imports."""
+        self.name = name
+        self.pipe = pipe
+        self.nursery = nursery
+        self.state = "importing"
+        self.pid: int | None = None
+        self.exit_status: int | None = None
+        self.after = service.load(name).AFTER
+
+
+def last_lines(log: Path, count: int = LOG_LINES) -> list[str]:
+    """Return the last lines of a log, or none if there is no log."""
+    try:
+        return log.read_text(errors="replace").splitlines()[-count:]
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command that runs tests and gives a verdict: a new run, or one that was stopped."""
+
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.markup import escape
+
+from bsdgate.harness import pipeline, places
+from bsdgate.harness.commands.run_display import RunDisplay
+from bsdgate.harness.pipeline import Options
+from bsdgate.results import document
+from bsdgate.results.errors import BsdgateError
+from bsdgate.results.model import Result, Verdict
+from bsdgate.results.reporters import text
+
+_STYLES = {Result.PASS: "green", Result.FAIL: "red", Result.ERROR: "yellow"}
+
+
+def new(options: Options, console: Console) -> int:
+    """Run a suite; return the exit code."""
+    display = RunDisplay(console, durations(places.state() / "runs", options.suite))
+    with _stoppable(display):
+        return _finish(pipeline.begin(options, display), console)
+
+
+def again(path: Path, keep: bool, console: Console) -> int:
+    """Go on with a run that was stopped; return the exit code."""
+    display = RunDisplay(console, durations(path.parent))
+    with _stoppable(display):
+        return _finish(pipeline.resume(path, display, keep=keep), console)
+
+
+def durations(runs: Path, suite: str | None = None) -> Mapping[str, float]:
+    """Return seconds by test id from the newest verdict, of that suite if one is named."""
+    found = sorted(runs.glob("*/report/verdict.json"), key=lambda path: -path.stat().st_mtime)
+    for path in found:
+        try:
+            verdict = document.parse(path.read_text())
+        except BsdgateError:
+            continue
+        if suite is None or verdict.run.suite == suite:
+            return {each.id: each.seconds for each in verdict.cases if each.seconds is not None}
+    return {}
+
+
+def _finish(run: pipeline.Run, console: Console) -> int:
+    folder = run.folder.path
+    verdict, failure = pipeline.carry_out(run)
+    show(verdict, console)
+    console.print(f"\nreport  {folder / 'report' / 'report.html'}", soft_wrap=True, highlight=False)
+    if failure is not None:
+        raise failure
+    return verdict.result.exit_code
+
+
+def show(verdict: Verdict, console: Console) -> None:
+    """Print a verdict, its result in colour."""
+    head, _, rest = text.render(verdict).partition("\n")
+    result, _, meaning = head.partition(":")
+    style = _STYLES[verdict.result]
+    console.print(f"\n[bold {style}]{result}[/]:{escape(meaning)}", highlight=False)
+    console.print(escape(rest.rstrip()), highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _stoppable(display: RunDisplay) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP stop the run as Ctrl-C does, and leave no live display behind."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        # Once is enough: a second Ctrl-C must not stop the stopping.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {
+        number: signal.signal(number, stop)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        display.end()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person sees of a run: steps, and while tests run a live view of them.
+
+Off a terminal the same in plain lines: every step, every failure, and a count
+now and then.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bsdgate.harness.commands.boot_display import BootDisplay
+from bsdgate.results.parsers.subunit import StatusEvent
+from bsdgate.results.reporters.text import plain
+
+PLAIN_INTERVAL: Final = 10.0
+"""Seconds between two counts off a terminal."""
+
+SHOWN: Final = 8
+"""Running tests that are shown."""
+
+_BAD: Final = frozenset({"fail", "uxsuccess"})
+
+
+class RunDisplay:
+    """A listener of the pipeline that shows what it hears.
+
+    ``durations`` are seconds by test id, of an earlier run: what the time left
+    is estimated from.
+    """
+
+    def __init__(self, console: Console, durations: Mapping[str, float]) -> None:
+        self._console = console
+        self._durations = durations
+        self._began = time.monotonic()
+        self._boot: BootDisplay | None = None
+        self._live: Live | None = None
+        self._asked: set[str] = set()
+        self._concurrency = 1
+        self._running: dict[str, float] = {}
+        self._done: Counter[str] = Counter()
+        self._unfinished: set[str] = set()
+        self._counted = 0.0
+
+    def step(self, name: str) -> None:
+        """Show that a step begins."""
+        self._end_boot()
+        elapsed = time.monotonic() - self._began
+        self._console.print(f"[dim]{elapsed:6.1f} s[/]  [bold]{name}[/]", highlight=False)
+        if name == "deploy":
+            self._boot = BootDisplay(self._console, quiet=True)
+            self._boot.__enter__()
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        self._console.print(f"          {escape(text)}", highlight=False, soft_wrap=True)
+
+    def cloud(self, event: dict[str, Any]) -> None:
+        """Show an event of the cloud's supervisor."""
+        if self._boot:
+            self._boot(event)
+
+    def tests_begin(self, ids: Sequence[str], concurrency: int) -> None:
+        """Begin to show tests."""
+        self._asked = self._unfinished = set(ids)
+        self._unfinished = set(ids)
+        self._concurrency = concurrency
+        self.say(f"{len(ids)} tests, {concurrency} at a time")
+        self._counted = time.monotonic()
+        if self._console.is_terminal:
+            self._live = Live(
+                get_renderable=self._view,
+                console=self._console,
+                transient=True,
+                refresh_per_second=4,
+            )
+            self._live.start()
+
+    def test(self, event: StatusEvent) -> None:
+        """Take in one change of one test."""
+        if event.status == "inprogress":
+            self._running[event.id] = time.monotonic()
+        elif event.status != "exists":
+            self._running.pop(event.id, None)
+            self._unfinished.discard(event.id)
+            self._done[event.status] += 1
+            if event.status in _BAD:
+                self._show_failure(event)
+        if not self._live and time.monotonic() - self._counted > PLAIN_INTERVAL:
+            self._counted = time.monotonic()
+            self.say(self._count())
+
+    def tests_end(self) -> None:
+        """Stop showing tests."""
+        self.end()
+        self.say(self._count())
+
+    def end(self) -> None:
+        """Take away whatever moves; for good or until the next step."""
+        self._end_boot()
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+    def _end_boot(self) -> None:
+        if self._boot:
+            self._boot.__exit__(None, None, None)
+            self._boot = None
+
+    def _show_failure(self, event: StatusEvent) -> None:
+        what = f"[red]{event.status:>8}[/]  {escape(plain(event.id))}"
+        self._console.print(what, highlight=False, soft_wrap=True)
+        cause = raised(event.details or "") or (event.reason or "")
+        if cause:
+            self.say(plain(cause))
+
+    def _count(self) -> str:
+        done = len(self._asked) - len(self._unfinished)
+        states = ", ".join(f"{count} {status}" for status, count in sorted(self._done.items()))
+        return f"{done} of {len(self._asked)} done: {states or 'none yet'}"
+
+    def _seconds_left(self) -> float | None:
+        known = [self._durations[each] for each in self._unfinished if each in self._durations]
+        if not known:
+            return None
+        unknown = len(self._unfinished) - len(known)
+        return (sum(known) + unknown * sum(known) / len(known)) / self._concurrency
+
+    def _view(self) -> Group:
+        now, left = time.monotonic(), self._seconds_left()
+        done = len(self._asked) - len(self._unfinished)
+        head = Table.grid(padding=(0, 1))
+        estimate = "" if left is None else f"about {left:.0f} s left"
+        bar = ProgressBar(total=len(self._asked) or 1, completed=done, width=30)
+        head.add_row("         ", bar, Text(self._count()), Text(estimate, style="cyan"))
+        oldest = sorted(self._running.items(), key=lambda item: item[1])[:SHOWN]
+        lines = [
+            Text(f"          {now - since:5.0f} s  {plain(test)}", style="dim", overflow="ellipsis")
+            for test, since in oldest
+        ]
+        return Group(head, *lines)
+
+
+def raised(details: str) -> str:
+    """Return the line of the last traceback in ``details`` that names the exception, or ""."""
+    _, found, trace = details.rpartition("Traceback (most recent call last):")
+    lines = trace.splitlines() if found else []
+    return next((line for line in lines if line.strip() and not line.startswith(" ")), "")

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of the host: pytest with testinfra, on the checks in ``bsdgate.hostchecks``."""
+
+import os
+import sys
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from bsdgate.harness import process
+
+TIMEOUT: Final = 120.0
+
+
+def _pytest(*arguments: str | Path) -> list[str | Path]:
+    # Nothing of a checkout or a user bends the checks, and none of it is written to.
+    folder = Path(str(resources.files("bsdgate.hostchecks")))
+    fixed: list[str | Path] = ["-p", "no:cacheprovider", "--strict-markers"]
+    fixed += ["--rootdir", folder, "-c", os.devnull]
+    return [sys.executable, "-m", "pytest", *fixed, *arguments, folder]
+
+
+def list_checks(facts: Mapping[str, str], folder: Path) -> list[str]:
+    """Return the node ids of all checks; ``folder`` takes the log."""
+    output = folder / "hostchecks-list.txt"
+    output.unlink(missing_ok=True)
+    process.run(
+        _pytest("--collect-only", "-q", "--no-header", "--no-summary"),
+        log=folder / "hostchecks-list.log",
+        timeout=TIMEOUT,
+        env=_environment(facts),
+        stdout=output,
+    )
+    return [line for line in output.read_text().splitlines() if "::" in line]
+
+
+def run(facts: Mapping[str, str], folder: Path) -> tuple[int, bytes]:
+    """Run all checks; return pytest's exit status and its JUnit XML.
+
+    ``facts`` is what the checks are told of the node, as environment variables.
+    """
+    report = folder / "hostchecks.xml"
+    report.unlink(missing_ok=True)
+    completed = process.run(
+        _pytest("-q", f"--junitxml={report}"),
+        log=folder / "hostchecks.log",
+        timeout=TIMEOUT,
+        env=_environment(facts),
+        check=False,
+    )
+    return completed.exit_status, report.read_bytes() if report.exists() else b""
+
+
+def _environment(facts: Mapping[str, str]) -> dict[str, str]:
+    return process.environment(**facts, PYTEST_ADDOPTS=None, PYTHONDONTWRITEBYTECODE="1")

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tempest: its workspace, its configuration discovered from the cloud, its list, its run."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bsdgate.harness import process
+from bsdgate.harness.errors import InfrastructureError
+
+LIST_TIMEOUT: Final = 120.0
+INIT_TIMEOUT: Final = 60.0
+IMAGE_BYTES: Final = 64 * 1024
+SECTION_MISSPELT: Final = "oslo_concurrency.lock_path"
+"""python-tempestconf writes ``[oslo-concurrency]``, which nothing reads."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A Tempest workspace that ``tempest init`` made.
+
+    ``bin`` is the folder of the programs, ``clouds_yaml`` the file that names the cloud.
+    """
+
+    path: Path
+    bin: Path
+    clouds_yaml: Path
+    logs: Path
+
+    @property
+    def config(self) -> Path:
+        """The workspace's tempest.conf."""
+        return self.path / "etc" / "tempest.conf"
+
+    def create(self) -> None:
+        """Make the workspace anew, and an image without content for its tests to boot."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.with_name("workspace.yaml").unlink(missing_ok=True)
+        argv: list[str | Path] = [self.bin / "tempest", "init", self.path]
+        # Its list of workspaces would else be the user's.
+        argv += ["--workspace-path", self.path.with_name("workspace.yaml")]
+        self._run("init", argv, INIT_TIMEOUT, self.path.parent)
+        self._image.write_bytes(bytes(IMAGE_BYTES))
+
+    def configure(self, cloud: str, overrides: Mapping[str, str], timeout: float) -> None:
+        """Write tempest.conf by python-tempestconf, making what tests need in the cloud."""
+        settings = {SECTION_MISSPELT: str(self.path / "tempest_lock"), **overrides}
+        argv: list[str | Path] = [self.bin / "discover-tempest-config", "--create"]
+        argv += ["--os-cloud", cloud, "--no-default-deployer", "--out", self.config]
+        argv += ["--image", self._image, "--image-disk-format", "raw"]
+        for option, value in settings.items():
+            argv += [option, value]
+        self._run("tempestconf", argv, timeout, self.path)
+
+    def list_tests(self) -> list[str]:
+        """Return the ids of all tests that are installed, as Tempest prints them.
+
+        :raises InfrastructureError: Tempest lists none, or cannot import what it has found.
+        """
+        output = self.path / "all-tests.txt"
+        output.unlink(missing_ok=True)
+        argv: list[str | Path] = [self.bin / "tempest", "run", "--list-tests"]
+        argv += ["--config-file", self.config]
+        self._run("list", argv, LIST_TIMEOUT, self.path, output)
+        ids = [line for line in output.read_text().splitlines() if "." in line]
+        broken = [each for each in ids if each.startswith("unittest.loader._FailedTest.")]
+        if broken or not ids:
+            raise InfrastructureError(
+                f"Tempest cannot import {', '.join(broken) or 'any test'}",
+                f"see {self.logs / 'tempest-list.log'}",
+            )
+        return ids
+
+    @contextmanager
+    def running(self, ids: Sequence[str], concurrency: int) -> Iterator[process.Running]:
+        """Run these tests; the subunit stream comes from the process's output."""
+        chosen = self.path / "asked.txt"
+        chosen.write_text("".join(f"{each}\n" for each in ids))
+        argv: list[str | Path] = [self.bin / "tempest", "run", "--config-file", self.config]
+        argv += ["--load-list", chosen, "--concurrency", str(concurrency), "--subunit"]
+        log = self.logs / "tempest-run.log"
+        with process.start(
+            argv, log=log, cwd=self.path, env=self._environment(), stdout=process.PIPE
+        ) as running:
+            yield running
+
+    @property
+    def _image(self) -> Path:
+        return self.path / "image.raw"
+
+    def _environment(self) -> dict[str, str]:
+        return process.environment(OS_CLIENT_CONFIG_FILE=str(self.clouds_yaml))
+
+    def _run(
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        timeout: float,
+        cwd: Path,
+        stdout: Path | None = None,
+    ) -> None:
+        process.run(
+            argv,
+            log=self.logs / f"tempest-{name}.log",
+            timeout=timeout,
+            cwd=cwd,
+            env=self._environment(),
+            stdout=stdout,
+        )
