@@ -185,9 +185,17 @@ def deploy(run: Run) -> None:
 
 
 def check(run: Run) -> None:
-    """Check the host side of the cloud: processes, sockets, files."""
+    """Check the host side of the cloud: processes, sockets, files.
+
+    The cloud of a resumed run is checked too, but what was asked once has its answer.
+    """
     facts = {"BSDGATE_CLOUD_DIR": str(run.folder.cloud)}
-    asked = hostchecks.list_checks(facts, run.folder.logs)
+    asked = _unreported(run, Kind.HOSTCHECKS)
+    if asked is None:
+        asked = hostchecks.list_checks(facts, run.folder.logs)
+    elif not asked:
+        hostchecks.require(facts, run.folder.logs)
+        return
     attempt = run.folder.begin_attempt("hostchecks", "junit", _lines(asked))
     with _interruptible(attempt):
         status, report = hostchecks.run(facts, run.folder.logs)
@@ -203,7 +211,12 @@ def configure(run: Run) -> None:
 
 def test(run: Run) -> None:
     """Run the suite's tests, or in a resumed run those that have no outcome yet."""
-    ids = _remaining(run) or _select(run)
+    ids = _unreported(run, Kind.TEMPEST)
+    if ids is None:
+        ids = _select(run)
+    elif not ids:
+        run.listener.say("no test was left to run")
+        return
     attempt = run.folder.begin_attempt("tempest", "subunit", _lines(ids))
     run.listener.tests_begin(ids, run.folder.manifest.concurrency)
     try:
@@ -304,9 +317,10 @@ def _interruptible(attempt: Attempt) -> Iterator[None]:
         raise
 
 
-def _remaining(run: Run) -> Sequence[str]:
-    asked_before = any(run.folder.evidence.glob("*-tempest"))
-    return results.remaining(run.folder.path, Kind.TEMPEST) if asked_before else ()
+def _unreported(run: Run, kind: Kind) -> Sequence[str] | None:
+    """Return what was asked before and has no outcome yet; None if nothing was asked before."""
+    asked_before = any(run.folder.evidence.glob(f"*-{kind}"))
+    return results.remaining(run.folder.path, kind) if asked_before else None
 
 
 def _select(run: Run) -> Sequence[str]:

@@ -41,11 +41,24 @@ def wait_for_status(test: Any, server_id: str, status: str) -> None:
 
     def reached() -> bool:
         server = show(test, server_id)
-        if server["status"] == "ERROR" != status:
+        if server["status"] == "ERROR":
             raise exceptions.TempestException(f"{server_id}: {server.get('fault')}")
         return bool(server["status"] == status)
 
     wait_for(reached, CONF.compute.build_timeout, f"server {server_id} to be {status}")
+
+
+def wait_for_failure(test: Any, server_id: str) -> dict[str, Any]:
+    """Wait until a server goes to ERROR and return it; going to ACTIVE instead raises at once."""
+
+    def failed() -> bool:
+        status = show(test, server_id)["status"]
+        if status == "ACTIVE":
+            raise exceptions.TempestException(f"{server_id} is ACTIVE and should have failed")
+        return bool(status == "ERROR")
+
+    wait_for(failed, CONF.compute.build_timeout, f"server {server_id} to fail")
+    return show(test, server_id)
 
 
 def show(test: Any, server_id: str) -> dict[str, Any]:

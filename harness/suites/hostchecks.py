@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bsdgate.harness import process
+from bsdgate.harness.errors import InfrastructureError
 
 TIMEOUT: Final = 120.0
 
@@ -50,6 +51,16 @@ def run(facts: Mapping[str, str], folder: Path) -> tuple[int, bytes]:
         check=False,
     )
     return completed.exit_status, report.read_bytes() if report.exists() else b""
+
+
+def require(facts: Mapping[str, str], folder: Path) -> None:
+    """Run all checks; raise InfrastructureError, naming the log, if one fails."""
+    status, _ = run(facts, folder)
+    if status:
+        raise InfrastructureError(
+            f"the host checks of the cloud ended with status {status}",
+            f"see {folder / 'hostchecks.log'}",
+        )
 
 
 def _environment(facts: Mapping[str, str]) -> dict[str, str]:

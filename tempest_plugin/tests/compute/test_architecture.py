@@ -38,11 +38,10 @@ class ArchitectureTest(ClusterTest):
         image = self._image(hw_architecture=CONF.bsdgate.foreign_architecture)
 
         server = servers.create(self, image_id=image)
-        servers.wait_for_status(self, server, "ERROR")
+        failed = servers.wait_for_failure(self, server)
 
-        shown = servers.show(self, server)
-        self.assertIn("No valid host", shown["fault"]["message"])
-        self.assertIsNone(shown["OS-EXT-SRV-ATTR:host"])
+        self.assertIn("No valid host", failed["fault"]["message"])
+        self.assertIsNone(failed["OS-EXT-SRV-ATTR:host"])
         self.assertEqual({}, servers.held(self, server))
 
     def _image(self, **properties: str) -> str:

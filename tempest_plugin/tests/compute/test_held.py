@@ -66,9 +66,9 @@ class HeldTest(ClusterTest):
         self.addCleanup(client.delete_flavor, flavor)
 
         server = servers.create(self, flavor=flavor)
-        servers.wait_for_status(self, server, "ERROR")
+        failed = servers.wait_for_failure(self, server)
 
-        self.assertIn("No valid host", servers.show(self, server)["fault"]["message"])
+        self.assertIn("No valid host", failed["fault"]["message"])
         self.wait_until_nothing_is_held(server)
 
 

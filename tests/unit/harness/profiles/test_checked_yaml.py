@@ -46,9 +46,9 @@ def test_good_file_is_read(tmp_path: Path) -> None:
 # What is changed in GOOD, and what is then said.
 MISTAKES = [
     (
-        ("concurrency: 2", "concurency: 2"),
+        ("concurrency: 2", "concurrenci: 2"),
         "1:1: the file lacks the key concurrency",
-        "8:1: unknown key concurency; did you mean concurrency? (allowed: boards, concurrency, ",
+        "8:1: unknown key concurrenci; did you mean concurrency? (allowed: boards, concurrency, ",
     ),
     (
         ("source: local", "source: locl"),

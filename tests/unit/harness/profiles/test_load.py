@@ -66,8 +66,8 @@ def test_clusters_say_what_their_boards_have() -> None:
 
 
 def test_unknown_name_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match="there is no profile 'embeded'") as caught:
-        load.load("embeded")
+    with pytest.raises(UsageError, match="there is no profile 'embeddet'") as caught:
+        load.load("embeddet")
     assert "did you mean embedded?" in str(caught.value)
     assert "minicloud" in str(caught.value)
 
