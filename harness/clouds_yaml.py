@@ -5,13 +5,16 @@ import os
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.files import write_atomically
+
+_OURS: Final = "http://127.0.0.1:"
+"""How the address of every embedded cloud begins; a killed one may have left its entry."""
 
 
 def path() -> Path:
@@ -22,25 +25,40 @@ def path() -> Path:
     return Path(home).absolute() / "openstack" / "clouds.yaml"
 
 
-def check(file: Path) -> None:
-    """Raise UsageError, naming the line, if an entry could not be put into ``file``."""
-    _load(file)
+def check(file: Path, name: str) -> None:
+    """Raise UsageError if the entry ``name`` could not be put into ``file``.
+
+    It cannot where the file is broken, or has such an entry of somebody else's.
+    """
+    clouds = _load(file)["clouds"]
+    if name in clouds and not _auth_url(clouds[name]).startswith(_OURS):
+        raise UsageError(
+            f"{file} has an entry {name!r} that is not of an embedded cloud",
+            "give the cloud another name (--name), or another file in OS_CLIENT_CONFIG_FILE",
+        )
 
 
 def put(file: Path, name: str, entry: Mapping[str, Any]) -> None:
     """Set the entry ``name``; comments and the order of the others stay."""
+    check(file, name)
     content = _load(file)
-    content.setdefault("clouds", {})[name] = dict(entry)
+    content["clouds"][name] = dict(entry)
     _save(file, content)
 
 
 def drop(file: Path, name: str, auth_url: str) -> None:
     """Take the entry ``name`` out, if it is still the one for ``auth_url``."""
     content = _load(file)
-    clouds = content.get("clouds") or {}
-    if clouds.get(name, {}).get("auth", {}).get("auth_url") == auth_url:
-        del clouds[name]
+    if name in content["clouds"] and _auth_url(content["clouds"][name]) == auth_url:
+        del content["clouds"][name]
         _save(file, content)
+
+
+def _auth_url(entry: Any) -> str:
+    try:
+        return str(entry["auth"]["auth_url"])
+    except (KeyError, TypeError):
+        return ""
 
 
 def _load(file: Path) -> Any:

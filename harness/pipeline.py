@@ -25,9 +25,11 @@ from bsdgate.harness.nodes import changes, environment
 from bsdgate.harness.profiles import load as profiles
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, Manifest, RunDir
-from bsdgate.harness.suites import hostchecks
+from bsdgate.harness.suites import hostchecks, rally
 from bsdgate.harness.suites import model as suites
+from bsdgate.harness.suites.rally import RallyWorkspace
 from bsdgate.harness.suites.tempest import Workspace
+from bsdgate.harness.suites.watch import complaints, watch
 from bsdgate.results import judge as results
 from bsdgate.results import reporters
 from bsdgate.results.errors import BsdgateError
@@ -36,11 +38,6 @@ from bsdgate.results.parsers.subunit import StatusEvent, StreamReader
 
 CLOUD: Final = "bsdgate"
 """The name of a run's cloud in the clouds.yaml of the run."""
-
-TICK: Final = 0.5
-"""Seconds between two looks at the services while tests run."""
-
-LAST_LINES: Final = 10
 
 
 @dataclass(frozen=True)
@@ -98,6 +95,12 @@ class Run:
             path / "tempest", self.environment.bin, path / "clouds.yaml", self.folder.logs
         )
 
+    @property
+    def rally(self) -> RallyWorkspace:
+        """The run's Rally workspace."""
+        path, python = self.folder.path, self.environment.python
+        return RallyWorkspace(path / "rally", python, path / "clouds.yaml", self.folder.logs)
+
 
 # Before the steps: a run directory, made or found ------------------------------------------
 
@@ -117,6 +120,9 @@ def begin(options: Options, listener: Listener) -> Run:
             " which this version cannot provide",
             "use --profile embedded",
         )
+    concurrency = options.concurrency or profile.concurrency
+    if suite.task is not None:
+        concurrency = rally.check(suite.task, options.concurrency)
     found = environment.prepare(
         changes.parse_all(options.changes, profile.release),
         profile.release,
@@ -129,7 +135,7 @@ def begin(options: Options, listener: Listener) -> Run:
         release=profile.release,
         evidence=("hostchecks", suite.runner),
         selection=options.tests,
-        concurrency=options.concurrency or profile.concurrency,
+        concurrency=concurrency,
         seed=random.SystemRandom().randrange(2**32),
         changes=found.changes,
         versions=found.versions(),
@@ -204,27 +210,28 @@ def check(run: Run) -> None:
 
 
 def configure(run: Run) -> None:
-    """Make Tempest's workspace and configuration."""
+    """Make the workspace and configuration of what runs the tests."""
+    if run.suite.runner == "rally":
+        run.rally.create()
+        return
     run.workspace.create()
     run.workspace.configure(CLOUD, run.profile.overrides(), run.profile.timeouts.configure)
 
 
 def test(run: Run) -> None:
     """Run the suite's tests, or in a resumed run those that have no outcome yet."""
-    ids = _unreported(run, Kind.TEMPEST)
+    kind = Kind(run.suite.runner)
+    ids = _unreported(run, kind)
     if ids is None:
         ids = _select(run)
     elif not ids:
         run.listener.say("no test was left to run")
         return
-    attempt = run.folder.begin_attempt("tempest", "subunit", _lines(ids))
     run.listener.tests_begin(ids, run.folder.manifest.concurrency)
     try:
-        with _interruptible(attempt):
-            status, problems = _run_tempest(run, ids, attempt)
+        (_run_rally if kind is Kind.RALLY else _run_tempest)(run, ids)
     finally:
         run.listener.tests_end()
-    attempt.end(status, problems)
 
 
 def collect(run: Run) -> None:
@@ -324,9 +331,10 @@ def _unreported(run: Run, kind: Kind) -> Sequence[str] | None:
 
 
 def _select(run: Run) -> Sequence[str]:
+    task = run.suite.task
     selection = suites.select(
         run.suite,
-        run.workspace.list_tests(),
+        run.workspace.list_tests() if task is None else rally.load(task).names,
         cannot=run.profile.excludes,
         only=run.folder.manifest.selection,
     )
@@ -336,52 +344,54 @@ def _select(run: Run) -> Sequence[str]:
     return selection.ids
 
 
-def _run_tempest(run: Run, ids: Sequence[str], attempt: Attempt) -> tuple[int, list[str]]:
-    """Run Tempest, its stream going into the attempt; return its status and what went wrong."""
-    reader, problems = StreamReader(), []
-    deadline = time.monotonic() + run.profile.timeouts.run
-    with run.workspace.running(ids, run.folder.manifest.concurrency) as running:
-        looked = time.monotonic()
-        while (chunk := running.read(TICK)) != b"":
-            for event in _take_in(chunk or b"", reader, attempt):
-                run.listener.test(event)
-            if time.monotonic() - looked > TICK:
-                looked = time.monotonic()
-                problems = _problems(run, late=looked > deadline)
-            if problems:
-                break
+def _run_tempest(run: Run, ids: Sequence[str]) -> None:
+    attempt = run.folder.begin_attempt("tempest", "subunit", _lines(ids))
+    reader = StreamReader()
+
+    def take(chunk: bytes) -> None:
+        attempt.stream.write(chunk)
+        for event in reader.feed(chunk):
+            run.listener.test(event)
+
+    with _interruptible(attempt):
+        with run.workspace.running(ids, run.folder.manifest.concurrency) as running:
+            status, problems = watch(running, take, _looking_after(run))
         for event in reader.close():
             run.listener.test(event)
-        status = running.terminate() if problems else running.wait()
-    attempt.stream.write(reader.make_seal(run.folder.manifest.run_id, attempt.name))
-    assert status is not None
-    return status, problems or _problems(run, late=False)
+        attempt.stream.write(reader.make_seal(run.folder.manifest.run_id, attempt.name))
+    attempt.end(status, problems)
 
 
-def _take_in(chunk: bytes, reader: StreamReader, attempt: Attempt) -> list[StatusEvent]:
-    attempt.stream.write(chunk)
-    return reader.feed(chunk)
+def _run_rally(run: Run, ids: Sequence[str]) -> None:
+    assert run.suite.task is not None
+    workloads = rally.load(run.suite.task).choose(ids)
+    attempt = run.folder.begin_attempt("rally", "rally", rally.asked(workloads))
+    reader = rally.Reader()
+
+    def take(chunk: bytes) -> None:
+        for event in reader.feed(chunk):
+            run.listener.test(StatusEvent(event.id, event.status, reason=event.text))
+            if event.text and event.status != "fail":
+                run.listener.say(f"{event.id}: {event.text}")
+
+    with _interruptible(attempt):
+        try:
+            with run.rally.running(workloads, CLOUD) as running:
+                status, problems = watch(running, take, _looking_after(run))
+        finally:
+            attempt.stream.write(run.rally.report())
+    attempt.end(status, problems or reader.problems(running))
 
 
-def _problems(run: Run, *, late: bool) -> list[str]:
-    """Say what makes going on with the tests pointless: a service is gone, or time is up."""
+def _looking_after(run: Run) -> Callable[[], list[str]]:
+    """Return what says why going on is pointless: a service is gone, or time is up."""
     assert run.cloud is not None
-    problems = []
-    if late:
-        problems.append(f"the tests did not end within {run.profile.timeouts.run:g} s")
-    status = run.cloud.status()
-    if status["state"] != "ready":
-        problems += [
-            f"{name} died with status {each['exit_status']}; its last lines:\n"
-            + "\n".join(_last_lines(Path(each["log"])))
-            for name, each in status["services"].items()
-            if each["state"] == "died"
-        ] or [f"the cloud is {status['state']}"]
-    return problems
+    cloud, limit = run.cloud, run.profile.timeouts.run
+    deadline = time.monotonic() + limit
 
+    def look() -> list[str]:
+        late = time.monotonic() > deadline
+        problems = [f"the tests did not end within {limit:g} s"] if late else []
+        return problems + complaints(cloud.status())
 
-def _last_lines(log: Path) -> list[str]:
-    try:
-        return log.read_text(errors="replace").splitlines()[-LAST_LINES:]
-    except FileNotFoundError:
-        return []
+    return look

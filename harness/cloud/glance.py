@@ -16,8 +16,11 @@ THREADS = 8
 IMPORTS = ("glance.common.wsgi_app", "glance.api.v2.router", "glance_store._drivers.filesystem")
 
 CONFIG = "glance-api.conf"
-STORES = {"fs": "images", "os_glance_staging_store": "staging", "os_glance_tasks_store": "tasks"}
-"""Glance's names of the stores, and our folders for them."""
+BACKENDS = {"fs": "images", "second": "copies"}
+"""Stores of images, the default one first. Two, so that images can be copied and removed."""
+
+STORES = BACKENDS | {"os_glance_staging_store": "staging", "os_glance_tasks_store": "tasks"}
+"""Glance's names of all its stores, and our folders for them."""
 
 
 def configure(spec: CloudSpec) -> None:
@@ -26,13 +29,16 @@ def configure(spec: CloudSpec) -> None:
     paste = service.copy_packaged(DISTRIBUTION, "glance-api-paste.ini", spec.etc(NAME))
     sections: dict[str, dict[str, object]] = {
         "DEFAULT": {
-            "enabled_backends": "fs:file",
+            "enabled_backends": ",".join(f"{store}:file" for store in BACKENDS),
             "enabled_import_methods": "[glance-direct,web-download,copy-image]",
             "worker_self_reference_url": spec.url(NAME),
             "image_cache_dir": data / "cache",
+            "cache_prefetcher_interval": 2,
         },
+        # Tests upload random bytes as images of every format.
+        "image_format": {"require_image_format_match": False},
         "glance_store": {"default_backend": "fs"},
-        "paste_deploy": {"flavor": "keystone", "config_file": paste},
+        "paste_deploy": {"flavor": "keystone+cachemanagement", "config_file": paste},
         "database": service.database(spec.database_url(NAME)),
         "keystone_authtoken": service.token_auth(spec, NAME),
     }

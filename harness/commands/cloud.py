@@ -27,7 +27,7 @@ def home(name: str) -> Path:
 def up(name: str, python: Path, ports: Mapping[str, int], console: Console) -> None:
     """Start a cloud that outlives this command, and say how to use it."""
     file = clouds_yaml.path()
-    clouds_yaml.check(file)
+    clouds_yaml.check(file, name)
     with BootDisplay(console) as display:
         cloud = Cloud.start(
             home(name),

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import urllib3
 from tempest.lib.common import rest_client
 
 
@@ -44,7 +45,11 @@ class EndpointsClient(rest_client.RestClient):
     def show_document(self, url: str) -> tuple[int, Any]:
         """Return status and JSON document that a URL answers to one without a token.
 
-        Raises ValueError when what it answers is not JSON.
+        Raises ConnectionError when nothing answers there, and ValueError when
+        what it answers is not JSON.
         """
-        response, body = self.raw_request(url, "GET", headers=self.get_headers())
+        try:
+            response, body = self.raw_request(url, "GET", headers=self.get_headers())
+        except urllib3.exceptions.HTTPError as error:
+            raise ConnectionError(str(error)) from error
         return response.status, json.loads(body)

@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 from tempest import config
 from tempest.lib import decorators
 
-from bsdgate.tempest_plugin.services.endpoints_client import Endpoint
+from bsdgate.tempest_plugin.services.endpoints_client import Endpoint, EndpointsClient
 from bsdgate.tempest_plugin.tests.base import ClusterTest
 
 CONF = config.CONF
@@ -52,25 +52,28 @@ class CatalogueTest(ClusterTest):
 
         reachable = CONF.bsdgate.catalog_interfaces
         asked = [each for each in endpoints if each.interface in reachable]
-        self.assertEqual([], [problem for each in asked for problem in self._problems(each)])
+        found = [problem for each in asked for problem in problems(self.client, each)]
+        self.assertEqual([], found)
 
-    def _problems(self, endpoint: Endpoint) -> Iterator[str]:
-        where = f"{endpoint.interface} {endpoint.service} at {endpoint.url}"
-        try:
-            status, document = self.client.show_document(endpoint.url)
-        except (OSError, ValueError) as error:
-            yield f"{where}: {error}"
-            return
-        if status not in {OK, MULTIPLE_CHOICES}:
-            yield f"{where} answers {status}"
-            return
-        links = _self_links(document)
-        if not links:
-            yield f"{where} names no version: {document}"
-        for link in links:
-            # Placement's is empty, which is the document itself.
-            if _origin(urljoin(endpoint.url, link)) != _origin(endpoint.url):
-                yield f"{where} links to {link}"
+
+def problems(client: EndpointsClient, endpoint: Endpoint) -> Iterator[str]:
+    """Say what is wrong with the version document of an endpoint; nothing when all is well."""
+    where = f"{endpoint.interface} {endpoint.service} at {endpoint.url}"
+    try:
+        status, document = client.show_document(endpoint.url)
+    except (ConnectionError, ValueError) as error:
+        yield f"{where}: {error}"
+        return
+    if status not in {OK, MULTIPLE_CHOICES}:
+        yield f"{where} answers {status}"
+        return
+    links = _self_links(document)
+    if not links:
+        yield f"{where} names no version: {document}"
+    for link in links:
+        # Placement's is empty, which is the document itself.
+        if _origin(urljoin(endpoint.url, link)) != _origin(endpoint.url):
+            yield f"{where} links to {link}"
 
 
 def _self_links(document: dict[str, Any]) -> list[str]:

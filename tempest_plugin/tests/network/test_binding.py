@@ -63,7 +63,8 @@ class PortBindingTest(ClusterTest):
             name=name, network_id=network, cidr="198.18.1.0/24", ip_version=4
         )
         port: str = client.ports_client.create_port(name=name, network_id=network)["port"]["id"]
-        self.addCleanup(client.ports_client.delete_port, port)
+        # A port that stays bound is not the tenant's to delete.
+        self.addCleanup(self.os_admin.ports_client.delete_port, port)
         return port
 
     def _binding(self, port: str) -> dict[str, Any]:

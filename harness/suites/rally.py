@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rally: its task, read and checked before anything runs, and the process that runs it."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from bsdgate.harness import files, process
+from bsdgate.harness.errors import UsageError
+from bsdgate.harness.profiles import checked_yaml
+from bsdgate.harness.profiles.model import Part
+
+# Rally waits a second or two before it looks, for clouds that take longer; that would be most of
+# what is measured here.
+_CONF: Final = """\
+[database]
+connection = sqlite:///{database}
+[openstack]
+ironic_node_create_poll_interval = 0.1
+ironic_node_poll_interval = 0.1
+nova_server_boot_poll_interval = 0.1
+nova_server_boot_prepoll_delay = 0
+nova_server_delete_poll_interval = 0.1
+nova_server_delete_prepoll_delay = 0
+"""
+
+
+ENDINGS: Final = (0, 2)
+"""The statuses of a process that ran all its workloads: every SLA held, or one did not."""
+
+
+class Load(Part):
+    """How a workload is repeated: a fixed number of times, so that a lost iteration is missed."""
+
+    model_config = ConfigDict(extra="allow")
+
+    times: int = Field(ge=1, strict=True)
+
+
+class Workload(Part):
+    """One scenario under load: a subtask of Rally's with a single workload."""
+
+    title: str = Field(min_length=1)
+    description: str | None = None
+    scenario: dict[str, Any] = Field(min_length=1, max_length=1)
+    """Arguments by the scenario's name."""
+    runner: dict[str, Load] = Field(min_length=1, max_length=1)
+    """The load by the runner's name."""
+    contexts: dict[str, Any] | None = None
+    hooks: tuple[dict[str, Any], ...] | None = None
+    sla: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """The scenario's name, which is the workload's id."""
+        return next(iter(self.scenario))
+
+    @property
+    def iterations(self) -> int:
+        """How many iterations are asked for."""
+        return next(iter(self.runner.values())).times
+
+
+class Task(Part):
+    """A task file, as version 2 of Rally's format has it."""
+
+    version: Literal[2]
+    title: str = Field(min_length=1)
+    description: str | None = None
+    subtasks: tuple[Workload, ...] = Field(min_length=1)
+
+    @property
+    def names(self) -> list[str]:
+        """The ids of the workloads, in the task's order."""
+        return [workload.name for workload in self.subtasks]
+
+    def choose(self, names: Sequence[str]) -> list[Workload]:
+        """Return the workloads of these names, in the order of the names."""
+        by_name = {workload.name: workload for workload in self.subtasks}
+        return [by_name[name] for name in names]
+
+    @model_validator(mode="after")
+    def _names_are_ids(self) -> Self:
+        twice = sorted(name for name, count in Counter(self.names).items() if count > 1)
+        if twice:
+            # A resumed run could not say which of them is left.
+            raise ValueError(f"more than one subtask runs {', '.join(twice)}; use a second file")
+        return self
+
+
+def load(name: str) -> Task:
+    """Return the task that comes with bsdgate under that file name.
+
+    :raises ConfigurationError: it is not there, or is wrong; it names each line.
+    """
+    return read(Path(str(resources.files("bsdgate"))) / "rally_tasks" / name)
+
+
+def read(path: Path) -> Task:
+    """Read a task file.
+
+    :raises ConfigurationError: it cannot be read, or is wrong; it names each line.
+    """
+    return checked_yaml.read(path, Task)
+
+
+def check(name: str, concurrency: int | None) -> int:
+    """See that the task can be run; return how many workloads are run at a time, which is one.
+
+    ``concurrency`` is what the user asks for, if anything.
+
+    :raises ConfigurationError: the task is wrong.
+    :raises UsageError: the user asks for what the task decides.
+    """
+    load(name)
+    if concurrency is not None:
+        raise UsageError(
+            "--concurrency is for Tempest: Rally's load is part of what is measured",
+            f"leave it out, or change the runners in rally_tasks/{name}",
+        )
+    return 1
+
+
+def asked(workloads: Sequence[Workload]) -> bytes:
+    """Return asked.json for these workloads: what they say, and not what Rally makes of it."""
+    entries = [
+        {"name": each.name, "position": position, "iterations": each.iterations}
+        for position, each in enumerate(workloads)
+    ]
+    return json.dumps(entries, indent=1).encode() + b"\n"
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the process says of a workload; ``text`` is its numbers, or why it failed."""
+
+    id: str
+    status: Literal["inprogress", "success", "fail", "refused"]
+    text: str = ""
+
+
+class Reader:
+    """Reads the events from the output of the process, and keeps what went wrong."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._refused: list[Event] = []
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take in some output; return the events that it completes."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        events = [Event(**json.loads(line)) for line in lines]
+        self._refused += [event for event in events if event.status == "refused"]
+        return events
+
+    def problems(self, running: process.Running) -> list[str]:
+        """Return why workloads have no outcome, once the process has ended."""
+        if self._refused:
+            return [f"Rally refused {event.id}: {event.text}" for event in self._refused]
+        if running.exit_status in ENDINGS:
+            return []
+        return [running.failure(f"ended with status {running.exit_status}").message]
+
+
+@dataclass(frozen=True)
+class RallyWorkspace:
+    """A folder that Rally keeps everything in: its home, settings, database and report.
+
+    ``python`` is the interpreter that has Rally, ``clouds_yaml`` the file that names the cloud.
+    """
+
+    path: Path
+    python: Path
+    clouds_yaml: Path
+    logs: Path
+
+    def create(self) -> None:
+        """Make the folder anew, with Rally's settings."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with files.explained(self.path):
+            self.path.mkdir(mode=0o700)
+        settings = _CONF.format(database=self.path / "rally.sqlite")
+        files.write_atomically(self.path / "rally.conf", settings.encode())
+
+    @contextmanager
+    def running(self, workloads: Sequence[Workload], cloud: str) -> Iterator[process.Running]:
+        """Run the workloads one after another; the process's output is made of events."""
+        chosen = [each.model_dump(exclude_unset=True) for each in workloads]
+        files.write_atomically(self.path / "task.json", json.dumps(chosen, indent=1).encode())
+        argv: list[str | Path] = [self.python, "-m", "bsdgate.harness.suites.rally_worker"]
+        argv += [cloud, self.path]
+        # What users keep in their home, plugins among it, is Rally's to load.
+        told = {"HOME": str(self.path), "OS_CLIENT_CONFIG_FILE": str(self.clouds_yaml)}
+        with process.start(
+            argv,
+            log=self.logs / "rally.log",
+            cwd=self.path,
+            env=process.environment(**told),
+            stdout=process.PIPE,
+        ) as running:
+            yield running
+
+    def report(self) -> bytes:
+        """Return Rally's report of the workloads that have ended; empty if none has."""
+        path = self.path / "report.json"
+        return path.read_bytes() if path.exists() else b""

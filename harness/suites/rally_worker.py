@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process that runs Rally's workloads, by Rally's API: ``CLOUD WORKSPACE``.
+
+One process, because each of Rally's commands imports for one to three seconds and four of them
+would be needed. Each workload is a task of its own: one that Rally refuses does not take the others
+with it, and the report, written anew after each, is whole whenever the process is killed.
+
+Ends with the status of ``rally task start``: 0; 2 when an SLA failed; 1 when a task did not run.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import openstack
+from rally import plugins
+from rally.api import API
+from rally.common import db
+from rally.env.env_mgr import EnvManager
+from rally.exceptions import RallyException
+
+from bsdgate.harness import files
+
+Tell = Callable[..., None]
+
+ROLE = "member"
+FAILED_SLA = 2
+NOT_RUN = 1
+
+
+def main(cloud: str, workspace: Path) -> int:
+    """Run the workloads in ``workspace``/task.json; return the exit status."""
+    os.umask(0o077)
+    tell = _reserve_output()
+    workloads = json.loads((workspace / "task.json").read_bytes())
+    api: Any = API(config_args=["--config-file", str(workspace / "rally.conf")], skip_db_check=True)
+    schema: Any = db.schema
+    schema.schema_create()
+    plugins.load()
+    with _user(openstack.connect(cloud=cloud)) as platform:
+        spec = {"existing@openstack": platform}
+        environment = EnvManager.create(cloud, spec).uuid
+        tasks: list[str] = []
+        statuses = set()
+        for workload in workloads:
+            tasks.append(api.task.create(environment)["uuid"])
+            statuses.add(_run(api, tasks[-1], workload, tell))
+            report = api.task.export(tasks, "json")["print"]
+            files.write_atomically(workspace / "report.json", report.encode())
+    return next((each for each in (NOT_RUN, FAILED_SLA) if each in statuses), 0)
+
+
+def _reserve_output() -> Tell:
+    """Keep standard output for events; what else is printed goes where errors go."""
+    fd = os.dup(1)
+    os.dup2(2, 1)
+    # Rally's runners are forks: none of them keeps the harness from seeing that this one ended.
+    os.register_at_fork(after_in_child=lambda: os.close(fd))
+
+    def tell(**event: str) -> None:
+        os.write(fd, json.dumps(event).encode() + b"\n")
+
+    return tell
+
+
+@contextlib.contextmanager
+def _user(cloud: Any) -> Iterator[dict[str, Any]]:
+    """Make a user with a project of its own for as long as they are needed; yield Rally's platform.
+
+    Rally would make new ones for every workload, and twice: once to validate it.
+    """
+    auth = cloud.config.config["auth"]
+    access = cloud.session.auth.get_access(cloud.session)
+    name, password = f"rally-{secrets.token_hex(4)}", secrets.token_urlsafe()
+    admin = {
+        "username": access.username,
+        "password": auth["password"],
+        "project_name": access.project_name,
+        "user_domain_name": access.user_domain_name,
+        "project_domain_name": access.project_domain_name,
+    }
+    with contextlib.ExitStack() as undo:
+        project = cloud.identity.create_project(name=name, domain_id=access.project_domain_id)
+        undo.callback(cloud.identity.delete_project, project)
+        user = cloud.identity.create_user(
+            name=name, password=password, domain_id=access.user_domain_id
+        )
+        undo.callback(cloud.identity.delete_user, user)
+        role = cloud.identity.find_role(ROLE, ignore_missing=False)
+        cloud.identity.assign_project_role_to_user(project, user, role)
+        yield {
+            "auth_url": auth["auth_url"],
+            "region_name": cloud.config.region_name,
+            "admin": admin,
+            "users": [{**admin, "username": name, "password": password, "project_name": name}],
+        }
+
+
+def _run(api: Any, task: str, workload: dict[str, Any], tell: Tell) -> int:
+    """Run one workload as the task, telling of it; return its part of the exit status."""
+    name = next(iter(workload["scenario"]))
+    tell(id=name, status="inprogress")
+    config = {"version": 2, "title": workload["title"], "subtasks": [workload]}
+    try:
+        api.task.start(None, config, task=task)
+    except RallyException as error:
+        tell(id=name, status="refused", text=str(error))
+        return NOT_RUN
+    found = api.task.get(task, detailed=True)
+    good = found["pass_sla"]
+    tell(id=name, status="success" if good else "fail", text=_summary(found))
+    return 0 if good else FAILED_SLA
+
+
+def _summary(task: dict[str, Any]) -> str:
+    iterations = task["subtasks"][0]["workloads"][0]["data"]
+    errors = [": ".join(each["error"][:2]) for each in iterations if each["error"]]
+    if errors:
+        return f"{len(errors)} of {len(iterations)} iterations failed: {errors[0]}"
+    if not iterations:
+        return "not one iteration ran"
+    seconds = [each["duration"] for each in iterations]
+    mean = sum(seconds) / len(seconds)
+    return f"{len(seconds)} iterations, mean {mean:.2f} s, worst {max(seconds):.2f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], Path(sys.argv[2])))

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a cloud is, and how its configuration is written."""
+
+import configparser
+import stat
+
+from bsdgate.harness.cloud import service
+from bsdgate.harness.cloud.spec import CloudSpec, ini
+
+PORTS = {"keystone": 5000, "nova": 8774}
+
+
+def spec(tmp_path, **options):
+    return CloudSpec.generate("here", tmp_path, PORTS, options)
+
+
+def test_a_saved_cloud_is_read_back(tmp_path):
+    made = spec(tmp_path, nova={"DEFAULT": {"debug": True}})
+    made.save()
+    assert CloudSpec.load(tmp_path) == made
+
+
+def test_only_the_user_can_read_the_passwords(tmp_path):
+    spec(tmp_path).save()
+    assert stat.S_IMODE((tmp_path / "spec.json").stat().st_mode) == 0o600
+
+
+def test_every_cloud_has_passwords_of_its_own(tmp_path):
+    first, second = spec(tmp_path).passwords, spec(tmp_path).passwords
+    assert set(first) == {"admin", "keystone", "nova"}
+    assert not set(first.values()) & set(second.values())
+    assert len(set(first.values())) == len(first)
+
+
+def test_ini_writes_booleans_and_lists_as_oslo_config_reads_them():
+    assert ini({"a": {"yes": True, "many": ["x", 1]}}) == "[a]\nyes = true\nmany = x\nmany = 1\n"
+
+
+def test_options_of_the_profile_go_over_ours(tmp_path):
+    cloud = spec(tmp_path, nova={"DEFAULT": {"use_stderr": "changed"}, "new": {"option": 7}})
+    path = service.write_config(cloud, "nova", {"DEFAULT": {"host": "here"}})
+    read = configparser.ConfigParser()
+    read.read(path)
+    assert read["DEFAULT"]["use_stderr"] == "changed"
+    assert read["DEFAULT"]["host"] == "here"
+    assert read["new"]["option"] == "7"
+
+
+def test_options_of_one_service_do_not_reach_another(tmp_path):
+    cloud = spec(tmp_path, nova={"new": {"option": 7}})
+    assert "option = 7" not in service.write_config(cloud, "keystone", {}).read_text()

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Templates: kept by what made them, copied whole, never half."""
+
+import contextlib
+import os
+import sqlite3
+
+import pytest
+
+from bsdgate.harness.cloud import templates
+
+
+@pytest.fixture
+def store(tmp_path):
+    return templates.TemplateStore(tmp_path / "templates")
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A database with one row, which is in the write-ahead log alone."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with contextlib.closing(sqlite3.connect(folder / "main.sqlite")) as writer:
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("CREATE TABLE t (x)")
+        writer.execute("INSERT INTO t VALUES (7)")
+        writer.commit()
+        # A reader that stays keeps the log from being folded in at the close.
+        with contextlib.closing(sqlite3.connect(folder / "main.sqlite")) as reader:
+            reader.execute("SELECT * FROM t").fetchall()
+            yield folder
+
+
+def rows(folder):
+    with contextlib.closing(sqlite3.connect(folder / "main.sqlite")) as connection:
+        return connection.execute("SELECT x FROM t").fetchall()
+
+
+def test_what_is_kept_is_copied_with_what_the_log_held(store, data, tmp_path):
+    store.keep("schema-x-1", data)
+    assert store.copy("schema-x-1", tmp_path / "copy") == data
+    (tmp_path / "copy" / "main.sqlite-wal").unlink(missing_ok=True)
+    assert rows(tmp_path / "copy") == [(7,)]
+
+
+def test_an_unknown_template_leaves_the_target_alone(store, data, tmp_path):
+    assert store.copy("schema-x-1", data) is None
+    assert rows(data) == [(7,)]
+
+
+def test_the_target_is_replaced_not_mixed(store, data, tmp_path):
+    store.keep("schema-x-1", data)
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "old").touch()
+    store.copy("schema-x-1", tmp_path / "copy")
+    assert not (tmp_path / "copy" / "old").exists()
+
+
+def test_a_failure_while_keeping_leaves_nothing(store, data, tmp_path, monkeypatch):
+    def fail(source, target):
+        target.mkdir()
+        raise OSError("no room")
+
+    monkeypatch.setattr(templates, "copy_data", fail)
+    with pytest.raises(OSError, match="no room"):
+        store.keep("schema-x-1", data)
+    assert list((tmp_path / "templates").iterdir()) == []
+
+
+def test_the_least_recently_used_go_first(store, data, tmp_path):
+    names = [f"schema-x-{number}" for number in range(templates.KEPT + 1)]
+    for age, name in enumerate(names[:-1]):
+        store.keep(name, data)
+        os.utime(tmp_path / "templates" / name, (age, age))
+    store.copy(names[0], tmp_path / "copy")
+    store.keep(names[-1], data)
+    left = {path.name for path in (tmp_path / "templates").iterdir()}
+    assert left == set(names) - {names[1]}
+
+
+def test_templates_of_other_services_are_not_pruned(store, data, tmp_path):
+    store.keep("schema-y-1", data)
+    for number in range(templates.KEPT + 2):
+        store.keep(f"schema-x-{number}", data)
+    assert (tmp_path / "templates" / "schema-y-1").exists()
+
+
+def test_names_differ_by_service_and_stay_the_same():
+    names = [templates.schema_name(name) for name in ("keystone", "nova")]
+    assert len(set(names)) == 2
+    assert names == [templates.schema_name(name) for name in ("keystone", "nova")]
+
+
+def test_a_service_built_otherwise_has_another_name(monkeypatch):
+    before = templates.schema_name("nova")
+    cloud_before = templates.cloud_name(["keystone", "nova"])
+    distribution = templates.importlib.metadata.distribution
+
+    class Changed:
+        version = "34.0.0"
+
+        def read_text(self, _name):
+            return "nova/api.py,sha256=another,1\n"
+
+    monkeypatch.setattr(
+        templates.importlib.metadata,
+        "distribution",
+        lambda name: Changed() if name == "nova" else distribution(name),
+    )
+    assert templates.schema_name("nova") != before
+    assert templates.cloud_name(["keystone", "nova"]) != cloud_before
