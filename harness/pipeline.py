@@ -122,7 +122,7 @@ def begin(options: Options, listener: Listener) -> Run:
         )
     concurrency = options.concurrency or profile.concurrency
     if suite.task is not None:
-        concurrency = rally.check(suite.task, options.concurrency)
+        concurrency = rally.check(suite, options.tests, options.concurrency)
     found = environment.prepare(
         changes.parse_all(options.changes, profile.release),
         profile.release,

@@ -33,7 +33,6 @@ def configure(spec: CloudSpec) -> None:
             "enabled_import_methods": "[glance-direct,web-download,copy-image]",
             "worker_self_reference_url": spec.url(NAME),
             "image_cache_dir": data / "cache",
-            "cache_prefetcher_interval": 2,
         },
         # Tests upload random bytes as images of every format.
         "image_format": {"require_image_format_match": False},

@@ -30,12 +30,12 @@ IMPORTS = (
 INTERFACES = {
     "bios": "fake,no-bios",
     "boot": "fake,pxe",
-    "console": "fake,no-console",
+    "console": "fake,fake-graphical,no-console",
     "deploy": "fake,direct",
     "firmware": "fake,no-firmware",
     "inspect": "fake,no-inspect",
     "management": "fake,noop",
-    "network": "noop",
+    "network": "noop,flat",
     "power": "fake",
     "raid": "fake,no-raid",
     "rescue": "fake,no-rescue",
@@ -61,6 +61,8 @@ def configure(spec: CloudSpec) -> None:
             "state_path": data,
             "hash_ring_reset_interval": 15,
             **interfaces,
+            # Ironic's own choice would be flat, which makes ports in Neutron for each node.
+            "default_network_interface": "noop",
         },
         "api": {"public_endpoint": spec.url(NAME)},
         "conductor": {
@@ -78,6 +80,8 @@ def configure(spec: CloudSpec) -> None:
             "instance_master_path": data / "instance-master",
         },
         "dhcp": {"dhcp_provider": "none"},
+        # What fake-graphical consoles need to be told of; nothing listens there.
+        "vnc": {"enabled": True, "public_url": f"http://{HOST}:6090/vnc_auto.html"},
         "database": service.database(spec.database_url(NAME)),
         "keystone_authtoken": service.token_auth(spec, NAME),
     }

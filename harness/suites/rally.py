@@ -17,6 +17,7 @@ from bsdgate.harness import files, process
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.profiles import checked_yaml
 from bsdgate.harness.profiles.model import Part
+from bsdgate.harness.suites.model import Suite, select
 
 # Rally waits a second or two before it looks, for clouds that take longer; that would be most of
 # what is measured here.
@@ -112,19 +113,18 @@ def read(path: Path) -> Task:
     return checked_yaml.read(path, Task)
 
 
-def check(name: str, concurrency: int | None) -> int:
-    """See that the task can be run; return how many workloads are run at a time, which is one.
+def check(suite: Suite, only: str | None, concurrency: int | None) -> int:
+    """See that a suite can be run as the user asks; return how many workloads run at a time: one.
 
-    ``concurrency`` is what the user asks for, if anything.
-
-    :raises ConfigurationError: the task is wrong.
-    :raises UsageError: the user asks for what the task decides.
+    :raises ConfigurationError: its task is wrong.
+    :raises UsageError: ``only`` selects nothing, or ``concurrency`` is what the task decides.
     """
-    load(name)
+    assert suite.task is not None
+    select(suite, load(suite.task).names, only=only)
     if concurrency is not None:
         raise UsageError(
             "--concurrency is for Tempest: Rally's load is part of what is measured",
-            f"leave it out, or change the runners in rally_tasks/{name}",
+            f"leave it out, or change the runners in rally_tasks/{suite.task}",
         )
     return 1
 

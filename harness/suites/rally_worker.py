@@ -109,7 +109,8 @@ def _run(api: Any, task: str, workload: dict[str, Any], tell: Tell) -> int:
     try:
         api.task.start(None, config, task=task)
     except RallyException as error:
-        tell(id=name, status="refused", text=str(error))
+        # Before its reasons, Rally repeats the whole workload.
+        tell(id=name, status="refused", text=str(error).rpartition("Reason(s):")[2].strip())
         return NOT_RUN
     found = api.task.get(task, detailed=True)
     good = found["pass_sla"]

@@ -27,7 +27,7 @@ def test_node_is_created_at_the_microversion(api: Any, baremetal: BaremetalClien
     assert baremetal.create_node(driver="fake-hardware")["uuid"] == "n"
     (request,) = api.requests
     assert (request.method, request.body) == ("POST", {"driver": "fake-hardware"})
-    assert request.headers["X-Openstack-Ironic-Api-Version"] == BaremetalClient.MICROVERSION
+    assert request.headers["X-OpenStack-Ironic-API-Version"] == BaremetalClient.MICROVERSION
     assert request.headers["X-Auth-Token"] == "a-token"
 
 
