@@ -77,14 +77,20 @@ class Cloud:
         cloud = cls(directory)
         cloud.clean()
         directory.mkdir(mode=0o700, parents=True)
-        (directory / "logs").mkdir(mode=0o700)
+        for folder in ("logs", "tmp"):
+            (directory / folder).mkdir(mode=0o700)
         argv: list[str | Path] = [python, "-m", "bsdgate.harness.cloud.supervisor"]
         argv += ["--name", name, "--directory", directory, "--templates", templates]
         for service, port in (ports or {}).items():
             argv += ["--port", f"{service}={port}"]
         argv += ["--options", json.dumps(options or {})]
         running = process.start(
-            argv, log=directory / "logs" / "supervisor.log", cwd=directory, stdout=process.PIPE
+            argv,
+            log=directory / "logs" / "supervisor.log",
+            cwd=directory,
+            # Neutron leaves files there, named by process id, that later ones would believe.
+            env=process.environment(TMPDIR=str(directory / "tmp")),
+            stdout=process.PIPE,
         )
         cloud._running = running
         try:
@@ -108,7 +114,7 @@ class Cloud:
     def _failure(self, event: Event) -> InfrastructureError:
         lines = "\n".join(f"    {line}" for line in event.get("lines", ()))
         where = f"{event['service']} " if "service" in event else ""
-        hint = f"its log is {event['log']}" if "log" in event else "choose another port"
+        hint = f"its log is {event['log']}" if "log" in event else event.get("hint")
         return InfrastructureError(f"{where}{event['message']}\n{lines}".rstrip(), hint)
 
     @property
@@ -159,13 +165,18 @@ class Cloud:
         with _connected(self.directory / "control") as connection:
             connection.send_bytes(json.dumps(order).encode())
             if not connection.poll(BOOT_TIMEOUT):
-                raise InfrastructureError(
-                    f"the cloud did not {order['order']} within {BOOT_TIMEOUT:g} s",
-                    f"see {self.directory / 'logs'}; `bsdgate down` ends it",
-                )
-            answer = json.loads(connection.recv_bytes())
+                raise self._silence(f"did not {order['order']} within {BOOT_TIMEOUT:g} s")
+            try:
+                answer = json.loads(connection.recv_bytes())
+            except (EOFError, ConnectionError) as error:
+                raise self._silence(f"ended instead of its {order['order']}") from error
         if answer["event"] == "failed":
             raise self._failure(answer)
+
+    def _silence(self, what: str) -> InfrastructureError:
+        return InfrastructureError(
+            f"the cloud {what}", f"see {self.directory / 'logs'}; `bsdgate down` cleans up"
+        )
 
     def detach(self) -> None:
         """Let the cloud outlive this process."""
@@ -216,7 +227,8 @@ class Cloud:
         remains = []
         for each in psutil.process_iter():
             with contextlib.suppress(psutil.Error, ProcessLookupError):
-                if os.getpgid(each.pid) == group and Path(each.cwd()) == self.directory:
+                # What the system tells has no symbolic link in it, as /home is one on FreeBSD.
+                if os.getpgid(each.pid) == group and Path(each.cwd()) == self.directory.resolve():
                     remains.append(each)
         return remains
 

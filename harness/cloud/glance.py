@@ -2,7 +2,9 @@
 """Glance: images as files, metadata definitions loaded, in-process import tasks."""
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from bsdgate.harness.cloud import service
 from bsdgate.harness.cloud.spec import CloudSpec
@@ -65,9 +67,31 @@ def personalise(spec: CloudSpec, origin: Path) -> None:
 
 
 def application(spec: CloudSpec) -> service.Application:
-    """Return Glance's application."""
+    """Return Glance's application, which may not close what it reads from."""
     del spec  # found through the environment that configure() set
     from glance.wsgi.api import application as glance
 
-    app: service.Application = glance
-    return app
+    def without_close(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ["wsgi.input"] = Body(environ["wsgi.input"])
+        answer: Iterable[bytes] = glance(environ, start_response)
+        return answer
+
+    return without_close
+
+
+class Body:
+    """A request's body without close().
+
+    Glance closes an image that it has stored. Cheroot then closes the
+    connection, on which the client's next request may be under way.
+    """
+
+    def __init__(self, body: Any) -> None:
+        """Take the server's own."""
+        self.read = body.read
+        self.readline = body.readline
+        self.readlines = body.readlines
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return the lines, as a WSGI server's own does."""
+        return iter(self.readline, b"")

@@ -6,9 +6,11 @@ provision state without a machine being touched.
 """
 
 import os
+import shutil
 from pathlib import Path
 
 from bsdgate.harness.cloud import service
+from bsdgate.harness.cloud.neutron import SHARED_NETWORK
 from bsdgate.harness.cloud.spec import HOST, CloudSpec
 
 NAME = "ironic"
@@ -42,6 +44,9 @@ INTERFACES = {
     "storage": "noop,fake",
     "vendor": "fake,no-vendor",
 }
+
+PHASES = ("cleaning_network", "provisioning_network")
+"""What a node of the flat network interface is on before it is a user's."""
 
 FOLDERS = ("http", "tftp", "tftp-master", "images", "instance-master", "tmp", "certs")
 
@@ -87,6 +92,8 @@ def configure(spec: CloudSpec) -> None:
     }
     for group in ("service_catalog", "neutron", "glance", "nova"):
         sections[group] = service.client_auth(spec, NAME)
+    # The flat interface takes no VIF before it knows them.
+    sections["neutron"] |= dict.fromkeys(PHASES, SHARED_NETWORK)
     service.write_config(spec, NAME, sections)
     os.environ["IRONIC_CONFIG_FILE"] = str(spec.etc(NAME) / "ironic.conf")
 
@@ -99,7 +106,11 @@ def create(spec: CloudSpec, run: service.Command) -> None:
 
 
 def personalise(spec: CloudSpec, origin: Path) -> None:
-    """Change nothing: Ironic stores no path, port or password."""
+    """Drop what Ironic writes anew at every start; its database has no path, port or password."""
+    del origin
+    for folder in ("http", "tftp"):
+        shutil.rmtree(spec.data(NAME) / folder)
+    service.make_folders(spec.data(NAME), ("http", "tftp"))
 
 
 def application(spec: CloudSpec) -> service.Application:

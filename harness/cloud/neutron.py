@@ -39,9 +39,28 @@ SERVICE_PLUGINS = (
     "port_forwarding",
     "network_segment_range",
     "conntrack_helper",
+    "local_ip",
+    "log",
+    "ndp_proxy",
+    "pvlan",
 )
 
+EXTENSION_DRIVERS = (
+    "port_security",
+    "qos",
+    # The last in a line of three: what dns and dns_domain_ports can do, it can too.
+    "subnet_dns_publish_fixed_ip",
+    "port_device_profile",
+    "port_trusted",
+    "tag_ports_during_bulk_creation",
+    "uplink_status_propagation",
+    "uplink_status_propagation_updatable",
+)
+
+DNS_DOMAIN = "openstackgate.local."
 PHYSICAL_NETWORK = "physnet1"
+SHARED_NETWORK = "private"
+"""The network that every project may use."""
 
 
 def configure(spec: CloudSpec) -> None:
@@ -54,6 +73,8 @@ def configure(spec: CloudSpec) -> None:
             "transport_url": "bsdgate://",
             "api_paste_config": paste,
             "state_path": spec.data(NAME),
+            # Names are given out only in a domain that is not Neutron's default.
+            "dns_domain": DNS_DOMAIN,
             # Nova waits for no event here (vif_plugging_is_fatal), so send none.
             "notify_nova_on_port_status_changes": False,
             "notify_nova_on_port_data_changes": False,
@@ -64,7 +85,7 @@ def configure(spec: CloudSpec) -> None:
             "type_drivers": "flat,vlan,vxlan",
             "tenant_network_types": "vxlan",
             "mechanism_drivers": "bsdgate",
-            "extension_drivers": "port_security,qos",
+            "extension_drivers": ",".join(EXTENSION_DRIVERS),
         },
         "ml2_type_flat": {"flat_networks": "*"},
         "ml2_type_vlan": {"network_vlan_ranges": f"{PHYSICAL_NETWORK}:100:199"},

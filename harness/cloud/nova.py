@@ -101,6 +101,7 @@ def personalise(spec: CloudSpec, origin: Path) -> None:
 def application(spec: CloudSpec) -> service.Application:
     """Start conductor, scheduler and compute, and return the API's application."""
     del spec  # found through the environment that configure() set
+    from nova.compute.rpcapi import RPC_TOPIC, RPC_TOPIC_ALT
     from nova.wsgi.osapi_compute import application as nova
 
     from bsdgate.harness.cloud.plugins import virt
@@ -110,7 +111,8 @@ def application(spec: CloudSpec) -> service.Application:
 
     _start("nova-conductor", "conductor")
     _start("nova-scheduler", "scheduler")
-    _start("nova-compute", "compute")
+    # Moves of a server are sent to the second topic.
+    _start("nova-compute", RPC_TOPIC, topic_alt=RPC_TOPIC_ALT)
     _discover_hosts()
     app: service.Application = nova
     return app
@@ -120,10 +122,10 @@ _running: list[Any] = []
 """The services started here, kept alive by being referred to."""
 
 
-def _start(binary: str, topic: str) -> None:
+def _start(binary: str, topic: str, topic_alt: str | None = None) -> None:
     from nova import service as nova_service
 
-    started = nova_service.Service.create(binary=binary, topic=topic)
+    started = nova_service.Service.create(binary=binary, topic=topic, topic_alt=topic_alt)
     started.start()
     _running.append(started)
 

@@ -5,7 +5,7 @@ import io
 from typing import Any
 
 from bsdgate.harness.cloud import service
-from bsdgate.harness.cloud.neutron import PHYSICAL_NETWORK
+from bsdgate.harness.cloud.neutron import PHYSICAL_NETWORK, SHARED_NETWORK
 from bsdgate.harness.cloud.spec import ADMIN, REGION, CloudSpec
 
 FLAVORS = {
@@ -65,7 +65,7 @@ def resources(spec: CloudSpec) -> None:
         visibility="public",
         validate_checksum=False,
     )
-    _network(cloud, "private", "10.1.0.0/20", shared=True)
+    shared = _network(cloud, SHARED_NETWORK, "10.1.0.0/20", shared=True)
     public = _network(
         cloud,
         "public",
@@ -74,15 +74,18 @@ def resources(spec: CloudSpec) -> None:
         provider_network_type="flat",
         provider_physical_network=PHYSICAL_NETWORK,
     )
-    cloud.network.create_router(name="router", external_gateway_info={"network_id": public.id})
+    gateway = {"network_id": public.network_id}
+    router = cloud.network.create_router(name="router", external_gateway_info=gateway)
+    # So that a server of the shared network can have a floating IP.
+    cloud.network.add_interface_to_router(router, subnet_id=shared.id)
 
 
 def _network(cloud: Any, name: str, cidr: str, **attributes: object) -> Any:
+    """Make a network and its subnet; return the subnet."""
     network = cloud.network.create_network(name=name, **attributes)
-    cloud.network.create_subnet(
+    return cloud.network.create_subnet(
         name=name, network_id=network.id, ip_version=4, cidr=cidr, enable_dhcp=True
     )
-    return network
 
 
 def connect(spec: CloudSpec) -> Any:

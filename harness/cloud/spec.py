@@ -11,6 +11,7 @@ The directory holds everything of the cloud::
     pristine/SERVICE/   databases and files as they are after ``up``
     data/SERVICE/  databases and files in use
     logs/          one log per service, and the supervisor's
+    tmp/           the services' TMPDIR
 """
 
 import dataclasses

@@ -21,7 +21,14 @@ from pathlib import Path
 
 from bsdgate.harness.cloud import readiness, seed, service, templates, worker
 from bsdgate.harness.cloud.spec import HOST, CloudSpec, write_private
-from bsdgate.harness.cloud.unit import Event, ServiceFailed, Unit
+from bsdgate.harness.cloud.unit import (
+    FAILURES,
+    Event,
+    PortTaken,
+    ServiceFailed,
+    Unit,
+    describe_failure,
+)
 
 
 class Supervisor:
@@ -37,6 +44,8 @@ class Supervisor:
         self._spec = spec
         self._store = store
         self._report = report
+        self._listeners: Mapping[str, socket.socket] = {}
+        self._lock = -1
         self._units: dict[str, Unit] = {}
         self._state = "starting"
         self._began = time.monotonic()
@@ -45,10 +54,10 @@ class Supervisor:
 
     def boot(self, listeners: Mapping[str, socket.socket], lock: int) -> None:
         """Bring the cloud from nothing to ready."""
+        self._listeners, self._lock = listeners, lock
         worker.import_shared()
-        for name, listener in listeners.items():
-            self._units[name] = self._fork_nursery(name, listener, lock)
-            listener.close()
+        for name in listeners:
+            self._units[name] = self._fork_nursery(name)
         if not self._from_template():
             self._build()
         self.start_all()
@@ -59,15 +68,18 @@ class Supervisor:
         self._task("readiness", lambda: readiness.check(self._spec))
         self._become("ready")
 
-    def _fork_nursery(self, name: str, listener: socket.socket, lock: int) -> Unit:
+    def _fork_nursery(self, name: str) -> Unit:
         ours, theirs = Pipe()
-        others = [unit.pipe for unit in self._units.values()]
+        pipes = [unit.pipe for unit in self._units.values()]
+        listeners = [each for service, each in self._listeners.items() if service != name]
 
         def run() -> None:
-            for each in (*others, ours):
-                each.close()
-            os.close(lock)
-            worker.nursery(name, self._spec, listener, theirs)
+            for end in (*pipes, ours):
+                end.close()
+            for other in listeners:
+                other.close()
+            os.close(self._lock)
+            worker.nursery(name, self._spec, self._listeners[name], theirs)
 
         pid = worker.fork(run, self._spec.log(name))
         theirs.close()
@@ -135,9 +147,13 @@ class Supervisor:
         return unit.state in {"imported", "died"} and served
 
     def stop(self, names: Iterable[str]) -> None:
-        """Stop these services' workers and wait until they are gone."""
+        """Stop these services' workers and wait until they are gone; replace lost nurseries."""
+        names = list(names)
         for name in names:
-            self._order(name, "stop")
+            if self._units[name].pipe.closed:
+                self._units[name] = self._fork_nursery(name)
+            else:
+                self._order(name, "stop")
         self._wait_until(names, "imported")
 
     def reset(self) -> None:
@@ -149,13 +165,17 @@ class Supervisor:
 
     def restart(self, name: str) -> None:
         """Stop one service and start it again on its data."""
+        for needed in self._units[name].after:
+            if self._units[needed].state != "serving":
+                what = f"needs {needed}, which does not serve: restart that first"
+                raise ServiceFailed(name, what, self._spec.log(needed))
         self.stop([name])
         self.start([name])
         self._become("ready")
 
     def _order(self, name: str, verb: str) -> None:
         unit = self._units[name]
-        if unit.state == "died" and verb == "start":
+        if verb == "start":
             unit.exit_status = None
         unit.state = {"create": "creating", "start": "starting", "stop": "stopping"}[verb]
         unit.pipe.send((verb,))
@@ -182,6 +202,8 @@ class Supervisor:
         elif word in {"imported", "done", "stopped"}:
             unit.state, unit.pid = "imported", None
         elif word == "died":
+            if unit.state == "stopping":
+                return  # as it was told to, only sooner: "stopped" follows
             self._note_death(unit, details[0])
         else:
             unit.state = "died"
@@ -189,10 +211,12 @@ class Supervisor:
         self._report({"event": unit.state, "service": unit.name, "seconds": self._seconds()})
 
     def _lose_nursery(self, unit: Unit) -> None:
+        # The worker holds the pipe too: its end means that both are gone.
         unit.pipe.close()
         status = os.waitstatus_to_exitcode(os.waitpid(unit.nursery, 0)[1])
+        awaited = unit.state not in {"serving", "imported", "died"}
         self._note_death(unit, status)
-        if self._state not in {"ready", "degraded"}:
+        if awaited or self._state not in {"ready", "degraded"}:
             what = f"its nursery ended with status {status}"
             raise ServiceFailed(unit.name, what, self._spec.log(unit.name))
 
@@ -223,19 +247,23 @@ class Supervisor:
                 self._hear()
 
     def _answer(self, caller: Connection) -> None:
-        order = json.loads(caller.recv_bytes())
-        answer: Event = {"event": "done"}
+        # Whoever asks may be gone by the time of the answer, or of the question.
+        with contextlib.suppress(EOFError, ConnectionError):
+            order = json.loads(caller.recv_bytes())
+            caller.send_bytes(json.dumps(self._carry_out(order)).encode())
+
+    def _carry_out(self, order: Event) -> Event:
         try:
             if order["order"] == "reset":
                 self.reset()
             elif order["order"] == "restart":
                 self.restart(order["service"])
             elif order["order"] != "status":
-                answer = {"event": "failed", "message": f"unknown order {order['order']}"}
-        except ServiceFailed as failure:
+                return {"event": "failed", "message": f"unknown order {order['order']}"}
+        except FAILURES as failure:
             self._become("degraded")
-            answer = failure.event
-        caller.send_bytes(json.dumps(answer).encode())
+            return describe_failure(failure)
+        return {"event": "done"}
 
     def close(self) -> None:
         """End every process of the cloud and wait until it is gone."""
@@ -246,8 +274,8 @@ class Supervisor:
                 os.waitpid(unit.nursery, 0)
 
     def _become(self, state: str) -> None:
-        died = any(unit.state == "died" for unit in self._units.values())
-        self._state = "degraded" if died and state == "ready" else state
+        whole = all(unit.state == "serving" for unit in self._units.values())
+        self._state = "degraded" if state == "ready" and not whole else state
         write_private(self._spec.directory / "status.json", json.dumps(self.status(), indent=1))
 
     def status(self) -> Event:
@@ -275,7 +303,7 @@ class Supervisor:
 def bind(ports: Mapping[str, int]) -> dict[str, socket.socket]:
     """Bind every service's port on loopback; port 0 is any that is free.
 
-    Raises OSError, its ``filename`` the service and port, where one is taken.
+    Raises PortTaken, its ``filename`` the service and port, where one is taken.
     """
     listeners = {}
     for name, port in ports.items():
@@ -284,7 +312,7 @@ def bind(ports: Mapping[str, int]) -> dict[str, socket.socket]:
         try:
             listener.bind((HOST, port))
         except OSError as error:
-            raise OSError(error.errno, error.strerror, f"port {port} of {name}") from error
+            raise PortTaken(error.errno, error.strerror, f"port {port} of {name}") from error
         listeners[name] = listener
     return listeners
 
@@ -345,11 +373,8 @@ def main() -> int:
     parser.add_argument("--options", type=json.loads, default={})
     try:
         run(parser.parse_args())
-    except ServiceFailed as failure:
-        say(failure.event)
-        return 1
-    except OSError as error:
-        say({"event": "failed", "message": f"{error.strerror}: {error.filename}"})
+    except FAILURES as failure:
+        say(describe_failure(failure))
         return 1
     return 0
 

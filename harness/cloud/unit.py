@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bsdgate.harness.cloud import service
+from bsdgate.harness.errors import InfrastructureError, UsageError
 
 LOG_LINES = 20
 
@@ -25,6 +26,25 @@ class ServiceFailed(Exception):
             "log": str(log),
             "lines": last_lines(log),
         }
+
+
+class PortTaken(OSError):
+    """A port that a service was to listen on cannot be had."""
+
+
+FAILURES = (ServiceFailed, InfrastructureError, UsageError, OSError)
+"""What can go wrong with a cloud that is no mistake in its code."""
+
+
+def describe_failure(failure: Exception) -> Event:
+    """Return the event that tells of one of FAILURES."""
+    if isinstance(failure, ServiceFailed):
+        return failure.event
+    if isinstance(failure, InfrastructureError | UsageError):
+        return {"event": "failed", "message": failure.message, "hint": failure.hint}
+    assert isinstance(failure, OSError)
+    hint = "choose another port" if isinstance(failure, PortTaken) else None
+    return {"event": "failed", "message": f"{failure.strerror}: {failure.filename}", "hint": hint}
 
 
 class Unit:

@@ -167,7 +167,8 @@ class Reader:
             return [f"Rally refused {event.id}: {event.text}" for event in self._refused]
         if running.exit_status in ENDINGS:
             return []
-        return [running.failure(f"ended with status {running.exit_status}").message]
+        failure = running.failure(f"ended with status {running.exit_status}")
+        return [f"Rally's process: {failure.message}"]
 
 
 @dataclass(frozen=True)

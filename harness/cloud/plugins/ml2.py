@@ -3,12 +3,15 @@
 
 Promises of a real mechanism driver that are not kept: there is no data plane
 at all. No packet flows, no agent reports, DHCP and metadata are not served,
-security groups and QoS policies are stored and never enforced. What the API
+security groups and QoS policies are stored and never enforced, and logs of
+security groups are never written. What the API
 says of a port, a floating IP or a trunk is what it would say if they worked.
 """
 
 from typing import Any
 
+from neutron.services.logapi.common import sg_validate  # noqa: F401 - allows logs of security groups
+from neutron.services.logapi.drivers import base as log_base
 from neutron.services.trunk.drivers import base as trunk_base
 from neutron_lib import constants
 from neutron_lib.api.definitions import portbindings
@@ -16,6 +19,7 @@ from neutron_lib.callbacks import events, registry, resources
 from neutron_lib.plugins import constants as plugin_constants
 from neutron_lib.plugins import directory
 from neutron_lib.plugins.ml2 import api
+from neutron_lib.services.logapi import constants as log_constants
 from neutron_lib.services.qos import base as qos_base
 from neutron_lib.services.qos import constants as qos_constants
 from neutron_lib.services.trunk import constants as trunk_constants
@@ -28,7 +32,7 @@ class BindingMechanismDriver(api.MechanismDriver):
     """Binds every port to the first segment offered, ACTIVE."""
 
     def initialize(self) -> None:
-        """Join trunks, QoS and floating IPs, each where its plugin asks for drivers."""
+        """Join trunks, QoS, logs and floating IPs, each where its plugin asks for drivers."""
         self._trunks = TrunkDriver(
             NAME,
             interfaces=(portbindings.VIF_TYPE_OVS,),
@@ -41,6 +45,12 @@ class BindingMechanismDriver(api.MechanismDriver):
             vnic_types=[portbindings.VNIC_NORMAL],
             supported_rules=QOS_RULES,
             requires_rpc_notifications=False,
+        )
+        self._logs = log_base.DriverBase(
+            NAME,
+            vif_types=[portbindings.VIF_TYPE_OVS],
+            vnic_types=[portbindings.VNIC_NORMAL],
+            supported_logging_types=(log_constants.SECURITY_GROUP,),
         )
         for event in (events.AFTER_CREATE, events.AFTER_UPDATE):
             registry.subscribe(_follow_floating_ip, resources.FLOATING_IP, event)

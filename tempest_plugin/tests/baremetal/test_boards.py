@@ -80,8 +80,8 @@ class BoardsTest(ClusterTest):
     def test_purecap_work_waits_rather_than_takes_another_board(self) -> None:
         """With the one pure-capability board taken, the next such allocation gets none.
 
-        A hybrid board boots a pure-capability image's kernel and then fails in
-        ways that look like the image's fault, so there must be no second best.
+        A board without the extension cannot run a pure-capability image, so
+        there must be no second best.
         """
         trait = CONF.bsdgate.purecap_trait
         plain, purecap, other = self.enroll(), self.enroll(traits=(trait,)), self.enroll()

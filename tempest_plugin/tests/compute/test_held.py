@@ -19,9 +19,9 @@ DISK_OF_NO_HOST = 1 << 20
 class HeldTest(ClusterTest):
     """Covers a virt driver that does not account for its guests.
 
-    bhyve's is young: a guest whose destruction fails half way leaves memory,
-    a ZFS clone and an epair behind, and Placement either forgets them (hosts
-    are overcommitted) or keeps what is gone (a mini cloud fills up).
+    On bhyve a guest whose destruction fails half way leaves memory, a ZFS clone
+    and an epair behind, and Placement either forgets them (hosts are
+    overcommitted) or keeps what is gone (a mini cloud fills up).
     """
 
     services = ("nova", "neutron")

@@ -24,9 +24,9 @@ ENCAPSULATION = {
 class TenantMtuTest(ClusterTest):
     """Covers tunnels whose MTU the host does not take care of.
 
-    vxlan(4) starts at 1450 whatever it runs over and neither fragments
-    nor answers "too big" for a bridged guest: a network that promises more
-    than fits passes pings and hangs on the first full frame.
+    No bridge answers a guest's large frame with "too big": a network that
+    promises more than fits through its tunnel passes pings and hangs on the
+    first full frame.
     """
 
     services = ("neutron",)

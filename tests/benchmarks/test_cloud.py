@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How fast and how large the embedded cloud is: printed, never asserted.
+
+``tox -e bench``; ratios are of one run, since machines are noisy.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bsdgate.harness.cloud import service
+from bsdgate.harness.cloud.client import Cloud
+
+# What the services' libraries say of one another is not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+RESETS = 5
+
+IMPORTS = """
+import importlib, time
+from bsdgate.harness.cloud import service
+module = service.load({name!r})
+if {name!r} == "nova":
+    import os; os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "1"
+    from nova import monkey_patch; monkey_patch.patch()
+for each in module.IMPORTS: importlib.import_module(each)
+print(time.process_time())
+"""
+
+
+def tell(what: str, value: str) -> None:
+    print(f"  {what:58} {value}")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cloud")
+
+
+@pytest.fixture(scope="module")
+def cloud(place):
+    """A cloud from a cached template, after one that had to make it."""
+    print()
+    for label in ("up for the first time, templates built", "up from the templates"):
+        began = time.monotonic()
+        cloud = Cloud.start(
+            place / "cloud", name="bench", python=Path(sys.executable), templates=place / "t"
+        )
+        seconds = time.monotonic() - began
+        tell(label, f"{seconds:6.2f} s")
+        if "first" in label:
+            cloud.stop()
+    tell("  the most that it may take: 1.25 x imports / cores + 2 s", f"{_budget():6.2f} s")
+    yield cloud
+    cloud.stop()
+
+
+def _budget() -> float:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    total = 0.0
+    for name in service.SERVICES:
+        argv = [sys.executable, "-W", "ignore", "-c", IMPORTS.format(name=name)]
+        done = subprocess.run(argv, check=True, capture_output=True, text=True, env=environment)
+        total += float(done.stdout)
+    tell("  CPU seconds of importing the services one by one", f"{total:6.2f} s")
+    return 1.25 * total / len(psutil.Process().cpu_affinity()) + 2
+
+
+@pytest.fixture
+def client(cloud):
+    import openstack
+
+    entry = cloud.clouds_yaml_entry()
+    return openstack.connect(
+        **entry["auth"],
+        region_name=entry["region_name"],
+        load_yaml_config=False,
+        load_envvars=False,
+    )
+
+
+def test_memory_at_rest(cloud):
+    supervisor = psutil.Process(cloud.status()["pid"])
+    tree = [supervisor, *supervisor.children(recursive=True)]
+    if hasattr(tree[0].memory_full_info(), "pss"):
+        pss = sum(each.memory_full_info().pss for each in tree)
+        tell(f"memory at rest, {len(tree)} processes, PSS", f"{pss / 2**20:6.0f} MiB")
+    rss = sum(each.memory_info().rss for each in tree)
+    tell("memory at rest, RSS (shared pages counted in each)", f"{rss / 2**20:6.0f} MiB")
+
+
+def test_server_to_active(client):
+    image, flavor = client.image.find_image("empty"), client.compute.find_flavor("m1.tiny")
+    network = client.network.find_network("private")
+    seconds = []
+    for number in range(5):
+        began = time.monotonic()
+        server = client.compute.create_server(
+            name=f"bench-{number}",
+            image_id=image.id,
+            flavor_id=flavor.id,
+            networks=[{"uuid": network.id}],
+        )
+        client.compute.wait_for_server(server, interval=0.05)
+        seconds.append(time.monotonic() - began)
+        client.compute.delete_server(server)
+    tell("server to ACTIVE, median of 5 (first)", f"{sorted(seconds)[2]:6.2f} s ({seconds[0]:.2f})")
+
+
+def test_node_to_active(client):
+    seconds = []
+    for number in range(5):
+        began = time.monotonic()
+        node = client.baremetal.create_node(name=f"bench-{number}", driver="fake-hardware")
+        for state in ("manage", "provide"):
+            client.baremetal.set_node_provision_state(node, state, wait=True)
+        information = {"image_source": "http://192.0.2.1/i", "image_checksum": "0" * 32}
+        client.baremetal.update_node(node, instance_info=information)
+        client.baremetal.set_node_provision_state(node, "active", wait=True)
+        seconds.append(time.monotonic() - began)
+    tell("node from enroll to active, median of 5", f"{sorted(seconds)[2]:6.2f} s")
+
+
+def test_reset(cloud):
+    seconds = []
+    for _ in range(RESETS):
+        began = time.monotonic()
+        cloud.reset()
+        seconds.append(time.monotonic() - began)
+    tell(
+        f"reset, median of {RESETS} (most)",
+        f"{sorted(seconds)[RESETS // 2]:6.2f} s ({max(seconds):.2f})",
+    )
+
+
+@pytest.mark.usefixtures("cloud")
+def test_smoke_to_verdict(place, cloud):
+    """The main job from nothing running; its overhead is what is neither boot nor Tempest."""
+    cloud.stop()
+    environment = {**os.environ, "BSDGATE_STATE_DIR": str(place / "s")}
+    environment["BSDGATE_CACHE_DIR"] = str(place / "c")
+    (place / "c").mkdir()
+    (place / "t").rename(place / "c" / "templates")
+    argv = [Path(sys.executable).with_name("bsdgate"), "run"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.monotonic()
+    done = subprocess.run(argv, check=False, env=environment, capture_output=True, text=True)
+    seconds = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    (run,) = (place / "s" / "runs").iterdir()
+    result = json.loads((run / "report" / "verdict.json").read_text())["result"]
+    tell("smoke to verdict, from nothing running", f"{seconds:6.1f} s  {result} {done.returncode}")
+    for step, took in _steps(run).items():
+        tell(f"  {step}", f"{took:6.1f} s")
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    tell("  CPU of the harness and what it waited for", f"{used:6.1f} s")
+
+
+def _steps(run: Path) -> dict[str, float]:
+    from datetime import datetime
+
+    began, took = {}, {}
+    for line in (run / "journal.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        at = datetime.fromisoformat(event["t"])
+        if event["event"] == "begin":
+            began[event["step"]] = at
+        elif event["step"] in began:
+            took[event["step"]] = (at - began[event["step"]]).total_seconds()
+    return took

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bsdgate.harness.suites.rally."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bsdgate.harness import process
+from bsdgate.harness.errors import ConfigurationError, UsageError
+from bsdgate.harness.suites import model, rally
+from bsdgate.results.parsers.rally import read_asked
+
+Write = Callable[..., Path]
+
+
+def subtask(scenario: str = "Dummy.dummy", **changes: Any) -> dict[str, Any]:
+    load = {"times": 3, "concurrency": 2}
+    return {"title": "T", "scenario": {scenario: {}}, "runner": {"constant": load}, **changes}
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write_task(*subtasks: dict[str, Any], **changes: Any) -> Path:
+        path = tmp_path / "task.yaml"
+        content = {"version": 2, "title": "T", "subtasks": list(subtasks), **changes}
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write_task
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> rally.RallyWorkspace:
+    python = Path(sys.executable)
+    return rally.RallyWorkspace(tmp_path / "rally", python, tmp_path / "clouds.yaml", tmp_path)
+
+
+def test_what_is_asked_comes_from_the_task_in_its_order(write: Write) -> None:
+    serial = subtask("Nova.boot", runner={"serial": {"times": 7}})
+    task = rally.read(write(serial, subtask("Dummy.dummy")))
+    asked = rally.asked(task.subtasks)
+    assert read_asked(asked) == {"Nova.boot": 7, "Dummy.dummy": 3}
+    assert [entry["position"] for entry in json.loads(asked)] == [0, 1]
+
+
+def test_a_resumed_run_asks_for_what_is_left(write: Write) -> None:
+    task = rally.read(write(subtask("A.a"), subtask("B.b"), subtask("C.c")))
+    assert list(read_asked(rally.asked(task.choose(["C.c", "A.a"])))) == ["C.c", "A.a"]
+
+
+@pytest.mark.parametrize(
+    ("runner", "said"),
+    [
+        ({"constant": {"times": 0, "concurrency": 1}}, "times: 0:"),
+        ({"constant": {"times": "many"}}, "'many': Input should be a valid integer"),
+        ({"constant": {"times": True}}, "True: Input should be a valid integer"),
+        ({"constant_for_duration": {"duration": 3}}, "lacks the key times"),
+        ({"constant": {"times": 1}, "serial": {"times": 1}}, "at most 1 item"),
+        ({}, "at least 1 item"),
+    ],
+)
+def test_iterations_that_cannot_be_counted_are_refused(
+    write: Write, runner: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        rally.read(write(subtask(), subtask("B.b", runner=runner)))
+    assert said in str(caught.value)
+    assert "task.yaml:" in caught.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"subtasks": []}, "subtasks"),
+        ({"version": 1}, "version"),
+        ({"subtasks": [subtask(scenario="A.a"), subtask("A.a")]}, "more than one subtask runs A.a"),
+        ({"subtasks": [subtask(slas={})]}, "unknown key subtasks.0.slas; did you mean sla?"),
+    ],
+)
+def test_other_mistakes_in_a_task_are_refused(
+    write: Write, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        rally.read(write(**changes))
+    assert said in str(caught.value)
+
+
+def test_a_task_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"rally_tasks/none\.yaml"):
+        rally.load("none.yaml")
+
+
+def test_the_suite_runs_a_workload_in_each_area() -> None:
+    suite = model.load("rally-smoke")
+    assert suite.task is not None
+    task = rally.load(suite.task)
+    counts = model.select(suite, task.names).counts()
+    assert counts == dict.fromkeys(["baremetal", "compute", "identity", "network"], (1, 0))
+    assert [each.sla for each in task.subtasks] == [{"failure_rate": {"max": 0}}] * 4
+
+
+def test_a_selection_of_nothing_and_a_concurrency_are_refused_beforehand() -> None:
+    suite = model.load("rally-smoke")
+    assert rally.check(suite, "Nova", None) == 1
+    with pytest.raises(UsageError, match="selects no test"):
+        rally.check(suite, "nothing", None)
+    with pytest.raises(UsageError, match="--concurrency is for Tempest"):
+        rally.check(suite, None, 3)
+
+
+def test_events_are_read_however_the_output_is_cut() -> None:
+    events = [
+        {"id": "A.a", "status": "inprogress"},
+        {"id": "A.a", "status": "refused", "text": "é"},
+    ]
+    output = b"".join(json.dumps(event).encode() + b"\n" for event in events)
+    for cut in range(len(output)):
+        reader = rally.Reader()
+        found = reader.feed(output[:cut]) + reader.feed(output[cut:])
+        assert found == [rally.Event("A.a", "inprogress"), rally.Event("A.a", "refused", "é")]
+
+
+def ended(status: int, log: Path) -> process.Running:
+    argv = ["/bin/sh", "-c", f"echo last words; exit {status}"]
+    with process.start(argv, log=log) as running:
+        running.wait()
+    return running
+
+
+@pytest.mark.parametrize("status", [0, 2])
+def test_a_process_that_ran_all_workloads_has_no_problem(status: int, tmp_path: Path) -> None:
+    assert rally.Reader().problems(ended(status, tmp_path / "log")) == []
+
+
+def test_a_process_that_failed_is_a_problem_with_its_last_words(tmp_path: Path) -> None:
+    (problem,) = rally.Reader().problems(ended(1, tmp_path / "log"))
+    assert "ended with status 1" in problem
+    assert "last words" in problem
+
+
+def test_a_refused_workload_is_a_problem_with_its_reason(tmp_path: Path) -> None:
+    reader = rally.Reader()
+    reader.feed(b'{"id": "A.a", "status": "refused", "text": "no flavor"}\n')
+    assert reader.problems(ended(1, tmp_path / "log")) == ["Rally refused A.a: no flavor"]
+
+
+def test_everything_of_rally_is_in_its_private_folder(workspace: rally.RallyWorkspace) -> None:
+    workspace.path.mkdir()
+    (workspace.path / "report.json").write_text("an earlier run's")
+    workspace.create()
+    assert workspace.report() == b""
+    assert workspace.path.stat().st_mode & 0o777 == 0o700
+    assert f"sqlite:///{workspace.path}/rally.sqlite" in (workspace.path / "rally.conf").read_text()
+
+
+def test_rally_gets_the_workloads_as_the_task_has_them(
+    workspace: rally.RallyWorkspace, write: Write
+) -> None:
+    given = [subtask("A.a", contexts={"users": {}}), subtask("B.b", sla={"failure_rate": {}})]
+    workspace.create()
+    # No worker can come far here: there is no such cloud.
+    with workspace.running(rally.read(write(*given)).subtasks, "none"):
+        assert json.loads((workspace.path / "task.json").read_text()) == given
