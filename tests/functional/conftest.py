@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of real programs share: a place to run them in, and what is built but once."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,3 +21,14 @@ def place(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
     place = Place(tmp_path_factory.mktemp("place"), cache)
     yield place
     place.close()
+
+
+@pytest.fixture(scope="session")
+def sdist(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fetch a released Keystone. A session's fixture runs before the network is closed."""
+    folder = tmp_path_factory.mktemp("sdist")
+    subprocess.run([uv, "venv", "--quiet", "--seed", folder / "pip"], check=True)
+    pip = [folder / "pip" / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    wanted = ["--no-deps", "--no-binary", ":all:", "--dest", folder, "keystone==30.0.0"]
+    subprocess.run([*pip, "download", "--quiet", *wanted], check=True)
+    return folder / "keystone-30.0.0.tar.gz"

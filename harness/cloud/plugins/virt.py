@@ -46,3 +46,7 @@ class FakeDriver(fake.SameHostColdMigrateDriver):
         """Return a console as long as that of a guest that has booted."""
         del context
         return "".join(f"{instance.uuid} line {n}\n" for n in range(CONSOLE_LINES))
+
+    def get_host_uptime(self) -> str:
+        """Return what ``uptime`` would print: the parent cannot say, and that is an error."""
+        return " 00:00:00 up 1 day,  0:00,  0 users,  load average: 0.00, 0.00, 0.00"
