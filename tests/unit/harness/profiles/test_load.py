@@ -17,16 +17,18 @@ ALL = load.names()
 
 
 def tempest_options() -> set[str]:
-    """Return the options that Tempest and ironic-tempest-plugin have, as section.option."""
+    """Return the options that Tempest and the upstream plugins have, as section.option."""
     with warnings.catch_warnings():
         # Tempest imports what it calls deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
         tempest_config = importlib.import_module("tempest.config")
         ironic_config = importlib.import_module("ironic_tempest_plugin.config")
+        neutron_config = importlib.import_module("neutron_tempest_plugin.config")
     groups = [
         *tempest_config._opts,
         (ironic_config.baremetal_group, ironic_config.BaremetalGroup),
         (tempest_config.service_available_group, [ironic_config.ironic_service_option]),
+        (neutron_config.neutron_group, neutron_config.NeutronPluginOptions),
     ]
     return {
         f"{group.name}.{option.dest}"
