@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: arguments in, one function called, an exit code out."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,12 +60,13 @@ class _Port(click.ParamType[tuple[str, int]]):
 
 @bsdgate.command()
 @NAME
+@WITH
 @click.option("--port", type=_Port(), multiple=True, help="Fix a service's port.")
-def up(name: str, port: tuple[tuple[str, int], ...]) -> None:
+def up(name: str, changes: tuple[str, ...], port: tuple[tuple[str, int], ...]) -> None:
     """Start a real OpenStack on this machine."""
     from bsdgate.harness.commands import cloud
 
-    cloud.up(name, Path(sys.executable), dict(port), Console())
+    cloud.up(name, changes, dict(port), Console())
 
 
 @bsdgate.command()

@@ -30,6 +30,12 @@ def check(file: Path, name: str) -> None:
 
     It cannot where the file is broken, or has such an entry of somebody else's.
     """
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {file}: {error.strerror}", "name another file in OS_CLIENT_CONFIG_FILE"
+        ) from error
     clouds = _load(file)["clouds"]
     if name in clouds and not _auth_url(clouds[name]).startswith(_OURS):
         raise UsageError(
@@ -84,8 +90,8 @@ def _refusal(message: str) -> UsageError:
 def _save(file: Path, content: Any) -> None:
     text = StringIO()
     _yaml().dump(content, text)
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_atomically(file, text.getvalue().encode())
+    # Of a link, what it points to is replaced.
+    write_atomically(file.resolve(), text.getvalue().encode())
 
 
 def _yaml() -> YAML:

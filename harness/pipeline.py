@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 
 import yaml
 
-from bsdgate.harness import places
+from bsdgate.harness import files, places
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.errors import InfrastructureError, Interrupted, UsageError
 from bsdgate.harness.nodes import changes, environment
@@ -269,7 +269,8 @@ def carry_out(run: Run) -> tuple[Verdict, BsdgateError | None]:
                 _take(step, run)
         except InfrastructureError as error:
             failure = error
-            with contextlib.suppress(FileNotFoundError):
+            # What kept the step from its end, such as a full disk, may keep the logs from here.
+            with contextlib.suppress(OSError):
                 collect(run)
         verdict = _judge(run)
     except KeyboardInterrupt:
@@ -302,7 +303,8 @@ def _judge(run: Run) -> Verdict:
     known = Path(str(resources.files("bsdgate"))) / "expectations"
     verdict = results.judge_run(run.folder.path, [known])
     run.listener.step("report")
-    reporters.write_all(verdict, run.folder.path)
+    with files.explained(run.folder.report):
+        reporters.write_all(verdict, run.folder.path)
     run.folder.record("judge", "end", result=str(verdict.result))
     return verdict
 

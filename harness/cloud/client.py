@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import psutil
 
-from bsdgate.harness import process
+from bsdgate.harness import files, process
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import ADMIN, REGION, CloudSpec
 from bsdgate.harness.errors import InfrastructureError, UsageError
@@ -75,10 +75,12 @@ class Cloud:
                 "use letters, digits, '.', '_' and '-', a letter or digit first",
             )
         cloud = cls(directory)
-        cloud.clean()
-        directory.mkdir(mode=0o700, parents=True)
-        for folder in ("logs", "tmp"):
-            (directory / folder).mkdir(mode=0o700)
+        with files.explained(directory):
+            templates.mkdir(mode=0o700, parents=True, exist_ok=True)
+            cloud.clean()
+            directory.mkdir(mode=0o700, parents=True)
+            for folder in ("logs", "tmp"):
+                (directory / folder).mkdir(mode=0o700)
         argv: list[str | Path] = [python, "-m", "bsdgate.harness.cloud.supervisor"]
         argv += ["--name", name, "--directory", directory, "--templates", templates]
         for service, port in (ports or {}).items():

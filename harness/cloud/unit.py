@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One service as the supervisor sees it, and how it fails."""
 
+import shutil
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,17 @@ def describe_failure(failure: Exception) -> Event:
         return failure.event
     if isinstance(failure, InfrastructureError | UsageError):
         return {"event": "failed", "message": failure.message, "hint": failure.hint}
-    assert isinstance(failure, OSError)
-    hint = "choose another port" if isinstance(failure, PortTaken) else None
-    return {"event": "failed", "message": f"{failure.strerror}: {failure.filename}", "hint": hint}
+    if isinstance(failure, PortTaken):
+        text = f"{failure.strerror}: {failure.filename}"
+        return {"event": "failed", "message": text, "hint": "choose another port"}
+    if isinstance(failure, shutil.Error):
+        # A copied tree tells of each of its files; one is enough.
+        _, target, why = failure.args[0][0]
+        text = f"cannot write {target}: {why}"
+    else:
+        text = str(failure)
+    hint = "make room, or choose another place with BSDGATE_STATE_DIR or BSDGATE_CACHE_DIR"
+    return {"event": "failed", "message": text, "hint": hint}
 
 
 class Unit:

@@ -15,6 +15,11 @@ from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.commands.boot_display import BootDisplay
 from bsdgate.harness.errors import UsageError
+from bsdgate.harness.nodes import changes, environment
+from bsdgate.harness.profiles import load as profiles
+
+PROFILE = "embedded"
+"""The profile whose release a cloud is of."""
 
 _STATE_STYLES = {"serving": "green", "ready": "green"}
 
@@ -24,10 +29,16 @@ def home(name: str) -> Path:
     return places.state() / "clouds" / name
 
 
-def up(name: str, python: Path, ports: Mapping[str, int], console: Console) -> None:
-    """Start a cloud that outlives this command, and say how to use it."""
+def up(name: str, texts: Sequence[str], ports: Mapping[str, int], console: Console) -> None:
+    """Start a cloud that outlives this command, and say how to use it.
+
+    ``texts`` are the changes under test, as ``--with`` takes them.
+    """
     file = clouds_yaml.path()
     clouds_yaml.check(file, name)
+    release = profiles.load(PROFILE).release
+    wanted = changes.parse_all(texts, release)
+    python = environment.prepare(wanted, release, places.cache(), console.print).python
     with BootDisplay(console) as display:
         cloud = Cloud.start(
             home(name),

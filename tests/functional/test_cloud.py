@@ -45,7 +45,9 @@ def first_up(place: Place, cache: Path) -> Done:
     """Bring up the first cloud, from an empty cache, for a user who has other clouds already."""
     shutil.rmtree(cache / "templates", ignore_errors=True)
     place.clouds_yaml.parent.mkdir(parents=True)
-    place.clouds_yaml.write_text(USERS_OWN)
+    elsewhere = place.root / "dotfiles.yaml"
+    elsewhere.write_text(USERS_OWN)
+    place.clouds_yaml.symlink_to(elsewhere)
     return place.bsdgate("up", "--name", "one")
 
 
@@ -155,6 +157,7 @@ def test_clouds_yaml_keeps_what_the_user_wrote(one: UpCloud) -> None:
     entry = text.removeprefix(USERS_OWN)
     assert entry != text, f"the user's lines were changed:\n{text}"
     assert entry.startswith("  one:\n")
+    assert one.place.clouds_yaml.is_symlink()
     assert one.place.clouds_yaml.stat().st_mode & 0o777 == 0o600
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from neutron.services.logapi.common import sg_validate  # noqa: F401 - allows logs of security groups
 from neutron.services.logapi.drivers import base as log_base
+from neutron.services.qos.drivers.openvswitch import driver as openvswitch
 from neutron.services.trunk.drivers import base as trunk_base
 from neutron_lib import constants
 from neutron_lib.api.definitions import portbindings
@@ -21,7 +22,6 @@ from neutron_lib.plugins import directory
 from neutron_lib.plugins.ml2 import api
 from neutron_lib.services.logapi import constants as log_constants
 from neutron_lib.services.qos import base as qos_base
-from neutron_lib.services.qos import constants as qos_constants
 from neutron_lib.services.trunk import constants as trunk_constants
 from oslo_config import cfg
 
@@ -32,7 +32,7 @@ class BindingMechanismDriver(api.MechanismDriver):
     """Binds every port to the first segment offered, ACTIVE."""
 
     def initialize(self) -> None:
-        """Join trunks, QoS, logs and floating IPs, each where its plugin asks for drivers."""
+        """Join trunks, QoS, logs and routers, each where its plugin asks for drivers."""
         self._trunks = TrunkDriver(
             NAME,
             interfaces=(portbindings.VIF_TYPE_OVS,),
@@ -43,7 +43,7 @@ class BindingMechanismDriver(api.MechanismDriver):
             NAME,
             vif_types=[portbindings.VIF_TYPE_OVS],
             vnic_types=[portbindings.VNIC_NORMAL],
-            supported_rules=QOS_RULES,
+            supported_rules=openvswitch.SUPPORTED_RULES,
             requires_rpc_notifications=False,
         )
         self._logs = log_base.DriverBase(
@@ -54,6 +54,7 @@ class BindingMechanismDriver(api.MechanismDriver):
         )
         for event in (events.AFTER_CREATE, events.AFTER_UPDATE):
             registry.subscribe(_follow_floating_ip, resources.FLOATING_IP, event)
+        registry.subscribe(_plug_router, resources.ROUTER_INTERFACE, events.AFTER_CREATE)
 
     @property
     def connectivity(self) -> str:
@@ -78,8 +79,18 @@ def _follow_floating_ip(_resource: str, _event: str, _trigger: object, payload: 
         if payload.latest_state["port_id"]
         else constants.FLOATINGIP_STATUS_DOWN
     )
+    if payload.latest_state["status"] == status:
+        # An agent would not report either, and a report changes the time of the last update.
+        return
     router = directory.get_plugin(plugin_constants.L3)
     router.update_floatingip_status(payload.context.elevated(), payload.resource_id, status)
+
+
+def _plug_router(_resource: str, _event: str, _trigger: object, payload: Any) -> None:
+    """Set the status that an L3 agent would report of a router's new port."""
+    port = payload.metadata["port"]["id"]
+    active = constants.PORT_STATUS_ACTIVE
+    directory.get_plugin().update_port_status(payload.context.elevated(), port, active)
 
 
 class TrunkDriver(trunk_base.DriverBase):
@@ -100,23 +111,6 @@ class TrunkDriver(trunk_base.DriverBase):
 
 def _activate_trunk(_resource: str, _event: str, _trigger: object, payload: Any) -> None:
     payload.latest_state.update(status=trunk_constants.TRUNK_ACTIVE_STATUS)
-
-
-_ANY_RATE = {"type:range": [0, 2147483647]}
-QOS_RULES = {
-    qos_constants.RULE_TYPE_BANDWIDTH_LIMIT: {
-        qos_constants.MAX_KBPS: _ANY_RATE,
-        qos_constants.MAX_BURST: _ANY_RATE,
-        qos_constants.DIRECTION: {"type:values": constants.VALID_DIRECTIONS},
-    },
-    qos_constants.RULE_TYPE_DSCP_MARKING: {
-        qos_constants.DSCP_MARK: {"type:values": constants.VALID_DSCP_MARKS},
-    },
-    qos_constants.RULE_TYPE_MINIMUM_BANDWIDTH: {
-        qos_constants.MIN_KBPS: _ANY_RATE,
-        qos_constants.DIRECTION: {"type:values": constants.VALID_DIRECTIONS},
-    },
-}
 
 
 class QosDriver(qos_base.DriverBase):
