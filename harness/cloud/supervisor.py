@@ -197,13 +197,13 @@ class Supervisor:
         except (EOFError, ConnectionResetError):
             self._lose_nursery(unit)
             return
+        if unit.state == "stopping" and word != "stopped":
+            return  # it crossed the order to stop
         if word == "serving":
             unit.state, unit.pid = "serving", details[0]
         elif word in {"imported", "done", "stopped"}:
             unit.state, unit.pid = "imported", None
         elif word == "died":
-            if unit.state == "stopping":
-                return  # as it was told to, only sooner: "stopped" follows
             self._note_death(unit, details[0])
         else:
             unit.state = "died"
@@ -268,10 +268,13 @@ class Supervisor:
     def close(self) -> None:
         """End every process of the cloud and wait until it is gone."""
         self._become("down")
-        for unit in self._units.values():
-            if not unit.pipe.closed:
-                unit.pipe.close()
-                os.waitpid(unit.nursery, 0)
+        alive = [unit for unit in self._units.values() if not unit.pipe.closed]
+        for unit in alive:
+            unit.pipe.close()
+        for listener in self._listeners.values():
+            listener.close()
+        for unit in alive:
+            os.waitpid(unit.nursery, 0)
 
     def _become(self, state: str) -> None:
         whole = all(unit.state == "serving" for unit in self._units.values())

@@ -91,7 +91,7 @@ class Nursery:
 
     def obey(self) -> None:
         """Carry out orders until the supervisor is gone."""
-        with contextlib.suppress(EOFError):
+        with contextlib.suppress(EOFError, ConnectionError):
             while True:
                 ends = [self._supervisor, *([self._worker] if self._worker else [])]
                 ready = wait(ends)
@@ -134,6 +134,10 @@ class Nursery:
 
         self._pid = fork(work, self._spec.log(self._service.NAME))
         theirs.close()
+        if self._worker not in wait([self._worker, self._supervisor]):
+            # A service may wait for ever for another that is ending too.
+            self._stop()
+            return ("failed", "was stopped before it served")
         try:
             self._worker.recv()
         except EOFError:

@@ -37,7 +37,9 @@ class Workspace:
 
     def create(self) -> None:
         """Make the workspace anew, and an image without content for its tests to boot."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        for folder in (self.path, self._home):
+            shutil.rmtree(folder, ignore_errors=True)
+        (self._home / "tmp").mkdir(mode=0o700, parents=True)
         self.path.with_name("workspace.yaml").unlink(missing_ok=True)
         argv: list[str | Path] = [self.bin / "tempest", "init", self.path]
         # Its list of workspaces would else be the user's.
@@ -88,11 +90,20 @@ class Workspace:
             yield running
 
     @property
+    def _home(self) -> Path:
+        return self.path.with_name("tempest-home")
+
+    @property
     def _image(self) -> Path:
         return self.path / "image.raw"
 
     def _environment(self) -> dict[str, str]:
-        return process.environment(OS_CLIENT_CONFIG_FILE=str(self.clouds_yaml))
+        # Tempest keeps settings and locks at home, and temporary files that it does not remove.
+        return process.environment(
+            OS_CLIENT_CONFIG_FILE=str(self.clouds_yaml),
+            HOME=str(self._home),
+            TMPDIR=str(self._home / "tmp"),
+        )
 
     def _run(
         self,

@@ -54,7 +54,7 @@ def refused(place: Place, *arguments: str | Path, **environment: str) -> Done:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["run", "--profile", "embeded"], ["no profile 'embeded'", "did you mean embedded?"]),
+        (["run", "--profile", "embeddid"], ["no profile 'embeddid'", "did you mean embedded?"]),
         (["run", "--profile", "freebsd"], ["profile freebsd", "--profile embedded"]),
         (["run", "--profile", "none/such.yaml"], ["cannot read none/such.yaml", "No such file"]),
         (["run", "--suite", "smok"], ["no suite 'smok'", "did you mean smoke?", "gate"]),
