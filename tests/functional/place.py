@@ -162,11 +162,17 @@ class Place:
     def litter(self) -> list[str]:
         """Return what lies where commands have no business: home, temporary and working folder.
 
-        OpenStack's clouds.yaml is theirs to write.
+        OpenStack's clouds.yaml is theirs to write, and the index of entry points that stevedore
+        keeps among the user's caches belongs to every OpenStack program.
         """
         found = [each for top in (self.home, self.temporary, self.cwd) for each in top.rglob("*")]
-        known = {self.clouds_yaml, *self.clouds_yaml.parents}
-        return sorted(str(each.relative_to(self.root)) for each in found if each not in known)
+        entry_points = self.home / ".cache" / "python-entrypoints"
+        known = {self.clouds_yaml, *self.clouds_yaml.parents, entry_points.parent}
+        return sorted(
+            str(each.relative_to(self.root))
+            for each in found
+            if each not in known and not each.is_relative_to(entry_points)
+        )
 
     def close(self) -> None:
         """End whatever a failed test has left running here."""
