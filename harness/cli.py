@@ -24,6 +24,10 @@ PORTS = range(1, 65536)
 
 NAME = click.option("--name", default=DEFAULT_NAME, help="Name of the cloud.")
 
+PROFILE = click.option(
+    "--profile", default="embedded", help="Cluster profile: a name, or a YAML file."
+)
+
 WITH = click.option(
     "--with",
     "changes",
@@ -60,13 +64,16 @@ class _Port(click.ParamType[tuple[str, int]]):
 
 @bsdgate.command()
 @NAME
+@PROFILE
 @WITH
 @click.option("--port", type=_Port(), multiple=True, help="Fix a service's port.")
-def up(name: str, changes: tuple[str, ...], port: tuple[tuple[str, int], ...]) -> None:
+def up(
+    name: str, profile: str, changes: tuple[str, ...], port: tuple[tuple[str, int], ...]
+) -> None:
     """Start a real OpenStack on this machine."""
     from bsdgate.harness.commands import cloud
 
-    cloud.up(name, changes, dict(port), Console())
+    cloud.up(name, profile, changes, dict(port), Console())
 
 
 @bsdgate.command()
@@ -120,7 +127,7 @@ def reset(name: str) -> None:
 
 
 @bsdgate.command()
-@click.option("--profile", default="embedded", help="Cluster profile: a name, or a YAML file.")
+@PROFILE
 @click.option("--suite", default="smoke", help="Which tests: smoke, gate, nightly, rally-smoke.")
 @click.option("--tests", metavar="REGEX", help="Only the suite's tests in whose id it is found.")
 @click.option(

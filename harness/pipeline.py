@@ -112,14 +112,8 @@ def begin(options: Options, listener: Listener) -> Run:
     :raises ConfigurationError: the profile, the suite or the change does not fit.
     """
     listener.step("prepare")
-    profile, suite = profiles.load(options.profile), suites.load(options.suite)
+    profile, suite = profiles.load_local(options.profile), suites.load(options.suite)
     suites.check_pattern(options.tests)
-    if profile.nodes.source != "local":
-        raise UsageError(
-            f"profile {profile.name} takes its nodes from {profile.nodes.source!r},"
-            " which this version cannot provide",
-            "use --profile embedded",
-        )
     concurrency = options.concurrency or profile.concurrency
     if suite.task is not None:
         concurrency = rally.check(suite, options.tests, options.concurrency)
@@ -182,7 +176,7 @@ def deploy(run: Run) -> None:
         name=CLOUD,
         python=run.environment.python,
         templates=places.cache() / "templates",
-        options={name: each.options for name, each in run.profile.services.items()},
+        options=run.profile.service_options(),
         timeout=run.profile.timeouts.start,
         on_event=run.listener.cloud,
     )

@@ -18,9 +18,6 @@ from bsdgate.harness.errors import UsageError
 from bsdgate.harness.nodes import changes, environment
 from bsdgate.harness.profiles import load as profiles
 
-PROFILE = "embedded"
-"""The profile whose release a cloud is of."""
-
 _STATE_STYLES = {"serving": "green", "ready": "green"}
 
 
@@ -29,16 +26,19 @@ def home(name: str) -> Path:
     return places.state() / "clouds" / name
 
 
-def up(name: str, texts: Sequence[str], ports: Mapping[str, int], console: Console) -> None:
+def up(
+    name: str, profile: str, texts: Sequence[str], ports: Mapping[str, int], console: Console
+) -> None:
     """Start a cloud that outlives this command, and say how to use it.
 
-    ``texts`` are the changes under test, as ``--with`` takes them.
+    ``profile`` is a profile's name or file, ``texts`` are the changes under test, as ``--with``
+    takes them.
     """
     file = clouds_yaml.path()
     clouds_yaml.check(file, name)
-    release = profiles.load(PROFILE).release
-    wanted = changes.parse_all(texts, release)
-    python = environment.prepare(wanted, release, places.cache(), console.print).python
+    found = profiles.load_local(profile)
+    wanted = changes.parse_all(texts, found.release)
+    python = environment.prepare(wanted, found.release, places.cache(), console.print).python
     with BootDisplay(console) as display:
         cloud = Cloud.start(
             home(name),
@@ -46,6 +46,8 @@ def up(name: str, texts: Sequence[str], ports: Mapping[str, int], console: Conso
             python=python,
             templates=places.cache() / "templates",
             ports=ports,
+            options=found.service_options(),
+            timeout=found.timeouts.start,
             on_event=display,
         )
     try:

@@ -37,6 +37,22 @@ def load(name_or_path: str) -> Profile:
     return profile
 
 
+def load_local(name_or_path: str) -> Profile:
+    """Return the profile, whose nodes are to be processes of this machine.
+
+    :raises UsageError: there is no such profile, or its nodes come from elsewhere.
+    :raises ConfigurationError: it is wrong.
+    """
+    profile = load(name_or_path)
+    if profile.nodes.source != "local":
+        raise UsageError(
+            f"profile {profile.name} takes its nodes from {profile.nodes.source!r},"
+            " which this version cannot provide",
+            "use --profile embedded",
+        )
+    return profile
+
+
 def _proposal(wrong: str) -> str:
     near = difflib.get_close_matches(wrong, names(), n=1)
     question = f"did you mean {near[0]}? " if near else ""

@@ -181,6 +181,10 @@ class Profile(Part):
             raise ValueError(f"more than one board is called {', '.join(twice)}")
         return self
 
+    def service_options(self) -> dict[str, dict[str, dict[str, Scalar]]]:
+        """Return what goes over the services' own settings: by service, section, option."""
+        return {name: service.options for name, service in self.services.items()}
+
     def overrides(self) -> dict[str, str]:
         """Return the features as python-tempestconf takes them: section.option, value."""
         return {option: str(feature.value) for option, feature in self.features.items()}

@@ -64,6 +64,8 @@ def refused(place: Place, *arguments: str | Path, **environment: str) -> Done:
         (["run", "--with", "keyston=/x"], ["keyston", "did you mean keystone"]),
         (["run", "--with", "keystone=/no/such"], ["/no/such is not the checkout of a Python"]),
         (["run", "--with", "keystone"], ["--with keystone:", "keystone=PATH"]),
+        (["up", "--profile", "embeddid"], ["no profile 'embeddid'", "did you mean embedded?"]),
+        (["up", "--profile", "morello"], ["profile morello", "--profile embedded"]),
         (["up", "--port", "cinder=1"], ["no service 'cinder'", "keystone, placement"]),
         (["up", "--port", "nova=99999"], ["'99999' is no port", "1 to 65535"]),
         (["up", "--name", "../x"], ["'../x' cannot be the name of a cloud", "letters, digits"]),

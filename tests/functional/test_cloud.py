@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import sys
 import time
@@ -20,7 +19,8 @@ from typing import Any
 
 import psutil
 import pytest
-from functional.place import SERVICES, Done, Place, UpCloud, free_port, listening, wait_for
+from functional.place import SERVICES, Done, Place, UpCloud, listening, wait_for
+from functional.sdk import connected, create_server, names, seeds
 
 # openstacksdk warns of itself.
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(180)]
@@ -73,54 +73,6 @@ def two(place: Place, second_up: Done) -> UpCloud:
 def client(one: UpCloud) -> Iterator[Any]:
     with connected(one) as client:
         yield client
-
-
-@contextlib.contextmanager
-def connected(cloud: UpCloud) -> Iterator[Any]:
-    """Connect to a cloud by what its user has: a name, and clouds.yaml."""
-    import openstack
-
-    files = [str(cloud.place.clouds_yaml)]
-    config = openstack.config.OpenStackConfig(config_files=files, load_envvars=False)
-    with openstack.connection.Connection(config=config.get_one(cloud.name)) as connection:
-        yield connection
-
-
-def create_server(client: Any, name: str) -> Any:
-    """Create the smallest server there is and return it once it is ACTIVE."""
-    image = client.image.find_image("empty", ignore_missing=False)
-    flavor = client.compute.find_flavor("m1.nano", ignore_missing=False)
-    network = client.network.find_network("private", ignore_missing=False)
-    began = time.monotonic()
-    server = client.compute.create_server(
-        name=name, image_id=image.id, flavor_id=flavor.id, networks=[{"uuid": network.id}]
-    )
-
-    def active() -> Any:
-        found = client.compute.get_server(server.id)
-        assert found.status != "ERROR", found.fault
-        return found if found.status == "ACTIVE" else None
-
-    found = wait_for(active, f"server {name} ACTIVE", timeout=30)
-    sys.stdout.write(f"{name} is ACTIVE after {time.monotonic() - began:.2f} s\n")
-    return found
-
-
-def names(resources: Any) -> set[str]:
-    return {each.name for each in resources}
-
-
-def seeds(client: Any) -> dict[str, set[str]]:
-    """Return the ids of what every new cloud has."""
-    return {
-        "flavors": {each.id for each in client.compute.flavors()},
-        "images": {each.id for each in client.image.images()},
-        "networks": {each.id for each in client.network.networks()},
-        "routers": {each.id for each in client.network.routers()},
-        "users": {each.id for each in client.identity.users()},
-        "endpoints": {each.id for each in client.identity.endpoints()},
-        "hypervisors": {each.id for each in client.compute.hypervisors()},
-    }
 
 
 def dumped(database: Path) -> Iterator[str]:
@@ -391,171 +343,7 @@ def test_cloud_listens_on_loopback_alone(two: UpCloud) -> None:
     assert addresses == {"127.0.0.1"}
 
 
-# Killed ---------------------------------------------------------------------------------------
-
-
-def status_once(cloud: UpCloud, state: str) -> Done:
-    wait_for(lambda: cloud.told["state"] == state, f"the cloud is {state}", timeout=10)
-    return cloud.do("status")
-
-
-def row_of(status: Done, service: str) -> str:
-    (row,) = (each for each in status.text.splitlines() if f" {service} " in each)
-    return row
-
-
-def assert_whole(cloud: UpCloud) -> None:
-    status = cloud.do("status")
-    assert status.code == 0, status
-    assert "died" not in status.text
-    assert "(status" not in status.text
-
-
-def test_killed_worker_is_told_and_restart_heals(two: UpCloud) -> None:
-    os.kill(two.pid("placement"), signal.SIGKILL)
-    status = status_once(two, "degraded")
-    assert status.code == 3
-    assert "died (status -9)" in row_of(status, "placement")
-    others = [service for service in SERVICES if service != "placement"]
-    assert all("serving" in row_of(status, service) for service in others)
-    with connected(two) as other:
-        assert names(other.compute.servers()) == {"of-two"}
-    healed = two.do("restart", "placement")
-    assert healed.code == 0, healed
-    assert_whole(two)
-    with connected(two) as other:
-        assert create_server(other, "healed").status == "ACTIVE"
-
-
-def test_killed_nursery_takes_its_worker_along_and_restart_heals(two: UpCloud) -> None:
-    worker = psutil.Process(two.pid("glance"))
-    worker.parent().kill()
-    status = status_once(two, "degraded")
-    assert status.code == 3
-    assert "died (status -9)" in row_of(status, "glance")
-    wait_for(lambda: not worker.is_running(), "the worker follows its nursery", timeout=10)
-    healed = two.do("restart", "glance")
-    assert healed.code == 0, healed
-    assert_whole(two)
-    with connected(two) as other:
-        assert names(other.image.images()) == {"empty"}
-
-
-def test_killed_nursery_is_healed_by_reset_too(two: UpCloud) -> None:
-    psutil.Process(two.pid("ironic")).parent().kill()
-    assert status_once(two, "degraded").code == 3
-    healed = two.do("reset")
-    assert healed.code == 0, healed
-    assert_whole(two)
-    with connected(two) as other:
-        assert names(other.compute.servers()) == set()
-        assert names(other.baremetal.nodes()) == set()
-
-
-def test_service_is_not_started_without_what_it_needs(two: UpCloud) -> None:
-    os.kill(two.pid("placement"), signal.SIGKILL)
-    assert status_once(two, "degraded").code == 3
-    refused = two.do("restart", "nova")
-    assert refused.code == 3
-    assert "needs placement" in refused.text
-    assert two.do("restart", "placement").code == 0
-    assert_whole(two)
-
-
-def test_service_that_cannot_start_again_shows_its_log(two: UpCloud) -> None:
-    database = two.directory / "data" / "placement" / "main.sqlite"
-    saved = database.rename(database.with_name("saved"))
-    database.write_bytes(b"this is no database")
-    refused = two.do("restart", "placement")
-    assert refused.code == 3
-    assert "placement" in refused.text
-    assert "file is not a database" in refused.text
-    assert str(two.directory / "logs" / "placement.log") in refused.text
-    status = two.do("status")
-    assert status.code == 3
-    assert "died" in row_of(status, "placement")
-    saved.rename(database)
-    healed = two.do("restart", "placement")
-    assert healed.code == 0, healed
-    assert_whole(two)
-
-
-def test_killed_supervisor_leaves_nothing_running_and_down_cleans(two: UpCloud) -> None:
-    ports, family = two.ports.values(), two.processes()
-    assert len(family) == 1 + 2 * len(SERVICES)
-    os.kill(two.told["pid"], signal.SIGKILL)
-    wait_for(lambda: not two.processes(), "all of the cloud's processes end by themselves", 10)
-    assert listening(ports) == []
-    status = two.do("status")
-    assert status.code == 3
-    assert "killed" in status.text
-    refused = two.do("restart", "nova")
-    assert (refused.code, "bsdgate up" in refused.text) == (2, True)
-    down = two.do("down")
-    assert down.code == 0, down
-    assert "killed" in down.text
-    assert not two.directory.exists()
-    assert two.name not in two.place.clouds_yaml.read_text()
-
-
-def test_next_up_cleans_after_a_killed_cloud_and_takes_the_port_it_is_given(one: UpCloud) -> None:
-    """A cloud is killed at one stroke, and comes up at a port of the user's choice."""
-    for each in sorted(one.processes(), key=lambda process: process.pid == one.told["pid"]):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            each.kill()
-    wait_for(lambda: not one.processes(), "the cloud is dead")
-    port = free_port()
-    up = one.place.bsdgate("up", "--name", "one", "--port", f"keystone={port}")
-    assert up.code == 0, up
-    assert one.ports["keystone"] == port
-    assert f":{port}/v3" in one.place.clouds_yaml.read_text()
-    with connected(one) as client:
-        assert names(client.compute.servers()) == set()
-        assert create_server(client, "fresh").status == "ACTIVE"
-
-
-# Refused and ended ----------------------------------------------------------------------------
-
-
-def test_port_in_use_is_named_and_nothing_is_left(place: Place, one: UpCloud) -> None:
-    before = len(place.processes())
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        refused = place.bsdgate("up", "--name", "three", "--port", f"nova={port}")
-    assert refused.code in {2, 3}
-    assert f"port {port} of nova" in refused.text
-    assert "in use" in refused.text
-    assert "another port" in refused.text
-    assert "three" not in place.clouds_yaml.read_text()
-    assert len(place.processes()) == before
-    gone = place.bsdgate("status", "--name", "three")
-    assert gone.code in {2, 3}
-
-
-def test_interrupted_up_leaves_nothing(place: Place, one: UpCloud) -> None:
-    """The services are stopped in the middle of their imports."""
-    before = len(place.processes())
-    booting = place.start("bsdgate", "up", "--name", "three")
-    directory = place.state / "clouds" / "three"
-    wait_for((directory / "spec.json").exists, "the supervisor works")
-    booting.press_ctrl_c()
-    done = booting.done(30)
-    assert done.code == 130, done
-    assert place.processes(directory) == []
-    assert len(place.processes()) == before
-    assert "three" not in place.clouds_yaml.read_text()
-
-
-def test_killed_up_leaves_nothing_running(place: Place, one: UpCloud) -> None:
-    before = len(place.processes())
-    booting = place.start("bsdgate", "up", "--name", "four")
-    directory = place.state / "clouds" / "four"
-    wait_for((directory / "spec.json").exists, "the supervisor works")
-    booting.popen.kill()
-    booting.done()
-    wait_for(lambda: len(place.processes()) == before, "what it had started is gone", 15)
-    assert place.bsdgate("down", "--name", "four").code == 0
-    assert not directory.exists()
+# Ended ----------------------------------------------------------------------------------------
 
 
 def test_down_leaves_nothing_but_the_users_own(place: Place, one: UpCloud) -> None:

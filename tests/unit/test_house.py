@@ -25,8 +25,6 @@ RELEASES = sorted((ROOT / "harness" / "releases").glob("*.txt"))
 LOCKS = [TOOLS, ROOT / "constraints" / "tox.txt", *RELEASES]
 
 MODULE_LINES = 400
-# Tests that share one running cloud stand together: each module starts its own.
-FUNCTIONAL_LINES = 600
 FUNCTION_LINES = 45
 
 
@@ -59,8 +57,7 @@ def pinned(lock: Path) -> dict[str, int]:
 @pytest.mark.parametrize("path", PYTHON, ids=named)
 def test_module_is_small_and_licensed(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
-    functional = ROOT / "tests" / "functional" in path.parents
-    assert len(lines) <= (FUNCTIONAL_LINES if functional else MODULE_LINES)
+    assert len(lines) <= MODULE_LINES
     assert not lines or lines[0] == "# SPDX-License-Identifier: Apache-2.0"
 
 

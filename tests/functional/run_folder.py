@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run leaves in its directory, and ways to begin one and to stop it while it tests."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from functional.place import Done, Place, Started, listening, wait_for
+
+from bsdgate.results.parsers.subunit import StreamReader
+
+FEW = (
+    r"tempest\.api\.identity\.(admin\.v3\.test_(policies|regions)|v3\.test_(api_discovery|domains))"
+)
+"""Seven tests of a second in all."""
+MANY = r"tempest\.api\.network\.test_(networks|ports|security_groups)"
+"""Tests of some seconds each: there is time to do harm."""
+TWO = ("--concurrency", "2")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """What a run has left in its directory."""
+
+    path: Path
+
+    def read(self, name: str) -> Any:
+        """Return the content of one of its JSON files."""
+        return json.loads((self.path / name).read_text())
+
+    @property
+    def verdict(self) -> Any:
+        return self.read("report/verdict.json")
+
+    @property
+    def attempts(self) -> dict[str, Any]:
+        found = sorted(self.path.glob("evidence/*/attempt.json"))
+        return {each.parent.name: json.loads(each.read_text()) for each in found}
+
+    def reasons(self) -> dict[str, Any]:
+        """Return the verdict's reasons by their codes."""
+        return {reason["code"]: reason for reason in self.verdict["reasons"]}
+
+    def journal(self) -> list[dict[str, Any]]:
+        lines = (self.path / "journal.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def outcomes(self) -> int:
+        """Count the tests that have reported in the newest attempt at Tempest's."""
+        streams = sorted(self.path.glob("evidence/*-tempest/stream.subunit"))
+        if not streams:
+            return 0
+        events = StreamReader().feed(streams[-1].read_bytes())
+        return len({each.id for each in events if each.status in {"success", "skip", "fail"}})
+
+    def asked(self, attempt: str) -> list[str]:
+        return (self.path / "evidence" / attempt / "asked.txt").read_text().splitlines()
+
+    def ports(self) -> list[int]:
+        """Return the ports of the run's cloud, while it is there."""
+        return list(self.read("cloud/spec.json")["ports"].values())
+
+
+def runs(place: Place) -> list[RunFolder]:
+    """Return the runs of a place, oldest first."""
+    manifests = (place.state / "runs").glob("*/manifest.json")
+    by_age = sorted(manifests, key=lambda each: each.stat().st_mtime_ns)
+    return [RunFolder(each.parent) for each in by_age]
+
+
+def begun(place: Place, *arguments: str | Path) -> tuple[Started, RunFolder]:
+    """Start a new run and return it with its directory, as soon as tests have begun to report."""
+    before = len(runs(place))
+    started = place.start("bsdgate", "run", *arguments)
+    wait_for(lambda: len(runs(place)) > before or started.popen.poll() is not None, "a new run")
+    assert len(runs(place)) > before, started.text
+    folder = runs(place)[-1]
+    wait_for_tests(started, folder)
+    return started, folder
+
+
+def wait_for_tests(started: Started, folder: RunFolder) -> None:
+    """Wait until tests of an attempt that is under way have reported."""
+
+    def reporting() -> bool:
+        assert started.popen.poll() is None, f"the run is over:\n{started.text}"
+        last = [each["state"] for name, each in folder.attempts.items() if "tempest" in name][-1:]
+        return last == ["running"] and folder.outcomes() > 0
+
+    wait_for(reporting, "a test reports")
+
+
+def resumed(place: Place, folder: RunFolder) -> Started:
+    """Resume a run and return it as soon as tests have begun to report."""
+    started = place.start("bsdgate", "run", "--resume", folder.path)
+    wait_for_tests(started, folder)
+    return started
+
+
+def assert_nothing_left(place: Place, ports: list[int]) -> None:
+    place.wait_until_empty(10)
+    assert listening(ports) == []
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """How a run was stopped: the run, how its command ended, and what was seen before."""
+
+    folder: RunFolder
+    done: Done
+    seconds: float
+    ports: list[int]
+
+
+def stop(place: Place, started: Started, folder: RunFolder, how: Callable[[], None]) -> Stopped:
+    ports = folder.ports()
+    assert sorted(listening(ports)) == sorted(ports)
+    began = time.monotonic()
+    how()
+    done = started.done(60)
+    return Stopped(folder, done, time.monotonic() - began, ports)

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs of real Tempest that are stopped, or in which something dies.
+
+A run costs a cloud, so the one that is stopped is stopped again and again before it may end.
+"""
+
+import configparser
+import itertools
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from functional.place import BIN, Place, listening
+from functional.run_folder import (
+    MANY,
+    TWO,
+    Stopped,
+    assert_nothing_left,
+    begun,
+    resumed,
+    stop,
+    wait_for_tests,
+)
+
+from bsdgate.results.judge import judge_run
+from bsdgate.results.model import Result
+
+pytestmark = pytest.mark.timeout(300)
+
+ROOT = Path(__file__).parents[2]
+
+
+# A run that is stopped, in every way, and goes on each time -----------------------------------
+
+
+@pytest.fixture(scope="module")
+def interrupted(place: Place) -> Stopped:
+    started, folder = begun(place, "--tests", MANY, *TWO)
+    return stop(place, started, folder, started.press_ctrl_c)
+
+
+@pytest.fixture(scope="module")
+def tox(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the tox that starts our jobs, in an environment of its own."""
+    folder = tmp_path_factory.mktemp("tox")
+    subprocess.run([uv, "venv", "--quiet", folder / "venv"], check=True)
+    pins = ["--requirement", ROOT / "constraints" / "tox.txt"]
+    install = [uv, "pip", "install", "--quiet", "--python", folder / "venv" / "bin" / "python"]
+    subprocess.run([*install, *pins], check=True)
+    return folder / "venv" / "bin" / "tox"
+
+
+@pytest.fixture(scope="module")
+def through_tox(place: Place, tox: Path, interrupted: Stopped) -> Stopped:
+    """Resume the run under tox, with the patience that our tox.ini has, and stop it there."""
+    ours = configparser.RawConfigParser()
+    ours.read(ROOT / "tox.ini")
+    patience = {key: value for key, value in ours["testenv"].items() if key.endswith("_timeout")}
+    job = {
+        "no_package": "true",
+        "pass_env": "*",
+        "allowlist_externals": str(BIN / "*"),
+        "commands": f"{BIN / 'bsdgate'} run {{posargs}}",
+    }
+    lines = [f"{key} = {value}" for key, value in (job | patience).items()]
+    ini = place.root / "tox.ini"
+    ini.write_text("\n".join(["[testenv:tempest]", *lines, ""]))
+    folder = interrupted.folder
+    run = ["run", "-c", ini, "--workdir", place.root / "tox", "-e", "tempest"]
+    # What virtualenv caches is tox's business.
+    elsewhere = str(place.root / "tox-cache")
+    command = [tox, *run, "--", "--resume", folder.path]
+    started = place.start(*command, XDG_CACHE_HOME=elsewhere)
+    wait_for_tests(started, folder)
+    return stop(place, started, folder, started.press_ctrl_c)
+
+
+@pytest.fixture(scope="module")
+def killed(place: Place, through_tox: Stopped) -> Stopped:
+    folder = through_tox.folder
+    started = resumed(place, folder)
+    return stop(place, started, folder, started.popen.kill)
+
+
+def test_ctrl_c_stops_within_seconds(place: Place, interrupted: Stopped) -> None:
+    assert interrupted.done.code == 130, interrupted.done
+    assert interrupted.seconds < 5
+    assert f"bsdgate run --resume {interrupted.folder.path}" in interrupted.done.text
+    assert "Traceback" not in interrupted.done.text
+
+
+def test_ctrl_c_leaves_a_run_that_can_be_resumed(place: Place, interrupted: Stopped) -> None:
+    folder = interrupted.folder
+    attempt = folder.attempts["02-tempest"]
+    assert (attempt["state"], attempt["exit_status"]) == ("interrupted", None)
+    assert not (folder.path / "cloud").exists()
+    assert folder.journal()[-1]["event"] == "interrupt"
+    verdict = judge_run(folder.path)
+    assert verdict.result is Result.ERROR
+
+
+def test_ctrl_c_leaves_nothing_running(place: Place, interrupted: Stopped) -> None:
+    assert_nothing_left(place, interrupted.ports)
+
+
+@pytest.mark.downloads
+def test_ctrl_c_through_tox_is_not_cut_short(place: Place, through_tox: Stopped) -> None:
+    assert through_tox.done.code != 0
+    assert f"bsdgate run --resume {through_tox.folder.path}" in through_tox.done.text
+    assert through_tox.seconds < 10
+    assert through_tox.folder.attempts["03-tempest"]["state"] == "interrupted"
+    assert_nothing_left(place, through_tox.ports)
+
+
+@pytest.mark.downloads
+def test_killed_harness_takes_everything_along(place: Place, killed: Stopped) -> None:
+    assert killed.done.code == -signal.SIGKILL
+    place.wait_until_empty(10)
+    assert listening(killed.ports) == []
+    assert killed.folder.attempts["04-tempest"]["state"] == "running"
+    verdict = judge_run(killed.folder.path)
+    assert verdict.result is Result.ERROR
+    assert "attempt-running" in {str(reason.code) for reason in verdict.reasons}
+
+
+@pytest.mark.downloads
+def test_run_that_was_stopped_goes_on_to_its_end(place: Place, killed: Stopped) -> None:
+    folder = killed.folder
+    done = place.bsdgate("run", "--resume", folder.path)
+    assert done.code == 0, done
+    assert folder.verdict["result"] == "PASS"
+    asked = [folder.asked(name) for name in folder.attempts if "tempest" in name]
+    assert len(asked) == 4
+    sizes = [len(ids) for ids in asked]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > sizes[-1] > 0, "what had an outcome was asked again"
+    assert all(set(later) < set(earlier) for earlier, later in itertools.pairwise(asked))
+    outcomes = {case["id"]: case["outcome"] for case in folder.verdict["cases"]}
+    assert {outcomes[each] for each in asked[0]} == {"success"}
+    assert_nothing_left(place, killed.ports)
+
+
+@pytest.mark.downloads
+def test_stopped_runs_leave_no_file_outside(place: Place, killed: Stopped) -> None:
+    assert place.litter() == []
+
+
+# A run in which something dies ----------------------------------------------------------------
+
+
+def tempest_workers(place: Place) -> list[psutil.Process]:
+    """Return the processes that run tests, without the shells before them."""
+    found = []
+    for each in place.processes():
+        words = each.cmdline()
+        if "stestr.subunit_runner.run" in words and "python" in Path(words[0]).name:
+            found.append(each)
+    return found
+
+
+def test_killed_tempest_worker_is_an_error_that_names_its_tests(place: Place) -> None:
+    started, folder = begun(place, "--tests", MANY, *TWO)
+    ports = folder.ports()
+    tempest_workers(place)[0].kill()
+    done = started.done()
+    assert done.code == 3, done
+    assert "\nERROR:" in done.text
+    assert folder.verdict["result"] == "ERROR"
+    lost = {case["id"] for case in folder.verdict["cases"] if case["outcome"] == "missing"}
+    assert lost
+    assert lost < set(folder.asked("02-tempest"))
+    named = {each for reason in folder.reasons().values() for each in reason["ids"]}
+    assert lost <= named
+    assert "lost-test" in folder.reasons()
+    assert_nothing_left(place, ports)
+
+
+def test_killed_service_ends_the_run_at_once_and_is_named(place: Place) -> None:
+    started, folder = begun(place, "--tests", MANY, *TWO)
+    ports = folder.ports()
+    os.kill(folder.read("cloud/status.json")["services"]["nova"]["pid"], signal.SIGKILL)
+    began = time.monotonic()
+    done = started.done(60)
+    assert time.monotonic() - began < 15, "it waited for something to time out"
+    assert done.code == 3, done
+    assert "nova died with status -9" in done.text
+    assert folder.verdict["result"] == "ERROR"
+    assert "nova died with status -9" in folder.reasons()["harness-problem"]["message"]
+    assert_nothing_left(place, ports)
+
+
+def test_full_disk_ends_the_run_and_is_named(place: Place) -> None:
+    """What the harness may still write is limited in the midst of the tests."""
+    started, folder = begun(place, "--tests", MANY, *TWO)
+    ports = folder.ports()
+    harness = psutil.Process(started.popen.pid)
+    harness.rlimit(psutil.RLIMIT_FSIZE, (8192, 8192))
+    done = started.done(60)
+    assert done.code == 3, done
+    assert f"cannot write {folder.path}" in done.text
+    assert "File too large" in done.text
+    assert "BSDGATE_STATE_DIR" in done.text
+    assert "Traceback" not in done.text
+    assert_nothing_left(place, ports)
