@@ -121,6 +121,20 @@ class Running:
         self._end_group()
         return status
 
+    def finish(self, timeout: float, *, check: bool = True) -> Completed:
+        """Wait for the end, at most ``timeout`` seconds; with ``check`` it must be a good one.
+
+        :raises ProcessError: it went over its time, or ended with another status than 0.
+        """
+        status = self.wait(timeout)
+        if status is None:
+            self.terminate()
+            raise self.failure(f"did not end within {timeout:g} s")
+        if status != 0 and check:
+            raise self.failure(_ending(status))
+        seconds = time.monotonic() - self._started
+        return Completed(self._command.argv, status, seconds, self._command.log)
+
     def terminate(self, grace: float = GRACE) -> int:
         """End the process and its group: ask, wait up to ``grace`` seconds, kill; return status."""
         deadline = time.monotonic() + grace
@@ -148,12 +162,6 @@ class Running:
         )
         hint = f"its log is {command.log}; to run it by hand:\n     {command.pasteable()}"
         return ProcessError(message, hint, log=command.log, exit_status=self.exit_status)
-
-    def completed(self) -> Completed:
-        """Return how the process ended; only once it has."""
-        status = self._popen.returncode
-        seconds = time.monotonic() - self._started
-        return Completed(self._command.argv, status, seconds, self._command.log)
 
     def _end_group(self) -> None:
         if self._listed:
@@ -241,13 +249,7 @@ def run(
         ``check`` is False).
     """
     with start(argv, log=log, cwd=cwd, env=env, stdout=stdout) as running:
-        status = running.wait(timeout)
-        if status is None:
-            running.terminate()
-            raise running.failure(f"did not end within {timeout:g} s")
-        if status != 0 and check:
-            raise running.failure(_ending(status))
-        return running.completed()
+        return running.finish(timeout, check=check)
 
 
 def become(argv: Sequence[str]) -> NoReturn:

@@ -20,7 +20,10 @@ SECTION_MISSPELT: Final = "oslo_concurrency.lock_path"
 
 @dataclass(frozen=True)
 class Workspace:
-    """A Tempest workspace that ``tempest init`` made.
+    """A folder that Tempest is run in, as its ``--config-file`` allows for any.
+
+    ``tempest init`` is not asked: it takes a second, lists the folder in the user's home and
+    copies the machine's own Tempest settings into it.
 
     ``bin`` is the folder of the programs, ``clouds_yaml`` the file that names the cloud.
     """
@@ -36,26 +39,28 @@ class Workspace:
         return self.path / "etc" / "tempest.conf"
 
     def create(self) -> None:
-        """Make the workspace anew, and an image without content for its tests to boot."""
+        """Make the folder anew, and an image without content for its tests to boot."""
         for folder in (self.path, self._home):
             shutil.rmtree(folder, ignore_errors=True)
-        (self._home / "tmp").mkdir(mode=0o700, parents=True)
-        self.path.with_name("workspace.yaml").unlink(missing_ok=True)
-        argv: list[str | Path] = [self.bin / "tempest", "init", self.path]
-        # Its list of workspaces would else be the user's.
-        argv += ["--workspace-path", self.path.with_name("workspace.yaml")]
-        self._run("init", argv, INIT_TIMEOUT, self.path.parent)
+        for folder in (self._home / "tmp", self.config.parent, self._locks):
+            folder.mkdir(mode=0o700, parents=True)
         self._image.write_bytes(bytes(IMAGE_BYTES))
 
     def configure(self, cloud: str, overrides: Mapping[str, str], timeout: float) -> None:
-        """Write tempest.conf by python-tempestconf, making what tests need in the cloud."""
-        settings = {SECTION_MISSPELT: str(self.path / "tempest_lock"), **overrides}
+        """Write tempest.conf by python-tempestconf, making what tests need in the cloud.
+
+        Beside it stestr makes its repository, which takes a second that nobody has to wait for.
+        """
+        settings = {SECTION_MISSPELT: str(self._locks), **overrides}
         argv: list[str | Path] = [self.bin / "discover-tempest-config", "--create"]
         argv += ["--os-cloud", cloud, "--no-default-deployer", "--out", self.config]
         argv += ["--image", self._image, "--image-disk-format", "raw"]
         for option, value in settings.items():
             argv += [option, value]
-        self._run("tempestconf", argv, timeout, self.path)
+        with self._start("repository", [self.bin / "stestr", "init"]) as repository:
+            with self._start("tempestconf", argv) as tempestconf:
+                tempestconf.finish(timeout)
+            repository.finish(INIT_TIMEOUT)
 
     def list_tests(self) -> list[str]:
         """Return the ids of all tests that are installed, as Tempest prints them.
@@ -66,7 +71,8 @@ class Workspace:
         output.unlink(missing_ok=True)
         argv: list[str | Path] = [self.bin / "tempest", "run", "--list-tests"]
         argv += ["--config-file", self.config]
-        self._run("list", argv, LIST_TIMEOUT, self.path, output)
+        with self._start("list", argv, output) as listing:
+            listing.finish(LIST_TIMEOUT)
         ids = [line for line in output.read_text().splitlines() if "." in line]
         broken = [each for each in ids if each.startswith("unittest.loader._FailedTest.")]
         if broken or not ids:
@@ -83,15 +89,16 @@ class Workspace:
         chosen.write_text("".join(f"{each}\n" for each in ids))
         argv: list[str | Path] = [self.bin / "tempest", "run", "--config-file", self.config]
         argv += ["--load-list", chosen, "--concurrency", str(concurrency), "--subunit"]
-        log = self.logs / "tempest-run.log"
-        with process.start(
-            argv, log=log, cwd=self.path, env=self._environment(), stdout=process.PIPE
-        ) as running:
+        with self._start("run", argv, process.PIPE) as running:
             yield running
 
     @property
     def _home(self) -> Path:
         return self.path.with_name("tempest-home")
+
+    @property
+    def _locks(self) -> Path:
+        return self.path / "tempest_lock"
 
     @property
     def _image(self) -> Path:
@@ -105,19 +112,8 @@ class Workspace:
             TMPDIR=str(self._home / "tmp"),
         )
 
-    def _run(
-        self,
-        name: str,
-        argv: Sequence[str | Path],
-        timeout: float,
-        cwd: Path,
-        stdout: Path | None = None,
-    ) -> None:
-        process.run(
-            argv,
-            log=self.logs / f"tempest-{name}.log",
-            timeout=timeout,
-            cwd=cwd,
-            env=self._environment(),
-            stdout=stdout,
-        )
+    def _start(
+        self, name: str, argv: Sequence[str | Path], stdout: Path | int | None = None
+    ) -> process.Running:
+        log = self.logs / f"tempest-{name}.log"
+        return process.start(argv, log=log, cwd=self.path, env=self._environment(), stdout=stdout)

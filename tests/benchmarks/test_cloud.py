@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -157,15 +158,21 @@ def test_smoke_to_verdict(place, cloud):
     (run,) = (place / "s" / "runs").iterdir()
     result = json.loads((run / "report" / "verdict.json").read_text())["result"]
     tell("smoke to verdict, from nothing running", f"{seconds:6.1f} s  {result} {done.returncode}")
-    for step, took in _steps(run).items():
-        tell(f"  {step}", f"{took:6.1f} s")
+    began_at, took = _steps(run)
+    for step, step_seconds in took.items():
+        tell(f"  {step}", f"{step_seconds:6.1f} s")
+    attempt = json.loads((run / "evidence" / "02-tempest" / "attempt.json").read_text())
+    started, ended = (datetime.fromisoformat(attempt[each]) for each in ("started", "ended"))
+    listing, testing = started - began_at["test"], ended - started
+    tell("  of test: tempest run --list-tests", f"{listing.total_seconds():6.1f} s")
+    tell("  of test: tempest run", f"{testing.total_seconds():6.1f} s")
+    overhead = seconds - took["deploy"] - listing.total_seconds() - testing.total_seconds()
+    tell("  overhead: neither the services' boot nor tempest run", f"{overhead:6.1f} s")
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     tell("  CPU of the harness and what it waited for", f"{used:6.1f} s")
 
 
-def _steps(run: Path) -> dict[str, float]:
-    from datetime import datetime
-
+def _steps(run: Path) -> tuple[dict[str, datetime], dict[str, float]]:
     began, took = {}, {}
     for line in (run / "journal.jsonl").read_text().splitlines():
         event = json.loads(line)
@@ -174,4 +181,4 @@ def _steps(run: Path) -> dict[str, float]:
             began[event["step"]] = at
         elif event["step"] in began:
             took[event["step"]] = (at - began[event["step"]]).total_seconds()
-    return took
+    return began, took
