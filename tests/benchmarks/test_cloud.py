@@ -115,18 +115,29 @@ def test_server_to_active(client):
     tell("server to ACTIVE, median of 5 (first)", f"{sorted(seconds)[2]:6.2f} s ({seconds[0]:.2f})")
 
 
+def reach(client, node, verb, state):
+    """Order a step and wait for its end; openstacksdk's own wait looks every two seconds."""
+    client.baremetal.set_node_provision_state(node, verb)
+    while (found := client.baremetal.get_node(node.id)).provision_state != state:
+        assert not found.last_error, found.last_error
+        time.sleep(0.05)
+
+
 def test_node_to_active(client):
     seconds = []
     for number in range(5):
         began = time.monotonic()
         node = client.baremetal.create_node(name=f"bench-{number}", driver="fake-hardware")
-        for state in ("manage", "provide"):
-            client.baremetal.set_node_provision_state(node, state, wait=True)
+        reach(client, node, "manage", "manageable")
+        reach(client, node, "provide", "available")
         information = {"image_source": "http://192.0.2.1/i", "image_checksum": "0" * 32}
         client.baremetal.update_node(node, instance_info=information)
-        client.baremetal.set_node_provision_state(node, "active", wait=True)
+        reach(client, node, "active", "active")
         seconds.append(time.monotonic() - began)
-    tell("node from enroll to active, median of 5", f"{sorted(seconds)[2]:6.2f} s")
+    tell(
+        "node from enroll to active, median of 5 (first)",
+        f"{sorted(seconds)[2]:6.2f} s ({seconds[0]:.2f})",
+    )
 
 
 def test_reset(cloud):
