@@ -84,7 +84,16 @@ class Code(StrEnum):
     UNEXPECTED_SUCCESS = "unexpected-success"
     EXPECTATION_EXPIRED = "expectation-expired"
     KNOWN_FAILURE = "known-failure"
+    EXPECTATION_UNMATCHED = "expectation-unmatched"
     RESUMED = "resumed"
+    # Less was tested than could have been.
+    COVERAGE_LOST = "coverage-lost"
+    FEWER_RAN = "fewer-ran"
+    # Whose a failure is.
+    EXONERATED = "exonerated"
+    FLAKED = "flaked"
+    NODE_FAILED = "node-failed"
+    NOT_CONFIRMED = "not-confirmed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +138,44 @@ def count(things: Sized, noun: str) -> str:
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
+class Cause(StrEnum):
+    """Whose a failure is. UNKNOWN where nothing has been tried that could tell."""
+
+    CHANGE = "change"
+    BASE = "base"
+    FLAKE = "flake"
+    NODE = "node"
+    HARNESS = "harness"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Whose the failure of ``id`` is, and what shows it, one line for each piece of evidence.
+
+    ``signature`` is the failure with all that differs from run to run taken out: two failures
+    of a test are the same failure if their signatures are equal.
+    """
+
+    id: str
+    cause: Cause
+    signature: str = ""
+    shown_by: tuple[str, ...] = ()
+
+
 class Kind(StrEnum):
     """What produced an attempt's evidence."""
 
     TEMPEST = "tempest"
     HOSTCHECKS = "hostchecks"
     RALLY = "rally"
+
+
+class Side(StrEnum):
+    """Which build an attempt ran on: with the change under test, or without it."""
+
+    CHANGE = "change"
+    BASE = "base"
 
 
 class State(StrEnum):
@@ -151,7 +192,8 @@ class Attempt:
 
     ``name`` is its folder ("02-tempest") and orders attempts. ``reports`` are as the parser gave
     them, synthetic ids included; ``problems`` are what the loader, the parser and the harness saw
-    go wrong.
+    go wrong. An attempt that runs failures again names in ``confirms`` the attempt in which they
+    failed; what it reports speaks for the cause, never for the outcome.
     """
 
     name: str
@@ -163,11 +205,17 @@ class Attempt:
     problems: tuple[Reason, ...] = ()
     started: datetime | None = None
     ended: datetime | None = None
+    side: Side = Side.CHANGE
+    confirms: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a reader of a report wants to know of the run. ``created`` also dates expectations."""
+    """What a reader of a report wants to know of the run. ``created`` also dates expectations.
+
+    ``facts`` are what known failures are scoped by, such as ``("freebsd", "15.1")``, and
+    ``versions`` the installed distributions, both sorted pairs.
+    """
 
     run_id: str
     created: datetime
@@ -179,6 +227,8 @@ class Run:
     selection: str = ""
     change: str = ""
     sources: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    versions: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +252,8 @@ class Summary:
     asked: int
     started: datetime | None = None
     ended: datetime | None = None
+    side: Side = Side.CHANGE
+    confirms: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +261,7 @@ class Verdict:
     """The judge's answer. ``cases`` holds every asked id exactly once, sorted by id.
 
     ``fixtures`` are failed class and module fixtures: failures, but never counted as tests.
+    ``findings`` say whose each failure is, sorted by id; ``policy`` is the policy's name.
     """
 
     run: Run
@@ -217,6 +270,8 @@ class Verdict:
     cases: tuple[Case, ...]
     fixtures: tuple[Case, ...] = ()
     attempts: tuple[Summary, ...] = field(default=())
+    findings: tuple[Finding, ...] = ()
+    policy: str = "developer"
 
     @property
     def counts(self) -> Mapping[str, int]:
