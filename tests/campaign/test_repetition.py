@@ -7,7 +7,6 @@ runs the main job once, and a few resets in ``tests/functional``.
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -31,11 +30,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     place.close()
 
 
-def say(line: str) -> None:
-    """Print past pytest's capture: a campaign takes half an hour."""
-    sys.__stderr__.write(f"{line}\n") if sys.__stderr__ else None
-
-
 def newest_verdict(place: Place) -> dict[str, Any]:
     runs = sorted((place.state / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
     found: dict[str, Any] = json.loads((runs[-1] / "report" / "verdict.json").read_text())
@@ -47,7 +41,7 @@ def newest_verdict(place: Place) -> dict[str, Any]:
 def test_smoke_in_a_row(place: Place, number: int) -> None:
     done = place.bsdgate("run")
     verdict = newest_verdict(place)
-    say(f"run {number:2}: {verdict['result']} {verdict['counts']} {done.seconds:.1f} s")
+    print(f"run {number:2}: {verdict['result']} {verdict['counts']} {done.seconds:.1f} s")
     assert (done.code, verdict["result"]) == (0, "PASS"), done
     place.wait_until_empty()
     assert place.litter() == []
@@ -95,7 +89,7 @@ def test_smoke_passes_on_a_cloud_that_was_reset_again_and_again(
     verdict, failure = pipeline.carry_out(pipeline.begin(pipeline.Options(), Silent()))
     median = sorted(resetting.seconds)[RESETS // 2]
     first, last = resetting.memory[0] / 2**20, resetting.memory[-1] / 2**20
-    say(f"{RESETS} resets: median {median:.2f} s, most {max(resetting.seconds):.2f} s")
-    say(f"resident memory after the first {first:.0f} MiB, after the last {last:.0f} MiB")
+    print(f"{RESETS} resets: median {median:.2f} s, most {max(resetting.seconds):.2f} s")
+    print(f"resident memory after the first {first:.0f} MiB, after the last {last:.0f} MiB")
     assert (str(verdict.result), failure) == ("PASS", None)
     place.wait_until_empty()
