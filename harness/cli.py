@@ -13,6 +13,7 @@ from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME
 from bsdgate.harness.errors import Interrupted
 from bsdgate.results.errors import BsdgateError
+from bsdgate.results.policy import POLICIES
 
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
@@ -26,6 +27,22 @@ NAME = click.option("--name", default=DEFAULT_NAME, help="Name of the cloud.")
 
 PROFILE = click.option(
     "--profile", default="embedded", help="Cluster profile: a name, or a YAML file."
+)
+
+HISTORY = click.option(
+    "--history-url",
+    "history",
+    envvar="BSDGATE_HISTORY_URL",
+    metavar="URL",
+    help="Where earlier runs are kept, such as postgresql://USER@HOST/DATABASE.",
+    show_default="a file in the state folder",
+)
+
+POLICY = click.option(
+    "--policy",
+    type=click.Choice(list(POLICIES)),
+    default="developer",
+    help="How strictly to judge.",
 )
 
 WITH = click.option(
@@ -137,6 +154,8 @@ def reset(name: str) -> None:
     show_default="the profile's",
 )
 @WITH
+@POLICY
+@HISTORY
 @click.option("--keep", is_flag=True, help="Leave the cloud running afterwards.")
 @click.option(
     "--resume",
@@ -144,14 +163,177 @@ def reset(name: str) -> None:
     metavar="DIR",
     help="Go on with a run that was stopped; takes the other settings from it.",
 )
-def run(resume: Path | None, keep: bool, changes: tuple[str, ...], **options: Any) -> int:
+def run(resume: Path | None, keep: bool, history: str | None, **options: Any) -> int:
     """Run a suite against a cloud of its own and give a verdict."""
     from bsdgate.harness.commands import run as command
     from bsdgate.harness.pipeline import Options
 
     if resume is None:
-        return command.new(Options(keep=keep, changes=changes, **options), Console())
-    return command.again(resume.absolute(), keep, Console())
+        return command.new(Options(keep=keep, history=history, **options), Console())
+    return command.again(resume.absolute(), keep, history, Console())
+
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+RUN_DIR = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+@bsdgate.command()
+@click.argument("run_dir", required=False, type=RUN_DIR)
+@click.option("--asked", type=FILE, help="Ids of all tests that were asked to run, one a line.")
+@click.option("--subunit", type=FILE, multiple=True, help="A subunit v2 stream; repeatable.")
+@click.option("--junit", type=FILE, multiple=True, help="A JUnit XML report; repeatable.")
+@click.option("--rally", type=FILE, multiple=True, help="A Rally task report; repeatable.")
+@click.option("--rally-task", type=FILE, multiple=True, help="What Rally was asked; repeatable.")
+@POLICY
+@HISTORY
+@click.option("--json", "as_json", is_flag=True, help="Print the whole verdict as JSON.")
+def verdict(
+    run_dir: Path | None, policy: str, history: str | None, as_json: bool, **files: Any
+) -> int:
+    """Judge the run in RUN_DIR again, or evidence from elsewhere."""
+    from bsdgate.harness.commands import verdict as command
+
+    given = any(files.values())
+    if given == (run_dir is not None):
+        raise click.UsageError("give RUN_DIR, or evidence by --subunit, --junit, --rally")
+    if run_dir is not None:
+        return command.of_run(run_dir, POLICIES[policy], history, as_json, Console())
+    return command.of_files(command.Files(**files), POLICIES[policy], as_json, Console())
+
+
+@bsdgate.command()
+@click.argument("run_dir", type=RUN_DIR)
+@POLICY
+@HISTORY
+def report(run_dir: Path, policy: str, history: str | None) -> int:
+    """Judge the run in RUN_DIR again and write its reports."""
+    from bsdgate.harness.commands import verdict as command
+
+    return command.report(run_dir, POLICIES[policy], history, Console())
+
+
+SUITE_OF = click.option("--suite", help="Only runs of this suite.")
+PROFILE_OF = click.option("--profile", help="Only runs of this profile.")
+
+
+@bsdgate.group(invoke_without_command=True)
+@HISTORY
+@SUITE_OF
+@PROFILE_OF
+@click.option("-n", "--limit", default=20, type=click.IntRange(min=1), help="Runs to show.")
+@click.pass_context
+def history(
+    context: click.Context,
+    history: str | None,
+    suite: str | None,
+    profile: str | None,
+    limit: int,
+) -> None:
+    """List earlier runs; with a command, import or look at them."""
+    from bsdgate.harness.commands import history as command
+    from bsdgate.harness.history import open_store
+    from bsdgate.results.store.base import Scope
+
+    store = context.with_resource(open_store(history))
+    context.obj = store
+    if context.invoked_subcommand is None:
+        command.show_runs(store, Scope(suite=suite, profile=profile), limit, Console())
+
+
+@history.command("import")
+@click.argument(
+    "folders", metavar="RUN_DIR...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.pass_obj
+def history_import(store: Any, folders: tuple[Path, ...]) -> int:
+    """Add runs to the history; those that are there already do no harm."""
+    from bsdgate.harness.commands import history as command
+
+    return command.import_runs(store, folders, Console())
+
+
+@history.command("show")
+@click.argument("run")
+@click.pass_obj
+def history_show(store: Any, run: str) -> None:
+    """Show what is remembered of RUN: an id, its beginning, or a name."""
+    from bsdgate.harness.commands import history as command
+
+    command.show_run(store, run, Console())
+
+
+@history.command("test")
+@SUITE_OF
+@PROFILE_OF
+@click.option("-n", "--limit", default=60, type=click.IntRange(min=1), help="Runs to look at.")
+@click.argument("regex")
+@click.pass_obj
+def history_test(
+    store: Any, regex: str, suite: str | None, profile: str | None, limit: int
+) -> None:
+    """Show how the tests with REGEX in their ids ended, a mark for each run."""
+    from bsdgate.harness.commands import history as command
+    from bsdgate.results.store.base import Scope
+
+    command.show_test(store, regex, Scope(suite=suite, profile=profile), limit, Console())
+
+
+@history.command("forget")
+@click.option("--days", default=365, type=click.IntRange(min=1), help="How many days to remember.")
+@click.pass_obj
+def history_forget(store: Any, days: int) -> None:
+    """Forget older runs."""
+    from bsdgate.harness.commands import history as command
+
+    command.forget(store, days, Console())
+
+
+FOLDER_OR_FILE = click.Path(path_type=Path, exists=True)
+
+
+@bsdgate.group()
+def expectations() -> None:
+    """Check known failures, and propose others."""
+
+
+@expectations.command()
+@click.argument("paths", metavar="[FILE|FOLDER]...", nargs=-1, type=FOLDER_OR_FILE)
+def check(paths: tuple[Path, ...]) -> int:
+    """Say all that is wrong with known failures; with those of bsdgate by default."""
+    from bsdgate.harness.commands import expectations as command
+
+    return command.check(paths)
+
+
+@expectations.command("import")
+@click.argument("paths", metavar="CHECKOUT|LIST...", nargs=-1, type=FOLDER_OR_FILE, required=True)
+def import_(paths: tuple[Path, ...]) -> None:
+    """Print what FreeBSD CI's xfail lists know, as entries to be completed."""
+    from bsdgate.harness.commands import expectations as command
+
+    command.import_lists(paths)
+
+
+@expectations.command()
+def propose() -> None:
+    """Print what the installed Tempest and its plugins call unstable, as entries."""
+    from bsdgate.harness.commands import expectations as command
+
+    command.propose()
+
+
+@bsdgate.command()
+@click.option("--profile", "profiles", multiple=True, help="Repeatable.", show_default="all")
+@click.option("--suite", "suites", multiple=True, help="Repeatable.", show_default="nightly")
+@click.option("--list", "listed", type=FILE, help="Ids as `tempest run --list-tests` prints them.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page too.")
+def scorecard(
+    profiles: tuple[str, ...], suites: tuple[str, ...], listed: Path | None, html: Path | None
+) -> None:
+    """Show how far each profile is with every test that is installed."""
+    from bsdgate.harness.commands import scorecard as command
+
+    command.show(profiles, suites, listed, html)
 
 
 def main() -> int:

@@ -78,6 +78,9 @@ class Manifest(BaseModel):
     changes: tuple[ChangedProject, ...] = Field(default=(), alias="with")
     change: str | None = None
     patchset: str | None = None
+    policy: str = "developer"
+    facts: dict[str, str] = {}
+    features: tuple[dict[str, str], ...] = ()
     versions: dict[str, str]
 
 
@@ -116,6 +119,11 @@ class Attempt:
     def name(self) -> str:
         """The attempt's name, such as ``02-tempest``."""
         return self.folder.name
+
+    @property
+    def mark(self) -> str:
+        """What a runner is to write into its report, to tell it from all others."""
+        return str(self._head["mark"])
 
     def end(self, exit_status: int, problems: Sequence[str] = ()) -> None:
         """Close the evidence: the runner ended by itself. Each problem is an ERROR reason."""
@@ -240,13 +248,18 @@ class RunDir:
         """Write a file of the run that is neither evidence nor log, such as clouds.yaml."""
         files.write_atomically(self.path / name, text.encode())
 
-    def begin_attempt(self, kind: Kind, form: Format, asked: bytes) -> Attempt:
+    def begin_attempt(
+        self, kind: Kind, form: Format, asked: bytes, *, side: str = "change", confirms: str = ""
+    ) -> Attempt:
         """Make the next attempt's folder with what is asked, and open its stream.
 
-        ``asked`` is the content of asked.txt (a test id per line) or, for Rally, asked.json.
+        ``asked`` is the content of asked.txt (a test id per line) or, for Rally, asked.json. An
+        attempt that runs failures again says of which attempt they are (``confirms``) and whether
+        it runs on the build with the change or on its base (``side``).
         """
         taken = [int(folder.name.partition("-")[0]) for folder in self.evidence.iterdir()]
-        name = f"{max(taken, default=0) + 1:02d}-{kind}"
+        purpose = f"confirm-{side}" if confirms else kind
+        name = f"{max(taken, default=0) + 1:02d}-{purpose}"
         asked_name, stream_name = _FILES[form]
         head = {
             "schema": SCHEMA,
@@ -262,6 +275,9 @@ class RunDir:
             "ended": None,
             "sha256": {asked_name: hashlib.sha256(asked).hexdigest(), stream_name: None},
             "problems": [],
+            "side": side,
+            "confirms": confirms,
+            "mark": f"{self.manifest.run_id}/{name}",
         }
         # Whole or not at all: an attempt without its attempt.json could be neither read nor mended.
         made = self.path / "attempt.new"

@@ -2,8 +2,9 @@
 """Loads one attempt's folder. What cannot be believed becomes a problem of the attempt."""
 
 import hashlib
+import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -11,16 +12,43 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bsdgate.results import strict_json
-from bsdgate.results.model import Attempt, Case, Code, Kind, Reason, State, error
+from bsdgate.results.cases import Cases
+from bsdgate.results.model import (
+    Attempt,
+    Case,
+    Code,
+    Kind,
+    Outcome,
+    Reason,
+    Side,
+    State,
+    Witness,
+    error,
+)
 from bsdgate.results.parsers import junit, rally, subunit
 
 SCHEMA = 1
 
-HEAD_BOUND = 16 * 1024 * 1024
-"""Bytes of a manifest, an attempt.json or a list of asked tests."""
+HEAD_BOUND = 1024 * 1024
+"""Bytes of a manifest, an attempt.json or a Rally task."""
+
+WITNESS_BOUND = 64 * 1024 * 1024
+"""Bytes of what the runner itself recorded."""
 
 DOCUMENT_BOUND = 256 * 1024 * 1024
-"""Bytes of a stream that is one document (XML, JSON) and not packets."""
+"""Bytes of a list of asked tests, or of a stream that is one document (XML, JSON)."""
+
+STREAM_BOUND = 16 * 1024 * 1024 * 1024
+"""Bytes of a stream of packets. Nothing keeps it in memory; reading more takes too long."""
+
+IDS_BOUND = 5_000_000
+"""Tests in a list of asked tests."""
+
+ID_BOUND = 4096
+"""Characters of a test's id."""
+
+STRANGE_BOUND = 100_000
+"""Reports beside two of each asked test; a stream that has more is kept no further."""
 
 CHUNK = 1 << 16
 
@@ -49,42 +77,59 @@ class _Head:
     problems: tuple[str, ...]
     started: datetime | None
     ended: datetime | None
+    side: Side
+    confirms: str
+    witness: str | None
+    mark: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """How one format's list of asked tests and its stream are read."""
+    """How one format's list of asked tests and its stream are read.
 
-    asked_ids: Callable[[bytes], tuple[str, ...]]
-    parse: Callable[[BinaryIO, _Head, bytes], Iterator[Case | Reason]]
-    bound: int | None
+    What ``read`` makes of the list is a collection of ids, and goes to ``parse`` as it is. A
+    ``sealed`` stream says at its end whose it is; others bear the attempt's mark somewhere.
+    """
 
-
-def _asked_lines(content: bytes) -> tuple[str, ...]:
-    lines = (line.strip() for line in content.decode("utf-8").split("\n"))
-    return tuple(line for line in lines if line)
-
-
-def _asked_workloads(content: bytes) -> tuple[str, ...]:
-    return tuple(rally.read_asked(content))
+    read: Callable[[BinaryIO], Collection[str]]
+    parse: Callable[[BinaryIO, _Head, Any], Iterator[Case | Reason]]
+    bound: int
+    sealed: bool = False
 
 
-def _parse_subunit(stream: BinaryIO, head: _Head, _asked: bytes) -> Iterator[Case | Reason]:
+def read_ids(file: BinaryIO) -> tuple[str, ...]:
+    """Read a list of asked tests, one id a line; raise ValueError if it is none."""
+    ids = []
+    while line := file.readline(ID_BOUND):
+        if len(line) == ID_BOUND:
+            raise ValueError(f"a test id of {ID_BOUND} characters or more: {line[:80]!r}")
+        if test_id := line.decode("utf-8").strip():
+            ids.append(test_id)
+        if len(ids) > IDS_BOUND:
+            raise ValueError(f"more than {IDS_BOUND} ids")
+    return tuple(ids)
+
+
+def _read_workloads(file: BinaryIO) -> rally.Asked:
+    return rally.read_asked(file.read())
+
+
+def _parse_subunit(stream: BinaryIO, head: _Head, _asked: object) -> Iterator[Case | Reason]:
     return subunit.parse(stream, (head.run_id, head.name))
 
 
-def _parse_junit(stream: BinaryIO, _head: _Head, asked: bytes) -> Iterator[Case | Reason]:
-    return junit.parse(stream, _asked_lines(asked))
+def _parse_junit(stream: BinaryIO, _head: _Head, asked: tuple[str, ...]) -> Iterator[Case | Reason]:
+    return junit.parse(stream, asked)
 
 
-def _parse_rally(stream: BinaryIO, _head: _Head, asked: bytes) -> Iterator[Case | Reason]:
-    return rally.parse(stream, rally.read_asked(asked))
+def _parse_rally(stream: BinaryIO, _head: _Head, asked: rally.Asked) -> Iterator[Case | Reason]:
+    return rally.parse(stream, asked)
 
 
 _FORMATS = {
-    "subunit": _Format(_asked_lines, _parse_subunit, bound=None),
-    "junit": _Format(_asked_lines, _parse_junit, bound=DOCUMENT_BOUND),
-    "rally": _Format(_asked_workloads, _parse_rally, bound=DOCUMENT_BOUND),
+    "subunit": _Format(read_ids, _parse_subunit, STREAM_BOUND, sealed=True),
+    "junit": _Format(read_ids, _parse_junit, DOCUMENT_BOUND),
+    "rally": _Format(_read_workloads, _parse_rally, DOCUMENT_BOUND),
 }
 
 
@@ -95,33 +140,56 @@ def load_attempt(folder: Path, run_id: str) -> Attempt:
     wrong is among the attempt's problems.
     """
     head = _read_head(folder, run_id)
-    form = _FORMATS[head.form]
     problems = [error(Code.HARNESS_PROBLEM, problem) for problem in head.problems]
-    reports: list[Case] = []
     asked: tuple[str, ...] = ()
+    reports, witness = Cases(), None
     try:
-        content = _read_asked(folder, head, problems)
-        asked = form.asked_ids(content)
-        for found in _read_stream(folder, head, content):
-            if isinstance(found, Case):
-                reports.append(found)
-            else:
-                problems.append(found)
+        found = _read_asked(folder, head, problems)
+        asked = tuple(found)
+        reports = gather(_read_stream(folder, head, found), asked, problems)
+        witness = _read_witness(folder, head, problems)
     except UnreadableError as reason:
         problems.append(error(reason.code, str(reason)))
     except ValueError as reason:
-        problems.append(error(Code.ATTEMPT_UNREADABLE, f"{head.asked}: {reason}"))
+        problems.append(error(Code.DAMAGED, f"{head.stream}: {reason}"))
     return Attempt(
         name=head.name,
         kind=head.kind,
         state=head.state,
         exit_status=head.exit_status,
         asked=asked,
-        reports=tuple(reports),
+        reports=reports,
         problems=tuple(problems),
         started=head.started,
         ended=head.ended,
+        side=head.side,
+        confirms=head.confirms,
+        witness=witness,
     )
+
+
+def gather(
+    found: Iterable[Case | Reason], asked: Collection[str] | None, problems: list[Reason]
+) -> Cases:
+    """Gather what a parser finds: return its cases and add everything else to ``problems``.
+
+    ``asked`` is None where nobody knows what was.
+    """
+    known = sorted(asked or ())
+    bound = IDS_BOUND if asked is None else 2 * len(known) + STRANGE_BOUND
+    reports = Cases()
+    left_out = 0
+    for one in found:
+        if isinstance(one, Reason):
+            problems.append(one)
+        elif len(reports) < bound:
+            reports.append(one, known)
+        else:
+            left_out += 1
+    if left_out:
+        message = f"{left_out} reports beyond {bound}, for {len(known)} asked tests"
+        problems.append(error(Code.TOO_LARGE, message))
+    return reports
 
 
 def moment(value: Any) -> datetime | None:
@@ -133,21 +201,28 @@ def moment(value: Any) -> datetime | None:
     return found.astimezone(UTC) if found.tzinfo else None
 
 
-def open_plain(path: Path, bound: int | None) -> BinaryIO:
+def open_plain(path: Path, bound: int) -> BinaryIO:
     """Open a regular file (no link, no device) of at most ``bound`` bytes."""
     try:
-        facts = path.lstat()
-    except OSError as reason:
+        # Looked at first: to open a device can do something. What was looked at may be swapped for
+        # a link or a pipe before it is opened; neither is followed nor waited for.
+        plain = stat.S_ISREG(path.lstat().st_mode)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) if plain else None
+    except FileNotFoundError as reason:
         raise UnreadableError(f"{path.name}: {reason.strerror}", Code.EVIDENCE_LOST) from None
-    if not stat.S_ISREG(facts.st_mode):
-        raise UnreadableError(f"{path.name} is not a plain file")
-    if bound is not None and facts.st_size > bound:
-        message = f"{path.name} has {facts.st_size} bytes, more than {bound}"
-        raise UnreadableError(message, Code.TOO_LARGE)
-    try:
-        return path.open("rb")
     except OSError as reason:
         raise UnreadableError(f"{path.name}: {reason.strerror}") from None
+    if descriptor is None:
+        raise UnreadableError(f"{path.name} is not a plain file")
+    file = os.fdopen(descriptor, "rb")
+    facts = os.fstat(descriptor)
+    if stat.S_ISREG(facts.st_mode) and facts.st_size <= bound:
+        return file
+    file.close()
+    if not stat.S_ISREG(facts.st_mode):
+        raise UnreadableError(f"{path.name} is not a plain file")
+    message = f"{path.name} has {facts.st_size} bytes, more than {bound}"
+    raise UnreadableError(message, Code.TOO_LARGE)
 
 
 def _read_head(folder: Path, run_id: str) -> _Head:
@@ -174,61 +249,114 @@ def _head(fields: Mapping[str, Any]) -> _Head:
         raise ValueError(f"schema {fields['schema']!r} is not {SCHEMA}")
     if fields["format"] not in _FORMATS:
         raise ValueError(f"format {fields['format']!r} is none of {', '.join(_FORMATS)}")
-    status = fields["exit_status"]
+    status, problems = fields["exit_status"], fields["problems"]
     if status is not None and type(status) is not int:
         raise ValueError(f"exit_status {status!r} is not an integer")
+    if not isinstance(problems, list):
+        raise ValueError("problems is no list")
+    side, confirms = Side(fields.get("side") or Side.CHANGE), fields.get("confirms") or ""
+    if not isinstance(confirms, str) or (side is Side.BASE and not confirms):
+        raise ValueError(f"on the {side}, confirms {confirms!r}: not the name of an attempt")
+    witness, mark = fields.get("witness"), fields.get("mark") or ""
+    if not isinstance(mark, str):
+        raise ValueError(f"mark {mark!r} is no text")
     return _Head(
         name=str(fields["name"]),
         run_id=str(fields["run_id"]),
         kind=Kind(fields["kind"]),
         form=fields["format"],
-        state=State(fields["state"]),
+        state=_state(fields["state"]),
         exit_status=status,
         asked=_file_name(fields["asked"]),
         stream=_file_name(fields["stream"]),
         digests=dict(fields["sha256"]),
-        problems=tuple(str(problem) for problem in fields["problems"]),
+        problems=tuple(str(problem) for problem in problems),
         started=moment(fields.get("started")),
         ended=moment(fields.get("ended")),
+        side=side,
+        confirms=confirms,
+        witness=None if witness is None else _file_name(witness),
+        mark=mark,
     )
 
 
+def _state(value: Any) -> State:
+    if value == State.FOUND:
+        raise ValueError(f"{value!r} is no state of an attempt of the harness")
+    return State(value)
+
+
 def _file_name(value: str) -> str:
-    if Path(value).name != value or value in ("", ".."):
+    if Path(value).name != value or value in ("", "..") or "\0" in value:
         raise ValueError(f"{value!r} is not the name of a file beside it")
     return value
 
 
-def _read_asked(folder: Path, head: _Head, problems: list[Reason]) -> bytes:
-    with open_plain(folder / head.asked, HEAD_BOUND) as file:
+def _read_asked(folder: Path, head: _Head, problems: list[Reason]) -> Collection[str]:
+    with open_plain(folder / head.asked, DOCUMENT_BOUND) as file:
+        tee = Tee(file)
+        try:
+            asked = _FORMATS[head.form].read(tee)
+        except ValueError as reason:
+            raise UnreadableError(f"{head.asked}: {reason}") from None
+    problems += _check_digest(head, head.asked, tee.digest.hexdigest())
+    return asked
+
+
+def _read_witness(folder: Path, head: _Head, problems: list[Reason]) -> Witness | None:
+    if head.witness is None:
+        return None
+    with open_plain(folder / head.witness, WITNESS_BOUND) as file:
         content = file.read()
-    problems += _check_digest(head, head.asked, hashlib.sha256(content).hexdigest())
-    return content
+    problems += _check_digest(head, head.witness, hashlib.sha256(content).hexdigest())
+    try:
+        fields = strict_json.loads_object(content)
+        others = tuple((str(test_id), Outcome(outcome)) for test_id, outcome in fields["others"])
+        return Witness(int(fields["reports"]), others)
+    except (ValueError, KeyError, TypeError) as reason:
+        raise UnreadableError(f"{head.witness}: {type(reason).__name__}: {reason}") from None
 
 
-def _read_stream(folder: Path, head: _Head, asked: bytes) -> Iterator[Case | Reason]:
-    """Parse the stream and, from the very bytes that the parser got, check its digest."""
+def _read_stream(folder: Path, head: _Head, asked: Collection[str]) -> Iterator[Case | Reason]:
+    """Parse the stream and check, of the very bytes that the parser got, whose they are."""
     form = _FORMATS[head.form]
     with open_plain(folder / head.stream, form.bound) as file:
-        tee = _Tee(file)
+        tee = Tee(file, head.mark)
         yield from form.parse(tee, head, asked)
         while tee.read(CHUNK):
             pass  # a parser may stop early; the digest is that of the whole file
         yield from _check_digest(head, head.stream, tee.digest.hexdigest())
+        if not form.sealed and not tee.marked and file.tell():
+            message = f"{head.stream} does not bear the mark of this attempt"
+            yield error(Code.FOREIGN_EVIDENCE, message)
 
 
-class _Tee(BytesIO):
-    """Reads from a file and digests what it hands out."""
+class Tee(BytesIO):
+    """Reads from a file, digests what it hands out and looks for a mark in it."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, mark: str = "") -> None:
         super().__init__()
         self._file = file
+        self._mark = mark.encode()
+        self._last = b""
+        self.marked = not mark
         self.digest = hashlib.sha256()
 
     def read(self, size: int | None = -1, /) -> bytes:
-        chunk = self._file.read(-1 if size is None else size)
-        self.digest.update(chunk)
-        return chunk
+        """Read up to ``size`` bytes."""
+        return self._note(self._file.read(-1 if size is None else size))
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Read a line of up to ``size`` bytes."""
+        return self._note(self._file.readline(-1 if size is None else size))
+
+    def _note(self, piece: bytes) -> bytes:
+        self.digest.update(piece)
+        if not self.marked:
+            length = len(self._mark)
+            self.marked = self._mark in piece or self._mark in self._last + piece[:length]
+            self._last = (self._last + piece[-length:])[-length:]
+        return piece
 
 
 def _check_digest(head: _Head, name: str, actual: str) -> list[Reason]:

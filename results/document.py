@@ -8,25 +8,32 @@ the cases itself and refuses a document that says otherwise.
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.resources import files
 from typing import Any
 
 from bsdgate.results import strict_json
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import (
     Case,
+    Cause,
     Code,
+    Feature,
+    Finding,
     Kind,
     Level,
     Outcome,
     Reason,
     Result,
     Run,
+    Side,
     State,
     Summary,
     Verdict,
 )
 
-SCHEMA = 1
+SCHEMA = 2
+SCHEMA_FILE = files("bsdgate.results") / "verdict.schema.json"
+"""The JSON Schema of this version of the document."""
 
 
 def render(verdict: Verdict) -> str:
@@ -35,10 +42,13 @@ def render(verdict: Verdict) -> str:
         "schema": SCHEMA,
         "run_id": verdict.run.run_id,
         "result": verdict.result,
+        "policy": verdict.policy,
+        "unmatched": list(verdict.unmatched),
         "reasons": [_reason_out(reason) for reason in verdict.reasons],
         "counts": dict(verdict.counts),
         "run": _run_out(verdict.run),
         "attempts": [_attempt_out(attempt) for attempt in verdict.attempts],
+        "findings": [_finding_out(finding) for finding in verdict.findings],
         "fixtures": [_case_out(case) for case in verdict.fixtures],
         "cases": [_case_out(case) for case in verdict.cases],
     }
@@ -58,6 +68,9 @@ def parse(text: str | bytes) -> Verdict:
             cases=tuple(_case_in(case) for case in document["cases"]),
             fixtures=tuple(_case_in(case) for case in document["fixtures"]),
             attempts=tuple(_attempt_in(attempt) for attempt in document["attempts"]),
+            findings=tuple(_finding_in(finding) for finding in document["findings"]),
+            policy=document["policy"],
+            unmatched=tuple(document["unmatched"]),
         )
         if document["counts"] != verdict.counts:
             raise ValueError("its counts are not those of its cases")
@@ -122,6 +135,20 @@ def _reason_in(fields: Mapping[str, Any]) -> Reason:
     return Reason(level, code, fields["message"], tuple(fields["ids"]))
 
 
+def _finding_out(finding: Finding) -> dict[str, Any]:
+    return {
+        "id": finding.id,
+        "cause": finding.cause,
+        "signature": finding.signature,
+        "shown_by": list(finding.shown_by),
+    }
+
+
+def _finding_in(fields: Mapping[str, Any]) -> Finding:
+    shown_by = tuple(fields["shown_by"])
+    return Finding(fields["id"], Cause(fields["cause"]), fields["signature"], shown_by)
+
+
 def _attempt_out(attempt: Summary) -> dict[str, Any]:
     return {
         "name": attempt.name,
@@ -131,6 +158,8 @@ def _attempt_out(attempt: Summary) -> dict[str, Any]:
         "asked": attempt.asked,
         "started": _time_out(attempt.started),
         "ended": _time_out(attempt.ended),
+        "side": attempt.side,
+        "confirms": attempt.confirms,
     }
 
 
@@ -143,6 +172,8 @@ def _attempt_in(fields: Mapping[str, Any]) -> Summary:
         asked=fields["asked"],
         started=_time_in(fields["started"]),
         ended=_time_in(fields["ended"]),
+        side=Side(fields["side"]),
+        confirms=fields["confirms"],
     )
 
 
@@ -156,6 +187,12 @@ def _run_out(run: Run) -> dict[str, Any]:
         "created": _time_out(run.created),
         **texts,
         "sources": list(run.sources),
+        "facts": dict(run.facts),
+        "features": [
+            {"option": each.option, "value": each.value, "reason": each.reason}
+            for each in run.features
+        ],
+        "versions": dict(run.versions),
     }
 
 
@@ -164,5 +201,8 @@ def _run_in(fields: Mapping[str, Any]) -> Run:
         run_id=fields["run_id"],
         created=datetime.fromisoformat(fields["created"]),
         sources=tuple(fields["sources"]),
+        facts=tuple(sorted(fields["facts"].items())),
+        versions=tuple(sorted(fields["versions"].items())),
+        features=tuple(Feature(**each) for each in fields["features"]),
         **{name: fields[name] for name in _TEXTS},
     )

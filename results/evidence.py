@@ -1,40 +1,91 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads a run directory's evidence. What cannot be believed becomes a problem, not a crash.
+"""Loads evidence: a run directory's, or files from elsewhere.
 
-Only a run directory without a readable manifest is an error: nothing says which run it is.
+What cannot be believed becomes a problem, not a crash. Only a run directory without a readable
+manifest is an error, for nothing says which run it is, and a file that was named and is not there.
 Nothing here follows a link or a path that leads out of the attempt's own folder.
 """
 
+import hashlib
+import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import yaml
 
 from bsdgate.results import strict_json
-from bsdgate.results.attempts import HEAD_BOUND, UnreadableError, load_attempt, moment, open_plain
+from bsdgate.results.attempts import (
+    CHUNK,
+    DOCUMENT_BOUND,
+    HEAD_BOUND,
+    STREAM_BOUND,
+    Tee,
+    UnreadableError,
+    gather,
+    load_attempt,
+    moment,
+    open_plain,
+    read_ids,
+)
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.model import Attempt, Code, Evidence, Kind, Reason, Run, error
+from bsdgate.results.ids import synthetic
+from bsdgate.results.model import (
+    Attempt,
+    Case,
+    Code,
+    Evidence,
+    Feature,
+    Kind,
+    Reason,
+    Run,
+    State,
+    error,
+)
+from bsdgate.results.parsers import junit as junit_parser
+from bsdgate.results.parsers import rally as rally_parser
+from bsdgate.results.parsers import subunit as subunit_parser
 
 SCHEMA = 1
-_NUMBERED = re.compile(r"(\d{2,})-[a-z0-9-]+")
+FEATURE = ("option", "value", "reason")
+_NUMBERED = re.compile(r"(\d{2,4})-[a-z0-9-]{1,100}")
 
 
 def load(run_dir: Path) -> Evidence:
     """Read the manifest and all attempts in ``run_dir``; EvidenceError without a manifest."""
     manifest = _read_manifest(run_dir / "manifest.json")
-    run = _run(manifest)
+    run, problems = _run(manifest)
     attempts: list[Attempt] = []
-    problems: list[Reason] = []
-    folder = run_dir / "evidence"
-    names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    names, lost = _names(run_dir / "evidence")
     for name in names:
         try:
-            attempts.append(load_attempt(folder / name, run.run_id))
+            if not _NUMBERED.fullmatch(name):
+                raise UnreadableError("not the name of an attempt")
+            attempts.append(load_attempt(run_dir / "evidence" / name, run.run_id))
         except UnreadableError as reason:
             problems.append(error(reason.code, f"evidence/{name}: {reason}"))
-    problems += _gaps(names)
     owed, unsaid = _owed(manifest)
-    return Evidence(run, owed, tuple(attempts), (*problems, *unsaid))
+    return Evidence(run, owed, tuple(attempts), (*problems, *lost, *_gaps(names), *unsaid))
+
+
+def _names(folder: Path) -> tuple[list[str], list[Reason]]:
+    """What is in the folder of the evidence, which must not be elsewhere."""
+    try:
+        if stat.S_ISDIR(folder.lstat().st_mode):
+            return sorted(entry.name for entry in folder.iterdir()), []
+        return [], [error(Code.ATTEMPT_UNREADABLE, f"{folder.name} is not a folder")]
+    except FileNotFoundError:
+        return [], []  # no attempts, which the judge will say
+    except OSError as reason:
+        return [], [error(Code.ATTEMPT_UNREADABLE, f"{folder.name}: {reason.strerror}")]
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -51,15 +102,35 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _run(manifest: Mapping[str, Any]) -> Run:
+def _run(manifest: Mapping[str, Any]) -> tuple[Run, list[Reason]]:
+    problems: list[Reason] = []
+
     def text(key: str) -> str:
         value = manifest.get(key)
         return "" if value is None else str(value)
 
+    def pairs(key: str) -> tuple[tuple[str, str], ...]:
+        found = manifest.get(key) or {}
+        if isinstance(found, dict) and all(isinstance(each, str) for each in found.values()):
+            return tuple(sorted(found.items()))
+        message = f"manifest.json: {key} does not give a text for each of its names"
+        problems.append(error(Code.DAMAGED, message))
+        return ()
+
+    def features() -> tuple[Feature, ...]:
+        found = manifest.get("features") or []
+        try:
+            said = [Feature(**{key: str(one[key]) for key in FEATURE}) for one in found]
+            return tuple(sorted(said, key=lambda one: one.option))
+        except (TypeError, KeyError, IndexError):
+            message = "manifest.json: features do not each have option, value and reason"
+            problems.append(error(Code.DAMAGED, message))
+            return ()
+
     created = moment(manifest["created"])
     assert created is not None  # _read_manifest has looked
     change = ",".join(filter(None, [text("change"), text("patchset")]))
-    return Run(
+    run = Run(
         run_id=str(manifest["run_id"]),
         created=created,
         name=text("name"),
@@ -69,8 +140,17 @@ def _run(manifest: Mapping[str, Any]) -> Run:
         release=text("release"),
         selection=text("selection"),
         change=change,
-        sources=tuple(_source(source) for source in manifest.get("with") or ()),
+        sources=tuple(_source(source) for source in _list(manifest.get("with"))),
+        facts=pairs("facts"),
+        versions=pairs("versions"),
+        features=features(),
     )
+    return run, problems
+
+
+def _list(value: Any) -> list[Any]:
+    """What should be a list, and is one whatever it was."""
+    return value if isinstance(value, list) else [value] if value else []
 
 
 def _source(source: Any) -> str:
@@ -96,8 +176,168 @@ def _owed(manifest: Mapping[str, Any]) -> tuple[frozenset[Kind], list[Reason]]:
 def _gaps(names: Sequence[str]) -> list[Reason]:
     """Attempts are numbered from 01 without gaps: a number that is not there was lost."""
     numbers = {int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))}
-    lost = sorted(set(range(1, max(numbers, default=0) + 1)) - numbers)
+    lost = [number for number in range(1, max(numbers, default=0)) if number not in numbers]
     if not lost:
         return []
     listed = ", ".join(f"{number:02}" for number in lost)
     return [error(Code.EVIDENCE_LOST, f"evidence/ has no attempt with the number {listed}")]
+
+
+# Files from elsewhere ----------------------------------------------------------------------
+
+_SUFFIX = re.compile(r"\[id-[^\]]*\]")
+WORKLOADS_BOUND = 10_000
+"""Workloads of one Rally task; a file of YAML can name itself without end."""
+
+
+def load_files(
+    asked: Path | None = None,
+    *,
+    subunit: Sequence[Path] = (),
+    junit: Sequence[Path] = (),
+    rally: Sequence[Path] = (),
+    rally_task: Sequence[Path] = (),
+) -> Evidence:
+    """Read files that no harness of ours recorded: without digests, seal and exit status.
+
+    ``asked`` has one test id a line; where none of them has ``[id-...]``, the reports' are read
+    without it. All subunit and JUnit files are one account, so that a test in two of them is
+    duplicated. Each of Rally's reports goes with the task in the same place. The run is named
+    after what the files hold, and created when the newest was written.
+
+    Raises EvidenceError for a file that cannot be read, or a list or task that is none.
+    """
+    files = _Files()
+    attempts = []
+    if asked or subunit or junit:
+        attempts.append(_found_tests(files, asked, subunit, junit))
+    if rally or rally_task:
+        attempts.append(_found_workloads(files, rally, rally_task))
+    return Evidence(files.run(), frozenset(), tuple(attempts))
+
+
+class _Files:
+    """Opens files, and remembers what they were."""
+
+    def __init__(self) -> None:
+        self._digests: list[str] = []
+        self._newest = 0.0
+
+    @contextmanager
+    def open(self, path: Path, bound: int) -> Iterator[BinaryIO]:
+        """Open a file, which is read to its end; a ValueError is that of its content."""
+        try:
+            with open_plain(path, bound) as file:
+                tee = Tee(file)
+                yield tee
+                while tee.read(CHUNK):
+                    pass
+                self._newest = max(self._newest, os.fstat(file.fileno()).st_mtime)
+        except (UnreadableError, ValueError) as reason:
+            hint = "give the file itself, not a link to it"
+            raise EvidenceError(f"{path}: {reason}", hint) from None
+        self._digests.append(tee.digest.hexdigest())
+
+    def run(self) -> Run:
+        """The run that the files are taken for."""
+        identity = hashlib.sha256("".join(sorted(self._digests)).encode()).hexdigest()[:32]
+        return Run(identity, datetime.fromtimestamp(self._newest, UTC), name="files")
+
+
+def _found_tests(
+    files: _Files, asked: Path | None, subunit: Sequence[Path], junit: Sequence[Path]
+) -> Attempt:
+    ids: tuple[str, ...] | None = None
+    if asked is not None:
+        with files.open(asked, DOCUMENT_BOUND) as file:
+            ids = read_ids(file)
+    found = chain(
+        _told(files, subunit, STREAM_BOUND, lambda file: subunit_parser.parse(file, None)),
+        _told(files, junit, DOCUMENT_BOUND, lambda file: junit_parser.parse(file, ids or ())),
+    )
+    if ids is not None and not any(map(_SUFFIX.search, ids)):
+        found = chain(map(_without_suffix, found))
+    kind = Kind.TEMPEST if subunit or not junit else Kind.HOSTCHECKS
+    return _found("tests", kind, ids, found)
+
+
+def _found_workloads(files: _Files, reports: Sequence[Path], tasks: Sequence[Path]) -> Attempt:
+    if tasks and len(tasks) != len(reports):
+        message = f"{len(tasks)} Rally tasks for {len(reports)} reports of Rally's"
+        raise EvidenceError(message, "give each report the task that it is of, in the same order")
+    asked: list[rally_parser.Asked] = []
+    for task in tasks:
+        with files.open(task, HEAD_BOUND) as file:
+            asked.append(_read_task(file.read()))
+    found = chain.from_iterable(
+        _told(files, [path], DOCUMENT_BOUND, partial(rally_parser.parse, asked=of))
+        for path, of in zip(reports, asked or [{}] * len(reports), strict=True)
+    )
+    return _found("rally", Kind.RALLY, tuple(chain.from_iterable(asked)) if tasks else None, found)
+
+
+def _found(
+    name: str, kind: Kind, ids: tuple[str, ...] | None, found: Iterable[Case | Reason]
+) -> Attempt:
+    """Make an attempt of what was found; without a list, what reported is what was asked."""
+    problems: list[Reason] = []
+    reports = gather(found, ids, problems)
+    if ids is None:
+        ids = tuple(sorted({one for one in reports.ids if not synthetic(one)}))
+        message = "without a list of what was asked, nobody can tell whether anything is missing"
+        problems.append(error(Code.NO_LIST, message))
+    return Attempt(name, kind, State.FOUND, None, ids, reports, tuple(problems))
+
+
+def _told(
+    files: _Files,
+    paths: Sequence[Path],
+    bound: int,
+    parse: Callable[[BinaryIO], Iterator[Case | Reason]],
+) -> Iterator[Case | Reason]:
+    for path in paths:
+        with files.open(path, bound) as file:
+            for one in parse(file):
+                if isinstance(one, Reason):
+                    yield replace(one, message=f"{path.name}: {one.message}")
+                else:
+                    yield one
+
+
+def _without_suffix(found: Case | Reason) -> Case | Reason:
+    if isinstance(found, Reason):
+        return found
+    return replace(found, id=_SUFFIX.sub("", found.id))
+
+
+def _read_task(content: bytes) -> rally_parser.Asked:
+    """The workloads of a Rally task in either version of its format, or of our asked.json."""
+    try:
+        task = yaml.safe_load(content.decode("utf-8"))
+        entries = task if isinstance(task, list) else [*islice(_workloads(task), WORKLOADS_BOUND)]
+        return rally_parser.read_asked(json.dumps(entries).encode())
+    except (yaml.YAMLError, RecursionError) as reason:
+        said = " ".join(str(reason).split())
+        raise ValueError(f"no Rally task (a template must be filled in first): {said}") from None
+    except (KeyError, TypeError, AttributeError) as reason:
+        raise ValueError(f"no Rally task: {type(reason).__name__}: {reason}") from None
+
+
+def _workloads(task: Any) -> Iterator[dict[str, Any]]:
+    if "subtasks" in task:
+        for subtask in task["subtasks"]:
+            for workload in subtask.get("workloads") or [subtask]:
+                [(kind, load)] = workload.get("runner", {"serial": {}}).items()
+                [name] = workload["scenario"]
+                yield _workload(name, kind, load)
+        return
+    for name, entries in task.items():
+        for entry in entries if isinstance(entries, list) else [entries]:
+            load = entry.get("runner", {})
+            yield _workload(name, load.get("type", "serial"), load)
+
+
+def _workload(name: str, kind: str, load: Mapping[str, Any]) -> dict[str, Any]:
+    # Of Rally's runners these count iterations, one if nothing is said; others count seconds.
+    counts = kind in ("constant", "serial", "rps")
+    return {"name": name, "iterations": load.get("times", 1) if counts else None}

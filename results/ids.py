@@ -1,7 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What test ids say: their class and module, and the ids that unittest and stestr make up."""
+"""What test ids say: their class and module, and the ids that unittest and stestr make up.
+
+Within a run ids are compared whole. From one release to another tests are renamed, moved and get
+other attributes, so there they are compared by ``key``. Tempest's idempotent id alone is no key:
+of the 3,240 ids that Tempest 47 and the plugins of Neutron and Ironic list, 504 share theirs with
+others, in four ways:
+
+- a class inherits the test, once for each variant (``RoutersTest``, ``RoutersIpV6Test``);
+- the test is generated for each parameter (``test_east_west_1`` to ``_4``, ``test_x(IPv6)``);
+- Neutron's plugin began as a copy of Tempest's tests, so the class may be the same too;
+- somebody copied the decorator with the test; nothing but the method's name differs.
+
+Hence the key has the project and the class beside the idempotent id, and what tells parameters
+apart. Only the last way is left: four of the ids above, which ``renamed`` leaves alone.
+"""
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,6 +50,14 @@ _WORKER = "process-returncode"
 _STREAM = "subunit.parser"
 
 
+# testtools.testcase.WithAttributes puts the attributes, sorted, behind the method.
+_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_IDEMPOTENT = re.compile(rf"\[(?:[^\[\]]*,)?id-({_UUID})[,\]]")
+# testscenarios: in brackets, behind the method or the attributes. ddt: a number, and its value.
+_SCENARIO = re.compile(r"\([^()]*\)")
+_NUMBERED = re.compile(r"_\d++(?:_\w++)?\Z")
+
+
 def synthetic(test_id: str) -> Made | None:
     """Take ``test_id`` apart if it is one that no test has; None if it may be a test's."""
     if match := _FIXTURE.fullmatch(test_id):
@@ -57,3 +81,48 @@ def scopes(test_id: str) -> list[str]:
     """The dotted names that contain ``test_id``: its class, its module and all packages."""
     parts = bare(test_id).split(".")
     return [".".join(parts[:length]) for length in range(len(parts) - 1, 0, -1)]
+
+
+def idempotent(test_id: str) -> str | None:
+    """The UUID of ``[id-<uuid>,...]``, in lower case; None if the test has none."""
+    match = _IDEMPOTENT.search(test_id)
+    return match[1].lower() if match else None
+
+
+def key(test_id: str) -> str:
+    """What stays the same of ``test_id`` from release to release.
+
+    ``project:uuid:Class`` with what tells parameters apart, so that a test may be renamed or moved
+    to another module; the bare id with its scenario for a test without an idempotent id.
+    """
+    name = bare(test_id)
+    scenario = "".join(_SCENARIO.findall(test_id))
+    uuid = idempotent(test_id)
+    if uuid is None:
+        return name + scenario
+    *path, method = name.split(".")
+    number = _NUMBERED.search(method)
+    owner = f"{path[0]}:{uuid}:{path[-1]}" if path else f":{uuid}:"
+    return owner + (number[0] if number else "") + scenario
+
+
+def renamed(before: Iterable[str], after: Iterable[str]) -> dict[str, str]:
+    """Pair the ids of one release with those of another, as far as that is certain.
+
+    Each id of ``before`` that is in ``after`` too is its own pair. Of the others those are paired
+    that alone have their key, on both sides. Whatever is not among the pairs vanished or is new.
+    """
+    ours, theirs = frozenset(before), frozenset(after)
+    pairs = {test_id: test_id for test_id in ours & theirs}
+    old, new = _by_key(ours - theirs), _by_key(theirs - ours)
+    for each in old.keys() & new.keys():
+        if len(old[each]) == len(new[each]) == 1:
+            pairs[old[each][0]] = new[each][0]
+    return pairs
+
+
+def _by_key(test_ids: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for test_id in test_ids:
+        found[key(test_id)].append(test_id)
+    return found

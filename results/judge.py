@@ -4,23 +4,103 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bsdgate.results import evidence, ledger
+from bsdgate.results import evidence, ledger, strict_json
+from bsdgate.results.attempts import HEAD_BOUND, UnreadableError, open_plain
+from bsdgate.results.attribution import Rerun, plan
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.expectations import load as load_expectations
-from bsdgate.results.model import Kind, Verdict
-from bsdgate.results.verdict import DEVELOPER, Policy, judge
+from bsdgate.results.model import Cause, Kind, Outcome, Run, Verdict
+from bsdgate.results.policy import DEVELOPER, Policy
+from bsdgate.results.store.base import JUDGED, Scope, Store
+from bsdgate.results.verdict import Earlier, judge
 
 
 def judge_run(
-    run_dir: Path, expectations: Sequence[Path] = (), policy: Policy = DEVELOPER
+    run_dir: Path,
+    expectations: Sequence[Path] = (),
+    policy: Policy = DEVELOPER,
+    history: Store | None = None,
 ) -> Verdict:
-    """Judge the run in ``run_dir``.
+    """Judge the run in ``run_dir``, in the light of the history if there is one.
 
     ``expectations`` are YAML files of known failures, or folders of such files. Raises
     EvidenceError if the directory is not a run's, ExpectationsError if the known failures cannot
-    be read. Whatever else is wrong is in the verdict.
+    be read, StoreError if the history cannot. Whatever else is wrong is in the verdict.
     """
-    return judge(evidence.load(run_dir), load_expectations(expectations), policy)
+    found = evidence.load(run_dir)
+    known = load_expectations(expectations)
+    left_out = _left_out(run_dir / "excluded.json")
+    if history is None:
+        return judge(found, known, policy, left_out=left_out)
+    earlier = _earlier(found.run, history)
+    verdict = judge(found, known, policy, earlier=earlier, left_out=left_out)
+    flakes = [finding.id for finding in verdict.findings if finding.cause is Cause.FLAKE]
+    if not flakes:
+        return verdict
+    past = history.window(_like(found.run)).past(flakes)
+    return judge(found, known, policy, past, earlier=earlier, left_out=left_out)
+
+
+def judge_files(
+    asked: Path | None,
+    *,
+    subunit: Sequence[Path] = (),
+    junit: Sequence[Path] = (),
+    rally: Sequence[Path] = (),
+    rally_task: Sequence[Path] = (),
+    expectations: Sequence[Path] = (),
+    policy: Policy = DEVELOPER,
+) -> Verdict:
+    """Judge files that no run of ours has left, as ``evidence.load_files`` reads them."""
+    found = evidence.load_files(
+        asked, subunit=subunit, junit=junit, rally=rally, rally_task=rally_task
+    )
+    return judge(found, load_expectations(expectations), policy)
+
+
+def _like(run: Run) -> Scope:
+    """The judged runs before ``run`` that had no change under test."""
+    return Scope(
+        suite=run.suite, profile=run.profile, changed=False, before=run.created, results=JUDGED
+    )
+
+
+def _earlier(run: Run, history: Store) -> Earlier:
+    baseline = history.baseline(run)
+    ran = frozenset[str]() if baseline is None else baseline.ran
+    return Earlier(
+        ran=None if baseline is None else ran,
+        same_versions=baseline is not None and baseline.same_versions,
+        unmatched={} if run.selection else history.window(_like(run)).unmatched(),
+    )
+
+
+def _left_out(path: Path) -> frozenset[str]:
+    """The ids that suite and profile leave out, each with a reason; a run without some has none."""
+    try:
+        with open_plain(path, HEAD_BOUND) as file:
+            return frozenset(strict_json.loads_object(file.read()))
+    except (UnreadableError, ValueError):
+        return frozenset()
+
+
+def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun, ...]:
+    """What of the run in ``run_dir`` has failed and is to be run again, to find whose it is.
+
+    Only Tempest's failures that no known failure excuses. Raises as ``judge_run`` does.
+    """
+    found = evidence.load(run_dir)
+    verdict = judge(found, load_expectations(expectations))
+    failed = {case.id for case in verdict.cases if case.outcome is Outcome.FAIL}
+    by_attempt: dict[str, list[str]] = {}
+    # An id without an outcome is asked again: it failed in the last attempt that asked for it.
+    for attempt in sorted(found.attempts, key=lambda attempt: attempt.name, reverse=True):
+        if attempt.kind is Kind.TEMPEST and not attempt.confirms:
+            own = failed.intersection(attempt.asked)
+            failed -= own
+            by_attempt |= {attempt.name: sorted(own)} if own else {}
+    change = bool(verdict.run.sources or verdict.run.change)
+    return plan(by_attempt, verdict.reasons, change=change)
 
 
 def remaining(run_dir: Path, kind: Kind) -> tuple[str, ...]:
@@ -31,7 +111,9 @@ def remaining(run_dir: Path, kind: Kind) -> tuple[str, ...]:
     these. Raises EvidenceError if there is no such attempt.
     """
     found = evidence.load(run_dir)
-    attempts = [attempt for attempt in found.attempts if attempt.kind is kind]
+    attempts = [
+        attempt for attempt in found.attempts if attempt.kind is kind and not attempt.confirms
+    ]
     if not attempts:
         raise EvidenceError(f"{run_dir} has no evidence of {kind} to resume", "start a new run")
     return ledger.unreported(max(attempts, key=lambda attempt: attempt.name))

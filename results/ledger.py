@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was asked to run against what reported back: every asked id in exactly one state."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from itertools import chain as chained
 
-from bsdgate.results.ids import Synthetic, scopes, synthetic
+from bsdgate.results.cases import Cases
+from bsdgate.results.ids import Made, Synthetic, synthetic
 from bsdgate.results.model import (
     RAN,
     Attempt,
     Case,
     Code,
+    Confirmation,
     Kind,
     Outcome,
     Reason,
@@ -36,206 +41,277 @@ _EXCUSED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """``cases`` has every asked id once; ``fixtures`` are failures that are no test's own."""
+    """``cases`` has every asked id once; ``fixtures`` are failures that are no test's own.
 
-    cases: tuple[Case, ...]
+    ``confirmations`` are what came of running failures again: no part of the account.
+    """
+
+    cases: Cases
     fixtures: tuple[Case, ...]
     reasons: tuple[Reason, ...]
+    confirmations: tuple[Confirmation, ...] = ()
+
+
+class _Mark(IntEnum):
+    """What an attempt has to do with a test of the account."""
+
+    UNASKED = 0
+    SILENT = 1
+    SPOKEN_FOR = 2
+    REPORTED = 3
+
+
+class _Account:
+    """Every asked id and its one state, from everything that was reported of it."""
+
+    def __init__(self, attempts: Iterable[Attempt]) -> None:
+        asked = chained.from_iterable(attempt.asked for attempt in attempts)
+        self.cases = Cases.missing(asked, "no outcome was reported")
+        self._several: dict[int, list[Case]] = {}
+
+    def add(self, place: int, report: Case) -> None:
+        """Take a report of the id at that place."""
+        if place in self._several:
+            self._several[place].append(report)
+        elif self.cases.outcome(place) is Outcome.MISSING:
+            self.cases[place] = report
+        else:
+            self._several[place] = [self.cases[place], report]
+
+    def members(self, scope: str) -> range:
+        """The places of all ids in a class, module or package; sorted, they stand together."""
+        ids = self.cases.ids
+        return range(bisect_left(ids, f"{scope}."), bisect_left(ids, f"{scope}/"))  # "/" is next
+
+    def settled(self) -> Cases:
+        """Every id in its one state; who reports of it afterwards comes too late."""
+        for place, found in self._several.items():
+            self.cases[place] = _duplicated(found)
+        return self.cases
 
 
 @dataclass(slots=True)
 class _Tally:
-    """One attempt's account; ``own`` are the asked tests that reported themselves."""
+    """One attempt's part in the account: ``marks`` has a _Mark for each of its places."""
 
     attempt: Attempt
-    own: frozenset[str] = frozenset()
-    cases: dict[str, Case] = field(default_factory=dict)
+    marks: bytearray
+    failed: set[str] = field(default_factory=set)
     fixtures: list[Case] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
+    ran: bool = False
 
     @property
-    def unreported(self) -> frozenset[str]:
-        return frozenset(self.attempt.asked) - self.cases.keys()
+    def listed(self) -> bool:
+        """Whether anybody knows what was asked."""
+        return all(problem.code is not Code.NO_LIST for problem in self.attempt.problems)
+
+    def complain(self, code: Code, message: str, ids: Sequence[str] = ()) -> None:
+        """Add an error of this attempt."""
+        self.reasons.append(error(code, f"{self.attempt.name}: {message}", tuple(ids)))
+
+    def take(self, account: _Account, place: int, report: Case, mark: _Mark) -> None:
+        """Take a report of an asked test into the account."""
+        account.add(place, report)
+        self.marks[place] = mark
+        self.ran |= report.outcome in RAN
+        if report.outcome is Outcome.FAIL:
+            self.failed.add(report.id)
 
 
 def reconcile(attempts: Iterable[Attempt]) -> Ledger:
     """Make the account of all attempts of a run, in whatever order they are given."""
+    ordered = sorted(attempts, key=lambda attempt: attempt.name)
+    first = [attempt for attempt in ordered if not attempt.confirms]
+    account = _Account(first)
     chains: dict[Kind, list[_Tally]] = defaultdict(list)
-    for attempt in sorted(attempts, key=lambda attempt: attempt.name):
-        chains[attempt.kind].append(_tally(attempt))
-    outcomes: dict[str, list[Case]] = defaultdict(list)
-    fixtures: list[Case] = []
+    for attempt in first:
+        chains[attempt.kind].append(_tally(attempt, account))
     reasons: list[Reason] = []
     for kind, chain in chains.items():
-        reasons += _link(kind, chain)
-        for tally in chain:
-            fixtures += tally.fixtures
-            for test_id in dict.fromkeys(tally.attempt.asked):
-                outcomes[test_id] += filter(None, [tally.cases.get(test_id)])
-    cases = [_settle(test_id, found) for test_id, found in sorted(outcomes.items())]
+        reasons += _link(kind, chain, account.cases.ids)
+    tallies = {tally.attempt.name: tally for chain in chains.values() for tally in chain}
+    cases = account.settled()
     reasons += _complain(cases)
-    return Ledger(tuple(cases), tuple(sorted(fixtures, key=_order)), tuple(reasons))
+    confirmations = []
+    for attempt in ordered:
+        if attempt.confirms:
+            confirmation, wrong = _confirm(attempt, tallies)
+            confirmations.append(confirmation)
+            reasons += wrong
+    fixtures = sorted((one for tally in tallies.values() for one in tally.fixtures), key=_order)
+    return Ledger(cases, tuple(fixtures), tuple(reasons), tuple(confirmations))
 
 
 def unreported(attempt: Attempt) -> tuple[str, ...]:
     """The asked ids that ``attempt`` gives no outcome, in the order in which they were asked."""
-    lost = _tally(attempt).unreported
+    account = _Account([attempt])
+    marks = _tally(attempt, account).marks
+    lost = {account.cases.ids[place] for place, mark in enumerate(marks) if mark == _Mark.SILENT}
     return tuple(test_id for test_id in attempt.asked if test_id in lost)
 
 
-def _tally(attempt: Attempt) -> _Tally:
-    tally = _Tally(attempt)
-    asked = frozenset(attempt.asked)
-    own: dict[str, list[Case]] = defaultdict(list)
-    made: list[Case] = []
+def _tally(attempt: Attempt, account: _Account) -> _Tally:
+    tally = _Tally(attempt, bytearray(len(account.cases)))
+    _check_asked(tally, account.cases)
+    made: list[tuple[Case, Made]] = []
     unasked: list[str] = []
+    failed = False
     for report in attempt.reports:
-        if report.id in asked:
-            own[report.id].append(report)
-        elif synthetic(report.id):
-            made.append(report)
+        failed = failed or report.outcome is Outcome.FAIL
+        place = account.cases.place(report.id)
+        if place is not None and tally.marks[place]:
+            tally.take(account, place, report, _Mark.REPORTED)
+        elif speaks := synthetic(report.id):
+            made.append((report, speaks))
         else:
             unasked.append(report.id)
-    tally.own = frozenset(own)
-    tally.cases = {test_id: _settle(test_id, found) for test_id, found in own.items()}
-    members = _members(attempt.asked) if made else {}
     # Sorted, so that the account is the same in whatever order workers wrote their packets.
-    for report in sorted(made, key=_order):
-        _expand(tally, report, members)
+    for report, speaks in sorted(made, key=lambda pair: _order(pair[0])):
+        _expand(tally, account, report, speaks)
     if unasked:
-        message = f"{attempt.name}: {count(unasked, 'report')} of tests that were not asked to run"
-        tally.reasons.append(error(Code.UNASKED, message, tuple(sorted(unasked))))
-    tally.reasons += _check_asked(attempt) + _check_harness(tally)
+        message = f"{count(unasked, 'report')} of tests that were not asked to run"
+        tally.complain(Code.UNASKED, message, sorted(unasked))
+    for problem in attempt.problems:
+        tally.reasons.append(replace(problem, message=f"{attempt.name}: {problem.message}"))
+    tally.reasons += contradictions(attempt, failed=failed)
     return tally
 
 
-def _order(case: Case) -> tuple[str, bool, str]:
+def _check_asked(tally: _Tally, cases: Cases) -> None:
+    """Mark what was asked, each of which is in ``cases``."""
+    twice = set()
+    for test_id in tally.attempt.asked:
+        place = cases.place(test_id)
+        assert place is not None  # the account is made of what was asked
+        if tally.marks[place]:
+            twice.add(test_id)
+        tally.marks[place] = _Mark.SILENT
+    if not tally.attempt.asked:
+        tally.complain(Code.NOTHING_ASKED, "no test was asked to run")
+    if twice:
+        message = f"{count(twice, 'test')} listed more than once"
+        tally.complain(Code.ASKED_TWICE, message, sorted(twice))
+
+
+def _order(case: Case) -> tuple[str, bool, str, str, str]:
     # Failures before skips: where both speak for a class, its tests have failed.
-    return case.id, case.outcome is not Outcome.FAIL, case.details or ""
+    good = case.outcome is not Outcome.FAIL
+    return case.id, good, case.outcome, case.reason or "", case.details or ""
 
 
-def _members(asked: Iterable[str]) -> dict[str, list[str]]:
-    """The asked tests of each class, module and package."""
-    members: dict[str, list[str]] = defaultdict(list)
-    for test_id in asked:
-        for scope in scopes(test_id):
-            members[scope].append(test_id)
-    return members
-
-
-def _expand(tally: _Tally, report: Case, members: dict[str, list[str]]) -> None:
+def _expand(tally: _Tally, account: _Account, report: Case, made: Made) -> None:
     """Give a synthetic report's outcome to the tests it speaks for."""
-    name = tally.attempt.name
-    made = synthetic(report.id)
-    assert made is not None  # the caller has asked
     if made.kind is Synthetic.WORKER:
-        message = f"{name}: a worker process ended badly ({report.reason or report.outcome})"
-        tally.reasons.append(error(Code.WORKER_LOST, message, (report.id,)))
+        message = f"a worker process ended badly ({report.reason or report.outcome})"
+        tally.complain(Code.WORKER_LOST, message, [report.id])
         return
     if made.kind is Synthetic.STREAM:
-        message = f"{name}: what a worker sent could not be decoded"
-        tally.reasons.append(error(Code.DAMAGED, message, (report.id,)))
+        tally.complain(Code.DAMAGED, "what a worker sent could not be decoded", [report.id])
         return
     if report.outcome is Outcome.FAIL:
         tally.fixtures.append(report)
     elif report.outcome is not Outcome.SKIP or made.kind is not Synthetic.SET_UP:
-        message = f"{name}: a fixture cannot end in {report.outcome}"
-        tally.reasons.append(error(Code.UNASKED, message, (report.id,)))
+        tally.complain(Code.UNASKED, f"a fixture cannot end in {report.outcome}", [report.id])
         return
-    spoken_for = members.get(made.scope, [])
-    if not spoken_for:
-        message = f"{name}: no asked test belongs to what reported"
-        tally.reasons.append(error(Code.UNASKED, message, (report.id,)))
-    if made.kind is Synthetic.TEAR_DOWN:
-        return
+    members = [place for place in account.members(made.scope) if tally.marks[place]]
+    if not members and tally.listed:
+        tally.complain(Code.UNASKED, "no asked test belongs to what reported", [report.id])
+    if made.kind is not Synthetic.TEAR_DOWN:
+        _inherit(tally, account, report, members)
+
+
+def _inherit(tally: _Tally, account: _Account, report: Case, members: Iterable[int]) -> None:
     why = report.reason if report.outcome is Outcome.SKIP else f"{report.id}: {report.reason}"
-    for test_id in spoken_for:
-        inherited = replace(report, id=test_id, reason=why, details=None)
-        own = test_id in tally.own
-        if own and report.outcome is Outcome.SKIP:
-            # A skipped class runs nothing: a test of it that did run is a contradiction.
-            tally.cases[test_id] = _settle(test_id, [tally.cases[test_id], inherited])
-        elif not own:
-            tally.cases.setdefault(test_id, inherited)
+    for place in members:
+        mark = _Mark(tally.marks[place])
+        # A skipped class runs nothing: a test of it that did run is a contradiction.
+        contradicted = mark is _Mark.REPORTED and report.outcome is Outcome.SKIP
+        if mark is _Mark.SILENT or contradicted:
+            test_id = account.cases.ids[place]
+            inherited = replace(report, id=test_id, reason=why, details=None)
+            tally.take(account, place, inherited, max(mark, _Mark.SPOKEN_FOR))
 
 
-def _settle(test_id: str, found: Sequence[Case]) -> Case:
-    """The one state of an asked id, from everything that was reported of it."""
-    if not found:
-        return Case(test_id, Outcome.MISSING, reason="no outcome was reported")
-    if len(found) == 1:
-        return found[0]
+def _duplicated(found: Sequence[Case]) -> Case:
     told = ", ".join(sorted(case.outcome for case in found))
     details = sorted(case.details for case in found if case.details)
     return Case(
-        test_id,
+        found[0].id,
         Outcome.DUPLICATED,
         reason=f"reported {len(found)} times: {told}",
         details=details[0] if details else None,
     )
 
 
-def _check_asked(attempt: Attempt) -> list[Reason]:
-    if not attempt.asked:
-        return [error(Code.NOTHING_ASKED, f"{attempt.name}: no test was asked to run")]
-    twice = tuple(sorted(test for test, times in Counter(attempt.asked).items() if times > 1))
-    if twice:
-        message = f"{attempt.name}: {count(twice, 'test')} listed more than once"
-        return [error(Code.ASKED_TWICE, message, twice)]
-    return []
-
-
-def _check_harness(tally: _Tally) -> list[Reason]:
-    attempt = tally.attempt
-    failed = bool(tally.fixtures) or any(
-        report.outcome is Outcome.FAIL for report in attempt.reports
-    )
-    prefixed = (
-        replace(problem, message=f"{attempt.name}: {problem.message}")
-        for problem in attempt.problems
-    )
-    return [*prefixed, *contradictions(attempt, failed=failed)]
-
-
-def _link(kind: Kind, chain: Sequence[_Tally]) -> list[Reason]:
+def _link(kind: Kind, chain: Sequence[_Tally], ids: Sequence[str]) -> list[Reason]:
     """Judge the attempts of one kind, each in the light of the one that followed it."""
     reasons: list[Reason] = []
     followers: list[_Tally | None] = [*chain[1:], None]
     for tally, follower in zip(chain, followers, strict=True):
         excused = tally.attempt.state is State.INTERRUPTED and follower is not None
         reasons += (reason for reason in tally.reasons if not (excused and reason.code in _EXCUSED))
-        reasons += _check_state(tally, follower)
-    ran = any(case.outcome in RAN for tally in chain for case in tally.cases.values())
-    if not ran:
+        reasons += _check_state(tally, follower, ids)
+    if not any(tally.ran for tally in chain):
         reasons.append(error(Code.NOTHING_RAN, f"not one test of {kind} was executed"))
     return reasons
 
 
-def _check_state(tally: _Tally, follower: _Tally | None) -> list[Reason]:
+def _check_state(tally: _Tally, follower: _Tally | None, ids: Sequence[str]) -> list[Reason]:
     attempt = tally.attempt
-    if attempt.state is State.RUNNING:
-        message = f"{attempt.name}: the harness was killed while its tests ran"
-        return [error(Code.ATTEMPT_RUNNING, message)]
-    if attempt.state is State.ENDED:
-        return []
+    if attempt.state is not State.INTERRUPTED:
+        return _check_running(attempt)
     if follower is None:
         return [error(Code.INTERRUPTED, f"{attempt.name}: the run was interrupted")]
-    strange = tally.unreported ^ frozenset(follower.attempt.asked)
+    strange = [
+        test_id
+        for test_id, left, asked in zip(ids, tally.marks, follower.marks, strict=True)
+        if (left == _Mark.SILENT) != (asked != _Mark.UNASKED)
+    ]
     if strange:
         message = (
             f"{follower.attempt.name} did not ask for exactly the tests that {attempt.name} left"
         )
-        return [error(Code.RESUME_MISMATCH, message, tuple(sorted(strange)))]
+        return [error(Code.RESUME_MISMATCH, message, tuple(strange))]
     return [note(Code.RESUMED, f"{attempt.name} was interrupted, {follower.attempt.name} resumed")]
 
 
-def _complain(cases: Sequence[Case]) -> list[Reason]:
+def _check_running(attempt: Attempt) -> list[Reason]:
+    if attempt.state is not State.RUNNING:
+        return []
+    message = f"{attempt.name}: the harness was killed while its tests ran"
+    return [error(Code.ATTEMPT_RUNNING, message)]
+
+
+def _complain(cases: Cases, where: str = "") -> list[Reason]:
     reasons = []
     for outcome, code, said in (
         (Outcome.MISSING, Code.LOST_TEST, "asked to run and without an outcome"),
         (Outcome.DUPLICATED, Code.DUPLICATED, "reported more than once"),
     ):
-        ids = tuple(case.id for case in cases if case.outcome is outcome)
-        if ids:
-            reasons.append(error(code, f"{count(ids, 'test')} {said}", ids))
+        if ids := cases.ids_of(outcome):
+            reasons.append(error(code, f"{where}{count(ids, 'test')} {said}", ids))
     return reasons
+
+
+def _confirm(attempt: Attempt, tallies: Mapping[str, _Tally]) -> tuple[Confirmation, list[Reason]]:
+    """What an attempt that ran failures again found; its evidence must be whole by itself.
+
+    One whose time was up confirms nothing, whatever else is wrong with it.
+    """
+    account = _Account([attempt])
+    tally = _tally(attempt, account)
+    cases = account.settled()
+    named = tallies.get(attempt.confirms)
+    failed = named.failed if named and named.attempt.kind is attempt.kind else set()
+    if strange := sorted(set(attempt.asked) - failed):
+        message = f"it runs {count(strange, 'test')} again that did not fail in {attempt.confirms}"
+        tally.complain(Code.UNASKED, message, strange)
+    reasons = [*tally.reasons, *_complain(cases, f"{attempt.name}: "), *_check_running(attempt)]
+    if attempt.state is State.INTERRUPTED:
+        message = f"{attempt.name} was interrupted: it confirms nothing"
+        reasons = [note(Code.NOT_CONFIRMED, message, tuple(cases.ids))]
+        whole = False
+    else:
+        whole = not reasons
+    return Confirmation(attempt.name, attempt.side, tuple(cases), whole), reasons

@@ -5,7 +5,7 @@ parsers -> Case, Reason -> Attempt -> Evidence -> ledger, verdict -> Verdict -> 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -54,6 +54,7 @@ class Code(StrEnum):
     # Nothing, or not the right thing, was asked.
     NOTHING_ASKED = "nothing-asked"
     ASKED_TWICE = "asked-twice"
+    NO_LIST = "no-list"
     NOTHING_RAN = "nothing-ran"
     # Evidence is absent or damaged.
     NO_EVIDENCE = "no-evidence"
@@ -77,12 +78,14 @@ class Code(StrEnum):
     # A second witness says otherwise.
     WORKER_LOST = "worker-lost"
     EXIT_STATUS = "exit-status"
+    CONTRADICTED = "contradicted"
     HARNESS_PROBLEM = "harness-problem"
     # The tests themselves.
     TESTS_FAILED = "tests-failed"
     FIXTURE_FAILED = "fixture-failed"
     UNEXPECTED_SUCCESS = "unexpected-success"
     EXPECTATION_EXPIRED = "expectation-expired"
+    EXPECTATION_INVALID = "expectation-invalid"
     KNOWN_FAILURE = "known-failure"
     EXPECTATION_UNMATCHED = "expectation-unmatched"
     RESUMED = "resumed"
@@ -179,11 +182,27 @@ class Side(StrEnum):
 
 
 class State(StrEnum):
-    """How far the harness got with an attempt. RUNNING in evidence means it was killed."""
+    """How far the harness got with an attempt. RUNNING in evidence means it was killed.
+
+    FOUND is what no harness of ours recorded: files from elsewhere.
+    """
 
     RUNNING = "running"
     ENDED = "ended"
     INTERRUPTED = "interrupted"
+    FOUND = "found"
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What the runner itself recorded beside its stream.
+
+    ``reports`` is how many tests ended by its record, ``others`` the id and outcome of each that
+    did not plainly succeed.
+    """
+
+    reports: int
+    others: tuple[tuple[str, Outcome], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +220,43 @@ class Attempt:
     state: State
     exit_status: int | None
     asked: tuple[str, ...]
-    reports: tuple[Case, ...]
+    reports: Sequence[Case]
     problems: tuple[Reason, ...] = ()
     started: datetime | None = None
     ended: datetime | None = None
     side: Side = Side.CHANGE
     confirms: str = ""
+    witness: Witness | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What an attempt that ran failures again found: ``cases`` has every id it was asked, once.
+
+    Where it is not ``whole`` (its time was up, its evidence is damaged) it confirms nothing.
+    """
+
+    attempt: str
+    side: Side
+    cases: tuple[Case, ...]
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """How a test ended in one earlier run without a change; failures have a signature."""
+
+    outcome: Outcome
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """What the profile says of an option of Tempest's, or of the cloud, and why."""
+
+    option: str
+    value: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +264,8 @@ class Run:
     """What a reader of a report wants to know of the run. ``created`` also dates expectations.
 
     ``facts`` are what known failures are scoped by, such as ``("freebsd", "15.1")``, and
-    ``versions`` the installed distributions, both sorted pairs.
+    ``versions`` the installed distributions, both sorted pairs. ``features`` are what skips are
+    explained by, sorted by option.
     """
 
     run_id: str
@@ -229,6 +280,7 @@ class Run:
     sources: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
+    features: tuple[Feature, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,16 +314,19 @@ class Verdict:
 
     ``fixtures`` are failed class and module fixtures: failures, but never counted as tests.
     ``findings`` say whose each failure is, sorted by id; ``policy`` is the policy's name.
+    ``unmatched`` are the known failures in whose scope the run was and that spoke of none of its
+    tests, each as a text that stays the same from run to run.
     """
 
     run: Run
     result: Result
     reasons: tuple[Reason, ...]
-    cases: tuple[Case, ...]
+    cases: Sequence[Case]
     fixtures: tuple[Case, ...] = ()
     attempts: tuple[Summary, ...] = field(default=())
     findings: tuple[Finding, ...] = ()
     policy: str = "developer"
+    unmatched: tuple[str, ...] = ()
 
     @property
     def counts(self) -> Mapping[str, int]:

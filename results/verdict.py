@@ -5,43 +5,55 @@ ERROR beats FAIL beats PASS: evidence that is not whole proves nothing, so failu
 listed and do not decide. The order of the evidence does not matter.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 
-from bsdgate.results.expectations import Expectation, Expectations, valid
+from bsdgate.results import attribution, coverage
+from bsdgate.results.attribution import PastRuns
+from bsdgate.results.expectations import (
+    Expectation,
+    Expectations,
+    complaints,
+    unmatched,
+    unmatched_note,
+    valid,
+)
 from bsdgate.results.ledger import Ledger, reconcile
 from bsdgate.results.model import (
     Attempt,
     Case,
+    Cause,
     Code,
     Evidence,
+    Finding,
     Level,
     Outcome,
     Reason,
     Result,
+    Run,
     Summary,
     Verdict,
     count,
     error,
     note,
 )
+from bsdgate.results.policy import DEVELOPER, Policy
+
+UNMATCHED_RUNS = 10
+"""In how many runs on end an entry matches nothing until that is told."""
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """How strictly a run is judged. ``unexpected_success``: what a known failure that passes is.
+class Earlier:
+    """What earlier runs tell. ``ran`` are the ids that ran in the last good one, None without one.
 
-    A test that itself declares an expected failure and passes always fails the run, as in
-    unittest.
+    ``unmatched`` says in how many runs on end, up to this one, each entry's name matched nothing.
     """
 
-    name: str
-    unexpected_success: Level
-
-
-DEVELOPER = Policy("developer", Level.NOTE)
-GATE = Policy("gate", Level.FAIL)
+    ran: frozenset[str] | None = None
+    same_versions: bool = False
+    unmatched: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -52,21 +64,45 @@ class _Excused:
     fixtures: list[Case]
     known: list[str]
     unexpected: list[str]
-    expired: dict[str, list[str]]
+    excused_skips: set[str]
+    needless_skips: list[str]
 
 
 def judge(
-    evidence: Evidence, expectations: Sequence[Expectation] = (), policy: Policy = DEVELOPER
+    evidence: Evidence,
+    expectations: Sequence[Expectation] = (),
+    policy: Policy = DEVELOPER,
+    past: PastRuns | None = None,
+    *,
+    earlier: Earlier | None = None,
+    left_out: Collection[str] = (),
 ) -> Verdict:
-    """Judge a run. The expectations are those valid on the day on which the run was created."""
+    """Judge a run. The expectations are those valid on the day on which the run was created.
+
+    ``past`` is how tests that failed ended in earlier runs without a change, newest first.
+    ``left_out`` are the ids that suite and profile leave out with a reason (excluded.json).
+    """
+    run = evidence.run
+    day = run.created.date()
     ledger = reconcile(evidence.attempts)
-    excused = _excuse(ledger, Expectations(expectations), evidence.run.created.date())
+    known = Expectations(expectations, run)
+    excused = _excuse(ledger, known, day)
+    silent = unmatched(known, ((case.id, case.outcome) for case in ledger.cases))
+    earlier = earlier or Earlier()
     reasons = [*evidence.problems, *_check_owed(evidence), *ledger.reasons]
-    reasons += _failures(excused, ledger)
+    failed = [case for case in excused.cases if case.outcome is Outcome.FAIL]
+    change = bool(run.sources or run.change)
+    findings = attribution.attribute(failed, ledger.confirmations, reasons, change=change)
+    weighed = _weigh(findings, ledger, policy, past or {}, change=change)
+    reasons += _failures(excused, ledger, weighed)
+    reasons += weighed.reasons
     reasons += _remarks(excused, policy)
+    reasons += complaints(expectations, run, day, policy)
+    reasons += unmatched_note(known, silent, earlier.unmatched, UNMATCHED_RUNS)
+    reasons += _coverage(excused, known, run, policy, earlier=earlier, left_out=left_out)
     ordered = tuple(sorted(set(reasons), key=_severity))
     return Verdict(
-        run=evidence.run,
+        run=run,
         result=_result(ordered),
         reasons=ordered,
         cases=tuple(excused.cases),
@@ -74,7 +110,69 @@ def judge(
         attempts=tuple(
             _summary(attempt) for attempt in sorted(evidence.attempts, key=lambda one: one.name)
         ),
+        findings=findings,
+        policy=policy.name,
+        unmatched=silent,
     )
+
+
+def _coverage(
+    excused: _Excused,
+    known: Expectations,
+    run: Run,
+    policy: Policy,
+    *,
+    earlier: Earlier,
+    left_out: Collection[str],
+) -> list[Reason]:
+    """Judge the skips, and how many tests ran."""
+    day = run.created.date()
+    explained = {*coverage.explanations(excused.cases, run.features), *excused.excused_skips}
+    reasons = coverage.lost(excused.cases, explained, policy.coverage_lost)
+    if earlier.ran is None:
+        return reasons
+    asked = {case.id for case in excused.cases}
+    gone = (test for test in earlier.ran - asked if valid(known.of(test, Outcome.SKIP), day))
+    return reasons + coverage.fewer_ran(
+        excused.cases,
+        earlier.ran,
+        same_versions=earlier.same_versions,
+        explained={*explained, *left_out, *gone},
+    )
+
+
+@dataclass(slots=True)
+class _Weighed:
+    """Failures that do not fail the run, by id, and what is to be said of those and of others."""
+
+    excused: frozenset[str]
+    reasons: list[Reason]
+
+
+def _weigh(
+    findings: Sequence[Finding], ledger: Ledger, policy: Policy, past: PastRuns, *, change: bool
+) -> _Weighed:
+    """Say what each failure's cause does to the verdict."""
+    based = tuple(one.id for one in findings if change and one.cause is Cause.BASE)
+    flaked = tuple(
+        one.id
+        for one in findings
+        if one.cause is Cause.FLAKE
+        and attribution.passed_again(one, ledger.confirmations)
+        and attribution.known_flake(one, past.get(one.id, ()))
+    )
+    node = tuple(one.id for one in findings if one.cause is Cause.NODE)
+    reasons = []
+    if based:
+        said = f"{count(based, 'failure')} that the base has as well, without the change"
+        reasons.append(Reason(policy.base, Code.EXONERATED, said, based))
+    if flaked:
+        said = f"{count(flaked, 'known flake')}: passed each time when run again"
+        reasons.append(note(Code.FLAKED, said, flaked))
+    if node:
+        said = f"{count(node, 'failure')} of the node, which say nothing of what was tested"
+        reasons.append(error(Code.NODE_FAILED, said, node))
+    return _Weighed(frozenset(based + flaked), reasons)
 
 
 def _result(reasons: Sequence[Reason]) -> Result:
@@ -99,12 +197,18 @@ def _check_owed(evidence: Evidence) -> list[Reason]:
 
 
 def _excuse(ledger: Ledger, expectations: Expectations, day: date) -> _Excused:
-    result = _Excused([], [], [], [], {})
+    result = _Excused([], [], [], [], set(), [])
     for case in ledger.cases:
-        entries = expectations.of(case.id) if case.outcome in _EXCUSABLE else []
+        spoken = expectations.of(case.id, None) if case.outcome in _SPOKEN_OF else []
+        if valid([entry for entry in spoken if entry.outcome is Outcome.SKIP], day):
+            if case.outcome is Outcome.SKIP:
+                result.excused_skips.add(case.id)
+            elif case.outcome is Outcome.SUCCESS:
+                result.needless_skips.append(case.id)
+        fails = [entry for entry in spoken if entry.outcome is Outcome.FAIL]
+        entries = fails if case.outcome in _EXCUSABLE else []
         entry = next(iter(valid(entries, day)), None)
         if entry is None:
-            _note_expired(result, case, entries)
             result.cases.append(case)
         elif case.outcome is Outcome.FAIL:
             result.known.append(case.id)
@@ -117,12 +221,12 @@ def _excuse(ledger: Ledger, expectations: Expectations, day: date) -> _Excused:
         if valid(entries, day):
             result.known.append(fixture.id)
         else:
-            _note_expired(result, fixture, entries)
             result.fixtures.append(fixture)
     return result
 
 
 _EXCUSABLE = (Outcome.FAIL, Outcome.SUCCESS)
+_SPOKEN_OF = (*_EXCUSABLE, Outcome.SKIP)
 
 
 def _alias(fixture_id: str) -> str:
@@ -131,21 +235,21 @@ def _alias(fixture_id: str) -> str:
     return f"{scope}.{name}"
 
 
-def _note_expired(result: _Excused, case: Case, entries: Sequence[Expectation]) -> None:
-    if case.outcome is Outcome.FAIL:
-        for entry in entries:
-            result.expired.setdefault(f"{_why(entry)}, expired {entry.expires}", []).append(case.id)
-
-
 def _why(entry: Expectation) -> str:
     return f"known failure {entry.bug} ({entry.owner}): {entry.reason}"
 
 
-def _failures(excused: _Excused, ledger: Ledger) -> list[Reason]:
+def _failures(excused: _Excused, ledger: Ledger, weighed: _Weighed) -> list[Reason]:
     reasons = []
-    failed = tuple(case.id for case in excused.cases if case.outcome is Outcome.FAIL)
+    failed = tuple(
+        case.id
+        for case in excused.cases
+        if case.outcome is Outcome.FAIL and case.id not in weighed.excused
+    )
     own = tuple(case.id for case in ledger.cases if case.outcome is Outcome.UXSUCCESS)
-    broken = tuple(fixture.id for fixture in excused.fixtures)
+    broken = tuple(
+        fixture.id for fixture in excused.fixtures if not _spoken_for(fixture, excused, weighed)
+    )
     if failed:
         reasons.append(
             Reason(Level.FAIL, Code.TESTS_FAILED, f"{count(failed, 'test')} failed", failed)
@@ -157,6 +261,14 @@ def _failures(excused: _Excused, ledger: Ledger) -> list[Reason]:
         message = f"{count(own, 'expected failure')} passed (so declared by the tests)"
         reasons.append(Reason(Level.FAIL, Code.UNEXPECTED_SUCCESS, message, own))
     return reasons
+
+
+def _spoken_for(fixture: Case, excused: _Excused, weighed: _Weighed) -> bool:
+    """Whether all tests that failed by a fixture are excused, and the fixture with them."""
+    members = [
+        case.id for case in excused.cases if (case.reason or "").startswith(f"{fixture.id}: ")
+    ]
+    return bool(members) and weighed.excused.issuperset(members)
 
 
 def _remarks(excused: _Excused, policy: Policy) -> list[Reason]:
@@ -174,8 +286,11 @@ def _remarks(excused: _Excused, policy: Policy) -> list[Reason]:
                 tuple(excused.unexpected),
             )
         )
-    for why, ids in excused.expired.items():
-        reasons.append(note(Code.EXPECTATION_EXPIRED, f"no longer excused: {why}", tuple(ids)))
+    if excused.needless_skips:
+        message = f"{count(excused.needless_skips, 'test')} known to be skipped ran and passed"
+        needless = tuple(excused.needless_skips)
+        level = policy.unexpected_success
+        reasons.append(Reason(level, Code.UNEXPECTED_SUCCESS, message, needless))
     return reasons
 
 
@@ -188,4 +303,6 @@ def _summary(attempt: Attempt) -> Summary:
         asked=len(attempt.asked),
         started=attempt.started,
         ended=attempt.ended,
+        side=attempt.side,
+        confirms=attempt.confirms,
     )

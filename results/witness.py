@@ -1,21 +1,87 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runner's exit status as a second witness: what it can contradict, and what it cannot."""
+"""Witnesses beside the stream: what they can contradict, and what they cannot.
 
-from bsdgate.results.model import Attempt, Code, Kind, Reason, State, error
+The runner's exit status; the clock, for a report from before or after its attempt is another
+attempt's; and stestr's own record, which it keeps of each run beside the stream that it writes.
+The record is made from the very same events by other code into another format and file, so that
+an outcome that was changed in one of them is not changed in the other.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import BinaryIO, Final
+
+from bsdgate.results.cases import Cases
+from bsdgate.results.model import (
+    Attempt,
+    Code,
+    Kind,
+    Outcome,
+    Reason,
+    State,
+    count,
+    error,
+)
+
+SLACK: Final = timedelta(seconds=10)
+"""By how much the clock may have been set while an attempt ran."""
+
+LINE_BOUND: Final = 1 << 16
 
 
 def contradictions(attempt: Attempt, *, failed: bool) -> list[Reason]:
-    """What the exit status of an attempt that ended says against its stream.
+    """What speaks against the stream of an attempt. ``failed`` tells whether it has a failure.
 
-    ``failed`` tells whether the stream has a failure. An interrupted runner's status is that of
-    the signal and is not asked.
+    Only of one that ended is the exit status asked: an interrupted runner's is that of the signal.
     """
+    given = attempt.reports
+    reports = given if isinstance(given, Cases) else Cases(given)
+    return [
+        *_check_times(attempt, reports),
+        *_check_status(attempt, failed),
+        *_check_record(attempt, reports),
+    ]
+
+
+def record(repository: BinaryIO) -> bytes:
+    """Make witness.json of a run in stestr's repository, such as ``.stestr/0``.
+
+    Raises ValueError if it is not subunit's first version, which is what stestr keeps.
+    """
+    reports = 0
+    others = []
+    try:
+        for test_id, outcome in _outcomes(repository):
+            reports += 1
+            if outcome is not Outcome.SUCCESS:
+                others.append((test_id, outcome))
+    except ValueError as reason:
+        raise ValueError(f"stestr's own record of the run cannot be read: {reason}") from None
+    return json.dumps({"reports": reports, "others": sorted(others)}, indent=1).encode() + b"\n"
+
+
+def _check_times(attempt: Attempt, reports: Cases) -> list[Reason]:
+    if reports.span is None:
+        return []
+    first, last = reports.span
+    early = attempt.started is not None and first < attempt.started - SLACK
+    late = attempt.ended is not None and last > attempt.ended + SLACK
+    if not early and not late:
+        return []
+    when = "before it began" if early else "after it ended"
+    return [error(Code.FOREIGN_EVIDENCE, f"{attempt.name}: it has reports from {when}")]
+
+
+def _check_status(attempt: Attempt, failed: bool) -> list[Reason]:
     if attempt.state is not State.ENDED:
         return []
     if attempt.exit_status is None:
-        return [_contradiction(attempt, "the runner's exit status is not known")]
-    said = _SAID[attempt.kind](attempt.exit_status, failed)
-    return [_contradiction(attempt, said)] if said else []
+        said: str | None = "the runner's exit status is not known"
+    else:
+        said = _SAID[attempt.kind](attempt.exit_status, failed)
+    return [error(Code.EXIT_STATUS, f"{attempt.name}: {said}")] if said else []
 
 
 def _tempest(status: int, _failed: bool) -> str | None:
@@ -50,5 +116,68 @@ def _rally(status: int, failed: bool) -> str | None:
 _SAID = {Kind.TEMPEST: _tempest, Kind.HOSTCHECKS: _pytest, Kind.RALLY: _rally}
 
 
-def _contradiction(attempt: Attempt, said: str) -> Reason:
-    return error(Code.EXIT_STATUS, f"{attempt.name}: {said}")
+_OTHERS: Final = frozenset(Outcome) - {Outcome.SUCCESS}
+
+
+def _check_record(attempt: Attempt, reports: Cases) -> list[Reason]:
+    witness = attempt.witness
+    if witness is None:
+        return []
+    reasons = []
+    if witness.reports != len(reports):
+        told = f"{witness.reports} reports, the stream has {len(reports)}"
+        reasons.append(error(Code.CONTRADICTED, f"{attempt.name}: the runner recorded {told}"))
+    differing = Counter(witness.others)
+    differing.subtract((case.id, case.outcome) for case in reports.of(*_OTHERS))
+    ids = tuple(sorted({test_id for (test_id, _), times in differing.items() if times}))
+    if ids:
+        message = f"{attempt.name}: the runner recorded another outcome of {count(ids, 'test')}"
+        reasons.append(error(Code.CONTRADICTED, message, ids))
+    return reasons
+
+
+# stestr's repository -----------------------------------------------------------------------
+
+_OUTCOMES: Final = {
+    b"success": Outcome.SUCCESS,
+    b"successful": Outcome.SUCCESS,
+    b"failure": Outcome.FAIL,
+    b"error": Outcome.FAIL,
+    b"skip": Outcome.SKIP,
+    b"xfail": Outcome.XFAIL,
+    b"uxsuccess": Outcome.UXSUCCESS,
+}
+_PASSED_OVER: Final = frozenset({b"test", b"time", b"tags", b"progress"})
+_PARTS, _TEXT, _END = b" [ multipart\n", b" [\n", b"]\n"
+
+
+def _outcomes(stream: BinaryIO) -> Iterator[tuple[str, Outcome]]:
+    """Every outcome in a stream of subunit's first version, as its TestProtocolClient writes it."""
+    while line := stream.readline(LINE_BOUND):
+        word, colon, rest = line.partition(b": ")
+        if word in _OUTCOMES and colon and line.endswith(b"\n"):
+            if rest.endswith(_PARTS):
+                _skip_parts(stream)
+            elif rest.endswith(_TEXT):
+                _skip_text(stream)
+            test_id = rest.removesuffix(_PARTS).removesuffix(_TEXT).removesuffix(b"\n")
+            yield test_id.decode(), _OUTCOMES[word]
+        elif word not in _PASSED_OVER:
+            raise ValueError(f"{line[:80]!r} is no line of subunit's first version")
+
+
+def _skip_text(stream: BinaryIO) -> None:
+    while (line := stream.readline(LINE_BOUND)) != _END:
+        if not line:
+            raise ValueError("it ends inside a test's text")
+
+
+def _skip_parts(stream: BinaryIO) -> None:
+    """Pass over attachments: a type, a name, and chunks that say how long they are."""
+    while (line := stream.readline(LINE_BOUND)) != _END:
+        if not line.startswith(b"Content-Type: "):
+            raise ValueError(f"{line[:80]!r} begins no attachment")
+        stream.readline(LINE_BOUND)
+        while size := int(stream.readline(LINE_BOUND), 16):
+            if len(stream.read(size)) != size:
+                raise ValueError("it ends inside an attachment")

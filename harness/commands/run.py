@@ -13,6 +13,7 @@ from rich.markup import escape
 from bsdgate.harness import pipeline, places
 from bsdgate.harness.commands.run_display import RunDisplay
 from bsdgate.harness.pipeline import Options
+from bsdgate.harness.steps import Run
 from bsdgate.results import document
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.model import Result, Verdict
@@ -28,11 +29,11 @@ def new(options: Options, console: Console) -> int:
         return _finish(pipeline.begin(options, display), console)
 
 
-def again(path: Path, keep: bool, console: Console) -> int:
+def again(path: Path, keep: bool, history: str | None, console: Console) -> int:
     """Go on with a run that was stopped; return the exit code."""
     display = RunDisplay(console, durations(path.parent))
     with _stoppable(display):
-        return _finish(pipeline.resume(path, display, keep=keep), console)
+        return _finish(pipeline.resume(path, display, keep=keep, history=history), console)
 
 
 def durations(runs: Path, suite: str | None = None) -> Mapping[str, float]:
@@ -48,7 +49,7 @@ def durations(runs: Path, suite: str | None = None) -> Mapping[str, float]:
     return {}
 
 
-def _finish(run: pipeline.Run, console: Console) -> int:
+def _finish(run: Run, console: Console) -> int:
     folder = run.folder.path
     verdict, failure = pipeline.carry_out(run)
     show(verdict, console)

@@ -70,8 +70,8 @@ class RunDisplay:
 
     def tests_begin(self, ids: Sequence[str], concurrency: int) -> None:
         """Begin to show tests."""
-        self._asked = self._unfinished = set(ids)
-        self._unfinished = set(ids)
+        self._asked, self._unfinished = set(ids), set(ids)
+        self._done.clear()
         self._concurrency = concurrency
         self.say(f"{len(ids)} tests, {concurrency} at a time")
         self._counted = time.monotonic()

@@ -2,7 +2,7 @@
 """The model of a profile. Its YAML form has the same keys."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,8 @@ Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
 Option = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*\.[a-z][a-z0-9_]*$")]
 Trait = Annotated[str, StringConstraints(pattern=r"^CUSTOM_[A-Z0-9_]+$")]
+Lack = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z-]*(\.[A-Za-z0-9_-]+)?$")]
+"""What a cloud may lack and no option of Tempest's decides: see results.coverage.rules."""
 ResourceClass = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$")]
 
 
@@ -167,6 +169,7 @@ class Profile(Part):
     services: dict[ServiceName, Service] = Field(min_length=1)
     boards: tuple[Board, ...] = ()
     features: dict[Option, Feature] = {}
+    lacks: dict[Lack, Reason] = {}
     excludes: tuple[Exclusion, ...] = ()
     concurrency: int = Field(ge=1, le=64)
     timeouts: Timeouts = Timeouts()
@@ -184,6 +187,19 @@ class Profile(Part):
     def service_options(self) -> dict[str, dict[str, dict[str, Scalar]]]:
         """Return what goes over the services' own settings: by service, section, option."""
         return {name: service.options for name, service in self.services.items()}
+
+    def said(self) -> list[dict[str, str]]:
+        """Return what explains skips: option (or what is lacking), value and reason."""
+        found = {option: (str(one.value), one.reason) for option, one in self.features.items()}
+        found |= {name: ("false", reason) for name, reason in self.lacks.items()}
+        for name in get_args(ServiceName):
+            if name not in self.services:
+                absent = ("false", f"The profile has no {name}")
+                found.setdefault(f"service_available.{name}", absent)
+        return [
+            {"option": option, "value": value, "reason": reason}
+            for option, (value, reason) in sorted(found.items())
+        ]
 
     def overrides(self) -> dict[str, str]:
         """Return the features as python-tempestconf takes them: section.option, value."""

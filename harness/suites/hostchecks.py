@@ -36,15 +36,16 @@ def list_checks(facts: Mapping[str, str], folder: Path) -> list[str]:
     return [line for line in output.read_text().splitlines() if "::" in line]
 
 
-def run(facts: Mapping[str, str], folder: Path) -> tuple[int, bytes]:
+def run(facts: Mapping[str, str], folder: Path, mark: str) -> tuple[int, bytes]:
     """Run all checks; return pytest's exit status and its JUnit XML.
 
-    ``facts`` is what the checks are told of the node, as environment variables.
+    ``facts`` is what the checks are told of the node, as environment variables. The report's test
+    suite is called ``mark``, so that a report of another run is known when it is seen.
     """
     report = folder / "hostchecks.xml"
     report.unlink(missing_ok=True)
     completed = process.run(
-        _pytest("-q", f"--junitxml={report}"),
+        _pytest("-q", f"--junitxml={report}", "-o", f"junit_suite_name={mark}"),
         log=folder / "hostchecks.log",
         timeout=TIMEOUT,
         env=_environment(facts),
@@ -55,7 +56,7 @@ def run(facts: Mapping[str, str], folder: Path) -> tuple[int, bytes]:
 
 def require(facts: Mapping[str, str], folder: Path) -> None:
     """Run all checks; raise InfrastructureError, naming the log, if one fails."""
-    status, _ = run(facts, folder)
+    status, _ = run(facts, folder, "required")
     if status:
         raise InfrastructureError(
             f"the host checks of the cloud ended with status {status}",

@@ -192,12 +192,17 @@ class RallyWorkspace:
         files.write_atomically(self.path / "rally.conf", settings.encode())
 
     @contextmanager
-    def running(self, workloads: Sequence[Workload], cloud: str) -> Iterator[process.Running]:
-        """Run the workloads one after another; the process's output is made of events."""
+    def running(
+        self, workloads: Sequence[Workload], cloud: str, mark: str
+    ) -> Iterator[process.Running]:
+        """Run the workloads one after another; the process's output is made of events.
+
+        Rally's tasks are tagged with ``mark``.
+        """
         chosen = [each.model_dump(exclude_unset=True) for each in workloads]
         files.write_atomically(self.path / "task.json", json.dumps(chosen, indent=1).encode())
         argv: list[str | Path] = [self.python, "-m", "bsdgate.harness.suites.rally_worker"]
-        argv += [cloud, self.path]
+        argv += [cloud, self.path, mark]
         # What users keep in their home, plugins among it, is Rally's to load.
         told = {"HOME": str(self.path), "OS_CLIENT_CONFIG_FILE": str(self.clouds_yaml)}
         with process.start(

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that runs Rally's workloads, by Rally's API: ``CLOUD WORKSPACE``.
+"""The process that runs Rally's workloads, by Rally's API: ``CLOUD WORKSPACE MARK``.
 
 One process, because each of Rally's commands imports for one to three seconds and four of them
 would be needed. Each workload is a task of its own: one that Rally refuses does not take the others
-with it, and the report, written anew after each, is whole whenever the process is killed.
+with it, and the report, written anew after each, is whole whenever the process is killed. The tasks
+are tagged with the mark, so that a report of another run is known when it is seen.
 
 Ends with the status of ``rally task start``: 0; 2 when an SLA failed; 1 when a task did not run.
 """
@@ -33,7 +34,7 @@ FAILED_SLA = 2
 NOT_RUN = 1
 
 
-def main(cloud: str, workspace: Path) -> int:
+def main(cloud: str, workspace: Path, mark: str) -> int:
     """Run the workloads in ``workspace``/task.json; return the exit status."""
     os.umask(0o077)
     tell = _reserve_output()
@@ -48,7 +49,7 @@ def main(cloud: str, workspace: Path) -> int:
         tasks: list[str] = []
         statuses = set()
         for workload in workloads:
-            tasks.append(api.task.create(environment)["uuid"])
+            tasks.append(api.task.create(environment, tags=[mark])["uuid"])
             statuses.add(_run(api, tasks[-1], workload, tell))
             report = api.task.export(tasks, "json")["print"]
             files.write_atomically(workspace / "report.json", report.encode())
@@ -131,4 +132,4 @@ def _summary(task: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2])))
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))

@@ -6,8 +6,17 @@ from dataclasses import dataclass, field
 CASE_BOUND = 64 * 1024
 """Bytes of attachments kept per test. The tail is kept: that is where the exception stands."""
 
+KEPT_BOUND = 32 * 1024 * 1024
+"""Characters of details that are kept of one stream."""
+
 NAMES_BOUND = 32
 """Attachments kept apart per test; more of them are counted and dropped."""
+
+NAME_BOUND = 200
+"""Characters of an attachment's name."""
+
+ATTACHMENT_COST = 1024
+"""Bytes that an attachment takes beside its content."""
 
 REASON_BOUND = 1000
 """Characters of a one-line reason."""
@@ -26,59 +35,70 @@ class _Attachment:
         if len(self.tail) > 2 * CASE_BOUND:
             del self.tail[:-CASE_BOUND]
 
-    def decoded(self, room: int) -> str:
+    def decoded(self, room: int) -> tuple[str, int]:
+        """The last ``room`` bytes as text, and how many came before them."""
         kept = bytes(self.tail[-room:]) if room > 0 else b""
-        cut = self.size - len(kept)
-        mark = f"[... {cut} bytes cut ...]\n" if cut else ""
-        return mark + kept.decode("utf-8", "replace")
+        return kept.decode("utf-8", "replace"), self.size - len(kept)
 
 
 class Details:
-    """The attachments of one test in flight; ``dropped`` counts the chunks not kept."""
+    """The attachments of one test in flight.
 
-    def __init__(self) -> None:
+    ``offset`` is the byte of the evidence at which the first begins, if known: where something is
+    cut, it is said where all of it stands. ``dropped`` counts the chunks not kept, ``held`` the
+    bytes in memory.
+    """
+
+    def __init__(self, offset: int | None = None) -> None:
         self._attachments: dict[str, _Attachment] = {}
+        self.offset = offset
         self.dropped = 0
+        self.held = 0
 
-    @property
-    def held(self) -> int:
-        """Bytes in memory."""
-        return sum(len(attachment.tail) for attachment in self._attachments.values())
-
-    def add(self, name: str, mime_type: str | None, data: bytes) -> None:
-        """Append one chunk of the attachment called ``name``."""
+    def add(self, name: str, mime_type: str | None, data: bytes) -> int:
+        """Append a chunk of the attachment called ``name``; return by how much ``held`` grew."""
+        name = name[:NAME_BOUND]
         attachment = self._attachments.get(name)
+        growth = 0
         if attachment is None:
             if len(self._attachments) >= NAMES_BOUND:
                 self.dropped += 1
-                return
+                return 0
             text = mime_type is None or mime_type.startswith("text/")
             attachment = self._attachments[name] = _Attachment(text)
+            growth = ATTACHMENT_COST
+        before = len(attachment.tail)
         attachment.add(data)
+        growth += len(attachment.tail) - before
+        self.held += growth
+        return growth
 
     def reason(self) -> str | None:
         """One line that says why: a skip's reason, or the last line of a traceback."""
         for name in sorted(self._attachments, key=lambda name: (name != "reason", name)):
             if name == "reason" or name.startswith("traceback"):
-                return last_line(self._attachments[name].decoded(CASE_BOUND))
+                return last_line(self._attachments[name].decoded(CASE_BOUND)[0])
         return None
 
     def text(self) -> str | None:
         """All attachments as text: tracebacks first, the rest while there is room."""
         parts: list[str] = []
         room = CASE_BOUND
+        where = whole_from(self.offset)
         order = sorted(self._attachments, key=lambda name: not name.startswith("traceback"))
         for name in order:
             attachment = self._attachments[name]
             if not attachment.size:
                 continue
             if attachment.text:
-                parts.append(f"{name}:\n{attachment.decoded(room).rstrip()}\n")
+                kept, cut = attachment.decoded(room)
+                mark = f"[... {cut} bytes cut{where} ...]\n" if cut else ""
+                parts.append(f"{name}:\n{mark}{kept.rstrip()}\n")
                 room -= min(room, len(attachment.tail))
             else:
                 parts.append(f"{name}: {attachment.size} bytes, not text\n")
         if self.dropped:
-            parts.append(f"[... {self.dropped} chunks of further attachments cut ...]\n")
+            parts.append(f"[... {self.dropped} chunks of further attachments cut{where} ...]\n")
         return "\n".join(parts) or None
 
 
@@ -89,8 +109,58 @@ def last_line(text: str) -> str | None:
     return line[:REASON_BOUND] or None
 
 
+class Tail:
+    """A text that grows by pieces and of which a bounded tail is kept, and the first piece."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._length = 0
+        self._pieces: list[str] = []
+        self.head = ""
+
+    def add(self, piece: str) -> None:
+        """Append ``piece``, which is itself short."""
+        self.head = self.head or piece
+        self._pieces.append(piece)
+        self._size += len(piece)
+        self._length += len(piece)
+        if self._length > 2 * CASE_BOUND:
+            self._pieces = [self.kept]
+            self._length = len(self._pieces[0])
+
+    @property
+    def kept(self) -> str:
+        """The last characters."""
+        return "".join(self._pieces)[-CASE_BOUND:]
+
+    def within(self, room: int, where: str = "") -> str:
+        """The last ``room`` characters, with a mark in front if there were more."""
+        kept = self.kept[-room:] if room > 0 else ""
+        cut = self._size - len(kept)
+        return f"[... {cut} characters cut{where} ...]\n{kept}" if cut else kept
+
+
+class Kept:
+    """Keeps the details of one stream's cases until all together are too large."""
+
+    def __init__(self) -> None:
+        self._room = KEPT_BOUND
+
+    def keep(self, details: str | None, offset: int | None) -> str | None:
+        """``details`` while there is room, then only where in the stream they begin."""
+        if details is None or self._room > 0:
+            self._room -= len(details or "")
+            return details
+        return f"[not kept, for all together are too large{whole_from(offset)}]"
+
+
+def whole_from(offset: int | None) -> str:
+    """Where all of what was cut can be read, if that is known."""
+    return "" if offset is None else f", whole from byte {offset} of the stream"
+
+
 def tail(text: str) -> str:
     """``text`` cut to the bound of one test, its end kept and the cut marked."""
-    if len(text) <= CASE_BOUND:
-        return text
-    return f"[... {len(text) - CASE_BOUND} characters cut ...]\n{text[-CASE_BOUND:]}"
+    whole = Tail()
+    whole.add(text)
+    return whole.within(CASE_BOUND)

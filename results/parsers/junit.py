@@ -1,118 +1,278 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JUnit XML as pytest writes it, read case by case.
+"""JUnit XML as pytest, stestr (through subunit2junitxml) and Kyua write it, read case by case.
 
-No DTD, no entities, nothing external (defusedxml). The counters in the head are not looked at.
+Plain expat: no DTD is let through, hence no entities and nothing external. What expat would keep
+in memory (one tag or comment, open elements, distinct names) has bounds here. The counters in the
+head are not looked at, and what is not understood is never a success.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import BinaryIO
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import iterparse
+from dataclasses import replace
+from math import inf
+from typing import BinaryIO, NoReturn
+from xml.parsers import expat
 
 from bsdgate.results.model import Case, Code, Outcome, Reason, error
-from bsdgate.results.parsers.details import REASON_BOUND, tail
+from bsdgate.results.parsers.address import by_spelling
+from bsdgate.results.parsers.details import (
+    CASE_BOUND,
+    REASON_BOUND,
+    Kept,
+    Tail,
+    last_line,
+    tail,
+    whole_from,
+)
 
+CHUNK = 1 << 16
 ID_BOUND = 4096
 ROOTS = ("testsuites", "testsuite")
 
+TOKEN_BOUND = 1 << 20
+"""Bytes of one tag with its attributes, or of one comment: expat keeps it until it has its end."""
+
+NAMES_BOUND = 1000
+"""Different names of elements and attributes: expat keeps them for good."""
+
+DEPTH_BOUND = 50
+
 # Where the call fails and the teardown breaks too, pytest writes two elements for one test.
 _SECOND_ELEMENT = "failed on teardown"
+
+# Kyua tells of an expected failure only here, in front of what the test itself wrote.
+_KYUA_XFAIL = "Expected failure result details\n---"
+_KYUA_SKIP = "Skipped result details\n---"
+
+# subunit2junitxml puts each of several attachments between lines of three braces.
+_ATTACHMENT_END = re.compile(r"\n\}\}\}\s*\Z")
+
+_SUCCESS = Outcome.SUCCESS  # looked up once, not for each case
+_RESULTS = ("error", "failure", "skipped")
+_OUTPUTS = ("system-out", "system-err")
+_TEXTS = frozenset({*_RESULTS, *_OUTPUTS})
+
+
+class _RefusedError(Exception):
+    """The report goes against a bound or a rule; what has been read of it stands."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.reason = error(code, message)
 
 
 def parse(stream: BinaryIO, asked: Sequence[str] = ()) -> Iterator[Case | Reason]:
     """Read a report: its cases, then what is wrong with it.
 
-    ``asked`` are pytest's node ids. A case gets the node id that was asked where there is one,
-    for the report spells ids in its own way, and "classname.name" elsewhere.
+    ``asked`` are the ids that were asked to run. A case gets the one that was asked where there
+    is one, for the report spells ids in its own way, and "classname.name" elsewhere.
     """
-    node_ids = {address(node_id): node_id for node_id in asked}
-    last: Case | None = None
-    try:
-        for element in _testcases(stream):
-            found = _case(element, node_ids)
-            if isinstance(found, Case):
-                if last is not None and _continues(found, last):
-                    continue
-                last = found
-            yield found
-    except DefusedXmlException as reason:
-        yield error(Code.DAMAGED, f"XML with a DTD or entities is refused: {reason!r}")
-    except (ParseError, ValueError, LookupError) as reason:
-        if stream.tell() == 0:
-            yield error(Code.EMPTY_STREAM, "the report is empty")
-        else:
-            yield error(Code.TRUNCATED, f"the report is not whole: {reason}")
+    return _Reader(by_spelling(asked)).read(stream)
 
 
-def address(node_id: str) -> str:
-    """Spell a node id as in a report: ``a/test_b.py::C::test_m[p]`` is ``a.test_b.C.test_m[p]``."""
-    path, bracket, parameters = node_id.partition("[")
-    file, *names = path.split("::")
-    module = file.removesuffix(".py").replace("/", ".")
-    return ".".join([module, *names]) + bracket + parameters
+class _Reader:
+    """Takes what expat sees and makes cases of it."""
+
+    def __init__(self, ids: Mapping[str, str]) -> None:
+        self._ids = ids
+        self._names: dict[str, str] = {}
+        self._found: list[Case | Reason] = []
+        self._depth = 0
+        self._within = 0  # depth of the elements in the test that is open
+        self._test: Mapping[str, str] | None = None  # that test's attributes
+        self._children: _Children | None = None
+        self._kept = Kept()
+        self._last: Case | Reason | None = None
+        self._parser = parser = expat.ParserCreate(intern=self._names)
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        # No handler for entities is needed: they can only be declared in a document type.
+        parser.StartDoctypeDeclHandler = _refuse_doctype
+
+    def read(self, stream: BinaryIO) -> Iterator[Case | Reason]:
+        """Yield the cases of the report as it is read, then what is wrong with it."""
+        size = 0
+        chunk = b"start"
+        try:
+            while chunk:
+                chunk = stream.read(CHUNK)
+                size += len(chunk)
+                self._parser.Parse(chunk, not chunk)
+                yield from self._drain()
+                self._check_bounds(size)
+        except (_RefusedError, expat.ExpatError, ValueError, LookupError) as reason:
+            yield from self._drain()
+            yield _complaint(reason, size, cut=not chunk)
+
+    def _drain(self) -> list[Case | Reason]:
+        found, self._found = self._found, []
+        return found
+
+    def _check_bounds(self, size: int) -> None:
+        if size - self._parser.CurrentByteIndex > TOKEN_BOUND:
+            at = self._parser.CurrentByteIndex
+            message = f"a tag or comment of more than {TOKEN_BOUND} bytes, at byte {at}"
+            raise _RefusedError(Code.TOO_LARGE, message)
+        if len(self._names) > NAMES_BOUND:
+            raise _RefusedError(Code.DAMAGED, f"more than {NAMES_BOUND} names of elements")
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        depth = self._depth = self._depth + 1
+        if tag == "testcase" and depth > 1:
+            if self._test is not None:
+                raise _RefusedError(Code.DAMAGED, "a test within a test")
+            self._test, self._within = attributes, depth + 1
+        elif self._test is not None:
+            if depth == self._within:
+                self._begin(tag, attributes)
+        elif depth == 1 and tag not in ROOTS:
+            raise _RefusedError(Code.DAMAGED, f"<{tag[:80]}> is no JUnit report")
+        if depth > DEPTH_BOUND:
+            raise _RefusedError(Code.DAMAGED, f"elements are nested more than {DEPTH_BOUND} deep")
+
+    def _begin(self, tag: str, attributes: dict[str, str]) -> None:
+        """An element directly within a test."""
+        if self._children is None:
+            self._children = _Children(self._parser.CurrentByteIndex)
+        self._children.begin(tag, attributes)
+        self._parser.CharacterDataHandler = self._children.text if tag in _TEXTS else None
+
+    def _end(self, _tag: str) -> None:
+        depth = self._depth = self._depth - 1
+        test = self._test
+        if test is None:
+            return
+        if depth < self._within - 1:
+            self._test = None
+            self._finish(test)
+        elif depth < self._within:
+            self._parser.CharacterDataHandler = None
+
+    def _finish(self, test: Mapping[str, str]) -> None:
+        """Make a case of the test that has just ended; nearly always it has no children."""
+        children, self._children = self._children, None
+        name = test.get("name", "")
+        classname = test.get("classname")
+        spelt = f"{classname}.{name}" if classname else name
+        if not name or len(spelt) > ID_BOUND:
+            message = f"a test with the name {spelt[:80]!r} ({len(spelt)} characters)"
+            self._found.append(error(Code.DAMAGED, message))
+            return
+        found: Case | Reason
+        found = Case(self._ids.get(spelt, spelt), _SUCCESS, None, _seconds(test.get("time")))
+        if children is not None:
+            found = children.applied(found, self._kept)
+            if self._continues(found):
+                return
+        self._last = found
+        self._found.append(found)
+
+    def _continues(self, found: Case | Reason) -> bool:
+        """Whether this is pytest's second element for the failed test before it."""
+        last = self._last
+        return (
+            isinstance(found, Case)
+            and found.outcome is Outcome.FAIL
+            and isinstance(last, Case)
+            and last.outcome is Outcome.FAIL
+            and found.id == last.id
+            and (found.reason or "").startswith(_SECOND_ELEMENT)
+        )
 
 
-def _testcases(stream: BinaryIO) -> Iterator[Element]:
-    open_elements: list[Element] = []
-    for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=True):
-        if event == "start":
-            if not open_elements and element.tag not in ROOTS:
-                raise ValueError(f"<{element.tag[:80]}> is no JUnit report")
-            open_elements.append(element)
-            continue
-        open_elements.pop()
-        if element.tag == "testcase":
-            yield element
-        if open_elements and open_elements[-1].tag in ROOTS:
-            # Forget what was read, lest the whole document stays in memory.
-            open_elements[-1].clear()
+class _Children:
+    """The elements within one <testcase>; ``offset`` is the first one's byte of the report."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+        self._current = ""
+        self._results: dict[str, Mapping[str, str]] = {}
+        self._texts: dict[str, Tail] = {}
+        self._strange: str | None = None  # an element that no known writer writes
+
+    def begin(self, tag: str, attributes: Mapping[str, str]) -> None:
+        """Take the begin of an element; of several failures the first one's message is told."""
+        self._current = tag
+        if tag in _RESULTS:
+            self._results.setdefault(tag, attributes)
+        elif tag not in _TEXTS and tag != "properties":
+            self._strange = tag
+
+    def text(self, data: str) -> None:
+        """Take text of the element that has begun."""
+        text = self._texts.get(self._current)
+        if text is None:
+            text = self._texts[self._current] = Tail()
+        text.add(data)
+
+    def applied(self, case: Case, kept: Kept) -> Case | Reason:
+        """``case`` as it ended by what these elements tell."""
+        if self._strange is not None:
+            message = f"<{self._strange[:80]}> in a test is not understood"
+            return error(Code.DAMAGED, message, (case.id,))
+        outcome, reason = self._outcome()
+        details = self._details() if outcome is Outcome.FAIL else None
+        details = kept.keep(details, self._offset)
+        return replace(case, outcome=outcome, reason=reason, details=details)
+
+    def _outcome(self) -> tuple[Outcome, str | None]:
+        results = self._results
+        for tag in ("error", "failure"):
+            if tag in results:
+                if results[tag].get("type") == "unittest.case._UnexpectedSuccess":
+                    return Outcome.UXSUCCESS, None
+                return Outcome.FAIL, self._message(tag)
+        told = self._texts["system-err"].head if "system-err" in self._texts else ""
+        if "skipped" in results:
+            expected = results["skipped"].get("type") == "pytest.xfail"
+            why = self._message("skipped") or _kyua(told, _KYUA_SKIP)
+            return (Outcome.XFAIL if expected else Outcome.SKIP), why
+        if told.startswith(_KYUA_XFAIL):
+            return Outcome.XFAIL, _kyua(told, _KYUA_XFAIL)
+        return Outcome.SUCCESS, None
+
+    def _message(self, tag: str) -> str | None:
+        """Why: the attribute, or where there is none the text's last line."""
+        message = " ".join(self._results[tag].get("message", "").split())[:REASON_BOUND]
+        text = self._texts.get(tag)
+        return message or (last_line(_ATTACHMENT_END.sub("", text.kept)) if text else None)
+
+    def _details(self) -> str | None:
+        """The text of the failures, then what the test wrote, while there is room."""
+        parts = []
+        room = CASE_BOUND
+        for tag in (*_RESULTS[:2], *_OUTPUTS):
+            text = self._texts.get(tag)
+            content = text.within(room, whole_from(self._offset)) if text else ""
+            if tag in self._results and not content.strip():
+                content = tail(self._results[tag].get("message", ""))
+            if content.strip():
+                parts.append(f"{tag}:\n{content}" if tag in _OUTPUTS else content)
+                room -= len(content)
+        return "\n".join(parts) or None
 
 
-def _case(element: Element, node_ids: Mapping[str, str]) -> Case | Reason:
-    name = element.get("name", "")
-    spelt = ".".join(filter(None, [element.get("classname"), name]))
-    if not name or len(spelt) > ID_BOUND:
-        return error(Code.DAMAGED, f"a test with the name {spelt[:80]!r} ({len(spelt)} characters)")
-    outcome, result = _outcome(element)
-    return Case(
-        id=node_ids.get(spelt, spelt),
-        outcome=outcome,
-        seconds=_seconds(element.get("time")),
-        reason=_message(result),
-        details=_details(result) if outcome is Outcome.FAIL else None,
-    )
+def _complaint(reason: Exception, size: int, *, cut: bool) -> Reason:
+    if isinstance(reason, _RefusedError):
+        return reason.reason
+    if not size:
+        return error(Code.EMPTY_STREAM, "the report is empty")
+    if cut:
+        return error(Code.TRUNCATED, f"the report is not whole: {reason}")
+    return error(Code.DAMAGED, f"the report is not XML: {reason}")
 
 
-def _outcome(element: Element) -> tuple[Outcome, Element | None]:
-    for tag in ("error", "failure"):
-        if (result := element.find(tag)) is not None:
-            return Outcome.FAIL, result
-    if (result := element.find("skipped")) is not None:
-        expected = result.get("type") == "pytest.xfail"
-        return (Outcome.XFAIL if expected else Outcome.SKIP), result
-    return Outcome.SUCCESS, None
+def _refuse_doctype(*_: object) -> NoReturn:
+    raise _RefusedError(Code.DAMAGED, "XML with a document type is refused, and so are entities")
 
 
-def _continues(case: Case, last: Case) -> bool:
-    return (
-        case.id == last.id
-        and case.outcome is last.outcome is Outcome.FAIL
-        and (case.reason or "").startswith(_SECOND_ELEMENT)
-    )
-
-
-def _message(result: Element | None) -> str | None:
-    if result is None:
+def _kyua(told: str, heading: str) -> str | None:
+    """Kyua's reason: the first paragraph below the heading and its underline."""
+    if not told.startswith(heading):
         return None
-    return " ".join(result.get("message", "").split())[:REASON_BOUND] or None
-
-
-def _details(result: Element | None) -> str | None:
-    if result is None:
-        return None
-    return tail(result.text or result.get("message") or "") or None
+    _, _, rest = told.partition("\n\n")
+    return " ".join(rest.partition("\n\n")[0].split())[:REASON_BOUND] or None
 
 
 def _seconds(text: str | None) -> float | None:
@@ -120,4 +280,4 @@ def _seconds(text: str | None) -> float | None:
         seconds = float(text or "")
     except ValueError:
         return None
-    return round(seconds, 6) if 0 <= seconds < float("inf") else None
+    return seconds if 0 <= seconds < inf else None

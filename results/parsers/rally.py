@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rally's task report (``rally task report --json``), one case per workload.
 
+Its verification report (``rally verify report --type json``) is told by its shape and goes to
+``verification``: one case per test, and no iterations.
+
 Rally's own answer is not taken: an SLA passes on no iterations at all, and may allow failures.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -12,7 +14,11 @@ from typing import Any, BinaryIO
 
 from bsdgate.results import strict_json
 from bsdgate.results.model import Case, Code, Outcome, Reason, error
+from bsdgate.results.parsers import documents, verification
 from bsdgate.results.parsers.details import REASON_BOUND, tail
+from bsdgate.results.parsers.documents import seconds, text
+
+ID_BOUND = 4096
 
 Asked = Mapping[str, int | None]
 """Iterations asked of each workload; None where a runner counts time instead."""
@@ -57,19 +63,17 @@ def parse(stream: BinaryIO, asked: Asked) -> Iterator[Case | Reason]:
     A workload that lacks iterations is no success: it is a failure if one can be seen in what is
     there, else it has no case, and in both cases there is an error beside it.
     """
-    content = stream.read()
-    if not content.strip():
-        yield error(Code.EMPTY_STREAM, "the report is empty")
+    report = documents.read(stream)
+    if isinstance(report, Reason):
+        yield report
+        return
+    if "verifications" in report:
+        yield from verification.take_apart(report)
         return
     try:
-        report = strict_json.loads_object(content)
         found = [item for task in report["tasks"] for item in _task(task)]
-    except json.JSONDecodeError as reason:
-        yield error(Code.TRUNCATED, f"the report is not whole: {reason}")
-        return
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as reason:
-        message = f"the report is not Rally's: {type(reason).__name__}: {reason}"
-        yield error(Code.DAMAGED, message)
+    except documents.SHAPE_ERRORS as reason:
+        yield documents.misshapen("the report", reason)
         return
     names = _Names()
     for item in found:
@@ -80,8 +84,9 @@ def parse(stream: BinaryIO, asked: Asked) -> Iterator[Case | Reason]:
 
 
 def _task(task: Mapping[str, Any]) -> Iterator["Reason | _Workload"]:
-    if task["status"] != "finished":
-        message = f"rally says that the task {task['uuid']} is {task['status']!r}"
+    status = text(task["status"])
+    if status != "finished":
+        message = f"rally says that the task {text(task['uuid'])[:80]} is {status[:80]!r}"
         yield error(Code.TRUNCATED, message)
     for subtask in task["subtasks"]:
         for workload in subtask["workloads"]:
@@ -89,22 +94,25 @@ def _task(task: Mapping[str, Any]) -> Iterator["Reason | _Workload"]:
 
 
 class _Workload:
-    """What we read of one workload of the report; KeyError, TypeError or ValueError if absent."""
+    """What we read of one workload of the report; raises one of SHAPE_ERRORS if absent."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
-        (self.name,) = raw["scenario"]
+        (name,) = raw["scenario"]
+        self.name = text(name)
+        if len(self.name) > ID_BOUND:
+            raise ValueError(f"a scenario's name of {len(self.name)} characters")
         iterations = list(raw["data"])
         self.count = len(iterations)
         self.errors = [list(one["error"]) for one in iterations if one["error"]]
         self.total = int(raw["total_iteration_count"])
         self.failed = int(raw["failed_iteration_count"])
-        broken = [one["detail"] for one in raw["sla_results"]["sla"] if one["success"] is not True]
-        self.broken_slas = [str(detail) for detail in broken]
-        if raw["pass_sla"] is not True and not broken:
+        criteria = raw["sla_results"]["sla"]
+        self.broken_slas = [text(one["detail"]) for one in criteria if one["success"] is not True]
+        if raw["pass_sla"] is not True and not self.broken_slas:
             self.broken_slas.append("rally says that an SLA failed")
         start = raw["start_time"]
-        self.started = None if start is None else datetime.fromtimestamp(float(start), UTC)
-        self.seconds = round(float(raw["full_duration"]), 6)
+        self.started = None if start is None else datetime.fromtimestamp(seconds(start), UTC)
+        self.seconds = seconds(raw["full_duration"])
 
     @property
     def reason(self) -> str | None:
@@ -114,7 +122,8 @@ class _Workload:
 
     @property
     def details(self) -> str | None:
-        texts = ["\n".join(str(part) for part in error[-1:]) for error in self.errors]
+        last = (error[-1] for error in self.errors)
+        texts = (part for part in last if isinstance(part, str))
         return tail("\n".join(dict.fromkeys(texts))) or None
 
     def complaint(self, asked: int | None) -> str | None:

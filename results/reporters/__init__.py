@@ -1,36 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
 """A verdict for each kind of reader: people on a terminal or in a browser, and programs."""
 
+import json
 import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from bsdgate.results import document
 from bsdgate.results.model import Verdict
-from bsdgate.results.reporters import html, junit, text
+from bsdgate.results.reporters import html, junit, servicelogs, text, zuul
+from bsdgate.results.reporters.failures import groups
+from bsdgate.results.reporters.servicelogs import Lines
+from bsdgate.results.reporters.trend import Earlier
 
-__all__ = ["write_all"]
+__all__ = ["Earlier", "write_all"]
+
+LOGGED_BOUND: Final = 100
+"""Failures for which the services' logs are searched: the first ones of a report."""
 
 
-def write_all(verdict: Verdict, run_dir: Path) -> None:
-    """Write verdict.json, report.txt, report.xml and report.html into ``run_dir/report``.
+def write_all(
+    verdict: Verdict,
+    run_dir: Path,
+    *,
+    history: Sequence[Earlier] = (),
+    changed: Collection[str] = (),
+) -> None:
+    """Write verdict.json, zuul.json, report.txt, report.xml and report.html into ``report``.
 
-    Each file appears whole or not at all; earlier ones are replaced. Raises OSError.
+    ``history`` are earlier runs of the same suite, for the trend; ``changed`` the files of the
+    change under test, relative to its project, which failures are commented on. Each file appears
+    whole or not at all; earlier ones are replaced. Raises OSError.
     """
     folder = run_dir / "report"
     folder.mkdir(exist_ok=True)
+    logs, remarks = _search_logs(verdict, run_dir)
+    comments = zuul.render(verdict, changed=changed, logs=logs)
     for name, content in (
-        ("report.txt", text.render(verdict)),
-        ("report.xml", junit.render(verdict)),
-        ("report.html", html.render(verdict)),
-        ("verdict.json", document.render(verdict)),  # last: where it is, the others are
+        ("report.txt", [text.render(verdict)]),
+        ("report.xml", junit.parts(verdict)),
+        ("report.html", html.parts(verdict, logs=logs, remarks=remarks, history=history)),
+        ("zuul.json", [json.dumps(comments, indent=1), "\n"]),
+        ("verdict.json", [document.render(verdict)]),  # last: where it is, the others are
     ):
         _replace(folder / name, content)
 
 
-def _replace(path: Path, content: str) -> None:
+def _search_logs(verdict: Verdict, run_dir: Path) -> tuple[Mapping[str, Lines], Sequence[str]]:
+    """What the services logged about the failures that a report shows, by the case's id."""
+    cases = [failure.case for group in groups(verdict) for failure in group][:LOGGED_BOUND]
+    wanted = [servicelogs.wanted(case) for case in cases]
+    found = servicelogs.search(run_dir / "logs" / "services", wanted)
+    by_id = {case.id: lines for case, lines in zip(cases, found.lines, strict=True)}
+    return by_id, found.problems
+
+
+def _replace(path: Path, content: Iterable[str]) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_text(content, encoding="utf-8", errors="backslashreplace", newline="\n")
+        with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.writelines(content)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

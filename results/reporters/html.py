@@ -1,52 +1,77 @@
 # SPDX-License-Identifier: Apache-2.0
 """A verdict as one HTML file that needs no network and runs nothing but its own script.
 
-Ids, reasons and tracebacks come from programs under test: they are escaped, and a content
-security policy forbids whatever else might get in.
+Ids, reasons, tracebacks and log lines come from programs under test: they are escaped, and a
+content security policy forbids whatever else might get in.
 """
 
 import base64
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 import jinja2
 from markupsafe import Markup
 
-from bsdgate.results.ids import bare
-from bsdgate.results.model import Outcome, Result, Verdict
-from bsdgate.results.reporters.text import describe_counts, failures, plain
-from bsdgate.results.reporters.timeline import LANE, MARGIN, WIDTH, lay_out
+from bsdgate.results.model import Outcome, Verdict
+from bsdgate.results.reporters import timeline, trend
+from bsdgate.results.reporters.servicelogs import Lines
+from bsdgate.results.reporters.text import describe_counts, duration, meaning, plain
+from bsdgate.results.reporters.trend import Earlier
+from bsdgate.results.reporters.views import ledger, reasons, sections, split
 
-IDS_SHOWN = 8
-FAILURES_BOUND = 500
-
-_MEANING = {
-    Result.PASS: "Every asked test is accounted for, and none failed.",
-    Result.FAIL: "The evidence is whole, and there are failures in it.",
-    Result.ERROR: "The evidence is not whole, so it proves nothing either way.",
-}
+LANE: Final = 28
+AXIS: Final = 26
+TREND_HEIGHT: Final = 96
+"""Heights in pixels; all that is horizontal is per cent."""
 
 
-def render(verdict: Verdict) -> str:
-    """Write ``verdict`` as a self-contained HTML document."""
+def render(
+    verdict: Verdict,
+    *,
+    logs: Mapping[str, Lines] | None = None,
+    remarks: Sequence[str] = (),
+    history: Sequence[Earlier] = (),
+) -> str:
+    """Write ``verdict`` as a self-contained HTML document; the arguments are as for ``parts``."""
+    return "".join(parts(verdict, logs=logs, remarks=remarks, history=history))
+
+
+def parts(
+    verdict: Verdict,
+    *,
+    logs: Mapping[str, Lines] | None = None,
+    remarks: Sequence[str] = (),
+    history: Sequence[Earlier] = (),
+) -> Iterator[str]:
+    """Write ``verdict`` piece by piece.
+
+    ``logs`` are what services logged about failures, by the case's id, ``remarks`` what is to be
+    said of those logs. ``history`` are earlier runs of the same suite; without any, no trend is
+    drawn.
+    """
     style, script = _asset("report.css"), _asset("report.js")
-    found = failures(verdict)
-    shown = found[:FAILURES_BOUND]
-    return _template().render(
+    shown = sections(verdict, logs or {})
+    book = ledger(verdict, shown.anchors)
+    return _template().generate(
         verdict=verdict,
-        meaning=_MEANING[verdict.result],
+        meaning=meaning(verdict),
         summary=describe_counts(verdict),
         states=[state for state in Outcome if verdict.counts[state]],
+        seconds=trend.seconds_of(verdict),
+        reasons=reasons(verdict),
         failures=shown,
-        failures_left_out=len(found) - len(shown),
-        anchors={case.id: f"failure-{number}" for number, case in enumerate(shown)},
-        timeline=lay_out(verdict.cases),
-        drawing={"width": WIDTH, "margin": MARGIN, "lane": LANE},
-        ids_shown=IDS_SHOWN,
+        remarks=remarks,
+        ledger=book,
+        timeline=timeline.lay_out([row.case for row in book.rows]),
+        trend=trend.lay_out(verdict, history),
+        sizes={"lane": LANE, "axis": AXIS, "trend": TREND_HEIGHT},
         style=Markup(style),  # noqa: S704 (ours, and not made of anything)
         script=Markup(script),  # noqa: S704
-        policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
+        policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
+        "; base-uri 'none'; form-action 'none'",
     )
 
 
@@ -55,11 +80,19 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        loader=jinja2.FunctionLoader(_asset),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plain": plain, "lines": _lines, "duration": _duration, "bare": bare}
-    return environment.from_string(_asset("report.html.j2"))
+    environment.filters |= {
+        "plain": plain,
+        "lines": _lines,
+        "duration": duration,
+        "clock": _clock,
+        "percent": _percent,
+        "split": split,
+    }
+    return environment.get_template("report.html.j2")
 
 
 def _asset(name: str) -> str:
@@ -76,9 +109,14 @@ def _lines(text: str) -> str:
     return "\n".join(plain(line.expandtabs()) for line in text.splitlines())
 
 
-def _duration(seconds: float) -> str:
-    if 0 < seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 100:  # noqa: PLR2004 (beyond that, tenths of a second say nothing)
-        return f"{seconds:.1f} s"
-    return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+def _percent(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".") + "%"
+
+
+def _clock(seconds: float) -> str:
+    """A place on an axis of time: ``12.5 s``, ``2:05``, ``1:02:05``."""
+    if seconds < 60:  # noqa: PLR2004 (a minute)
+        return f"{seconds:g} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

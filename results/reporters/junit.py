@@ -5,10 +5,12 @@ The verdict itself is a test called "verdict": a reader that counts failures can
 for a pass.
 """
 
-import itertools
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from collections import Counter
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.sax.saxutils import quoteattr
 
-from bsdgate.results.model import Case, Level, Outcome, Result, Verdict
+from bsdgate.results.model import Case, Code, Level, Outcome, Result, Verdict
 from bsdgate.results.reporters.text import plain
 
 _FAILING = {
@@ -19,52 +21,95 @@ _FAILING = {
     Outcome.SKIP: "skipped",
     Outcome.XFAIL: "skipped",
 }
+_FAILED_VERDICT = {Result.FAIL: "failure", Result.ERROR: "error"}
+_EXCUSED = {outcome: tag for outcome, tag in _FAILING.items() if tag != "failure"} | {
+    Outcome.FAIL: "skipped"
+}
+_EXCUSING = frozenset({Code.EXONERATED, Code.FLAKED, Code.UNEXPECTED_SUCCESS})
 
 
 def render(verdict: Verdict) -> str:
     """Write ``verdict`` as one JUnit test suite."""
-    root = Element("testsuites")
-    suite = SubElement(root, "testsuite", name="bsdgate")
-    _add_verdict(suite, verdict)
-    failing = (reason.ids for reason in verdict.reasons if reason.level is Level.FAIL)
-    blamed = frozenset(itertools.chain.from_iterable(failing))
-    for case in (*verdict.fixtures, *verdict.cases):
-        # An unexpected success that the policy lets pass must not fail here.
-        passed = case.outcome is Outcome.UXSUCCESS and case.id not in blamed
-        _add_case(suite, case, None if passed else _FAILING.get(case.outcome))
-    suite.attrib |= {
-        "tests": str(len(suite)),
-        "failures": str(len(suite.findall("testcase/failure"))),
-        "errors": str(len(suite.findall("testcase/error"))),
-        "skipped": str(len(suite.findall("testcase/skipped"))),
+    return "".join(parts(verdict))
+
+
+def parts(verdict: Verdict) -> Iterator[str]:
+    """Write ``verdict`` piece by piece, so that never all of it is in memory."""
+    tags = _Tags(verdict)
+    cases = (*verdict.fixtures, *verdict.cases)
+    told = Counter(map(tags.of, cases))
+    if verdict.result is not Result.PASS:
+        told[_FAILED_VERDICT[verdict.result]] += 1
+    counts = {
+        "name": "bsdgate",
+        "tests": str(1 + len(cases)),
+        "failures": str(told["failure"]),
+        "errors": str(told["error"]),
+        "skipped": str(told["skipped"]),
         "timestamp": verdict.run.created.isoformat(),
         "time": f"{sum(case.seconds or 0 for case in verdict.cases):.3f}",
     }
-    indent(root)
-    return "<?xml version='1.0' encoding='utf-8'?>\n" + tostring(root, encoding="unicode") + "\n"
+    attributes = "".join(f" {name}={quoteattr(value)}" for name, value in counts.items())
+    yield "<?xml version='1.0' encoding='utf-8'?>\n<testsuites>\n"
+    yield f"<testsuite{attributes}>\n"
+    yield _written(_verdict(verdict))
+    for case in cases:
+        yield _written(_case(case, tags.of(case), tags.causes.get(case.id)))
+    yield "</testsuite>\n</testsuites>\n"
 
 
-def _add_verdict(suite: Element, verdict: Verdict) -> None:
-    element = SubElement(suite, "testcase", classname="bsdgate", name="verdict")
+class _Tags:
+    """What a case is in JUnit's terms, in the light of the verdict's reasons."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        deciding: set[str] = set()
+        excused: set[str] = set()
+        for reason in verdict.reasons:
+            if reason.level is not Level.NOTE:
+                deciding.update(reason.ids)
+            elif reason.code in _EXCUSING:
+                excused.update(reason.ids)
+        if verdict.result is Result.PASS:
+            # The tests of such a fixture are excused, and it with them.
+            excused.update(fixture.id for fixture in verdict.fixtures)
+        self._excused = excused - deciding
+        self.causes = {finding.id: finding.cause for finding in verdict.findings}
+
+    def of(self, case: Case) -> str | None:
+        # What the policy lets pass must not fail here: nobody would know why.
+        tags = _EXCUSED if case.id in self._excused else _FAILING
+        return tags.get(case.outcome)
+
+
+def _verdict(verdict: Verdict) -> Element:
+    element = Element("testcase", classname="bsdgate", name="verdict")
     if verdict.result is not Result.PASS:
-        tag = "failure" if verdict.result is Result.FAIL else "error"
         said = "; ".join(reason.message for reason in verdict.reasons)
-        SubElement(element, tag, message=_text(f"{verdict.result}: {said}"))
+        message = _text(f"{verdict.result}: {said}")
+        SubElement(element, _FAILED_VERDICT[verdict.result], message=message)
+    return element
 
 
-def _add_case(suite: Element, case: Case, tag: str | None) -> None:
+def _case(case: Case, tag: str | None, cause: str | None) -> Element:
     head, bracket, parameters = case.id.partition("[")
     classname, _, name = head.rpartition(".")
-    element = SubElement(
-        suite, "testcase", classname=_text(classname), name=_text(name + bracket + parameters)
+    element = Element(
+        "testcase", classname=_text(classname), name=_text(name + bracket + parameters)
     )
     if case.seconds is not None:
         element.set("time", f"{case.seconds:.6f}")
     if tag is not None:
         message = f"{case.outcome}: {case.reason or 'no reason given'}"
         result = SubElement(element, tag, message=_text(message))
+        if cause:
+            result.set("type", cause)
         if case.details:
             result.text = "\n".join(_text(line) for line in case.details.splitlines())
+    return element
+
+
+def _written(element: Element) -> str:
+    return tostring(element, encoding="unicode") + "\n"
 
 
 def _text(text: str) -> str:

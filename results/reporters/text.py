@@ -3,17 +3,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from bsdgate.results.model import Case, Level, Outcome, Result, Verdict
+from bsdgate.results.model import Level, Outcome, Result, Verdict, count
+from bsdgate.results.reporters.failures import Failure, groups
 
 IDS_SHOWN = 20
 FAILURES_SHOWN = 10
 LINES_SHOWN = 12
-
-_MEANING = {
-    Result.PASS: "every asked test is accounted for and none failed",
-    Result.FAIL: "tests failed",
-    Result.ERROR: "the evidence is not whole, so it proves nothing",
-}
 
 
 def render(verdict: Verdict) -> str:
@@ -24,6 +19,8 @@ def render(verdict: Verdict) -> str:
 
 def plain(text: str) -> str:
     """``text`` with control, direction and other unprintable characters spelled out."""
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
@@ -36,10 +33,33 @@ def describe_counts(verdict: Verdict) -> str:
     return f"{counts['asked']} asked: {', '.join(states) or 'nothing'}"
 
 
+def meaning(verdict: Verdict) -> str:
+    """Say in one line what the result means."""
+    if verdict.result is Result.ERROR:
+        return "the evidence is not whole, so it proves nothing either way"
+    failed = verdict.fixtures or any(case.outcome is Outcome.FAIL for case in verdict.cases)
+    if verdict.result is Result.PASS:
+        rest = "what failed is excused" if failed else "none failed"
+        return f"every asked test is accounted for, and {rest}"
+    rest = "tests failed" if failed else f"the policy {plain(verdict.policy)} asks for more"
+    return f"the evidence is whole, and {rest}"
+
+
+def duration(seconds: float) -> str:
+    """Say how long as people do: ``12 ms``, ``5.0 s``, ``2 min 05 s``, ``1 h 03 min``."""
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 100:  # noqa: PLR2004 (beyond that, tenths of a second say nothing)
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"
+
+
 def _head(verdict: Verdict) -> Iterator[str]:
     run = verdict.run
     about = (run.profile, run.suite, run.release, run.change, *run.sources)
-    yield f"{verdict.result}: {_MEANING[verdict.result]}"
+    yield f"{verdict.result}: {meaning(verdict)}"
     yield f"  run    {plain(' '.join(filter(None, (run.name, run.run_id))))}"
     yield f"  of     {plain(' '.join(filter(None, about)) or '-')}"
     yield f"  tests  {describe_counts(verdict)}"
@@ -61,22 +81,27 @@ def _ids(ids: Sequence[str]) -> Iterator[str]:
         yield f"    and {len(ids) - IDS_SHOWN} more, listed in verdict.json"
 
 
-def failures(verdict: Verdict) -> list[Case]:
-    """Everything that failed, fixtures first, failures among duplicates and excused ones last."""
-    order = {Outcome.FAIL: 0, Outcome.DUPLICATED: 1, Outcome.XFAIL: 2}
-    found = [case for case in verdict.cases if case.outcome is Outcome.FAIL or case.details]
-    return [*verdict.fixtures, *sorted(found, key=lambda case: order.get(case.outcome, 3))]
-
-
 def _failures(verdict: Verdict) -> Iterator[str]:
-    shown = [case for case in failures(verdict) if case.outcome is not Outcome.XFAIL]
-    for case in shown[:FAILURES_SHOWN]:
+    deciding = [group for group in groups(verdict) if group.decides]
+    shown = [(group.title, failure) for group in deciding for failure in group]
+    for title, failure in shown[:FAILURES_SHOWN]:
+        case = failure.case
         yield ""
         yield f"--- {plain(case.id)}: {case.outcome} {plain(case.reason or '')}".rstrip()
+        if failure.finding:
+            yield f"    cause: {title}"
+        yield from _shown_by(failure)
         yield from (f"    {plain(line)}" for line in _last_lines(case.details or ""))
     if len(shown) > FAILURES_SHOWN:
         yield ""
         yield f"--- and {len(shown) - FAILURES_SHOWN} more failures: see report.html"
+
+
+def _shown_by(failure: Failure) -> Iterator[str]:
+    if failure.finding:
+        yield from (f"      {plain(line)}" for line in failure.finding.shown_by)
+    if failure.members:
+        yield f"    with it failed {count(failure.members, 'test')}"
 
 
 def _last_lines(details: str) -> Iterable[str]:

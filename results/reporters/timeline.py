@@ -1,25 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where on a drawing each test of each worker goes."""
+"""Where on a drawing each test of each worker goes. Lengths are per cent of the drawing's width."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Final
 
-from bsdgate.results.model import Case
+from bsdgate.results.model import Case, Outcome
 
-WIDTH = 1000.0
-MARGIN = 90.0
-LANE = 26.0
-THINNEST = 0.6
-TICKS = 6
-BARS_BOUND = 10_000
+ZOOMS: Final = (1, 4, 16)
+"""How many times as wide as the page the drawing can be shown."""
+
+TICKS: Final = 8
+"""About so many ticks fit into the page's width."""
+
+LANES_BOUND: Final = 64
+SLOWEST: Final = 10
+THINNEST: Final = 0.04
+THINNEST_TROUBLE: Final = 0.3
+"""Least widths: one failure among thousands has to be seen."""
+
+_STEPS: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
+_QUIET: Final = frozenset({Outcome.SUCCESS, Outcome.SKIP, Outcome.XFAIL})
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One test: where it starts and how long it is, in units of the drawing."""
+    """A test: its place among the cases given, where it begins and how long it is."""
 
+    index: int
     case: Case
     x: float
     width: float
@@ -27,49 +37,78 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One worker's tests."""
+    """One worker's tests, those in trouble last: what is drawn last is on top."""
 
     worker: str
-    y: float
     bars: tuple[Bar, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The drawing: lanes, and ticks as (x, seconds since the first test's start)."""
+    """The drawing, from ``began`` on; ``ticks`` are (x, seconds) for each of ZOOMS.
+
+    ``slowest`` has the tests that took longest, their width in relation to the slowest one.
+    """
 
     lanes: tuple[Lane, ...]
-    ticks: tuple[tuple[float, float], ...]
+    ticks: tuple[tuple[tuple[float, float], ...], ...]
     began: datetime
-    left_out: int
+    seconds: float
+    slowest: tuple[Bar, ...]
+    lanes_left_out: int = 0
 
-    @property
-    def height(self) -> float:
-        """The lanes and, below them, the ticks' labels."""
-        return len(self.lanes) * LANE + 24
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """A case that tells when it ran, in seconds since the first one began."""
+
+    index: int
+    case: Case
+    at: float
+    seconds: float
 
 
 def lay_out(cases: Sequence[Case]) -> Timeline | None:
-    """Lay out all tests that say when and where they ran; None if none does."""
-    timed = sorted(
-        ((case.started, case) for case in cases if case.started and case.seconds is not None),
-        key=lambda pair: (pair[0], pair[1].id),
-    )
-    if not timed:
+    """Lay out all tests that say when and for how long they ran; None if none does."""
+    starts = [case.started for case in cases if case.started and case.seconds is not None]
+    if not starts:
         return None
-    drawn = timed[:BARS_BOUND]
-    began = drawn[0][0]
-    ended = max(started + timedelta(seconds=case.seconds or 0) for started, case in drawn)
-    total = (ended - began).total_seconds() or 1.0
-    scale = (WIDTH - MARGIN) / total
-    rows: dict[str, list[Bar]] = defaultdict(list)
-    for started, case in drawn:
-        x = MARGIN + (started - began).total_seconds() * scale
-        rows[case.worker or "run"].append(Bar(case, x, max((case.seconds or 0) * scale, THINNEST)))
-    lanes = [
-        Lane(worker, index * LANE, tuple(rows[worker])) for index, worker in enumerate(sorted(rows))
+    began = min(starts)
+    timed = [
+        _Timed(index, case, (case.started - began).total_seconds(), max(0.0, case.seconds))
+        for index, case in enumerate(cases)
+        if case.started and case.seconds is not None
     ]
-    ticks = [
-        (MARGIN + total * scale * part / TICKS, total * part / TICKS) for part in range(TICKS + 1)
-    ]
-    return Timeline(tuple(lanes), tuple(ticks), began, len(timed) - len(drawn))
+    total = max(one.at + one.seconds for one in timed) or 1.0
+    rows: dict[str, list[_Timed]] = defaultdict(list)
+    for one in timed:
+        rows[one.case.worker or "run"].append(one)
+    workers = sorted(rows)
+    return Timeline(
+        lanes=tuple(_lane(worker, rows[worker], total) for worker in workers[:LANES_BOUND]),
+        ticks=tuple(_ticks(total, zoom) for zoom in ZOOMS),
+        began=began,
+        seconds=total,
+        slowest=_slowest(timed),
+        lanes_left_out=len(workers[LANES_BOUND:]),
+    )
+
+
+def _lane(worker: str, timed: Sequence[_Timed], total: float) -> Lane:
+    bars = []
+    for one in sorted(timed, key=lambda one: (one.case.outcome not in _QUIET, one.at, one.index)):
+        thinnest = THINNEST if one.case.outcome in _QUIET else THINNEST_TROUBLE
+        width = max(100 * one.seconds / total, thinnest)
+        bars.append(Bar(one.index, one.case, min(100 * one.at / total, 100 - width), width))
+    return Lane(worker, tuple(bars))
+
+
+def _ticks(total: float, zoom: int) -> tuple[tuple[float, float], ...]:
+    step = next((step for step in _STEPS if total / step <= TICKS * zoom), total / (TICKS * zoom))
+    return tuple((100 * step * n / total, step * n) for n in range(int(total / step) + 1))
+
+
+def _slowest(timed: Sequence[_Timed]) -> tuple[Bar, ...]:
+    found = sorted(timed, key=lambda one: (-one.seconds, one.index))[:SLOWEST]
+    longest = found[0].seconds or 1.0
+    return tuple(Bar(one.index, one.case, 0.0, 100 * one.seconds / longest) for one in found)

@@ -2,6 +2,7 @@
 """What the tests of real programs share: a place to run them in, and what is built but once."""
 
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,3 +33,12 @@ def sdist(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     wanted = ["--no-deps", "--no-binary", ":all:", "--dest", folder, "keystone==30.0.0"]
     subprocess.run([*pip, "download", "--quiet", *wanted], check=True)
     return folder / "keystone-30.0.0.tar.gz"
+
+
+@pytest.fixture
+def checkout(sdist: Path, tmp_path: Path) -> Path:
+    """Unpack a released Keystone, as a checkout of a change to it would be."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "sources", filter="data")
+    (found,) = (tmp_path / "sources").iterdir()
+    return found

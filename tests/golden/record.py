@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records the golden streams with the real runners: stestr, tempest, pytest and rally.
+"""Records the golden streams with the real runners: stestr, tempest, pytest, kyua and rally.
 
     python tests/golden/record.py [CASE...]
 
 Each case becomes ``<parser>/<case>/`` with what was asked, the stream and the runner's exit
-status; ``BSDGATE_GOLDEN=rewrite pytest tests/unit/results`` then writes what the parsers and the
-judge make of it (``expected.json``), to be read before it is committed. In the streams, the
-paths of the machine are replaced; nothing else is touched.
+status; ``BSDGATE_GOLDEN=rewrite pytest tests/unit/results`` then writes what the parser makes of
+it (``parsed.json``) and what the judge does (``expected.json``), to be read before they are
+committed. In the streams the paths of the machine are replaced, and Kyua's list of environment
+variables is left out; nothing else is touched. "stestr" needs subunit2junitxml with the package
+junitxml, and "kyua" needs kyua, both on the PATH.
 """
 
+import datetime
 import io
 import json
 import os
@@ -16,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import types
 from pathlib import Path
 
 import yaml
@@ -24,6 +28,7 @@ from subunit.v2 import ByteStreamToStreamResult, StreamResultToBytes
 HERE = Path(__file__).resolve().parent
 PROJECTS = HERE / "projects"
 BIN = Path(sys.executable).parent
+FAILED_IMPORT = "unittest.loader._FailedTest.tiny_plugin.tests.test_broken"
 STESTR_CONF = "[DEFAULT]\ntest_path=./tiny\ntop_dir=./\ngroup_regex=([^\\.]*\\.)*\n"
 
 
@@ -86,13 +91,16 @@ def save(parser, case, status, asked, stream):
     print(f"{parser}/{case}: exit status {status}, {len(stream[1])} bytes")
 
 
-def record_stestr(case, project, work, **env):
+def record_stestr(case, project, work, by_id=False, **env):
     shutil.copytree(PROJECTS / project, work / "tiny")
     (work / "tiny" / "__init__.py").touch()
     (work / ".stestr.conf").write_text(STESTR_CONF)
     run(["stestr", "init"], work)
     _, asked = run(["stestr", "list"], work)
-    status, stream = run(["stestr", "run", "--concurrency", "2", "--subunit"], work, **env)
+    (work / "chosen").write_bytes(asked)
+    chosen = ["--load-list", "chosen"] if by_id else []
+    argv = ["stestr", "run", *chosen, "--concurrency", "2"]
+    status, stream = run([*argv, "--subunit"], work, **env)
     save(
         "subunit",
         case,
@@ -102,7 +110,29 @@ def record_stestr(case, project, work, **env):
     )
 
 
-def record_tempest(case, work):
+def record_returncode(work):
+    """A worker that ends with 3 before its first test, as stestr's own wrapper tells it.
+
+    stestr 4.2.1 wraps each worker so and then reads past the wrapper (stestr/utils.py), which is
+    why its own runs report no lost worker; older ones, and testrepository's, do.
+    """
+    from stestr.output import ReturnCodeToSubunit
+
+    shutil.copytree(PROJECTS / "lost", work / "tiny")
+    (work / "tiny" / "__init__.py").touch()
+    (work / ".stestr.conf").write_text(STESTR_CONF)
+    run(["stestr", "init"], work)
+    _, asked = run(["stestr", "list"], work)
+    argv = [sys.executable, "-m", "stestr.subunit_runner.run", "discover", "-t", ".", "tiny"]
+    worker = subprocess.Popen(
+        argv, cwd=work, env=os.environ | {"DIE": "import:exit"}, stdout=subprocess.PIPE
+    )
+    stream = ReturnCodeToSubunit(worker).read()
+    save("subunit", "process-returncode", 0, ("asked.txt", asked), ("stream.subunit", stream))
+
+
+def tempest_workspace(work):
+    """Install the tiny plugin where only ``env`` sees it, and make a workspace."""
     shutil.copytree(PROJECTS / "tempest", work / "lib")
     info = work / "lib" / "tiny_plugin-1.dist-info"
     info.mkdir()
@@ -116,17 +146,85 @@ def record_tempest(case, work):
         "[identity]\nuri_v3 = http://127.0.0.1:9/v3\n"
         f"[oslo_concurrency]\nlock_path = {work}/ws/lock\n"
     )
-    argv = ["tempest", "run", "--regex", r"^tiny_plugin\."]
-    _, asked = run([*argv, "--list-tests"], work / "ws", **env)
+    return env
+
+
+def run_tempest(work, module, extra=(), **env):
+    """Run one module of the tiny plugin: what was asked, the exit status and the stream.
+
+    ``extra`` are ids to run beside those that were asked.
+    """
+    plain = tempest_workspace(work)
+    argv = ["tempest", "run", "--regex", rf"^tiny_plugin\.tests\.{module}\."]
+    _, asked = run([*argv, "--list-tests"], work / "ws", **plain)
     ids = [line for line in asked.splitlines() if line.startswith(b"tiny_plugin.")]
-    status, stream = run([*argv, "--concurrency", "2", "--subunit"], work / "ws", **env)
-    save(
-        "subunit",
-        case,
-        status,
-        ("asked.txt", b"\n".join(ids) + b"\n"),
-        ("stream.subunit", scrub_subunit(stream, work)),
+    # By id and not by a pattern, which would not find a module that cannot be imported.
+    chosen = [*ids, *(each.encode() for each in extra)]
+    (work / "ws" / "chosen").write_bytes(b"\n".join(chosen) + b"\n")
+    argv = ["tempest", "run", "--load-list", "chosen", "--concurrency", "2", "--subunit"]
+    status, stream = run(argv, work / "ws", **plain, **env)
+    return b"\n".join(ids) + b"\n", status, scrub_subunit(stream, work)
+
+
+def record_tempest(case, module, work, extra=(), **env):
+    asked, status, stream = run_tempest(work, module, extra, **env)
+    save("subunit", case, status, ("asked.txt", asked), ("stream.subunit", stream))
+
+
+def record_cut(work):
+    """The stream of a run that was cut: inside a packet, and where one ends."""
+    asked, status, stream = run_tempest(work, "test_tiny")
+    last = stream.rindex(b"\xb3", 0, len(stream) * 2 // 3)
+    while ByteStreamToStreamResult.status_lookup[stream[last + 2] & 7] is None:
+        last = stream.rindex(b"\xb3", 0, last)
+    for case, end in (("tempest-cut-inside", last + 20), ("tempest-cut-between", last)):
+        save("subunit", case, status, ("asked.txt", asked), ("stream.subunit", stream[:end]))
+
+
+def record_stestr_junit(case, work):
+    """What ``stestr last --subunit | subunit2junitxml`` makes of every way a test ends."""
+    shutil.copytree(PROJECTS / "outcomes", work / "tiny")
+    (work / "tiny" / "__init__.py").touch()
+    (work / ".stestr.conf").write_text(STESTR_CONF)
+    run(["stestr", "init"], work)
+    _, asked = run(["stestr", "list"], work)
+    run(["stestr", "run", "--concurrency", "2"], work)
+    pipe = "stestr last --subunit | subunit2junitxml --no-passthrough -o report.xml"
+    status, _ = run(["sh", "-c", pipe], work)
+    report = scrub((work / "report.xml").read_bytes(), work)
+    save("junit", case, status, ("asked.txt", asked), ("stream.xml", report))
+
+
+def record_kyua(case, work):
+    shutil.copytree(PROJECTS / "kyua", work / "suite")
+    _, asked = run(["kyua", "list"], work / "suite")
+    status, _ = run(["kyua", "test"], work / "suite")
+    _, report = run(["kyua", "report-junit"], work / "suite")
+    lines = scrub(report, work).splitlines(keepends=True)
+    report = b"".join(line for line in lines if not line.startswith(b'<property name="env.'))
+    save("junit", case, status, ("asked.txt", asked), ("stream.xml", report))
+
+
+def record_verification(case, module, work, **env):
+    """What Rally makes of a stream of Tempest's: its own reader and its own reporter."""
+    from rally.common.io import subunit_v2
+    from rally.plugins.verification.reporters import JSONReporter
+
+    asked, status, stream = run_tempest(work, module, **env)
+    (work / "stream").write_bytes(stream)
+    results = subunit_v2.parse_file(str(work / "stream"))
+    now = datetime.datetime(2026, 11, 22, 12)
+    verification = types.SimpleNamespace(
+        **results.totals,
+        uuid="5f0c5a1e-6a8b-4c0d-9e7f-3a2b1c0d9e8f",
+        status="failed" if results.totals["failures"] else "finished",
+        run_args={"pattern": "tiny_plugin"},
+        created_at=now,
+        updated_at=now,
+        tests=results.tests,
     )
+    report = JSONReporter([verification], None).generate()["print"].encode() + b"\n"
+    save("verification", case, status, ("asked.txt", asked), ("stream.json", report))
 
 
 def record_pytest(case, work):
@@ -177,8 +275,40 @@ CASES = {
     "exit-inside": lambda work: record_stestr("exit-inside", "lost", work, DIE="inside:exit"),
     "kill-between": lambda work: record_stestr("kill-between", "lost", work, DIE="between:kill"),
     "kill-inside": lambda work: record_stestr("kill-inside", "lost", work, DIE="inside:kill"),
+    # Every worker ends with 3 before its first test: exit status 0.
+    "exit-at-once": lambda work: record_stestr(
+        "exit-at-once", "lost", work, by_id=True, DIE="import:exit"
+    ),
+    "process-returncode": record_returncode,
     "import-error": lambda work: record_stestr("import-error", "broken", work, BREAK="1"),
-    "tempest": lambda work: record_tempest("tempest", work),
+    "tempest": lambda work: record_tempest("tempest", "test_tiny", work),
+    "tempest-cut": record_cut,
+    # Chosen by id, the tests of a module that cannot be imported vanish: exit status 0.
+    "tempest-import-lost": lambda work: record_tempest(
+        "tempest-import-lost", "test_broken", work, BREAK="1"
+    ),
+    "tempest-import-error": lambda work: record_tempest(
+        "tempest-import-error", "test_broken", work, [FAILED_IMPORT], BREAK="1"
+    ),
+    "tempest-module-setup": lambda work: record_tempest(
+        "tempest-module-setup", "test_module", work
+    ),
+    "tempest-module-end": lambda work: record_tempest(
+        "tempest-module-end", "test_module_end", work
+    ),
+    **{
+        f"tempest-{how}-{where}": lambda work, how=how, where=where: record_tempest(
+            f"tempest-{how}-{where}", "test_lost", work, DIE=f"{where}:{how}"
+        )
+        for how in ("exit", "kill")
+        for where in ("before", "inside", "between")
+    },
+    "stestr": lambda work: record_stestr_junit("stestr", work),
+    "kyua": lambda work: record_kyua("kyua", work),
+    "verification": lambda work: record_verification("tempest", "test_tiny", work),
+    "verification-lost": lambda work: record_verification(
+        "lost", "test_lost", work, DIE="inside:kill"
+    ),
     "pytest": lambda work: record_pytest("pytest", work),
     "dummies": lambda work: record_rally("dummies", work),
 }

@@ -2,13 +2,27 @@
 import json
 from datetime import UTC
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bsdgate.results import document
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.model import Case, Kind, Outcome, Reason, Result, Run, State, Summary, Verdict
+from bsdgate.results.model import (
+    Case,
+    Cause,
+    Finding,
+    Kind,
+    Outcome,
+    Reason,
+    Result,
+    Run,
+    Side,
+    State,
+    Summary,
+    Verdict,
+)
 
 texts = st.text(max_size=20)
 moments = st.datetimes(timezones=st.just(UTC))
@@ -24,9 +38,12 @@ cases = st.builds(
     details=st.none() | texts,
 )
 tuples = st.lists(texts, max_size=3).map(tuple)
+pairs = st.dictionaries(texts, texts, max_size=2).map(lambda found: tuple(sorted(found.items())))
 verdicts = st.builds(
     Verdict,
-    run=st.builds(Run, run_id=texts, created=moments, name=texts, sources=tuples),
+    run=st.builds(
+        Run, run_id=texts, created=moments, name=texts, sources=tuples, facts=pairs, versions=pairs
+    ),
     result=st.sampled_from(Result),
     reasons=st.lists(st.builds(Reason, message=texts, ids=tuples), max_size=3).map(tuple),
     cases=st.lists(cases, max_size=4).map(tuple),
@@ -41,10 +58,19 @@ verdicts = st.builds(
             asked=st.integers(0, 9),
             started=st.none() | moments,
             ended=st.none() | moments,
+            side=st.sampled_from(Side),
+            confirms=texts,
         ),
         max_size=2,
     ).map(tuple),
+    findings=st.lists(
+        st.builds(Finding, texts, st.sampled_from(Cause), signature=texts, shown_by=tuples),
+        max_size=2,
+    ).map(tuple),
+    policy=texts,
+    unmatched=tuples,
 )
+SCHEMA = json.loads(document.SCHEMA_FILE.read_text())
 
 
 @given(verdicts)
@@ -57,8 +83,23 @@ def test_the_document_is_ascii_and_names_its_schema(verdict):
     text = document.render(verdict)
     assert text.isascii()
     whole = json.loads(text)
-    assert (whole["schema"], whole["run_id"]) == (1, verdict.run.run_id)
+    assert (whole["schema"], whole["run_id"]) == (document.SCHEMA, verdict.run.run_id)
     assert whole["counts"]["asked"] == len(verdict.cases)
+
+
+@given(verdicts)
+def test_what_is_rendered_is_as_its_schema_says(verdict):
+    jsonschema.validate(json.loads(document.render(verdict)), SCHEMA)
+
+
+def test_the_schema_is_one_and_knows_every_value_there_is():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    defined = SCHEMA["$defs"]
+    assert set(defined["case"]["properties"]["outcome"]["enum"]) == set(Outcome)
+    assert set(defined["finding"]["properties"]["cause"]["enum"]) == set(Cause)
+    assert set(defined["attempt"]["properties"]["kind"]["enum"]) == set(Kind)
+    assert set(SCHEMA["properties"]["result"]["enum"]) == set(Result)
+    assert SCHEMA["properties"]["schema"]["const"] == document.SCHEMA
 
 
 @pytest.fixture
@@ -70,7 +111,7 @@ def whole(run_dir):
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("schema", 2, "schema 2"),
+        ("schema", 1, "schema 1"),
         ("run_id", "other", "two runs"),
         ("result", "MAYBE", "MAYBE"),
         ("counts", {"asked": 100}, "counts"),

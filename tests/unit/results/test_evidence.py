@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evidence that was lost, swapped or broken after it was recorded."""
 
+import hashlib
 import json
+import os
 import shutil
 
 import pytest
 
-from bsdgate.results import evidence
+from bsdgate.results import attempts, evidence
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import Code, Level, Result
 
@@ -91,7 +93,15 @@ def test_what_the_attempt_says_against_itself(run_dir, clean, change, code):
         {"asked": "../../manifest.json"},
         {"stream": "/etc/passwd"},
         {"stream": ".."},
+        {"asked": "a\0b"},
+        {"stream": "x/"},
+        {"witness": "../02-tempest/witness.json"},
         {"problems": None},
+        {"problems": "nova died"},
+        {"state": "found"},
+        {"side": "other"},
+        {"side": "base"},
+        {"confirms": 1},
     ],
 )
 def test_an_attempt_that_cannot_be_read_is_an_error(run_dir, clean, change):
@@ -99,7 +109,9 @@ def test_an_attempt_that_cannot_be_read_is_an_error(run_dir, clean, change):
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 1}', "{" * 50_000])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"schema": 1}', "{" * 50_000, "[" * 500_000, '{"schema": NaN}']
+)
 def test_a_broken_attempt_is_an_error(run_dir, clean, content):
     (clean / "attempt.json").write_text(content)
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
@@ -109,6 +121,61 @@ def test_a_broken_attempt_is_an_error(run_dir, clean, content):
 def test_a_link_is_not_followed(run_dir, clean, name, tmp_path):
     (clean / name).rename(tmp_path / name)
     (clean / name).symlink_to(tmp_path / name)
+    assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
+
+
+@pytest.mark.parametrize("name", ["asked.txt", "stream.subunit", "attempt.json"])
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_only_plain_files_are_opened(run_dir, clean, name, kind):
+    (clean / name).unlink()
+    if kind == "pipe":
+        os.mkfifo(clean / name)
+    elif kind == "folder":
+        (clean / name).mkdir()
+    else:
+        (clean / name).symlink_to("/dev/zero")
+    assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(tmp_path, monkeypatch):
+    # As if it had been a file when it was looked at.
+    os.mkfifo(tmp_path / "asked.txt")
+    (tmp_path / "plain").touch()
+    looked = (tmp_path / "plain").lstat()
+    monkeypatch.setattr(type(tmp_path), "lstat", lambda _self: looked)
+    with pytest.raises(attempts.UnreadableError, match="not a plain file"):
+        attempts.open_plain(tmp_path / "asked.txt", 1)
+
+
+def test_a_linked_folder_of_evidence_is_not_followed(run_dir, clean, tmp_path):
+    clean.parent.rename(tmp_path / "elsewhere")
+    clean.parent.symlink_to(tmp_path / "elsewhere")
+    assert codes(run_dir) == {Code.ATTEMPT_UNREADABLE, Code.NO_EVIDENCE}
+
+
+def test_a_file_in_place_of_the_evidence_is_an_error(run_dir, clean):
+    shutil.rmtree(clean.parent)
+    clean.parent.write_text("")
+    assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
+
+
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    [
+        ("attempt.json", attempts.HEAD_BOUND),
+        ("asked.txt", attempts.DOCUMENT_BOUND),
+        ("stream.subunit", attempts.STREAM_BOUND),
+    ],
+)
+def test_a_file_that_is_too_large_is_not_read(run_dir, clean, name, bound):
+    os.truncate(clean / name, bound + 1)  # a hole: it takes no room
+    assert Code.TOO_LARGE in codes(run_dir)
+
+
+@pytest.mark.parametrize("name", ["99999999999-tempest", "1-tempest", "01-TEMPEST", "evil\x1b[2J"])
+def test_a_folder_with_another_name_is_no_attempt(run_dir, clean, name):
+    folder = clean.rename(clean.with_name(name))
+    edit(folder, name=name)
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
@@ -126,6 +193,27 @@ def test_a_strange_file_among_the_attempts_is_noticed(run_dir, clean):
 def test_ids_that_are_not_utf8_are_an_error(run_dir, clean, subunit_stream):
     run_dir.attempt("02-tempest", b"\xff\n", subunit_stream(("a", "success")))
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
+
+
+@pytest.mark.parametrize("line", [b"a" * attempts.ID_BOUND, b"a" * 10_000_000])
+def test_an_asked_id_has_a_bound(run_dir, clean, subunit_stream, line):
+    run_dir.attempt("02-tempest", b"b\n" + line + b"\n", subunit_stream(("b", "success")))
+    assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
+
+
+def test_a_list_of_asked_tests_has_a_bound(run_dir, clean, monkeypatch):
+    monkeypatch.setattr(attempts, "IDS_BOUND", 1)
+    assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
+
+
+def test_no_more_reports_are_kept_than_the_list_makes_likely(run_dir, subunit_stream, monkeypatch):
+    monkeypatch.setattr(attempts, "STRANGE_BOUND", 10)
+    strange = [(f"strange.{number}", "success") for number in range(20)]
+    run_dir.attempt("01-tempest", b"a\n", subunit_stream(("a", "success"), *strange))
+    verdict = run_dir.judge()
+    assert verdict.result is Result.ERROR
+    (reason,) = (reason for reason in verdict.reasons if reason.code is Code.TOO_LARGE)
+    assert "9 reports beyond 12" in reason.message
 
 
 def test_deleted_results_are_an_error(run_dir, clean):
@@ -152,22 +240,9 @@ def test_a_run_that_owes_nothing_proves_nothing(run_dir, clean, owed):
 
 
 def test_a_document_has_a_bound(run_dir, monkeypatch):
-    monkeypatch.setattr("bsdgate.results.attempts.DOCUMENT_BOUND", 100)
-    monkeypatch.setattr(
-        "bsdgate.results.attempts._FORMATS",
-        {
-            name: type(form)(form.asked_ids, form.parse, 100)
-            for name, form in evidence_formats().items()
-        },
-    )
     run_dir.recorded("junit", "pytest")
+    monkeypatch.setattr(attempts, "DOCUMENT_BOUND", 100)
     assert Code.TOO_LARGE in codes(run_dir)
-
-
-def evidence_formats():
-    from bsdgate.results import attempts
-
-    return attempts._FORMATS
 
 
 @pytest.mark.parametrize(
@@ -191,3 +266,109 @@ def test_the_run_is_told_with_what_it_was_made_of(run_dir, clean):
         "",
     )
     assert run.sources == ("keystone 30.0.0 sha256:12",)
+
+
+def test_facts_and_versions_are_told_sorted(run_dir, clean):
+    run_dir.manifest |= {"facts": {"freebsd": "15.1", "arch": "arm64"}, "versions": {"nova": "34"}}
+    run_dir.write_manifest()
+    run = evidence.load(run_dir.path).run
+    assert run.facts == (("arch", "arm64"), ("freebsd", "15.1"))
+    assert run.versions == (("nova", "34"),)
+    assert run_dir.judge().result is Result.PASS
+
+
+@pytest.mark.parametrize("key", ["facts", "versions"])
+@pytest.mark.parametrize("value", [["15.1"], "15.1", {"freebsd": 15}, {"freebsd": None}, 7])
+def test_facts_that_are_no_texts_are_an_error(run_dir, clean, key, value):
+    run_dir.manifest[key] = value
+    run_dir.write_manifest()
+    assert codes(run_dir) == {Code.DAMAGED}
+    assert getattr(evidence.load(run_dir.path).run, key) == ()
+
+
+# The runner's own record -------------------------------------------------------------------
+
+
+@pytest.fixture
+def witnessed(run_dir, clean):
+    """The clean run with what stestr recorded of it; writes other records too."""
+    reports = evidence.load(run_dir.path).attempts[0].reports
+    others = [(case.id, case.outcome) for case in reports if case.outcome != "success"]
+
+    def write(content):
+        (clean / "witness.json").write_text(content)
+        head = json.loads((clean / "attempt.json").read_text())
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        edit(clean, witness="witness.json", sha256={**head["sha256"], "witness.json": digest})
+
+    write(json.dumps({"reports": len(reports), "others": others}))
+    assert run_dir.judge().result is Result.PASS
+    return write
+
+
+def test_a_record_that_says_otherwise_is_an_error(run_dir, witnessed):
+    witnessed('{"reports": 1, "others": [["m.A.one", "fail"]]}')
+    assert codes(run_dir) == {Code.CONTRADICTED}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"reports": "x", "others": []}', '{"reports": 1, "others": [1]}']
+)
+def test_a_record_that_cannot_be_read_is_an_error(run_dir, witnessed, content):
+    witnessed(content)
+    assert codes(run_dir) == {Code.ATTEMPT_UNREADABLE}
+
+
+def test_a_changed_record_is_noticed(run_dir, clean, witnessed):
+    with (clean / "witness.json").open("a") as file:
+        file.write(" ")
+    assert codes(run_dir) == {Code.DIGEST_MISMATCH}
+
+
+def test_a_lost_record_is_noticed(run_dir, clean, witnessed):
+    (clean / "witness.json").unlink()
+    assert codes(run_dir) == {Code.EVIDENCE_LOST}
+
+
+def test_failures_that_were_run_again_are_told_apart(run_dir, subunit_stream, sealed):
+    first = sealed(subunit_stream(("m.A.one", "fail"), ("m.A.two", "success")), "01-tempest")
+    run_dir.attempt("01-tempest", b"m.A.one\nm.A.two\n", first)
+    second = sealed(subunit_stream(("m.A.one", "success")), "02-confirm-base")
+    about = {"kind": "tempest", "side": "base", "confirms": "01-tempest"}
+    run_dir.attempt("02-confirm-base", b"m.A.one\n", second, **about)
+    _, found = evidence.load(run_dir.path).attempts
+    assert (found.side, found.confirms) == ("base", "01-tempest")
+    assert run_dir.judge().counts["fail"] == 1
+
+
+# Whose a report is -------------------------------------------------------------------------
+
+REPORT = (
+    b'<testsuites><testsuite name="%s"><testcase classname="a" name="b"/></testsuite></testsuites>'
+)
+
+
+@pytest.mark.parametrize("kind", ["run", "attempt", "none"])
+def test_a_report_must_bear_the_mark_of_its_attempt(run_dir, kind):
+    run_dir.owes("hostchecks")
+    mark = f"{run_dir.manifest['run_id']}/01-hostchecks"
+    folder = run_dir.attempt(
+        "01-hostchecks", b"a.py::b\n", REPORT % mark.encode(), "junit", mark=mark
+    )
+    assert run_dir.judge().result is Result.PASS
+    other = {"run": mark.replace("0", "1"), "attempt": mark.replace("01-", "02-"), "none": "pytest"}
+    report = REPORT % other[kind].encode()
+    (folder / "stream.xml").write_bytes(report)
+    head = json.loads((folder / "attempt.json").read_text())
+    edit(folder, sha256={**head["sha256"], "stream.xml": hashlib.sha256(report).hexdigest()})
+    assert codes(run_dir) == {Code.FOREIGN_EVIDENCE}
+
+
+def test_a_mark_is_found_wherever_a_reader_stops(tmp_path):
+    (tmp_path / "file").write_bytes(b"0123456789" * 3 + b"MARK" + b"0123456789")
+    for size in range(1, 50):
+        with (tmp_path / "file").open("rb") as file:
+            tee = attempts.Tee(file, "MARK")
+            while tee.read(size):
+                pass
+        assert tee.marked

@@ -1,9 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bsdgate.results.expectations import Expectation, Expectations, ExpectationsError, load, valid
+from bsdgate.results.expectations import (
+    Expectation,
+    Expectations,
+    ExpectationsError,
+    complaints,
+    load,
+    read,
+    unmatched,
+    unmatched_note,
+    valid,
+)
+from bsdgate.results.model import Code, Level, Outcome, Run
+from bsdgate.results.policy import DEVELOPER, GATE
 
 WHOLE = """\
 - test: tempest.api.compute.test_rescue.*
@@ -14,11 +28,25 @@ WHOLE = """\
   expires: 2027-05-01
   scope: {profile: embedded}
 """
+UUID = "id-869bc8e8-0be6-4dd7-a9ee-cb5e7fdcfd5f"
+TODAY = date(2026, 11, 22)
 
 
-def entry(test, expires="2027-05-01"):
+def entry(test, expires="2027-05-01", **fields):
     day = date.fromisoformat(expires)
-    return Expectation(test, "https://b/1", "jane", "reason", date(2026, 1, 1), day)
+    whole = {"bug": "https://b/1", "owner": "jane", "reason": "reason", "source": f"x.yaml:{test}"}
+    return Expectation(test, since=date(2026, 1, 1), expires=day, **(whole | fields))
+
+
+def run_of(**facts):
+    profile, release = facts.pop("profile", "embedded"), facts.pop("release", "2026.2")
+    pairs = tuple(sorted(facts.items()))
+    return Run(
+        "1", datetime(2026, 11, 22, tzinfo=UTC), profile=profile, release=release, facts=pairs
+    )
+
+
+# Files ---------------------------------------------------------------------------------------
 
 
 def test_a_whole_entry_is_read(tmp_path):
@@ -28,11 +56,38 @@ def test_a_whole_entry_is_read(tmp_path):
     assert found.expires == date(2027, 5, 1)
     assert found.scope == (("profile", "embedded"),)
     assert found.source == f"{file}:1"
+    assert found.outcome is Outcome.FAIL
+    assert found.lacks == ()
+
+
+def test_an_entry_may_be_for_a_skip_and_name_alternatives(tmp_path):
+    (tmp_path / "a.yaml").write_text(
+        WHOLE.replace(
+            "{profile: embedded}", '\n    freebsd: ["14.*", ">=15.1"]\n    branch: 2026.10'
+        )
+        + "  outcome: skip\n"
+    )
+    (found,) = load([tmp_path])
+    assert found.outcome is Outcome.SKIP
+    assert found.scope == (("branch", "2026.10"), ("freebsd", "14.*"), ("freebsd", ">=15.1"))
 
 
 def test_an_empty_file_has_no_entries(tmp_path):
     (tmp_path / "a.yaml").write_text("# none yet\n")
     assert load([tmp_path]) == ()
+
+
+@pytest.mark.parametrize("gone", ["bug", "owner"])
+@pytest.mark.parametrize("how", ["absent", "empty"])
+def test_without_bug_or_owner_an_entry_is_read_and_excuses_nothing(tmp_path, gone, how):
+    lines = WHOLE.splitlines()
+    kept = [line for line in lines if not line.startswith(f"  {gone}:")]
+    if how == "empty":
+        kept.append(f"  {gone}:")
+    (tmp_path / "a.yaml").write_text("\n".join(kept))
+    (found,) = load([tmp_path])
+    assert found.lacks == (gone,)
+    assert valid([found], TODAY) == []
 
 
 def test_all_problems_are_named_with_file_and_line(tmp_path):
@@ -41,7 +96,7 @@ def test_all_problems_are_named_with_file_and_line(tmp_path):
         WHOLE.replace("https://", "").replace("2027-05-01", "soon") + "  colour: red\n- 5\n"
     )
     second.write_text("- test: x\n  test: y\n")
-    third.write_text("{")
+    third.write_text("- test: x\n  bug: ]\n")
     with pytest.raises(ExpectationsError) as caught:
         load([tmp_path, tmp_path / "absent.yaml"])
     problems = caught.value.problems
@@ -53,12 +108,59 @@ def test_all_problems_are_named_with_file_and_line(tmp_path):
         f"{first}:9: a mapping with",
         f"{second}:2: test: there more than once",
         f"{second}:1: owner is missing",
-        f"{third}: ",
+        f"{third}:2: not YAML: ",
         "absent.yaml: ",
     ):
         assert said in told
     assert len(problems) == 12
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("  outcome: error", "2: outcome: 'error' is neither fail nor skip"),
+        ("  scope: 15", "2: scope: a mapping was expected"),
+        ("  scope: {colour: red}", "2: scope: colour: unknown; allowed are freebsd, architecture,"),
+        ("  scope: {freebsd: {a: b}}", "2: scope: freebsd: a text, or a list of texts, was"),
+        ("  scope: {freebsd: '>=x'}", "2: scope: freebsd: '>=x' is no comparison such as >=15"),
+        ("  scope: {freebsd: 'nova<1'}", "2: scope: freebsd: 'nova<1': only ports are compared"),
+        ("  scope: {ports: '>=1'}", "2: scope: ports: '>=1': only ports are compared by name"),
+        ("  proposal: from a list", "2: proposal: complete the entry (owner, expires), then"),
+        ("  outcome: []", "2: outcome: a text was expected"),
+    ],
+)
+def test_what_is_wrong_with_a_key_is_said(tmp_path, line, said):
+    file = tmp_path / "a.yaml"
+    first, *rest = WHOLE.splitlines()[:-1]
+    file.write_text("\n".join([first, line, *rest]))
+    _, problems = read([file])
+    assert len(problems) == 1
+    assert said in problems[0]
+    assert problems[0].startswith(f"{file}:")
+
+
+def test_an_entry_cannot_expire_before_it_is_known(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text(WHOLE.replace("2027-05-01", "2026-10-01"))
+    assert read([file])[1] == (f"{file}:1: it expires before the day since when it is known",)
+
+
+def test_the_good_entries_of_bad_files_can_be_read(tmp_path):
+    (tmp_path / "a.yaml").write_text(WHOLE + "- 5\n")
+    entries, problems = read([tmp_path])
+    assert len(entries) == len(problems) == 1
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "- " * 100_000, "{a: " * 100_000, "\0", "- {"])
+def test_hostile_files_are_problems(tmp_path, content):
+    (tmp_path / "a.yaml").write_text(content)
+    entries, problems = read([tmp_path])
+    assert entries == ()
+    assert len(problems) == 1
+
+
+# Which entries speak of a test -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -70,8 +172,18 @@ def test_all_problems_are_named_with_file_and_line(tmp_path):
         ("m.C.*", "m.C.one[id-1]", True),
         ("m.C.on?", "m.C.one", True),
         ("m.C.one[a-z]", "m.C.oneb", False),
+        ("m.C.one[id-?]", "m.C.one[id-1]", True),
         ("m.C", "m.C.one", False),
         ("m.C.*", "m.D.one", False),
+        ("*.one", "m.C.one[id-1]", True),
+        ("*one*", "m.C.one", True),
+        ("m.*.one", "m.C.one(x)", True),
+        ("m.*.two", "m.C.one(x)", False),
+        ("setUpClass (m.*", "setUpClass (m.C)", True),
+        (UUID, f"m.C.one[{UUID},smoke]", True),
+        (UUID, f"m.C.one[smoke,{UUID}]", True),
+        (UUID, f"m.C.one[{UUID[:-1]}0]", False),
+        (UUID, "m.C.one", False),
     ],
 )
 def test_globs_know_star_and_question_mark_only(pattern, test_id, matches):
@@ -79,7 +191,170 @@ def test_globs_know_star_and_question_mark_only(pattern, test_id, matches):
     assert bool(Expectations([entry(pattern)]).of(test_id)) is matches
 
 
+PIECES = st.text("ab.[(*?", min_size=1, max_size=6)
+
+
+@given(st.lists(PIECES, max_size=6), st.lists(PIECES, max_size=4))
+def test_looking_up_finds_what_comparing_one_by_one_does(patterns, test_ids):
+    entries = [entry(pattern) for pattern in patterns]
+    known = Expectations(entries)
+    for test_id in test_ids:
+        wanted = [one for one in known.entries if one.matches(test_id)]
+        found = known.of(test_id)
+        assert sorted(found, key=wanted.index) == wanted
+
+
+def test_exact_entries_come_first_and_globs_in_order():
+    entries = [entry("m.C.*"), entry("*"), entry("m.C.one", owner="jim"), entry("m.*")]
+    found = Expectations(entries).of("m.C.one[id-1]")
+    assert [one.test for one in found] == ["m.C.one", "*", "m.*", "m.C.*"]
+
+
+def test_entries_for_skips_are_apart():
+    known = Expectations([entry("m.C.one"), entry("m.C.*", outcome=Outcome.SKIP)])
+    assert [one.test for one in known.of("m.C.one")] == ["m.C.one"]
+    assert [one.test for one in known.of("m.C.one", Outcome.SKIP)] == ["m.C.*"]
+
+
 def test_an_entry_excuses_up_to_its_last_day():
     found = [entry("m.C.one", "2026-11-22")]
     assert valid(found, date(2026, 11, 22)) == found
     assert valid(found, date(2026, 11, 23)) == []
+
+
+# Scope ---------------------------------------------------------------------------------------
+
+SAID = {
+    "freebsd": "15.1-RELEASE-p2",
+    "architecture": "arm64",
+    "profile": "embedded",
+    "release": "2026.2",
+    "ports": "3f2a1b0c9d8e7f6a5b4c",
+    "ports.py311-nova": "31.0.0_2,1",
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "want", "fits"),
+    [
+        ("freebsd", "15.*", True),
+        ("freebsd", "15.1", True),
+        ("freebsd", "15.1-RELEASE-p2", True),
+        ("freebsd", "14.*", False),
+        ("freebsd", "15.10", False),
+        ("freebsd", ">=15.0", True),
+        ("freebsd", ">=15.1 <16", True),
+        ("freebsd", ">=15.0, <15.1", False),
+        ("freebsd", ">15.1", False),
+        ("freebsd", "!=15.1", False),
+        ("freebsd", "<=15.10", True),
+        ("architecture", "aarch64", True),
+        ("architecture", "amd64", False),
+        ("profile", "embedded", True),
+        ("profile", "mini*", False),
+        ("branch", "2026.2", True),
+        ("branch", ">=2026.1", True),
+        ("branch", "2025.2", False),
+        ("ports", "3f2a1b0", True),
+        ("ports", "3f2a1b1", False),
+        ("ports", "py311-nova<31.0.0_2", False),
+        ("ports", "py311-nova<31.0.0_3,1", True),
+        ("ports", "py311-nova<=31.0.0_2,1", True),
+        ("ports", "py311-nova>99", True),
+        ("ports", "py311-glance<99", False),
+    ],
+)
+def test_an_entry_applies_where_its_scope_fits(key, want, fits):
+    one = entry("m.C.one", scope=((key, want),))
+    assert bool(Expectations([one], run_of(**SAID)).of("m.C.one")) is fits
+
+
+def test_all_keys_must_fit_and_of_alternatives_any():
+    known = Expectations(
+        [
+            entry("both", scope=(("freebsd", "15.*"), ("architecture", "amd64"))),
+            entry("either", scope=(("freebsd", "14.*"), ("freebsd", "15.*"))),
+        ],
+        run_of(**SAID),
+    )
+    assert [one.test for one in known.entries] == ["either"]
+
+
+def test_what_the_run_does_not_say_never_fits_and_is_told():
+    entries = [
+        entry("silent", scope=(("freebsd", "15.*"),)),
+        entry("elsewhere", scope=(("freebsd", "15.*"), ("profile", "minicloud"))),
+        entry("negative", scope=(("freebsd", "!=15.1"),)),
+        entry("here", scope=(("profile", "embedded"),)),
+    ]
+    known = Expectations(entries, run_of())
+    assert [one.test for one in known.entries] == ["here"]
+    assert [one.test for one in known.unsaid] == ["negative", "silent"]
+    (reason,) = complaints(entries, run_of(), TODAY, GATE)
+    assert (reason.level, reason.code) == (Level.NOTE, Code.EXPECTATION_UNMATCHED)
+    assert reason.ids == ("negative", "silent")
+    assert "x.yaml:silent (freebsd)" in reason.message
+
+
+# Strictness ------------------------------------------------------------------------------------
+
+
+def test_invalid_and_expired_entries_fail_under_the_gate_alone():
+    entries = [
+        entry("invalid", bug="", owner=""),
+        entry("expired", "2026-11-21"),
+        entry("last-day", "2026-11-22"),
+        entry("elsewhere", "2026-11-21", scope=(("profile", "minicloud"),)),
+    ]
+    reasons = complaints(entries, run_of(), TODAY, GATE)
+    assert [(one.level, one.code, one.ids) for one in reasons] == [
+        (Level.FAIL, Code.EXPECTATION_INVALID, ("invalid",)),
+        (Level.FAIL, Code.EXPECTATION_EXPIRED, ("expired",)),
+    ]
+    assert "x.yaml:invalid (no bug and no owner)" in reasons[0].message
+    assert "x.yaml:expired (2026-11-21, jane)" in reasons[1].message
+    for one in complaints(entries, run_of(), TODAY, DEVELOPER):
+        assert one.level is Level.NOTE
+
+
+def test_many_are_told_in_one_reason_of_bounded_length():
+    entries = [entry(f"t{number:03}", "2026-11-21") for number in range(300)]
+    (reason,) = complaints(entries, run_of(), TODAY, GATE)
+    assert len(reason.ids) == 300
+    assert reason.message.endswith("; 280 more")
+
+
+def test_unmatched_entries_are_those_that_spoke_of_nothing_where_they_apply():
+    entries = [
+        entry("m.C.fails"),
+        entry("m.C.skipped"),
+        entry("m.C.gone"),
+        entry("m.C.skipped", outcome=Outcome.SKIP, owner="jim"),
+        entry("m.D.*", scope=(("profile", "minicloud"),)),
+    ]
+    tests = [("m.C.fails[id-1]", Outcome.XFAIL), ("m.C.skipped", Outcome.SKIP)]
+    known = Expectations(entries, run_of())
+    now = unmatched(known, [*tests, ("m.C.gone", Outcome.MISSING)])
+    assert now == ("m.C.gone", "m.C.skipped")
+    elsewhere = Expectations(entries, run_of(profile="minicloud"))
+    assert unmatched(elsewhere, tests) == ("m.C.gone", "m.C.skipped", "m.D.*; profile: minicloud")
+    assert unmatched(known, [("m.C.skipped", Outcome.SUCCESS)]) == ("m.C.fails", "m.C.gone")
+
+
+def test_what_is_unmatched_is_told_after_so_many_runs_on_end():
+    known = Expectations([entry("m.C.gone"), entry("m.C.new"), entry("m.C.fails")])
+    now = ("m.C.gone", "m.C.new")
+    (reason,) = unmatched_note(known, now, {"m.C.gone": 9, "m.C.fails": 30}, 10)
+    assert (reason.level, reason.code) == (Level.NOTE, Code.EXPECTATION_UNMATCHED)
+    assert reason.ids == ("m.C.gone",)
+    assert "1 known failure matched nothing in 10 runs or more" in reason.message
+    assert unmatched_note(known, now, {"m.C.gone": 8}, 10) == []
+
+
+def test_an_entry_keeps_its_name_while_its_test_and_scope_are_the_same():
+    scope = (("freebsd", "15.*"), ("profile", "embedded"))
+    one = entry("m.C.one", scope=scope)
+    assert one.name == "m.C.one; freebsd: 15.*; profile: embedded"
+    renewed = entry("m.C.one", "2028-01-01", scope=scope, owner="jim", source="y.yaml:9")
+    assert renewed.name == one.name
+    assert entry("m.C.one", outcome=Outcome.SKIP).name == "m.C.one; skip"

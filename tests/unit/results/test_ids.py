@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from bsdgate.results.ids import Made, Synthetic, bare, scopes, synthetic
+from bsdgate.results.ids import (
+    Made,
+    Synthetic,
+    bare,
+    idempotent,
+    key,
+    renamed,
+    scopes,
+    synthetic,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,3 +39,70 @@ def test_scopes_leave_the_suffix_out():
 
 def test_scenarios_and_parameters_are_left_out_too():
     assert bare("a.C.test_one(with x.y)") == "a.C.test_one"
+
+
+UUID = "5de47127-9977-400a-936f-abcfbec1218f"
+
+
+@pytest.mark.parametrize(
+    ("test_id", "uuid"),
+    [
+        (f"a.C.test_one[id-{UUID}]", UUID),
+        (f"a.C.test_one[id-{UUID},smoke]", UUID),
+        (f"a.C.test_one[compute,id-{UUID.upper()},network]", UUID),
+        (f"a.C.test_one[id-{UUID}](IPv6)", UUID),
+        ("a.C.test_one[smoke]", None),
+        ("a.C.test_one[id-12,smoke]", None),
+        (f"a.C.test_one[xid-{UUID}]", None),
+        (f"a.C.test_id-{UUID}", None),
+    ],
+)
+def test_the_idempotent_id_is_one_of_the_attributes(test_id, uuid):
+    assert idempotent(test_id) == uuid
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # Renamed, moved to another module, with other attributes.
+        (f"p.api.test_a.C.test_x[id-{UUID}]", f"p.scenario.b.C.test_y[id-{UUID},smoke]"),
+        (f"p.a.C.test_x(IPv6)[id-{UUID}]", f"p.a.C.test_y[id-{UUID}](IPv6)"),
+        ("p.a.C.test_x[smoke]", "p.a.C.test_x"),
+    ],
+)
+def test_ids_of_one_test_in_two_releases_have_one_key(one, other):
+    assert key(one) == key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("tempest.a.RoutersTest.test_x", "tempest.a.RoutersIpV6Test.test_x"),
+        ("tempest.a.RoutersTest.test_x", "neutron_tempest_plugin.a.RoutersTest.test_x"),
+        ("p.a.C.test_east_west_1", "p.a.C.test_east_west_2"),
+        ("p.a.C.test_x_1_qcow2", "p.a.C.test_x_2_raw"),
+        ("p.a.C.test_x(IPv4)", "p.a.C.test_x(IPv6)"),
+    ],
+)
+@pytest.mark.parametrize("attributes", ["", f"[id-{UUID},smoke]"])
+def test_variants_that_share_an_idempotent_id_have_their_own_keys(one, other, attributes):
+    assert key(one + attributes) != key(other + attributes)
+
+
+def test_renamed_tests_are_paired_where_that_is_certain():
+    first, second, third = (f"[id-{number}{UUID[1:]}]" for number in "123")
+    before = ["p.a.C.test_same", f"p.a.C.test_old{first}", f"p.a.C.test_gone{second}"]
+    after = ["p.a.C.test_same", f"p.b.C.test_new{first}", f"p.a.C.test_young{third}"]
+    assert renamed(before, after) == {before[0]: after[0], before[1]: after[1]}
+
+
+def test_ids_that_share_a_key_are_not_guessed_at():
+    before = [f"p.a.C.test_one[id-{UUID}]", f"p.a.C.test_two[id-{UUID}]"]
+    after = [f"p.a.C.test_three[id-{UUID}]", f"p.a.C.test_two[id-{UUID}]"]
+    assert renamed(before, after) == {before[1]: after[1], before[0]: after[0]}
+    assert renamed(before, after[:1]) == {}
+
+
+@pytest.mark.parametrize("test_id", ["", "a", f"[id-{UUID}]", "(", "a(b", "\0.\x1b[31m"])
+def test_any_text_has_a_key(test_id):
+    assert isinstance(key(test_id), str)

@@ -2,7 +2,18 @@
 import pytest
 
 from bsdgate.results.ledger import reconcile, unreported
-from bsdgate.results.model import Attempt, Case, Code, Kind, Level, Outcome, State, error
+from bsdgate.results.model import (
+    Attempt,
+    Case,
+    Code,
+    Kind,
+    Level,
+    Outcome,
+    Side,
+    State,
+    Witness,
+    error,
+)
 
 SUCCESS, FAIL, SKIP = Outcome.SUCCESS, Outcome.FAIL, Outcome.SKIP
 ASKED = ("m.A.one", "m.A.two", "m.B.one[id-1,smoke]")
@@ -105,6 +116,16 @@ def test_a_test_that_ran_in_a_skipped_class_is_a_contradiction():
     assert Code.DUPLICATED in codes(attempt([*ALL, ("setUpClass (m.A)", SKIP)]))
 
 
+def test_a_fixture_speaks_for_no_class_whose_name_begins_alike():
+    asked = ("m.A.one", "m.AB.one", "m.A-B.one", "m.A[x].one", "m.A.B.one")
+    found = attempt([("setUpClass (m.A)", SKIP), *((each, SUCCESS) for each in asked[1:4])], asked)
+    assert codes(found) == {}
+    assert [case.id for case in reconcile([found]).cases if case.outcome is SKIP] == [
+        "m.A.B.one",
+        "m.A.one",
+    ]
+
+
 def test_two_workers_may_skip_the_same_class():
     found = attempt([("setUpClass (m.A)", SKIP), ("setUpClass (m.A)", SKIP), ALL[2]])
     assert codes(found) == {}
@@ -170,3 +191,99 @@ def test_damage_is_not_excused_by_an_interruption():
 
 def test_a_test_asked_in_two_whole_attempts_is_duplicated():
     assert set(codes(attempt(ALL), attempt(ALL, name="02-tempest"))) == {Code.DUPLICATED}
+
+
+def test_the_runners_own_record_is_asked():
+    found = attempt(ALL, witness=Witness(3, (("m.A.one", FAIL),)))
+    assert codes(found) == {Code.CONTRADICTED: ("m.A.one",)}
+
+
+def test_without_a_list_nobody_knows_what_was_not_asked():
+    unlisted = {"state": State.FOUND, "exit_status": None}
+    found = attempt(
+        [*ALL, ("setUpClass (m.C)", FAIL), ("setUpClass (m.D)", SKIP)],
+        problems=(error(Code.NO_LIST, "no list"),),
+        **unlisted,
+    )
+    assert set(codes(found)) == {Code.NO_LIST}
+    assert [fixture.id for fixture in reconcile([found]).fixtures] == ["setUpClass (m.C)"]
+
+
+def test_evidence_from_elsewhere_needs_no_exit_status():
+    assert codes(attempt(ALL, state=State.FOUND, exit_status=None)) == {}
+
+
+# Failures that were run again --------------------------------------------------------------
+
+FAILED = [("m.A.one", FAIL), *ALL[1:]]
+
+
+def again(reports, asked=("m.A.one",), name="02-confirm-change", **fields):
+    return attempt(reports, asked, name, **{"confirms": "01-tempest"} | fields)
+
+
+def test_a_failure_that_is_run_again_keeps_its_outcome():
+    ledger = reconcile([attempt(FAILED), again([("m.A.one", SUCCESS)])])
+    assert ledger.reasons == ()
+    assert ledger.cases.counts == {FAIL: 1, SUCCESS: 2}
+    (found,) = ledger.confirmations
+    assert (found.attempt, found.side, found.whole) == ("02-confirm-change", Side.CHANGE, True)
+    assert [(case.id, case.outcome) for case in found.cases] == [("m.A.one", SUCCESS)]
+
+
+def test_a_test_that_failed_by_its_class_can_be_run_again():
+    first = attempt([("setUpClass (m.A)", FAIL), ALL[2]])
+    base = again([("m.A.one", FAIL), ("m.A.two", FAIL)], ASKED[:2], side=Side.BASE)
+    ledger = reconcile([base, first])
+    assert ledger.reasons == ()
+    assert [found.side for found in ledger.confirmations] == [Side.BASE]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"asked": ASKED[1:2]},
+        {"confirms": "03-tempest"},
+        {"confirms": "02-confirm-change"},
+        {"kind": Kind.HOSTCHECKS},
+    ],
+)
+def test_only_what_failed_there_can_be_run_again(fields):
+    asked = fields.pop("asked", ASKED[:1])
+    second = again([(test_id, SUCCESS) for test_id in asked], asked, **fields)
+    assert codes(attempt(FAILED), second) == {Code.UNASKED: asked}
+    assert not reconcile([attempt(FAILED), second]).confirmations[0].whole
+
+
+@pytest.mark.parametrize(
+    ("reports", "fields", "code"),
+    [
+        ([], {}, Code.LOST_TEST),
+        ([("m.A.one", SUCCESS), ("m.A.one", FAIL)], {}, Code.DUPLICATED),
+        ([("m.A.one", SUCCESS), ("m.A.two", FAIL)], {}, Code.UNASKED),
+        ([("m.A.one", SUCCESS), ("process-returncode", FAIL)], {}, Code.WORKER_LOST),
+        ([("m.A.one", SUCCESS)], {"exit_status": 1}, Code.EXIT_STATUS),
+        ([("m.A.one", SUCCESS)], {"state": State.RUNNING}, Code.ATTEMPT_RUNNING),
+        ([("m.A.one", SUCCESS)], {"problems": (error(Code.DAMAGED, "x"),)}, Code.DAMAGED),
+        ([("m.A.one", SUCCESS)], {"witness": Witness(0, ())}, Code.CONTRADICTED),
+    ],
+)
+def test_evidence_of_a_confirmation_must_be_whole(reports, fields, code):
+    ledger = reconcile([attempt(FAILED), again(reports, **fields)])
+    assert {reason.code for reason in ledger.reasons} == {code}
+    assert not ledger.confirmations[0].whole
+    assert ledger.cases.counts == {FAIL: 1, SUCCESS: 2}
+
+
+def test_a_confirmation_whose_time_was_up_confirms_nothing_and_costs_nothing():
+    late = again([], state=State.INTERRUPTED, problems=(error(Code.TRUNCATED, "cut"),))
+    ledger = reconcile([attempt(FAILED), late])
+    assert [(reason.level, reason.code) for reason in ledger.reasons] == [
+        (Level.NOTE, Code.NOT_CONFIRMED)
+    ]
+    assert not ledger.confirmations[0].whole
+
+
+def test_a_confirmation_is_no_evidence_of_its_kind():
+    assert reconcile([again([("m.A.one", SUCCESS)])]).cases == ()
+    assert set(codes(again([("m.A.one", SUCCESS)]))) == {Code.UNASKED}

@@ -27,3 +27,9 @@ def test_an_object_must_be_an_object():
 
 def test_plain_json_is_read():
     assert strict_json.loads_object(b'{"a": [1, null]}') == {"a": [1, None]}
+
+
+def test_one_key_of_very_many_that_is_there_twice_is_found_at_once():
+    keys = ",".join(f'"{number}": 0' for number in range(300_000))
+    with pytest.raises(strict_json.BadJsonError, match="'7' is there more than once"):
+        strict_json.loads(f'{{{keys}, "7": 1}}')

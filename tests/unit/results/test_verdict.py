@@ -21,7 +21,8 @@ from bsdgate.results.model import (
     State,
     error,
 )
-from bsdgate.results.verdict import GATE, judge
+from bsdgate.results.policy import GATE
+from bsdgate.results.verdict import judge
 
 RUN = Run("1234", datetime(2026, 11, 22, 12, tzinfo=UTC))
 POOL = [f"m.{name}.{test}" for name in "ABC" for test in ("one", "two[id-1,smoke]")]

@@ -1,8 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-import pytest
+import json
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
-from bsdgate.results.model import Attempt, Kind, State
-from bsdgate.results.witness import contradictions
+import pytest
+import testtools
+from subunit import TestProtocolClient as ProtocolClient
+
+from bsdgate.results.model import Attempt, Case, Code, Kind, Outcome, State, Witness
+from bsdgate.results.witness import SLACK, contradictions, record
+
+BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
+ENDED = BEGAN + timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +39,141 @@ def test_exit_status_against_the_stream(kind, status, failed, believed):
     assert (contradictions(attempt, failed=failed) == []) is believed
 
 
-def test_an_interrupted_runner_is_not_asked():
-    attempt = Attempt("01-x", Kind.TEMPEST, State.INTERRUPTED, -15, (), ())
+@pytest.mark.parametrize("state", [State.INTERRUPTED, State.RUNNING, State.FOUND])
+def test_only_a_runner_that_ended_is_asked(state):
+    attempt = Attempt("01-x", Kind.TEMPEST, state, -15, (), ())
     assert contradictions(attempt, failed=False) == []
+
+
+@pytest.mark.parametrize(
+    ("moment", "said"),
+    [
+        (BEGAN, None),
+        (ENDED, None),
+        (BEGAN - SLACK, None),
+        (ENDED + SLACK, None),
+        (BEGAN - 2 * SLACK, "before it began"),
+        (ENDED + 2 * SLACK, "after it ended"),
+        (BEGAN - timedelta(days=1), "before it began"),
+    ],
+)
+@pytest.mark.parametrize("state", [State.ENDED, State.INTERRUPTED])
+def test_reports_from_another_time_are_anothers(moment, said, state):
+    reports = [Case("a", Outcome.SUCCESS, BEGAN), Case("b", Outcome.SUCCESS, moment)]
+    reports.append(Case("c", Outcome.SKIP))
+    attempt = Attempt("01-x", Kind.TEMPEST, state, 0, (), reports, started=BEGAN, ended=ENDED)
+    found = contradictions(attempt, failed=False)
+    assert [reason.code for reason in found] == ([Code.FOREIGN_EVIDENCE] if said else [])
+    assert not said or said in found[0].message
+
+
+def test_without_the_times_of_the_attempt_nothing_is_said():
+    attempt = Attempt("01-x", Kind.TEMPEST, State.ENDED, 0, (), [Case("a", Outcome.SUCCESS, BEGAN)])
+    assert contradictions(attempt, failed=False) == []
+
+
+def seen(*reports):
+    return [Case(test_id, outcome) for test_id, outcome in reports]
+
+
+GOOD, BAD, LEFT = ("a", Outcome.SUCCESS), ("b", Outcome.FAIL), ("c", Outcome.SKIP)
+
+
+@pytest.mark.parametrize(
+    ("reports", "ids"),
+    [
+        ((GOOD, BAD, LEFT), None),
+        ((LEFT, GOOD, BAD), None),
+        ((GOOD, ("b", Outcome.SUCCESS), LEFT), ("b",)),
+        ((("a", Outcome.FAIL), BAD, LEFT), ("a",)),
+        ((GOOD, BAD, ("c", Outcome.SUCCESS)), ("c",)),
+        ((("a", Outcome.FAIL), ("b", Outcome.SUCCESS), LEFT), ("a", "b")),
+        ((GOOD, ("b", Outcome.XFAIL), LEFT), ("b",)),
+        ((BAD, LEFT), ()),
+        ((GOOD, GOOD, BAD, LEFT), ()),
+        ((GOOD, LEFT), ("b",)),
+        ((GOOD, BAD, BAD, LEFT), ("b",)),
+    ],
+)
+def test_no_outcome_can_differ_from_the_runners_own_record(reports, ids):
+    witness = Witness(3, (BAD, LEFT))
+    attempt = Attempt("01-x", Kind.TEMPEST, State.ENDED, 0, (), seen(*reports), witness=witness)
+    found = contradictions(attempt, failed=True)
+    assert {reason.code for reason in found} == ({Code.CONTRADICTED} if ids is not None else set())
+    assert tuple(each for reason in found for each in reason.ids) == (ids or ())
+
+
+# stestr's repository -----------------------------------------------------------------------
+
+
+class Remoted(testtools.PlaceHolder):
+    """A test with the outcome of one that ran elsewhere."""
+
+
+@pytest.fixture
+def repository():
+    """A stream as stestr keeps it, with every outcome, and with lines in it that look like one."""
+    out = BytesIO()
+    client = ProtocolClient(out)
+    mean = {"log": testtools.content.text_content("failure: m.A.liar\n]\nsuccess: m.A.liar\n0\r\n")}
+    for name, add in (
+        ("success", client.addSuccess),
+        ("failure", client.addFailure),
+        ("error", client.addError),
+        ("skip", client.addSkip),
+        ("xfail", client.addExpectedFailure),
+        ("uxsuccess", client.addUnexpectedSuccess),
+    ):
+        test = Remoted(f"m.A.{name}[id-1,smoke]")
+        client.time(BEGAN)
+        client.tags({"worker-0"}, set())
+        client.startTest(test)
+        add(test, details=mean)
+        client.stopTest(test)
+    client.addSkip(Remoted("m.B.plain"), "two\nlines")
+    client.addSuccess(Remoted("m.B.bare"))
+    return out.getvalue()
+
+
+def test_stestrs_repository_is_read(repository):
+    assert json.loads(record(BytesIO(repository))) == {
+        "reports": 8,
+        "others": [
+            ["m.A.error[id-1,smoke]", "fail"],
+            ["m.A.failure[id-1,smoke]", "fail"],
+            ["m.A.skip[id-1,smoke]", "skip"],
+            ["m.A.uxsuccess[id-1,smoke]", "uxsuccess"],
+            ["m.A.xfail[id-1,smoke]", "xfail"],
+            ["m.B.plain", "skip"],
+        ],
+    }
+
+
+def test_an_empty_repository_records_nothing():
+    assert json.loads(record(BytesIO())) == {"reports": 0, "others": []}
+
+
+def test_a_cut_repository_is_an_error_or_records_less(repository):
+    for place in range(len(repository) - 1):
+        try:
+            found = json.loads(record(BytesIO(repository[:place])))
+        except ValueError:
+            continue
+        assert found["reports"] < 8
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xb3)\x01\x0c",
+        b"garbage\n",
+        b"success: \xff\n",
+        b"failure: a [\n",
+        b"failure: a [ multipart\nlog\n",
+        b"failure: a [ multipart\nContent-Type: text/plain\nlog\n-5\r\nabc",
+        b"failure: a [ multipart\nContent-Type: text/plain\nlog\nFFFFFFFF\r\nabc",
+    ],
+)
+def test_something_else_is_no_repository(content):
+    with pytest.raises(ValueError, match="own record"):
+        record(BytesIO(content))

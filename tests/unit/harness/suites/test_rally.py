@@ -164,5 +164,5 @@ def test_rally_gets_the_workloads_as_the_task_has_them(
     given = [subtask("A.a", contexts={"users": {}}), subtask("B.b", sla={"failure_rate": {}})]
     workspace.create()
     # No worker can come far here: there is no such cloud.
-    with workspace.running(rally.read(write(*given)).subtasks, "none"):
+    with workspace.running(rally.read(write(*given)).subtasks, "none", "run/02-rally"):
         assert json.loads((workspace.path / "task.json").read_text()) == given

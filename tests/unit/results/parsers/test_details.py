@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from bsdgate.results.parsers.details import CASE_BOUND, Details, last_line, tail
+from bsdgate.results.parsers.details import CASE_BOUND, Details, Kept, Tail, last_line, tail
 
 
 def test_tracebacks_come_first_and_the_tail_is_kept():
@@ -48,3 +48,39 @@ def test_last_line_skips_blank_ones():
 def test_tail_marks_its_cut():
     assert tail("short") == "short"
     assert tail("x" * (CASE_BOUND + 5)).startswith("[... 5 characters cut ...]\n")
+
+
+def test_what_is_held_is_told_as_it_grows():
+    details = Details()
+    grown = details.add("log", None, b"x" * 10) + details.add("log", None, b"x" * 5 * CASE_BOUND)
+    assert grown == details.held
+    assert CASE_BOUND < grown < 2 * CASE_BOUND
+
+
+def test_where_all_of_it_stands_is_said_only_if_something_was_cut():
+    details = Details(offset=4711)
+    details.add("log", None, b"short")
+    assert "4711" not in details.text()
+    details.add("log", None, b"x" * CASE_BOUND)
+    assert "[... 5 bytes cut, whole from byte 4711 of the stream ...]" in details.text()
+
+
+def test_a_text_that_grows_keeps_its_head_and_its_tail():
+    text = Tail()
+    for number in range(100_000):
+        text.add(f"line {number}\n")
+    assert text.head == "line 0\n"
+    assert text.kept.endswith("line 99999\n")
+    assert len(text.kept) == CASE_BOUND
+    assert text.within(3, ", whole").startswith("[... 1088887 characters cut, whole ...]\n99")
+
+
+def test_details_are_kept_while_there_is_room_in_all(monkeypatch):
+    monkeypatch.setattr("bsdgate.results.parsers.details.KEPT_BOUND", 5)
+    kept = Kept()
+    assert kept.keep(None, 1) is None
+    assert kept.keep("123456", 2) == "123456"
+    assert kept.keep(None, 3) is None
+    assert kept.keep("1", 4) == (
+        "[not kept, for all together are too large, whole from byte 4 of the stream]"
+    )

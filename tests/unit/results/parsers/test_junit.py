@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+import tracemalloc
 from io import BytesIO
 
 import pytest
 
 from bsdgate.results.model import Case, Code, Outcome, Reason
-from bsdgate.results.parsers.junit import address, parse
+from bsdgate.results.parsers.junit import parse
 
 
 def read(text, asked=()):
@@ -21,17 +22,6 @@ def suite(*cases, head=""):
 
 
 ONE = '<testcase classname="checks.test_host" name="test_one" time="0.5"/>'
-
-
-@pytest.mark.parametrize(
-    ("node_id", "spelt"),
-    [
-        ("checks/test_host.py::test_one", "checks.test_host.test_one"),
-        ("a/b/test_c.py::TestD::test_e[x/y::z.py]", "a.b.test_c.TestD.test_e[x/y::z.py]"),
-    ],
-)
-def test_node_ids_are_spelt_as_in_reports(node_id, spelt):
-    assert address(node_id) == spelt
 
 
 def test_a_case_bears_the_id_that_was_asked():
@@ -88,28 +78,123 @@ def test_a_cut_report_is_an_error_wherever_it_is_cut():
         assert read(whole[:place])[1] == [Code.TRUNCATED], place
 
 
+BILLION_LAUGHS = """<!DOCTYPE l [<!ENTITY a0 "ha">
+{}
+]><testsuites>&a40;</testsuites>""".format(
+    "\n".join(f'<!ENTITY a{n} "&a{n - 1};&a{n - 1};">' for n in range(1, 41))
+)
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        '<!DOCTYPE a [<!ENTITY b "c">]><testsuites>&b;</testsuites>',
+        BILLION_LAUGHS,
+        f'<!DOCTYPE a [<!ENTITY b "{"c" * 50_000}">]><testsuites>{"&b;" * 50_000}</testsuites>',
+        '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><testsuites>&b;</testsuites>',
         '<!DOCTYPE a SYSTEM "file:///etc/passwd"><testsuites/>',
+        '<!DOCTYPE a PUBLIC "-//A//B" "http://127.0.0.1:9/a.dtd"><testsuites/>',
+        '<!DOCTYPE a [<!ENTITY % b SYSTEM "http://127.0.0.1:9/b">%b;]><testsuites/>',
+        "<!DOCTYPE a><testsuites/>",
     ],
 )
-def test_document_types_and_entities_are_refused(text):
+def test_document_types_and_with_them_entities_are_refused(text):
     assert read(text) == ([], [Code.DAMAGED])
+
+
+def test_entities_that_nobody_declared_are_refused():
+    cases, problems = read(suite(ONE, '<testcase name="b">&c;</testcase>'))
+    assert len(cases) == 1
+    assert problems == [Code.DAMAGED]
+
+
+def test_nothing_is_included():
+    include = (
+        '<xi:include href="file:///etc/passwd" parse="text"'
+        ' xmlns:xi="http://www.w3.org/2001/XInclude"/>'
+    )
+    failure = f'<testcase name="a"><failure>{include}</failure></testcase>'
+    ((case,), _) = read(suite(failure))
+    assert case.details is None
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "<html/>",
+        '<testcase name="a"/>',
         "<?xml version='1.0' encoding='no-such'?><testsuites/>",
+        "<?xml version='1.0' encoding='utf-7'?><testsuites/>",
         b"<testsuites>\xff</testsuites>",
         b"<testsuites>\x00</testsuites>",
+        "<testsuites>\x1b[31m</testsuites>",
+        "<testsuites></testsuite>",
+        "<testsuites/><testsuites/>",
+        b"\x1f\x8b\x08\x00" + bytes(range(256)),
+        b"PK\x03\x04" + bytes(range(256)),
+        "{}",
+        f"<testsuites>{'<a>' * 1000}",
+        '<testsuites><testcase name="a"><testcase name="b"/></testcase></testsuites>',
+        f"<testsuites>{''.join(f'<a{n}/>' for n in range(2000))}</testsuites>",
+        "<testsuites>" + "".join(f'<a b{n}="0"/>' for n in range(2000)) + "</testsuites>",
     ],
 )
 def test_what_is_no_report_is_an_error(text):
-    assert read(text)[1] == [Code.TRUNCATED]
+    cases, problems = read(text)
+    assert cases == []
+    assert problems == [Code.DAMAGED]
+
+
+def test_two_reports_in_one_are_an_error():
+    cases, problems = read(suite(ONE) * 2)
+    assert len(cases) == 1
+    assert problems == [Code.DAMAGED]
+
+
+class Endless:
+    """A report of 100 MB that is made as it is read: a head, one piece over and over."""
+
+    def __init__(self, head, piece, size=100_000_000):
+        self.head, self.piece, self.left = head, piece, size
+
+    def read(self, size):
+        if self.head:
+            head, self.head = self.head, b""
+            return head
+        chunk = self.piece * (min(size, self.left) // len(self.piece))
+        self.left -= len(chunk)
+        return chunk
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b'<testsuites><testcase name="', b"x"),
+        (b'<testsuites><testcase name="a"><failure message="', b"&lt;"),
+        (b"<testsuites><!--", b"x"),
+        (b"<testsuites><?a ", b"x"),
+        (b"<testsuites><", b"x"),
+        (b'<!DOCTYPE a SYSTEM "', b"x"),
+        (b"<testsuites>", b"<a>"),
+        (b'<testsuites><testcase name="a">', b"<b>"),
+    ],
+)
+def test_what_has_no_end_costs_little_and_is_named(head, piece):
+    tracemalloc.start()
+    found = list(parse(Endless(head, piece)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [item.code for item in found] in ([Code.TOO_LARGE], [Code.DAMAGED])
+    assert peak < 8_000_000
+
+
+def test_a_text_of_any_size_is_read_within_bounds():
+    stream = Endless(b'<testsuites><testcase name="a"><failure>', b"line\n", 20_000_000)
+    tracemalloc.start()
+    found = list(parse(stream))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [item.code for item in found] == [Code.TRUNCATED]
+    assert peak < 2_000_000
 
 
 def test_names_have_a_bound_and_must_be_there():
@@ -118,9 +203,113 @@ def test_names_have_a_bound_and_must_be_there():
     assert problems == [Code.DAMAGED, Code.DAMAGED]
 
 
+def test_ids_are_kept_as_they_are_whatever_they_hold():
+    name = "a.test[<script>alert(1)</script>&\N{RIGHT-TO-LEFT OVERRIDE}]"
+    text = name.replace("&", "&amp;").replace("<", "&lt;")
+    ((case,), problems) = read(suite(f'<testcase name="{text}"/>'))
+    assert (case.id, problems) == (name, [])
+
+
+@pytest.mark.parametrize("tag", ["flakyFailure", "rerunFailure", "x"])
+def test_what_is_not_understood_is_never_a_success(tag):
+    cases, problems = read(suite(f'<testcase name="a"><{tag}/></testcase>', ONE))
+    assert len(cases) == 1
+    assert problems == [Code.DAMAGED]
+
+
+def test_properties_of_a_test_say_nothing_of_its_outcome():
+    properties = '<properties><property name="error" value="failure"/><error/></properties>'
+    ((case,), _) = read(suite(f'<testcase name="a">{properties}</testcase>'))
+    assert case.outcome is Outcome.SUCCESS
+
+
 def test_details_have_a_bound():
     text = "x" * 200_000
     ((case,), _) = read(suite(f'<testcase name="a"><failure>{text}</failure></testcase>'))
+    assert len(case.details) < 70_000
+
+
+def test_what_a_failed_test_wrote_is_told_after_its_traceback():
+    inside = (
+        "<system-out>out</system-out><failure>trace</failure><properties/>"
+        "<system-err>err</system-err>"
+    )
+    ((case,), _) = read(suite(f'<testcase name="a">{inside}</testcase>'))
+    assert case.details == "trace\nsystem-out:\nout\nsystem-err:\nerr"
+    assert case.reason == "trace"
+
+
+@pytest.mark.parametrize(
+    ("inside", "outcome", "reason"),
+    [
+        ("<skipped>no volume service</skipped>", Outcome.SKIP, "no volume service"),
+        ('<failure type="unittest.case._UnexpectedSuccess"/>', Outcome.UXSUCCESS, None),
+        ('<failure type="E">Trace\nValueError: 5\n</failure>', Outcome.FAIL, "ValueError: 5"),
+    ],
+)
+def test_outcomes_as_subunit2junitxml_writes_them(inside, outcome, reason):
+    ((case,), _) = read(
+        suite(f'<testcase classname="a.C" name="test_b[id-1,smoke]">{inside}</testcase>')
+    )
+    assert (case.id, case.outcome, case.reason) == ("a.C.test_b[id-1,smoke]", outcome, reason)
+
+
+KYUA = "<system-err>{}Test case metadata\n------------------\n\ntimeout = 300\n</system-err>"
+HEADING = "{} result details\n----------------------\n\n{}\n\n"
+
+
+@pytest.mark.parametrize(
+    ("inside", "outcome", "reason"),
+    [
+        (KYUA.format(""), Outcome.SUCCESS, None),
+        (KYUA.format(HEADING.format("Expected failure", "PR 1")), Outcome.XFAIL, "PR 1"),
+        ("<skipped/>" + KYUA.format(HEADING.format("Skipped", "root")), Outcome.SKIP, "root"),
+        ("<skipped/>", Outcome.SKIP, None),
+        ('<failure message="Failed"/>' + KYUA.format(""), Outcome.FAIL, "Failed"),
+        ('<error message="Broken"/>' + KYUA.format(""), Outcome.FAIL, "Broken"),
+    ],
+)
+def test_outcomes_as_kyua_writes_them(inside, outcome, reason):
+    case = f'<testcase classname="dir.prog" name="t0" time="0.500">{inside}</testcase>'
+    ((found,), problems) = read(suite(case), ["dir/prog:t0"])
+    assert (found.id, found.outcome, found.reason) == ("dir/prog:t0", outcome, reason)
+    assert problems == []
+
+
+def test_an_expected_failure_that_only_the_test_itself_claims_is_none():
+    heading = HEADING.format("Expected failure", "so I say")
+    ((case,), _) = read(
+        suite(f'<testcase name="a">{KYUA.format("")[:-13]}{heading}</system-err></testcase>')
+    )
+    assert case.outcome is Outcome.SUCCESS
+
+
+def test_where_something_is_cut_it_is_said_where_all_of_it_stands():
+    text = "x" * 100_000
+    failure = f"<failure>{text}</failure><system-out>{text}</system-out>"
+    report = suite(ONE, f'<testcase name="a">{failure}</testcase>')
+    (_, case), _ = read(report)
+    offset = report.index("<failure>")
+    assert f"34464 characters cut, whole from byte {offset} of the stream" in case.details
+    assert "system-out:\n[... 100000 characters cut, whole from byte " in case.details
+    assert len(case.details) < 66_000
+
+
+def test_details_of_all_cases_have_a_bound(monkeypatch):
+    monkeypatch.setattr("bsdgate.results.parsers.details.KEPT_BOUND", 10)
+    failed = '<testcase name="{}"><failure>trace of some length</failure></testcase>'
+    (one, other), _ = read(suite(failed.format("a"), failed.format("b")))
+    assert one.details == "trace of some length"
+    assert other.details.startswith("[not kept, for all together are too large, whole from byte")
+    assert other.reason == "trace of some length"
+
+
+@pytest.mark.parametrize("where", ["message", "text"])
+def test_a_message_of_any_size_that_fits_a_tag_is_bounded(where):
+    text = "x" * 500_000
+    failure = f'<failure message="{text}"/>' if where == "message" else f"<failure>{text}</failure>"
+    ((case,), _) = read(suite(f'<testcase name="a">{failure}</testcase>'))
+    assert len(case.reason) == 1000
     assert len(case.details) < 70_000
 
 

@@ -128,6 +128,50 @@ def test_workloads_of_one_scenario_are_told_apart_by_their_order():
     }
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("scenario", {}),
+        ("scenario", {"a": {}, "b": {}}),
+        ("scenario", [5]),
+        ("scenario", {"x" * 5000: {}}),
+        ("data", 5),
+        ("data", [5]),
+        ("data", [{}]),
+        ("total_iteration_count", "three"),
+        ("total_iteration_count", 1e999),
+        ("failed_iteration_count", None),
+        ("start_time", 1e999),
+        ("start_time", 1e12),
+        ("start_time", -1),
+        ("full_duration", 1e999),
+        ("full_duration", "long"),
+        ("sla_results", {}),
+        ("sla_results", {"sla": [{"success": False, "detail": [[]]}]}),
+    ],
+)
+def test_a_workload_of_another_shape_is_an_error_and_no_case(report, field, value):
+    workload(report)[field] = value
+    content = json.dumps(report).replace("Infinity", "1e999").encode()
+    assert read(content) == ([], [Code.DAMAGED])
+
+
+def test_a_tasks_status_of_any_size_is_told_within_bounds(report):
+    report["tasks"][0]["status"] = "x" * 1_000_000
+    problem, _ = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": 3})
+    assert len(problem.message) < 300
+
+
+def test_reasons_and_details_have_bounds(report):
+    load = workload(report)
+    load["data"][1]["error"] = ["ValueError", "5", "x" * 1_000_000]
+    load["failed_iteration_count"] = 1
+    load["sla_results"]["sla"] = [{"success": False, "detail": "y" * 1_000_000}]
+    (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": 3})
+    assert len(case.reason) <= 1000
+    assert len(case.details) < 70_000
+
+
 @pytest.mark.parametrize("content", ["[1]", '[{"name": "a"}]', '[{"name": "a", "iterations": 0}]'])
 def test_a_list_without_names_and_iterations_is_refused(content):
     with pytest.raises(ValueError, match="iterations"):

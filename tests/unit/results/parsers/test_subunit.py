@@ -215,4 +215,149 @@ def test_many_tests_in_flight_have_a_bound_together(subunit_stream):
         )
     found = reader.feed(subunit_stream(("t0", "fail"), ("t699", "fail")))
     assert "x" * 1000 in found[0].details
-    assert found[1].details == "[... 1 chunks of further attachments cut ...]\n"
+    assert found[1].details.startswith("[... 1 chunks of further attachments cut, whole from byte ")
+
+
+def test_where_something_is_cut_it_is_said_where_all_of_it_stands(subunit_stream):
+    def log(content):
+        return {"test_id": "a", "file_name": "log", "file_bytes": content}
+
+    before = subunit_stream(("b", "success"), {"file_name": "stdout", "file_bytes": b"\n"})
+    first = subunit_stream(log(b"first" * 10_000))
+    stream = before + first + subunit_stream(log(b"second" * 10_000), ("a", "fail"))
+    (_, case), problems = read(stream)
+    assert f"44464 bytes cut, whole from byte {len(before)} of the stream" in case.details
+    assert problems == {}
+    # From that byte on, any reader of subunit finds them.
+    (whole,), _ = read(stream[len(before) :])
+    assert whole.details.startswith("log:\n[... 44464 bytes cut, whole from byte 0 ")
+
+
+def test_details_beyond_the_bound_of_a_stream_say_where_they_are(subunit_stream, monkeypatch):
+    monkeypatch.setattr("bsdgate.results.parsers.details.KEPT_BOUND", 10)
+    one, two = (
+        subunit_stream(
+            {"test_id": name, "file_name": "traceback", "file_bytes": b"ValueError: 5"},
+            (name, "fail"),
+        )
+        for name in "ab"
+    )
+    (first, second), _ = read(one + two)
+    assert first.details == "traceback:\nValueError: 5\n"
+    assert f"whole from byte {len(one)} of the stream" in second.details
+    assert second.reason == "ValueError: 5"
+
+
+# Hostile or broken streams.
+
+
+def test_a_stream_cut_at_every_byte_is_an_error_and_invents_nothing(two_tests):
+    whole, _ = read(two_tests)
+    known = {(case.id, case.outcome) for case in whole}
+    stream = sealed(two_tests)
+    for place in range(len(stream)):
+        cases, problems = read(stream[:place], OWNER)
+        assert problems, place
+        assert {(case.id, case.outcome) for case in cases} <= known, place
+
+
+def test_every_flipped_byte_is_an_error_and_invents_nothing(two_tests):
+    whole, _ = read(two_tests)
+    known = {(case.id, case.outcome) for case in whole}
+    stream = sealed(two_tests)
+    for place in range(len(stream)):
+        damaged = bytearray(stream)
+        damaged[place] ^= 0xFF
+        cases, problems = read(bytes(damaged), OWNER)
+        assert problems, place
+        assert {(case.id, case.outcome) for case in cases} <= known, place
+
+
+@pytest.mark.parametrize("stranger", [b"\x1f\x8b\x08\x00", b"PK\x03\x04", b"<testsuites/>", b"\0"])
+def test_another_kind_of_file_is_named_damage(stranger):
+    cases, problems = read(stranger + bytes(range(256)) * 400, OWNER)
+    assert cases == []
+    assert Code.DAMAGED in problems
+
+
+def test_ids_are_kept_as_they_are_whatever_they_hold(subunit_stream):
+    test_id = "a.test[\x1b[31m<script>alert(1)</script>\r\n\N{RIGHT-TO-LEFT OVERRIDE}]"
+    ((case,), problems) = read(subunit_stream((test_id, "success")))
+    assert (case.id, problems) == (test_id, {})
+
+
+@pytest.mark.parametrize("content", [b"\x02\xff\xfe", b"\x03a\0b"])
+def test_an_id_that_is_no_text_is_an_error_and_loses_one_packet(subunit_stream, content):
+    body = b"\xb3" + struct.pack(">H", 0x2803) + bytes([8 + len(content)]) + content
+    packet = body + struct.pack(">I", zlib.crc32(body))
+    cases, problems = read(packet + subunit_stream(("b", "success")))
+    assert [case.id for case in cases] == ["b"]
+    assert "the packet at byte 0 cannot be decoded" in problems[Code.DAMAGED].message
+
+
+def test_damage_has_a_bound_after_which_the_rest_is_only_counted(subunit_stream):
+    rest = subunit_stream(("a", "success"))
+    reader = StreamReader()
+    for _ in range(40):
+        reader.feed(b"x" * 65536)
+    assert reader.feed(rest) == []
+    reader.close()
+    (problem,) = reader.problems
+    assert problem.message.startswith(f"{40 * 65536 + len(rest)} bytes between packets")
+
+
+@pytest.mark.parametrize("size", [1 << 16, 1 << 22])
+@pytest.mark.parametrize("head", [b"\xb3\x28\x00\x90\x00\xff", b"\xb3\x28", b"\xb3\x28\x00\x08"])
+def test_a_cut_packet_full_of_begins_costs_little(head, size):
+    # The packet claims 4 MiB and ends before; each begin in it could be that of a whole one.
+    reader = StreamReader()
+    reader.feed(b"\xb3\x28\x00\xbf\xff\xff" + (head * size)[: size - 100])
+    reader.close()
+    assert {problem.code for problem in reader.problems} <= {Code.TRUNCATED, Code.DAMAGED}
+    assert reader.problems
+
+
+def test_tests_without_end_have_a_bound(subunit_stream):
+    stream = subunit_stream(*((f"t{number}", "inprogress") for number in range(3000)))
+    _, problems = read(stream)
+    assert "more than 2000 tests are in progress" in problems[Code.DAMAGED].message
+    assert len(problems[Code.IN_PROGRESS].ids) == 2000
+
+
+def test_names_of_attachments_have_a_bound(subunit_stream):
+    def attach(number):
+        name = f"{number}" * 60_000
+        return subunit_stream({"test_id": "a", "file_name": name, "file_bytes": b"x"})
+
+    reader = StreamReader()
+    tracemalloc.start()
+    for number in range(100, 140):
+        reader.feed(attach(number))
+    current, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    (event,) = reader.feed(subunit_stream(("a", "fail")))
+    assert current < 500_000
+    assert len(event.details) < 10_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{}", b"[]", b"\xff", b'{"run_id": 1, "attempt": 2, "packets": 1e999}', b"[" * 5000],
+)
+def test_a_seal_that_cannot_be_read_is_an_error(subunit_stream, content):
+    stream = subunit_stream(("a", "success"), {"file_name": "bsdgate.seal", "file_bytes": content})
+    assert set(read(stream, OWNER)[1]) == {Code.DAMAGED, Code.TRUNCATED}
+
+
+def test_a_million_tests_are_read_in_bounded_memory(subunit_stream):
+    # Of 2,000 of them: what is held does not depend on the number.
+    reader = StreamReader()
+    tracemalloc.start()
+    for number in range(0, 2_000, 50):
+        batch = range(number, number + 50)
+        reader.feed(
+            subunit_stream(*((f"m.A.t{n}", s) for n in batch for s in ("inprogress", "skip")))
+        )
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200_000

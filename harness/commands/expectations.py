@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands about known failures: check those that are there, propose others."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from importlib import metadata, util
+from pathlib import Path
+from typing import Final
+
+from bsdgate.harness.confirm import known_failures
+from bsdgate.harness.errors import UsageError
+from bsdgate.results import proposals
+from bsdgate.results.expectations import Expectation, read
+from bsdgate.results.model import count
+
+SOON: Final = timedelta(days=30)
+"""How long before an entry expires its owner is told."""
+LONGEST: Final = timedelta(days=366)
+"""What lives longer than this is no quarantine."""
+LIST: Final = "xfail-list"
+
+_TEMPEST: Final = ("tempest.api", "tempest.scenario", "tempest.serial_tests")
+
+
+def check(paths: Sequence[Path]) -> int:
+    """Print all that is wrong with files or folders of known failures; return the exit code.
+
+    Without ``paths``, with those that come with bsdgate.
+    """
+    today = datetime.now(UTC).date()
+    entries, problems = read(paths or [known_failures()])
+    found = [*problems, *_wrong(entries, today)]
+    for line in found:
+        print(line)
+    for line in _doubtful(entries, today):
+        print(f"{line} (no problem yet)")
+    told = count(found, "problem") if found else "nothing wrong"
+    print(f"{count(entries, 'known failure')} read, {told}")
+    return 2 if found else 0
+
+
+def _wrong(entries: Iterable[Expectation], today: date) -> Iterator[str]:
+    first: dict[tuple[object, ...], Expectation] = {}
+    for entry in entries:
+        if entry.lacks:
+            yield f"{entry.source}: {' and '.join(entry.lacks)} missing: it excuses nothing"
+        if entry.expires < today:
+            yield f"{entry.source}: expired on {entry.expires} ({entry.owner}): {entry.test}"
+        other = first.setdefault((entry.test, entry.outcome, entry.scope), entry)
+        if other is not entry:
+            yield f"{entry.source}: says what {other.source} says"
+
+
+def _doubtful(entries: Iterable[Expectation], today: date) -> Iterator[str]:
+    for entry in entries:
+        left = entry.expires - today
+        if timedelta() <= left <= SOON:
+            yield f"{entry.source}: expires in {left.days} days ({entry.owner}): {entry.test}"
+        elif left > LONGEST:
+            yield f"{entry.source}: expires in {left.days // 365} years ({entry.owner})"
+
+
+def import_lists(paths: Sequence[Path]) -> None:
+    """Print, as proposals, what lists of FreeBSD CI's expect to fail.
+
+    ``paths`` are lists in the folders of their jobs, or folders above those, such as a checkout
+    of freebsd/freebsd-ci.
+
+    :raises UsageError: there is no list, or it cannot be read.
+    """
+    files = [file for path in paths for file in _lists(path)]
+    try:
+        texts = {str(file): file.read_text(encoding="utf-8") for file in files}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read a list: {error}", "give the path of a list") from error
+    _print(proposals.from_xfail_lists(texts))
+
+
+def _lists(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path.absolute()]
+    found = sorted(path.absolute().rglob(LIST))
+    if not found:
+        hint = "give a checkout of https://github.com/freebsd/freebsd-ci"
+        raise UsageError(f"no {LIST} is under {path}", hint)
+    return found
+
+
+def propose() -> None:
+    """Print, as proposals, the tests that Tempest and its installed plugins call unstable."""
+    folders = installed()
+    if not folders:
+        raise UsageError("Tempest is not installed here", "run it where the suites run")
+    _print([one for name, folder in folders.items() for one in proposals.from_source(name, folder)])
+
+
+def installed() -> dict[str, Path]:
+    """Return the folders of Tempest's tests and of its plugins, by package; imports none."""
+    plugins = metadata.entry_points(group="tempest.test_plugins")
+    names = {plugin.module.rpartition(".")[0] for plugin in plugins}
+    found = {}
+    for name in (*_TEMPEST, *sorted(names)):
+        top, *rest = name.split(".")
+        spec = util.find_spec(top)
+        for base in (spec and spec.submodule_search_locations) or ():
+            folder = Path(base, *rest)
+            if folder.is_dir():
+                found[name] = folder
+    return found
+
+
+def _print(found: Sequence[proposals.Proposal]) -> None:
+    sys.stdout.write(proposals.render(found, datetime.now(UTC).date()))
+    by_kind: dict[str, int] = defaultdict(int)
+    for proposal in found:
+        by_kind[proposal.source.partition(" ")[0]] += 1
+    told = ", ".join(f"{number} by {kind}" for kind, number in sorted(by_kind.items()))
+    print(f"{count(found, 'proposal')}: {told or 'nothing was found'}", file=sys.stderr)

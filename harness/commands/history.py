@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that remember: earlier runs, one of them, or one test through all of them."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from bsdgate.harness.errors import UsageError
+from bsdgate.results import document
+from bsdgate.results.attempts import DOCUMENT_BOUND, UnreadableError, open_plain
+from bsdgate.results.errors import EvidenceError
+from bsdgate.results.model import RAN, Outcome, Result
+from bsdgate.results.reporters.text import plain
+from bsdgate.results.store.base import Scope, Store
+from bsdgate.results.store.packing import PastRun, Record
+from bsdgate.results.store.window import Told, Window
+
+PATIENCE: Final = 2.0
+"""Seconds after which a person wants to see how far an import is."""
+
+TESTS_SHOWN: Final = 50
+
+STYLES: Final = MappingProxyType({Result.PASS: "green", Result.FAIL: "red", Result.ERROR: "yellow"})
+MARKS: Final = MappingProxyType(
+    {
+        Outcome.SUCCESS: (".", "green"),
+        Outcome.FAIL: ("F", "bold red"),
+        Outcome.SKIP: ("s", "dim"),
+        Outcome.XFAIL: ("x", "yellow"),
+        Outcome.UXSUCCESS: ("U", "yellow"),
+        Outcome.MISSING: ("?", "bold magenta"),
+        Outcome.DUPLICATED: ("2", "bold magenta"),
+    }
+)
+_NOT_ASKED: Final = ("-", "dim")
+
+
+def show_runs(store: Store, scope: Scope, limit: int, console: Console) -> None:
+    """Print a table of runs, newest first."""
+    records = store.runs(scope, limit)
+    if not records:
+        console.print("no such runs yet: `bsdgate history import RUN_DIR` adds some")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("created (UTC)", "run", "result"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("of", no_wrap=True, max_width=40)
+    for column in ("asked", "ran", "failed", "took"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("change", overflow="fold")
+    for record in records:
+        table.add_row(*_row(record))
+    console.print(table, highlight=False)
+
+
+def _row(record: Record) -> Iterator[Text]:
+    run, counts = record.run, record.counts
+    yield Text(_moment(run.created))
+    yield Text(plain(run.name or run.run_id))
+    yield Text(record.result, style=STYLES[record.result])
+    yield Text(plain(" ".join(filter(None, (run.profile, run.suite, run.selection)))))
+    yield Text(str(counts["asked"]))
+    yield Text(str(sum(counts[outcome] for outcome in RAN)))
+    failed = counts[Outcome.FAIL]
+    yield Text(str(failed), style="red" if failed else "dim")
+    yield Text(_duration(record.seconds))
+    yield Text(plain(" ".join(filter(None, (run.change, *run.sources)))))
+
+
+def import_runs(store: Store, folders: Iterable[Path], console: Console) -> int:
+    """Import runs from their directories; return the exit code.
+
+    A directory that has no usable verdict is named, and the others are imported all the same.
+    """
+    done: Counter[bool] = Counter()
+    refused = 0
+    for folder in _with_progress(list(folders), console):
+        try:
+            done[store.import_run(document.parse(_verdict_of(folder)))] += 1
+        except EvidenceError as error:
+            refused += 1
+            where = escape(plain(str(folder)))
+            console.print(f"[red]refused[/] {where}: {escape(str(error))}", soft_wrap=True)
+    console.print(
+        f"{done[True]} imported, {done[False]} known already, {refused} refused", highlight=False
+    )
+    return EvidenceError.exit_code if refused else 0
+
+
+def _verdict_of(folder: Path) -> bytes:
+    path = folder / "report" / "verdict.json"
+    try:
+        with open_plain(path, DOCUMENT_BOUND) as file:
+            return file.read()
+    except (UnreadableError, OSError) as reason:
+        hint = f"if it is a run's directory, judge it: bsdgate report {folder}"
+        raise EvidenceError(f"no verdict: {reason}", hint) from None
+
+
+def _with_progress(folders: Sequence[Path], console: Console) -> Iterator[Path]:
+    """Give the folders one by one; show how far that is if it takes long."""
+    columns = (TextColumn("importing"), BarColumn(), MofNCompleteColumn())
+    progress = Progress(*columns, console=console, transient=True)
+    bar = progress.add_task("importing", total=len(folders))
+    began = time.monotonic()
+    try:
+        for folder in folders:
+            yield folder
+            progress.advance(bar)
+            if console.is_terminal and time.monotonic() - began > PATIENCE:
+                progress.start()
+    finally:
+        if progress.live.is_started:
+            progress.stop()
+
+
+def show_run(store: Store, name: str, console: Console) -> None:
+    """Print what is remembered of one run."""
+    run = store.find(name)
+    if run is None:
+        hint = "`bsdgate history` lists them; a name, an id or the beginning of one will do"
+        raise UsageError(f"there is no run {name!r} in the history", hint)
+    record = run.record
+    console.print(
+        f"[bold {STYLES[record.result]}]{record.result}[/] by the policy {escape(record.policy)}",
+        highlight=False,
+    )
+    for what, told in _facts(record):
+        if told:
+            console.print(f"  {what:9} {escape(plain(told))}", highlight=False, soft_wrap=True)
+    for line in _story(run):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _facts(record: Record) -> Iterator[tuple[str, str]]:
+    run = record.run
+    yield "run", f"{run.name} {run.run_id}".strip()
+    yield "created", f"{_moment(run.created)} UTC, took {_duration(record.seconds)}"
+    yield "of", " ".join(filter(None, (run.profile, run.suite, run.release, run.selection)))
+    yield "change", " ".join(filter(None, (run.change, *run.sources)))
+    yield "facts", ", ".join(f"{name} {value}" for name, value in run.facts)
+    states = (f"{record.counts[state]} {state}" for state in Outcome if record.counts[state])
+    yield "tests", f"{record.counts['asked']} asked: {', '.join(states)}"
+
+
+def _story(run: PastRun) -> Iterator[str]:
+    for reason in run.reasons:
+        yield f"\n{reason.level.upper()} {reason.code}: {escape(plain(reason.message))}"
+        yield from (f"    {escape(plain(test))}" for test in reason.ids)
+    for finding in run.findings:
+        yield f"\n{escape(plain(finding.id))}: [bold]{finding.cause}[/]"
+        yield f"    {escape(plain(finding.signature))}"
+        yield from (f"    {escape(plain(line))}" for line in finding.shown_by)
+
+
+def show_test(store: Store, regex: str, scope: Scope, limit: int, console: Console) -> None:
+    """Print how tests ended in the last ``limit`` runs, those that failed most often first.
+
+    A line for each test, on it a mark for each run, the newest last.
+    """
+    window = store.window(scope, limit)
+    found = {test: window.history(test) for test in filter(_searcher(regex), window.ids)}
+    tests = sorted(found, key=lambda test: (-_failures(found[test]), test))
+    if not tests:
+        raise UsageError(
+            f"no test in the last {len(window)} runs has {regex!r} in its id",
+            "look at more runs with --limit, or at others with --suite and --profile",
+        )
+    for test in tests[:TESTS_SHOWN]:
+        console.print(_line(test, found[test], window), soft_wrap=True)
+    if len(tests) > TESTS_SHOWN:
+        console.print(f"and {len(tests) - TESTS_SHOWN} more tests", highlight=False)
+    legend = Text("\n")
+    for outcome, (mark, style) in MARKS.items():
+        legend.append(mark, style).append(f" {outcome}  ", "dim")
+    console.print(legend.append(*_NOT_ASKED).append(" not asked", "dim"))
+
+
+def _searcher(regex: str) -> Callable[[str], object]:
+    try:
+        return re.compile(regex).search
+    except re.error as reason:
+        raise UsageError(f"{regex!r} is no regular expression: {reason}") from None
+
+
+def _line(test: str, history: Sequence[Told], window: Window) -> Text:
+    told = {id(one.record): one for one in history}
+    line = Text()
+    for record in reversed(window.records):
+        one = told.get(id(record))
+        line.append(*(MARKS[one.outcome] if one else _NOT_ASKED))
+    return line.append(f"  {_rate(history):>12}  ", "dim").append(plain(test))
+
+
+def _failures(history: Sequence[Told]) -> int:
+    return sum(one.outcome in {Outcome.FAIL, Outcome.XFAIL} for one in history)
+
+
+def _rate(history: Sequence[Told]) -> str:
+    ran = [one.outcome for one in history if one.outcome in RAN]
+    passed = sum(outcome in {Outcome.SUCCESS, Outcome.UXSUCCESS} for outcome in ran)
+    return f"{passed} of {len(ran)}"
+
+
+def forget(store: Store, days: int, console: Console) -> None:
+    """Forget the runs that are older than so many days."""
+    gone = store.prune(datetime.now(UTC) - timedelta(days=days))
+    console.print(f"{gone} forgotten", highlight=False)
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"

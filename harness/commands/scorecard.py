@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command that shows how far FreeBSD is with all tests that are installed."""
+
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from bsdgate.harness import files, places, process
+from bsdgate.harness.errors import UsageError
+from bsdgate.harness.profiles import load as profiles
+from bsdgate.harness.profiles.model import Profile
+from bsdgate.harness.suites import model as suites
+from bsdgate.harness.suites.tempest import INIT_TIMEOUT, Workspace
+from bsdgate.results import document, scorecard
+from bsdgate.results.errors import BsdgateError
+from bsdgate.results.model import RAN, Case, Feature, Outcome, Verdict
+from bsdgate.results.scorecard import render
+
+SUITES: Final = ("nightly",)
+"""The suites that together are all that a profile can run."""
+
+
+def show(
+    names: Sequence[str], chosen: Sequence[str], listed: Path | None, html: Path | None
+) -> None:
+    """Print the scorecard of profiles, of all by default; write it to ``html`` too, if given.
+
+    ``listed`` is a file of ids as ``tempest run --list-tests`` prints them; by default it is asked
+    for those that are installed.
+
+    :raises UsageError: a profile, suite or file is not there.
+    :raises InfrastructureError: Tempest cannot list its tests.
+    """
+    parts = [suites.load(name) for name in chosen or SUITES]
+    found = [profiles.load(name) for name in names or profiles.names()]
+    ids = _read(listed) if listed else _list()
+    verdicts = list(_verdicts(places.state() / "runs"))
+    columns = scorecard.score(ids, [_known(one, parts, ids, verdicts) for one in found])
+    print(render.text(columns))
+    if html is not None:
+        with files.explained(html):
+            html.write_text(render.page(columns), encoding="utf-8")
+
+
+def _known(
+    profile: Profile,
+    parts: Iterable[suites.Suite],
+    ids: Sequence[str],
+    verdicts: Iterable[Verdict],
+) -> scorecard.Known:
+    selected: set[str] = set()
+    excluded: dict[str, str] = {}
+    for suite in parts:
+        choice = suites.select(suite, ids, cannot=profile.excludes)
+        selected |= set(choice.ids)
+        excluded |= choice.excluded
+    return scorecard.Known(
+        profile=profile.name,
+        selected=frozenset(selected),
+        excluded={test: why for test, why in excluded.items() if test not in selected},
+        features=tuple(Feature(**one) for one in profile.said()),
+        cases=_newest(one for one in verdicts if one.run.profile == profile.name),
+    )
+
+
+def _newest(verdicts: Iterable[Verdict]) -> dict[str, Case]:
+    """How each test ended when it last ended at all; the verdicts are given newest first."""
+    cases: dict[str, Case] = {}
+    for verdict in verdicts:
+        for case in verdict.cases:
+            if case.outcome in RAN or case.outcome is Outcome.SKIP:
+                cases.setdefault(case.id, case)
+    return cases
+
+
+def _verdicts(runs: Path) -> Iterator[Verdict]:
+    """The verdicts of all runs at hand, newest first; says which cannot be read."""
+    for path in sorted(runs.glob("*/report/verdict.json"), reverse=True):
+        try:
+            yield document.parse(path.read_text(encoding="utf-8"))
+        except (BsdgateError, OSError, UnicodeDecodeError):
+            run = path.parents[1]
+            print(
+                f"left out {run}: write its reports anew with `bsdgate report {run}`",
+                file=sys.stderr,
+            )
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}", "give a list of test ids") from error
+    ids = [line.strip() for line in lines if "." in line]
+    if not ids:
+        raise UsageError(f"{path} has no test id", "make it by `tempest run --list-tests`")
+    return ids
+
+
+def _list() -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="bsdgate-scorecard-") as name:
+        folder, programs = Path(name), Path(sys.executable).parent
+        workspace = Workspace(folder / "tempest", programs, folder / "clouds.yaml", folder)
+        workspace.create()
+        workspace.config.touch()
+        # Even a list is made from a repository.
+        init: list[str | Path] = [programs / "stestr", "init"]
+        process.run(init, log=folder / "init.log", timeout=INIT_TIMEOUT, cwd=workspace.path)
+        return workspace.list_tests()

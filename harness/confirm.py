@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The step that finds whose failures are: they are run again, with the change and without it.
+
+Which, how often and on what is ``results.attribution``'s to say. Each time is an attempt of its
+own among the evidence. What cannot be run again in time confirms nothing and stays a failure.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from bsdgate.harness import places
+from bsdgate.harness.nodes import environment
+from bsdgate.harness.steps import (
+    OutOfTimeError,
+    Run,
+    cleanup,
+    collect,
+    configure,
+    deploy,
+    lines,
+    looking_after,
+    run_tempest,
+)
+from bsdgate.results import judge as results
+from bsdgate.results.attribution import SECONDS_BOUND, Rerun
+from bsdgate.results.model import Side
+
+BASE: Final = "base"
+"""The folder, in the run directory, of the cloud without the change."""
+
+
+def known_failures() -> Path:
+    """Return the folder of the known failures that come with bsdgate."""
+    return Path(str(resources.files("bsdgate"))) / "expectations"
+
+
+def confirm(run: Run) -> None:
+    """Run failures again, so that each finds its cause; nothing, where nothing failed."""
+    plan = results.to_confirm(run.folder.path, [known_failures()])
+    deadline = time.monotonic() + SECONDS_BOUND
+    try:
+        _rerun(run, [rerun for rerun in plan if rerun.side is Side.CHANGE], deadline)
+        if without := [rerun for rerun in plan if rerun.side is Side.BASE]:
+            with _base(run) as base:
+                _rerun(base, without, deadline)
+    except OutOfTimeError:
+        run.listener.say(f"no more is run again: {SECONDS_BOUND:g} s are over")
+    if plan:
+        collect(run)
+
+
+@contextlib.contextmanager
+def _base(run: Run) -> Iterator[Run]:
+    """Bring up a cloud like the run's, without the change under test."""
+    run.listener.say("bringing up the base, without the change")
+    released = environment.prepare((), run.profile.release, places.cache(), run.listener.say)
+    base = replace(run, environment=released, cloud=None, keep=False, site=run.site / BASE)
+    base.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        deploy(base)
+        configure(base)
+        yield base
+        collect(base)
+    finally:
+        cleanup(base)
+
+
+def _rerun(run: Run, reruns: Sequence[Rerun], deadline: float) -> None:
+    where = "on the base" if run.site.name == BASE else "with the change"
+    for rerun in reruns:
+        for number in range(rerun.times):
+            run.listener.say(f"again, {where}, {number + 1} of {rerun.times}")
+            look = _until(deadline, looking_after(run))
+            look()
+            attempt = run.folder.begin_attempt(
+                "tempest", "subunit", lines(rerun.ids), side=rerun.side, confirms=rerun.attempt
+            )
+            run_tempest(run, rerun.ids, attempt, look)
+
+
+def _until(deadline: float, look: Callable[[], list[str]]) -> Callable[[], list[str]]:
+    def late() -> list[str]:
+        if time.monotonic() > deadline:
+            raise OutOfTimeError
+        return look()
+
+    return late

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose a failure is: the change's, the base's, a flake's, the node's, or nobody knows.
+
+``plan`` says which failures to run again, how often and on which build; somebody else does that.
+``attribute`` reads what came of it. Nothing here makes a failure less than a failure: where
+evidence is lacking the cause is UNKNOWN, which is judged like the change's.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bsdgate.results.model import (
+    RAN,
+    Case,
+    Cause,
+    Code,
+    Confirmation,
+    Finding,
+    Level,
+    Outcome,
+    Past,
+    Reason,
+    Side,
+)
+
+IDS_BOUND: Final = 20
+"""More failures than this are not run again: they are no flakes."""
+
+RERUNS: Final = 2
+SECONDS_BOUND: Final = 180.0
+"""What all that is run again may take."""
+
+PAST_NEEDED: Final = 20
+"""Earlier runs without the change that a flake must be known from."""
+
+SIGNATURE_BOUND: Final = 300
+
+# What differs from run to run in one and the same failure, and what takes its place.
+_VARYING: Final = tuple(
+    (re.compile(pattern), place)
+    for pattern, place in (
+        (r"\b[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\b", "<id>"),
+        (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?", "<time>"),
+        (r"\btempest-[\w.-]+", "<name>"),
+        (r"(?<![\w.])/[\w./+-]+", "<path>"),
+        (r"\b0x[0-9a-f]+\b", "<address>"),
+        (r"\b[0-9a-f]{16,}\b", "<id>"),
+        (r"\d+(?:\.\d+)*", "<n>"),
+        (r"\s+", " "),
+    )
+)
+_FRAME: Final = re.compile(r'^\s*File "(?:[^"]*/)?([^"/]+)", line \d+, in (\S+)', re.MULTILINE)
+
+# Of these no test and no change is the cause.
+_NODE_SIGNS: Final = re.compile(
+    r"No space left on device|database or disk is full|Cannot allocate memory"
+    r"|Too many open files|Read-only file system|Input/output error"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """What to run again: failures of an attempt, so many times, on this build."""
+
+    attempt: str
+    side: Side
+    times: int
+    ids: tuple[str, ...]
+
+
+def plan(
+    failed: Mapping[str, Sequence[str]], reasons: Iterable[Reason] = (), *, change: bool
+) -> tuple[Rerun, ...]:
+    """Say what to run again, of the failures of each attempt, so that each finds its cause.
+
+    Nothing, where the evidence is not whole (the run is an ERROR whoever is the cause) or so much
+    failed that it cannot be chance. ``change`` tells whether there is a base to compare with.
+    """
+    total = sum(len(ids) for ids in failed.values())
+    if not 0 < total <= IDS_BOUND or any(reason.level is Level.ERROR for reason in reasons):
+        return ()
+    return tuple(
+        Rerun(attempt, side, RERUNS, tuple(sorted(ids)))
+        for side in (Side.CHANGE, Side.BASE)
+        for attempt, ids in sorted(failed.items())
+        if change or side is Side.CHANGE
+    )
+
+
+def attribute(
+    failed: Iterable[Case],
+    confirmations: Sequence[Confirmation] = (),
+    reasons: Iterable[Reason] = (),
+    *,
+    change: bool,
+) -> tuple[Finding, ...]:
+    """Return whose each failure is, sorted by id.
+
+    ``reasons`` are what else is wrong with the run, ``change`` whether a change is under test.
+    """
+    trouble = _trouble(reasons)
+    seen = _by_id(confirmation for confirmation in confirmations if confirmation.whole)
+    found = (_find(case, seen.get(case.id, {}), trouble, change=change) for case in failed)
+    return tuple(sorted(found, key=lambda finding: finding.id))
+
+
+def known_flake(finding: Finding, past: Sequence[Past]) -> bool:
+    """Whether enough earlier runs without the change show the same failure come and go.
+
+    There must be at least PAST_NEEDED of them, and among them both a success and a failure with
+    the same signature.
+    """
+    ran = [one for one in past if one.outcome in RAN]
+    same = any(one.outcome is Outcome.FAIL and one.signature == finding.signature for one in ran)
+    return len(ran) >= PAST_NEEDED and same and any(one.outcome is Outcome.SUCCESS for one in ran)
+
+
+def signature(case: Case) -> str:
+    """Return a failure's text without what differs from run to run.
+
+    The reason and the innermost frame of its traceback, so that two ways to fail with one
+    message are two failures.
+    """
+    frames = _FRAME.findall((case.details or "").split("\n\n", 1)[0])
+    where = f" @ {frames[-1][0]}:{frames[-1][1]}" if frames else ""
+    text = case.reason or "failed"
+    for pattern, place in _VARYING:
+        text = pattern.sub(place, text)
+    return text.strip()[: SIGNATURE_BOUND - len(where)] + where
+
+
+_Seen = dict[Side, list[tuple[str, Case]]]
+
+
+def _by_id(confirmations: Iterable[Confirmation]) -> dict[str, _Seen]:
+    seen: dict[str, _Seen] = {}
+    for confirmation in sorted(confirmations, key=lambda one: one.attempt):
+        for case in confirmation.cases:
+            if case.outcome in RAN:
+                sides = seen.setdefault(case.id, {})
+                sides.setdefault(confirmation.side, []).append((confirmation.attempt, case))
+    return seen
+
+
+def _trouble(reasons: Iterable[Reason]) -> tuple[Cause, tuple[str, ...]] | None:
+    """What else went wrong: something died under the tests, or their evidence is not whole."""
+    errors = [reason for reason in reasons if reason.level is Level.ERROR]
+    died = tuple(reason.message for reason in errors if reason.code is Code.HARNESS_PROBLEM)
+    if died:
+        return Cause.NODE, died
+    return (Cause.HARNESS, tuple(reason.message for reason in errors)) if errors else None
+
+
+def _find(
+    case: Case, seen: _Seen, trouble: tuple[Cause, tuple[str, ...]] | None, *, change: bool
+) -> Finding:
+    mark = signature(case)
+    if sign := _NODE_SIGNS.search(f"{case.reason}\n{case.details}"):
+        return Finding(case.id, Cause.NODE, mark, (f"it says {sign[0]!r}",))
+    if trouble:
+        return Finding(case.id, trouble[0], mark, trouble[1])
+    shown = tuple(_tell(name, side, one, mark) for side in Side for name, one in seen.get(side, ()))
+    return Finding(case.id, _cause(seen, mark, change=change), mark, shown)
+
+
+def _cause(seen: _Seen, mark: str, *, change: bool) -> Cause:
+    again = [one for _, one in seen.get(Side.CHANGE, ())]
+    base = [one for _, one in seen.get(Side.BASE, ())]
+    if any(one.outcome is not Outcome.FAIL for one in again):
+        return Cause.FLAKE
+    if not again:
+        return Cause.UNKNOWN
+    if not change:
+        return Cause.BASE
+    if not base:
+        return Cause.UNKNOWN
+    same = [one.outcome is Outcome.FAIL and signature(one) == mark for one in base]
+    if all(same):
+        return Cause.BASE
+    return Cause.FLAKE if any(same) else Cause.CHANGE
+
+
+def _tell(attempt: str, side: Side, case: Case, mark: str) -> str:
+    where = "with the change" if side is Side.CHANGE else "on the base"
+    if case.outcome is not Outcome.FAIL:
+        return f"{attempt}, {where}: {case.outcome}"
+    like = "the same failure" if signature(case) == mark else f"another failure: {signature(case)}"
+    return f"{attempt}, {where}: fail, {like}"
+
+
+def passed_again(finding: Finding, confirmations: Sequence[Confirmation]) -> bool:
+    """Whether every re-run with the change, RERUNS of them, has passed."""
+    again = [
+        case.outcome
+        for confirmation in confirmations
+        if confirmation.whole and confirmation.side is Side.CHANGE
+        for case in confirmation.cases
+        if case.id == finding.id
+    ]
+    return len(again) >= RERUNS and set(again) == {Outcome.SUCCESS}
+
+
+PastRuns = Mapping[str, Sequence[Past]]
+"""How tests ended in earlier runs without a change, newest first, by id."""

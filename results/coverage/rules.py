@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The texts that tests skip with, as data: which option of Tempest's makes them, or why always.
+
+From Tempest 47, neutron-tempest-plugin 3.3 and ironic-tempest-plugin 3.2. What python-tempestconf
+asks of the cloud has no default here: a cloud that lacks it may be broken, so the profile has to
+say that it is to be lacking. Beside the options of Tempest a profile says, as ``lacks``:
+
+network-extension.ALIAS
+    an extension of Neutron's that is not loaded
+network-agents
+    agents of Neutron's
+default-subnetpool
+    a subnet pool that is the default
+image-import.METHOD
+    a way in which Glance imports
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Texts of tests that skip unless ``option`` is what they want.
+
+    The texts are regular expressions; a group of theirs takes the place of ``{}``. ``wants`` is
+    true, false, set, a number to be reached, or a word among others with commas between them.
+    ``default`` is Tempest's own value; None if only the profile can say.
+    """
+
+    option: str
+    default: str | None
+    texts: tuple[str, ...]
+    wants: str | int = "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """Texts of tests that skip themselves whatever the cloud is like, and why that is right."""
+
+    texts: tuple[str, ...]
+    reason: str
+
+
+def _compute(option: str, default: str, *texts: str) -> Rule:
+    return Rule(f"compute-feature-enabled.{option}", default, texts)
+
+
+def _image(option: str, default: str, *texts: str) -> Rule:
+    return Rule(f"image-feature-enabled.{option}", default, texts)
+
+
+def _service(name: str, *called: str) -> Rule:
+    names = "|".join(called)
+    return Rule(
+        f"service_available.{name}",
+        None,
+        (
+            rf"Skipped because the (?:{names}) service is not available",
+            rf"(?:{names})(?: service| support)? (?:is )?(?:not (?:available|enabled)|required)\.?",
+            rf"(?:{names}) service must be available\.",
+        ),
+    )
+
+
+RULES: Final = (
+    # Services.
+    _service("cinder", "cinder", "volume"),
+    _service("glance", "glance", "image"),
+    _service("heat", "heat", "orchestration"),
+    _service("horizon", "horizon", "dashboard"),
+    _service("ironic", "ironic", "baremetal"),
+    _service("neutron", "neutron", "network"),
+    _service("nova", "nova", "compute"),
+    _service("swift", "swift", "object_storage"),
+    _service("designate", "designate", "dns"),
+    _service("ironic_inspector", "ironic inspector"),
+    Rule(
+        "service_available.nova",
+        "true",
+        (
+            r"Nova is enabled\. Stand-alone tests will be skipped\.",
+            r"Compute service (?:is present|Nova is running), .*",
+        ),
+        wants="false",
+    ),
+    # Guests.
+    Rule(
+        "validation.run_validation",
+        "true",
+        (
+            r"Instance validation tests are disabled\.",
+            r"Validation (?:should|must) be enabled.*",
+            r"validation is required for this test",
+        ),
+    ),
+    # Compute.
+    _compute("cold_migration", "true", r"Cold migration (?:is )?not available\."),
+    _compute(
+        "live_migration",
+        "true",
+        r"live-migration is not available",
+        r"Live migration (?:is )?not (?:available|enabled)\.?",
+    ),
+    _compute("block_migration_for_live_migration", "false", r"Block Live migration not available"),
+    _compute(
+        "volume_backed_live_migration", "false", r"Volume-backed live migration not available"
+    ),
+    _compute("resize", "false", r"Resize (?:is )?not available\."),
+    _compute("pause", "true", r"Pause is not available\."),
+    _compute("suspend", "true", r"Suspend is not available\."),
+    _compute("shelve", "true", r"Shelve is not available\."),
+    _compute("shelve_migrate", "false", r"Shelve migrate not available\."),
+    _compute("rescue", "true", r"Server rescue not available\."),
+    _compute("stable_rescue", "false", r"Stable rescue not available\."),
+    _compute(
+        "snapshot",
+        "true",
+        r"Snapshotting (?:is )?not available.*",
+        r"instance snapshotting is not supported",
+    ),
+    _compute(
+        "interface_attach",
+        "true",
+        r"Interface attachment is not available\.",
+        r"NIC hotplug not available",
+    ),
+    _compute("personality", "false", r"Nova personality feature disabled"),
+    _compute("change_password", "false", r"Change password not available\."),
+    _compute("enable_instance_password", "true", r"Instance password not available\."),
+    _compute("console_output", "true", r"Console output not supported\."),
+    _compute("vnc_console", "false", r"VNC Console feature is disabled\."),
+    _compute("spice_console", "false", r"SPICE console feature is disabled\."),
+    _compute("serial_console", "false", r"Serial console not supported\."),
+    _compute("metadata_service", "true", r"Metadata API must be enabled"),
+    _compute("disk_config", "true", r"DiskConfig extension not enabled\."),
+    _compute("ide_bus", "true", r"IDE bus not available\."),
+    _compute("attach_encrypted_volume", "true", r"Encrypted volume attach is not supported"),
+    _compute("volume_multiattach", "false", r"Volume multi-attach is not available\."),
+    _compute("swap_volume", "false", r"Swapping volumes is not supported\."),
+    _compute("unified_limits", "false", r"Compute unified limits are not enabled\."),
+    _compute(
+        "hostname_fqdn_sanitization", "false", r"FQDN hostname sanitization is not supported\."
+    ),
+    Rule("compute.min_compute_nodes", "1", (r"Less than 2 compute nodes, .*",), wants=2),
+    Rule(
+        "compute.certified_image_ref",
+        "",
+        (r"``\[compute\]/certified_image_ref`` required to test .*",),
+        wants="set",
+    ),
+    # Image.
+    _image("manage_locations", "false", r"show_multiple_locations is not available"),
+    _image("http_store_enabled", "false", r"http store is disabled"),
+    _image("store_weight_enabled", "false", r"store weight is not configured"),
+    _image("image_conversion", "false", r"Import image_conversion not enabled"),
+    _image("import_image", "true", r"image import is not available"),
+    _image("os_glance_reserved", "true", r"os_glance_reserved is not enabled"),
+    _image("do_secure_hash", "true", r"do_secure_hash is disabled"),
+    Rule(
+        "image-feature-enabled.do_secure_hash",
+        "true",
+        (r"do_secure_hash is enabled",),
+        wants="false",
+    ),
+    Rule(
+        "image.alternate_image_endpoint",
+        "",
+        (r"No image_remote service to test against",),
+        wants="set",
+    ),
+    Rule(
+        "image.images_manifest_file",
+        "",
+        (r"Image format testing is not configured",),
+        wants="set",
+    ),
+    Rule(
+        "image-import.{}",
+        None,
+        (
+            r"Server does not support ([\w-]+) import method",
+            r"(?:Import via )?(glance-direct)(?: import method)? (?:is )?not available",
+        ),
+    ),
+    # Network.
+    Rule("network-feature-enabled.floating_ips", "true", (r"Floating ips are not available.*",)),
+    Rule(
+        "network-feature-enabled.ipv6", "true", (r"IPv6 (?:is not enabled|Tests are disabled\.)",)
+    ),
+    Rule("network-feature-enabled.port_security", "true", (r"Port security must be enabled\.",)),
+    Rule(
+        "network-feature-enabled.update_port_qos",
+        "false",
+        (r"update_port_qos feature is not enabled",),
+    ),
+    Rule(
+        "network.public_network_id",
+        "",
+        (r"The public_network_id option must be specified\.",),
+        wants="set",
+    ),
+    Rule("auth.create_isolated_networks", "true", (r"Found shared networks: .*",)),
+    Rule(
+        "neutron_plugin_options.create_shared_resources",
+        "false",
+        (r"(?:Creation of shared resources .*)?setting the create_shared_resources option .*",),
+    ),
+    Rule(
+        "neutron_plugin_options.provider_vlans",
+        "",
+        (
+            r"No provider VLAN networks available",
+            r"Skipped as provider VLANs are not available in config",
+        ),
+        wants="set",
+    ),
+    Rule(
+        "neutron_plugin_options.available_type_drivers",
+        "",
+        (r"Vxlan type driver must be enabled for this test\.",),
+        wants="vxlan",
+    ),
+    Rule(
+        "network-extension.{}",
+        None,
+        (
+            r"Skipped because network extension: ([\w-]+) is not enabled",
+            r"([\w-]+) extension (?:is )?not (?:enabled|available)\.?",
+        ),
+    ),
+    Rule(
+        "network-agents",
+        None,
+        (
+            r"At least one (?:DHCP|L3) agent is required to be running .*",
+            r"availability_zone supported agent not found\.",
+        ),
+    ),
+    Rule("default-subnetpool", None, (r"No default subnetpool",)),
+    # Bare metal.
+    Rule(
+        "baremetal.enabled_hardware_types",
+        "ipmi",
+        (r"These tests rely on ipmi enabled",),
+        wants="ipmi",
+    ),
+    Rule(
+        "baremetal.driver",
+        "fake-hardware",
+        (r"These tests rely on fake-hardware",),
+        wants="fake-hardware",
+    ),
+    Rule(
+        "baremetal.enabled_deploy_interfaces",
+        "direct",
+        (r"Skipping the test case since anaconda is not enabled\.",),
+        wants="anaconda",
+    ),
+    Rule("enforce_scope.ironic", "true", (r"RBAC tests for Ironic are not enabled\.",)),
+    # Identity.
+    Rule(
+        "identity-feature-enabled.security_compliance",
+        "false",
+        (r"Security compliance not available\.",),
+    ),
+)
+
+ALWAYS: Final = (
+    Always(
+        (r"Skipped until bug: \S+ is resolved\.", r"This test is skipped until LP#\d+ .*"),
+        "Upstream skips it everywhere, until its bug is resolved",
+    ),
+    Always(
+        (r"Test is outdated starting from \w+ release\.",),
+        "Upstream keeps it for releases that are older",
+    ),
+    Always(
+        (
+            r"Neutron allows duplicate names for security groups",
+            r"Neutron does not check the security group \w+",
+            r"nova-network is not available\.",
+        ),
+        "Of nova-network, which Neutron has replaced",
+    ),
+    Always(
+        (r"tag extension not enabled\.",),
+        "Neutron's extension has been standard-attr-tag for years, and no Neutron has tag",
+    ),
+)

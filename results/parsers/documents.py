@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports that are one JSON document: read whole, so their size and number of values are bounded.
+
+Doubtful JSON (duplicate keys, NaN, deep nesting) is refused, and so is text that no file could
+hold (half of a surrogate pair).
+"""
+
+import json
+import re
+from typing import Any, BinaryIO
+
+from bsdgate.results import strict_json
+from bsdgate.results.model import Code, Reason, error
+
+SIZE_BOUND = 64 << 20
+"""Bytes of a report."""
+
+VALUES_BOUND = 3_000_000
+"""Values in a report: each takes some dozens of bytes in memory, however short it is written."""
+
+SHAPE_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What taking apart a document raises that is not of the expected shape."""
+
+_MESSAGE_BOUND = 300
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def read(stream: BinaryIO) -> dict[str, Any] | Reason:
+    """Decode the report, which must be one object; say why if it cannot be done."""
+    content = stream.read(SIZE_BOUND + 1)
+    if not content.strip():
+        return error(Code.EMPTY_STREAM, "the report is empty")
+    if len(content) > SIZE_BOUND:
+        return error(Code.TOO_LARGE, f"the report has more than {SIZE_BOUND} bytes")
+    if sum(content.count(mark) for mark in (b",", b"[", b"{")) > VALUES_BOUND:
+        return error(Code.TOO_LARGE, f"the report has more than {VALUES_BOUND} values")
+    try:
+        found = strict_json.loads_object(content)
+        if _SURROGATE.search(content):
+            json.dumps(found, ensure_ascii=False).encode()
+    except json.JSONDecodeError as reason:
+        return error(Code.TRUNCATED, f"the report is not whole: {reason}")
+    except (ValueError, RecursionError) as reason:
+        return misshapen("the report", reason)
+    return found
+
+
+def misshapen(what: str, reason: Exception) -> Reason:
+    """``what`` cannot be taken apart, and why, in a bounded message."""
+    message = f"{what} is not Rally's: {type(reason).__name__}: {reason}"
+    return error(Code.DAMAGED, message[:_MESSAGE_BOUND])
+
+
+def text(value: Any) -> str:
+    """``value``, which must be a text."""
+    if not isinstance(value, str):
+        raise TypeError(f"a text was expected, not {type(value).__name__}")
+    return value
+
+
+def seconds(value: Any) -> float:
+    """``value`` as a number of seconds, which a century has."""
+    number = float(value)
+    if not 0 <= number < 1e10:
+        raise ValueError("a number of seconds was expected")
+    return round(number, 6)

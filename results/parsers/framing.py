@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds subunit's packets in a stream that arrives in pieces, whatever stands between them.
+
+Bytes between packets are noticed and lose none of the packets after them. Time and memory are
+bounded by the stream's length, whoever made it.
+"""
+
+import re
+from collections.abc import Iterator
+
+from bsdgate.results.model import Code, Reason, error
+from bsdgate.results.parsers.packets import (
+    SHORTEST,
+    BadPacketError,
+    Packet,
+    claimed,
+    decode,
+    is_whole,
+)
+
+SAMPLE = 600
+"""Bytes that are shown of what is no packet."""
+
+DAMAGE_BOUND = 1 << 20
+"""Bytes between packets after which a stream is not worth the search for further ones."""
+
+SEARCH_BOUND = 64 << 20
+"""Bytes whose checksum was taken in vain: each of the damage may begin what looks like 4 MiB."""
+
+_PROBLEMS_BOUND = 20
+# A candidate costs something even if it is short.
+_CANDIDATE = 256
+# The signature and version 2, or what may yet become that.
+_BEGIN = re.compile(rb"\xb3(?:[\x20-\x2f]|\Z)")
+
+
+class PacketReader:
+    """Hands out the packets of a stream, each with the byte of the stream at which it begins.
+
+    ``feed`` takes the next bytes, ``close`` the end; what they return has to be used up.
+    ``count`` is the number of packets so far and ``problems`` what else there was.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._wanted = 0  # bytes of the packet that the buffer begins with
+        self._passed = 0  # bytes of the stream before the buffer
+        self._damage = 0
+        self._sample = b""
+        self._searched = 0
+        self._cut = 0
+        self._hopeless = False
+        self._bad: list[Reason] = []
+        self.count = 0
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, Packet]]:
+        """Take the next bytes and return the packets that they complete."""
+        if self._hopeless:
+            self._damage += len(data)
+            return
+        self._buffer += data
+        if len(self._buffer) >= self._wanted:
+            yield from self._packets(final=False)
+
+    def close(self) -> Iterator[tuple[int, Packet]]:
+        """Take the end of the stream; a begun packet is searched for whole ones within it."""
+        if not self._hopeless:
+            yield from self._packets(final=True)
+
+    @property
+    def problems(self) -> list[Reason]:
+        """What is wrong so far."""
+        found = list(self._bad)
+        if self._damage:
+            sample = " ".join(self._sample.decode("utf-8", "replace").split())
+            message = f"{self._damage} bytes between packets are not subunit: {sample}"
+            found.append(error(Code.DAMAGED, message))
+        if self._cut:
+            found.append(error(Code.TRUNCATED, f"the stream ends inside a packet ({self._cut} B)"))
+        return found
+
+    def _packets(self, *, final: bool) -> Iterator[tuple[int, Packet]]:
+        data = bytes(self._buffer)
+        at, size = 0, len(data)
+        while at < size:
+            length = claimed(data, at) if size - at >= SHORTEST else _begins(data, at)
+            end = at + length
+            if end > size and not final:
+                self._wanted = length
+                break
+            if length and end <= size and is_whole(data, at, end):
+                self.count += 1
+                try:
+                    yield self._passed + at, decode(data, at, end)
+                except BadPacketError as reason:
+                    self._note_bad(self._passed + at, reason)
+                at = end
+                continue
+            if end > size:
+                self._cut = self._cut or size - at
+            self._searched += min(length, size - at) + _CANDIDATE
+            at = self._skip(data, at)
+        else:
+            self._wanted = 0
+        self._passed += at
+        del self._buffer[:at]
+
+    def _skip(self, data: bytes, at: int) -> int:
+        """Where the next packet may begin; at the end of ``data`` if the search is given up."""
+        found = _BEGIN.search(data, at + 1)
+        end = found.start() if found else len(data)
+        # Behind a cut packet's begin stands the rest of that packet, already reported as cut.
+        if not self._cut:
+            self._sample = self._sample or data[at : at + SAMPLE]
+            self._damage += end - at
+        if self._damage < DAMAGE_BOUND and self._searched < SEARCH_BOUND:
+            return end
+        self._hopeless = True
+        self._damage += len(data) - end
+        return len(data)
+
+    def _note_bad(self, offset: int, reason: BadPacketError) -> None:
+        if len(self._bad) < _PROBLEMS_BOUND:
+            message = f"the packet at byte {offset} cannot be decoded: {reason}"
+            self._bad.append(error(Code.DAMAGED, message))
+
+
+def _begins(data: bytes, at: int) -> int:
+    """As ``claimed``, where there are too few bytes to tell: more than are there, or 0."""
+    return SHORTEST if _BEGIN.match(data, at) else 0

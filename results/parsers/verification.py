@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rally's verification report (``rally verify report --type json``), one case per test.
+
+It holds less than the subunit stream that Rally made it from: failed ``tearDownClass`` fixtures,
+modules that could not be imported and lost workers are not in it. A test that Rally saw begin or
+listed and never end has the status "init": it gets no case, so that it goes missing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+from bsdgate.results.model import Case, Code, Outcome, Reason, count, error
+from bsdgate.results.parsers import documents
+from bsdgate.results.parsers.details import REASON_BOUND, last_line, tail
+from bsdgate.results.parsers.documents import seconds, text
+
+ID_BOUND = 4096
+
+_OUTCOMES = {
+    "success": Outcome.SUCCESS,
+    "fail": Outcome.FAIL,
+    "skip": Outcome.SKIP,
+    "xfail": Outcome.XFAIL,
+    "uxsuccess": Outcome.UXSUCCESS,
+}
+_UNENDED = "init"
+_COUNTERS = {
+    "success": "success",
+    "failures": "fail",
+    "skipped": "skip",
+    "expected_failures": "xfail",
+    "unexpected_success": "uxsuccess",
+}
+# "failed" says that tests failed, anything else that the verification itself came to no end.
+_WHOLE = ("finished", "failed")
+
+
+def parse(stream: BinaryIO) -> Iterator[Case | Reason]:
+    """Read a report of one verification: its cases, then what is wrong with it."""
+    report = documents.read(stream)
+    if isinstance(report, Reason):
+        yield report
+    else:
+        yield from take_apart(report)
+
+
+def take_apart(report: Mapping[str, Any]) -> Iterator[Case | Reason]:
+    """As ``parse``, of a report that has been decoded."""
+    try:
+        found = list(_tests(report))
+        complaints = list(_complaints(report, found))
+    except documents.SHAPE_ERRORS as reason:
+        yield documents.misshapen("the report", reason)
+        return
+    yield from (case for _, case in found if case)
+    yield from complaints
+
+
+def _tests(report: Mapping[str, Any]) -> Iterator[tuple[str, Case | None]]:
+    """Each test's id, and its case if it came to an end."""
+    verifications = report["verifications"]
+    if len(verifications) != 1:
+        raise ValueError(f"it compares {len(verifications)} verifications: make one of each")
+    (uuid,) = verifications
+    for test_id, test in report["tests"].items():
+        if len(test_id) > ID_BOUND:
+            raise ValueError(f"a test id of {len(test_id)} characters")
+        yield test_id, _case(test_id, test["by_verification"][uuid])
+
+
+def _case(test_id: str, result: Mapping[str, Any]) -> Case | None:
+    status = text(result["status"])
+    if status == _UNENDED:
+        return None
+    if status not in _OUTCOMES:
+        raise ValueError(f"{test_id[:80]} has the status {status[:80]!r}")
+    outcome = _OUTCOMES[status]
+    details = text(result.get("details", ""))
+    why = last_line(details) if outcome is Outcome.FAIL else " ".join(details.split())
+    return Case(
+        id=test_id,
+        outcome=outcome,
+        seconds=seconds(result["duration"]),
+        reason=(why or "")[:REASON_BOUND] or None,
+        details=(tail(details) or None) if outcome is Outcome.FAIL else None,
+    )
+
+
+def _complaints(
+    report: Mapping[str, Any], found: list[tuple[str, Case | None]]
+) -> Iterator[Reason]:
+    ((uuid, head),) = report["verifications"].items()
+    if (status := text(head["status"])) not in _WHOLE:
+        message = f"rally says that the verification {uuid[:80]} is {status[:80]!r}"
+        yield error(Code.TRUNCATED, message)
+    unended = tuple(sorted(test_id for test_id, case in found if case is None))
+    if unended:
+        message = f"{count(unended, 'test')} begun or listed and never ended"
+        yield error(Code.IN_PROGRESS, message, unended)
+    counted = Counter(case.outcome for _, case in found if case)
+    told = {name: int(head[counter]) for counter, name in _COUNTERS.items()}
+    there = {name: counted[outcome] for name, outcome in _OUTCOMES.items()}
+    if told != there or int(head["tests_count"]) != len(found):
+        message = (
+            f"rally counts {head['tests_count']} tests, {told}; there are {len(found)}, {there}"
+        )
+        yield error(Code.DAMAGED, message[:REASON_BOUND])

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How strictly a run is judged: one row for each place in which verdicts are given."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from bsdgate.results.model import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What each of these is worth; only what is lost, damaged or unknown is an error everywhere.
+
+    ``unexpected_success``: a known failure that passes. A test that itself declares an expected
+    failure and passes always fails the run, as in unittest. ``expired`` and ``invalid``: a known
+    failure past its day, or without a bug or an owner, whatever its test did. ``base``: a failure
+    that the base has as well as the change under test. ``coverage_lost``: a skip that nothing
+    explains.
+    """
+
+    name: str
+    unexpected_success: Level
+    expired: Level
+    invalid: Level
+    base: Level
+    coverage_lost: Level = Level.NOTE
+
+
+DEVELOPER: Final = Policy(
+    "developer",
+    unexpected_success=Level.NOTE,
+    expired=Level.NOTE,
+    invalid=Level.NOTE,
+    base=Level.NOTE,
+)
+CHECK: Final = Policy(
+    "check",
+    unexpected_success=Level.NOTE,
+    expired=Level.NOTE,
+    invalid=Level.NOTE,
+    base=Level.NOTE,
+)
+GATE: Final = Policy(
+    "gate",
+    unexpected_success=Level.FAIL,
+    expired=Level.FAIL,
+    invalid=Level.FAIL,
+    base=Level.NOTE,
+)
+NIGHTLY: Final = Policy(
+    "nightly",
+    unexpected_success=Level.FAIL,
+    expired=Level.FAIL,
+    invalid=Level.FAIL,
+    base=Level.FAIL,
+)
+
+POLICIES: Final = MappingProxyType(
+    {policy.name: policy for policy in (DEVELOPER, CHECK, GATE, NIGHTLY)}
+)

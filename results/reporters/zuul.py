@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A verdict as data for Zuul's module ``zuul_return``, whose parameter ``file`` takes it as JSON.
+
+Zuul stores the artifacts' addresses with the build, appends the warnings to its review comment
+and puts the file comments beside the lines of the change.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from bsdgate.results.model import Cause, Code, Level, Reason, Verdict
+from bsdgate.results.reporters.failures import Failure, groups
+from bsdgate.results.reporters.servicelogs import Lines
+from bsdgate.results.reporters.text import describe_counts, plain
+
+# Gerrit takes 16 kB as one review's message, and most of that is not ours.
+WARNINGS_BOUND: Final = 8
+WARNING_BOUND: Final = 500
+COMMENTS_BOUND: Final = 50
+COMMENT_BOUND: Final = 1000
+IDS_SHOWN: Final = 5
+
+ARTIFACTS: Final = (
+    ("bsdgate report", "report.html", "html_report"),
+    ("bsdgate verdict", "verdict.json", "json_verdict"),
+    ("bsdgate results", "report.xml", "junit_xml"),
+)
+"""What a reader of the build's page is led to: name, file in ``report/``, type."""
+
+# Notes that a reviewer has to see although they change nothing.
+_TOLD = frozenset({Code.EXONERATED, Code.FLAKED, Code.UNEXPECTED_SUCCESS, Code.EXPECTATION_EXPIRED})
+_LEVELS = {Cause.CHANGE: "error", Cause.UNKNOWN: "warning"}
+_FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,7})')
+
+
+def render(
+    verdict: Verdict,
+    *,
+    base: str = "report/",
+    changed: Collection[str] = (),
+    logs: Mapping[str, Lines] | None = None,
+) -> dict[str, Any]:
+    """Return what ``zuul_return`` takes as ``data``: text, numbers, lists and dicts, bounded.
+
+    ``base`` is where the report is, seen from the build's log URL. ``changed`` are the files of
+    the change, relative to its project: failures are commented on where a traceback, of the test
+    or of a service in ``logs`` (by test id), passes through one of them. Zuul warns of comments
+    on any other file, so without ``changed`` there are none.
+    """
+    return {
+        "zuul": {
+            "artifacts": [
+                {
+                    "name": name,
+                    "url": base + file,
+                    "metadata": {"type": kind, "result": str(verdict.result)},
+                }
+                for name, file, kind in ARTIFACTS
+            ],
+            "warnings": list(_warnings(verdict)),
+            "file_comments": _comments(verdict, changed, logs or {}),
+        }
+    }
+
+
+def _warnings(verdict: Verdict) -> Iterator[str]:
+    told = [
+        reason
+        for level in Level
+        for reason in verdict.reasons
+        if reason.level is level and (level is not Level.NOTE or reason.code in _TOLD)
+    ]
+    if told:
+        yield f"bsdgate {verdict.result}: {describe_counts(verdict)}"
+    for reason in told[:WARNINGS_BOUND]:
+        yield _cut(f"{reason.level.upper()} {reason.code}: {_say(reason)}", WARNING_BOUND)
+    if len(told) > WARNINGS_BOUND:
+        yield f"and {len(told) - WARNINGS_BOUND} more reasons, see the bsdgate report"
+
+
+def _say(reason: Reason) -> str:
+    if not reason.ids:
+        return reason.message
+    more = len(reason.ids) - IDS_SHOWN
+    listed = ", ".join(reason.ids[:IDS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"{reason.message}: {listed}"
+
+
+def _comments(
+    verdict: Verdict, changed: Collection[str], logs: Mapping[str, Lines]
+) -> dict[str, list[dict[str, Any]]]:
+    endings = {"/" + path.removeprefix("src/"): path for path in changed if "/" in path}
+    places: dict[tuple[str, int], list[tuple[Failure, str]]] = {}
+    for group in groups(verdict):
+        level = _LEVELS.get(Cause(group.cause)) if group.cause in set(Cause) else None
+        for failure in group if level and endings else ():
+            place = _place(_tracebacks(failure, logs), endings)
+            if place and (place in places or len(places) < COMMENTS_BOUND):
+                places.setdefault(place, []).append((failure, level or ""))
+    comments: dict[str, list[dict[str, Any]]] = {}
+    for (path, line), found in sorted(places.items()):
+        comment = {"line": line, "level": found[0][1], "message": _tell(found)}
+        comments.setdefault(path, []).append(comment)
+    return comments
+
+
+def _tracebacks(failure: Failure, logs: Mapping[str, Lines]) -> Iterator[str]:
+    """The failure's tracebacks, the innermost last: what a service logged is within the test's."""
+    yield failure.case.details or ""
+    found = logs.get(failure.case.id, Lines()).lines
+    yield "\n".join(line.text for line in found if line.own)
+
+
+def _place(tracebacks: Iterable[str], endings: Mapping[str, str]) -> tuple[str, int] | None:
+    """The innermost frame that is in a changed file."""
+    place = None
+    for text in tracebacks:
+        for file, line in _FRAME.findall(text):
+            for ending, path in endings.items():
+                if file.endswith(ending) and int(line) > 0:
+                    place = path, int(line)
+    return place
+
+
+def _tell(found: list[tuple[Failure, str]]) -> str:
+    case = found[0][0].case
+    more = f", and {len(found) - 1} more that fail here" if len(found) > 1 else ""
+    return _cut(f"{case.id}: {case.reason or case.outcome}{more}", COMMENT_BOUND)
+
+
+def _cut(text: str, bound: int) -> str:
+    text = plain(text)
+    return text if len(text) <= bound else text[: bound - 2] + " …"

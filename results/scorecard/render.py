@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scorecard as text for a terminal, and as one HTML page that needs no network."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+import jinja2
+
+from bsdgate.results.scorecard import Column, Standing
+
+_REASONS: Final = 12
+_HEADS: Final = (*Standing, "tests")
+
+
+def text(columns: Sequence[Column]) -> str:
+    """One table for each profile, with the most common reasons below it."""
+    lines = (line for column in columns for line in _lines(column))
+    # Texts of tests are shown to a terminal, which must not obey them.
+    return "\n".join("".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines)
+
+
+def page(columns: Sequence[Column], title: str = "Porting scorecard") -> str:
+    """A self-contained HTML page; every reason opens to the ids that it is given for."""
+    return _template().render(columns=columns, standings=list(Standing), title=title)
+
+
+def _lines(column: Column) -> Iterator[str]:
+    width = max([len("profile ") + len(column.profile), *map(len, column.counts)])
+    heads = "".join(f"  {head:>{len(head)}}" for head in _HEADS)
+    yield f"{f'profile {column.profile}':{width}}{heads}"
+    for area, counts in column.counts.items():
+        yield f"{area:{width}}{_numbers(counts)}"
+    yield f"{'all':{width}}{_numbers(column.total)}"
+    yield ""
+    told: Counter[Standing] = Counter()
+    for standing, why, ids in column.reasons():
+        told[standing] += 1
+        if told[standing] <= _REASONS:
+            yield f"  {standing:14} {len(ids):5}  {why}"
+    for standing, number in told.items():
+        if number > _REASONS:
+            yield f"  {standing:14}        and {number - _REASONS} more reasons"
+    yield ""
+
+
+def _numbers(counts: Counter[Standing]) -> str:
+    numbers = [*(counts[standing] for standing in Standing), counts.total()]
+    cells = zip(_HEADS, numbers, strict=True)
+    return "".join(f"  {number or '.':>{len(head)}}" for head, number in cells)
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    source = files("bsdgate.results.scorecard") / "templates" / "scorecard.html.j2"
+    return environment.from_string(source.read_text(encoding="utf-8"))

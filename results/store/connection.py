@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections to the history's database, and the two ways in which they are used.
+
+SQLite: a file that is the user's alone, with a write-ahead log, so that readers and the one
+writer do not wait for each other. It must be on a disk of this machine: network file systems do
+not keep SQLite's promises. PostgreSQL: whoever is given the URL shares the history.
+"""
+
+import contextlib
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from bsdgate.results.errors import BsdgateError
+from bsdgate.results.store.base import StoreError
+
+PATIENCE: Final = 60
+"""Seconds to wait for another writer of a SQLite file."""
+
+ANSWER: Final = 15
+"""Seconds in which a server has to answer."""
+
+_FORMS: Final = "give sqlite:////DIR/history.sqlite or postgresql://USER@HOST/DATABASE"
+
+# Who changes one run shares the lock, who changes them all has it alone. Any number will do
+# that nobody else uses in the same database: this one spells "bsdgate".
+_LOCK: Final = int.from_bytes(b"bsdgate")
+
+_OPTIONS: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
+    {
+        "sqlite": {"connect_args": {"timeout": PATIENCE, "isolation_level": None}},
+        "postgresql": {"connect_args": {"connect_timeout": ANSWER}},
+    }
+)
+# What is read belongs together, though others write in between.
+_READING: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
+    {"sqlite": {}, "postgresql": {"isolation_level": "REPEATABLE READ"}}
+)
+
+
+class Database:
+    """A database that is there; ``place`` is a file, or a URL of SQLite or PostgreSQL."""
+
+    def __init__(self, place: str | Path) -> None:
+        self._url = _url(place)
+        with self._explained():
+            self.engine = self._connected()
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self.engine.dialect.name
+
+    @property
+    def named(self) -> str:
+        """What to call it in messages: no password."""
+        if self._url.get_backend_name() == "sqlite":
+            return str(self._url.database)
+        return self._url.render_as_string(hide_password=True)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Read; everything is as it was at the first statement."""
+        with self._explained(), self.engine.connect() as connection:
+            yield connection.execution_options(**_READING[self.dialect])
+
+    @contextlib.contextmanager
+    def writing(self, *, alone: bool = False) -> Iterator[Connection]:
+        """Write in one transaction: all, or nothing if an error leaves the block.
+
+        SQLite has one writer at a time. PostgreSQL has many, unless one wants to be ``alone``.
+        """
+        writer = self.engine.execution_options(bsdgate_writes=True)
+        with self._explained(), writer.begin() as connection:
+            if self.dialect == "postgresql":
+                how = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+                connection.execute(text(f"SELECT {how}({_LOCK})"))
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def _connected(self) -> Engine:
+        if self._url.get_backend_name() == "sqlite":
+            _make_private(Path(str(self._url.database)))
+        engine = sqlalchemy.create_engine(self._url, **_OPTIONS[self._url.get_backend_name()])
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what a database says into an error that names it."""
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            raise BsdgateError(
+                f"{self.named} needs the Python module {error.name}, which is not installed",
+                "install bsdgate[postgresql]",
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"cannot open the history {self.named}: {error.strerror}",
+                "make that place writable, or choose another with BSDGATE_HISTORY_URL",
+            ) from error
+        except (SQLAlchemyError, zlib.error, ValueError, KeyError) as error:
+            said = str(getattr(error, "orig", None) or error)
+            raise StoreError(
+                f"the history {self.named}: {' '.join(said.split())}",
+                "see that it is there and yours, or choose another with BSDGATE_HISTORY_URL",
+            ) from error
+
+
+def _url(place: str | Path) -> URL:
+    if isinstance(place, Path):
+        return URL.create("sqlite", database=str(place))
+    try:
+        url = make_url(place)
+    except ArgumentError:
+        raise BsdgateError(f"{place!r} is no URL of a history", _FORMS) from None
+    if url.get_backend_name() not in _OPTIONS:
+        raise BsdgateError(f"a history in {url.get_backend_name()} is not supported", _FORMS)
+    if url.drivername == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise BsdgateError(f"{place!r} names no file", _FORMS)
+    return url
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, if it is not there, the user's alone; SQLite gives its others like modes."""
+    if not path.parent.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that begins by reading could not write if another has written in between.
+    writes = connection.get_execution_options().get("bsdgate_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Some earlier runs, and what they tell of tests; no database is asked any more.
+
+Runs that asked for the same tests lie on one another like sheets, so that a test is one column
+through all of them: a slice with a stride, which costs no loop over the runs.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property, lru_cache
+from itertools import repeat
+from operator import itemgetter
+from typing import Final
+
+from bsdgate.results import ids as test_ids
+from bsdgate.results.model import Finding, Outcome, Past
+from bsdgate.results.store.packing import LETTERS, OUTCOMES, PastRun, Record, floats_in
+
+_SUCCESS: Final = LETTERS[Outcome.SUCCESS]
+_PLAIN: Final = {letter: Past(outcome) for letter, outcome in OUTCOMES.items()}
+
+_Cell = tuple[int, str, int, float]
+"""A run's number in the window, the test's id there, the outcome's letter, and seconds or NaN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How a test ended in one run. ``seconds`` is None where that is not known."""
+
+    record: Record
+    outcome: Outcome
+    seconds: float | None
+    finding: Finding | None
+
+
+class Window:
+    """The newest of some runs, newest first.
+
+    A test is known by its id and, in runs that do not have that id, by the key that it keeps from
+    release to release (results/ids.py), if it alone has that key wherever it is.
+    """
+
+    def __init__(self, runs: Iterable[PastRun]) -> None:
+        self._runs = tuple(runs)
+        self.records = tuple(run.record for run in self._runs)
+        # By identity: stores give the same tuple to all runs that asked for the same.
+        numbers: dict[int, list[int]] = {}
+        for number, run in enumerate(self._runs):
+            numbers.setdefault(id(run.ids), []).append(number)
+        self._sheaves = [_Sheaf(self._runs, found) for found in numbers.values()]
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all tests, sorted; of several ids of one test that in the newest run."""
+        found: dict[str, str] = {}
+        for sheaf in self._sheaves:
+            for test in sheaf.places:
+                found.setdefault(_key(test) if sheaf.alone(test) else test, test)
+        return tuple(sorted(set(found.values())))
+
+    def past(self, ids: Iterable[str]) -> Mapping[str, tuple[Past, ...]]:
+        """Return how each of these tests ended, newest first."""
+        return {test: tuple(self._past(test)) for test in ids}
+
+    def _past(self, test: str) -> Iterator[Past]:
+        for number, name, letter, _ in self._column(test):
+            finding = self._findings[number].get(name)
+            yield Past(OUTCOMES[letter], finding.signature) if finding else _PLAIN[letter]
+
+    def history(self, test: str) -> tuple[Told, ...]:
+        """Return all that is known of one test, newest first."""
+        return tuple(
+            Told(
+                self.records[number],
+                OUTCOMES[letter],
+                seconds if _known(seconds) else None,
+                self._findings[number].get(name),
+            )
+            for number, name, letter, seconds in self._column(test)
+        )
+
+    def series(
+        self, prefix: str = "", at_least: int = 1
+    ) -> Mapping[str, tuple[tuple[datetime, str, float], ...]]:
+        """Return (created, run id, seconds) of each success of a test, oldest first, by its id.
+
+        Of the tests whose id begins with ``prefix`` and that have ``at_least`` such points.
+        """
+        heads = [(record.run.created, record.run.run_id) for record in self.records]
+        found = {}
+        for test in self.ids:
+            if test.startswith(prefix):
+                points = [
+                    (*heads[number], seconds)
+                    for number, _, letter, seconds in self._column(test)
+                    if letter == _SUCCESS and _known(seconds)
+                ]
+                if len(points) >= at_least:
+                    found[test] = tuple(reversed(points))
+        return found
+
+    def unmatched(self) -> Mapping[str, int]:
+        """Return in how many runs on end, up to the newest, a known failure matched nothing."""
+        entries = [frozenset(run.unmatched) for run in self._runs]
+        newest = sorted(entries[0]) if entries else []
+        return {
+            entry: next((age for age, one in enumerate(entries) if entry not in one), len(entries))
+            for entry in newest
+        }
+
+    def _column(self, test: str) -> Sequence[_Cell]:
+        there = [sheaf for sheaf in self._sheaves if test in sheaf.places]
+        columns = [sheaf.column(test) for sheaf in there]
+        if len(there) < len(self._sheaves) and all(sheaf.alone(test) for sheaf in there):
+            elsewhere = (sheaf for sheaf in self._sheaves if sheaf not in there)
+            renamed = ((sheaf, sheaf.by_key.get(_key(test))) for sheaf in elsewhere)
+            columns += [sheaf.column(name) for sheaf, name in renamed if name]
+        if len(columns) == 1:
+            return columns[0]
+        return sorted((cell for column in columns for cell in column), key=itemgetter(0))
+
+    @cached_property
+    def _findings(self) -> list[dict[str, Finding]]:
+        return [{finding.id: finding for finding in run.findings} for run in self._runs]
+
+
+class _Sheaf:
+    """Runs that asked for the same tests."""
+
+    def __init__(self, runs: Sequence[PastRun], numbers: list[int]) -> None:
+        self.places = {test: place for place, test in enumerate(runs[numbers[0]].ids)}
+        self._numbers = numbers
+        self._outcomes = b"".join(runs[number].outcomes for number in numbers)
+        self._seconds = floats_in(b"".join(runs[number].seconds for number in numbers))
+
+    def column(self, test: str) -> list[_Cell]:
+        """Return what these runs tell of one of their tests."""
+        place, width = self.places[test], len(self.places)
+        outcomes, seconds = self._outcomes[place::width], self._seconds[place::width]
+        return list(zip(self._numbers, repeat(test), outcomes, seconds, strict=False))
+
+    def alone(self, test: str) -> bool:
+        """Whether no other of these tests has its key."""
+        return self.by_key.get(_key(test)) == test
+
+    @cached_property
+    def by_key(self) -> dict[str, str]:
+        """The tests that are alone with their key."""
+        keys = {test: _key(test) for test in self.places}
+        times = Counter(keys.values())
+        return {one: test for test, one in keys.items() if times[one] == 1}
+
+
+_key = lru_cache(maxsize=1 << 16)(test_ids.key)
+
+
+def _known(seconds: float) -> bool:
+    return seconds == seconds  # noqa: PLR0124 - that is what NaN is not

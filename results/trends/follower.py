@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Four sums follow the points of a series as they come, and raise the alarm."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from bsdgate.results.trends.noise import PATIENT, QUICK, Scores, learn
+from bsdgate.results.trends.series import Care
+
+WARM_UP = 30
+"""Points at a level before another level can be told from it."""
+
+LIMITS = {QUICK: 10.7, PATIENT: 13.0}
+"""Where a sum raises the alarm; ``tests/campaign/test_trends.py`` prints what follows."""
+
+ALARMS_A_YEAR = 0.01
+"""The share of series of 365 points of noise that raise any alarm with these limits, at most."""
+
+# How many points are few: below, the limits are out of reach.
+_FEW = {QUICK: 35, PATIENT: 70}
+_REFERENCE = 400
+_RECENT = 9
+_UNDER_WAY = 0.5
+_RETURN_CAP = 3.0
+
+
+@dataclass(slots=True)
+class _Sum:
+    """One CUSUM: it looks for a move of ``step`` deviations in the direction of ``sign``."""
+
+    step: float
+    sign: int
+    value: float = 0.0
+    start: int = 0
+
+    def add(self, score: float, scores: Scores, place: int) -> None:
+        self.value += self.step * self.sign * score - scores.costs[self.step, self.sign]
+        if self.value <= 0:
+            self.value, self.start = 0.0, place + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Indices of the points at the level left, of the next level's first and of the alarm's."""
+
+    left: Sequence[int]
+    since: int
+    found: int
+    sign: int
+    chance: float
+
+
+@dataclass(slots=True)
+class _Return:
+    """Looks whether the level that was left is back, while the new one is not known yet.
+
+    ``known`` are the points of the level left, ``height`` the move in its deviations.
+    """
+
+    known: list[int]
+    scores: Scores
+    sign: int
+    height: float
+    value: float = 0.0
+    start: int = 0
+
+    def add(self, value: float, index: int) -> None:
+        if self.value <= 0:
+            self.value, self.start = 0.0, index
+        off = self.height / 2 - self.sign * self.scores.of(value)
+        self.value += min(self.height * off, _RETURN_CAP)
+
+
+@dataclass(slots=True)
+class Follower:
+    """Sees the points one by one.
+
+    ``level`` has the indices of the points at the present level, ``used`` of which are the
+    reference: all but the excursion in progress.
+    """
+
+    values: Sequence[float]
+    care: Care
+    level: list[int] = field(default_factory=list)
+    used: int = 0
+    learned: int = 0
+    scores: Scores | None = None
+    sums: list[_Sum] = field(default_factory=list)
+    back: _Return | None = None
+    peak: float = 0.0
+
+    def see(self, index: int) -> Alarm | None:
+        """Take the point at ``index`` into account; return an alarm if it raises one."""
+        self.level.append(index)
+        if self.scores is None:
+            return self._warm_up(index)
+        score = self.scores.of(self.values[index])
+        for each in self.sums:
+            each.add(score, self.scores, len(self.level) - 1)
+        loudest = max(self.sums, key=self._strength)
+        strength = self._strength(loudest)
+        self.peak = max(self.peak, strength)
+        alarm = self._raise(loudest, self.scores) if strength > self.care.limit else None
+        if alarm is None:
+            self._absorb()
+        return alarm
+
+    def _warm_up(self, index: int) -> Alarm | None:
+        if self.back is not None:
+            self.back.add(self.values[index], index)
+            if self.back.value > LIMITS[QUICK] * self.care.limit:
+                return self._restore(self.back)
+        if len(self.level) >= WARM_UP:
+            self._begin()
+        return None
+
+    def _begin(self) -> None:
+        self.back = None
+        self.used = len(self.level)
+        self._learn()
+        self.sums = [_Sum(step, sign, start=self.used) for step in LIMITS for sign in (1, -1)]
+
+    def _learn(self) -> None:
+        self.learned = self.used
+        self.scores = learn(self._at(max(0, self.used - _REFERENCE), self.used))
+
+    def _at(self, begin: int, end: int) -> list[float]:
+        return [self.values[index] for index in self.level[begin:end]]
+
+    def _absorb(self) -> None:
+        """Let the reference grow while nothing is under way; learn anew if it grew by a tenth."""
+        if any(each.value for each in self.sums if each.step == QUICK):
+            return
+        if any(self._strength(each) > _UNDER_WAY for each in self.sums):
+            return
+        self.used = len(self.level)
+        if self.used * 20 >= self.learned * 21:
+            self._learn()
+
+    def _strength(self, each: _Sum) -> float:
+        # A level known from few points is known badly, and the limit is higher.
+        return each.value / (LIMITS[each.step] * (1 + (_FEW[each.step] / self.used) ** 8))
+
+    def _raise(self, loudest: _Sum, scores: Scores) -> Alarm | None:
+        end = len(self.level)
+        now = median(self._at(max(loudest.start, end - _RECENT), end))
+        if not self._matters(median(self._at(0, loudest.start)), now):
+            return None
+        height = loudest.sign * scores.of(now)
+        onset = self._onset(loudest, scores, height)
+        over = loudest.value * (1 - self.care.limit / self._strength(loudest))
+        alarm = Alarm(
+            left=self.level[:onset],
+            since=self.level[onset],
+            found=self.level[-1],
+            sign=loudest.sign,
+            chance=_chance(over),
+        )
+        self.back = _Return(self.level[: min(self.used, onset)], scores, loudest.sign, height)
+        self.level, self.scores = self.level[onset:], None
+        # What was seen of the new level may have brought it to an end already.
+        if len(self.level) >= WARM_UP:
+            self._begin()
+        return alarm
+
+    def _matters(self, before: float, after: float) -> bool:
+        less, more = sorted((before, after))
+        return more - less >= max(self.care.seconds, self.care.share * less)
+
+    def _onset(self, loudest: _Sum, scores: Scores, height: float) -> int:
+        """Where in the level, within the excursion, a move to ``height`` most likely began."""
+        best, total, onset = -math.inf, 0.0, len(self.level) - 1
+        for place in range(len(self.level) - 1, loudest.start - 1, -1):
+            total += loudest.sign * scores.of(self.values[self.level[place]]) - height / 2
+            if total > best:
+                best, onset = total, place
+        return onset
+
+    def _restore(self, back: _Return) -> Alarm:
+        """Know again the level that was left; what came between is not of it."""
+        place = self.level.index(back.start)
+        over = back.value - LIMITS[QUICK] * self.care.limit
+        alarm = Alarm(
+            left=self.level[:place],
+            since=back.start,
+            found=self.level[-1],
+            sign=-back.sign,
+            chance=_chance(over),
+        )
+        self.level = back.known + self.level[place:]
+        self._begin()
+        return alarm
+
+
+def _chance(over: float) -> float:
+    return ALARMS_A_YEAR * math.exp(-max(over, 0.0))

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The values of a trend: what was measured, what has changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from bsdgate.results.errors import BsdgateError
+
+
+class Kind(StrEnum):
+    """What a series did."""
+
+    REGRESSION = "regression"
+    IMPROVEMENT = "improvement"
+    NOISE = "noise"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One measurement: when its run was made, which run it was, how many seconds it took."""
+
+    moment: datetime
+    run_id: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """All measurements of one thing, such as a test or an atomic action of Rally."""
+
+    name: str
+    points: Sequence[Point]
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """What is worth a person's time: a change of at least this share and this many seconds.
+
+    ``limit`` multiplies the limits of alarm; anything but 1 is for calibration.
+    """
+
+    share: float = 0.05
+    seconds: float = 0.05
+    limit: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A level that moved. ``since`` is the first point of the new level, ``found`` the alarm's.
+
+    ``before`` and ``after`` are median seconds; ``ratio`` is after / before, between ``low`` and
+    ``high`` with 95 % confidence, from all points up to the next change. ``chance`` is the
+    probability that noise alone raises such an alarm within 365 runs.
+    """
+
+    kind: Kind
+    since: Point
+    found: Point
+    before: float
+    after: float
+    ratio: float
+    low: float
+    high: float
+    chance: float
+
+    @property
+    def held(self) -> bool:
+        """Whether the points since still differ, as surely, from those before."""
+        return self.low > 1 if self.kind is Kind.REGRESSION else self.high < 1
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """A series in the light of its changes, oldest first.
+
+    ``noise`` is the standard deviation at the present level as a share of it; None before
+    WARM_UP points. ``peak`` is how near to an alarm the series came: at 1 it is raised.
+    """
+
+    series: Series
+    changes: tuple[Change, ...]
+    noise: float | None
+    peak: float
+
+    @property
+    def kind(self) -> Kind:
+        """What the series did last."""
+        return self.changes[-1].kind if self.changes else Kind.NOISE
+
+
+class TrendsError(BsdgateError):
+    """A measurement that cannot be one."""

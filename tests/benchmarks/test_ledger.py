@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long a run takes to judge and what memory, of 2,000 cases and of a million: printed.
+
+``pytest -s tests/benchmarks/test_ledger.py``; a million needs 500 MB of disk and a minute. Each
+measurement is a process of its own, whose memory is looked at every few milliseconds; what it had
+once everything was imported is taken off. The ids alone are measured too: beside them, a million
+cases are to take no more than 60 MB.
+"""
+
+import gc
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import psutil
+import pytest
+from subunit.v2 import StreamResultToBytes
+
+from bsdgate.results import attempts, evidence, ledger, verdict
+from bsdgate.results.model import Evidence
+from bsdgate.results.parsers.subunit import SEAL_NAME
+
+BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
+RUN, ATTEMPT = "0" * 32, "01-tempest"
+NUMBER = "0000000"
+TEST = f"tempest.api.compute.servers.test_servers.ServersTest.test_{NUMBER}[id-{NUMBER},smoke]"
+SIZES = [2_000, 1_000_000]
+TICK = 0.005
+MEBI = 1 << 20
+
+
+# What is measured: each returns what it made, so that it is held until it has been looked at.
+
+
+def ids_alone(run_dir: Path) -> tuple[str, ...]:
+    with (run_dir / "evidence" / ATTEMPT / "asked.txt").open("rb") as file:
+        return attempts.read_ids(file)
+
+
+def load(run_dir: Path) -> Evidence:
+    return evidence.load(run_dir)
+
+
+def reconcile(run_dir: Path) -> object:
+    found = evidence.load(run_dir)
+    account = ledger.reconcile(found.attempts)
+    assert account.reasons == ()
+    return found, account
+
+
+def judge(run_dir: Path) -> object:
+    found = evidence.load(run_dir)
+    judged = verdict.judge(found)
+    assert judged.result == "PASS"
+    return found, judged
+
+
+STAGES: tuple[Callable[[Path], object], ...] = (ids_alone, load, reconcile, judge)
+
+
+@contextmanager
+def highest() -> Iterator[list[int]]:
+    """The most memory that the process has while the block runs, in bytes beyond what it has."""
+    process = psutil.Process()
+    gc.collect()
+    before = process.memory_info().rss
+    found = [0]
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(TICK):
+            found[0] = max(found[0], process.memory_info().rss - before)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    yield found
+    done.set()
+    watcher.join()
+    found[0] = max(found[0], process.memory_info().rss - before)
+
+
+def measure(stage: str, run_dir: Path) -> None:
+    """Run one stage in this process and print its seconds and bytes."""
+    function = next(each for each in STAGES if each.__name__ == stage)
+    with highest() as memory:
+        began = time.perf_counter()
+        held = function(run_dir)
+        seconds = time.perf_counter() - began
+    assert held
+    print(json.dumps([seconds, memory[0]]))
+
+
+def packets() -> list[bytes]:
+    """The packets of one test that takes a second, without their checksums."""
+    found = []
+    for status, moment in (("inprogress", BEGAN), ("success", BEGAN + timedelta(seconds=1))):
+        out = BytesIO()
+        StreamResultToBytes(out).status(
+            test_id=TEST, test_status=status, timestamp=moment, test_tags={"worker-0"}
+        )
+        found.append(out.getvalue()[:-4])
+    return found
+
+
+def seal(count: int) -> bytes:
+    """The packet that only the harness writes, after so many others."""
+    content = {"run_id": RUN, "attempt": ATTEMPT, "packets": count}
+    out = BytesIO()
+    StreamResultToBytes(out).status(
+        file_name=SEAL_NAME, file_bytes=json.dumps(content).encode(), eof=True, runnable=False
+    )
+    return out.getvalue()
+
+
+def asked(cases: int) -> Iterator[bytes]:
+    for number in range(cases):
+        yield TEST.encode().replace(NUMBER.encode(), b"%07d" % number) + b"\n"
+
+
+def stream(cases: int) -> Iterator[bytes]:
+    pair = packets()
+    for number in range(cases):
+        for packet in pair:
+            renamed = packet.replace(NUMBER.encode(), b"%07d" % number)
+            yield renamed + zlib.crc32(renamed).to_bytes(4, "big")
+    yield seal(2 * cases)
+
+
+def write(path: Path, pieces: Iterator[bytes]) -> str:
+    """Write a file and return its digest."""
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for piece in pieces:
+            file.write(piece)
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def write_run(place: Path, cases: int) -> Path:
+    """A run directory as the harness leaves it, of that many tests that succeeded."""
+    folder = place / "evidence" / ATTEMPT
+    folder.mkdir(parents=True)
+    run = {"schema": 1, "run_id": RUN, "created": BEGAN.isoformat(), "evidence": ["tempest"]}
+    (place / "manifest.json").write_text(json.dumps(run))
+    head = {
+        "schema": 1,
+        "run_id": RUN,
+        "name": ATTEMPT,
+        "kind": "tempest",
+        "format": "subunit",
+        "asked": "asked.txt",
+        "stream": "stream.subunit",
+        "exit_status": 0,
+        "state": "ended",
+        "sha256": {
+            "asked.txt": write(folder / "asked.txt", asked(cases)),
+            "stream.subunit": write(folder / "stream.subunit", stream(cases)),
+        },
+        "problems": [],
+    }
+    (folder / "attempt.json").write_text(json.dumps(head))
+    return place
+
+
+@pytest.mark.parametrize("cases", SIZES)
+def test_a_run_of_many_cases(cases: int, tmp_path: Path) -> None:
+    run_dir = write_run(tmp_path / "run", cases)
+    size = sum(path.stat().st_size for path in run_dir.rglob("*") if path.is_file())
+    print(f"\n{cases:,} cases, {size / MEBI:.0f} MiB of evidence")
+    alone = 0
+    for stage in STAGES:
+        argv = [sys.executable, __file__, stage.__name__, str(run_dir)]
+        done = subprocess.run(argv, check=True, capture_output=True, text=True)
+        seconds, memory = json.loads(done.stdout)
+        alone = alone or memory
+        beside = "" if stage is ids_alone else f"{(memory - alone) / MEBI:8.1f} MiB beside the ids"
+        print(f"  {stage.__name__:10} {seconds:8.3f} s {memory / MEBI:8.1f} MiB {beside}")
+
+
+if __name__ == "__main__":
+    measure(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Seeded series: noise of several kinds, with or without a step; and the bound.
+
+The noise is 5 % of the level where nothing else is said, and has that standard deviation or, where
+outliers make that meaningless, has it without them.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from multiprocessing import get_context
+from typing import TypeVar
+
+from bsdgate.results.trends import Care, Point, Series, follow
+
+SEED = 20261122
+YEAR = 365
+LEVEL, NOISE, STEP = 10.0, 0.05, 0.10
+ANY = Care(share=0, seconds=0)
+_FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+
+Some = TypeVar("Some")
+Noise = Callable[[random.Random, int], list[float]]
+
+
+def normal(rng: random.Random, count: int) -> list[float]:
+    return [rng.gauss(0, 1) for _ in range(count)]
+
+
+def student(rng: random.Random, count: int, freedom: int = 3) -> list[float]:
+    """Student's t, to a standard deviation of 1."""
+    scale = math.sqrt((freedom - 2) / freedom)
+    return [
+        scale * rng.gauss(0, 1) / math.sqrt(rng.gammavariate(freedom / 2, 2) / freedom)
+        for _ in range(count)
+    ]
+
+
+def outliers(rng: random.Random, count: int) -> list[float]:
+    """One point in twenty is ten times as far away as it would be."""
+    return [rng.gauss(0, 1) * (10 if rng.random() < 0.05 else 1) for _ in range(count)]
+
+
+def spikes(rng: random.Random, count: int) -> list[float]:
+    """One point in twenty is far too high, as on a machine that was busy."""
+    return [
+        rng.gauss(0, 1) + (abs(rng.gauss(0, 8)) if rng.random() < 0.05 else 0) for _ in range(count)
+    ]
+
+
+def skewed(rng: random.Random, count: int) -> list[float]:
+    return [rng.expovariate(1) - 1 for _ in range(count)]
+
+
+def autoregressive(rng: random.Random, count: int, share: float = 0.4) -> list[float]:
+    """AR(1): each point keeps ``share`` of how far off the one before it was."""
+    value, found = rng.gauss(0, 1), []
+    for _ in range(count):
+        value = share * value + rng.gauss(0, math.sqrt(1 - share * share))
+        found.append(value)
+    return found
+
+
+NOISES: dict[str, Noise] = {
+    "normal": normal,
+    "t, 3 degrees": student,
+    "t, 5 degrees": partial(student, freedom=5),
+    "outliers": outliers,
+    "spikes": spikes,
+    "skewed": skewed,
+    "AR(1) 0.2": partial(autoregressive, share=0.2),
+    "AR(1) 0.4": partial(autoregressive, share=0.4),
+    "AR(1) 0.6": partial(autoregressive, share=0.6),
+}
+
+
+def seconds(noise: Sequence[float], at: int | None = None, step: float = STEP) -> list[float]:
+    """Durations: the level, its noise, and ``step`` of the level more from ``at`` on."""
+    found = []
+    for place, value in enumerate(noise):
+        level = 1 + (step if at is not None and place >= at else 0)
+        found.append(LEVEL * max(level + NOISE * value, 0.05))
+    return found
+
+
+def series(durations: Sequence[float]) -> Series:
+    """One run a day."""
+    points = (
+        Point(_FIRST + timedelta(days=day), str(day), value) for day, value in enumerate(durations)
+    )
+    return Series("made up", tuple(points))
+
+
+def alarms(durations: Sequence[float], care: Care = ANY) -> list[int]:
+    """The places at which alarms were raised."""
+    return [int(change.found.run_id) for change in follow(series(durations), care).changes]
+
+
+def raises_any(kind: str, care: Care, number: int) -> bool:
+    rng = random.Random(f"{SEED} {kind} {number}")
+    return bool(alarms(seconds(NOISES[kind](rng, YEAR)), care))
+
+
+def stepped(
+    kind: str, after: int, number: int, step: float = STEP, length: int = 60
+) -> list[float]:
+    """A series that steps after that many points, and goes on for ``length``."""
+    rng = random.Random(f"{SEED} step {kind} {number}")
+    return seconds(NOISES[kind](rng, after + length), after, step)
+
+
+def delay(kind: str, after: int, step: float, number: int) -> float | None:
+    """Runs from the step to its alarm; inf if none came, None if one came before the step."""
+    found = alarms(stepped(kind, after, number, step))
+    if found and found[0] < after:
+        return None
+    return found[0] - after + 1 if found else math.inf
+
+
+def bound_delay(limit: float, number: int) -> float | None:
+    """As ``delay``, by CUSUM with level and deviation known, the step being twice the latter."""
+    rng = random.Random(f"{SEED} bound {number}")
+    for place, strength in enumerate(_bound(rng, 120, 60), 1):
+        if strength > limit:
+            return None if place <= 60 else place - 60
+    return math.inf
+
+
+def bound_peak(number: int) -> float:
+    """The most that a known-parameter CUSUM reaches in a year of noise."""
+    return max(_bound(random.Random(f"{SEED} bound noise {number}"), YEAR, YEAR))
+
+
+def _bound(rng: random.Random, count: int, after: int) -> Iterator[float]:
+    up = down = 0.0
+    half = STEP / NOISE / 2
+    for place in range(count):
+        value = rng.gauss(STEP / NOISE if place >= after else 0, 1)
+        up, down = max(0.0, up + value - half), max(0.0, down - value - half)
+        yield max(up, down)
+
+
+def each(work: Callable[[int], Some], count: int) -> list[Some]:
+    """``work`` of 0, 1, 2 … on both cores of a small machine, the order kept."""
+    if count < 100:
+        return [work(number) for number in range(count)]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(work, range(count), chunksize=50))
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]

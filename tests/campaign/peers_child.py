@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asks a change-point detector about series; runs in an environment that has the detector.
+
+Reads a question from standard input as JSON and writes the answers, one for each series:
+
+``changes``: where it sees any; ``delay``: how many points after ``after`` a detector that is asked
+again at each new point first sees a change, null if it never does; ``online``: whether it sees one
+in a series of noise when asked at each ``stride``-th point; ``least`` (Otava only): the least
+p-value of what it sees then.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def otava(values: list[float], pvalue: float) -> list[int]:
+    from otava.analysis import compute_change_points
+
+    found, _ = compute_change_points(values, max_pvalue=pvalue)
+    return [change.index for change in found]
+
+
+def ruptures(values: list[float], penalty: float) -> list[int]:
+    import numpy
+    from ruptures import KernelCPD
+
+    signal = numpy.array(values)
+    # The penalty is in squared deviations: of neighbours, which a step does not widen.
+    spread = numpy.median(numpy.abs(numpy.diff(signal))) * 1.4826 / math.sqrt(2)
+    detector = KernelCPD(kernel="linear", min_size=2).fit(signal.reshape(-1, 1) / spread)
+    return list(detector.predict(pen=penalty))[:-1]
+
+
+PEERS = {"otava": otava, "ruptures": ruptures}
+
+
+def delay(
+    detect: Callable[[list[float]], list[int]], values: list[float], after: int
+) -> int | None:
+    for end in range(after + 1, len(values) + 1):
+        if any(place >= after - 10 for place in detect(values[:end])):
+            return end - after
+    return None
+
+
+def least(values: list[float], stride: int) -> float:
+    from otava.analysis import compute_change_points
+
+    seen = [
+        change.stats.pvalue
+        for end in range(stride, len(values) + 1, stride)
+        for change in compute_change_points(values[:end], max_pvalue=1e-3)[0]
+    ]
+    return float(min(seen, default=1.0))
+
+
+def answer(question: dict[str, Any], values: list[float]) -> Any:
+    if question["ask"] == "least":
+        return least(values, question["stride"])
+
+    def detect(some: list[float]) -> list[int]:
+        return PEERS[question["peer"]](some, question["limit"])
+
+    if question["ask"] == "changes":
+        return detect(values)
+    if question["ask"] == "delay":
+        return delay(detect, values, question["after"])
+    stride = question["stride"]
+    return any(detect(values[:end]) for end in range(stride, len(values) + 1, stride))
+
+
+def main() -> None:
+    question = json.load(sys.stdin)
+    json.dump([answer(question, values) for values in question["series"]], sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

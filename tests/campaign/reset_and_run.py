@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main job, on a cloud that is reset RESETS times before it is tested: ``RESETS``.
+
+A program of its own, for it ends as the main job does, with nothing left behind.
+"""
+
+import sys
+import time
+from typing import Any
+
+import psutil
+
+from bsdgate.harness import pipeline, steps
+from bsdgate.harness.cloud.client import Cloud
+
+
+class Resetting:
+    """The cloud's own step, and then reset upon reset."""
+
+    def __init__(self, resets: int) -> None:
+        self.resets = resets
+
+    def deploy(self, run: steps.Run) -> None:
+        """Bring up the cloud, reset it, say how long that took and what it costs by now."""
+        steps.deploy(run)
+        assert run.cloud is not None
+        seconds, memory = [], []
+        for _ in range(self.resets):
+            began = time.monotonic()
+            run.cloud.reset()
+            seconds.append(time.monotonic() - began)
+            memory.append(resident(run.cloud))
+            assert run.cloud.status()["state"] == "ready"
+        median = sorted(seconds)[self.resets // 2]
+        print(f"{self.resets} resets: median {median:.2f} s, most {max(seconds):.2f} s")
+        print(f"resident memory after the first {memory[0]} MiB, after the last {memory[-1]} MiB")
+
+
+def resident(cloud: Cloud) -> int:
+    """Return what all of the cloud's processes have resident, in MiB."""
+    supervisor = psutil.Process(cloud.status()["pid"])
+    tree = [supervisor, *supervisor.children(recursive=True)]
+    return int(sum(each.memory_info().rss for each in tree) // 2**20)
+
+
+class Silent:
+    """Hears of a run and keeps it to itself."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+if __name__ == "__main__":
+    resetting = Resetting(int(sys.argv[1]))
+    pipeline.STEPS = (resetting.deploy, *pipeline.STEPS[1:])
+    verdict, failure = pipeline.carry_out(pipeline.begin(pipeline.Options(), Silent()))
+    print(verdict.result, failure or "")
+    sys.exit(verdict.result.exit_code)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures of the trends: false alarms in a year of noise, runs until a step is found.
+
+``BSDGATE_CAMPAIGN_SERIES`` chooses another number of series than 5,000; the unit tests use the
+same code on a few. Seeds are fixed and printed.
+"""
+
+import math
+import os
+import random
+from functools import partial
+from pathlib import Path
+
+import pytest
+from campaign import noise
+from campaign.peers import Peers, make_peers
+
+from bsdgate.results.trends import Care, Kind, follow
+
+SERIES = int(os.environ.get("BSDGATE_CAMPAIGN_SERIES", "5000"))
+# What a share of so many series may be above the truth by chance: three standard errors.
+SLACK = 3 * math.sqrt(0.01 * 0.99 / SERIES)
+
+
+def tell(what: str, value: str) -> None:
+    print(f"  {what:46} {value}")
+
+
+def share(kind: str, care: Care) -> float:
+    return sum(noise.each(partial(noise.raises_any, kind, care), SERIES)) / SERIES
+
+
+@pytest.mark.parametrize("kind", noise.NOISES)
+def test_a_year_of_noise_raises_hardly_an_alarm(kind: str) -> None:
+    bare, usual = share(kind, noise.ANY), share(kind, Care())
+    tell(
+        f"{kind}: series of 365 with any alarm",
+        f"{bare:6.2%} {usual:6.2%} with the usual care  ({SERIES} series, seed {noise.SEED})",
+    )
+    if kind == "normal":
+        assert bare <= 0.01
+    if not kind.startswith("AR"):
+        assert bare <= 0.01 + SLACK
+
+
+def describe(found: list[float | None]) -> str:
+    delays = [each for each in found if each is not None]
+    middle, most = noise.quantile(delays, 0.5), noise.quantile(delays, 0.9)
+    return f"median {middle:3.0f}, p90 {most:3.0f}  ({len(found) - len(delays)} alarms before it)"
+
+
+@pytest.mark.parametrize("after", [60, 120, 240])
+@pytest.mark.parametrize("kind", ["normal", "t, 3 degrees", "outliers", "spikes", "AR(1) 0.4"])
+@pytest.mark.parametrize("step", [0.10, -0.10])
+def test_a_step_is_found_soon(kind: str, after: int, step: float) -> None:
+    found = noise.each(partial(noise.delay, kind, after, step), SERIES)
+    tell(f"{kind}: runs from a step of {step:+.0%} after {after} points", describe(found))
+    delays = [each for each in found if each is not None]
+    if kind == "normal":
+        assert noise.quantile(delays, 0.5) <= 6
+        assert noise.quantile(delays, 0.9) <= 11
+
+
+def test_no_method_that_has_to_learn_is_faster_than_the_bound() -> None:
+    peaks = noise.each(noise.bound_peak, SERIES)
+    limit = noise.quantile(peaks, 0.99)
+    bound = noise.each(partial(noise.bound_delay, limit), SERIES)
+    tell("level and deviation known (CUSUM)", describe(bound))
+    delays = [each for each in bound if each is not None]
+    assert (noise.quantile(delays, 0.5), noise.quantile(delays, 0.9)) == (5, 8)
+
+
+@pytest.fixture(scope="module")
+def peers(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Peers:
+    return make_peers(uv, tmp_path_factory.mktemp("peers"))
+
+
+@pytest.mark.downloads
+def test_otava_sees_the_same_changes(peers: Peers) -> None:
+    """An oracle of another method: where a step is plain, it is found in the same place."""
+    rng = random.Random(noise.SEED)
+    steps = [rng.choice([-0.4, -0.3, 0.3, 0.5]) for _ in range(200)]
+    series = [noise.stepped("normal", 80, number, step) for number, step in enumerate(steps)]
+    theirs = peers.ask("otava", series, ask="changes", limit=1e-5)
+    near = 0
+    for step, values, places in zip(steps, series, theirs, strict=True):
+        changes = follow(noise.series(values)).changes
+        assert [change.kind for change in changes] == [
+            Kind.REGRESSION if step > 0 else Kind.IMPROVEMENT
+        ]
+        place = int(changes[0].since.run_id)
+        near += any(abs(place - each) <= 1 for each in places)
+    tell("plain steps that Otava puts in the same place", f"{near} of {len(steps)}")
+    assert near >= 0.98 * len(steps)
+
+
+@pytest.mark.downloads
+def test_otava_sees_none_where_none_is(peers: Peers, tmp_path: Path) -> None:
+    """Where no change is seen here, Otava at its own strict setting sees few either."""
+    rng = random.Random(noise.SEED)
+    series = [noise.seconds(noise.normal(rng, 120)) for _ in range(200)]
+    ours = [bool(noise.alarms(values)) for values in series]
+    theirs = [bool(places) for places in peers.ask("otava", series, ask="changes", limit=1e-5)]
+    tell("quiet series with a change (ours, Otava)", f"{sum(ours)}, {sum(theirs)} of 200")
+    assert sum(ours) <= 6
+    assert sum(theirs) <= 6

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose a failure is, found by real runs: the change's, or the base's that has it as well."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from functional.place import Place
+from functional.run_folder import FEW, TWO, assert_nothing_left, runs
+
+pytestmark = [pytest.mark.timeout(400), pytest.mark.downloads]
+
+PROFILES = Path(__file__).parents[2] / "harness" / "profiles"
+POLICY_TEST = "test_policies.PoliciesTestJSON.test_create_update_delete_policy"
+PARENT_TEST = "test_projects.ProjectsTestJSON.test_project_create_with_parent"
+ENABLED_TEST = "test_projects.ProjectsTestJSON.test_project_create_enabled"
+
+
+def test_defect_of_the_change_fails_and_is_attributed_to_the_change(
+    place: Place, checkout: Path
+) -> None:
+    module = checkout / "keystone" / "api" / "policy.py"
+    made = "policy = self._assign_unique_id(self._normalize_dict(policy_body))\n"
+    assert module.read_text().count(made) == 1
+    planted = f"{made}        policy['type'] = 'planted'\n"
+    module.write_text(module.read_text().replace(made, planted))
+    done = place.bsdgate("run", "--with", f"keystone={checkout}", "--tests", FEW, *TWO)
+    assert done.code == 1, done
+    folder = runs(place)[-1]
+    assert folder.verdict["result"] == "FAIL"
+    (failed,) = folder.reasons()["tests-failed"]["ids"]
+    assert POLICY_TEST in failed
+    assert POLICY_TEST in done.text
+    (finding,) = folder.verdict["findings"]
+    assert (finding["id"], finding["cause"]) == (failed, "change"), finding
+    shown = [re.sub(r"^\d\d-", "", each) for each in finding["shown_by"]]
+    again = "confirm-change, with the change: fail, the same failure"
+    assert shown == [again] * 2 + ["confirm-base, on the base: success"] * 2
+    assert_nothing_left(place, [])
+
+
+def test_defect_that_the_base_has_as_well_is_not_the_changes(
+    place: Place, checkout: Path, tmp_path: Path
+) -> None:
+    """Keystone's settings are the defect: projects may have no parents."""
+    profile = yaml.safe_load((PROFILES / "embedded.yaml").read_text())
+    profile["services"]["keystone"] = {"options": {"DEFAULT": {"max_project_tree_depth": 1}}}
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(yaml.safe_dump(profile))
+    tests = f"{PARENT_TEST}|{ENABLED_TEST}"
+    asked = ["--suite", "gate", "--profile", broken, "--tests", tests, *TWO]
+    done = place.bsdgate("run", "--with", f"keystone={checkout}", *asked)
+    assert done.code == 0, done
+    folder = runs(place)[-1]
+    assert folder.verdict["result"] == "PASS"
+    (exonerated,) = folder.reasons()["exonerated"]["ids"]
+    assert PARENT_TEST in exonerated
+    assert folder.verdict["counts"]["fail"] == 1
+    (finding,) = folder.verdict["findings"]
+    assert (finding["id"], finding["cause"]) == (exonerated, "base"), finding
+    assert PARENT_TEST in done.text
+    # The nightly policy wants to know what is broken, whoever broke it.
+    nightly = place.bsdgate("verdict", folder.path, "--policy", "nightly")
+    assert nightly.code == 1, nightly
+    assert PARENT_TEST in nightly.text
+    assert_nothing_left(place, [])

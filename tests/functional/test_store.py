@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The history under real processes: several at once, and killed ones; and on a real PostgreSQL."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from functional.place import wait_for
+from sqlalchemy import event, func, select, text
+from sqlalchemy.engine import Engine
+from unit.results.store.contract import StoreContract, numbers, verdict
+
+from bsdgate.results.errors import BsdgateError
+from bsdgate.results.store.base import WINDOW
+from bsdgate.results.store.connection import Database
+from bsdgate.results.store.database import DatabaseStore
+from bsdgate.results.store.tables import VERSION_TABLE, contents, metadata, runs
+
+# Debian keeps the server's programs where no PATH leads.
+SERVERS = ":".join(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)))
+PROGRAMS = {
+    name: shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{SERVERS}")
+    for name in ("initdb", "postgres", "pg_isready")
+}
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Path]:
+    """Run a PostgreSQL of our own; return the folder of its socket, which is all that it serves."""
+    missing = [name for name, path in PROGRAMS.items() if path is None]
+    if missing:
+        pytest.skip(f"no PostgreSQL here: {', '.join(missing)} not found")
+    pytest.importorskip("psycopg", exc_type=ImportError)
+    # Not in pytest's folder: the server refuses to be root, and may not go in there otherwise.
+    folder = Path(tempfile.mkdtemp(prefix="bsdgate-pg-"))
+    who = {"user": "nobody", "extra_groups": []} if os.getuid() == 0 else {}
+    if who:
+        account = pwd.getpwnam("nobody")
+        who["group"] = account.pw_gid
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    try:
+        with _postgres(folder, who):
+            yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _postgres(folder: Path, who: dict) -> Iterator[None]:
+    data = folder / "data"
+    initdb = [PROGRAMS["initdb"], "-D", data, "-U", "bsdgate", "-A", "trust", "-E", "UTF8"]
+    subprocess.run(
+        [*initdb, "--locale=C", "--no-sync"], cwd=folder, check=True, capture_output=True, **who
+    )
+    options = ["-c", "listen_addresses=", "-c", "fsync=off"]
+    with (folder / "log").open("wb") as log:
+        popen = subprocess.Popen(
+            [PROGRAMS["postgres"], "-D", data, "-k", folder, *options],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            **who,
+        )
+    try:
+        ask = [PROGRAMS["pg_isready"], "-q", "-h", folder]
+        wait_for(lambda: subprocess.run(ask, check=False).returncode == 0, "PostgreSQL")
+        yield
+    finally:
+        popen.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+        popen.wait(60)
+
+
+@pytest.fixture
+def postgresql(server: Path) -> str:
+    """Return the URL of an empty database."""
+    import psycopg
+
+    with psycopg.connect(host=str(server), user="bsdgate", dbname="postgres") as connection:
+        connection.autocommit = True
+        connection.execute("DROP DATABASE IF EXISTS history WITH (FORCE)")
+        connection.execute("CREATE DATABASE history")
+    return f"postgresql://bsdgate@/history?host={server}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of a database that is not there yet, or empty."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'history.sqlite'}"
+    return request.getfixturevalue("postgresql")
+
+
+class TestPostgresql(StoreContract):
+    @pytest.fixture
+    def store(self, postgresql):
+        with DatabaseStore(postgresql) as store:
+            yield store
+
+
+def test_migrations_make_what_the_tables_say(postgresql):
+    DatabaseStore(postgresql).close()
+    database = Database(postgresql)
+    with database.reading() as one:
+        context = MigrationContext.configure(one, opts={"version_table": VERSION_TABLE})
+        assert compare_metadata(context, metadata) == []
+    database.close()
+
+
+def test_a_newer_database_is_refused(url):
+    DatabaseStore(url).close()
+    database = Database(url)
+    with database.writing() as one:
+        one.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    database.close()
+    with pytest.raises(BsdgateError, match="newer bsdgate"):
+        DatabaseStore(url)
+
+
+def test_what_is_read_is_of_one_moment(url):
+    count = select(func.count()).select_from(runs)
+    with DatabaseStore(url) as store:
+        store.import_run(verdict(1))
+        database = Database(url)
+        with database.reading() as one:
+            assert one.scalar(count) == 1
+            store.import_run(verdict(2))
+            assert one.scalar(count) == 1
+        with database.reading() as one:
+            assert one.scalar(count) == 2
+        database.close()
+
+
+class Forked:
+    """A process that does some work and ends."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                work()
+                status = 0
+            except BaseException:  # noqa: BLE001 - what it is, the test shall see
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+
+    def end(self) -> int:
+        """Wait for its end; return its exit code, or the negative signal that ended it."""
+        _, status = os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(status)
+
+
+@pytest.mark.timeout(300)
+def test_importers_at_once_lose_nothing(url, tmp_path):
+    """Four processes, a database that none of them has made yet, and runs that they share."""
+    parts = [range(40), range(20, 60), range(59, 19, -1), range(39, -1, -1)]
+
+    def work(part: range, told: Path, gate: int) -> None:
+        os.read(gate, 1)  # which ends when all are there and the writing end is closed
+        with DatabaseStore(url) as store:
+            new = [store.import_run(verdict(number, "sf" * (number % 4))) for number in part]
+        told.write_text(str(sum(new)))
+
+    reading, writing = os.pipe()
+    told = [tmp_path / f"told-{place}" for place in range(len(parts))]
+
+    def begin(part: range, path: Path) -> Forked:
+        def work_of_its_own() -> None:
+            os.close(writing)
+            work(part, path, reading)
+
+        return Forked(work_of_its_own)
+
+    started = [begin(part, path) for part, path in zip(parts, told, strict=True)]
+    os.close(writing)
+    assert [each.end() for each in started] == [0, 0, 0, 0]
+    os.close(reading)
+    assert sum(int(path.read_text()) for path in told) == 60
+    with DatabaseStore(url) as store:
+        assert numbers(store.runs()) == list(range(59, -1, -1))
+        for number in range(60):
+            assert store.find(f"run-{number}").outcomes == b"sf" * (number % 4)
+
+
+def test_pruning_and_importing_at_once_break_nothing(url):
+    """A list that the last run is forgotten with must not be taken from the next run."""
+    DatabaseStore(url).close()
+
+    def keep() -> None:
+        with DatabaseStore(url) as store:
+            for number in range(60):
+                store.import_run(verdict(number, "s" * (number % 3)))
+
+    def forget() -> None:
+        with DatabaseStore(url) as store:
+            for number in range(60):
+                store.prune(verdict(number).run.created)
+
+    assert [each.end() for each in [Forked(keep), Forked(forget)]] == [0, 0]
+    with DatabaseStore(url) as store:
+        assert len(store.window()) == len(store.runs())
+        assert numbers(store.runs())[0] == 59
+
+
+def killed_at(moment: int, work: Callable[[], object]) -> int:
+    """Do work in a process that kill -9 ends at its nth statement or commit; return how it ended.
+
+    0, if there are fewer than that.
+    """
+
+    def count(*_arguments: object, **_named: object) -> None:
+        nonlocal moment
+        moment -= 1
+        if moment < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def listen_and_work() -> None:
+        for name in ("before_cursor_execute", "after_cursor_execute", "commit"):
+            event.listen(Engine, name, count)
+        work()
+
+    return Forked(listen_and_work).end()
+
+
+def counted(url: str) -> tuple[int, int]:
+    """Count the rows of the tables."""
+    database = Database(url)
+    with database.reading() as one:
+        found = [one.scalar(select(func.count()).select_from(each)) for each in (runs, contents)]
+    database.close()
+    return found[0], found[1]
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_import_leaves_nothing_half(url):
+    with DatabaseStore(url) as store:
+        store.import_run(verdict(1, "s"))
+    before = counted(url)
+
+    def work() -> None:
+        with DatabaseStore(url) as store:
+            store.import_run(verdict(2, "ssf", versions=(("tempest", "48"),)))
+
+    moment = 0
+    while (ended := killed_at(moment, work)) != 0:
+        assert ended == -signal.SIGKILL
+        assert counted(url) == before, f"killed at {moment}"
+        moment += 1
+    assert moment > 6
+    assert counted(url) == (2, 4)
+    with DatabaseStore(url) as store:
+        assert numbers(store.runs(limit=WINDOW)) == [2, 1]
+        assert not store.import_run(verdict(2, "ssf", versions=(("tempest", "48"),)))
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_replacement_leaves_the_run_as_it_was(url):
+    with DatabaseStore(url) as store:
+        store.import_run(verdict(1, "s"))
+        before = store.find("run-1")
+
+    def work() -> None:
+        with DatabaseStore(url) as store:
+            store.import_run(verdict(1, "ssf"))
+
+    moment = 0
+    while killed_at(moment, work) != 0:
+        with DatabaseStore(url) as store:
+            assert store.find("run-1") == before, f"killed at {moment}"
+        moment += 1
+    assert moment > 6
+    with DatabaseStore(url) as store:
+        assert store.find("run-1").outcomes == b"ssf"
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_beginning_is_begun_again(url):
+    moment = 0
+    while killed_at(moment, lambda: DatabaseStore(url).close()) != 0:
+        moment += 1
+    assert moment > 10
+    with DatabaseStore(url) as store:
+        assert store.import_run(verdict(1))

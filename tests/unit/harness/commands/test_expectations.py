@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person is told of known failures, and of those that others know."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bsdgate.harness.commands import expectations
+from bsdgate.harness.errors import UsageError
+
+ENTRY = """\
+- test: {test}
+  bug: https://bugs.example.org/1
+  owner: {owner}
+  reason: fake servers have no rescue disk
+  since: 2026-01-01
+  expires: {expires}
+"""
+
+
+def day(offset):
+    return (datetime.now(UTC).date() + timedelta(days=offset)).isoformat()
+
+
+@pytest.fixture
+def entries(tmp_path):
+    def write(*entries):
+        file = tmp_path / "a.yaml"
+        whole = {"test": "m.C.one", "owner": "jane", "expires": day(90)}
+        file.write_text("".join(ENTRY.format(**(whole | one)) for one in entries))
+        return file
+
+    return write
+
+
+def test_good_entries_pass(entries, capsys):
+    assert expectations.check([entries({}, {"test": "m.C.two"})]) == 0
+    assert capsys.readouterr().out == "2 known failures read, nothing wrong\n"
+
+
+def test_what_comes_with_bsdgate_is_good(capsys):
+    assert expectations.check([]) == 0
+    assert "nothing wrong" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"expires": "soon"}, ":6: expires:"),
+        ({"owner": ""}, ":1: owner missing: it excuses nothing"),
+        ({"expires": day(-1)}, f":1: expired on {day(-1)} (jane): m.C.one"),
+    ],
+)
+def test_all_that_is_wrong_is_a_problem_with_its_place(entries, capsys, entry, said):
+    file = entries(entry)
+    assert expectations.check([file]) == 2
+    out = capsys.readouterr().out
+    assert f"{file}{said}" in out
+    assert out.endswith("1 problem\n")
+
+
+def test_an_entry_that_is_there_twice_is_a_problem(entries, capsys):
+    file = entries({}, {"owner": "jim"})
+    assert expectations.check([file]) == 2
+    assert f"{file}:7: says what {file}:1 says" in capsys.readouterr().out
+
+
+def test_what_ends_soon_or_hardly_ever_is_told(entries, capsys):
+    file = entries({"expires": day(29)}, {"test": "x", "expires": day(800)}, {"test": "y"})
+    assert expectations.check([file]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:-1] == [
+        f"{file}:1: expires in 29 days (jane): m.C.one (no problem yet)",
+        f"{file}:7: expires in 2 years (jane) (no problem yet)",
+    ]
+
+
+def test_lists_are_imported_from_a_checkout(tmp_path, capsys):
+    for job in ("FreeBSD-main-aarch64-test", "FreeBSD-stable-15-riscv64-test"):
+        folder = tmp_path / "jobs" / job
+        folder.mkdir(parents=True)
+        (folder / "xfail-list").write_text("lib.libx.a_test:one\n")
+    expectations.import_lists([tmp_path])
+    told = capsys.readouterr()
+    assert told.out.count("test: lib/libx/a_test:one") == 2
+    assert str(tmp_path) not in told.out
+    assert told.err == "2 proposals: 2 by xfail-list\n"
+
+
+@pytest.mark.parametrize("name", ["empty", "absent"])
+def test_no_list_is_an_error(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="list"):
+        expectations.import_lists([tmp_path / name])
+
+
+def test_installed_tests_are_read(tmp_path, monkeypatch, capsys):
+    (tmp_path / "test_x.py").write_text(
+        "class C:\n    @decorators.unstable_test(bug='7')\n    def test_one(self): pass\n"
+    )
+    monkeypatch.setattr(expectations, "installed", lambda: {"p.tests": tmp_path})
+    expectations.propose()
+    told = capsys.readouterr()
+    assert "test: p.tests.test_x.C.test_one" in told.out
+    assert told.err == "1 proposal: 1 by unstable_test\n"
+
+
+def test_what_is_installed_is_found_without_being_imported(monkeypatch):
+    found = expectations.installed()
+    assert found["tempest.api"].is_dir()
+    assert (found["bsdgate.tempest_plugin"] / "plugin.py").is_file()
+
+
+def test_without_tempest_there_is_nothing_to_propose(monkeypatch):
+    monkeypatch.setattr(expectations, "installed", dict)
+    with pytest.raises(UsageError, match="not installed"):
+        expectations.propose()

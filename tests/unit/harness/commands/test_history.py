@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person sees of earlier runs."""
+
+import io
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+from unit.results.store.contract import verdict
+
+from bsdgate.harness.commands import history
+from bsdgate.harness.errors import UsageError
+from bsdgate.harness.history import open_store
+from bsdgate.results import document
+from bsdgate.results.model import Cause, Code, Finding, Level, Outcome, Reason, Result
+from bsdgate.results.store.base import ANY, Scope
+from bsdgate.results.store.memory import MemoryStore
+
+
+@pytest.fixture
+def store():
+    return MemoryStore()
+
+
+@pytest.fixture
+def console():
+    return Console(file=io.StringIO(), width=160)
+
+
+def said(console):
+    return console.file.getvalue()
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    """Make a run's directory with the verdict of that hour."""
+
+    def make(number, **changes):
+        folder = tmp_path / f"run-{number}"
+        (folder / "report").mkdir(parents=True)
+        (folder / "report" / "verdict.json").write_text(document.render(verdict(number, **changes)))
+        return folder
+
+    return make
+
+
+def test_the_list_has_a_line_for_each_run(store, console):
+    store.import_run(verdict(1, "ssk"))
+    store.import_run(verdict(2, "sff", result=Result.FAIL, sources=("keystone 30.0.1",)))
+    history.show_runs(store, ANY, 10, console)
+    head, newest, oldest = said(console).splitlines()
+    assert " ".join(head.split()) == "created (UTC) run result of asked ran failed took change"
+    wanted = "2026-11-01 02:00 run-2 FAIL embedded smoke 3 3 2 - keystone 30.0.1"
+    assert " ".join(newest.split()) == wanted
+    assert " ".join(oldest.split()) == "2026-11-01 01:00 run-1 PASS embedded smoke 3 2 0 -"
+
+
+def test_the_list_is_limited_and_scoped(store, console):
+    for number in range(5):
+        store.import_run(verdict(number, suite="gate" if number < 3 else "smoke"))
+    history.show_runs(store, Scope(suite="gate"), 2, console)
+    assert [line.split()[2] for line in said(console).splitlines()[1:]] == ["run-2", "run-1"]
+
+
+def test_an_empty_list_says_what_to_do(store, console):
+    history.show_runs(store, ANY, 10, console)
+    assert "bsdgate history import" in said(console)
+
+
+def test_nothing_in_a_name_is_obeyed(store, console):
+    store.import_run(verdict(1, name="\x1b[31mred[bold]"))
+    history.show_runs(store, ANY, 10, console)
+    history.show_run(store, "\x1b[31mred[bold]", console)
+    assert "\x1b" not in said(console)
+    assert said(console).count(r"\x1b[31mred[bold]") == 2
+
+
+def test_import_is_idempotent(store, console, run_dir):
+    folders = [run_dir(1), run_dir(2)]
+    assert history.import_runs(store, folders, console) == 0
+    assert history.import_runs(store, folders, console) == 0
+    first, second = said(console).splitlines()
+    assert first == "2 imported, 0 known already, 0 refused"
+    assert second == "0 imported, 2 known already, 0 refused"
+
+
+def test_a_bad_directory_is_refused_and_the_others_are_imported(store, console, run_dir, tmp_path):
+    cut, linked = run_dir(2), run_dir(3)
+    text = (cut / "report" / "verdict.json").read_text()
+    (cut / "report" / "verdict.json").write_text(text[: len(text) // 2])
+    (linked / "report" / "verdict.json").unlink()
+    (linked / "report" / "verdict.json").symlink_to(run_dir(4) / "report" / "verdict.json")
+    folders = [tmp_path / "nothing", cut, linked, run_dir(1)]
+    assert history.import_runs(store, folders, console) == 3
+    assert [record.run.name for record in store.runs()] == ["run-1"]
+    for folder in folders[:3]:
+        assert f"refused {folder}: " in said(console)
+    assert "1 imported, 0 known already, 3 refused" in said(console)
+
+
+def test_a_long_import_shows_how_far_it_is(store, run_dir, monkeypatch):
+    ticking = itertools.count(step=history.PATIENCE / 2)
+    monkeypatch.setattr(history.time, "monotonic", lambda: next(ticking))
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    history.import_runs(store, [run_dir(number) for number in range(4)], console)
+    assert "importing" in said(console)
+    assert len(store.runs()) == 4
+
+
+def test_a_short_import_does_not(store, run_dir):
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    history.import_runs(store, [run_dir(1)], console)
+    assert "importing" not in said(console)
+
+
+def test_one_run_is_told_with_its_reasons(store, console):
+    reason = Reason(Level.FAIL, Code.TESTS_FAILED, "1 test failed", ("t1",))
+    finding = Finding("t1", Cause.BASE, "ValueError: <n>", ("03-tempest, on the base: fail",))
+    store.import_run(verdict(1, "sf", result=Result.FAIL, reasons=(reason,), findings=(finding,)))
+    history.show_run(store, "run-1", console)
+    told = said(console)
+    for part in (
+        "FAIL by the policy developer",
+        "created   2026-11-01 01:00 UTC, took -",
+        "2 asked: 1 success, 1 fail",
+        "FAIL tests-failed: 1 test failed\n    t1",
+        "t1: base\n    ValueError: <n>\n    03-tempest, on the base: fail",
+    ):
+        assert part in told
+
+
+def test_an_unknown_run_is_named(store, console):
+    with pytest.raises(UsageError, match="no run 'run-7'"):
+        history.show_run(store, "run-7", console)
+
+
+def test_a_test_is_a_line_of_marks_newest_last(store, console):
+    for number, cases in enumerate(("sf", "ss", "s", "sk", "sx", "su", "sm", "sd")):
+        store.import_run(verdict(number, cases))
+    history.show_test(store, "t[01]", ANY, 7, console)
+    first, second, *_ = said(console).splitlines()
+    assert first == ".-sxU?2        2 of 3  t1"
+    assert second == ".......        7 of 7  t0"
+
+
+def test_marks_have_colours(store):
+    store.import_run(verdict(1, "f"))
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard")
+    history.show_test(store, "t0", ANY, 7, console)
+    assert "\x1b[1;31mF\x1b[0m" in said(console)
+
+
+def test_every_outcome_has_a_mark_of_its_own():
+    assert len({mark for mark, _ in history.MARKS.values()}) == len(Outcome)
+
+
+def test_of_many_tests_some_are_shown(store, console):
+    store.import_run(verdict(1, "s" * 60))
+    history.show_test(store, "^t", ANY, 7, console)
+    assert "and 10 more tests" in said(console)
+
+
+@pytest.mark.parametrize(
+    ("regex", "message"), [("t7", "no test in the last 1 runs has 't7'"), ("(", "no regular")]
+)
+def test_a_regex_that_finds_nothing_is_told(store, console, regex, message):
+    store.import_run(verdict(1))
+    with pytest.raises(UsageError, match=message):
+        history.show_test(store, regex, ANY, 7, console)
+
+
+def test_old_runs_are_forgotten(store, console):
+    store.import_run(verdict(1, created=datetime.now(UTC) - timedelta(days=8)))
+    store.import_run(verdict(2, created=datetime.now(UTC) - timedelta(days=6)))
+    history.forget(store, 7, console)
+    assert said(console) == "1 forgotten\n"
+    assert [record.run.name for record in store.runs()] == ["run-2"]
+
+
+def test_the_history_is_in_the_state_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path / "state"))
+    with open_store(None) as store:
+        store.import_run(verdict(1))
+    assert (tmp_path / "state" / "history.sqlite").is_file()
+    with open_store(f"sqlite:///{tmp_path}/other.sqlite") as store:
+        assert store.runs() == ()

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of profiles, suites and runs goes into the scorecard."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bsdgate.harness.commands import scorecard
+from bsdgate.harness.errors import UsageError
+from bsdgate.results import document
+from bsdgate.results.model import Case, Outcome, Result, Run, Verdict
+
+IDS = [
+    "tempest.api.compute.test_x.C.one[id-1]",
+    "tempest.api.compute.test_x.C.two[id-2]",
+    "tempest.api.volume.test_x.C.one[id-3]",
+    "ironic_tempest_plugin.tests.api.test_x.C.one[id-4]",
+]
+
+
+@pytest.fixture
+def listed(tmp_path):
+    file = tmp_path / "ids.txt"
+    file.write_text("\n".join(["Some words", *IDS]))
+    return file
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch):
+    monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path / "state"))
+
+    def add(name, profile, **outcomes):
+        cases = tuple(
+            Case(test, outcomes[test.split(".")[-1][:3]], reason="Cold migration not available.")
+            for test in sorted(IDS[:2])
+            if test.split(".")[-1][:3] in outcomes
+        )
+        run = Run(name, datetime(2026, 11, 22, tzinfo=UTC), profile=profile)
+        folder = tmp_path / "state" / "runs" / name / "report"
+        folder.mkdir(parents=True)
+        verdict = Verdict(run, Result.PASS, (), cases)
+        (folder / "verdict.json").write_text(document.render(verdict))
+        return folder / "verdict.json"
+
+    return add
+
+
+def row(out, profile, area="all"):
+    """Numbers of one profile's table: run, expected skip, cannot, to do, tests."""
+    lines = out[out.index(f"profile {profile} ") :].splitlines()
+    return next(line.split()[1:] for line in lines if line.startswith(f"{area} "))
+
+
+def test_the_newest_end_of_each_test_counts(listed, state, capsys):
+    state("20260101-gate", "embedded", one=Outcome.SUCCESS, two=Outcome.SUCCESS)
+    state("20260102-smoke", "embedded", one=Outcome.SKIP)
+    state("20260103-smoke", "embedded", two=Outcome.MISSING)
+    state("20260104-smoke", "morello", two=Outcome.SUCCESS)
+    scorecard.show(["embedded"], (), listed, None)
+    out = capsys.readouterr().out
+    assert row(out, "embedded", "tempest.api.compute") == ["1", "1", ".", ".", "2"]
+    assert row(out, "embedded") == ["1", "1", "1", "1", "4"]
+
+
+def test_a_service_that_the_profile_has_not_is_expected_to_skip(listed, capsys):
+    scorecard.show(["minicloud"], (), listed, None)
+    out = capsys.readouterr().out
+    assert "service_available.ironic is false: The profile has no ironic" in out
+    assert row(out, "minicloud") == [".", "1", "1", "2", "4"]
+
+
+def test_all_profiles_are_shown_and_the_page_is_written(listed, tmp_path, capsys):
+    page = tmp_path / "card.html"
+    scorecard.show((), (), listed, page)
+    out = capsys.readouterr().out
+    for profile in ("embedded", "freebsd", "minicloud", "morello", "netperf"):
+        assert row(out, profile)[-1] == "4"
+        assert f"Profile {profile}" in page.read_text()
+
+
+def test_what_one_suite_leaves_out_another_may_select(listed, capsys):
+    slow = listed.read_text().replace("[id-2]", "[id-2,slow]")
+    listed.write_text(slow)
+    scorecard.show(["embedded"], ["gate"], listed, None)
+    assert row(capsys.readouterr().out, "embedded", "tempest.api.compute")[2] == "1"
+    scorecard.show(["embedded"], ["gate", "nightly"], listed, None)
+    assert row(capsys.readouterr().out, "embedded", "tempest.api.compute")[2] == "."
+
+
+def test_a_verdict_that_cannot_be_read_is_named(listed, state, capsys):
+    state("20260101-gate", "embedded", one=Outcome.SUCCESS).write_text("{}")
+    scorecard.show(["embedded"], (), listed, None)
+    told = capsys.readouterr()
+    assert "20260101-gate: write its reports anew with `bsdgate report " in told.err
+    assert row(told.out, "embedded")[0] == "."
+
+
+@pytest.mark.parametrize("content", [None, "nothing here\n", "\udcff"])
+def test_a_list_that_is_none_is_an_error(tmp_path, content):
+    file = tmp_path / "ids.txt"
+    if content is not None:
+        file.write_text(content, errors="surrogateescape")
+    with pytest.raises(UsageError, match=r"ids\.txt"):
+        scorecard.show(["embedded"], (), file, None)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+import tracemalloc
+from io import BytesIO
+
+import pytest
+
+from bsdgate.results.model import Code, Reason
+from bsdgate.results.parsers import documents, rally, verification
+
+PARSERS = {"task": lambda stream: rally.parse(stream, {}), "verification": verification.parse}
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", Code.EMPTY_STREAM),
+        (b" \n", Code.EMPTY_STREAM),
+        (b"[]", Code.DAMAGED),
+        (b"{}", Code.DAMAGED),
+        (b"\xff", Code.DAMAGED),
+        (b"\x1f\x8b\x08\x00", Code.DAMAGED),
+        (b"PK\x03\x04", Code.TRUNCATED),
+        (b'{"a\0b": 1}', Code.TRUNCATED),
+        (b'{"a": NaN}', Code.DAMAGED),
+        (b'{"a": -Infinity}', Code.DAMAGED),
+        (b'{"tasks": [], "tasks": []}', Code.DAMAGED),
+        (b'{"tests": {"a": {}, "a": {}}}', Code.DAMAGED),
+        (b'{"tasks": []} {"tasks": []}', Code.TRUNCATED),
+        (b'{"a": ' + b"[" * 100_000, Code.DAMAGED),
+        (b'{"a":' * 100_000, Code.DAMAGED),
+        (b'{"a": ' + b"9" * 5000 + b"}", Code.DAMAGED),
+        (b'{"a": "\\ud800"}', Code.DAMAGED),
+        (b'{"\\udfff": 1}', Code.DAMAGED),
+        (b'{"tasks": 1e999, "verifications": 1e999}', Code.DAMAGED),
+    ],
+)
+def test_what_is_no_report_is_one_named_error(parser, content, code):
+    (found,) = PARSERS[parser](BytesIO(content))
+    assert isinstance(found, Reason)
+    assert found.code is code
+    assert len(found.message) < 500
+
+
+def test_a_whole_surrogate_pair_is_text():
+    assert documents.read(BytesIO(b'{"a": "\\ud83d\\ude00"}')) == {"a": "\N{GRINNING FACE}"}
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"{},", b'"",', b"0,"])
+def test_many_values_are_refused_before_they_take_memory(piece):
+    content = b'{"a": [' + piece * 8_000_000 + b"0]}"
+    tracemalloc.start()
+    found = documents.read(BytesIO(content))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.code is Code.TOO_LARGE
+    assert peak < 2 * len(content)
+
+
+def test_a_report_has_a_bound_in_bytes(monkeypatch):
+    monkeypatch.setattr(documents, "SIZE_BOUND", 10)
+    assert documents.read(BytesIO(b'{"a": "12345"}')).code is Code.TOO_LARGE
+
+
+@pytest.mark.parametrize("value", ["soon", -1, 1e11, 1e400, "nan", None, [], {}])
+def test_seconds_are_what_a_century_has(value):
+    with pytest.raises(documents.SHAPE_ERRORS):
+        documents.seconds(value)

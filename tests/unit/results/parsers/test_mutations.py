@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recorded streams, damaged at random: no parser may crash, hang or say what has no bound."""
+
+import random
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from bsdgate.results.model import Case, Outcome, Reason
+from bsdgate.results.parsers import junit, rally, subunit, verification
+
+GOLDEN = Path(__file__).resolve().parents[3] / "golden"
+SEED = 20261122
+MUTATIONS = 500
+PARSERS = {
+    "subunit": lambda stream: subunit.parse(stream, None),
+    "junit": junit.parse,
+    "rally": lambda stream: rally.parse(stream, {}),
+    "verification": verification.parse,
+}
+STREAMS = sorted(str(path.relative_to(GOLDEN)) for path in GOLDEN.glob("*/*/stream.*"))
+STRANGE = (
+    b"\0",
+    b"\xff",
+    b"\xb3",
+    b"\x1b[31m",
+    b"<!DOCTYPE a>",
+    b"&a;",
+    b"NaN",
+    b"1e999",
+    b'"',
+    b"{",
+)
+
+
+def flip(data: bytearray, pick: random.Random) -> None:
+    data[pick.randrange(len(data))] ^= 1 << pick.randrange(8)
+
+
+def cut_out(data: bytearray, pick: random.Random) -> None:
+    begin = pick.randrange(len(data))
+    del data[begin : begin + pick.randrange(1, 200)]
+
+
+def put_twice(data: bytearray, pick: random.Random) -> None:
+    begin = pick.randrange(len(data))
+    data[begin:begin] = data[begin : begin + pick.randrange(1, 2000)]
+
+
+def put_in(data: bytearray, pick: random.Random) -> None:
+    begin = pick.randrange(len(data))
+    data[begin:begin] = pick.choice(STRANGE) * pick.choice((1, 1, 1000))
+
+
+def cut_off(data: bytearray, pick: random.Random) -> None:
+    del data[pick.randrange(len(data)) :]
+
+
+def swap(data: bytearray, pick: random.Random) -> None:
+    one, other = sorted((pick.randrange(len(data)), pick.randrange(len(data))))
+    data[:] = data[one:other] + data[:one] + data[other:]
+
+
+WAYS = (flip, cut_out, put_twice, put_in, cut_off, swap)
+
+
+@pytest.mark.parametrize("stream", [name for name in STREAMS if (GOLDEN / name).stat().st_size])
+def test_damaged_recordings_are_read_within_bounds(stream):
+    pick = random.Random(f"{SEED} {stream}")
+    whole = (GOLDEN / stream).read_bytes()
+    parse = PARSERS[stream.split("/", maxsplit=1)[0]]
+    for _ in range(MUTATIONS):
+        damaged = bytearray(whole)
+        for way in pick.choices(WAYS, k=pick.choice((1, 1, 3))):
+            if damaged:
+                way(damaged, pick)
+        for item in parse(BytesIO(bytes(damaged))):
+            check(item)
+
+
+def check(item: Case | Reason) -> None:
+    if isinstance(item, Case):
+        assert isinstance(item.outcome, Outcome)
+        assert len(item.id) <= 4096
+        assert len(item.reason or "") <= 1000
+        assert len(item.details or "") < 100_000
+        assert item.seconds is None or -1e10 < item.seconds < 1e10
+        # What goes into a report can be written to a file.
+        for text in (item.id, item.reason, item.details, item.worker):
+            (text or "").encode()
+    else:
+        assert 0 < len(item.message) < 1500
+        item.message.encode()

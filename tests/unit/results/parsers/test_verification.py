@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from bsdgate.results.model import Case, Code, Outcome, Reason
+from bsdgate.results.parsers import rally
+from bsdgate.results.parsers.verification import parse
+
+RECORDED = (
+    Path(__file__).resolve().parents[3] / "golden" / "verification" / "tempest" / "stream.json"
+)
+
+
+@pytest.fixture
+def report():
+    """A recorded report; two of its seven tests failed and three were skipped."""
+    return json.loads(RECORDED.read_text())
+
+
+def head(report):
+    (found,) = report["verifications"].values()
+    return found
+
+
+def result(report, name):
+    (test,) = (each for test_id, each in report["tests"].items() if name in test_id)
+    (found,) = test["by_verification"].values()
+    return found
+
+
+def read(report):
+    found = list(parse(BytesIO(json.dumps(report).encode())))
+    return (
+        {item.id: item for item in found if isinstance(item, Case)},
+        [item for item in found if isinstance(item, Reason)],
+    )
+
+
+def test_each_test_is_a_case_with_its_whole_id(report):
+    cases, problems = read(report)
+    assert set(cases) == set(report["tests"])
+    assert problems == []
+    failed = next(case for case in cases.values() if "test_fail" in case.id)
+    assert failed.outcome is Outcome.FAIL
+    assert failed.id.endswith("[gate,id-4d1d6b0c-3a55-4f2c-9a6e-0d6b7f3c1a02,smoke]")
+    assert failed.reason == "testtools.matchers._impl.MismatchError: 'ACTIVE' != 'ERROR'"
+    assert failed.details.startswith("Traceback")
+    skipped = next(case for case in cases.values() if "TestSkipped.test_one" in case.id)
+    assert (skipped.outcome, skipped.reason) == (
+        Outcome.SKIP,
+        "the volume service is not available",
+    )
+
+
+@pytest.mark.parametrize("status", ["xfail", "uxsuccess"])
+def test_expected_failures_are_told_apart(report, status):
+    result(report, "test_success")["status"] = status
+    head(report)["success"] -= 1
+    head(report)["expected_failures" if status == "xfail" else "unexpected_success"] += 1
+    cases, problems = read(report)
+    assert status in {case.outcome for case in cases.values()}
+    assert problems == []
+
+
+def test_a_test_that_never_ended_is_no_case_and_named(report):
+    result(report, "test_success")["status"] = "init"
+    head(report)["success"] -= 1
+    cases, (problem,) = read(report)
+    assert problem.code is Code.IN_PROGRESS
+    assert len(problem.ids) == 1
+    assert not set(problem.ids) & set(cases)
+
+
+@pytest.mark.parametrize(
+    "counter",
+    [
+        "tests_count",
+        "success",
+        "failures",
+        "skipped",
+        "expected_failures",
+        "unexpected_success",
+    ],
+)
+def test_counters_are_recounted(report, counter):
+    head(report)[counter] += 1
+    _, (problem,) = read(report)
+    assert problem.code is Code.DAMAGED
+    assert "rally counts" in problem.message
+
+
+def test_a_test_taken_out_is_missed_by_the_counters(report):
+    report["tests"].popitem()
+    _, (problem,) = read(report)
+    assert problem.code is Code.DAMAGED
+
+
+@pytest.mark.parametrize("status", ["init", "running", "crashed", "x" * 1000])
+def test_a_verification_that_came_to_no_end_is_an_error(report, status):
+    head(report)["status"] = status
+    _, (problem,) = read(report)
+    assert problem.code is Code.TRUNCATED
+    assert len(problem.message) < 200
+
+
+def test_several_verifications_in_one_report_are_refused(report):
+    report["verifications"]["another"] = head(report)
+    cases, (problem,) = read(report)
+    assert cases == {}
+    assert "compares 2 verifications" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("status", "passed"),
+        ("status", None),
+        ("status", ["success"]),
+        ("duration", "soon"),
+        ("duration", -1),
+        ("duration", 1e300),
+        ("details", 5),
+    ],
+)
+def test_a_result_of_another_shape_is_an_error_and_no_case(report, field, value):
+    result(report, "test_success")[field] = value
+    cases, (problem,) = read(report)
+    assert cases == {}
+    assert problem.code is Code.DAMAGED
+
+
+def test_ids_and_details_have_bounds(report):
+    result(report, "test_fail")["details"] = "x" * 1_000_000
+    cases, _ = read(report)
+    assert max(len(case.details or "") for case in cases.values()) < 70_000
+    assert max(len(case.reason or "") for case in cases.values()) <= 1000
+    report["tests"]["x" * 5000] = next(iter(report["tests"].values()))
+    cases, (problem,) = read(report)
+    assert "5000 characters" in problem.message
+
+
+def test_it_may_be_given_as_any_report_of_rallys():
+    with RECORDED.open("rb") as one, RECORDED.open("rb") as other:
+        assert list(rally.parse(one, {})) == list(parse(other))
+
+
+def test_a_report_cut_anywhere_is_an_error():
+    whole = RECORDED.read_bytes().rstrip()
+    for place in range(len(whole)):
+        (problem,) = parse(BytesIO(whole[:place]))
+        assert problem.code in {Code.TRUNCATED, Code.EMPTY_STREAM}

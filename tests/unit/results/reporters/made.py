@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verdicts made up for the reporters' tests."""
+
+from datetime import UTC, datetime, timedelta
+
+from bsdgate.results.model import Case, Code, Finding, Level, Outcome, Reason, Result, Run, Verdict
+
+BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
+HOSTILE = "m.<script>alert(1)</script>.\x1b[31mred\x1b[0m.\N{RIGHT-TO-LEFT OVERRIDE}txt'\"&\x00"
+REQUEST = "req-5cb5a854-1548-41fe-939d-a240b5b3b9d2"
+
+
+def verdict_of(result, *cases, reasons=(), fixtures=(), findings=(), **fields):
+    run = Run("1234", BEGAN, name="n")
+    fields |= {"fixtures": tuple(fixtures), "findings": tuple(findings)}
+    return Verdict(run, result, tuple(reasons), tuple(cases), **fields)
+
+
+def failed(test_id, **fields):
+    """A failure that began at BEGAN and took a second and a half."""
+    return Case(test_id, Outcome.FAIL, **{"started": BEGAN, "seconds": 1.5} | fields)
+
+
+def blames(*ids):
+    return Reason(Level.FAIL, Code.TESTS_FAILED, f"{len(ids)} tests failed", ids)
+
+
+def caused(cause, *ids, signature="", shown_by=()):
+    return [Finding(test_id, cause, signature, shown_by) for test_id in ids]
+
+
+def hostile():
+    """A verdict whose every text would do harm if anything obeyed it."""
+    case = failed(
+        HOSTILE, worker=HOSTILE, reason=HOSTILE, details=f"{HOSTILE}\n\n{HOSTILE}:\n{REQUEST}"
+    )
+    reasons = [Reason(Level.FAIL, Code.TESTS_FAILED, HOSTILE, (HOSTILE,))]
+    finding = Finding(HOSTILE, "change", HOSTILE, (HOSTILE,))
+    return verdict_of(
+        Result.FAIL,
+        case,
+        reasons=reasons,
+        fixtures=[case, case],
+        findings=[finding],
+        policy=HOSTILE,
+    )
+
+
+def later(seconds):
+    return BEGAN + timedelta(seconds=seconds)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JUnit's counts are those of what is there, and follow the verdict."""
+
+from xml.etree import ElementTree
+
+import pytest
+from unit.results.reporters.made import blames, caused, failed, verdict_of
+
+from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result
+from bsdgate.results.reporters import junit
+
+
+def suite_of(verdict):
+    (suite,) = ElementTree.fromstring(junit.render(verdict))
+    return suite
+
+
+def failing(suite):
+    return [
+        case.get("name")
+        for case in suite
+        if case.find("failure") is not None or case.find("error") is not None
+    ]
+
+
+@pytest.fixture(params=["subunit/outcomes", "subunit/kill-inside", "subunit/clean", "junit/pytest"])
+def recorded(request, run_dir):
+    run_dir.recorded(*request.param.split("/"))
+    return run_dir.judge()
+
+
+def test_it_counts_what_is_there_and_the_verdict_is_a_test(recorded):
+    suite = suite_of(recorded)
+    assert int(suite.get("tests")) == len(suite) == 1 + len(recorded.cases) + len(recorded.fixtures)
+    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        assert int(suite.get(attribute)) == len(suite.findall(f"testcase/{tag}"))
+    assert bool(failing(suite)) is (recorded.result is not Result.PASS)
+    if recorded.result is Result.ERROR:
+        assert suite[0].find("error") is not None
+
+
+@pytest.mark.parametrize(("level", "fails"), [(Level.NOTE, False), (Level.FAIL, True)])
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        (Code.UNEXPECTED_SUCCESS, Outcome.UXSUCCESS),
+        (Code.EXONERATED, Outcome.FAIL),
+        (Code.FLAKED, Outcome.FAIL),
+    ],
+)
+def test_what_the_policy_lets_pass_does_not_fail(level, fails, code, outcome):
+    reason = Reason(level, code, "m", ("a.b",))
+    result = Result.FAIL if fails else Result.PASS
+    suite = suite_of(verdict_of(result, Case("a.b", outcome), reasons=[reason]))
+    assert failing(suite) == (["verdict", "b"] if fails else [])
+
+
+def test_what_is_excused_and_blamed_fails():
+    excused = Reason(Level.NOTE, Code.FLAKED, "m", ("a.b",))
+    verdict = verdict_of(Result.FAIL, failed("a.b"), reasons=[excused, blames("a.b")])
+    assert failing(suite_of(verdict)) == ["verdict", "b"]
+
+
+def test_a_failure_that_nobody_speaks_of_fails():
+    assert failing(suite_of(verdict_of(Result.PASS, failed("a.b")))) == ["b"]
+
+
+def test_the_fixture_of_excused_tests_is_excused():
+    fixture = failed("setUpClass (a.B)")
+    excused = Reason(Level.NOTE, Code.EXONERATED, "m", ("a.B.c",))
+    verdict = verdict_of(Result.PASS, failed("a.B.c"), reasons=[excused], fixtures=[fixture])
+    assert failing(suite_of(verdict)) == []
+
+
+def test_a_failure_is_of_the_type_of_its_cause():
+    verdict = verdict_of(Result.FAIL, failed("a.b"), findings=caused(Cause.CHANGE, "a.b"))
+    assert suite_of(verdict)[-1].find("failure").get("type") == "change"
+
+
+def test_it_is_written_piece_by_piece():
+    cases = [failed(f"m.t{number}", details="x" * 1000) for number in range(100)]
+    assert max(map(len, junit.parts(verdict_of(Result.FAIL, *cases)))) < 3000

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lines that explain a failure are found in one pass, bounded, in whatever a log holds."""
+
+import os
+import tracemalloc
+from datetime import UTC, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.results.reporters.made import BEGAN, REQUEST, failed, later
+
+from bsdgate.results.reporters import servicelogs
+from bsdgate.results.reporters.servicelogs import Wanted, search, wanted
+
+OTHER = REQUEST.replace("5", "6")
+
+
+def line(seconds, text, level="INFO", request=REQUEST, process=7):
+    """A line as oslo.log writes it, ``seconds`` after BEGAN."""
+    time = later(seconds).isoformat(" ", "milliseconds")[:23]
+    return f"{time} {process} {level} nova.compute [None {request} - - - - - -] {text}\n"
+
+
+def traceback(seconds, *texts, process=7, instance=""):
+    time = later(seconds).isoformat(" ", "milliseconds")[:23]
+    return "".join(f"{time} {process} ERROR nova.compute {instance}{text}\n" for text in texts)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path
+
+
+def find(folder, *failures, **logs):
+    for service, content in logs.items():
+        data = content if isinstance(content, bytes) else content.encode()
+        (folder / f"{service}.log").write_bytes(data)
+    return search(folder, failures, UTC)
+
+
+def texts(lines):
+    return [one.text.rpartition("] ")[2] for one in lines.lines]
+
+
+OWN = Wanted((REQUEST,), BEGAN, later(1.5))
+SILENT = Wanted((), BEGAN, later(1.5))
+
+
+def test_a_failure_names_its_requests_and_its_moment():
+    case = failed("m.a", details=f"x {REQUEST} y {OTHER}, {REQUEST} not-{REQUEST[:-1]}")
+    assert wanted(case) == Wanted((REQUEST, OTHER), BEGAN, later(1.5))
+
+
+def test_the_last_requests_are_looked_for(monkeypatch):
+    monkeypatch.setattr(servicelogs, "REQUESTS_BOUND", 1)
+    assert wanted(failed("m.a", details=f"{REQUEST} {OTHER}")).requests == (OTHER,)
+
+
+def test_lines_of_a_request_are_found_in_all_logs_by_time(folder):
+    nova = line(3, "third") + line(0, "of another", request=OTHER)
+    keystone = line(1, "first") + line(2, "second")
+    found = find(folder, OWN, nova=nova, keystone=keystone)
+    assert texts(found.lines[0]) == ["first", "second", "third"]
+    assert [one.service for one in found.lines[0].lines] == ["keystone", "keystone", "nova"]
+    assert found.lines[0].lines[0].time == "12:00:01.000"
+    assert all(one.own for one in found.lines[0].lines)
+
+
+def test_a_traceback_goes_with_the_line_before_it(folder):
+    log = (
+        line(30, "broke", "ERROR")
+        + traceback(30, "Traceback (most recent call last):", "ValueError: 5")
+        + traceback(30, "of another process", process=8)
+        + line(30, "another's", "ERROR", OTHER)
+        + traceback(30, "another's too")
+    )
+    found = find(folder, OWN, nova=log)
+    assert [one.text.split(" ", 1)[1] for one in found.lines[0].lines[1:]] == [
+        "Traceback (most recent call last):",
+        "ValueError: 5",
+    ]
+
+
+def test_a_traceback_may_name_its_instance(folder):
+    log = line(30, "broke", "ERROR") + traceback(30, "ValueError: 5", instance="[instance: 1-2] ")
+    assert texts(find(folder, OWN, nova=log).lines[0])[-1] == "ValueError: 5"
+
+
+def test_what_has_no_time_goes_with_the_line_before_it(folder):
+    log = "what a library says\n" + line(30, "asked") + "the answer\n" + line(31, "x", request="-")
+    assert texts(find(folder, OWN, nova=log).lines[0]) == ["asked", "the answer"]
+
+
+def test_errors_of_the_moment_are_found_though_nobody_names_them(folder):
+    log = (
+        line(-5, "before", "ERROR", "-")
+        + line(1, "meanwhile", "ERROR", "-")
+        + line(1, "chatter", "INFO", "-")
+        + line(9, "after", "ERROR", "-")
+    )
+    (lines,) = find(folder, OWN, nova=log).lines
+    assert texts(lines) == ["meanwhile"]
+    assert not lines.lines[0].own
+
+
+def test_for_a_failure_without_requests_all_of_its_moment_counts(folder):
+    log = line(-5, "before") + line(1, "during") + line(9, "after")
+    assert texts(find(folder, SILENT, nova=log).lines[0]) == ["during"]
+
+
+def test_the_time_of_day_is_the_services(folder):
+    (folder / "nova.log").write_text(line(3600, "an hour east", request="-"))
+    east = timezone(timedelta(hours=1))
+    assert texts(search(folder, [SILENT], east).lines[0]) == ["an hour east"]
+    assert texts(search(folder, [SILENT], UTC).lines[0]) == []
+
+
+def test_each_failure_has_its_own_lines(folder):
+    log = line(1, "one") + line(1, "two", request=OTHER)
+    moved = Wanted((OTHER,), later(100), later(101))
+    found = find(folder, OWN, moved, Wanted(), nova=log)
+    assert [texts(lines) for lines in found.lines] == [["one"], ["two"], []]
+
+
+def test_a_failure_keeps_its_last_lines_and_counts_the_others(folder):
+    talk = "".join(line(n / 10, f"t{n}") for n in range(50))
+    errors = "".join(line(n / 10, f"e{n}", "ERROR") for n in range(50))
+    (lines,) = find(folder, OWN, a=errors, b=talk).lines
+    kept = servicelogs.ERRORS_KEPT + servicelogs.TALK_KEPT
+    assert len(lines.lines) == kept
+    assert lines.left_out == 100 - kept
+    assert {"e49", "t49"} <= set(texts(lines))
+
+
+@pytest.mark.parametrize("rubbish", [b"\0" * 5000, b"\xff\xfe\n" * 9, b"x" * 70_000, b"req-\n" * 9])
+def test_rubbish_does_no_harm(folder, rubbish):
+    log = rubbish + b"\n" + line(1, "found").encode() + rubbish
+    assert "found" in texts(find(folder, OWN, nova=log).lines[0])[0]
+
+
+def test_of_a_huge_line_the_beginning_is_kept(folder):
+    log = line(1, "x" * 100_000) + line(2, "next")
+    first, second = find(folder, OWN, nova=log).lines[0].lines
+    assert first.text.endswith("x …")
+    assert len(first.text) < servicelogs.LINE_BOUND
+    assert second.text.endswith("next")
+
+
+def test_of_a_huge_log_the_end_is_read(folder, monkeypatch):
+    monkeypatch.setattr(servicelogs, "READ_BOUND", 1 << 20)
+    log = line(1, "early") + "x\n" * (1 << 19) + line(2, "late")
+    found = find(folder, OWN, nova=log)
+    assert texts(found.lines[0]) == ["late"]
+    assert found.problems == ("of nova.log only the last 1 MB were read",)
+
+
+def test_links_and_pipes_are_not_followed(folder, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text(line(1, "secret"))
+    (folder / "link.log").symlink_to(secret)
+    os.mkfifo(folder / "pipe.log")
+    (folder / "folder.log").mkdir()
+    found = find(folder, OWN, nova=line(1, "found"))
+    assert texts(found.lines[0]) == ["found"]
+    assert [problem.partition(" ")[0] for problem in found.problems] == [
+        "folder.log",
+        "link.log",
+        "pipe.log",
+    ]
+    link = tmp_path / "services"
+    link.symlink_to(folder)
+    assert search(link, [OWN], UTC).lines[0].lines == ()
+
+
+def test_without_logs_nothing_is_found(folder):
+    assert search(folder / "gone", [OWN]).lines[0].lines == ()
+    assert search(folder, []).lines == ()
+
+
+def test_too_many_logs_are_not_all_read(folder, monkeypatch):
+    monkeypatch.setattr(servicelogs, "FILES_BOUND", 1)
+    found = find(folder, OWN, a=line(1, "a"), b=line(1, "b"))
+    assert texts(found.lines[0]) == ["a"]
+    assert found.problems == ("b.log was not read: too many logs",)
+
+
+def test_memory_does_not_grow_with_the_logs(folder):
+    content = "".join(line(n / 1000, f"line {n}", "ERROR") for n in range(2000)).encode()
+    with (folder / "nova.log").open("wb") as log:
+        for _ in range(16):
+            log.write(content)
+    tracemalloc.start()
+    try:
+        search(folder, [OWN] * 20, UTC)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (folder / "nova.log").stat().st_size > 3_000_000
+    assert peak < 1_000_000
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=80),
+            st.builds(
+                lambda *of: line(*of).encode(),
+                st.integers(-9, 9),
+                st.text(max_size=9),
+                st.sampled_from(["INFO", "ERROR"]),
+                st.sampled_from([REQUEST, OTHER, "-"]),
+            ),
+        ),
+        max_size=40,
+    )
+)
+def test_whatever_a_log_holds_its_named_requests_are_found(tmp_path_factory, parts):
+    folder = tmp_path_factory.mktemp("logs")
+    log = b"".join(part.rstrip(b"\n") + b"\n" for part in parts)
+    (lines,) = find(folder, OWN, nova=log).lines
+    named = sum(REQUEST.encode() in part for part in log.split(b"\n"))
+    own = sum(one.own for one in lines.lines)
+    assert own + lines.left_out >= min(named, servicelogs.TALK_KEPT)
+    assert len(lines.lines) <= (
+        servicelogs.ERRORS_KEPT + servicelogs.TALK_KEPT + servicelogs.NEARBY_KEPT
+    )

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person reads on a terminal."""
+
+import pytest
+from unit.results.reporters.made import blames, caused, failed, verdict_of
+
+from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result
+from bsdgate.results.reporters import text
+
+
+@pytest.mark.parametrize("case", ["outcomes", "kill-inside", "clean"])
+def test_it_begins_and_ends_with_the_result(run_dir, case):
+    run_dir.recorded("subunit", case)
+    verdict = run_dir.judge()
+    lines = text.render(verdict).splitlines()
+    assert lines[0].startswith(f"{verdict.result}: ")
+    assert lines[-1] == f"{verdict.result}: {text.describe_counts(verdict)}"
+
+
+@pytest.mark.parametrize(
+    ("result", "outcome", "told"),
+    [
+        (Result.PASS, Outcome.SUCCESS, "every asked test is accounted for, and none failed"),
+        (
+            Result.PASS,
+            Outcome.FAIL,
+            "every asked test is accounted for, and what failed is excused",
+        ),
+        (Result.FAIL, Outcome.FAIL, "the evidence is whole, and tests failed"),
+        (
+            Result.FAIL,
+            Outcome.SUCCESS,
+            "the evidence is whole, and the policy developer asks for more",
+        ),
+        (Result.ERROR, Outcome.FAIL, "the evidence is not whole, so it proves nothing either way"),
+    ],
+)
+def test_it_says_what_the_result_means(result, outcome, told):
+    verdict = verdict_of(result, Case("m.a", outcome))
+    assert text.render(verdict).startswith(f"{result}: {told}\n")
+
+
+def test_it_names_errors_before_failures_and_the_end_of_each_traceback():
+    case = failed("m.A.one", details="traceback:\nfile\nValueError: 5\n\nlog:\nnoise\n")
+    reasons = [
+        blames("m.A.one"),
+        Reason(Level.ERROR, Code.LOST_TEST, "many", tuple(f"m.t{n}" for n in range(25))),
+    ]
+    told = text.render(verdict_of(Result.ERROR, case, reasons=reasons))
+    assert told.index("ERROR lost-test: many") < told.index("FAIL tests-failed: 1 tests failed")
+    assert "and 5 more, listed in verdict.json" in told
+    assert "ValueError: 5" in told
+    assert "noise" not in told
+
+
+def test_it_bounds_the_failures_it_shows():
+    cases = [failed(f"m.t{number:02}") for number in range(13)]
+    assert "and 3 more failures" in text.render(verdict_of(Result.FAIL, *cases))
+
+
+def test_it_says_whose_a_failure_is_and_what_shows_it():
+    found = caused(Cause.CHANGE, "m.a", shown_by=("03-tempest, on the base: success",))
+    told = text.render(verdict_of(Result.FAIL, failed("m.a"), findings=found))
+    assert "    cause: The change\n      03-tempest, on the base: success\n" in told
+
+
+def test_excused_failures_are_named_and_not_shown():
+    reasons = [Reason(Level.NOTE, Code.EXONERATED, "1 of the base", ("m.a",))]
+    cases = [failed("m.a", details="the traceback"), Case("m.b", Outcome.XFAIL, details="known")]
+    told = text.render(
+        verdict_of(Result.PASS, *cases, reasons=reasons, findings=caused(Cause.BASE, "m.a"))
+    )
+    assert "NOTE exonerated: 1 of the base\n    m.a\n" in told
+    assert "the traceback" not in told
+    assert "known" not in told
+
+
+def test_a_fixture_says_how_many_failed_with_it():
+    fixture = failed("setUpClass (m.A)", reason="boom")
+    members = [failed(f"m.A.t{n}", reason="setUpClass (m.A): boom") for n in range(3)]
+    told = text.render(verdict_of(Result.FAIL, *members, fixtures=[fixture]))
+    assert told.count("--- ") == 1
+    assert "with it failed 3 tests" in told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0, "0.0 s"),
+        (0.0123, "12 ms"),
+        (5.04, "5.0 s"),
+        (125.4, "2 min 05 s"),
+        (119.7, "2 min 00 s"),
+        (3780, "1 h 03 min"),
+    ],
+)
+def test_durations_are_told_as_people_do(seconds, told):
+    assert text.duration(seconds) == told

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The row of earlier runs."""
+
+from dataclasses import replace
+
+import pytest
+from unit.results.reporters.made import BEGAN, later, verdict_of
+
+from bsdgate.results.model import Case, Kind, Outcome, Result, Side, State, Summary
+from bsdgate.results.reporters import trend
+from bsdgate.results.reporters.trend import Earlier, lay_out, seconds_of
+
+VERDICT = verdict_of(Result.FAIL, Case("m.a", Outcome.FAIL))
+
+
+def past(hours, result=Result.PASS, seconds=100.0, **counts):
+    return Earlier(later(-3600 * hours), result, counts, seconds)
+
+
+def summary(name, seconds, **fields):
+    head = Summary(name, Kind.TEMPEST, State.ENDED, 0, 1, BEGAN, later(seconds))
+    return replace(head, **fields)
+
+
+def test_without_history_there_is_none():
+    assert lay_out(VERDICT, ()) is None
+    assert lay_out(VERDICT, [past(-1)]) is None
+
+
+def test_runs_stand_in_their_order_and_this_one_is_last():
+    drawing = lay_out(VERDICT, [past(1), past(3, Result.ERROR), past(2)])
+    assert [column.run.result for column in drawing.columns] == [
+        *(Result.ERROR, Result.PASS, Result.PASS),
+        Result.FAIL,
+    ]
+    assert [column.now for column in drawing.columns] == [False, False, False, True]
+    assert drawing.columns[-1].run.trouble == 1
+    assert drawing.passed == 2
+
+
+def test_heights_are_durations():
+    verdict = replace(VERDICT, attempts=(summary("01", 50),))
+    drawing = lay_out(verdict, [past(1, seconds=200.0), past(2, seconds=None)])
+    assert [column.height for column in drawing.columns] == [4, 100, 25]
+    assert drawing.usual == 200
+
+
+def test_only_the_last_runs_are_drawn():
+    drawing = lay_out(VERDICT, [past(hours) for hours in range(1, 200)])
+    assert len(drawing.columns) == trend.RUNS_SHOWN
+    assert drawing.columns[-2].run.created == later(-3600)
+    last = drawing.columns[-1]
+    assert last.x + last.width <= drawing.width
+
+
+def test_a_run_takes_as_long_as_its_own_attempts():
+    attempts = (
+        summary("01", 10),
+        summary("02", 20),
+        summary("03", 40, confirms="02"),
+        summary("04", 80, side=Side.BASE),
+        summary("05", 160, ended=None),
+    )
+    assert seconds_of(replace(VERDICT, attempts=attempts)) == 30
+    assert seconds_of(VERDICT) is None
+
+
+@pytest.mark.parametrize("state", ["fail", "missing", "duplicated", "uxsuccess"])
+def test_trouble_is_what_a_reader_must_look_at(state):
+    assert past(1, **{state: 3, "skip": 5, "xfail": 7}).trouble == 3

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What zuul_return is given: of the form that Zuul checks, bounded, and to the point."""
+
+import json
+
+import pytest
+from unit.results.reporters.made import blames, caused, failed, verdict_of
+
+from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result
+from bsdgate.results.reporters import zuul
+from bsdgate.results.reporters.servicelogs import Line, Lines
+
+USERS = "keystone/api/users.py"
+
+
+def traceback(*frames):
+    lines = (f'  File "{file}", line {line}, in get\n' for file, line in frames)
+    return "traceback:\nTraceback (most recent call last):\n" + "".join(lines) + "Boom\n"
+
+
+def commented(verdict, *changed, **logs):
+    found = {test_id.replace("_", "."): lines for test_id, lines in logs.items()}
+    return zuul.render(verdict, changed=changed, logs=found)["zuul"]["file_comments"]
+
+
+def test_a_pass_leads_to_its_report_and_says_no_more():
+    data = zuul.render(verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS)), base="logs/x/")
+    assert data["zuul"]["artifacts"][0] == {
+        "name": "bsdgate report",
+        "url": "logs/x/report.html",
+        "metadata": {"type": "html_report", "result": "PASS"},
+    }
+    assert data["zuul"]["warnings"] == []
+    assert data["zuul"]["file_comments"] == {}
+
+
+def test_warnings_name_what_decided_and_whom_it_hit():
+    reasons = [
+        blames(*(f"m.t{number}" for number in range(7))),
+        Reason(Level.ERROR, Code.LOST_TEST, "lost", ("m.lost",)),
+        Reason(Level.NOTE, Code.EXONERATED, "excused", ("m.base",)),
+        Reason(Level.NOTE, Code.KNOWN_FAILURE, "nothing new", ("m.known",)),
+    ]
+    verdict = verdict_of(Result.ERROR, Case("m.a", Outcome.SUCCESS), reasons=reasons)
+    assert zuul.render(verdict)["zuul"]["warnings"] == [
+        "bsdgate ERROR: 1 asked: 1 success",
+        "ERROR lost-test: lost: m.lost",
+        "FAIL tests-failed: 7 tests failed: m.t0, m.t1, m.t2, m.t3, m.t4 and 2 more",
+        "NOTE exonerated: excused: m.base",
+    ]
+
+
+def test_everything_is_bounded():
+    ids = tuple(f"m.{'x' * 5000}{number}" for number in range(500))
+    reasons = [Reason(Level.FAIL, Code.TESTS_FAILED, f"{n}" * 900, ids) for n in range(99)]
+    paths = [f"lib/file_{number}.py" for number in range(300)]
+    cases = [
+        failed(test_id, reason="y" * 9000, details=traceback((f"/x/{path}", 3)))
+        for test_id, path in zip(ids, paths, strict=False)
+    ]
+    data = zuul.render(verdict_of(Result.FAIL, *cases, reasons=reasons), changed=paths)
+    assert len("\n".join(data["zuul"]["warnings"])) < 8_000
+    assert data["zuul"]["warnings"][-1].startswith("and 91 more reasons")
+    assert len(data["zuul"]["file_comments"]) == zuul.COMMENTS_BOUND
+    assert len(json.dumps(data)) < 80_000
+
+
+def test_a_comment_stands_where_the_traceback_goes_deepest_into_the_change():
+    details = traceback(
+        ("/v/site-packages/keystone/api/users.py", 5), (f"/v/{USERS}", 9), ("/v/x.py", 1)
+    )
+    case = failed("m.a", reason="Boom", details=details)
+    found = caused(Cause.CHANGE, "m.a")
+    assert commented(verdict_of(Result.FAIL, case, findings=found), USERS) == {
+        USERS: [{"line": 9, "level": "error", "message": "m.a: Boom"}]
+    }
+
+
+def test_a_failure_of_unknown_cause_is_but_a_warning():
+    verdict = verdict_of(Result.FAIL, failed("m.a", details=traceback((f"/v/{USERS}", 9))))
+    assert commented(verdict, USERS)[USERS][0]["level"] == "warning"
+
+
+def test_what_a_service_logged_goes_deeper_than_the_test():
+    lines = tuple(
+        Line(
+            "12:00", "keystone", "ERROR", f'keystone.x   File "/v/{USERS}", line {line}, in g', own
+        )
+        for line, own in ((33, True), (44, False))
+    )
+    verdict = verdict_of(Result.FAIL, failed("m.a", details=traceback((f"/v/{USERS}", 9))))
+    assert commented(verdict, USERS, m_a=Lines(lines))[USERS][0]["line"] == 33
+
+
+def test_failures_in_one_place_share_a_comment():
+    cases = [failed(f"m.t{n}", reason="r", details=traceback((f"/v/{USERS}", 9))) for n in range(3)]
+    ((comment,),) = commented(verdict_of(Result.FAIL, *cases), USERS).values()
+    assert comment["message"] == "m.t0: r, and 2 more that fail here"
+
+
+@pytest.mark.parametrize(
+    ("frame", "changed"),
+    [
+        ("/v/keystone/api/users.py", "keystone/api/groups.py"),
+        ("/v/mykeystone/api/users.py", USERS),
+        ("/v/setup.py", "setup.py"),
+    ],
+)
+def test_no_comment_on_a_file_that_is_not_the_changes(frame, changed):
+    verdict = verdict_of(Result.FAIL, failed("m.a", details=traceback((frame, 9))))
+    assert commented(verdict, changed) == {}
+
+
+def test_the_import_root_need_not_be_the_projects_root():
+    verdict = verdict_of(Result.FAIL, failed("m.a", details=traceback(("/v/pkg/x.py", 9))))
+    assert list(commented(verdict, "src/pkg/x.py")) == ["src/pkg/x.py"]
+
+
+@pytest.mark.parametrize("cause", [Cause.BASE, Cause.FLAKE, Cause.NODE, Cause.HARNESS])
+def test_no_comment_on_what_is_not_the_changes_doing(cause):
+    case = failed("m.a", details=traceback((f"/v/{USERS}", 9)))
+    verdict = verdict_of(Result.FAIL, case, reasons=[blames("m.a")], findings=caused(cause, "m.a"))
+    assert commented(verdict, USERS) == {}

@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every store of earlier runs does; a subclass gives the fixture ``store``."""
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from bsdgate.results.errors import EvidenceError
+from bsdgate.results.model import (
+    Case,
+    Cause,
+    Code,
+    Feature,
+    Finding,
+    Kind,
+    Level,
+    Outcome,
+    Past,
+    Reason,
+    Result,
+    Run,
+    State,
+    Summary,
+    Verdict,
+)
+from bsdgate.results.store.base import ANY, JUDGED, Scope
+
+FIRST = datetime(2026, 11, 1, tzinfo=UTC)
+UUID = "0c3d2e1f-1111-4222-8333-444455556666"
+STRANGE = "nul \x00, half \ud800, quote \" ' %, back\\slash, \u202e, \N{SNOWMAN}, \n"
+
+
+def at(number: int) -> datetime:
+    return FIRST + timedelta(hours=number)
+
+
+def verdict(number: int = 0, cases: str | dict[str, Outcome] = "s", **changes) -> Verdict:
+    """Make the verdict of the run of that hour: cases are a letter for each of t0, t1, …
+
+    ``changes`` go to the verdict or, by the names of its fields, to its run.
+    """
+    if isinstance(cases, str):
+        cases = {f"t{place}": BY_LETTER[letter] for place, letter in enumerate(cases)}
+    run = Run(
+        run_id=f"{number:032x}",
+        created=at(number),
+        name=f"run-{number}",
+        profile="embedded",
+        suite="smoke",
+        release="2026.2",
+        versions=(("keystone", "30.0.0"), ("tempest", "47.0.0")),
+    )
+    mine = {name: changes.pop(name) for name in [*changes] if name in Run.__dataclass_fields__}
+    found = [Case(test, outcome, seconds=number + 0.5) for test, outcome in cases.items()]
+    fields = {"result": Result.PASS, "reasons": (), "cases": tuple(found)}
+    return Verdict(run=replace(run, **mine), **fields | changes)
+
+
+BY_LETTER = {
+    "s": Outcome.SUCCESS,
+    "f": Outcome.FAIL,
+    "k": Outcome.SKIP,
+    "x": Outcome.XFAIL,
+    "u": Outcome.UXSUCCESS,
+    "m": Outcome.MISSING,
+    "d": Outcome.DUPLICATED,
+}
+
+
+def numbers(records) -> list[int]:
+    return [int(record.run.run_id, 16) for record in records]
+
+
+class StoreContract:
+    """The tests; each begins with an empty store."""
+
+    def test_an_empty_store_knows_nothing(self, store):
+        assert store.runs() == ()
+        assert len(store.window()) == 0
+        assert store.window().ids == ()
+        assert store.window().past(["t0"]) == {"t0": ()}
+        assert store.window().unmatched() == {}
+        assert store.find("run-0") is None
+        assert store.baseline(verdict().run) is None
+        assert store.prune(at(9)) == 0
+
+    def test_importing_again_changes_nothing(self, store):
+        assert store.import_run(verdict(1, "sf"))
+        before = store.runs()
+        assert not store.import_run(verdict(1, "sf"))
+        assert store.runs() == before
+
+    def test_a_later_verdict_takes_the_place_of_the_earlier(self, store):
+        store.import_run(verdict(1, "sm", result=Result.ERROR))
+        assert store.import_run(verdict(1, "ss"))
+        (record,) = store.runs()
+        assert record.result is Result.PASS
+        assert store.find("run-1").outcomes == b"ss"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"name": "other"},
+            {"result": Result.FAIL},
+            {"policy": "gate"},
+            {"cases": "sf"},
+            {"versions": ()},
+            {"unmatched": ("x",)},
+            {"findings": (Finding("t0", Cause.FLAKE),)},
+            {"cases": "sss"},
+        ],
+        ids=str,
+    )
+    def test_any_difference_is_another_verdict(self, store, change):
+        store.import_run(verdict(1, "ss"))
+        assert store.import_run(verdict(1, **{"cases": "ss"} | change))
+        assert not store.import_run(verdict(1, **{"cases": "ss"} | change))
+
+    def test_runs_are_newest_first(self, store):
+        for number in (2, 0, 3, 1):
+            store.import_run(verdict(number))
+        store.import_run(verdict(9, created=at(2)))
+        assert numbers(store.runs()) == [3, 9, 2, 1, 0]
+        assert numbers(store.runs(limit=2)) == [3, 9]
+        assert numbers(store.window(limit=2).records) == [3, 9]
+
+    def test_created_may_be_of_any_zone(self, store):
+        east = timezone(timedelta(hours=9))
+        store.import_run(verdict(1, created=at(1).astimezone(east)))
+        store.import_run(verdict(2))
+        assert numbers(store.runs()) == [2, 1]
+        assert numbers(store.runs(Scope(before=at(2).astimezone(east)))) == [1]
+
+    @pytest.mark.parametrize(
+        ("scope", "wanted"),
+        [
+            (ANY, [6, 5, 4, 3, 2, 1]),
+            (Scope(suite="gate"), [1]),
+            (Scope(profile="morello"), [2]),
+            (Scope(release="2026.1"), [3]),
+            (Scope(selection="api"), [4]),
+            (Scope(selection=""), [6, 5, 3, 2, 1]),
+            (Scope(changed=True), [6, 5]),
+            (Scope(changed=False), [4, 3, 2, 1]),
+            (Scope(before=at(3)), [2, 1]),
+            (Scope(results=JUDGED), [6, 5, 4, 3, 1]),
+            (Scope(suite="smoke", before=at(4), changed=False), [3, 2]),
+        ],
+        ids=str,
+    )
+    def test_a_scope_says_which_runs(self, store, scope, wanted):
+        store.import_run(verdict(1, suite="gate"))
+        store.import_run(verdict(2, profile="morello", result=Result.ERROR))
+        store.import_run(verdict(3, release="2026.1", result=Result.FAIL))
+        store.import_run(verdict(4, selection="api"))
+        store.import_run(verdict(5, sources=("keystone 30.0.1 sha256:12",)))
+        store.import_run(verdict(6, change="12345,2"))
+        assert numbers(store.runs(scope)) == wanted
+        assert numbers(store.window(scope).records) == wanted
+
+    def test_a_record_tells_all_of_its_run_and_the_window_the_same(self, store):
+        run = Run(
+            run_id="12ab",
+            created=at(1) + timedelta(microseconds=7),
+            name="n",
+            version="0.1",
+            profile="p",
+            suite="s",
+            release="r",
+            selection="a|b",
+            change="12345,2",
+            sources=("keystone 30", "nova 33"),
+            facts=(("arch", "amd64"), ("freebsd", "15.1")),
+            versions=(("a", "1"), ("b", "2")),
+        )
+        spans = [(at(2), at(3)), (None, at(4)), (at(1), at(2))]
+        attempts = tuple(
+            Summary(f"0{place}-tempest", Kind.TEMPEST, State.ENDED, 0, 1, started, ended)
+            for place, (started, ended) in enumerate(spans)
+        )
+        store.import_run(Verdict(run, Result.FAIL, (), (), attempts=attempts, policy="gate"))
+        (record,) = store.runs()
+        assert record.run == run
+        assert (record.result, record.policy, record.seconds) == (Result.FAIL, "gate", 7200.0)
+        assert record.counts["asked"] == 0
+        assert record.changed
+        assert store.window().records == (record,)
+        assert store.find("12ab").record == record
+
+    def test_what_the_verdict_alone_keeps_is_left_out(self, store):
+        features = (Feature("compute-feature-enabled.rescue", "false", "no rescue"),)
+        store.import_run(verdict(1, features=features))
+        assert store.runs()[0].run == verdict(1).run
+        assert store.runs()[0].seconds is None
+
+    def test_counts_are_the_verdicts(self, store):
+        made = verdict(1, "ssfkxumd")
+        store.import_run(made)
+        assert store.runs()[0].counts == made.counts
+
+    def test_strange_texts_come_back_as_they_were(self, store):
+        finding = Finding(STRANGE, Cause.NODE, STRANGE, (STRANGE,))
+        reason = Reason(Level.FAIL, Code.TESTS_FAILED, STRANGE, (STRANGE,))
+        texts = ("run_id", "name", "suite", "profile", "release", "selection", "change", "version")
+        changes = dict.fromkeys(texts, STRANGE) | {"versions": ((STRANGE, STRANGE),)}
+        lists = {"unmatched": (STRANGE,), "findings": (finding,), "reasons": (reason,)}
+        made = verdict(1, {STRANGE: Outcome.FAIL}, **changes | lists)
+        store.import_run(made)
+        assert store.runs(Scope(suite=STRANGE, selection=STRANGE))[0].run == made.run
+        found = store.find(STRANGE)
+        assert (found.ids, found.findings, found.reasons) == ((STRANGE,), (finding,), (reason,))
+        assert store.window().unmatched() == {STRANGE: 1}
+        assert store.window().past([STRANGE]) == {STRANGE: (Past(Outcome.FAIL, STRANGE),)}
+
+    def test_of_a_reason_some_ids_are_kept(self, store):
+        many = tuple(f"t{number:03}" for number in range(100))
+        store.import_run(verdict(1, reasons=(Reason(Level.NOTE, Code.RESUMED, "m", many),)))
+        assert store.find("run-1").reasons == (Reason(Level.NOTE, Code.RESUMED, "m", many[:20]),)
+
+    def test_the_past_of_tests(self, store):
+        failed = (Finding("t1", Cause.CHANGE, "ValueError: <n>"),)
+        store.import_run(verdict(1, "sfk"))
+        store.import_run(verdict(2, "sf", findings=failed))
+        store.import_run(verdict(3, "sxu"))
+        assert store.window().past(["t1", "t2", "t3"]) == {
+            "t1": (Past(Outcome.XFAIL), Past(Outcome.FAIL, "ValueError: <n>"), Past(Outcome.FAIL)),
+            "t2": (Past(Outcome.UXSUCCESS), Past(Outcome.SKIP)),
+            "t3": (),
+        }
+
+    def test_the_history_of_a_test(self, store):
+        failed = Finding("t1", Cause.FLAKE, "E", ("02-tempest: success",))
+        store.import_run(verdict(1, "sm"))
+        store.import_run(verdict(2, "s"))
+        store.import_run(verdict(3, "sf", findings=(failed,)))
+        newest, oldest = store.window().history("t1")
+        assert (newest.outcome, newest.seconds, newest.finding) == (Outcome.FAIL, 3.5, failed)
+        assert (oldest.outcome, oldest.seconds, oldest.finding) == (Outcome.MISSING, 1.5, None)
+        assert numbers([newest.record, oldest.record]) == [3, 1]
+
+    @pytest.mark.parametrize("seconds", [None, math.nan])
+    def test_time_may_be_unknown(self, store, seconds):
+        case = Case("t0", Outcome.SUCCESS, seconds=seconds)
+        store.import_run(replace(verdict(1), cases=(case,)))
+        assert store.window().history("t0")[0].seconds is None
+        assert store.window().series() == {}
+
+    def test_a_renamed_test_keeps_its_past(self, store):
+        old, new = f"a.old.C.test_x[id-{UUID},smoke]", f"a.new.C.test_y[compute,id-{UUID}]"
+        finding = Finding(old, Cause.BASE, "E")
+        store.import_run(verdict(1, {"t0": Outcome.SKIP, old: Outcome.FAIL}, findings=(finding,)))
+        store.import_run(verdict(2, {new: Outcome.SUCCESS}))
+        window = store.window()
+        assert window.past([new])[new] == (Past(Outcome.SUCCESS), Past(Outcome.FAIL, "E"))
+        assert window.past([old])[old] == window.past([new])[new]
+        assert window.history(new)[1].finding == finding
+        assert window.ids == (new, "t0")
+        newest = f"a.newest.C.test_z[id-{UUID}]"
+        assert window.past([newest])[newest] == window.past([new])[new]
+
+    def test_a_copied_test_does_not_inherit_the_past_of_the_first(self, store):
+        first, copy = f"a.b.C.test_x[id-{UUID}]", f"a.b.C.test_y[id-{UUID}]"
+        store.import_run(verdict(1, {first: Outcome.FAIL}))
+        store.import_run(verdict(2, {first: Outcome.SUCCESS, copy: Outcome.SKIP}))
+        assert store.window().past([first, copy]) == {
+            first: (Past(Outcome.SUCCESS), Past(Outcome.FAIL)),
+            copy: (Past(Outcome.SKIP),),
+        }
+        assert store.window().ids == (first, copy)
+
+    def test_scenarios_of_one_test_are_not_mixed_up(self, store):
+        one, two, new = (f"a.b.C.test_x[id-{UUID}]{form}" for form in ("(one)", "(two)", "(new)"))
+        store.import_run(verdict(1, {one: Outcome.FAIL, two: Outcome.SUCCESS}))
+        store.import_run(verdict(2, {one: Outcome.SUCCESS, two: Outcome.SKIP}))
+        past = store.window().past([one, two, new])
+        assert past[one] == (Past(Outcome.SUCCESS), Past(Outcome.FAIL))
+        assert past[two] == (Past(Outcome.SKIP), Past(Outcome.SUCCESS))
+        assert past[new] == ()
+        assert store.window().ids == (one, two)
+
+    def test_series_are_the_times_of_successes(self, store):
+        for number, cases in enumerate(("sss", "sfs", "s", "sks")):
+            store.import_run(verdict(number, cases))
+
+        def points(*wanted):
+            return tuple((at(number), f"{number:032x}", number + 0.5) for number in wanted)
+
+        window = store.window()
+        every = {"t0": points(0, 1, 2, 3), "t1": points(0), "t2": points(0, 1, 3)}
+        assert window.series() == every
+        assert window.series(at_least=3) == {test: every[test] for test in ("t0", "t2")}
+        assert window.series(prefix="t1") == {"t1": every["t1"]}
+        assert store.window(limit=2).series("t2") == {"t2": points(3)}
+
+    def test_known_failures_that_matched_nothing(self, store):
+        for number, entries in enumerate(("a", "abc", "bc", "abc")):
+            store.import_run(verdict(number, unmatched=tuple(entries)))
+        assert store.window().unmatched() == {"a": 1, "b": 3, "c": 3}
+        assert store.window(limit=2).unmatched() == {"a": 1, "b": 2, "c": 2}
+        assert store.window(Scope(before=at(1))).unmatched() == {"a": 1}
+
+    def test_the_baseline_is_the_last_good_run_without_a_change(self, store):
+        store.import_run(verdict(1, "ssss"))
+        store.import_run(verdict(2, "skxum", result=Result.PASS))
+        store.import_run(verdict(3, result=Result.FAIL))
+        store.import_run(verdict(4, result=Result.ERROR))
+        store.import_run(verdict(5, change="12345,2"))
+        store.import_run(verdict(6, sources=("nova 33 sha256:1",)))
+        store.import_run(verdict(7, suite="gate"))
+        store.import_run(verdict(8, profile="morello"))
+        store.import_run(verdict(9, release="2026.1"))
+        store.import_run(verdict(10, selection="api"))
+        store.import_run(verdict(12))
+        found = store.baseline(verdict(11).run)
+        assert numbers([found.record]) == [2]
+        assert found.ran == {"t0", "t2", "t3"}
+        assert found.same_versions
+        assert store.baseline(verdict(1).run) is None
+
+    def test_a_baseline_of_the_same_versions_is_preferred(self, store):
+        other = (("keystone", "30.0.0"), ("tempest", "48.0.0"))
+        store.import_run(verdict(1))
+        store.import_run(verdict(2, versions=other))
+        store.import_run(verdict(3, versions=other))
+        found = store.baseline(verdict(4).run)
+        assert (numbers([found.record]), found.same_versions) == ([1], True)
+        found = store.baseline(verdict(4, versions=()).run)
+        assert (numbers([found.record]), found.same_versions) == ([3], False)
+
+    def test_a_project_under_test_may_have_another_version(self, store):
+        store.import_run(verdict(1, versions=(("openstack-placement", "15"), ("tempest", "47"))))
+        changed = (("openstack-placement", "15.0.1.dev3"), ("tempest", "47"))
+        mine = verdict(2, versions=changed, sources=("placement 15.0.1.dev3 /src sha256:1",)).run
+        assert store.baseline(mine).same_versions
+        assert not store.baseline(replace(mine, sources=("nova 33 /src sha256:2",))).same_versions
+
+    def test_find_a_run(self, store):
+        for number, run_id, name in ((1, "ab12", "x"), (2, "ab34", "x"), (3, "cd_%", "efg")):
+            store.import_run(verdict(number, run_id=run_id, name=name))
+        wanted = {
+            "ab12": "ab12",
+            "x": "ab34",
+            "ab3": "ab34",
+            "c": "cd_%",
+            "ef": "cd_%",
+            "cd_%": "cd_%",
+            "ab": None,
+            "AB1": None,
+            "%": None,
+            "a_": None,
+            "": None,
+        }
+        found = {name: store.find(name) for name in wanted}
+        assert {name: run and run.record.run.run_id for name, run in found.items()} == wanted
+
+    def test_prune_forgets_what_is_older(self, store):
+        for number in range(4):
+            store.import_run(verdict(number, "s" * number))
+        assert store.prune(at(2)) == 2
+        assert numbers(store.runs()) == [3, 2]
+        assert store.window().past(["t2"]) == {"t2": (Past(Outcome.SUCCESS),)}
+        assert store.prune(at(2)) == 0
+        assert store.import_run(verdict(1))
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"run_id": ""}, "which run"),
+            ({"created": datetime(2026, 11, 1)}, "no time zone"),  # noqa: DTZ001
+            (
+                {"created": datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))},
+                "no time of a run",
+            ),
+            ({"suite": "s" * 401}, "suite has 401 characters"),
+            ({"name": "\N{SNOWMAN}" * 100}, "name has 600 characters"),
+            ({"cases": (Case("a", Outcome.FAIL), Case("a", Outcome.SKIP))}, "twice"),
+            ({"cases": (Case("a", Outcome.SUCCESS, seconds="1"),)}, "real number"),
+            ({"cases": (Case("a", Outcome.SUCCESS, seconds=10**400),)}, "too large"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_a_verdict_that_cannot_be_kept_is_refused(self, store, change, said):
+        run = {name: value for name, value in change.items() if name != "cases"}
+        made = verdict(1, **run)
+        with pytest.raises(EvidenceError, match=said):
+            store.import_run(replace(made, cases=change.get("cases", made.cases)))
+        assert store.runs() == ()

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SQLite, and what a database adds to the contract; PostgreSQL is in tests/functional."""
+
+import sqlite3
+import stat
+from datetime import timedelta
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.results.store.contract import FIRST, StoreContract, verdict
+
+from bsdgate.results.errors import BsdgateError
+from bsdgate.results.model import Cause, Finding, Result
+from bsdgate.results.store import connection, migrate
+from bsdgate.results.store.base import Scope, StoreError
+from bsdgate.results.store.connection import Database
+from bsdgate.results.store.database import DatabaseStore
+from bsdgate.results.store.memory import MemoryStore
+from bsdgate.results.store.tables import SCHEMA, VERSION_TABLE, metadata
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "history.sqlite"
+
+
+class TestSqlite(StoreContract):
+    @pytest.fixture
+    def store(self, path):
+        with DatabaseStore(path) as store:
+            yield store
+
+
+def sql(path, *statements):
+    """Do something to a database behind the store's back; return the last one's rows."""
+    with sqlite3.connect(path) as database:
+        rows = [database.execute(statement).fetchall() for statement in statements]
+    database.close()
+    return rows[-1]
+
+
+def test_it_outlives_the_store(path):
+    with DatabaseStore(path) as store:
+        store.import_run(verdict(1, "sf"))
+        told = store.runs()
+    with DatabaseStore(f"sqlite:///{path}") as store:
+        assert store.runs() == told
+        assert not store.import_run(verdict(1, "sf"))
+
+
+def test_all_its_files_are_the_users_alone(path):
+    with DatabaseStore(path) as store:
+        store.import_run(verdict(1))
+        assert len(list(path.parent.iterdir())) > 1
+        for each in (path.parent, *path.parent.iterdir()):
+            assert stat.S_IMODE(each.stat().st_mode) & 0o077 == 0, each
+
+
+def test_lists_are_kept_once(path):
+    with DatabaseStore(path) as store:
+        for number in range(5):
+            store.import_run(verdict(number, "ss"))
+        store.import_run(verdict(5, "sss"))
+        count = "SELECT count(*) FROM history_content"
+        assert sql(path, count) == [(3,)]
+        store.prune(FIRST + timedelta(hours=5))
+        assert sql(path, count) == [(2,)]
+
+
+def test_migrations_make_what_the_tables_say(path):
+    assert migrate.scripts().get_current_head() == SCHEMA
+    DatabaseStore(path).close()
+    database = Database(path)
+    with database.reading() as one:
+        context = MigrationContext.configure(one, opts={"version_table": VERSION_TABLE})
+        assert compare_metadata(context, metadata) == []
+    database.close()
+
+
+def test_a_newer_database_is_refused_and_left_alone(path):
+    DatabaseStore(path).close()
+    sql(path, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    with pytest.raises(BsdgateError, match=r"newer bsdgate \(its schema is 9999\)") as caught:
+        DatabaseStore(path)
+    assert str(path) in str(caught.value)
+    assert caught.value.exit_code == 2
+    assert sql(path, f"SELECT version_num FROM {VERSION_TABLE}") == [("9999",)]
+
+
+def test_an_interrupted_beginning_is_begun_again(path):
+    path.parent.mkdir()
+    path.touch()
+    with DatabaseStore(path) as store:
+        assert store.import_run(verdict(1))
+
+
+def test_the_tables_of_others_are_left_alone(path):
+    path.parent.mkdir()
+    mine = "INSERT INTO alembic_version VALUES ('theirs')"
+    sql(path, "CREATE TABLE alembic_version (version_num TEXT)", mine, "CREATE TABLE run (id INT)")
+    with DatabaseStore(path) as store:
+        store.import_run(verdict(1))
+    assert sql(path, "SELECT version_num FROM alembic_version") == [("theirs",)]
+
+
+def test_a_file_that_is_no_database_is_named(path):
+    path.parent.mkdir()
+    path.write_text("something else " * 99)
+    with pytest.raises(StoreError, match="history.sqlite: file is not a database"):
+        DatabaseStore(path)
+    assert path.read_text().startswith("something else")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("about", "''"),
+        ("notes", "x'00'"),
+        ("ids", "x'00'"),
+        ("outcomes", "x'73'"),
+        ("outcomes", "x'7300'"),
+        ("seconds", "x'00'"),
+    ],
+)
+def test_damage_is_told(path, column, value):
+    with DatabaseStore(path) as store:
+        store.import_run(verdict(1, "ss"))
+        sql(path, f"UPDATE history_run SET {column} = {value}")
+        with pytest.raises(StoreError, match="history.sqlite"):
+            store.window()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="file/history.sqlite: Not a directory"):
+        DatabaseStore(tmp_path / "file" / "history.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nowhere", "'nowhere' is no URL of a history"),
+        ("mysql://me@db/history", "mysql is not supported"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+    ],
+)
+def test_a_url_that_will_not_do_is_refused(url, said):
+    with pytest.raises(BsdgateError, match=said) as caught:
+        DatabaseStore(url)
+    assert caught.value.exit_code == 2
+
+
+def test_an_absent_server_is_named_without_its_password(tmp_path):
+    pytest.importorskip("psycopg")
+    url = f"postgresql://me:secret@/history?host={tmp_path}"
+    with pytest.raises(StoreError, match=r"postgresql.*me:\*\*\*@") as caught:
+        DatabaseStore(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_absent_driver_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
+    with pytest.raises(BsdgateError, match="needs the Python module psycopg") as caught:
+        DatabaseStore("postgresql://me@db/history")
+    assert "bsdgate[postgresql]" in str(caught.value)
+
+
+def test_reading_goes_on_while_another_writes(path):
+    with DatabaseStore(path) as store:
+        store.import_run(verdict(1))
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("DELETE FROM history_run")
+        assert len(store.window()) == 1
+        other.execute("COMMIT")
+        other.close()
+        assert len(store.window()) == 0
+
+
+def test_a_writer_that_never_ends_is_told(path, monkeypatch):
+    DatabaseStore(path).close()
+    monkeypatch.setitem(connection._OPTIONS["sqlite"]["connect_args"], "timeout", 0.1)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with DatabaseStore(path) as store, pytest.raises(StoreError, match="database is locked"):
+        store.import_run(verdict(1))
+    other.close()
+
+
+letters = st.text("sfkxumd", max_size=3)
+marks = st.sets(st.sampled_from("abc")).map(sorted).map(tuple)
+
+
+@st.composite
+def verdicts(draw):
+    cases = draw(letters)
+    failed = tuple(
+        Finding(f"t{place}", draw(st.sampled_from(Cause)), draw(st.text(max_size=3)))
+        for place, letter in enumerate(cases)
+        if letter == "f"
+    )
+    return verdict(
+        draw(st.integers(0, 5)),
+        cases,
+        suite=draw(st.sampled_from(["smoke", "gate"])),
+        change=draw(st.sampled_from(["", "1,1"])),
+        result=draw(st.sampled_from(Result)),
+        findings=failed,
+        unmatched=draw(marks),
+    )
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    with DatabaseStore(tmp_path_factory.mktemp("twin") / "history.sqlite") as store:
+        yield store
+
+
+@given(st.lists(verdicts(), max_size=6), st.booleans(), st.integers(0, 6))
+def test_it_answers_as_its_twin_in_memory_does(database, made, changed, hour):
+    memory = MemoryStore()
+    database.prune(FIRST + timedelta(days=1))
+    before = FIRST + timedelta(hours=hour)
+    for one in made:
+        assert database.import_run(one) == memory.import_run(one)
+    for scope in (Scope(), Scope("gate", changed=changed), Scope(before=before)):
+        assert everything(database, scope) == everything(memory, scope)
+    assert database.prune(before) == memory.prune(before)
+    assert everything(database, Scope()) == everything(memory, Scope())
+
+
+def everything(store, scope):
+    """Return all that a store tells."""
+    window = store.window(scope, 4)
+    return (
+        store.runs(scope),
+        [store.baseline(record.run) for record in store.runs()],
+        [store.find(record.run.name) for record in store.runs()],
+        (window.records, window.ids, window.series(), window.unmatched()),
+        window.past(["t0", "t1", "t2"]),
+        [window.history(test) for test in window.ids],
+    )

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+from unit.results.store.contract import StoreContract
+
+from bsdgate.results.store.memory import MemoryStore
+
+
+class TestMemoryStore(StoreContract):
+    @pytest.fixture
+    def store(self):
+        return MemoryStore()

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The columns of a window beside what one finds by looking through the verdicts one by one."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.results.store.contract import BY_LETTER, verdict
+
+from bsdgate.results.model import Cause, Finding, Outcome, Past
+from bsdgate.results.store.memory import MemoryStore
+
+TESTS = [f"t{place}" for place in range(5)]
+
+outcomes = st.dictionaries(st.sampled_from(TESTS), st.sampled_from([*BY_LETTER.values()]))
+
+
+@given(st.lists(outcomes, max_size=12), st.data())
+def test_columns_are_what_the_verdicts_say(runs, data):
+    store = MemoryStore()
+    made = []
+    for number, cases in enumerate(runs):
+        failed = sorted(test for test, outcome in cases.items() if outcome is Outcome.FAIL)
+        found = tuple(Finding(test, Cause.FLAKE, f"{test} {number % 3}") for test in failed)
+        made.append(verdict(number, dict(sorted(cases.items())), findings=found))
+    for each in data.draw(st.permutations(made)):
+        store.import_run(each)
+    window = store.window()
+    for test in TESTS:
+        told = [(one, case) for one in reversed(made) for case in one.cases if case.id == test]
+        signed = [
+            (one.run, case, {each.id: each.signature for each in one.findings}.get(test, ""))
+            for one, case in told
+        ]
+        assert window.past([test])[test] == tuple(
+            Past(case.outcome, mark) for _, case, mark in signed
+        )
+        assert [(each.record.run, each.outcome, each.seconds) for each in window.history(test)] == [
+            (run, case.outcome, case.seconds) for run, case, _ in signed
+        ]
+        points = tuple(
+            (run.created, run.run_id, case.seconds)
+            for run, case, _ in reversed(signed)
+            if case.outcome is Outcome.SUCCESS
+        )
+        assert window.series().get(test, ()) == points

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
+import pytest
+
+from bsdgate.results.attribution import (
+    IDS_BOUND,
+    PAST_NEEDED,
+    attribute,
+    known_flake,
+    passed_again,
+    plan,
+    signature,
+)
+from bsdgate.results.model import (
+    Case,
+    Cause,
+    Code,
+    Confirmation,
+    Finding,
+    Outcome,
+    Past,
+    Side,
+    error,
+    note,
+)
+
+TRACEBACK = """\
+traceback:
+Traceback (most recent call last):
+  File "/somewhere/tempest/api/test_policies.py", line {line}, in test_create
+    self.assertEqual(blob, policy['blob'])
+  File "/somewhere/testtools/testcase.py", line 394, in assertEqual
+    raise mismatch_error
+
+log:
+2026-11-22 18:31:10,297 INFO [tempest.lib] Request {number}
+"""
+
+
+def failing(test_id="m.A.one", reason="MismatchError: 1 != 2", line=10):
+    return Case(
+        test_id, Outcome.FAIL, reason=reason, details=TRACEBACK.format(line=line, number=line)
+    )
+
+
+def again(name, side, case, *, whole=True):
+    return Confirmation(name, side, (case,), whole)
+
+
+CHANGE_FAILS = [again(f"0{n}-change", Side.CHANGE, failing()) for n in (3, 4)]
+BASE_FAILS = [again(f"0{n}-base", Side.BASE, failing()) for n in (5, 6)]
+PASSED = Case("m.A.one", Outcome.SUCCESS)
+CHANGE_PASSES = [again(f"0{n}-change", Side.CHANGE, PASSED) for n in (3, 4)]
+BASE_PASSES = [again(f"0{n}-base", Side.BASE, PASSED) for n in (5, 6)]
+OTHERWISE = [again(f"0{n}-base", Side.BASE, failing(reason="Gone: no such")) for n in (5, 6)]
+
+CUT_SHORT = [replace(one, whole=False) for one in BASE_FAILS]
+SERVERS = ("0c6ee0b2-1d8b-4d0e-9f4c-0fb5bd1d0c11", "5f0c5a1e-6a8b-4c0d-9e7f-3a2b1c0d9e8f")
+
+
+@pytest.mark.parametrize(
+    ("confirmations", "cause"),
+    [
+        ([], Cause.UNKNOWN),
+        (CHANGE_FAILS, Cause.UNKNOWN),
+        (BASE_FAILS, Cause.UNKNOWN),
+        (CHANGE_FAILS + BASE_PASSES, Cause.CHANGE),
+        (CHANGE_FAILS + BASE_FAILS, Cause.BASE),
+        (CHANGE_FAILS + OTHERWISE, Cause.CHANGE),
+        ([*CHANGE_FAILS, BASE_FAILS[0], BASE_PASSES[1]], Cause.FLAKE),
+        (CHANGE_PASSES + BASE_PASSES, Cause.FLAKE),
+        (CHANGE_PASSES + BASE_FAILS, Cause.FLAKE),
+        ([CHANGE_FAILS[0], CHANGE_PASSES[1]], Cause.FLAKE),
+        (CHANGE_FAILS + CUT_SHORT, Cause.UNKNOWN),
+    ],
+)
+def test_cause_is_what_the_runs_show(confirmations, cause):
+    (finding,) = attribute([failing()], confirmations, change=True)
+    assert finding.cause is cause
+    assert attribute([failing()], confirmations[::-1], change=True) == (finding,)
+
+
+def test_without_a_change_a_lasting_failure_is_the_bases():
+    assert attribute([failing()], CHANGE_FAILS, change=False)[0].cause is Cause.BASE
+    assert attribute([failing()], change=False)[0].cause is Cause.UNKNOWN
+
+
+def test_finding_says_what_shows_it():
+    (finding,) = attribute([failing()], CHANGE_FAILS + OTHERWISE, change=True)
+    assert finding.shown_by[0] == "03-change, with the change: fail, the same failure"
+    assert finding.shown_by[-1].startswith("06-base, on the base: fail, another failure: Gone")
+
+
+def test_what_dies_under_a_test_is_the_nodes():
+    died = error(Code.HARNESS_PROBLEM, "02-tempest: nova died with status -9")
+    (finding,) = attribute([failing()], CHANGE_FAILS, [died], change=True)
+    assert (finding.cause, finding.shown_by) == (Cause.NODE, (died.message,))
+
+
+def test_full_disk_is_the_nodes_whoever_says_so():
+    full = failing(reason="OSError: [Errno 28] No space left on device")
+    assert attribute([full], CHANGE_FAILS, change=True)[0].cause is Cause.NODE
+
+
+def test_failure_among_lost_evidence_is_the_harness_own():
+    lost = error(Code.LOST_TEST, "1 test asked to run and without an outcome")
+    assert attribute([failing()], [], [lost], change=True)[0].cause is Cause.HARNESS
+    assert attribute([failing()], [], [note(Code.RESUMED, "x")], change=True)[0].cause is (
+        Cause.UNKNOWN
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (f"Timeout: server {SERVERS[0]} in 61 s", f"Timeout: server {SERVERS[1]} in 7 s"),
+        ("Gone: tempest-Net-12 2026-11-22T18:31:10Z", "Gone: tempest-Net-9 2027-01-02T03:04:05Z"),
+        ("IOError: /tmp/a/b.txt", "IOError: /var/tmp/other/c.txt"),
+    ],
+)
+def test_signature_is_the_same_in_every_run(one, other):
+    assert signature(failing(reason=one, line=10)) == signature(failing(reason=other, line=99))
+
+
+def test_signature_tells_failures_apart():
+    assert signature(failing(reason="Forbidden")) != signature(failing(reason="NotFound"))
+    elsewhere = replace(failing(), details=(failing().details or "").replace("assertEqual", "x"))
+    assert signature(elsewhere) != signature(failing())
+
+
+def test_plan_runs_failures_again_on_both_builds():
+    with_change, base = plan({"02-tempest": ["b", "a"]}, change=True)
+    assert (with_change.attempt, with_change.side) == ("02-tempest", Side.CHANGE)
+    assert (with_change.times, with_change.ids) == (2, ("a", "b"))
+    assert (base.side, base.times, base.ids) == (Side.BASE, 2, ("a", "b"))
+    assert [rerun.side for rerun in plan({"02-tempest": ["a"]}, change=False)] == [Side.CHANGE]
+
+
+def test_plan_is_empty_where_it_would_show_nothing():
+    many = [str(number) for number in range(IDS_BOUND + 1)]
+    assert plan({}, change=True) == ()
+    assert plan({"02-tempest": many}, change=True) == ()
+    assert plan({"02-tempest": many[1:]}, change=True) != ()
+    lost = error(Code.LOST_TEST, "lost")
+    assert plan({"02-tempest": ["a"]}, [lost], change=True) == ()
+
+
+def past(failures, runs, mark="s"):
+    return [Past(Outcome.FAIL, mark)] * failures + [Past(Outcome.SUCCESS)] * (runs - failures)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "known"),
+    [
+        (past(1, PAST_NEEDED), True),
+        (past(1, PAST_NEEDED - 1), False),
+        (past(0, 200), False),
+        (past(PAST_NEEDED, PAST_NEEDED), False),
+        (past(5, 100, mark="another"), False),
+        (past(1, 19) + [Past(Outcome.SKIP)] * 50, False),
+    ],
+)
+def test_flake_is_known_from_enough_earlier_runs(earlier, known):
+    assert known_flake(Finding("m.A.one", Cause.FLAKE, "s"), earlier) is known
+
+
+def test_flake_has_passed_again_if_every_rerun_did():
+    finding = Finding("m.A.one", Cause.FLAKE)
+    assert passed_again(finding, CHANGE_PASSES)
+    assert not passed_again(finding, CHANGE_PASSES[:1])
+    assert not passed_again(finding, [CHANGE_PASSES[0], CHANGE_FAILS[1]])
+    assert not passed_again(finding, [replace(one, whole=False) for one in CHANGE_PASSES])

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small size of the corruption campaign, on recorded evidence of every kind."""
+
+import json
+from pathlib import Path
+
+import pytest
+from corruption.evidence import Evidence
+from corruption.trials import Campaign, false_passes
+
+from bsdgate.results.model import Result
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+SEED = 20261122
+TRIALS = 250
+
+
+@pytest.fixture
+def recorded(run_dir, sealed, tmp_path):
+    """Make a run of golden recordings, as (parser, case) pairs, with an id of its own."""
+
+    def make(run_id, *recordings):
+        run = type(run_dir)(tmp_path / run_id)
+        run.manifest["run_id"] = run_id
+        kinds = []
+        for number, (parser, case) in enumerate(recordings, 1):
+            folder = GOLDEN / parser / case
+            facts = json.loads((folder / "recorded.json").read_text())
+            stream = (folder / facts["stream"]).read_bytes()
+            name = f"{number:02}-{parser}"
+            if parser == "subunit":
+                stream = sealed(stream, name, run_id)
+            asked = (folder / facts["asked"]).read_bytes()
+            head = {"exit_status": facts["exit_status"], "started": None, "ended": None}
+            made = run.attempt(name, asked, stream, parser, run_id=run_id, **head)
+            kinds.append(json.loads((made / "attempt.json").read_text())["kind"])
+        run.owes(*kinds)
+        return Evidence.of(run_id, run.path)
+
+    return make
+
+
+@pytest.fixture
+def campaign(recorded, tmp_path):
+    runs = [
+        recorded("passes", ("subunit", "clean")),
+        recorded("fails", ("subunit", "outcomes"), ("junit", "pytest")),
+        recorded("errs", ("rally", "dummies")),
+        recorded("tempest", ("subunit", "tempest")),
+    ]
+    return Campaign(runs, tmp_path / "harmed", SEED)
+
+
+def test_untouched_runs_have_verdicts(campaign):
+    assert campaign.untouched["passes"] is Result.PASS
+    assert campaign.untouched["fails"] is campaign.untouched["tempest"] is Result.FAIL
+    assert campaign.untouched["errs"] is Result.ERROR
+
+
+@pytest.mark.parametrize("digests", ["as taken while streaming", "made to fit"])
+def test_harmed_evidence_is_never_passed(campaign, digests):
+    rows = campaign.harm(TRIALS, sealed=digests.startswith("as"))
+    assert false_passes(rows) == {}
+
+
+def test_harmless_rewrites_change_no_verdict(campaign):
+    assert campaign.rewrite(TRIALS // 2) == []

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bsdgate.results.coverage import ALWAYS, RULES, explanations, fewer_ran, lost
+from bsdgate.results.model import Case, Code, Feature, Level, Outcome
+
+ROOT = Path(__file__).parents[3]
+RECORDED = json.loads((ROOT / "tests" / "golden" / "skips" / "gate.json").read_text())["skips"]
+# What a cloud without agents, OVN or BGP lacks, and only its profile can say.
+LACKS = [
+    "network-extension.dhcp_agent_scheduler",
+    "network-extension.evpn",
+    "network-extension.external-gateway-multihoming",
+    "network-extension.ovn-bgp",
+    "network-extension.router-interface-fip",
+    "network-agents",
+    "default-subnetpool",
+    "image-import.glance-download",
+]
+
+
+def embedded():
+    """What the profile of the recorded run says."""
+    text = (ROOT / "harness" / "profiles" / "embedded.yaml").read_text()
+    said = yaml.safe_load(text)["features"]
+    return [Feature(option, str(one["value"]), one["reason"]) for option, one in said.items()]
+
+
+def lacking():
+    return [Feature(name, "false", "The profile says so") for name in LACKS]
+
+
+def skip(text, test_id="m.C.one"):
+    return Case(test_id, Outcome.SKIP, reason=text)
+
+
+def why(text, *features):
+    return explanations([skip(text)], features).get("m.C.one")
+
+
+@pytest.mark.parametrize("one", RECORDED, ids=lambda one: one["text"][:60])
+def test_each_recorded_skip_is_explained_by_the_profile(one):
+    case = skip(one["text"], one["id"])
+    found = explanations([case], embedded() + lacking())
+    assert found[one["id"]]
+    assert lost([case], found, Level.FAIL) == []
+
+
+def test_nothing_that_is_lacking_is_needless():
+    cases = [skip(one["text"], one["id"]) for one in RECORDED]
+    for name in LACKS:
+        kept = [feature for feature in lacking() if feature.option != name]
+        assert len(explanations(cases, embedded() + kept)) < len(cases)
+
+
+def test_a_feature_that_the_profile_says_is_there_explains_nothing():
+    text = "LiveMigrationTest skipped as live-migration is not available"
+    option = "compute-feature-enabled.live_migration"
+    assert why(text, Feature(option, "False", "one host")) == f"{option} is False: one host"
+    assert why(text, Feature(option, "True", "two hosts")) is None
+    assert why(text) is None  # Tempest supposes that it is there
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "explaining", "contradicting", "default"),
+    [
+        ("Less than 2 compute nodes, skipping multinode tests.", "compute.min_compute_nodes",
+         "1", "2", True),
+        ("These tests rely on ipmi enabled", "baremetal.enabled_hardware_types",
+         "fake-hardware,redfish", "redfish, ipmi", False),
+        ("do_secure_hash is enabled", "image-feature-enabled.do_secure_hash",
+         "True", "False", True),
+        ("Image format testing is not configured", "image.images_manifest_file",
+         "", "/images.yaml", True),
+        ("Skipped because the volume service is not available", "service_available.cinder",
+         "False", "True", False),
+        ("Cinder is not available", "service_available.cinder", "False", "True", False),
+        ("Server does not support web-download import method", "image-import.web-download",
+         "false", "true", False),
+        ("Skipped because network extension: l3-ha is not enabled", "network-extension.l3-ha",
+         "false", "true", False),
+        ("DVR extension not enabled.", "network-extension.DVR", "false", "true", False),
+        ("DiskConfig extension not enabled.", "compute-feature-enabled.disk_config",
+         "false", "true", False),
+    ],
+)  # fmt: skip
+def test_an_option_explains_what_wants_it_otherwise(
+    text, option, explaining, contradicting, default
+):
+    assert why(text, Feature(option, explaining, "so"))
+    assert why(text, Feature(option, contradicting, "so")) is None
+    assert bool(why(text)) is default
+
+
+def test_the_test_itself_may_explain():
+    assert why("Skipped until bug: https://launchpad.net/bugs/1 is resolved.")
+    assert why("Skipped because I feel like it") is None
+    assert explanations([skip(None)], []) == {}
+
+
+def test_a_failure_that_upstream_hides_is_coverage_lost():
+    hidden = (
+        "Marked as unstable and skipped because of bug: https://launchpad.net/bugs/1, failure was: "
+    )
+    assert why(hidden + "Timeout") is None
+    cinder = Feature("service_available.cinder", "False", "no Cinder")
+    assert "no Cinder" in why(hidden + "Cinder is not available", cinder)
+    (reason,) = lost([skip(hidden + "Timeout")], {}, Level.FAIL)
+    assert (reason.level, reason.code, reason.ids) == (
+        Level.FAIL,
+        Code.COVERAGE_LOST,
+        ("m.C.one",),
+    )
+    assert "a failure that upstream hides" in reason.message
+
+
+def test_a_text_is_never_read_across_its_end():
+    text = "Cold migration not available. Or is it?"
+    assert why(text, Feature("compute-feature-enabled.cold_migration", "False", "so")) is None
+
+
+def test_losses_are_told_by_text_the_most_frequent_first():
+    cases = [skip("a", "m.C.1"), skip("b", "m.C.3"), skip("b", "m.C.2"), skip("c", "m.C.4")]
+    reasons = lost(cases, {"m.C.4"}, Level.NOTE)
+    assert [one.ids for one in reasons] == [("m.C.2", "m.C.3"), ("m.C.1",)]
+    assert reasons[0].message == "2 tests skipped, nothing explains it: b"
+
+
+def test_many_long_texts_are_bounded_and_no_id_is_left_out():
+    cases = [skip(f"{number} " + "x" * 5000, f"m.C.{number}") for number in range(200)]
+    reasons = lost(cases, {}, Level.NOTE)
+    assert len(reasons) == 21
+    assert max(len(one.message) for one in reasons) < 250
+    assert {test for one in reasons for test in one.ids} == {case.id for case in cases}
+
+
+def test_rules_say_what_they_mean():
+    for rule in RULES:
+        assert rule.option
+        assert rule.texts
+    for always in ALWAYS:
+        assert len(always.reason) > 10
+
+
+# The number of tests that ran ------------------------------------------------------------------
+
+UUID = "869bc8e8-0be6-4dd7-a9ee-cb5e7fdcfd5f"
+
+
+def ran(*ids):
+    return [Case(one, Outcome.SUCCESS) for one in ids]
+
+
+def test_fewer_tests_of_the_same_versions_are_an_error_that_names_them():
+    cases = [*ran("a", "b"), skip("x", "c"), Case("d", Outcome.MISSING)]
+    (reason,) = fewer_ran(cases, ["a", "b", "c", "d", "e"], same_versions=True)
+    assert (reason.level, reason.code, reason.ids) == (Level.ERROR, Code.FEWER_RAN, ("c", "d", "e"))
+
+
+def test_failures_have_run():
+    cases = [Case("a", Outcome.FAIL), Case("b", Outcome.XFAIL), Case("c", Outcome.UXSUCCESS)]
+    assert fewer_ran(cases, ["a", "b", "c"], same_versions=True) == []
+
+
+def test_of_other_versions_the_vanished_are_a_note():
+    (reason,) = fewer_ran(ran("a"), ["a", "b"], same_versions=False)
+    assert (reason.level, reason.ids) == (Level.NOTE, ("b",))
+
+
+def test_a_renamed_test_has_not_vanished_from_another_version():
+    before, after = f"m.C.old[id-{UUID}]", f"m.C.new[id-{UUID},smoke]"
+    assert fewer_ran(ran(after), [before], same_versions=False) == []
+    (reason,) = fewer_ran(ran(after), [before], same_versions=True)
+    assert reason.level is Level.NOTE  # as many ran
+
+
+def test_what_is_explained_need_not_run():
+    cases = [*ran("a"), skip("x", "b")]
+    assert fewer_ran(cases, ["a", "b", "c"], same_versions=True, explained={"b", "c"}) == []
+    assert fewer_ran(ran("a", "b"), ["a", "b"], same_versions=True, explained={"b"}) == []
+    (reason,) = fewer_ran(cases, ["a", "b", "c"], same_versions=True, explained={"b"})
+    assert reason.ids == ("c",)
+
+
+IDS = st.sets(st.sampled_from("abcdef"))
+
+
+@given(IDS, IDS, IDS, IDS, st.booleans())
+def test_losing_tests_never_makes_it_better(now, gone, baseline, explained, same):
+    def worst(ids):
+        reasons = fewer_ran(ran(*ids), baseline, same_versions=same, explained=explained)
+        return min((list(Level).index(one.level) for one in reasons), default=len(Level))
+
+    assert worst(now - gone) <= worst(now)

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evidence from elsewhere: files that no harness of ours recorded."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from bsdgate.results.errors import EvidenceError
+from bsdgate.results.evidence import load_files
+from bsdgate.results.model import Code, Level, Result, State
+from bsdgate.results.verdict import judge
+
+ROOT = Path(__file__).resolve().parents[3]
+GOLDEN = ROOT / "tests" / "golden"
+IDS = ("m.A.one[id-1,smoke]", "m.A.two[id-2]")
+TASK = ROOT / "rally_tasks" / "smoke.yaml"
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a file and return its path."""
+
+    def make(name, content):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def stream(write, subunit_stream):
+    """Write a stream of subunit of (id, status) pairs."""
+    return lambda *reports, name="a.subunit": write(name, subunit_stream(*reports))
+
+
+@pytest.fixture
+def listed(write):
+    return lambda *ids: write("asked.txt", "".join(f"{each}\n" for each in ids))
+
+
+GOOD = [(each, "success") for each in IDS]
+
+
+def codes(found):
+    reasons = judge(found).reasons
+    return {reason.code for reason in reasons if reason.level is Level.ERROR}
+
+
+def result(found):
+    return judge(found).result
+
+
+def test_whole_evidence_is_judged(stream, listed):
+    found = load_files(listed(*IDS), subunit=[stream(*GOOD)])
+    assert codes(found) == set()
+    assert result(found) is Result.PASS
+    (attempt,) = found.attempts
+    assert (attempt.state, attempt.exit_status) == (State.FOUND, None)
+
+
+def test_a_failure_fails(stream, listed):
+    assert result(load_files(listed(*IDS), subunit=[stream(GOOD[0], (IDS[1], "fail"))])) is (
+        Result.FAIL
+    )
+
+
+def test_files_are_one_account(stream, listed):
+    parts = [stream(each, name=f"{number}.subunit") for number, each in enumerate(GOOD)]
+    assert result(load_files(listed(*IDS), subunit=parts)) is Result.PASS
+    assert codes(load_files(listed(*IDS), subunit=parts[:1])) == {Code.LOST_TEST}
+
+
+def test_a_test_in_two_files_is_duplicated(stream, listed):
+    files = [stream(*GOOD), stream(GOOD[0], name="b.subunit")]
+    assert codes(load_files(listed(*IDS), subunit=files)) == {Code.DUPLICATED}
+
+
+def test_a_test_in_files_of_two_kinds_is_duplicated(stream, listed, write):
+    report = write(
+        "a.xml", '<testsuites><testsuite><testcase classname="m.A" name="one[id-1,smoke]"/>'
+        "</testsuite></testsuites>"
+    )  # fmt: skip
+    both = load_files(listed(*IDS), subunit=[stream(*GOOD)], junit=[report])
+    assert codes(both) == {Code.DUPLICATED}
+    one_each = load_files(listed(*IDS), subunit=[stream(GOOD[1])], junit=[report])
+    assert result(one_each) is Result.PASS
+
+
+def test_a_list_without_suffixes_is_compared_without_them(stream, listed):
+    bare = listed("m.A.one", "m.A.two")
+    assert result(load_files(bare, subunit=[stream(*GOOD)])) is Result.PASS
+    assert codes(load_files(listed("m.A.one", IDS[1]), subunit=[stream(*GOOD)])) == {
+        Code.LOST_TEST,
+        Code.UNASKED,
+    }
+
+
+def test_parameters_are_part_of_an_id_in_any_list(stream, listed):
+    reports = [("m.A.one[id-1](p)", "success"), ("m.A.one[id-1](q)", "success")]
+    found = load_files(listed("m.A.one(p)", "m.A.one(q)"), subunit=[stream(*reports)])
+    assert result(found) is Result.PASS
+
+
+def test_without_a_list_tests_are_judged_and_completeness_is_not(stream):
+    found = load_files(subunit=[stream(*GOOD, ("setUpClass (m.B)", "skip"), ("m.C.one", "fail"))])
+    verdict = judge(found)
+    assert codes(found) == {Code.NO_LIST}
+    assert verdict.result is Result.ERROR
+    assert verdict.counts == {**verdict.counts, "asked": 3, "success": 2, "fail": 1}
+
+
+@pytest.mark.parametrize("name", ["subunit/clean/stream.subunit", "junit/pytest/stream.xml"])
+@pytest.mark.parametrize("content", ["cut", "empty"])
+def test_what_can_be_seen_of_a_loss_is_an_error(write, name, content):
+    whole = (GOLDEN / name).read_bytes()
+    kind = name.partition("/")[0]
+    asked = (GOLDEN / name).with_name("asked.txt")
+    assert codes(load_files(asked, **{kind: [GOLDEN / name]})) == set()
+    file = write("broken", whole[: len(whole) // 2] if content == "cut" else b"")
+    found = codes(load_files(asked, **{kind: [file]}))
+    assert Code.LOST_TEST in found
+    assert (Code.EMPTY_STREAM in found) is (content == "empty")
+
+
+def test_an_error_names_its_file(write, listed):
+    found = load_files(listed(*IDS), subunit=[write("worker-3.subunit", b"")])
+    (reason,) = (
+        reason for reason in judge(found).reasons if reason.code is Code.EMPTY_STREAM
+    )  # fmt: skip
+    assert "worker-3.subunit" in reason.message
+
+
+def test_a_list_alone_has_lost_everything(listed):
+    assert Code.LOST_TEST in codes(load_files(listed(*IDS)))
+
+
+def test_nothing_is_no_evidence():
+    assert codes(load_files()) == {Code.NO_EVIDENCE}
+
+
+def test_the_same_files_are_the_same_run(stream, listed):
+    files = [stream(*GOOD), stream(GOOD[0], name="b.subunit")]
+    asked = listed(*IDS)
+    os.utime(asked, (2e9, 2e9))
+    first, second = (load_files(asked, subunit=order) for order in (files, files[::-1]))
+    assert first.run == second.run
+    assert first.run.created.timestamp() == 2e9
+    assert judge(first) == judge(second)
+    assert load_files(asked, subunit=files[:1]).run.run_id != first.run.run_id
+
+
+# Rally -------------------------------------------------------------------------------------
+
+REPORT = GOLDEN / "rally" / "dummies" / "stream.json"
+ASKED = GOLDEN / "rally" / "dummies" / "asked.json"
+
+
+def asked_of(found):
+    (attempt,) = found.attempts
+    return attempt.asked
+
+
+def test_a_report_is_judged_by_its_task():
+    task = GOLDEN / "projects" / "rally" / "task.yaml"
+    by_task, by_list = (load_files(rally=[REPORT], rally_task=[each]) for each in (task, ASKED))
+    assert judge(by_task) == replace_run(judge(by_list), by_task.run)
+    assert asked_of(by_task) == asked_of(by_list)
+
+
+def replace_run(verdict, run):
+    from dataclasses import replace
+
+    return replace(verdict, run=run)
+
+
+def test_without_a_task_nobody_knows_how_many_iterations_were_asked():
+    assert Code.NO_LIST in codes(load_files(rally=[REPORT]))
+
+
+@pytest.mark.parametrize(
+    ("task", "asked"),
+    [
+        ({"D.one": [{"runner": {"type": "constant", "times": 3}}, {}]}, {"D.one": 3, "D.one#2": 1}),
+        ({"D.one": {"runner": {"type": "constant_for_duration", "duration": 3}}}, {"D.one": None}),
+        (
+            {
+                "version": 2,
+                "subtasks": [
+                    {"scenario": {"D.one": {}}, "runner": {"rps": {"times": 2, "rps": 1}}},
+                    {"workloads": [{"scenario": {"D.two": {}}}, {"scenario": {"D.one": {}}}]},
+                ],
+            },
+            {"D.one": 2, "D.two": 1, "D.one#2": 1},
+        ),
+    ],
+)
+def test_tasks_of_both_versions_are_read(task, asked, write, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(
+        "bsdgate.results.evidence.rally_parser.parse", lambda _file, asked: seen.update(asked) or ()
+    )
+    path = write("task.json", json.dumps(task))
+    assert asked_of(load_files(rally=[REPORT], rally_task=[path])) == tuple(asked)
+    assert seen == asked
+
+
+def test_our_own_task_is_read():
+    found = load_files(rally=[REPORT], rally_task=[TASK])
+    assert "Authenticate.keystone" in asked_of(found)
+    assert Code.LOST_TEST in codes(found)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{% set n = 3 %}\n{{ n }}: 1",
+        "",
+        "5",
+        "{version: 2, subtasks: [{}]}",
+        "{version: 2, subtasks: [{scenario: {}, runner: {serial: {}}}]}",
+        "{a: [5]}",
+        "{a: {runner: {type: serial, times: -1}}}",
+        "[" * 100_000,
+        b"\xff",
+    ],
+)
+def test_what_is_no_task_is_an_error(write, content):
+    with pytest.raises(EvidenceError, match="task.yaml"):
+        load_files(rally=[REPORT], rally_task=[write("task.yaml", content)])
+
+
+def test_a_task_that_names_itself_without_end_is_bounded(write):
+    many = ", ".join("*w" for _ in range(500))
+    text = (
+        "x: &w {scenario: {D.one: {}}}\n"
+        f"s: &s {{workloads: [{many}]}}\nsubtasks: [{', '.join('*s' for _ in range(500))}]\n"
+    )
+    found = load_files(rally=[REPORT], rally_task=[write("task.yaml", text)])
+    assert len(asked_of(found)) == 10_000
+
+
+def test_each_report_needs_its_task():
+    with pytest.raises(EvidenceError, match="2 Rally tasks for 1"):
+        load_files(rally=[REPORT], rally_task=[ASKED, ASKED])
+
+
+# Files that are none -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "pipe", "link"])
+@pytest.mark.parametrize("role", ["asked", "subunit", "junit", "rally"])
+def test_what_is_no_file_is_an_error(tmp_path, kind, role):
+    path = tmp_path / "it"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to("/etc/passwd")
+    with pytest.raises(EvidenceError, match="/it: ") as caught:
+        load_files(**{role: path if role == "asked" else [path]})
+    assert caught.value.exit_code == 3
+    assert caught.value.hint
+
+
+def test_a_list_that_is_not_utf8_is_an_error(write):
+    with pytest.raises(EvidenceError, match=r"asked\.txt"):
+        load_files(write("asked.txt", b"\xff\n"))

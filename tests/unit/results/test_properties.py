@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must hold for every run directory, from its files to its verdict.
+
+Less evidence or more failures never make a verdict better, and the order of evidence does not
+matter. Digests are made anew after each change, as if the damage had come before them: the ledger
+and the parsers have to see it alone.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from subunit.v2 import StreamResultToBytes
+
+from bsdgate.results.judge import judge_run
+from bsdgate.results.model import Result, Verdict
+from bsdgate.results.policy import CHECK
+
+RANK = [Result.PASS, Result.FAIL, Result.ERROR]
+TESTS = [f"m.{name}.{test}" for name in "AB" for test in ("one", "two[id-1,smoke]", "three")]
+CHECKS = [f"checks/test_host.py::test_{name}" for name in ("disk", "clock[utc]")]
+TERMINAL = ["success", "fail", "skip", "xfail", "uxsuccess"]
+
+fast = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One attempt: what it asks, what reports back in which order, and its attempt.json."""
+
+    name: str
+    asked: tuple[str, ...]
+    reports: tuple[tuple[str, str], ...]
+    head: dict[str, Any] = field(default_factory=dict)
+    cut: int | None = None
+
+    @property
+    def parser(self) -> str:
+        return "junit" if self.head.get("kind") == "hostchecks" else "subunit"
+
+
+def stream(part: Part, seal: Callable[..., bytes]) -> bytes:
+    if part.parser == "junit":
+        tags = {"fail": '<failure message="why"/>', "skip": '<skipped message="why"/>'}
+        cases = "".join(
+            f"<testcase classname='checks.test_host' name={quoteattr(name.partition('::')[2])}>"
+            f"{tags.get(outcome, '')}</testcase>"
+            for name, outcome in part.reports
+        )
+        whole = f"<testsuites><testsuite>{cases}</testsuite></testsuites>".encode()
+    else:
+        out = BytesIO()
+        packets = StreamResultToBytes(out)
+        for test_id, outcome in part.reports:
+            packets.status(test_id=test_id, test_status="inprogress")
+            packets.status(test_id=test_id, test_status=outcome)
+        whole = seal(out.getvalue(), part.name)
+    return whole if part.cut is None else whole[: part.cut % len(whole)]
+
+
+@pytest.fixture
+def judged(run_dir, sealed, tmp_path) -> Callable[..., Verdict]:
+    """Write parts as a run directory and judge it."""
+
+    def judge(parts: list[Part]) -> Verdict:
+        place = Path(tempfile.mkdtemp(dir=tmp_path))
+        run = type(run_dir)(place / "run")
+        run.manifest["evidence"] = ["tempest", "hostchecks"]
+        run.write_manifest()
+        for part in parts:
+            asked = "".join(f"{each}\n" for each in part.asked).encode()
+            run.attempt(part.name, asked, stream(part, sealed), part.parser, **part.head)
+        verdict = judge_run(run.path, policy=CHECK)
+        shutil.rmtree(place)
+        return verdict
+
+    return judge
+
+
+def part(name: str, reports: list[tuple[str, str]], **head: Any) -> Part:
+    """A whole attempt of these reports, with the exit status that goes with them."""
+    failed = any(outcome == "fail" for _, outcome in reports)
+    status = int(failed and head.get("kind") == "hostchecks")
+    asked = tuple(test_id for test_id, _ in reports)
+    return Part(name, asked, tuple(reports), {"exit_status": status} | head)
+
+
+@st.composite
+def whole_runs(draw):
+    """Runs in which everything that was asked has reported, failures that were run again too."""
+    checks = [(each, draw(st.sampled_from(TERMINAL[:3]))) for each in CHECKS]
+    outcomes = st.sampled_from(TERMINAL + 6 * ["success"])
+    tests = draw(st.lists(st.sampled_from(TESTS), unique=True, min_size=1))
+    parts = [
+        part("01-hostchecks", checks, kind="hostchecks"),
+        part("02-tempest", [(each, draw(outcomes)) for each in tests], kind="tempest"),
+    ]
+    failed = [test_id for test_id, outcome in parts[1].reports if outcome == "fail"]
+    if failed and draw(st.booleans()):
+        for number, side in enumerate(("change", "change", "base", "base"), 3):
+            again = [(each, draw(st.sampled_from(["fail", "fail", "success"]))) for each in failed]
+            about = {"kind": "tempest", "side": side, "confirms": "02-tempest"}
+            parts.append(part(f"{number:02}-confirm-{side}", again, **about))
+    return parts
+
+
+def changed(parts: list[Part], number: int, **fields: Any) -> list[Part]:
+    return [*parts[:number], replace(parts[number], **fields), *parts[number + 1 :]]
+
+
+@st.composite
+def with_less(draw, parts):
+    """The same runs with some of their evidence lost."""
+    if not parts:
+        return parts
+    number = draw(st.integers(0, len(parts) - 1))
+    lost = parts[number]
+    how = draw(st.sampled_from(["report", "cut", "attempt", "interrupted", "killed", "asked"]))
+    if how == "report":
+        gone = draw(st.sampled_from(lost.reports or [None]))
+        return changed(parts, number, reports=tuple(one for one in lost.reports if one != gone))
+    if how == "cut":
+        return changed(parts, number, cut=draw(st.integers(0, 10_000)))
+    if how == "attempt":
+        return parts[:number] + parts[number + 1 :]
+    if how == "asked":
+        return changed(parts, number, asked=lost.asked[1:])
+    state = {"state": "interrupted" if how == "interrupted" else "running", "exit_status": None}
+    kept = lost.reports[: draw(st.integers(0, len(lost.reports)))]
+    return changed(parts, number, reports=kept, head=lost.head | state)
+
+
+@st.composite
+def with_a_failure(draw, parts):
+    """The same runs with a failure more; the runner's exit status may say so.
+
+    Not one among what was run again: a failure on the base speaks for the change.
+    """
+    first = [number for number, one in enumerate(parts) if not one.head.get("confirms")]
+    if not first:
+        return parts
+    number = draw(st.sampled_from(first))
+    reports = list(parts[number].reports)
+    if reports and draw(st.booleans()):
+        place = draw(st.integers(0, len(reports) - 1))
+        reports[place] = (reports[place][0], "fail")
+    else:
+        made = ["setUpClass (m.A)", "tearDownClass (m.B)", "process-returncode", "x.y.z"]
+        reports.append((draw(st.sampled_from(TESTS + made)), "fail"))
+    head = dict(parts[number].head)
+    if parts[number].parser == "junit" and draw(st.booleans()):
+        head["exit_status"] = 1
+    return changed(parts, number, reports=tuple(reports), head=head)
+
+
+@fast
+@given(st.data(), whole_runs())
+def test_less_evidence_never_improves_a_verdict(judged, data, parts):
+    less = data.draw(with_less(parts))
+    assert RANK.index(judged(less).result) >= RANK.index(judged(parts).result)
+
+
+@fast
+@given(st.data(), whole_runs())
+def test_one_failure_more_never_improves_a_verdict(judged, data, parts):
+    before, after = judged(parts), judged(data.draw(with_a_failure(parts)))
+    if before.result is Result.ERROR:
+        # Where all was skipped, a failure is the first thing that was tried at all.
+        assert after.result is not Result.PASS
+    else:
+        assert RANK.index(after.result) >= RANK.index(before.result)
+
+
+@fast
+@given(st.data(), whole_runs())
+def test_what_is_no_pass_never_becomes_one(judged, data, parts):
+    for _ in range(3):
+        if judged(parts).result is not Result.PASS:
+            break
+        parts = data.draw(with_less(parts) | with_a_failure(parts))
+    else:
+        return
+    worse = data.draw(with_less(parts) | with_a_failure(parts))
+    assert judged(worse).result is not Result.PASS
+
+
+@fast
+@given(st.data(), whole_runs())
+def test_the_order_of_evidence_does_not_matter(judged, data, parts):
+    shuffled = [
+        replace(
+            one,
+            asked=tuple(data.draw(st.permutations(one.asked))),
+            reports=tuple(data.draw(st.permutations(one.reports))),
+        )
+        for one in data.draw(st.permutations(parts))
+    ]
+    assert judged(shuffled) == judged(parts)

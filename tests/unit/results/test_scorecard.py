@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+from html.parser import HTMLParser
+
+import pytest
+
+from bsdgate.results.model import Case, Feature, Outcome
+from bsdgate.results.scorecard import Known, Standing, area, render, score
+
+SWIFT = Feature("service_available.swift", "False", "not ported")
+COLD = Feature("compute-feature-enabled.cold_migration", "False", "one host")
+
+
+def known(**fields):
+    whole = {"profile": "embedded", "selected": frozenset(), "excluded": {}}
+    return Known(**(whole | fields))
+
+
+def standing(test, **fields):
+    (column,) = score([test], [known(**fields)])
+    (place,) = column.places
+    return place.standing, place.why
+
+
+def ended(outcome, reason=None, test="tempest.api.x.test_y.C.one"):
+    return {"cases": {test: Case(test, outcome, reason=reason)}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        (ended(Outcome.SUCCESS), (Standing.RUN, "")),
+        (ended(Outcome.FAIL, "Boom\nboom"), (Standing.RUN, "fail: Boom boom")),
+        (ended(Outcome.XFAIL), (Standing.RUN, "xfail")),
+        (
+            ended(Outcome.SKIP, "Cold migration not available.") | {"features": (COLD,)},
+            (Standing.SKIP, f"{COLD.option} is False: one host"),
+        ),
+        (ended(Outcome.SKIP, "No idea"), (Standing.TODO, "skip: No idea")),
+        (ended(Outcome.MISSING, "gone"), (Standing.TODO, "missing: gone")),
+        ({}, (Standing.TODO, "in no suite, and nobody says why")),
+    ],
+)
+def test_how_a_test_ended_says_where_it_stands(fields, wanted):
+    assert standing("tempest.api.x.test_y.C.one", **fields) == wanted
+
+
+def test_without_a_run_the_profile_and_its_suites_say_it():
+    test = "tempest.api.object_storage.test_x.C.one"
+    selected = frozenset({test})
+    assert standing(test, selected=selected)[0] is Standing.TODO
+    excluded = standing(test, excluded={test: "needs a guest"}, features=(SWIFT,))
+    assert excluded == (Standing.CANNOT, "needs a guest")
+    absent = standing(test, selected=selected, features=(SWIFT,))
+    assert absent == (Standing.SKIP, "service_available.swift is false: not ported")
+    there = Feature(SWIFT.option, "True", "ported")
+    assert standing(test, selected=selected, features=(there,))[0] is Standing.TODO
+
+
+def test_what_ran_although_left_out_has_run():
+    test = "tempest.api.x.test_y.C.one"
+    fields = ended(Outcome.SUCCESS) | {"excluded": {test: "too slow"}}
+    assert standing(test, **fields) == (Standing.RUN, "")
+
+
+@pytest.mark.parametrize(
+    ("test", "wanted"),
+    [
+        ("tempest.api.compute.admin.test_x.C.one[id-1]", "tempest.api.compute"),
+        ("tempest.scenario.test_x.C.one", "tempest.scenario"),
+        ("a_plugin.tests.api.admin.test_x.C.one", "a_plugin.tests.api"),
+    ],
+)
+def test_an_area_is_the_first_packages(test, wanted):
+    assert area(test) == wanted
+
+
+@pytest.fixture
+def columns():
+    ids = [f"tempest.api.compute.test_x.C.n{number:02}" for number in range(30)]
+    ids += ["p.api.test_<b>.C.one", ids[0]]
+    excluded = {test: f"reason {test[-2:]} & <script>alert(1)</script>" for test in ids[1:20]}
+    cases = {ids[0]: Case(ids[0], Outcome.SUCCESS)}
+    first = known(profile="first", selected=frozenset(ids), excluded=excluded, cases=cases)
+    return score(ids, [first, known(profile="second")])
+
+
+def test_every_id_is_counted_once_in_each_column(columns):
+    for column in columns:
+        assert column.total.total() == 31
+        assert sum(counts.total() for counts in column.counts.values()) == 31
+    assert columns[0].total == {Standing.RUN: 1, Standing.CANNOT: 19, Standing.TODO: 11}
+
+
+def test_the_text_has_tables_and_bounded_reasons(columns):
+    lines = render.text(columns).splitlines()
+    heads = [line.split() for line in lines if line.startswith("profile ")]
+    assert heads[0] == [
+        "profile",
+        "first",
+        "run",
+        "expected",
+        "skip",
+        "cannot",
+        "to",
+        "do",
+        "tests",
+    ]
+    row = next(line for line in lines if line.startswith("tempest.api.compute "))
+    assert row.split()[1:] == ["1", ".", "19", "10", "30"]
+    assert "  cannot                and 7 more reasons" in lines
+    assert max(map(len, lines)) < 120
+
+
+def test_a_terminal_need_not_obey_what_tests_say():
+    test = "tempest.api.x.test_y.C.one"
+    columns = score([test], [known(**ended(Outcome.SKIP, "\x1b[2J\x07 gone"))])
+    assert "skip: \ufffd[2J\ufffd gone" in render.text(columns)
+
+
+class _Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.links, self.text = [], [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in {"src", "href"}]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_shows_hostile_names_as_text_and_needs_no_network(columns):
+    page = _Page()
+    page.feed(render.page(columns))
+    assert "script" not in page.tags
+    assert page.links == []
+    assert "reason 05 & <script>alert(1)</script>" in page.text
+    assert "p.api.test_<b>.C.one" in page.text
+    assert page.tags.count("table") == 2
+    assert page.tags.count("li") == 30 + 31
+
+
+def test_a_profile_that_passes_whole_says_so():
+    test = "tempest.api.x.test_y.C.one"
+    columns = score([test], [known(**ended(Outcome.SUCCESS))])
+    assert "Every test runs and passes." in render.page(columns)
