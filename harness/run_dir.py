@@ -29,6 +29,8 @@ SCHEMA: Final = 1
 
 Kind = Literal["tempest", "hostchecks", "rally"]
 Format = Literal["subunit", "junit", "rally"]
+WITNESS: Final = "witness.json"
+
 Event = Literal["begin", "end", "fail", "interrupt"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -125,8 +127,18 @@ class Attempt:
         """What a runner is to write into its report, to tell it from all others."""
         return str(self._head["mark"])
 
-    def end(self, exit_status: int, problems: Sequence[str] = ()) -> None:
-        """Close the evidence: the runner ended by itself. Each problem is an ERROR reason."""
+    def end(
+        self, exit_status: int, problems: Sequence[str] = (), witness: bytes | None = None
+    ) -> None:
+        """Close the evidence: the runner ended by itself. Each problem is an ERROR reason.
+
+        ``witness`` is what the runner itself recorded (results.witness.record), where it did.
+        """
+        if witness is not None:
+            with files.explained(self.folder):
+                files.write_atomically(self.folder / WITNESS, witness)
+            self._head["witness"] = WITNESS
+            self._head["sha256"][WITNESS] = hashlib.sha256(witness).hexdigest()
         self._close("ended", exit_status, problems)
 
     def interrupt(self, problems: Sequence[str] = ()) -> None:

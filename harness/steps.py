@@ -23,6 +23,7 @@ from bsdgate.harness.suites.rally import RallyWorkspace
 from bsdgate.harness.suites.tempest import Workspace
 from bsdgate.harness.suites.watch import complaints, watch
 from bsdgate.results import judge as results
+from bsdgate.results import witness
 from bsdgate.results.model import Kind
 from bsdgate.results.parsers.subunit import StatusEvent, StreamReader
 
@@ -229,13 +230,21 @@ def run_tempest(
             run.listener.test(event)
 
     concurrency = min(run.folder.manifest.concurrency, len(ids))
+    before = len(run.workspace.records())
     with _interruptible(attempt):
         with _shown(run, ids), run.workspace.running(ids, concurrency) as running:
             status, problems = watch(running, take, look)
         for event in reader.close():
             run.listener.test(event)
         attempt.stream.write(reader.make_seal(run.folder.manifest.run_id, attempt.name))
-    attempt.end(status, problems)
+    record = None
+    try:
+        for path in run.workspace.records()[before:]:
+            with path.open("rb") as file:
+                record = witness.record(file)
+    except ValueError as error:
+        problems.append(str(error))
+    attempt.end(status, problems, record)
 
 
 @contextlib.contextmanager

@@ -168,17 +168,18 @@ def _find(
 def _cause(seen: _Seen, mark: str, *, change: bool) -> Cause:
     again = [one for _, one in seen.get(Side.CHANGE, ())]
     base = [one for _, one in seen.get(Side.BASE, ())]
+    same = [one.outcome is Outcome.FAIL and signature(one) == mark for one in base]
+    # Each answer that excuses needs all of its runs: one that was lost might have said otherwise.
+    if change and len(same) >= RERUNS and all(same):
+        return Cause.BASE
     if any(one.outcome is not Outcome.FAIL for one in again):
         return Cause.FLAKE
-    if not again:
+    if len(again) < RERUNS:
         return Cause.UNKNOWN
     if not change:
         return Cause.BASE
-    if not base:
+    if len(base) < RERUNS:
         return Cause.UNKNOWN
-    same = [one.outcome is Outcome.FAIL and signature(one) == mark for one in base]
-    if all(same):
-        return Cause.BASE
     return Cause.FLAKE if any(same) else Cause.CHANGE
 
 

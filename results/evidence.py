@@ -56,6 +56,7 @@ from bsdgate.results.parsers import subunit as subunit_parser
 
 SCHEMA = 1
 FEATURE = ("option", "value", "reason")
+ATTEMPTS_BOUND = 1000
 _NUMBERED = re.compile(r"(\d{2,4})-[a-z0-9-]{1,100}")
 
 
@@ -79,9 +80,12 @@ def load(run_dir: Path) -> Evidence:
 def _names(folder: Path) -> tuple[list[str], list[Reason]]:
     """What is in the folder of the evidence, which must not be elsewhere."""
     try:
-        if stat.S_ISDIR(folder.lstat().st_mode):
-            return sorted(entry.name for entry in folder.iterdir()), []
-        return [], [error(Code.ATTEMPT_UNREADABLE, f"{folder.name} is not a folder")]
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            return [], [error(Code.ATTEMPT_UNREADABLE, f"{folder.name} is not a folder")]
+        names = sorted(entry.name for entry in islice(folder.iterdir(), ATTEMPTS_BOUND + 1))
+        if len(names) > ATTEMPTS_BOUND:
+            return [], [error(Code.TOO_LARGE, f"{folder.name} has over {ATTEMPTS_BOUND} attempts")]
+        return names, []
     except FileNotFoundError:
         return [], []  # no attempts, which the judge will say
     except OSError as reason:

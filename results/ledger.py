@@ -3,7 +3,7 @@
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from itertools import chain as chained
@@ -130,16 +130,18 @@ def reconcile(attempts: Iterable[Attempt]) -> Ledger:
     reasons: list[Reason] = []
     for kind, chain in chains.items():
         reasons += _link(kind, chain, account.cases.ids)
-    tallies = {tally.attempt.name: tally for chain in chains.values() for tally in chain}
+    tallies = list(chained.from_iterable(chains.values()))
     cases = account.settled()
     reasons += _complain(cases)
+    failed = {(tally.attempt.name, tally.attempt.kind): tally.failed for tally in tallies}
     confirmations = []
     for attempt in ordered:
         if attempt.confirms:
-            confirmation, wrong = _confirm(attempt, tallies)
+            named = failed.get((attempt.confirms, attempt.kind), set())
+            confirmation, wrong = _confirm(attempt, named)
             confirmations.append(confirmation)
             reasons += wrong
-    fixtures = sorted((one for tally in tallies.values() for one in tally.fixtures), key=_order)
+    fixtures = sorted((one for tally in tallies for one in tally.fixtures), key=_order)
     return Ledger(cases, tuple(fixtures), tuple(reasons), tuple(confirmations))
 
 
@@ -294,16 +296,15 @@ def _complain(cases: Cases, where: str = "") -> list[Reason]:
     return reasons
 
 
-def _confirm(attempt: Attempt, tallies: Mapping[str, _Tally]) -> tuple[Confirmation, list[Reason]]:
+def _confirm(attempt: Attempt, failed: Set[str]) -> tuple[Confirmation, list[Reason]]:
     """What an attempt that ran failures again found; its evidence must be whole by itself.
 
+    ``failed`` are the failures of the attempt that it names, for no other test may be asked.
     One whose time was up confirms nothing, whatever else is wrong with it.
     """
     account = _Account([attempt])
     tally = _tally(attempt, account)
     cases = account.settled()
-    named = tallies.get(attempt.confirms)
-    failed = named.failed if named and named.attempt.kind is attempt.kind else set()
     if strange := sorted(set(attempt.asked) - failed):
         message = f"it runs {count(strange, 'test')} again that did not fail in {attempt.confirms}"
         tally.complain(Code.UNASKED, message, strange)

@@ -11,6 +11,7 @@ from datetime import date
 
 from bsdgate.results import attribution, coverage
 from bsdgate.results.attribution import PastRuns
+from bsdgate.results.cases import Cases
 from bsdgate.results.expectations import (
     Expectation,
     Expectations,
@@ -60,7 +61,7 @@ class Earlier:
 class _Excused:
     """The ledger's cases in the light of the known failures."""
 
-    cases: list[Case]
+    cases: Cases
     fixtures: list[Case]
     known: list[str]
     unexpected: list[str]
@@ -90,7 +91,7 @@ def judge(
     silent = unmatched(known, ((case.id, case.outcome) for case in ledger.cases))
     earlier = earlier or Earlier()
     reasons = [*evidence.problems, *_check_owed(evidence), *ledger.reasons]
-    failed = [case for case in excused.cases if case.outcome is Outcome.FAIL]
+    failed = list(excused.cases.of(Outcome.FAIL))
     change = bool(run.sources or run.change)
     findings = attribution.attribute(failed, ledger.confirmations, reasons, change=change)
     weighed = _weigh(findings, ledger, policy, past or {}, change=change)
@@ -105,7 +106,7 @@ def judge(
         run=run,
         result=_result(ordered),
         reasons=ordered,
-        cases=tuple(excused.cases),
+        cases=excused.cases,
         fixtures=tuple(excused.fixtures),
         attempts=tuple(
             _summary(attempt) for attempt in sorted(evidence.attempts, key=lambda one: one.name)
@@ -131,8 +132,8 @@ def _coverage(
     reasons = coverage.lost(excused.cases, explained, policy.coverage_lost)
     if earlier.ran is None:
         return reasons
-    asked = {case.id for case in excused.cases}
-    gone = (test for test in earlier.ran - asked if valid(known.of(test, Outcome.SKIP), day))
+    unasked = (test for test in earlier.ran if excused.cases.place(test) is None)
+    gone = (test for test in unasked if valid(known.of(test, Outcome.SKIP), day))
     return reasons + coverage.fewer_ran(
         excused.cases,
         earlier.ran,
@@ -197,8 +198,9 @@ def _check_owed(evidence: Evidence) -> list[Reason]:
 
 
 def _excuse(ledger: Ledger, expectations: Expectations, day: date) -> _Excused:
-    result = _Excused([], [], [], [], set(), [])
-    for case in ledger.cases:
+    result = _Excused(ledger.cases, [], [], [], set(), [])
+    changes: dict[int, Case] = {}
+    for place, case in enumerate(ledger.cases):
         spoken = expectations.of(case.id, None) if case.outcome in _SPOKEN_OF else []
         if valid([entry for entry in spoken if entry.outcome is Outcome.SKIP], day):
             if case.outcome is Outcome.SKIP:
@@ -209,13 +211,15 @@ def _excuse(ledger: Ledger, expectations: Expectations, day: date) -> _Excused:
         entries = fails if case.outcome in _EXCUSABLE else []
         entry = next(iter(valid(entries, day)), None)
         if entry is None:
-            result.cases.append(case)
-        elif case.outcome is Outcome.FAIL:
+            continue
+        if case.outcome is Outcome.FAIL:
             result.known.append(case.id)
-            result.cases.append(replace(case, outcome=Outcome.XFAIL, reason=_why(entry)))
+            changes[place] = replace(case, outcome=Outcome.XFAIL, reason=_why(entry))
         else:
             result.unexpected.append(case.id)
-            result.cases.append(replace(case, outcome=Outcome.UXSUCCESS, reason=_why(entry)))
+            changes[place] = replace(case, outcome=Outcome.UXSUCCESS, reason=_why(entry))
+    if changes:
+        result.cases = ledger.cases.replaced(changes)
     for fixture in ledger.fixtures:
         entries = expectations.of(fixture.id) + expectations.of(_alias(fixture.id))
         if valid(entries, day):
@@ -242,11 +246,9 @@ def _why(entry: Expectation) -> str:
 def _failures(excused: _Excused, ledger: Ledger, weighed: _Weighed) -> list[Reason]:
     reasons = []
     failed = tuple(
-        case.id
-        for case in excused.cases
-        if case.outcome is Outcome.FAIL and case.id not in weighed.excused
+        test_id for test_id in excused.cases.ids_of(Outcome.FAIL) if test_id not in weighed.excused
     )
-    own = tuple(case.id for case in ledger.cases if case.outcome is Outcome.UXSUCCESS)
+    own = ledger.cases.ids_of(Outcome.UXSUCCESS)
     broken = tuple(
         fixture.id for fixture in excused.fixtures if not _spoken_for(fixture, excused, weighed)
     )
@@ -266,7 +268,9 @@ def _failures(excused: _Excused, ledger: Ledger, weighed: _Weighed) -> list[Reas
 def _spoken_for(fixture: Case, excused: _Excused, weighed: _Weighed) -> bool:
     """Whether all tests that failed by a fixture are excused, and the fixture with them."""
     members = [
-        case.id for case in excused.cases if (case.reason or "").startswith(f"{fixture.id}: ")
+        case.id
+        for case in excused.cases.of(Outcome.FAIL)
+        if (case.reason or "").startswith(f"{fixture.id}: ")
     ]
     return bool(members) and weighed.excused.issuperset(members)
 

@@ -44,6 +44,8 @@ MARKS: Final = MappingProxyType(
     }
 )
 _NOT_ASKED: Final = ("-", "dim")
+_NAME: Final = 31
+"""Characters of a run's own name, which begins with the moment at which it was made."""
 
 
 def show_runs(store: Store, scope: Scope, limit: int, console: Console) -> None:
@@ -53,12 +55,12 @@ def show_runs(store: Store, scope: Scope, limit: int, console: Console) -> None:
         console.print("no such runs yet: `bsdgate history import RUN_DIR` adds some")
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("created (UTC)", "run", "result"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("of", no_wrap=True, max_width=40)
-    for column in ("asked", "ran", "failed", "took"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("change", overflow="fold")
+    # Where a line is too short for all, the last column gives way.
+    table.add_column("result", no_wrap=True, min_width=6)
+    table.add_column("run", no_wrap=True, min_width=_NAME)
+    for column, width in (("asked", 5), ("ran", 4), ("failed", 6), ("took", 9)):
+        table.add_column(column, justify="right", no_wrap=True, min_width=width)
+    table.add_column("of", no_wrap=True)
     for record in records:
         table.add_row(*_row(record))
     console.print(table, highlight=False)
@@ -66,16 +68,17 @@ def show_runs(store: Store, scope: Scope, limit: int, console: Console) -> None:
 
 def _row(record: Record) -> Iterator[Text]:
     run, counts = record.run, record.counts
-    yield Text(_moment(run.created))
-    yield Text(plain(run.name or run.run_id))
     yield Text(record.result, style=STYLES[record.result])
-    yield Text(plain(" ".join(filter(None, (run.profile, run.suite, run.selection)))))
+    yield Text(plain(run.name or f"{_moment(run.created)} {run.run_id[:8]}"))
     yield Text(str(counts["asked"]))
     yield Text(str(sum(counts[outcome] for outcome in RAN)))
     failed = counts[Outcome.FAIL]
     yield Text(str(failed), style="red" if failed else "dim")
     yield Text(_duration(record.seconds))
-    yield Text(plain(" ".join(filter(None, (run.change, *run.sources)))))
+    # Names that the harness makes have the suite in them, and lines are short.
+    suite = "" if run.suite in run.name else run.suite
+    about = (run.profile, suite, run.selection, run.change, *run.sources)
+    yield Text(plain(" ".join(filter(None, about))))
 
 
 def import_runs(store: Store, folders: Iterable[Path], console: Console) -> int:
@@ -227,4 +230,4 @@ def _duration(seconds: float | None) -> str:
     if seconds is None:
         return "-"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"
+    return f"{minutes}:{rest:02} min" if minutes else f"{seconds:.1f} s"

@@ -92,6 +92,14 @@ class Workspace:
         with self._start("run", argv, process.PIPE) as running:
             yield running
 
+    def records(self) -> list[Path]:
+        """Return what stestr keeps of each whole run in this workspace, in the order of the runs.
+
+        A run that was stopped has none.
+        """
+        found = [each for each in (self.path / ".stestr").glob("*") if each.name.isdigit()]
+        return sorted(found, key=lambda each: int(each.name))
+
     @property
     def _home(self) -> Path:
         return self.path.with_name("tempest-home")

@@ -49,11 +49,11 @@ def learn(reference: Sequence[float]) -> Scores:
     reach = _CLIP * max(spread, finest)
     low, high = centre - reach, centre + reach
     drawn = [min(max(value, low), high) for value in reference]
-    middle = math.fsum(drawn) / count
+    middle = sum(drawn) / count
     off = [value - middle for value in drawn]
-    squares = math.fsum(value * value for value in off)
+    squares = sum(value * value for value in off)
     scale = max(math.sqrt(squares / (count - 1)), finest)
-    shared = math.fsum(a * b for a, b in pairwise(off)) / max(squares, finest**2)
+    shared = sum(a * b for a, b in pairwise(off)) / max(squares, finest**2)
     shared = min(max(shared - 1 / math.sqrt(count), 0.0), 0.9)
     scaled = [value / scale for value in off]
     return Scores(
@@ -72,5 +72,5 @@ def learn(reference: Sequence[float]) -> Scores:
 
 def _cost(step: float, scaled: Sequence[float]) -> float:
     normal = step * step / 2
-    total = math.fsum(math.exp(step * value) for value in scaled) + _PRIOR * math.exp(normal)
+    total = sum(map(math.exp, [step * value for value in scaled])) + _PRIOR * math.exp(normal)
     return max(math.log(total / (len(scaled) + _PRIOR)), 0.95 * normal)

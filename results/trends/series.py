@@ -51,8 +51,8 @@ class Change:
     """A level that moved. ``since`` is the first point of the new level, ``found`` the alarm's.
 
     ``before`` and ``after`` are median seconds; ``ratio`` is after / before, between ``low`` and
-    ``high`` with 95 % confidence, from all points up to the next change. ``chance`` is the
-    probability that noise alone raises such an alarm within 365 runs.
+    ``high`` with 95 % confidence, from the points up to the next change. ``chance`` is how likely
+    noise alone is, at most, to raise such an alarm within 365 runs.
     """
 
     kind: Kind
@@ -76,7 +76,8 @@ class Trend:
     """A series in the light of its changes, oldest first.
 
     ``noise`` is the standard deviation at the present level as a share of it; None before
-    WARM_UP points. ``peak`` is how near to an alarm the series came: at 1 it is raised.
+    30 points. ``peak`` is how near to an alarm the series came: at 1 it is raised, unless the
+    change is too small to care for.
     """
 
     series: Series

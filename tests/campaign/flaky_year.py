@@ -11,6 +11,7 @@ from bsdgate.results import passrate
 from bsdgate.results.passrate import Counts, Record
 
 RUNS_A_DAY = 10
+SEED = 20261122
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ def _blocked(by_run: dict[int, list[Record]], tests: int) -> Iterator[tuple[int,
             if fall.id not in last or run - last[fall.id] >= passrate.RECENT:
                 yield run // RUNS_A_DAY, fall.id
             last[fall.id] = run
+
+
+def one_year(number: int) -> list[tuple[int, str]]:
+    """All false blocks of a year of the whole suite."""
+    return list(false_blocks(Suite(), random.Random(SEED + number)))
 
 
 def runs_to_block(rng: random.Random, baseline: int, tests: int, pass_rate: float = 0.7) -> int:

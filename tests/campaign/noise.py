@@ -143,12 +143,12 @@ def _bound(rng: random.Random, count: int, after: int) -> Iterator[float]:
         yield max(up, down)
 
 
-def each(work: Callable[[int], Some], count: int) -> list[Some]:
+def each(work: Callable[[int], Some], count: int, chunk: int = 50) -> list[Some]:
     """``work`` of 0, 1, 2 … on both cores of a small machine, the order kept."""
-    if count < 100:
+    if count < 100 and chunk > 1:
         return [work(number) for number in range(count)]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(work, range(count), chunksize=50))
+        return list(pool.map(work, range(count), chunksize=chunk))
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -20,7 +20,7 @@ def otava(values: list[float], pvalue: float) -> list[int]:
     from otava.analysis import compute_change_points
 
     found, _ = compute_change_points(values, max_pvalue=pvalue)
-    return [change.index for change in found]
+    return [int(change.index) for change in found]
 
 
 def ruptures(values: list[float], penalty: float) -> list[int]:

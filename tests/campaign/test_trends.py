@@ -9,7 +9,6 @@ import math
 import os
 import random
 from functools import partial
-from pathlib import Path
 
 import pytest
 from campaign import noise
@@ -19,6 +18,7 @@ from bsdgate.results.trends import Care, Kind, follow
 
 SERIES = int(os.environ.get("BSDGATE_CAMPAIGN_SERIES", "5000"))
 # What a share of so many series may be above the truth by chance: three standard errors.
+WHOLE = SERIES >= 5000
 SLACK = 3 * math.sqrt(0.01 * 0.99 / SERIES)
 
 
@@ -37,7 +37,7 @@ def test_a_year_of_noise_raises_hardly_an_alarm(kind: str) -> None:
         f"{kind}: series of 365 with any alarm",
         f"{bare:6.2%} {usual:6.2%} with the usual care  ({SERIES} series, seed {noise.SEED})",
     )
-    if kind == "normal":
+    if kind == "normal" and WHOLE:
         assert bare <= 0.01
     if not kind.startswith("AR"):
         assert bare <= 0.01 + SLACK
@@ -56,7 +56,7 @@ def test_a_step_is_found_soon(kind: str, after: int, step: float) -> None:
     found = noise.each(partial(noise.delay, kind, after, step), SERIES)
     tell(f"{kind}: runs from a step of {step:+.0%} after {after} points", describe(found))
     delays = [each for each in found if each is not None]
-    if kind == "normal":
+    if kind == "normal" and WHOLE:
         assert noise.quantile(delays, 0.5) <= 6
         assert noise.quantile(delays, 0.9) <= 11
 
@@ -67,7 +67,8 @@ def test_no_method_that_has_to_learn_is_faster_than_the_bound() -> None:
     bound = noise.each(partial(noise.bound_delay, limit), SERIES)
     tell("level and deviation known (CUSUM)", describe(bound))
     delays = [each for each in bound if each is not None]
-    assert (noise.quantile(delays, 0.5), noise.quantile(delays, 0.9)) == (5, 8)
+    if WHOLE:
+        assert (noise.quantile(delays, 0.5), noise.quantile(delays, 0.9)) == (5, 8)
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +96,12 @@ def test_otava_sees_the_same_changes(peers: Peers) -> None:
 
 
 @pytest.mark.downloads
-def test_otava_sees_none_where_none_is(peers: Peers, tmp_path: Path) -> None:
+def test_otava_sees_none_where_none_is(peers: Peers) -> None:
     """Where no change is seen here, Otava at its own strict setting sees few either."""
     rng = random.Random(noise.SEED)
     series = [noise.seconds(noise.normal(rng, 120)) for _ in range(200)]
     ours = [bool(noise.alarms(values)) for values in series]
-    theirs = [bool(places) for places in peers.ask("otava", series, ask="changes", limit=1e-5)]
+    theirs = list(map(bool, peers.ask("otava", series, ask="changes", limit=1e-5)))
     tell("quiet series with a change (ours, Otava)", f"{sum(ours)}, {sum(theirs)} of 200")
     assert sum(ours) <= 6
     assert sum(theirs) <= 6

@@ -59,7 +59,7 @@ def test_good_run_says_what_it_was(passed: RunFolder) -> None:
     assert manifest["with"] == []
     assert manifest["versions"]["keystone"]
     steps = [event["step"] for event in passed.journal() if event["event"] == "end"]
-    assert steps == ["deploy", "check", "configure", "test", "collect", "judge"]
+    assert steps == ["deploy", "check", "configure", "test", "collect", "confirm", "judge"]
     for attempt in passed.attempts.values():
         assert (attempt["state"], attempt["exit_status"], attempt["problems"]) == ("ended", 0, [])
         assert attempt["run_id"] == manifest["run_id"]

@@ -179,6 +179,11 @@ def test_a_folder_with_another_name_is_no_attempt(run_dir, clean, name):
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
+def test_there_is_an_end_to_attempts(run_dir, clean, monkeypatch):
+    monkeypatch.setattr(evidence, "ATTEMPTS_BOUND", 0)
+    assert Code.TOO_LARGE in codes(run_dir)
+
+
 def test_a_linked_attempt_is_not_followed(run_dir, clean, tmp_path):
     clean.rename(tmp_path / clean.name)
     clean.symlink_to(tmp_path / clean.name)

@@ -50,17 +50,16 @@ def test_the_list_has_a_line_for_each_run(store, console):
     store.import_run(verdict(2, "sff", result=Result.FAIL, sources=("keystone 30.0.1",)))
     history.show_runs(store, ANY, 10, console)
     head, newest, oldest = said(console).splitlines()
-    assert " ".join(head.split()) == "created (UTC) run result of asked ran failed took change"
-    wanted = "2026-11-01 02:00 run-2 FAIL embedded smoke 3 3 2 - keystone 30.0.1"
-    assert " ".join(newest.split()) == wanted
-    assert " ".join(oldest.split()) == "2026-11-01 01:00 run-1 PASS embedded smoke 3 2 0 -"
+    assert " ".join(head.split()) == "result run asked ran failed took of"
+    assert " ".join(newest.split()) == "FAIL run-2 3 3 2 - embedded smoke keystone 30.0.1"
+    assert " ".join(oldest.split()) == "PASS run-1 3 2 0 - embedded smoke"
 
 
 def test_the_list_is_limited_and_scoped(store, console):
     for number in range(5):
         store.import_run(verdict(number, suite="gate" if number < 3 else "smoke"))
     history.show_runs(store, Scope(suite="gate"), 2, console)
-    assert [line.split()[2] for line in said(console).splitlines()[1:]] == ["run-2", "run-1"]
+    assert [line.split()[1] for line in said(console).splitlines()[1:]] == ["run-2", "run-1"]
 
 
 def test_an_empty_list_says_what_to_do(store, console):

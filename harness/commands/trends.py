@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command that tells what has become slower or faster, since which run and how surely."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from statistics import median
+from typing import Final, Protocol
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from bsdgate.results.reporters.text import plain
+from bsdgate.results.trends import Care, Change, Kind, Point, Series, Trend, follow
+
+WIDTH: Final = 30
+"""Columns of a plot; each is the median of its share of the points."""
+
+CHANGES_SHOWN: Final = 40
+
+_ORDER: Final = (Kind.REGRESSION, Kind.IMPROVEMENT, Kind.NOISE)
+_STYLES: Final = {Kind.REGRESSION: "red", Kind.IMPROVEMENT: "green", Kind.NOISE: "dim"}
+_BARS: Final = "▁▂▃▄▅▆▇█"
+_ASCII_BARS: Final = "_.:-=+*#"
+_ID: Final = 8
+_LEAST_CHANCE: Final = 0.001
+_LARGE: Final = 10
+
+
+class Past(Protocol):
+    """Where series come from; ``results.store.window.Window`` is one."""
+
+    def series(
+        self, prefix: str = "", at_least: int = 1
+    ) -> Mapping[str, Sequence[tuple[datetime, str, float]]]:
+        """Return (created, run id, seconds) of each success of a test, by the test's id."""
+        ...
+
+
+def of(past: Past, prefix: str = "") -> list[Series]:
+    """Return the durations of the tests whose ids begin with ``prefix``."""
+    found = past.series(prefix)
+    return [Series(name, [Point(*told) for told in points]) for name, points in found.items()]
+
+
+def show(series: Iterable[Series], console: Console, care: Care | None = None) -> None:
+    """Print the last change of each series, regressions first, and how many have none."""
+    wanted = list(series)
+    if not wanted:
+        console.print("no durations yet: `bsdgate history import RUN_DIR` adds those of a run")
+        return
+    watched = track(
+        wanted, "looking", console=console, transient=True, disable=not console.is_terminal
+    )
+    trends = [follow(each, care or Care()) for each in watched]
+    changed = sorted((trend for trend in trends if trend.changes), key=_rank)
+    if changed:
+        console.print(_table(changed[:CHANGES_SHOWN], console), highlight=False)
+    if len(changed) > CHANGES_SHOWN:
+        console.print(f"and {len(changed) - CHANGES_SHOWN} more", highlight=False)
+    console.print(_summary(trends), highlight=False)
+
+
+def _rank(trend: Trend) -> tuple[bool, int, float, str]:
+    change = trend.changes[-1]
+    size = max(change.ratio, 1 / change.ratio)
+    return not change.held, _ORDER.index(change.kind), -size, trend.series.name
+
+
+def _table(trends: Sequence[Trend], console: Console) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("change", justify="right", no_wrap=True)
+    table.add_column("95 % sure", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("since run", no_wrap=True)
+    table.add_column("found", justify="right", no_wrap=True)
+    table.add_column("by chance", justify="right", no_wrap=True)
+    table.add_column("of", ratio=1, overflow="fold")
+    bars = _ASCII_BARS if console.options.ascii_only else _BARS
+    for trend in trends:
+        change = trend.changes[-1]
+        told = [*_row(trend, change), Text(plain(trend.series.name)) + "\n" + plot(trend, bars)]
+        table.add_row(*told, style="" if change.held else "dim")
+    return table
+
+
+def _row(trend: Trend, change: Change) -> Iterator[Text]:
+    style = _STYLES[change.kind]
+    yield Text(percent(change.ratio) if change.held else "faded", style=style)
+    yield Text(f"{percent(change.low)} to {percent(change.high)}")
+    yield Text(f"{change.before:.3g} -> {change.after:.3g}")
+    moment = change.since.moment.astimezone(UTC).strftime("%Y-%m-%d")
+    yield Text(f"{plain(change.since.run_id)[:_ID]} {moment}")
+    points = trend.series.points
+    runs = points.index(change.found) - points.index(change.since) + 1
+    yield Text(f"in {runs} run{'' if runs == 1 else 's'}")
+    yield Text(f"< {max(change.chance, _LEAST_CHANCE):.1%}")
+
+
+def percent(ratio: float) -> str:
+    """Say by how much something has grown: ``+10 %``, ``-3.2 %``, ``x12``."""
+    if ratio >= _LARGE:
+        return f"x{ratio:.0f}"
+    more = 100 * (ratio - 1)
+    return f"{more:+.0f} %" if abs(more) >= _LARGE else f"{more:+.1f} %"
+
+
+def plot(trend: Trend, bars: str = _BARS) -> Text:
+    """Draw a series in one line, in colour from its last change on.
+
+    The lowest bar is the least of the medians drawn, the highest the greatest.
+    """
+    points = trend.series.points
+    width = min(WIDTH, len(points))
+    edges = [len(points) * column // width for column in range(width + 1)]
+    heights = [
+        median(point.seconds for point in points[begin:end]) for begin, end in pairwise(edges)
+    ]
+    low, high = min(heights), max(heights)
+    span = (high - low) or 1.0
+    since = points.index(trend.changes[-1].since) if trend.changes else len(points)
+    line = Text()
+    for end, height in zip(edges[1:], heights, strict=True):
+        bar = bars[round((height - low) / span * (len(bars) - 1))]
+        line.append(bar, _STYLES[trend.kind] if end > since else "dim")
+    return line.append(f"  {len(points)} runs", "dim")
+
+
+def _summary(trends: Sequence[Trend]) -> str:
+    known = [trend for trend in trends if trend.changes or trend.noise is not None]
+    kinds = Counter(trend.kind for trend in known)
+    told = ", ".join(f"{kinds[kind]} {kind}" for kind in _ORDER)
+    new = len(trends) - len(known)
+    return f"{len(trends)} series: {told}" + (f", {new} with too few runs to tell" if new else "")

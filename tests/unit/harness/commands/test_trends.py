@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person reads of trends."""
+
+import io
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from campaign import noise
+from rich.console import Console
+
+from bsdgate.harness.commands import trends
+from bsdgate.results.trends import Care, Series, Trend, follow
+
+
+def made_of(name: str, *parts: tuple[int, float], seed: int = 1) -> Series:
+    rng = random.Random(seed)
+    values = [level * (1 + rng.gauss(0, 0.05)) for count, level in parts for _ in range(count)]
+    return Series(name, noise.series(values).points)
+
+
+def shown(*series: Series, encoding: str = "utf-8") -> str:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    trends.show(series, Console(file=file, width=120))
+    file.flush()
+    file.seek(0)
+    return file.read()
+
+
+def test_regressions_come_first_with_run_size_and_chance() -> None:
+    text = shown(
+        made_of("quiet", (100, 5.0)),
+        made_of("faster", (80, 10.0), (40, 5.0)),
+        made_of("slower", (80, 10.0), (40, 11.0)),
+        made_of("new", (5, 1.0)),
+    )
+    assert text.index("slower") < text.index("faster")
+    row = next(line for line in text.splitlines() if "slower" in line)
+    assert "+10 %" in row or "+11 %" in row or "+9" in row
+    assert "2026-03-2" in row
+    assert "run" in row
+    assert "<" in row
+    assert "4 series: 1 regression, 1 improvement, 1 noise, 1 with too few runs to tell" in text
+    assert "quiet" not in text
+
+
+def test_a_change_that_faded_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fade(series: Series, care: Care) -> Trend:
+        trend = follow(series, care)
+        if series.name != "gone":
+            return trend
+        return replace(trend, changes=(replace(trend.changes[0], low=0.99),))
+
+    monkeypatch.setattr(trends, "follow", fade)
+    text = shown(made_of("gone", (80, 10.0), (40, 20.0)), made_of("faster", (80, 10.0), (40, 5.0)))
+    assert text.index("faster") < text.index("gone")
+    assert "faded" in text
+
+
+def test_names_cannot_command_the_terminal() -> None:
+    text = shown(made_of("\x1b[31m[bold]evil[/]", (80, 10.0), (40, 20.0)))
+    assert "\x1b" not in text
+    assert "\\x1b[31m[bold]evil[/]" in text
+
+
+def test_a_terminal_without_unicode_gets_its_plot() -> None:
+    text = shown(made_of("slower", (80, 10.0), (40, 20.0)), encoding="ascii")
+    assert "____" in text
+    assert "120 runs" in text
+
+
+def test_nothing_is_said_clearly() -> None:
+    assert "bsdgate history import" in shown()
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"), [(1.1, "+10 %"), (0.968, "-3.2 %"), (12.4, "x12"), (1.0, "+0.0 %")]
+)
+def test_percent(ratio: float, said: str) -> None:
+    assert trends.percent(ratio) == said
+
+
+@pytest.mark.parametrize("count", [1, 29, 30, 31, 365])
+def test_a_plot_is_as_wide_as_it_can_be(count: int) -> None:
+    line = trends.plot(follow(made_of("one", (count, 1.0))))
+    assert len(line.plain.split()[0]) == min(count, trends.WIDTH)
+
+
+def test_plot_of_a_flat_series() -> None:
+    line = trends.plot(follow(noise.series([2.0] * 60)))
+    assert set(line.plain.split()[0]) == {"▁"}
+
+
+class Remembered:
+    """A store's window, as far as trends ask."""
+
+    def __init__(self, told: Mapping[str, Sequence[tuple[datetime, str, float]]]) -> None:
+        self.told = told
+
+    def series(
+        self, prefix: str = "", at_least: int = 1
+    ) -> Mapping[str, Sequence[tuple[datetime, str, float]]]:
+        return {name: told for name, told in self.told.items() if name.startswith(prefix)}
+
+
+def test_series_of_a_window() -> None:
+    made = made_of("a.test", (3, 1.0))
+    told = [(point.moment, point.run_id, point.seconds) for point in made.points]
+    (series,) = trends.of(Remembered({"a.test": told, "b.test": told}), "a.")
+    assert (series.name, list(series.points)) == ("a.test", list(made.points))

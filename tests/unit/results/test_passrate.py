@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counts of failures: whether a pass rate fell, whether a flake is known."""
+
+import random
+from fractions import Fraction
+from math import comb
+
+import pytest
+from campaign import flaky_year
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bsdgate.results.passrate import Counts, Record, find_fall, fisher, gate, known_flake
+
+counts = st.integers(0, 60).flatmap(
+    lambda runs: st.integers(0, runs).map(lambda fails: Counts(fails, runs))
+)
+PASSED = Record("passed", [False], Counts(0, 0))
+
+
+def exactly(since: Counts, before: Counts) -> Fraction:
+    """Fisher's exact test in whole numbers."""
+    fails, runs = since.fails + before.fails, since.runs + before.runs
+    ways = sum(
+        comb(since.runs, each) * comb(before.runs, fails - each)
+        for each in range(since.fails, min(fails, since.runs) + 1)
+    )
+    return Fraction(ways, comb(runs, fails))
+
+
+@given(counts, counts)
+def test_fisher_is_exact(since: Counts, before: Counts) -> None:
+    assert fisher(since, before) == pytest.approx(float(exactly(since, before)), rel=1e-9)
+
+
+def test_fisher_of_the_lady_who_tasted_tea() -> None:
+    assert fisher(Counts(4, 4), Counts(0, 4)) == pytest.approx(1 / 70)
+    assert fisher(Counts(0, 4), Counts(4, 4)) == pytest.approx(1)
+
+
+@given(counts, counts)
+def test_one_more_failure_makes_a_fall_likelier(since: Counts, before: Counts) -> None:
+    if since.fails < since.runs:
+        worse = Counts(since.fails + 1, since.runs)
+        assert fisher(worse, before) <= fisher(since, before) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("fails", "runs"), [(-1, 3), (4, 3), (1, 0)])
+def test_counts_that_cannot_be(fails: int, runs: int) -> None:
+    with pytest.raises(ValueError, match=f"{fails} failures in {runs} runs"):
+        Counts(fails, runs)
+
+
+def test_a_fall_begins_with_a_failure_and_ends_now() -> None:
+    recent = [False, False, False, True, True, False, True]
+    fall = find_fall(Record("t", recent, Counts(0, 1000)))
+    assert fall is not None
+    assert (fall.since, fall.before) == (Counts(3, 4), Counts(0, 1003))
+    assert fall.chance == pytest.approx(comb(4, 3) / comb(1007, 3))
+    assert str(fall) == "t: failed 3 of 4 runs, before that 0 of 1003"
+
+
+def test_no_fall_where_it_passed_now_or_never_ran() -> None:
+    assert find_fall(Record("t", [True, True, False], Counts(0, 1000))) is None
+    assert find_fall(Record("t", [], Counts(0, 0))) is None
+
+
+def test_what_is_not_recent_joins_the_baseline() -> None:
+    long = Record("t", [True, *[False] * 20, True], Counts(0, 100))
+    fall = find_fall(long)
+    assert fall is not None
+    assert fall.before == Counts(1, 121)
+
+
+def test_gate_blocks_a_test_that_never_failed_and_spares_one_that_often_does() -> None:
+    recent = [False] * 10 + [True, False, True, True, False, True]
+    fallen = Record("fallen", recent, Counts(0, 1000))
+    flaky = Record("flaky", recent, Counts(200, 1000))
+    blocked = gate([fallen, flaky, *[PASSED] * 1443])
+    assert [fall.id for fall in blocked] == ["fallen"]
+
+
+def test_gate_believes_many_falls_sooner_than_one() -> None:
+    recent = [False] * 12 + [True] * 2
+    some = [Record(f"t{number}", recent, Counts(0, 300)) for number in range(100)]
+    assert gate([some[0], *[PASSED] * 1444]) == ()
+    assert len(gate([*some, *[PASSED] * 1345])) == 100
+
+
+def test_gate_of_nothing() -> None:
+    assert gate([]) == ()
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=1, max_size=20), max_size=20))
+def test_the_order_of_tests_does_not_matter(outcomes: list[list[bool]]) -> None:
+    records = [
+        Record(f"t{number:02}", recent, Counts(number, 500))
+        for number, recent in enumerate(outcomes)
+    ]
+    assert gate(records) == gate(records[::-1])
+
+
+@pytest.mark.parametrize(
+    ("history", "known", "why"),
+    [
+        (Counts(5, 19), False, "19 earlier runs; 20 are needed"),
+        (Counts(0, 500), False, "failed in none of 500"),
+        (Counts(1, 5000), False, "too rarely for 1 of 3 now"),
+        (Counts(1, 20), True, "failed 1 of 20 earlier runs, which explains 1 of 3 now"),
+        (Counts(10, 200), True, "failed 10 of 200"),
+        (Counts(15, 20), False, "broken without the change"),
+    ],
+)
+def test_known_flake(history: Counts, known: bool, why: str) -> None:
+    flake = known_flake(history)
+    assert flake.known is known
+    assert why in flake.why
+
+
+def test_a_flake_that_now_fails_every_time_is_not_the_flake_that_is_known() -> None:
+    assert known_flake(Counts(10, 200), Counts(1, 3)).known
+    assert not known_flake(Counts(10, 200), Counts(3, 3)).known
+
+
+@given(st.integers(0, 100), st.integers(20, 100))
+def test_history_that_says_nothing_excuses_nothing(fails: int, runs: int) -> None:
+    flake = known_flake(Counts(min(fails, runs), runs))
+    assert not flake.known or fails > 0
+
+
+def test_few_false_blocks_and_a_fall_is_soon_seen() -> None:
+    rng = random.Random(20261122)
+    suite = flaky_year.Suite(tests=300, variants=1, days=180)
+    assert len(list(flaky_year.false_blocks(suite, rng))) <= 2
+    took = [flaky_year.runs_to_block(rng, 1000, 1445) for _ in range(60)]
+    assert sum(bool(runs) for runs in took) >= 45
