@@ -336,6 +336,25 @@ def scorecard(
     command.show(profiles, suites, listed, html)
 
 
+@bsdgate.command()
+@HISTORY
+@SUITE_OF
+@PROFILE_OF
+@click.option("-n", "--limit", default=365, type=click.IntRange(min=30), help="Runs to look at.")
+@click.argument("prefix", default="")
+def trends(
+    history: str | None, suite: str | None, profile: str | None, limit: int, prefix: str
+) -> None:
+    """Show which tests have become slower or faster; those whose ids begin with PREFIX."""
+    from bsdgate.harness.commands import trends as command
+    from bsdgate.harness.history import open_store
+    from bsdgate.results.store.base import JUDGED, Scope
+
+    scope = Scope(suite=suite, profile=profile, changed=False, results=JUDGED)
+    with open_store(history) as store:
+        command.show(command.of(store.window(scope, limit), prefix), Console())
+
+
 def main() -> int:
     """Run the command line and return its exit code."""
     return _guarded(lambda: bsdgate(standalone_mode=False))

@@ -161,7 +161,12 @@ def _find(
         return Finding(case.id, Cause.NODE, mark, (f"it says {sign[0]!r}",))
     if trouble:
         return Finding(case.id, trouble[0], mark, trouble[1])
-    shown = tuple(_tell(name, side, one, mark) for side in Side for name, one in seen.get(side, ()))
+    where = {Side.CHANGE: "with the change" if change else "once more", Side.BASE: "on the base"}
+    shown = tuple(
+        _tell(f"{name}, {where[side]}", one, mark)
+        for side in Side
+        for name, one in seen.get(side, ())
+    )
     return Finding(case.id, _cause(seen, mark, change=change), mark, shown)
 
 
@@ -183,12 +188,11 @@ def _cause(seen: _Seen, mark: str, *, change: bool) -> Cause:
     return Cause.FLAKE if any(same) else Cause.CHANGE
 
 
-def _tell(attempt: str, side: Side, case: Case, mark: str) -> str:
-    where = "with the change" if side is Side.CHANGE else "on the base"
+def _tell(what: str, case: Case, mark: str) -> str:
     if case.outcome is not Outcome.FAIL:
-        return f"{attempt}, {where}: {case.outcome}"
+        return f"{what}: {case.outcome}"
     like = "the same failure" if signature(case) == mark else f"another failure: {signature(case)}"
-    return f"{attempt}, {where}: fail, {like}"
+    return f"{what}: fail, {like}"
 
 
 def passed_again(finding: Finding, confirmations: Sequence[Confirmation]) -> bool:

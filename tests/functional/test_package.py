@@ -125,11 +125,15 @@ def test_tempest_lists_the_plugin(programs: Path, outside: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_run_from_the_wheel_passes(programs: Path, outside: Path) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [["--tests", r"^bsdgate|identity\.v3\.test_domains"], ["--suite", "rally-smoke"]],
+    ids=["tempest", "rally"],
+)
+def test_a_run_from_the_wheel_passes(programs: Path, outside: Path, asked: list[str]) -> None:
     """The services, plugins and data files of the wheel are enough for a verdict."""
     places = {f"BSDGATE_{name}_DIR": str(outside / name.lower()) for name in ("STATE", "CACHE")}
     # Byte code that is not kept is made again by each of the run's processes.
     changes = {"PYTHONDONTWRITEBYTECODE": "", **places}
-    tests = r"^bsdgate|identity\.v3\.test_domains"
-    said = run([programs / "bsdgate", "run", "--tests", tests], outside, **changes)
+    said = run([programs / "bsdgate", "run", *asked], outside, **changes)
     assert "\nPASS: " in said
