@@ -271,7 +271,8 @@ def _find_program(command: Command) -> str:
     if program is None:
         where = "" if "/" in name else f" on PATH={command.env.get('PATH', '')}"
         raise InfrastructureError(
-            f"there is no program {name}{where}", "install it; bindep.txt lists what a machine needs"
+            f"there is no program {name}{where}",
+            "install it; bindep.txt lists what a machine needs",
         )
     return program
 
