@@ -148,7 +148,6 @@ class StoreContract:
             (Scope(results=JUDGED), [6, 5, 4, 3, 1]),
             (Scope(suite="smoke", before=at(4), changed=False), [3, 2]),
         ],
-        ids=str,
     )
     def test_a_scope_says_which_runs(self, store, scope, wanted):
         store.import_run(verdict(1, suite="gate"))
