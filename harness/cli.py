@@ -340,19 +340,29 @@ def scorecard(
 @HISTORY
 @SUITE_OF
 @PROFILE_OF
-@click.option("-n", "--limit", default=365, type=click.IntRange(min=30), help="Runs to look at.")
+@click.option("-n", "--limit", default=400, type=click.IntRange(min=30), help="Runs to look at.")
+@click.option("--share", default=0.05, type=click.FloatRange(min=0), help="Least change to tell.")
+@click.option("--seconds", default=0.05, type=click.FloatRange(min=0), help="Least in seconds.")
 @click.argument("prefix", default="")
 def trends(
-    history: str | None, suite: str | None, profile: str | None, limit: int, prefix: str
+    history: str | None,
+    suite: str | None,
+    profile: str | None,
+    limit: int,
+    share: float,
+    seconds: float,
+    prefix: str,
 ) -> None:
     """Show which tests have become slower or faster; those whose ids begin with PREFIX."""
     from bsdgate.harness.commands import trends as command
     from bsdgate.harness.history import open_store
     from bsdgate.results.store.base import JUDGED, Scope
+    from bsdgate.results.trends import Care
 
     scope = Scope(suite=suite, profile=profile, changed=False, results=JUDGED)
     with open_store(history) as store:
-        command.show(command.of(store.window(scope, limit), prefix), Console())
+        series = command.of(store.window(scope, limit), prefix)
+    command.show(series, Console(), Care(share, seconds))
 
 
 def main() -> int:

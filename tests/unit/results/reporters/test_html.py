@@ -189,7 +189,7 @@ def test_the_ledger_is_bounded_and_keeps_what_is_in_trouble(monkeypatch):
 def test_without_history_there_is_no_trend():
     assert "Trend" not in html.render(PASSED)
     past = [Earlier(later(-60), Result.ERROR, {"missing": 2}, None)]
-    assert "0 of the 1 runs before passed" in html.render(PASSED, history=past)
+    assert "Earlier runs: 0 of 1 passed" in html.render(PASSED, history=past)
 
 
 def test_a_run_without_a_single_test_has_a_report():

@@ -61,7 +61,7 @@ def test_the_history_is_in_the_report(run_dir):
     passed = verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS))
     past = Earlier(BEGAN.replace(year=2025), Result.PASS, {"success": 1}, 60.0)
     write_all(passed, run_dir.path, history=[past])
-    assert "1 of the 1 runs before passed" in (run_dir.path / "report" / "report.html").read_text()
+    assert "Earlier runs: 1 of 1 passed" in (run_dir.path / "report" / "report.html").read_text()
 
 
 def test_a_failure_is_told_beside_the_changed_line(run_dir):
