@@ -344,25 +344,18 @@ def scorecard(
 @click.option("--share", default=0.05, type=click.FloatRange(min=0), help="Least change to tell.")
 @click.option("--seconds", default=0.05, type=click.FloatRange(min=0), help="Least in seconds.")
 @click.argument("prefix", default="")
-def trends(
-    history: str | None,
-    suite: str | None,
-    profile: str | None,
-    limit: int,
-    share: float,
-    seconds: float,
-    prefix: str,
-) -> None:
+def trends(history: str | None, limit: int, prefix: str, **options: Any) -> None:
     """Show which tests have become slower or faster; those whose ids begin with PREFIX."""
     from bsdgate.harness.commands import trends as command
     from bsdgate.harness.history import open_store
     from bsdgate.results.store.base import JUDGED, Scope
     from bsdgate.results.trends import Care
 
-    scope = Scope(suite=suite, profile=profile, changed=False, results=JUDGED)
+    care = Care(options.pop("share"), options.pop("seconds"))
+    scope = Scope(changed=False, results=JUDGED, **options)
     with open_store(history) as store:
         series = command.of(store.window(scope, limit), prefix)
-    command.show(series, Console(), Care(share, seconds))
+    command.show(series, Console(), care)
 
 
 def main() -> int:
