@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bsdgate.results import passrate
 from bsdgate.results.model import (
     RAN,
     Case,
@@ -24,6 +25,7 @@ from bsdgate.results.model import (
     Reason,
     Side,
 )
+from bsdgate.results.passrate import Counts, Fall, Flake, Record
 
 IDS_BOUND: Final = 20
 """More failures than this are not run again: they are no flakes."""
@@ -31,9 +33,6 @@ IDS_BOUND: Final = 20
 RERUNS: Final = 2
 SECONDS_BOUND: Final = 180.0
 """What all that is run again may take."""
-
-PAST_NEEDED: Final = 20
-"""Earlier runs without the change that a flake must be known from."""
 
 SIGNATURE_BOUND: Final = 300
 
@@ -106,15 +105,33 @@ def attribute(
     return tuple(sorted(found, key=lambda finding: finding.id))
 
 
-def known_flake(finding: Finding, past: Sequence[Past]) -> bool:
-    """Whether enough earlier runs without the change show the same failure come and go.
+def known_flake(finding: Finding, past: Sequence[Past]) -> Flake:
+    """Whether earlier runs without the change show the same failure come and go, and why.
 
-    There must be at least PAST_NEEDED of them, and among them both a success and a failure with
-    the same signature.
+    The same failure is one with the same signature.
     """
-    ran = [one for one in past if one.outcome in RAN]
-    same = any(one.outcome is Outcome.FAIL and one.signature == finding.signature for one in ran)
-    return len(ran) >= PAST_NEEDED and same and any(one.outcome is Outcome.SUCCESS for one in ran)
+    outcomes = [one for one in past if one.outcome in RAN]
+    same = [one for one in outcomes if _failed(one) and one.signature == finding.signature]
+    return passrate.known_flake(Counts(len(same), len(outcomes)))
+
+
+def falls(flakes: Iterable[Finding], past: "PastRuns", ran: int) -> tuple[Fall, ...]:
+    """Return those flakes whose pass rate has fallen, ``ran`` tests being looked at in all.
+
+    A flake is excused for coming and going as it always did, not for coming more often.
+    """
+    records = [_record(one.id, past.get(one.id, ())) for one in flakes]
+    others = (Record("", (False,), Counts(0, 0)) for _ in range(ran - len(records)))
+    return passrate.gate([*records, *others])
+
+
+def _record(test_id: str, past: Sequence[Past]) -> Record:
+    before = [_failed(one) for one in reversed(past) if one.outcome in RAN]
+    return Record(test_id, [*before, True], Counts(0, 0))
+
+
+def _failed(one: Past) -> bool:
+    return one.outcome is Outcome.FAIL
 
 
 def signature(case: Case) -> str:

@@ -95,6 +95,7 @@ class Code(StrEnum):
     # Whose a failure is.
     EXONERATED = "exonerated"
     FLAKED = "flaked"
+    PASS_RATE_FELL = "pass-rate-fell"
     NODE_FAILED = "node-failed"
     NOT_CONFIRMED = "not-confirmed"
 

@@ -155,13 +155,16 @@ def _weigh(
 ) -> _Weighed:
     """Say what each failure's cause does to the verdict."""
     based = tuple(one.id for one in findings if change and one.cause is Cause.BASE)
-    flaked = tuple(
-        one.id
+    flakes = [
+        one
         for one in findings
         if one.cause is Cause.FLAKE
         and attribution.passed_again(one, ledger.confirmations)
-        and attribution.known_flake(one, past.get(one.id, ()))
-    )
+        and attribution.known_flake(one, past.get(one.id, ())).known
+    ]
+    fallen = attribution.falls(flakes, past, len(ledger.cases))
+    fell = tuple(sorted(fall.id for fall in fallen))
+    flaked = tuple(one.id for one in flakes if one.id not in fell)
     node = tuple(one.id for one in findings if one.cause is Cause.NODE)
     reasons = []
     if based:
@@ -170,6 +173,9 @@ def _weigh(
     if flaked:
         said = f"{count(flaked, 'known flake')}: passed each time when run again"
         reasons.append(note(Code.FLAKED, said, flaked))
+    if fell:
+        said = f"{count(fell, 'flake')} more often than before: {'; '.join(map(str, fallen))}"
+        reasons.append(Reason(Level.FAIL, Code.PASS_RATE_FELL, said, fell))
     if node:
         said = f"{count(node, 'failure')} of the node, which say nothing of what was tested"
         reasons.append(error(Code.NODE_FAILED, said, node))

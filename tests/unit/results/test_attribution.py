@@ -5,8 +5,8 @@ import pytest
 
 from bsdgate.results.attribution import (
     IDS_BOUND,
-    PAST_NEEDED,
     attribute,
+    falls,
     known_flake,
     passed_again,
     plan,
@@ -24,6 +24,7 @@ from bsdgate.results.model import (
     error,
     note,
 )
+from bsdgate.results.passrate import EARLIER_RUNS
 
 TRACEBACK = """\
 traceback:
@@ -157,16 +158,27 @@ def past(failures, runs, mark="s"):
 @pytest.mark.parametrize(
     ("earlier", "known"),
     [
-        (past(1, PAST_NEEDED), True),
-        (past(1, PAST_NEEDED - 1), False),
+        (past(1, EARLIER_RUNS), True),
+        (past(1, EARLIER_RUNS - 1), False),
         (past(0, 200), False),
-        (past(PAST_NEEDED, PAST_NEEDED), False),
+        (past(EARLIER_RUNS, EARLIER_RUNS), False),
         (past(5, 100, mark="another"), False),
         (past(1, 19) + [Past(Outcome.SKIP)] * 50, False),
     ],
 )
 def test_flake_is_known_from_enough_earlier_runs(earlier, known):
-    assert known_flake(Finding("m.A.one", Cause.FLAKE, "s"), earlier) is known
+    flake = known_flake(Finding("m.A.one", Cause.FLAKE, "s"), earlier)
+    assert flake.known is known
+    assert flake.why
+
+
+def test_flake_that_comes_more_often_has_fallen():
+    finding = Finding("m.A.one", Cause.FLAKE, "s")
+    newest_first = past(5, 8) + past(1, 190)
+    (fall,) = falls([finding], {"m.A.one": newest_first}, ran=1000)
+    assert fall.id == "m.A.one"
+    assert falls([finding], {"m.A.one": past(0, 100) + past(6, 90)}, ran=1000) == ()
+    assert falls([], {}, ran=1000) == ()
 
 
 def test_flake_has_passed_again_if_every_rerun_did():
