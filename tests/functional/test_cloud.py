@@ -346,6 +346,13 @@ def test_cloud_listens_on_loopback_alone(two: UpCloud) -> None:
 # Ended ----------------------------------------------------------------------------------------
 
 
+def test_down_ends_one_cloud_and_leaves_the_other(one: UpCloud, two: UpCloud) -> None:
+    down = two.do("down")
+    assert down.code == 0, down
+    assert two.name not in one.place.clouds_yaml.read_text()
+    assert one.do("status").code == 0
+
+
 def test_down_leaves_nothing_but_the_users_own(place: Place, one: UpCloud) -> None:
     ports = one.ports.values()
     assert sorted(listening(ports)) == sorted(ports)
