@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from functional.place import wait_for
 
 from bsdgate.harness.cloud import service
 from bsdgate.harness.cloud.client import Cloud
@@ -117,10 +118,14 @@ def test_server_to_active(client):
 
 def reach(client, node, verb, state):
     """Order a step and wait for its end; openstacksdk's own wait looks every two seconds."""
-    client.baremetal.set_node_provision_state(node, verb)
-    while (found := client.baremetal.get_node(node.id)).provision_state != state:
+
+    def reached():
+        found = client.baremetal.get_node(node.id)
         assert not found.last_error, found.last_error
-        time.sleep(0.05)
+        return found.provision_state == state
+
+    client.baremetal.set_node_provision_state(node, verb)
+    wait_for(reached, f"node {node.name} {state}")
 
 
 def test_node_to_active(client):

@@ -41,7 +41,7 @@ def run(argv, cwd, **env):
 
 def replacements(work):
     """Paths of this machine, longest first, and what stands for them."""
-    known = {str(work): "/work", sys.prefix: "/venv", sys.base_prefix: "/python"}
+    known = {str(work): "/case", sys.prefix: "/venv", sys.base_prefix: "/python"}
     return sorted(known.items(), key=lambda pair: -len(pair[0]))
 
 
