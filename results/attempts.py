@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from bsdgate.results import strict_json
 from bsdgate.results.cases import Cases
+from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import (
     Attempt,
     Case,
@@ -43,9 +44,6 @@ STREAM_BOUND = 16 * 1024 * 1024 * 1024
 
 IDS_BOUND = 5_000_000
 """Tests in a list of asked tests."""
-
-ID_BOUND = 4096
-"""Characters of a test's id."""
 
 STRANGE_BOUND = 100_000
 """Reports beside two of each asked test; a stream that has more is kept no further."""

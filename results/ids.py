@@ -21,6 +21,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+ID_BOUND = 4096
+"""Characters of a test's id; what is longer is none."""
+
 
 class Synthetic(StrEnum):
     """Ids that stand for something other than a test."""

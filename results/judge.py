@@ -12,7 +12,7 @@ from bsdgate.results.expectations import load as load_expectations
 from bsdgate.results.model import Cause, Kind, Outcome, Run, Verdict
 from bsdgate.results.policy import DEVELOPER, Policy
 from bsdgate.results.store.base import JUDGED, Scope, Store
-from bsdgate.results.verdict import Earlier, judge
+from bsdgate.results.verdict import Remembered, judge
 
 
 def judge_run(
@@ -65,10 +65,10 @@ def _like(run: Run) -> Scope:
     )
 
 
-def _earlier(run: Run, history: Store) -> Earlier:
+def _earlier(run: Run, history: Store) -> Remembered:
     baseline = history.baseline(run)
     ran = frozenset[str]() if baseline is None else baseline.ran
-    return Earlier(
+    return Remembered(
         ran=None if baseline is None else ran,
         same_versions=baseline is not None and baseline.same_versions,
         unmatched={} if run.selection else history.window(_like(run)).unmatched(),
@@ -99,8 +99,7 @@ def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun,
             own = failed.intersection(attempt.asked)
             failed -= own
             by_attempt |= {attempt.name: sorted(own)} if own else {}
-    change = bool(verdict.run.sources or verdict.run.change)
-    return plan(by_attempt, verdict.reasons, change=change)
+    return plan(by_attempt, verdict.reasons, change=verdict.run.changed)
 
 
 def remaining(run_dir: Path, kind: Kind) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from enum import IntEnum
 from itertools import chain as chained
 
 from bsdgate.results.cases import Cases
+from bsdgate.results.fixtures import by_fixture
 from bsdgate.results.ids import Made, Synthetic, synthetic
 from bsdgate.results.model import (
     RAN,
@@ -224,7 +225,7 @@ def _expand(tally: _Tally, account: _Account, report: Case, made: Made) -> None:
 
 
 def _inherit(tally: _Tally, account: _Account, report: Case, members: Iterable[int]) -> None:
-    why = report.reason if report.outcome is Outcome.SKIP else f"{report.id}: {report.reason}"
+    why = report.reason if report.outcome is Outcome.SKIP else by_fixture(report)
     for place in members:
         mark = _Mark(tally.marks[place])
         # A skipped class runs nothing: a test of it that did run is a contradiction.

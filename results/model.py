@@ -283,6 +283,11 @@ class Run:
     versions: tuple[tuple[str, str], ...] = ()
     features: tuple[Feature, ...] = ()
 
+    @property
+    def changed(self) -> bool:
+        """Whether a change was under test, so that there is a base to compare with."""
+        return bool(self.sources or self.change)
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -334,3 +339,14 @@ class Verdict:
         """Number of asked tests and of tests in each state; counted, never carried along."""
         seen = Counter(case.outcome for case in self.cases)
         return {"asked": len(self.cases)} | {str(state): seen[state] for state in Outcome}
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run's own attempts took, those left out that only confirm failures."""
+        spans = [
+            (attempt.ended - attempt.started).total_seconds()
+            for attempt in self.attempts
+            if attempt.started and attempt.ended
+            if attempt.side is Side.CHANGE and not attempt.confirms
+        ]
+        return sum(spans) if spans else None

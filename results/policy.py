@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How strictly a run is judged: one row for each place in which verdicts are given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -20,41 +20,17 @@ class Policy:
     """
 
     name: str
-    unexpected_success: Level
-    expired: Level
-    invalid: Level
-    base: Level
+    unexpected_success: Level = Level.NOTE
+    expired: Level = Level.NOTE
+    invalid: Level = Level.NOTE
+    base: Level = Level.NOTE
     coverage_lost: Level = Level.NOTE
 
 
-DEVELOPER: Final = Policy(
-    "developer",
-    unexpected_success=Level.NOTE,
-    expired=Level.NOTE,
-    invalid=Level.NOTE,
-    base=Level.NOTE,
-)
-CHECK: Final = Policy(
-    "check",
-    unexpected_success=Level.NOTE,
-    expired=Level.NOTE,
-    invalid=Level.NOTE,
-    base=Level.NOTE,
-)
-GATE: Final = Policy(
-    "gate",
-    unexpected_success=Level.FAIL,
-    expired=Level.FAIL,
-    invalid=Level.FAIL,
-    base=Level.NOTE,
-)
-NIGHTLY: Final = Policy(
-    "nightly",
-    unexpected_success=Level.FAIL,
-    expired=Level.FAIL,
-    invalid=Level.FAIL,
-    base=Level.FAIL,
-)
+DEVELOPER: Final = Policy("developer")
+CHECK: Final = Policy("check")
+GATE: Final = Policy("gate", unexpected_success=Level.FAIL, expired=Level.FAIL, invalid=Level.FAIL)
+NIGHTLY: Final = replace(GATE, name="nightly", base=Level.FAIL)
 
 POLICIES: Final = MappingProxyType(
     {policy.name: policy for policy in (DEVELOPER, CHECK, GATE, NIGHTLY)}

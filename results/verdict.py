@@ -20,6 +20,7 @@ from bsdgate.results.expectations import (
     unmatched_note,
     valid,
 )
+from bsdgate.results.fixtures import members
 from bsdgate.results.ledger import Ledger, reconcile
 from bsdgate.results.model import (
     Attempt,
@@ -46,7 +47,7 @@ UNMATCHED_RUNS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class Remembered:
     """What earlier runs tell. ``ran`` are the ids that ran in the last good one, None without one.
 
     ``unmatched`` says in how many runs on end, up to this one, each entry's name matched nothing.
@@ -75,7 +76,7 @@ def judge(
     policy: Policy = DEVELOPER,
     past: PastRuns | None = None,
     *,
-    earlier: Earlier | None = None,
+    earlier: Remembered | None = None,
     left_out: Collection[str] = (),
 ) -> Verdict:
     """Judge a run. The expectations are those valid on the day on which the run was created.
@@ -89,12 +90,11 @@ def judge(
     known = Expectations(expectations, run)
     excused = _excuse(ledger, known, day)
     silent = unmatched(known, ((case.id, case.outcome) for case in ledger.cases))
-    earlier = earlier or Earlier()
+    earlier = earlier or Remembered()
     reasons = [*evidence.problems, *_check_owed(evidence), *ledger.reasons]
     failed = list(excused.cases.of(Outcome.FAIL))
-    change = bool(run.sources or run.change)
-    findings = attribution.attribute(failed, ledger.confirmations, reasons, change=change)
-    weighed = _weigh(findings, ledger, policy, past or {}, change=change)
+    findings = attribution.attribute(failed, ledger.confirmations, reasons, change=run.changed)
+    weighed = _weigh(findings, ledger, policy, past or {}, change=run.changed)
     reasons += _failures(excused, ledger, weighed)
     reasons += weighed.reasons
     reasons += _remarks(excused, policy)
@@ -123,7 +123,7 @@ def _coverage(
     run: Run,
     policy: Policy,
     *,
-    earlier: Earlier,
+    earlier: Remembered,
     left_out: Collection[str],
 ) -> list[Reason]:
     """Judge the skips, and how many tests ran."""
@@ -255,8 +255,12 @@ def _failures(excused: _Excused, ledger: Ledger, weighed: _Weighed) -> list[Reas
         test_id for test_id in excused.cases.ids_of(Outcome.FAIL) if test_id not in weighed.excused
     )
     own = ledger.cases.ids_of(Outcome.UXSUCCESS)
+    # A fixture is excused if all tests that failed by it are.
+    fell = members(excused.fixtures, excused.cases.of(Outcome.FAIL))
     broken = tuple(
-        fixture.id for fixture in excused.fixtures if not _spoken_for(fixture, excused, weighed)
+        fixture.id
+        for fixture in excused.fixtures
+        if not fell[fixture.id] or set(fell[fixture.id]) - weighed.excused
     )
     if failed:
         reasons.append(
@@ -269,16 +273,6 @@ def _failures(excused: _Excused, ledger: Ledger, weighed: _Weighed) -> list[Reas
         message = f"{count(own, 'expected failure')} passed (so declared by the tests)"
         reasons.append(Reason(Level.FAIL, Code.UNEXPECTED_SUCCESS, message, own))
     return reasons
-
-
-def _spoken_for(fixture: Case, excused: _Excused, weighed: _Weighed) -> bool:
-    """Whether all tests that failed by a fixture are excused, and the fixture with them."""
-    members = [
-        case.id
-        for case in excused.cases.of(Outcome.FAIL)
-        if (case.reason or "").startswith(f"{fixture.id}: ")
-    ]
-    return bool(members) and weighed.excused.issuperset(members)
 
 
 def _remarks(excused: _Excused, policy: Policy) -> list[Reason]:

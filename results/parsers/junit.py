@@ -13,6 +13,7 @@ from math import inf
 from typing import BinaryIO, NoReturn
 from xml.parsers import expat
 
+from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Case, Code, Outcome, Reason, error
 from bsdgate.results.parsers.address import by_spelling
 from bsdgate.results.parsers.details import (
@@ -26,7 +27,6 @@ from bsdgate.results.parsers.details import (
 )
 
 CHUNK = 1 << 16
-ID_BOUND = 4096
 ROOTS = ("testsuites", "testsuite")
 
 TOKEN_BOUND = 1 << 20

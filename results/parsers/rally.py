@@ -13,12 +13,11 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from bsdgate.results import strict_json
+from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Case, Code, Outcome, Reason, error
 from bsdgate.results.parsers import documents, verification
 from bsdgate.results.parsers.details import REASON_BOUND, tail
 from bsdgate.results.parsers.documents import seconds, text
-
-ID_BOUND = 4096
 
 Asked = Mapping[str, int | None]
 """Iterations asked of each workload; None where a runner counts time instead."""

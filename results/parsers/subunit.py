@@ -17,6 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 from subunit.v2 import StreamResultToBytes
 
+from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Case, Code, Outcome, Reason, count, error
 from bsdgate.results.parsers.details import Details, Kept
 from bsdgate.results.parsers.framing import PacketReader
@@ -24,7 +25,6 @@ from bsdgate.results.parsers.packets import Packet
 
 CHUNK = 1 << 16
 SEAL_NAME = "bsdgate.seal"
-ID_BOUND = 4096
 PROBLEMS_BOUND = 20
 
 # Tests in progress at once. Runners have some dozens, a stream without ends has all of its tests.

@@ -10,12 +10,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
+from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Case, Code, Outcome, Reason, count, error
 from bsdgate.results.parsers import documents
 from bsdgate.results.parsers.details import REASON_BOUND, last_line, tail
 from bsdgate.results.parsers.documents import seconds, text
-
-ID_BOUND = 4096
 
 _OUTCOMES = {
     "success": Outcome.SUCCESS,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bsdgate.results import fixtures
 from bsdgate.results.model import Case, Cause, Finding, Level, Outcome, Verdict
 
 KNOWN: Final = "known"
@@ -91,7 +92,7 @@ def blamed(verdict: Verdict) -> frozenset[str]:
 
 def _failures(verdict: Verdict) -> list[Failure]:
     findings = {finding.id: finding for finding in verdict.findings}
-    members = _members(verdict)
+    members = fixtures.members(verdict.fixtures, verdict.cases)
     spoken_for = {test_id for ids in members.values() for test_id in ids}
     found = [
         Failure(fixture, _shared(findings, members[fixture.id]), members[fixture.id])
@@ -102,17 +103,6 @@ def _failures(verdict: Verdict) -> list[Failure]:
         if failed or case.details or (case.id in findings and case.id not in spoken_for):
             found.append(Failure(case, findings.get(case.id)))
     return found
-
-
-def _members(verdict: Verdict) -> Mapping[str, tuple[str, ...]]:
-    """The tests that failed only because a fixture did, by the fixture's id."""
-    members: dict[str, list[str]] = {fixture.id: [] for fixture in verdict.fixtures}
-    for case in verdict.cases:
-        if case.outcome is Outcome.FAIL and not case.details and case.reason:
-            fixture, colon, _ = case.reason.partition(": ")
-            if colon and fixture in members:
-                members[fixture].append(case.id)
-    return {fixture: tuple(ids) for fixture, ids in members.items()}
 
 
 def _shared(findings: Mapping[str, Finding], ids: Iterable[str]) -> Finding | None:

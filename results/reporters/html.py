@@ -60,7 +60,7 @@ def parts(
         meaning=meaning(verdict),
         summary=describe_counts(verdict),
         states=[state for state in Outcome if verdict.counts[state]],
-        seconds=trend.seconds_of(verdict),
+        seconds=verdict.seconds,
         reasons=reasons(verdict),
         failures=shown,
         remarks=remarks,

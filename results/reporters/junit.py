@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement, tostring
 from xml.sax.saxutils import quoteattr
 
-from bsdgate.results.model import Case, Code, Level, Outcome, Result, Verdict
+from bsdgate.results.model import Case, Code, Outcome, Result, Verdict
+from bsdgate.results.reporters.failures import blamed
 from bsdgate.results.reporters.text import plain
 
 _FAILING = {
@@ -62,17 +63,16 @@ class _Tags:
     """What a case is in JUnit's terms, in the light of the verdict's reasons."""
 
     def __init__(self, verdict: Verdict) -> None:
-        deciding: set[str] = set()
-        excused: set[str] = set()
-        for reason in verdict.reasons:
-            if reason.level is not Level.NOTE:
-                deciding.update(reason.ids)
-            elif reason.code in _EXCUSING:
-                excused.update(reason.ids)
+        excused = {
+            test_id
+            for reason in verdict.reasons
+            if reason.code in _EXCUSING
+            for test_id in reason.ids
+        }
         if verdict.result is Result.PASS:
             # The tests of such a fixture are excused, and it with them.
             excused.update(fixture.id for fixture in verdict.fixtures)
-        self._excused = excused - deciding
+        self._excused = excused - blamed(verdict)
         self.causes = {finding.id: finding.cause for finding in verdict.findings}
 
     def of(self, case: Case) -> str | None:

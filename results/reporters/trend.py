@@ -7,7 +7,7 @@ from datetime import datetime
 from statistics import median
 from typing import Final
 
-from bsdgate.results.model import Outcome, Result, Side, Verdict
+from bsdgate.results.model import Outcome, Result, Verdict
 
 RUNS_SHOWN: Final = 60
 WIDTH: Final = 94.0
@@ -57,17 +57,6 @@ class Trend:
     usual: float | None
 
 
-def seconds_of(verdict: Verdict) -> float | None:
-    """How long a run's own attempts took, those left out that only confirm failures."""
-    spans = [
-        (attempt.ended - attempt.started).total_seconds()
-        for attempt in verdict.attempts
-        if attempt.started and attempt.ended and not attempt.confirms
-        if attempt.side is Side.CHANGE
-    ]
-    return sum(spans) if spans else None
-
-
 def lay_out(verdict: Verdict, history: Sequence[Earlier]) -> Trend | None:
     """Draw the last runs before ``verdict``'s, and that; None if there are none before."""
     run = verdict.run
@@ -76,7 +65,7 @@ def lay_out(verdict: Verdict, history: Sequence[Earlier]) -> Trend | None:
     )[1 - RUNS_SHOWN :]
     if not earlier:
         return None
-    this = Earlier(run.created, verdict.result, verdict.counts, seconds_of(verdict), run.name)
+    this = Earlier(run.created, verdict.result, verdict.counts, verdict.seconds, run.name)
     runs = [*earlier, this]
     longest = max((past.seconds or 0.0 for past in runs), default=0.0) or 1.0
     slot = WIDTH / max(len(runs), LEAST_SLOTS)

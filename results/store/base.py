@@ -56,7 +56,7 @@ class Scope:
         run = record.run
         if self.before is not None and run.created >= self.before:
             return False
-        mine = {name: getattr(run, name, record.changed) for name in self.wanted}
+        mine = {name: getattr(run, name) for name in self.wanted}
         return mine == self.wanted and record.result in self.results
 
 

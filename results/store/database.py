@@ -155,7 +155,7 @@ def _columns(run: PastRun) -> dict[str, Any]:
     }
     return named | {
         "created": _utc(record.run.created),
-        "changed": record.changed,
+        "changed": record.run.changed,
         "result": str(record.result),
         "digest": run.digest,
         "about": json.dumps(about(record)),

@@ -25,7 +25,6 @@ from bsdgate.results.model import (
     Reason,
     Result,
     Run,
-    Summary,
     Verdict,
 )
 
@@ -65,11 +64,6 @@ class Record:
     policy: str
     counts: Mapping[str, int]
     seconds: float | None
-
-    @property
-    def changed(self) -> bool:
-        """Whether a change was under test."""
-        return bool(self.run.change or self.run.sources)
 
 
 @dataclass(frozen=True)
@@ -125,7 +119,7 @@ def pack(verdict: Verdict) -> PastRun:
             result=verdict.result,
             policy=verdict.policy,
             counts=MappingProxyType(dict(verdict.counts)),
-            seconds=_duration(verdict.attempts),
+            seconds=verdict.seconds,
         ),
         ids=ids,
         outcomes=bytes(LETTERS[case.outcome] for case in cases),
@@ -151,14 +145,6 @@ def _checked(run: Run) -> Run:
         return replace(run, created=run.created.astimezone(UTC))
     except (ValueError, OverflowError) as reason:
         raise EvidenceError(f"{run.created} is no time of a run: {reason}", hint) from None
-
-
-def _duration(attempts: Iterable[Summary]) -> float | None:
-    spans = [(one.started, one.ended) for one in attempts if one.started and one.ended]
-    if not spans:
-        return None
-    first, last = min(started for started, _ in spans), max(ended for _, ended in spans)
-    return (last - first).total_seconds()
 
 
 def _seconds(case: Case) -> float:

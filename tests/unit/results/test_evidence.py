@@ -10,6 +10,7 @@ import pytest
 
 from bsdgate.results import attempts, evidence
 from bsdgate.results.errors import EvidenceError
+from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Code, Level, Result
 
 
@@ -200,7 +201,7 @@ def test_ids_that_are_not_utf8_are_an_error(run_dir, clean, subunit_stream):
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
-@pytest.mark.parametrize("line", [b"a" * attempts.ID_BOUND, b"a" * 10_000_000])
+@pytest.mark.parametrize("line", [b"a" * ID_BOUND, b"a" * 10_000_000])
 def test_an_asked_id_has_a_bound(run_dir, clean, subunit_stream, line):
     run_dir.attempt("02-tempest", b"b\n" + line + b"\n", subunit_stream(("b", "success")))
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)

@@ -8,7 +8,7 @@ from unit.results.reporters.made import BEGAN, later, verdict_of
 
 from bsdgate.results.model import Case, Kind, Outcome, Result, Side, State, Summary
 from bsdgate.results.reporters import trend
-from bsdgate.results.reporters.trend import Earlier, lay_out, seconds_of
+from bsdgate.results.reporters.trend import Earlier, lay_out
 
 VERDICT = verdict_of(Result.FAIL, Case("m.a", Outcome.FAIL))
 
@@ -61,8 +61,8 @@ def test_a_run_takes_as_long_as_its_own_attempts():
         summary("04", 80, side=Side.BASE),
         summary("05", 160, ended=None),
     )
-    assert seconds_of(replace(VERDICT, attempts=attempts)) == 30
-    assert seconds_of(VERDICT) is None
+    assert replace(VERDICT, attempts=attempts).seconds == 30
+    assert VERDICT.seconds is None
 
 
 @pytest.mark.parametrize("state", ["fail", "missing", "duplicated", "uxsuccess"])

@@ -184,7 +184,7 @@ class StoreContract:
         assert record.run == run
         assert (record.result, record.policy, record.seconds) == (Result.FAIL, "gate", 7200.0)
         assert record.counts["asked"] == 0
-        assert record.changed
+        assert record.run.changed
         assert store.window().records == (record,)
         assert store.find("12ab").record == record
 
