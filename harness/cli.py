@@ -345,7 +345,10 @@ def scorecard(
 @click.option("--seconds", default=0.05, type=click.FloatRange(min=0), help="Least in seconds.")
 @click.argument("prefix", default="")
 def trends(history: str | None, limit: int, prefix: str, **options: Any) -> None:
-    """Show which tests have become slower or faster; those whose ids begin with PREFIX."""
+    """Show what has become slower or faster, of what begins with PREFIX.
+
+    Tests by their ids, Rally's workloads by theirs, and an action within one as WORKLOAD/ACTION.
+    """
     from bsdgate.harness.commands import trends as command
     from bsdgate.harness.history import open_store
     from bsdgate.results.store.base import JUDGED, Scope

@@ -18,11 +18,13 @@ from bsdgate.results.model import (
     Attempt,
     Case,
     Code,
+    Found,
     Kind,
     Outcome,
     Reason,
     Side,
     State,
+    Timing,
     Witness,
     error,
 )
@@ -47,6 +49,9 @@ IDS_BOUND = 5_000_000
 
 STRANGE_BOUND = 100_000
 """Reports beside two of each asked test; a stream that has more is kept no further."""
+
+TIMINGS_BOUND = 10_000
+"""Parts of cases that are measured in one attempt."""
 
 CHUNK = 1 << 16
 
@@ -90,7 +95,7 @@ class _Format:
     """
 
     read: Callable[[BinaryIO], Collection[str]]
-    parse: Callable[[BinaryIO, _Head, Any], Iterator[Case | Reason]]
+    parse: Callable[[BinaryIO, _Head, Any], Iterator[Found]]
     bound: int
     sealed: bool = False
 
@@ -120,7 +125,7 @@ def _parse_junit(stream: BinaryIO, _head: _Head, asked: tuple[str, ...]) -> Iter
     return junit.parse(stream, asked)
 
 
-def _parse_rally(stream: BinaryIO, _head: _Head, asked: rally.Asked) -> Iterator[Case | Reason]:
+def _parse_rally(stream: BinaryIO, _head: _Head, asked: rally.Asked) -> Iterator[Found]:
     return rally.parse(stream, asked)
 
 
@@ -141,10 +146,11 @@ def load_attempt(folder: Path, run_id: str) -> Attempt:
     problems = [error(Code.HARNESS_PROBLEM, problem) for problem in head.problems]
     asked: tuple[str, ...] = ()
     reports, witness = Cases(), None
+    timings: list[Timing] = []
     try:
         found = _read_asked(folder, head, problems)
         asked = tuple(found)
-        reports = gather(_read_stream(folder, head, found), asked, problems)
+        reports = gather(_read_stream(folder, head, found), asked, problems, timings)
         witness = _read_witness(folder, head, problems)
     except UnreadableError as reason:
         problems.append(error(reason.code, str(reason)))
@@ -163,15 +169,19 @@ def load_attempt(folder: Path, run_id: str) -> Attempt:
         side=head.side,
         confirms=head.confirms,
         witness=witness,
+        timings=tuple(timings),
     )
 
 
 def gather(
-    found: Iterable[Case | Reason], asked: Collection[str] | None, problems: list[Reason]
+    found: Iterable[Found],
+    asked: Collection[str] | None,
+    problems: list[Reason],
+    timings: list[Timing],
 ) -> Cases:
-    """Gather what a parser finds: return its cases and add everything else to ``problems``.
+    """Gather what a parser finds: return its cases, add the rest to ``problems`` and ``timings``.
 
-    ``asked`` is None where nobody knows what was.
+    ``asked`` is None where nobody knows what was. Raises ValueError if there is no end of timings.
     """
     known = sorted(asked or ())
     bound = IDS_BOUND if asked is None else 2 * len(known) + STRANGE_BOUND
@@ -180,6 +190,10 @@ def gather(
     for one in found:
         if isinstance(one, Reason):
             problems.append(one)
+        elif isinstance(one, Timing):
+            if len(timings) == TIMINGS_BOUND:
+                raise ValueError(f"more than {TIMINGS_BOUND} atomic actions")
+            timings.append(one)
         elif len(reports) < bound:
             reports.append(one, known)
         else:
@@ -315,7 +329,7 @@ def _read_witness(folder: Path, head: _Head, problems: list[Reason]) -> Witness 
         raise UnreadableError(f"{head.witness}: {type(reason).__name__}: {reason}") from None
 
 
-def _read_stream(folder: Path, head: _Head, asked: Collection[str]) -> Iterator[Case | Reason]:
+def _read_stream(folder: Path, head: _Head, asked: Collection[str]) -> Iterator[Found]:
     """Parse the stream and check, of the very bytes that the parser got, whose they are."""
     form = _FORMATS[head.form]
     with open_plain(folder / head.stream, form.bound) as file:

@@ -120,9 +120,7 @@ def falls(flakes: Iterable[Finding], past: "PastRuns", ran: int) -> tuple[Fall, 
 
     A flake is excused for coming and going as it always did, not for coming more often.
     """
-    records = [_record(one.id, past.get(one.id, ())) for one in flakes]
-    others = (Record("", (False,), Counts(0, 0)) for _ in range(ran - len(records)))
-    return passrate.gate([*records, *others])
+    return passrate.gate((_record(one.id, past.get(one.id, ())) for one in flakes), ran)
 
 
 def _record(test_id: str, past: Sequence[Past]) -> Record:

@@ -6,9 +6,10 @@ the cases itself and refuses a document that says otherwise.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
+from textwrap import indent
 from typing import Any
 
 from bsdgate.results import strict_json
@@ -28,31 +29,52 @@ from bsdgate.results.model import (
     Side,
     State,
     Summary,
+    Timing,
     Verdict,
 )
 
-SCHEMA = 2
+SCHEMA = 3
 SCHEMA_FILE = files("bsdgate.results") / "verdict.schema.json"
 """The JSON Schema of this version of the document."""
 
 
 def render(verdict: Verdict) -> str:
     """Write ``verdict`` as JSON text, in ASCII."""
-    document = {
+    return "".join(parts(verdict))
+
+
+def parts(verdict: Verdict) -> Iterator[str]:
+    """Write ``verdict`` piece by piece, so that never all of it is in memory."""
+    head = {
         "schema": SCHEMA,
         "run_id": verdict.run.run_id,
         "result": verdict.result,
         "policy": verdict.policy,
-        "unmatched": list(verdict.unmatched),
-        "reasons": [_reason_out(reason) for reason in verdict.reasons],
         "counts": dict(verdict.counts),
         "run": _run_out(verdict.run),
-        "attempts": [_attempt_out(attempt) for attempt in verdict.attempts],
-        "findings": [_finding_out(finding) for finding in verdict.findings],
-        "fixtures": [_case_out(case) for case in verdict.fixtures],
-        "cases": [_case_out(case) for case in verdict.cases],
+        "unmatched": list(verdict.unmatched),
+        "timings": {timing.name: timing.seconds for timing in verdict.timings},
     }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+    yield _written(head).removesuffix("\n}")
+    lists: dict[str, Iterable[dict[str, Any]]] = {
+        "reasons": map(_reason_out, verdict.reasons),
+        "attempts": map(_attempt_out, verdict.attempts),
+        "findings": map(_finding_out, verdict.findings),
+        "fixtures": map(_case_out, verdict.fixtures),
+        "cases": map(_case_out, verdict.cases),
+    }
+    for name, items in lists.items():
+        yield f',\n "{name}": ['
+        before, end = "\n", "]"
+        for item in items:
+            yield before + indent(_written(item), "  ")
+            before, end = ",\n", "\n ]"
+        yield end
+    yield "\n}\n"
+
+
+def _written(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1, allow_nan=False)
 
 
 def parse(text: str | bytes) -> Verdict:
@@ -71,6 +93,7 @@ def parse(text: str | bytes) -> Verdict:
             findings=tuple(_finding_in(finding) for finding in document["findings"]),
             policy=document["policy"],
             unmatched=tuple(document["unmatched"]),
+            timings=tuple(Timing(*told) for told in sorted(document["timings"].items())),
         )
         if document["counts"] != verdict.counts:
             raise ValueError("its counts are not those of its cases")

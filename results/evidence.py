@@ -44,10 +44,12 @@ from bsdgate.results.model import (
     Code,
     Evidence,
     Feature,
+    Found,
     Kind,
     Reason,
     Run,
     State,
+    Timing,
     error,
 )
 from bsdgate.results.parsers import junit as junit_parser
@@ -280,25 +282,33 @@ def _found_workloads(files: _Files, reports: Sequence[Path], tasks: Sequence[Pat
     return _found("rally", Kind.RALLY, tuple(chain.from_iterable(asked)) if tasks else None, found)
 
 
-def _found(
-    name: str, kind: Kind, ids: tuple[str, ...] | None, found: Iterable[Case | Reason]
-) -> Attempt:
+def _found(name: str, kind: Kind, ids: tuple[str, ...] | None, found: Iterable[Found]) -> Attempt:
     """Make an attempt of what was found; without a list, what reported is what was asked."""
     problems: list[Reason] = []
-    reports = gather(found, ids, problems)
+    timings: list[Timing] = []
+    reports = gather(found, ids, problems, timings)
     if ids is None:
         ids = tuple(sorted({one for one in reports.ids if not synthetic(one)}))
         message = "without a list of what was asked, nobody can tell whether anything is missing"
         problems.append(error(Code.NO_LIST, message))
-    return Attempt(name, kind, State.FOUND, None, ids, reports, tuple(problems))
+    return Attempt(
+        name,
+        kind,
+        State.FOUND,
+        None,
+        ids,
+        reports,
+        tuple(problems),
+        timings=tuple(timings),
+    )
 
 
 def _told(
     files: _Files,
     paths: Sequence[Path],
     bound: int,
-    parse: Callable[[BinaryIO], Iterator[Case | Reason]],
-) -> Iterator[Case | Reason]:
+    parse: Callable[[BinaryIO], Iterator[Found]],
+) -> Iterator[Found]:
     for path in paths:
         with files.open(path, bound) as file:
             for one in parse(file):
@@ -308,10 +318,8 @@ def _told(
                     yield one
 
 
-def _without_suffix(found: Case | Reason) -> Case | Reason:
-    if isinstance(found, Reason):
-        return found
-    return replace(found, id=_SUFFIX.sub("", found.id))
+def _without_suffix(found: Found) -> Found:
+    return replace(found, id=_SUFFIX.sub("", found.id)) if isinstance(found, Case) else found
 
 
 def _read_task(content: bytes) -> rally_parser.Asked:

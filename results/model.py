@@ -118,6 +118,17 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a part of a case took that is no test by itself: an atomic action of Rally's.
+
+    ``name`` is the case's id and the way to the part in it, put together with ``/``.
+    """
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """One contribution to the result, with the ids of all tests it is about."""
 
@@ -125,6 +136,10 @@ class Reason:
     code: Code
     message: str
     ids: tuple[str, ...] = ()
+
+
+Found = Case | Timing | Reason
+"""What a parser finds in a stream."""
 
 
 def error(code: Code, message: str, ids: tuple[str, ...] = ()) -> Reason:
@@ -228,6 +243,7 @@ class Attempt:
     side: Side = Side.CHANGE
     confirms: str = ""
     witness: Witness | None = None
+    timings: tuple[Timing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +337,8 @@ class Verdict:
     ``fixtures`` are failed class and module fixtures: failures, but never counted as tests.
     ``findings`` say whose each failure is, sorted by id; ``policy`` is the policy's name.
     ``unmatched`` are the known failures in whose scope the run was and that spoke of none of its
-    tests, each as a text that stays the same from run to run.
+    tests, each as a text that stays the same from run to run. ``timings`` are those of the cases'
+    parts, each name once, sorted by name; they are measured, never judged.
     """
 
     run: Run
@@ -333,6 +350,7 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
     policy: str = "developer"
     unmatched: tuple[str, ...] = ()
+    timings: tuple[Timing, ...] = ()
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -119,20 +119,17 @@ def find_fall(record: Record) -> Fall | None:
 
 
 def gate(
-    records: Iterable[Record], false_discoveries: float = FALSE_DISCOVERIES
+    records: Iterable[Record], tests: int, false_discoveries: float = FALSE_DISCOVERIES
 ) -> tuple[Fall, ...]:
     """The falls for which a run is to be blocked, least likely first.
 
     After Benjamini and Hochberg, with ``Fall.weighed`` in the place of the chance.
 
-    ``records`` are all tests that the run executed: the more there are, the less likely a fall
-    must be to be believed; and the more of them fall, the more is believed of each.
+    ``records`` are the tests of the run that failed, ``tests`` is how many it executed: the more
+    there are, the less likely a fall must be to be believed; and the more of them fall, the more is
+    believed of each.
     """
-    tests, falls = 0, []
-    for record in records:
-        tests += 1
-        if (fall := find_fall(record)) is not None:
-            falls.append(fall)
+    falls = [fall for record in records if (fall := find_fall(record)) is not None]
     falls.sort(key=lambda fall: (fall.weighed, fall.id))
     believed = 0
     for rank, fall in enumerate(falls, 1):

@@ -34,7 +34,9 @@ from bsdgate.results.model import (
     Reason,
     Result,
     Run,
+    Side,
     Summary,
+    Timing,
     Verdict,
     count,
     error,
@@ -114,6 +116,7 @@ def judge(
         findings=findings,
         policy=policy.name,
         unmatched=silent,
+        timings=_timings(evidence.attempts),
     )
 
 
@@ -140,6 +143,14 @@ def _coverage(
         same_versions=earlier.same_versions,
         explained={*explained, *left_out, *gone},
     )
+
+
+def _timings(attempts: Sequence[Attempt]) -> tuple[Timing, ...]:
+    """What was measured on the build under judgement; where a run was resumed, the later."""
+    mine = (each for each in attempts if each.side is Side.CHANGE and not each.confirms)
+    in_order = sorted(mine, key=lambda attempt: attempt.name)
+    found = {timing.name: timing for attempt in in_order for timing in attempt.timings}
+    return tuple(found[name] for name in sorted(found))
 
 
 @dataclass(slots=True)

@@ -8,9 +8,9 @@ from itertools import pairwise
 from statistics import median
 from typing import Final, Protocol
 
+from rich.align import AlignMethod
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from rich.text import Text
 
 from bsdgate.results.reporters.text import plain
@@ -26,6 +26,14 @@ _STYLES: Final = {Kind.REGRESSION: "red", Kind.IMPROVEMENT: "green", Kind.NOISE:
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _ASCII_BARS: Final = "_.:-=+*#"
 _ID: Final = 8
+_COLUMNS: Final[tuple[tuple[str, AlignMethod, int], ...]] = (
+    ("change", "right", 7),
+    ("95 % sure", "left", 17),
+    ("seconds", "right", 13),
+    ("since run", "left", 19),
+    ("found in", "right", 8),
+    ("chance", "right", 6),
+)
 _LEAST_CHANCE: Final = 0.001
 _LARGE: Final = 10
 
@@ -58,7 +66,9 @@ def show(series: Iterable[Series], console: Console, care: Care | None = None) -
     trends = [follow(each, care or Care()) for each in watched]
     changed = sorted((trend for trend in trends if trend.changes), key=_rank)
     if changed:
-        console.print(_table(changed[:CHANGES_SHOWN], console), highlight=False)
+        bars = _ASCII_BARS if console.options.ascii_only else _BARS
+        for line in _told(changed[:CHANGES_SHOWN], bars):
+            console.print(line, highlight=False, soft_wrap=True)
     if len(changed) > CHANGES_SHOWN:
         console.print(f"and {len(changed) - CHANGES_SHOWN} more", highlight=False)
     console.print(_summary(trends), highlight=False)
@@ -70,33 +80,37 @@ def _rank(trend: Trend) -> tuple[bool, int, float, str]:
     return not change.held, _ORDER.index(change.kind), -size, trend.series.name
 
 
-def _table(trends: Sequence[Trend], console: Console) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("change", justify="right", no_wrap=True)
-    table.add_column("95 % sure", no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
-    table.add_column("since run", no_wrap=True)
-    table.add_column("found", justify="right", no_wrap=True)
-    table.add_column("by chance", justify="right", no_wrap=True)
-    table.add_column("of", ratio=1, overflow="fold")
-    bars = _ASCII_BARS if console.options.ascii_only else _BARS
+def _aligned(cells: Iterable[Text]) -> Text:
+    cells = list(cells)
+    for cell, (_, align, width) in zip(cells, _COLUMNS, strict=True):
+        cell.align(align, width)
+    return Text("  ").join(cells)
+
+
+def _told(trends: Iterable[Trend], bars: str) -> Iterator[Text]:
+    """A line of figures for each, then whole lines for its id, to be copied, and its plot."""
+    yield _aligned(Text(title, "dim") for title, *_ in _COLUMNS)
     for trend in trends:
         change = trend.changes[-1]
-        told = [*_row(trend, change), Text(plain(trend.series.name)) + "\n" + plot(trend, bars)]
-        table.add_row(*told, style="" if change.held else "dim")
-    return table
+        style = "" if change.held else "dim"
+        for line in (
+            _aligned(_row(trend, change)),
+            Text(f"  {plain(trend.series.name)}"),
+            Text("  ") + plot(trend, bars),
+        ):
+            line.style = style
+            yield line
 
 
 def _row(trend: Trend, change: Change) -> Iterator[Text]:
-    style = _STYLES[change.kind]
-    yield Text(percent(change.ratio) if change.held else "faded", style=style)
+    yield Text(percent(change.ratio) if change.held else "faded", style=_STYLES[change.kind])
     yield Text(f"{percent(change.low)} to {percent(change.high)}")
     yield Text(f"{change.before:.3g} -> {change.after:.3g}")
     moment = change.since.moment.astimezone(UTC).strftime("%Y-%m-%d")
     yield Text(f"{plain(change.since.run_id)[:_ID]} {moment}")
     points = trend.series.points
     runs = points.index(change.found) - points.index(change.since) + 1
-    yield Text(f"in {runs} run{'' if runs == 1 else 's'}")
+    yield Text(f"{runs} run{'' if runs == 1 else 's'}")
     yield Text(f"< {max(change.chance, _LEAST_CHANCE):.1%}")
 
 

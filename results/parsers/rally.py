@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rally's task report (``rally task report --json``), one case per workload.
+"""Rally's task report (``rally task report --json``): a case per workload, its actions' timings.
 
 Its verification report (``rally verify report --type json``) is told by its shape and goes to
 ``verification``: one case per test, and no iterations.
@@ -7,20 +7,27 @@ Its verification report (``rally verify report --type json``) is told by its sha
 Rally's own answer is not taken: an SLA passes on no iterations at all, and may allow failures.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from statistics import median
+from typing import Any, BinaryIO, Final
 
 from bsdgate.results import strict_json
 from bsdgate.results.ids import ID_BOUND
-from bsdgate.results.model import Case, Code, Outcome, Reason, error
+from bsdgate.results.model import Case, Code, Found, Outcome, Reason, Timing, error
 from bsdgate.results.parsers import documents, verification
 from bsdgate.results.parsers.details import REASON_BOUND, tail
 from bsdgate.results.parsers.documents import seconds, text
 
 Asked = Mapping[str, int | None]
 """Iterations asked of each workload; None where a runner counts time instead."""
+
+ACTIONS_BOUND: Final = 1000
+"""Atomic actions of one workload, each told once however often it happens."""
+
+ACTION_BOUND: Final = 400
+"""Characters of an action's name and of those that it is a part of."""
 
 
 class _Names:
@@ -56,8 +63,8 @@ def read_asked(content: bytes) -> dict[str, int | None]:
     return asked
 
 
-def parse(stream: BinaryIO, asked: Asked) -> Iterator[Case | Reason]:
-    """Read a report: a case per workload, then what is wrong with it.
+def parse(stream: BinaryIO, asked: Asked) -> Iterator[Found]:
+    """Read a report: a case per workload and how long its actions took, or what is wrong with it.
 
     A workload that lacks iterations is no success: it is a failure if one can be seen in what is
     there, else it has no case, and in both cases there is an error beside it.
@@ -82,7 +89,7 @@ def parse(stream: BinaryIO, asked: Asked) -> Iterator[Case | Reason]:
             yield from _workload(item, names, asked)
 
 
-def _task(task: Mapping[str, Any]) -> Iterator["Reason | _Workload"]:
+def _task(task: Mapping[str, Any]) -> Iterator["_Workload | Reason"]:
     status = text(task["status"])
     if status != "finished":
         message = f"rally says that the task {text(task['uuid'])[:80]} is {status[:80]!r}"
@@ -103,6 +110,7 @@ class _Workload:
         iterations = list(raw["data"])
         self.count = len(iterations)
         self.errors = [list(one["error"]) for one in iterations if one["error"]]
+        self.actions = [one["atomic_actions"] for one in iterations]
         self.total = int(raw["total_iteration_count"])
         self.failed = int(raw["failed_iteration_count"])
         criteria = raw["sla_results"]["sla"]
@@ -137,7 +145,7 @@ class _Workload:
         return None
 
 
-def _workload(workload: _Workload, names: _Names, asked: Asked) -> Iterator[Case | Reason]:
+def _workload(workload: _Workload, names: _Names, asked: Asked) -> Iterator[Found]:
     name = names.next(workload.name)
     complaint = workload.complaint(asked.get(name))
     failed = workload.reason is not None
@@ -152,3 +160,33 @@ def _workload(workload: _Workload, names: _Names, asked: Asked) -> Iterator[Case
         )
     if complaint is not None:
         yield error(Code.ITERATIONS, f"{name}: {complaint}", (name,))
+    elif not failed:
+        yield from _timings(name, workload.actions)
+
+
+def _timings(name: str, iterations: Iterable[Any]) -> Iterator[Timing | Reason]:
+    """How long each atomic action took in these iterations: the median, for one may be far off.
+
+    What an iteration does several times under one name is summed, as in Rally's own tables.
+    """
+    found: defaultdict[str, defaultdict[int, float]] = defaultdict(lambda: defaultdict(float))
+    try:
+        for number, actions in enumerate(iterations):
+            for way, took in _actions(actions):
+                found[way][number] += took
+                if len(found) > ACTIONS_BOUND:
+                    raise ValueError(f"more than {ACTIONS_BOUND} of them")
+        for way, spent in found.items():
+            yield Timing(name + way, seconds(median(spent.values())))
+    except (*documents.SHAPE_ERRORS, RecursionError) as reason:
+        yield documents.misshapen(f"what {name} says of its atomic actions", reason)
+
+
+def _actions(actions: Iterable[Mapping[str, Any]], within: str = "") -> Iterator[tuple[str, float]]:
+    """Each action with those that it is a part of, and its seconds."""
+    for action in actions:
+        way = f"{within}/{text(action['name'])}"
+        if len(way) > ACTION_BOUND:
+            raise ValueError(f"a name of {len(way)} characters")
+        yield way, action["finished_at"] - action["started_at"]
+        yield from _actions(action["children"], way)

@@ -42,7 +42,7 @@ def write_all(
         ("report.xml", junit.parts(verdict)),
         ("report.html", html.parts(verdict, logs=logs, remarks=remarks, history=history)),
         ("zuul.json", [json.dumps(comments, indent=1), "\n"]),
-        ("verdict.json", [document.render(verdict)]),  # last: where it is, the others are
+        ("verdict.json", document.parts(verdict)),  # last: where it is, the others are
     ):
         _replace(folder / name, content)
 

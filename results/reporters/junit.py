@@ -7,6 +7,7 @@ for a pass.
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from xml.etree.ElementTree import Element, SubElement, tostring
 from xml.sax.saxutils import quoteattr
 
@@ -37,13 +38,12 @@ def render(verdict: Verdict) -> str:
 def parts(verdict: Verdict) -> Iterator[str]:
     """Write ``verdict`` piece by piece, so that never all of it is in memory."""
     tags = _Tags(verdict)
-    cases = (*verdict.fixtures, *verdict.cases)
-    told = Counter(map(tags.of, cases))
+    told = Counter(map(tags.of, chain(verdict.fixtures, verdict.cases)))
     if verdict.result is not Result.PASS:
         told[_FAILED_VERDICT[verdict.result]] += 1
     counts = {
         "name": "bsdgate",
-        "tests": str(1 + len(cases)),
+        "tests": str(1 + len(verdict.fixtures) + len(verdict.cases)),
         "failures": str(told["failure"]),
         "errors": str(told["error"]),
         "skipped": str(told["skipped"]),
@@ -54,7 +54,7 @@ def parts(verdict: Verdict) -> Iterator[str]:
     yield "<?xml version='1.0' encoding='utf-8'?>\n<testsuites>\n"
     yield f"<testsuite{attributes}>\n"
     yield _written(_verdict(verdict))
-    for case in cases:
+    for case in chain(verdict.fixtures, verdict.cases):
         yield _written(_case(case, tags.of(case), tags.causes.get(case.id)))
     yield "</testsuite>\n</testsuites>\n"
 

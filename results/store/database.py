@@ -35,10 +35,12 @@ from bsdgate.results.store.packing import (
     Record,
     about,
     ascii_of,
+    measured,
     noted,
     notes,
     pack,
     record_of,
+    timings_of,
 )
 from bsdgate.results.store.tables import SCHEMA, VERSION_TABLE, contents, runs
 from bsdgate.results.store.window import Window
@@ -49,7 +51,7 @@ _INSERT: Final[Mapping[str, Callable[[Table], Any]]] = MappingProxyType(
 )
 
 _HEAD: Final = (runs.c.about, runs.c.versions)
-_BODY: Final = (*_HEAD, runs.c.ids, runs.c.outcomes, runs.c.notes, runs.c.seconds)
+_BODY: Final = (*_HEAD, runs.c.ids, runs.c.outcomes, runs.c.notes, runs.c.seconds, runs.c.timings)
 _NEWEST: Final = (runs.c.created.desc(), runs.c.run_id.desc())
 _AT_ONCE: Final = 500
 """Values in one statement: every database takes so many."""
@@ -160,9 +162,14 @@ def _columns(run: PastRun) -> dict[str, Any]:
         "digest": run.digest,
         "about": json.dumps(about(record)),
         "outcomes": run.outcomes,
-        "notes": zlib.compress(json.dumps(notes(run)).encode()),
+        "notes": _small(notes(run)),
         "seconds": run.seconds,
+        "timings": _small(measured(run)) if run.timings else None,
     }
+
+
+def _small(content: object) -> bytes:
+    return zlib.compress(json.dumps(content).encode())
 
 
 def _utc(moment: datetime) -> datetime:
@@ -197,6 +204,7 @@ def _past_runs(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]) ->
             ids=shared[row.ids],
             outcomes=row.outcomes,
             seconds=row.seconds,
+            timings=timings_of(json.loads(zlib.decompress(row.timings))) if row.timings else (),
             **noted(json.loads(zlib.decompress(row.notes))),
         )
         for row in rows

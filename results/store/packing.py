@@ -25,6 +25,7 @@ from bsdgate.results.model import (
     Reason,
     Result,
     Run,
+    Timing,
     Verdict,
 )
 
@@ -81,6 +82,7 @@ class PastRun:
     findings: tuple[Finding, ...] = ()
     reasons: tuple[Reason, ...] = ()
     unmatched: tuple[str, ...] = ()
+    timings: tuple[Timing, ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {len(self.ids), len(self.outcomes), len(self.seconds) / _FLOAT}
@@ -103,7 +105,9 @@ class PastRun:
     def digest(self) -> bytes:
         """What two verdicts on a run have in common if the store sees no difference."""
         record = self.record
-        told = json.dumps([about(record), record.run.versions, self.ids, notes(self)])
+        told = json.dumps(
+            [about(record), record.run.versions, self.ids, notes(self), measured(self)]
+        )
         return hashlib.sha256(told.encode() + self.outcomes + self.seconds).digest()
 
 
@@ -127,6 +131,7 @@ def pack(verdict: Verdict) -> PastRun:
         findings=verdict.findings,
         reasons=tuple(replace(one, ids=one.ids[:IDS_KEPT]) for one in verdict.reasons),
         unmatched=verdict.unmatched,
+        timings=verdict.timings,
     )
 
 
@@ -231,3 +236,13 @@ def noted(told: list[Any]) -> dict[str, Any]:
         ),
         "unmatched": tuple(unmatched),
     }
+
+
+def measured(run: PastRun) -> list[Any]:
+    """Return what ``timings_of`` is given."""
+    return [[timing.name, timing.seconds] for timing in run.timings]
+
+
+def timings_of(told: list[Any]) -> tuple[Timing, ...]:
+    """Return the timings of which ``measured`` told."""
+    return tuple(Timing(name, seconds) for name, seconds in told)

@@ -15,7 +15,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA: Final = "0001"
+SCHEMA: Final = "0002"
 """The newest migration: what the tables below are like."""
 
 VERSION_TABLE: Final = "history_version"
@@ -53,8 +53,10 @@ runs = Table(
     Column("about", Text, nullable=False),
     Column("outcomes", LargeBinary, nullable=False),
     Column("notes", LargeBinary, nullable=False),
-    # The largest comes last: SQLite walks through it to whatever is behind.
+    # The largest come last: SQLite walks through them to whatever is behind.
     Column("seconds", LargeBinary, nullable=False),
+    # Compressed JSON; without a value where nothing was measured.
+    Column("timings", LargeBinary),
     Index("history_run_created", "created", "run_id"),
     Index("history_run_scope", "suite", "profile", "created"),
     Index("history_run_name", "name", "created"),

@@ -5,7 +5,7 @@ Runs that asked for the same tests lie on one another like sheets, so that a tes
 through all of them: a slice with a stride, which costs no loop over the runs.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,20 +89,25 @@ class Window:
     ) -> Mapping[str, tuple[tuple[datetime, str, float], ...]]:
         """Return (created, run id, seconds) of each success of a test, oldest first, by its id.
 
-        Of the tests whose id begins with ``prefix`` and that have ``at_least`` such points.
+        Of the tests whose id begins with ``prefix`` and that have ``at_least`` such points; then
+        the same of all timings of such a name.
         """
         heads = [(record.run.created, record.run.run_id) for record in self.records]
-        found = {}
+        found: dict[str, list[tuple[datetime, str, float]]] = defaultdict(list)
         for test in self.ids:
             if test.startswith(prefix):
-                points = [
-                    (*heads[number], seconds)
-                    for number, _, letter, seconds in self._column(test)
-                    if letter == _SUCCESS and _known(seconds)
-                ]
-                if len(points) >= at_least:
-                    found[test] = tuple(reversed(points))
-        return found
+                for number, _, letter, seconds in self._column(test):
+                    if letter == _SUCCESS and _known(seconds):
+                        found[test].append((*heads[number], seconds))
+        for head, run in zip(heads, self._runs, strict=True):
+            for timing in run.timings:
+                if timing.name.startswith(prefix):
+                    found[timing.name].append((*head, timing.seconds))
+        return {
+            name: tuple(reversed(points))
+            for name, points in found.items()
+            if len(points) >= at_least
+        }
 
     def unmatched(self) -> Mapping[str, int]:
         """Return in how many runs on end, up to the newest, a known failure matched nothing."""

@@ -25,9 +25,10 @@ import psutil
 import pytest
 from subunit.v2 import StreamResultToBytes
 
-from bsdgate.results import attempts, evidence, ledger, verdict
+from bsdgate.results import attempts, document, evidence, ledger, verdict
 from bsdgate.results.model import Evidence
 from bsdgate.results.parsers.subunit import SEAL_NAME
+from bsdgate.results.reporters import junit
 
 BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RUN, ATTEMPT = "0" * 32, "01-tempest"
@@ -64,7 +65,15 @@ def judge(run_dir: Path) -> object:
     return found, judged
 
 
-STAGES: tuple[Callable[[Path], object], ...] = (ids_alone, load, reconcile, judge)
+def write_down(run_dir: Path) -> object:
+    judged = verdict.judge(evidence.load(run_dir))
+    for name, pieces in (("json", document.parts(judged)), ("xml", junit.parts(judged))):
+        with (run_dir / f"report.{name}").open("w", encoding="utf-8") as file:
+            file.writelines(pieces)
+    return judged
+
+
+STAGES: tuple[Callable[[Path], object], ...] = (ids_alone, load, reconcile, judge, write_down)
 
 
 @contextmanager

@@ -71,10 +71,8 @@ def false_blocks(suite: Suite, rng: random.Random) -> Iterator[tuple[int, str]]:
 
 def _blocked(by_run: dict[int, list[Record]], tests: int) -> Iterator[tuple[int, str]]:
     last: Counter[str] = Counter()
-    passed = Record("passed", [False], Counts(0, 0))
     for run, records in sorted(by_run.items()):
-        asked = [*records, *[passed] * (tests - len(records))]
-        for fall in passrate.gate(asked):
+        for fall in passrate.gate(records, tests):
             if fall.id not in last or run - last[fall.id] >= passrate.RECENT:
                 yield run // RUNS_A_DAY, fall.id
             last[fall.id] = run
@@ -88,11 +86,10 @@ def one_year(number: int) -> list[tuple[int, str]]:
 def runs_to_block(rng: random.Random, baseline: int, tests: int, pass_rate: float = 0.7) -> int:
     """After how many runs a test that never failed, and now passes less, is blocked; 0 if not."""
     failed: list[int] = []
-    passed = Record("passed", [False], Counts(0, 0))
     for run in range(passrate.RECENT):
         if rng.random() < 1 - pass_rate:
             failed.append(baseline + run)
             here = record("fallen", failed, baseline + run)
-            if passrate.gate([here, *[passed] * (tests - 1)]):
+            if passrate.gate([here], tests):
                 return run + 1
     return 0

@@ -25,5 +25,7 @@ def test_rally_smoke_passes_and_leaves_nothing_behind(place: Place) -> None:
     assert {name: outcomes.get(name) for name in WORKLOADS} == dict.fromkeys(WORKLOADS, "success")
     asked = json.loads((run / "evidence" / "02-rally" / "asked.json").read_text())
     assert {entry["name"]: entry["iterations"] for entry in asked} == WORKLOADS
+    assert {"IronicNodes.create_and_delete_node/ironic.create_node"} <= verdict["timings"].keys()
+    assert all(seconds > 0 for seconds in verdict["timings"].values())
     place.wait_until_empty()
     assert place.litter() == []

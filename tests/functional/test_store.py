@@ -21,6 +21,7 @@ from sqlalchemy.engine import Engine
 from unit.results.store.contract import StoreContract, numbers, verdict
 
 from bsdgate.results.errors import BsdgateError
+from bsdgate.results.model import Timing
 from bsdgate.results.store.base import WINDOW
 from bsdgate.results.store.connection import Database
 from bsdgate.results.store.database import DatabaseStore
@@ -124,6 +125,20 @@ def test_a_newer_database_is_refused(url):
     database.close()
     with pytest.raises(BsdgateError, match="newer bsdgate"):
         DatabaseStore(url)
+
+
+def test_an_older_database_is_brought_up_to_date(url):
+    with DatabaseStore(url) as store:
+        store.import_run(verdict(1, "sf"))
+    database = Database(url)
+    with database.writing() as one:
+        one.execute(text("ALTER TABLE history_run DROP COLUMN timings"))
+        one.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
+    database.close()
+    with DatabaseStore(url) as store:
+        assert store.find("run-1").timings == ()
+        assert store.import_run(verdict(2, "sf", timings=(Timing("t0/a", 1.5),)))
+        assert [len(points) for points in store.window().series().values()] == [2, 1]
 
 
 def test_what_is_read_is_of_one_moment(url):

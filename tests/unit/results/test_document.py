@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
-from datetime import UTC
+from datetime import UTC, datetime
 
 import jsonschema
 import pytest
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bsdgate.results import document
+from bsdgate.results.cases import Cases
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import (
     Case,
@@ -21,6 +22,7 @@ from bsdgate.results.model import (
     Side,
     State,
     Summary,
+    Timing,
     Verdict,
 )
 
@@ -69,6 +71,9 @@ verdicts = st.builds(
     ).map(tuple),
     policy=texts,
     unmatched=tuples,
+    timings=st.dictionaries(texts, seconds, max_size=3).map(
+        lambda found: tuple(Timing(name, found[name]) for name in sorted(found))
+    ),
 )
 SCHEMA = json.loads(document.SCHEMA_FILE.read_text())
 
@@ -85,6 +90,19 @@ def test_the_document_is_ascii_and_names_its_schema(verdict):
     whole = json.loads(text)
     assert (whole["schema"], whole["run_id"]) == (document.SCHEMA, verdict.run.run_id)
     assert whole["counts"]["asked"] == len(verdict.cases)
+
+
+@given(verdicts)
+def test_it_looks_as_json_does(verdict):
+    text = document.render(verdict)
+    assert text == json.dumps(json.loads(text), indent=1) + "\n"
+
+
+def test_it_is_written_piece_by_piece():
+    many = (Case(f"test-{number}", Outcome.FAIL, details="x" * 1000) for number in range(1000))
+    verdict = Verdict(Run("1", datetime.now(UTC)), Result.FAIL, (), Cases(many))
+    pieces = list(document.parts(verdict))
+    assert max(map(len, pieces)) < 2000 < len("".join(pieces))
 
 
 @given(verdicts)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import random
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from bsdgate.results.cases import Cases
 from bsdgate.results.expectations import Expectation
 from bsdgate.results.model import (
     Attempt,
@@ -134,6 +136,22 @@ def test_one_excused_test_does_not_excuse_its_class():
         [ONE, Case("setUpClass (m.B)", Outcome.FAIL)], asked=["m.A.one", "m.B.one", "m.B.two"]
     )
     assert judge(evidence(found), [known("m.B.one")]).result is Result.FAIL
+
+
+def test_a_case_takes_few_bytes_to_judge():
+    """A million cases fit into 60 MB beside their ids (tests/benchmarks/test_ledger.py)."""
+    number = 20_000
+    whole = Cases(Case(f"pkg.mod.Class.test_{each:07}", Outcome.SUCCESS) for each in range(number))
+    found = evidence(attempt(whole, tuple(whole.ids)))
+    judge(evidence(attempt(whole[:9], tuple(whole.ids[:9]))))  # what is made once is made now
+    tracemalloc.start()
+    try:
+        judged = judge(found)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert judged.result is Result.PASS
+    assert most < 60 * number
 
 
 def test_each_result_has_its_exit_code():

@@ -10,8 +10,11 @@ from datetime import datetime
 import pytest
 from campaign import noise
 from rich.console import Console
+from unit.results.store.contract import verdict
 
 from bsdgate.harness.commands import trends
+from bsdgate.results.model import Timing
+from bsdgate.results.store.memory import MemoryStore
 from bsdgate.results.trends import Care, Series, Trend, follow
 
 
@@ -23,7 +26,7 @@ def made_of(name: str, *parts: tuple[int, float], seed: int = 1) -> Series:
 
 def shown(*series: Series, encoding: str = "utf-8") -> str:
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    trends.show(series, Console(file=file, width=120))
+    trends.show(series, Console(file=file, width=80))
     file.flush()
     file.seek(0)
     return file.read()
@@ -37,13 +40,36 @@ def test_regressions_come_first_with_run_size_and_chance() -> None:
         made_of("new", (5, 1.0)),
     )
     assert text.index("slower") < text.index("faster")
-    row = next(line for line in text.splitlines() if "slower" in line)
+    lines = text.splitlines()
+    row = lines[lines.index("  slower") - 1]
     assert "+10 %" in row or "+11 %" in row or "+9" in row
     assert "2026-03-2" in row
     assert "run" in row
     assert "<" in row
     assert "4 series: 1 regression, 1 improvement, 1 noise, 1 with too few runs to tell" in text
     assert "quiet" not in text
+
+
+def test_an_action_of_rallys_that_became_slower_is_told() -> None:
+    name = "NovaServers.boot_and_delete_server/nova.boot_server"
+    slower = made_of(name, (80, 10.0), (40, 11.0))
+    with MemoryStore() as store:
+        for number, point in enumerate(slower.points):
+            store.import_run(verdict(number, timings=(Timing(name, point.seconds),)))
+        found = trends.of(store.window(limit=400), "NovaServers")
+    assert [(each.name, len(each.points)) for each in found] == [(name, 120)]
+    text = shown(*found)
+    assert "1 series: 1 regression" in text
+    assert "+1" in text
+    assert name in text
+
+
+def test_figures_fit_a_narrow_terminal_and_ids_are_whole() -> None:
+    name = "tempest.api." + "x" * 200
+    *figures, told, _, _ = shown(made_of(name, (80, 10.0), (40, 900.0))).splitlines()
+    assert told.strip() == name
+    assert all(len(line) <= 80 for line in figures)
+    assert len({len(line) for line in figures}) == 1
 
 
 def test_a_change_that_faded_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bsdgate.results.model import Case, Outcome, Reason
+from bsdgate.results.model import Case, Found, Outcome, Timing
 from bsdgate.results.parsers import junit, rally, subunit, verification
 
 GOLDEN = Path(__file__).resolve().parents[3] / "golden"
@@ -79,8 +79,12 @@ def test_damaged_recordings_are_read_within_bounds(stream):
             check(item)
 
 
-def check(item: Case | Reason) -> None:
-    if isinstance(item, Case):
+def check(item: Found) -> None:
+    if isinstance(item, Timing):
+        assert 0 <= item.seconds < 1e10
+        assert len(item.name) <= 5000
+        item.name.encode()
+    elif isinstance(item, Case):
         assert isinstance(item.outcome, Outcome)
         assert len(item.id) <= 4096
         assert len(item.reason or "") <= 1000

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bsdgate.results.model import Case, Code, Outcome, Reason
-from bsdgate.results.parsers.rally import parse, read_asked
+from bsdgate.results.model import Case, Code, Outcome, Reason, Timing
+from bsdgate.results.parsers.rally import ACTIONS_BOUND, parse, read_asked
 
 RECORDED = Path(__file__).resolve().parents[3] / "golden" / "rally" / "dummies" / "stream.json"
 
@@ -158,7 +158,7 @@ def test_a_workload_of_another_shape_is_an_error_and_no_case(report, field, valu
 
 def test_a_tasks_status_of_any_size_is_told_within_bounds(report):
     report["tasks"][0]["status"] = "x" * 1_000_000
-    problem, _ = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": 3})
+    problem, *_ = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": 3})
     assert len(problem.message) < 300
 
 
@@ -170,6 +170,77 @@ def test_reasons_and_details_have_bounds(report):
     (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": 3})
     assert len(case.reason) <= 1000
     assert len(case.details) < 70_000
+
+
+def action(name, *children, took=1.0):
+    return {"name": name, "started_at": 9.0, "finished_at": 9.0 + took, "children": [*children]}
+
+
+def told(report, asked=3):
+    """What a report tells of its actions, and what is wrong with it."""
+    found = list(parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": asked}))
+    timings = {one.name: one.seconds for one in found if isinstance(one, Timing)}
+    return timings, [one.code for one in found if isinstance(one, Reason)]
+
+
+def test_an_action_took_the_median_of_its_iterations(report):
+    each = [[action("a", took=took)] for took in (1.0, 30.0, 2.0)]
+    for iteration, actions in zip(workload(report)["data"], each, strict=True):
+        iteration["atomic_actions"] = actions
+    assert told(report) == ({"Dummy.dummy/a": 2.0}, [])
+
+
+def test_actions_of_one_name_are_summed_and_those_within_others_told_apart(report):
+    for iteration in workload(report)["data"]:
+        parts = action("a", took=0.25), action("a", took=0.5)
+        iteration["atomic_actions"] = [action("a"), action("a", *parts), action("b", took=3.0)]
+    timings = {"Dummy.dummy/a": 2.0, "Dummy.dummy/a/a": 0.75, "Dummy.dummy/b": 3.0}
+    assert told(report) == (timings, [])
+
+
+def test_an_action_of_some_iterations_is_told_of_these(report):
+    for iteration, took in zip(workload(report)["data"], (5.0, 7.0, None), strict=True):
+        iteration["atomic_actions"] = [action("a", took=took)] if took else []
+    assert told(report) == ({"Dummy.dummy/a": 6.0}, [])
+
+
+@pytest.mark.parametrize("harm", ["error", "lost"])
+def test_what_did_not_succeed_is_not_timed(report, harm):
+    load = workload(report)
+    assert told(report)[0].keys() == {"Dummy.dummy/foo", "Dummy.dummy/foo/bar"}
+    if harm == "error":
+        load["data"][0]["error"] = ["ValueError", "5", "Traceback"]
+        load["failed_iteration_count"] = 1
+    else:
+        del load["data"][0]
+    assert told(report)[0] == {}
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        5,
+        [5],
+        [{"name": "a"}],
+        [action("a", took=-1.0)],
+        [action("x" * 401)],
+        [action(5)],
+        [action("a") | {"started_at": None}],
+        [action(str(number)) for number in range(ACTIONS_BOUND + 1)],
+    ],
+    ids=lambda actions: str(actions)[:40],
+)
+def test_actions_of_another_shape_are_an_error(report, actions):
+    workload(report)["data"][1]["atomic_actions"] = actions
+    assert told(report)[1] == [Code.DAMAGED]
+
+
+def test_actions_nested_without_end_are_an_error(report):
+    nested = action("")
+    for _ in range(450):
+        nested = action("", nested)
+    workload(report)["data"][0]["atomic_actions"] = [nested]
+    assert told(report)[1] == [Code.DAMAGED]
 
 
 @pytest.mark.parametrize("content", ["[1]", '[{"name": "a"}]', '[{"name": "a", "iterations": 0}]'])

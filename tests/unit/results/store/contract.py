@@ -23,6 +23,7 @@ from bsdgate.results.model import (
     Run,
     State,
     Summary,
+    Timing,
     Verdict,
 )
 from bsdgate.results.store.base import ANY, JUDGED, Scope
@@ -58,15 +59,7 @@ def verdict(number: int = 0, cases: str | dict[str, Outcome] = "s", **changes) -
     return Verdict(run=replace(run, **mine), **fields | changes)
 
 
-BY_LETTER = {
-    "s": Outcome.SUCCESS,
-    "f": Outcome.FAIL,
-    "k": Outcome.SKIP,
-    "x": Outcome.XFAIL,
-    "u": Outcome.UXSUCCESS,
-    "m": Outcome.MISSING,
-    "d": Outcome.DUPLICATED,
-}
+BY_LETTER = dict(zip("sfkxumd", Outcome, strict=True))
 
 
 def numbers(records) -> list[int]:
@@ -110,6 +103,7 @@ class StoreContract:
             {"unmatched": ("x",)},
             {"findings": (Finding("t0", Cause.FLAKE),)},
             {"cases": "sss"},
+            {"timings": (Timing("t0/a", 1.0),)},
         ],
         ids=str,
     )
@@ -292,6 +286,17 @@ class StoreContract:
         assert window.series(at_least=3) == {test: every[test] for test in ("t0", "t2")}
         assert window.series(prefix="t1") == {"t1": every["t1"]}
         assert store.window(limit=2).series("t2") == {"t2": points(3)}
+
+    def test_series_are_of_timings_too(self, store):
+        for number in range(3):
+            timings = [Timing("t0/a", number / 4), Timing(STRANGE, number)][: 1 + number % 2]
+            store.import_run(verdict(number, timings=tuple(timings)))
+        window = store.window()
+        every = [(at(number), f"{number:032x}", number / 4) for number in range(3)]
+        assert window.series("t0/") == {"t0/a": tuple(every)}
+        assert window.series(at_least=2).keys() == {"t0", "t0/a"}
+        assert [seconds for *_, seconds in window.series(STRANGE)[STRANGE]] == [1]
+        assert window.ids == ("t0",)
 
     def test_known_failures_that_matched_nothing(self, store):
         for number, entries in enumerate(("a", "abc", "bc", "abc")):

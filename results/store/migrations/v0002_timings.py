@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long the parts of cases took; of earlier runs nobody knows."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Add the column."""
+    op.add_column("history_run", sa.Column("timings", sa.LargeBinary))
