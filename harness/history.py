@@ -9,10 +9,9 @@ from bsdgate.harness import files, places
 from bsdgate.harness.confirm import known_failures
 from bsdgate.results import judge as results
 from bsdgate.results import reporters
-from bsdgate.results.model import Verdict
+from bsdgate.results.model import Level, Verdict
 from bsdgate.results.policy import Policy
 from bsdgate.results.store.base import Scope, Store, StoreError
-from bsdgate.results.store.memory import MemoryStore
 
 EARLIER: Final = 60
 """Runs that a report draws."""
@@ -26,28 +25,48 @@ def open_store(url: str | None) -> Store:
     return DatabaseStore(url or places.state() / "history.sqlite")
 
 
+def see(url: str | None, policy: Policy) -> None:
+    """See before a run that its history can be had, where a verdict would be worth nothing without.
+
+    :raises StoreError: it cannot, and the policy makes that an error.
+    :raises BsdgateError: the URL is none, or the history is of a newer bsdgate.
+    """
+    try:
+        open_store(url).close()
+    except StoreError:
+        if policy.no_history is Level.ERROR:
+            raise
+
+
 def judge(run_dir: Path, policy: Policy, url: str | None, say: Callable[[str], None]) -> Verdict:
     """Judge a run, write its reports, and remember it.
 
-    A history that cannot be used is told of by ``say``, and judged without.
+    Without a history that can be read, the policy says what the verdict is worth. One that can be
+    read and not written to is told of by ``say``.
     """
     try:
         with open_store(url) as store:
-            return _judge(run_dir, policy, store)
+            verdict = _report(run_dir, policy, store)
+            _remember(verdict, store, say)
+            return verdict
     except StoreError as error:
-        say(f"judged without the history: {error}")
-        with MemoryStore() as nothing:
-            return _judge(run_dir, policy, nothing)
+        return _report(run_dir, policy, None, unread=str(error))
 
 
-def _judge(run_dir: Path, policy: Policy, store: Store) -> Verdict:
-    verdict = results.judge_run(run_dir, [known_failures()], policy, store)
+def _report(run_dir: Path, policy: Policy, store: Store | None, unread: str = "") -> Verdict:
+    verdict = results.judge_run(run_dir, [known_failures()], policy, store, unread=unread)
     scope = Scope(suite=verdict.run.suite, profile=verdict.run.profile, before=verdict.run.created)
     earlier = [
         reporters.Earlier(each.run.created, each.result, each.counts, each.seconds, each.run.name)
-        for each in store.runs(scope, EARLIER)
+        for each in (store.runs(scope, EARLIER) if store else ())
     ]
     with files.explained(run_dir / "report"):
         reporters.write_all(verdict, run_dir, history=earlier)
-    store.import_run(verdict)
     return verdict
+
+
+def _remember(verdict: Verdict, store: Store, say: Callable[[str], None]) -> None:
+    try:
+        store.import_run(verdict)
+    except StoreError as error:
+        say(f"not remembered: {error}")

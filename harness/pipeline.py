@@ -61,10 +61,12 @@ def begin(options: Options, listener: Listener) -> Run:
 
     :raises UsageError: an unknown profile, suite, project or an unusable pattern.
     :raises ConfigurationError: the profile, the suite or the change does not fit.
+    :raises StoreError: the policy needs a history, and it cannot be read.
     """
     listener.step("prepare")
     profile, suite = profiles.load_local(options.profile), suites.load(options.suite)
     suites.check_pattern(options.tests)
+    history.see(options.history, POLICIES[options.policy])
     concurrency = options.concurrency or profile.concurrency
     if suite.task is not None:
         concurrency = rally.check(suite, options.tests, options.concurrency)
@@ -100,10 +102,8 @@ def begin(options: Options, listener: Listener) -> Run:
     )
 
 
-def resume(
-    path: Path, listener: Listener, *, keep: bool = False, history: str | None = None
-) -> Run:
-    """Open a run that was stopped, to run what it has not.
+def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | None = None) -> Run:
+    """Open a run that was stopped, to run what it has not; ``url`` is that of a shared history.
 
     :raises UsageError: it is no run, is in use, or was of another version or change.
     """
@@ -111,6 +111,7 @@ def resume(
     folder = RunDir.open(path)
     try:
         manifest = folder.manifest
+        history.see(url, POLICIES[manifest.policy])
         profile, suite = profiles.load(manifest.profile), suites.load(manifest.suite)
         texts = [f"{each.project}={each.source}" for each in manifest.changes]
         found = environment.prepare(
@@ -127,7 +128,7 @@ def resume(
     except BaseException:
         folder.close()
         raise
-    return Run(folder, profile, suite, found, listener, keep=keep, resumed=True, history=history)
+    return Run(folder, profile, suite, found, listener, keep=keep, resumed=True, history=url)
 
 
 STEPS: Final[tuple[Callable[[Run], None], ...]] = (

@@ -275,7 +275,7 @@ class RunDir:
         asked_name, stream_name = _FILES[form]
         head = {
             "schema": SCHEMA,
-            "run_id": self.manifest.run_id,
+            **self._bound,
             "name": name,
             "kind": kind,
             "format": form,
@@ -300,6 +300,12 @@ class RunDir:
             files.write_atomically(made / "attempt.json", _json(head))
             folder = made.rename(self.evidence / name)
         return Attempt(folder, head, Stream(folder / stream_name))
+
+    @property
+    def _bound(self) -> dict[str, Any]:
+        """What evidence is of: it says so itself, and is refused in a run of anything else."""
+        fields = {"run_id", "change", "patchset", "changes"}
+        return self.manifest.model_dump(mode="json", by_alias=True, include=fields)
 
     def close(self) -> None:
         """Let others have the directory; once more is harmless."""

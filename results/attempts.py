@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from bsdgate.results import strict_json
 from bsdgate.results.cases import Cases
@@ -136,13 +136,17 @@ _FORMATS = {
 }
 
 
-def load_attempt(folder: Path, run_id: str) -> Attempt:
-    """Read the attempt in ``folder``, which must be one of the run ``run_id``.
+BOUND: Final = ("run_id", "change", "patchset", "with")
+"""What a manifest and each of its run's attempts say alike: which run it is, and of what."""
+
+
+def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
+    """Read the attempt in ``folder``, which must be one of the run that ``manifest`` is of.
 
     Raises UnreadableError if its attempt.json cannot be used; everything else that is
     wrong is among the attempt's problems.
     """
-    head = _read_head(folder, run_id)
+    head = _read_head(folder, manifest)
     problems = [error(Code.HARNESS_PROBLEM, problem) for problem in head.problems]
     asked: tuple[str, ...] = ()
     reports, witness = Cases(), None
@@ -237,7 +241,7 @@ def open_plain(path: Path, bound: int) -> BinaryIO:
     raise UnreadableError(message, Code.TOO_LARGE)
 
 
-def _read_head(folder: Path, run_id: str) -> _Head:
+def _read_head(folder: Path, manifest: Mapping[str, Any]) -> _Head:
     if folder.is_symlink() or not folder.is_dir():
         raise UnreadableError("not a folder")
     with open_plain(folder / "attempt.json", HEAD_BOUND) as file:
@@ -247,9 +251,11 @@ def _read_head(folder: Path, run_id: str) -> _Head:
         head = _head(fields)
     except (ValueError, KeyError, TypeError) as reason:
         raise UnreadableError(f"attempt.json: {type(reason).__name__}: {reason}") from None
-    if head.run_id != run_id:
-        message = f"it is evidence of the run {head.run_id}, not of {run_id}"
-        raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
+    for name in BOUND:
+        its, ours = fields.get(name) or None, manifest.get(name) or None
+        if its != ours:
+            message = f"it is evidence of another run: {name} is {its!r:.200}, not {ours!r:.200}"
+            raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
     if head.name != folder.name:
         message = f"it is evidence of the attempt {head.name}"
         raise UnreadableError(message, Code.FOREIGN_EVIDENCE)

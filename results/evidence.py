@@ -72,7 +72,7 @@ def load(run_dir: Path) -> Evidence:
         try:
             if not _NUMBERED.fullmatch(name):
                 raise UnreadableError("not the name of an attempt")
-            attempts.append(load_attempt(run_dir / "evidence" / name, run.run_id))
+            attempts.append(load_attempt(run_dir / "evidence" / name, manifest))
         except UnreadableError as reason:
             problems.append(error(reason.code, f"evidence/{name}: {reason}"))
     owed, unsaid = _owed(manifest)

@@ -20,8 +20,12 @@ def judge_run(
     expectations: Sequence[Path] = (),
     policy: Policy = DEVELOPER,
     history: Store | None = None,
+    *,
+    unread: str = "",
 ) -> Verdict:
     """Judge the run in ``run_dir``, in the light of the history if there is one.
+
+    ``unread`` says why there is none, where there should be one.
 
     ``expectations`` are YAML files of known failures, or folders of such files. Raises
     EvidenceError if the directory is not a run's, ExpectationsError if the known failures cannot
@@ -31,7 +35,7 @@ def judge_run(
     known = load_expectations(expectations)
     left_out = _left_out(run_dir / "excluded.json")
     if history is None:
-        return judge(found, known, policy, left_out=left_out)
+        return judge(found, known, policy, earlier=Remembered(unread=unread), left_out=left_out)
     earlier = _earlier(found.run, history)
     verdict = judge(found, known, policy, earlier=earlier, left_out=left_out)
     flakes = [finding.id for finding in verdict.findings if finding.cause is Cause.FLAKE]

@@ -92,6 +92,7 @@ class Code(StrEnum):
     # Less was tested than could have been.
     COVERAGE_LOST = "coverage-lost"
     FEWER_RAN = "fewer-ran"
+    NO_HISTORY = "no-history"
     # Whose a failure is.
     EXONERATED = "exonerated"
     FLAKED = "flaked"

@@ -16,7 +16,8 @@ class Policy:
     failure and passes always fails the run, as in unittest. ``expired`` and ``invalid``: a known
     failure past its day, or without a bug or an owner, whatever its test did. ``base``: a failure
     that the base has as well as the change under test. ``coverage_lost``: a skip that nothing
-    explains.
+    explains. ``no_history``: a history that could not be read, so that nobody knows whether fewer
+    tests ran than in the last good run.
     """
 
     name: str
@@ -25,9 +26,10 @@ class Policy:
     invalid: Level = Level.NOTE
     base: Level = Level.NOTE
     coverage_lost: Level = Level.NOTE
+    no_history: Level = Level.ERROR
 
 
-DEVELOPER: Final = Policy("developer")
+DEVELOPER: Final = Policy("developer", no_history=Level.NOTE)
 CHECK: Final = Policy("check")
 GATE: Final = Policy("gate", unexpected_success=Level.FAIL, expired=Level.FAIL, invalid=Level.FAIL)
 NIGHTLY: Final = replace(GATE, name="nightly", base=Level.FAIL)

@@ -52,10 +52,12 @@ UNMATCHED_RUNS = 10
 class Remembered:
     """What earlier runs tell. ``ran`` are the ids that ran in the last good one, None without one.
 
+    ``unread`` says why they cannot be asked, where there is a history that cannot be read.
     ``unmatched`` says in how many runs on end, up to this one, each entry's name matched nothing.
     """
 
     ran: frozenset[str] | None = None
+    unread: str = ""
     same_versions: bool = False
     unmatched: Mapping[str, int] = field(default_factory=dict)
 
@@ -133,6 +135,9 @@ def _coverage(
     day = run.created.date()
     explained = {*coverage.explanations(excused.cases, run.features), *excused.excused_skips}
     reasons = coverage.lost(excused.cases, explained, policy.coverage_lost)
+    if earlier.unread:
+        said = f"nobody knows whether fewer tests ran than before: {earlier.unread}"
+        reasons.append(Reason(policy.no_history, Code.NO_HISTORY, said))
     if earlier.ran is None:
         return reasons
     unasked = (test for test in earlier.ran if excused.cases.place(test) is None)

@@ -33,7 +33,7 @@ def again(path: Path, keep: bool, history: str | None, console: Console) -> int:
     """Go on with a run that was stopped; return the exit code."""
     display = RunDisplay(console, durations(path.parent))
     with _stoppable(display):
-        return _finish(pipeline.resume(path, display, keep=keep, history=history), console)
+        return _finish(pipeline.resume(path, display, keep=keep, url=history), console)
 
 
 def durations(runs: Path, suite: str | None = None) -> Mapping[str, float]:

@@ -4,13 +4,15 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from subunit.v2 import ByteStreamToStreamResult
+
+from bsdgate.results.parsers.subunit import StreamReader
 
 SEAL = "bsdgate.seal"
 
@@ -24,6 +26,8 @@ class Packet:
     status: str | None
     file_name: str | None
     tags: frozenset[str]
+    told: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """All that python-subunit tells of it, to write it anew."""
 
     @property
     def worker(self) -> str | None:
@@ -49,7 +53,7 @@ class _Taker:
         self.at = self.stream.tell()
         tags = frozenset(told["test_tags"] or ())
         self.packets.append(
-            Packet(data, told["test_id"], told["test_status"], told["file_name"], tags)
+            Packet(data, told["test_id"], told["test_status"], told["file_name"], tags, told)
         )
 
 
@@ -64,6 +68,14 @@ def packets(stream: bytes) -> list[Packet]:
     ByteStreamToStreamResult(source).run(taker)
     assert b"".join(each.data for each in taker.packets) == stream
     return taker.packets
+
+
+def resealed(run: "Evidence", path: str, stream: bytes) -> "Evidence":
+    """Put another stream in place of that at ``path``, with a seal that fits it."""
+    head = json.loads(run.files[str(Path(path).with_name("attempt.json"))])
+    reader = StreamReader()
+    list(reader.feed(stream))
+    return run.with_file(path, stream + reader.make_seal(head["run_id"], head["name"]))
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,13 @@ that keep every counter and checksum consistent, so that only a digest taken whi
 another witness, can tell.
 """
 
-import json
 import random
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
-from bsdgate.results.parsers.subunit import StreamReader
-from corruption.evidence import SEAL, Evidence, Packet, packets
+from corruption.evidence import SEAL, Evidence, Packet, packets, resealed
 
 Mutation = Callable[[random.Random, Evidence, Evidence], Evidence | None]
 """A generator, the run, and another run, in that order."""
@@ -215,6 +213,25 @@ def swap_attempt(rng: random.Random, run: Evidence, other: Evidence) -> Evidence
     return Evidence(run.name, run.without_folder(folder).files | theirs)
 
 
+def swap_patchset(rng: random.Random, run: Evidence, _: Evidence) -> Evidence | None:
+    """The evidence is of another patchset, or of another state of the change, than the run."""
+
+    def swap(fields: dict[str, Any]) -> None:
+        key = rng.choice(["change", "patchset", "with"])
+        fields[key] = [{"project": "nova"}] if key == "with" else str(rng.randrange(1, 99))
+
+    return run.edited(rng.choice(["manifest.json", *run.find("/attempt.json")]), swap)
+
+
+def lose_digest(rng: random.Random, run: Evidence, _: Evidence) -> Evidence | None:
+    """Nobody wrote down what a file was."""
+
+    def lose(head: dict[str, Any]) -> None:
+        del head["sha256"][rng.choice(list(head["sha256"]))]
+
+    return run.edited(rng.choice(run.find("/attempt.json")), lose)
+
+
 def strew(rng: random.Random, run: Evidence, _: Evidence) -> Evidence | None:
     """Bytes of something else in the middle, such as a traceback on standard output."""
     path, content = _stream(rng, run, "/stream.subunit", "/stream.xml")
@@ -293,7 +310,6 @@ def shrink_both(rng: random.Random, run: Evidence, _: Evidence) -> Evidence | No
     if path is None:
         return None
     asked = path.replace("stream.subunit", "asked.txt")
-    head = json.loads(run.files[path.replace("stream.subunit", "attempt.json")])
     ids = run.files[asked].decode().split()
     found = packets(content)
     there = [each for each in ids if any(packet.test_id == each for packet in found)]
@@ -301,11 +317,8 @@ def shrink_both(rng: random.Random, run: Evidence, _: Evidence) -> Evidence | No
         return None
     lost = rng.choice(there)
     kept = b"".join(each.data for each in found[:-1] if each.test_id != lost)
-    reader = StreamReader()
-    list(reader.feed(kept))
-    sealed = kept + reader.make_seal(head["run_id"], head["name"])
     listed = "".join(f"{each}\n" for each in ids if each != lost)
-    return run.with_file(path, sealed).with_file(asked, listed.encode())
+    return resealed(run, path, kept).with_file(asked, listed.encode())
 
 
 MUTATIONS: Final[Mapping[str, Mutation]] = {
@@ -330,6 +343,8 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         double_stream,
         swap_stream,
         swap_attempt,
+        swap_patchset,
+        lose_digest,
         strew,
         flip_bits,
         still_running,

@@ -5,10 +5,14 @@ import json
 import random
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from io import BytesIO
+from itertools import pairwise
 from typing import Any, Final
 
-from corruption.evidence import SEAL, Evidence, Packet, packets
+from subunit.v2 import StreamResultToBytes
+
+from corruption.evidence import SEAL, Evidence, Packet, packets, resealed
 
 Rewrite = Callable[[random.Random, Evidence], Evidence]
 
@@ -54,6 +58,31 @@ def reorder_tests(rng: random.Random, run: Evidence) -> Evidence:
         return [each for test_id in order for each in tests[test_id]]
 
     return _repacked(run, shuffle)
+
+
+def rechunk(rng: random.Random, run: Evidence) -> Evidence:
+    """Attachments come in other pieces: each packet that bears some of one is several."""
+
+    def split(packet: Packet) -> Iterator[dict[str, Any]]:
+        content = packet.told["file_bytes"]
+        sizes = sorted(rng.sample(range(1, len(content)), min(3, len(content) - 1)))
+        pieces = [content[begin:end] for begin, end in pairwise([0, *sizes, len(content)])]
+        for piece in pieces[:-1]:
+            yield packet.told | {"file_bytes": piece, "test_status": None, "eof": False}
+        yield packet.told | {"file_bytes": pieces[-1]}
+
+    for path in run.find("/stream.subunit"):
+        out = BytesIO()
+        for each in packets(run.files[path]):
+            if each.file_name == SEAL:
+                continue
+            if each.told["file_bytes"]:
+                for told in split(each):
+                    StreamResultToBytes(out).status(**told)
+            else:
+                out.write(each.data)
+        run = resealed(run, path, out.getvalue())
+    return run
 
 
 def reorder_list(rng: random.Random, run: Evidence) -> Evidence:
@@ -105,5 +134,5 @@ def print_json(rng: random.Random, run: Evidence) -> Evidence:
 
 REWRITES: Final[Mapping[str, Rewrite]] = {
     each.__name__: each
-    for each in (interleave, reorder_tests, reorder_list, reorder_xml, print_json)
+    for each in (interleave, reorder_tests, rechunk, reorder_list, reorder_xml, print_json)
 }

@@ -18,6 +18,7 @@ from functional.place import BIN, Place, listening
 from functional.run_folder import (
     MANY,
     TWO,
+    RunFolder,
     Stopped,
     assert_nothing_left,
     begun,
@@ -170,13 +171,15 @@ def test_killed_tempest_worker_is_an_error_that_names_its_tests(place: Place) ->
     assert done.code == 3, done
     assert "\nERROR:" in done.text
     assert folder.verdict["result"] == "ERROR"
+    assert_lost_tests_are_named(folder)
+    assert_nothing_left(place, ports)
+
+
+def assert_lost_tests_are_named(folder: RunFolder) -> None:
     lost = {case["id"] for case in folder.verdict["cases"] if case["outcome"] == "missing"}
     assert lost
     assert lost < set(folder.asked("02-tempest"))
-    named = {each for reason in folder.reasons().values() for each in reason["ids"]}
-    assert lost <= named
-    assert "lost-test" in folder.reasons()
-    assert_nothing_left(place, ports)
+    assert lost == set(folder.reasons()["lost-test"]["ids"])
 
 
 def test_killed_service_ends_the_run_at_once_and_is_named(place: Place) -> None:
@@ -190,6 +193,7 @@ def test_killed_service_ends_the_run_at_once_and_is_named(place: Place) -> None:
     assert "nova died with status -9" in done.text
     assert folder.verdict["result"] == "ERROR"
     assert "nova died with status -9" in folder.reasons()["harness-problem"]["message"]
+    assert_lost_tests_are_named(folder)
     assert_nothing_left(place, ports)
 
 
