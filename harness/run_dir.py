@@ -30,6 +30,8 @@ SCHEMA: Final = 1
 Kind = Literal["tempest", "hostchecks", "rally"]
 Format = Literal["subunit", "junit", "rally"]
 WITNESS: Final = "witness.json"
+ATTEMPT: Final = "attempt"
+"""What the journal calls an attempt that has begun, so that one that is lost is missed."""
 
 Event = Literal["begin", "end", "fail", "interrupt"]
 
@@ -299,6 +301,7 @@ class RunDir:
             files.write_atomically(made / asked_name, asked)
             files.write_atomically(made / "attempt.json", _json(head))
             folder = made.rename(self.evidence / name)
+        self.record(ATTEMPT, "begin", name=name)
         return Attempt(folder, head, Stream(folder / stream_name))
 
     @property
@@ -336,13 +339,22 @@ def _mend(path: Path) -> None:
     if journal.exists():
         os.truncate(journal, journal.read_bytes().rfind(b"\n") + 1)
     for attempt in sorted(path.glob("evidence/*/attempt.json")):
-        head = json.loads(attempt.read_bytes())
+        head = _read_head(attempt)
         if head["state"] == "running":
             stream = attempt.with_name(head["stream"])
             stream.touch(mode=0o600)
             with stream.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             _close_attempt(attempt.parent, head, digest, state="interrupted")
+
+
+def _read_head(path: Path) -> dict[str, Any]:
+    try:
+        head: dict[str, Any] = json.loads(path.read_bytes())
+        head["state"], head["stream"], head["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is damaged: {error}", "start a new run") from error
+    return head
 
 
 def _close_attempt(folder: Path, head: dict[str, Any], digest: str, **fields: Any) -> None:

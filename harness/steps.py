@@ -160,7 +160,10 @@ def test(run: Run) -> None:
 
 def collect(run: Run) -> None:
     """Keep the services' logs, wherever the cloud goes."""
-    shutil.copytree(run.site / "cloud" / "logs", run.logs / "services", dirs_exist_ok=True)
+    logs = run.logs / "services"
+    with files.explained(logs):
+        source = run.site / "cloud" / "logs"
+        shutil.copytree(source, logs, dirs_exist_ok=True, ignore_dangling_symlinks=True)
 
 
 def cleanup(run: Run) -> None:
@@ -244,6 +247,8 @@ def run_tempest(
                 record = witness.record(file)
     except ValueError as error:
         problems.append(str(error))
+    if record is None and not problems:
+        problems.append("stestr kept no record of its run: nothing bears witness beside the stream")
     attempt.end(status, problems, record)
 
 

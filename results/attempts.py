@@ -212,9 +212,9 @@ def moment(value: Any) -> datetime | None:
     """An ISO time with a zone, in UTC; None if there is none."""
     try:
         found = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        return found.astimezone(UTC) if found.tzinfo else None
+    except (TypeError, ValueError, OverflowError):
         return None
-    return found.astimezone(UTC) if found.tzinfo else None
 
 
 def open_plain(path: Path, bound: int) -> BinaryIO:
@@ -331,7 +331,7 @@ def _read_witness(folder: Path, head: _Head, problems: list[Reason]) -> Witness 
         fields = strict_json.loads_object(content)
         others = tuple((str(test_id), Outcome(outcome)) for test_id, outcome in fields["others"])
         return Witness(int(fields["reports"]), others)
-    except (ValueError, KeyError, TypeError) as reason:
+    except (ValueError, KeyError, TypeError, OverflowError) as reason:
         raise UnreadableError(f"{head.witness}: {type(reason).__name__}: {reason}") from None
 
 

@@ -7,11 +7,13 @@ evidence is lacking the cause is UNKNOWN, which is judged like the change's.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from bsdgate.results import passrate
+from bsdgate.results.fixtures import innermost
 from bsdgate.results.model import (
     RAN,
     Case,
@@ -46,11 +48,12 @@ _VARYING: Final = tuple(
         (r"(?<![\w.])/[\w./+-]+", "<path>"),
         (r"\b0x[0-9a-f]+\b", "<address>"),
         (r"\b[0-9a-f]{16,}\b", "<id>"),
-        (r"\d+(?:\.\d+)*", "<n>"),
+        (r"\b\d+(?:\.\d+)? ?(?:s|secs?|seconds?|ms|min|minutes?)\b", "<n> s"),
+        # Short whole numbers that stand alone are a failure's own: HTTP statuses, sizes, states.
+        (r"(?<!\d)(?!(?<!\w)(?<!\d[.:-])\d{1,3}(?!\w|[.:-]\d))\d+(?:\.\d+)*", "<n>"),
         (r"\s+", " "),
     )
 )
-_FRAME: Final = re.compile(r'^\s*File "(?:[^"]*/)?([^"/]+)", line \d+, in (\S+)', re.MULTILINE)
 
 # Of these no test and no change is the cause.
 _NODE_SIGNS: Final = re.compile(
@@ -100,8 +103,8 @@ def attribute(
     ``reasons`` are what else is wrong with the run, ``change`` whether a change is under test.
     """
     trouble = _trouble(reasons)
-    seen = _by_id(confirmation for confirmation in confirmations if confirmation.whole)
-    found = (_find(case, seen.get(case.id, {}), trouble, change=change) for case in failed)
+    seen = _by_id(confirmations)
+    found = (_find(case, seen.get(case.id, []), trouble, change=change) for case in failed)
     return tuple(sorted(found, key=lambda finding: finding.id))
 
 
@@ -138,25 +141,47 @@ def signature(case: Case) -> str:
     The reason and the innermost frame of its traceback, so that two ways to fail with one
     message are two failures.
     """
-    frames = _FRAME.findall((case.details or "").split("\n\n", 1)[0])
-    where = f" @ {frames[-1][0]}:{frames[-1][1]}" if frames else ""
+    where = innermost(case.details)
     text = case.reason or "failed"
     for pattern, place in _VARYING:
         text = pattern.sub(place, text)
     return text.strip()[: SIGNATURE_BOUND - len(where)] + where
 
 
-_Seen = dict[Side, list[tuple[str, Case]]]
+_Seen = list[tuple[Confirmation, Case]]
+"""Every answer to a test that was run again, of attempts that are not whole too, in their order."""
 
 
 def _by_id(confirmations: Iterable[Confirmation]) -> dict[str, _Seen]:
     seen: dict[str, _Seen] = {}
     for confirmation in sorted(confirmations, key=lambda one: one.attempt):
         for case in confirmation.cases:
-            if case.outcome in RAN:
-                sides = seen.setdefault(case.id, {})
-                sides.setdefault(confirmation.side, []).append((confirmation.attempt, case))
+            seen.setdefault(case.id, []).append((confirmation, case))
     return seen
+
+
+def _ran(seen: _Seen, side: Side) -> list[Case]:
+    """What whole attempts on that side found of the test."""
+    return [case for one, case in seen if one.whole and one.side is side and case.outcome in RAN]
+
+
+def _agreed(seen: _Seen, side: Side, said: Callable[[Case], bool]) -> bool:
+    """Whether all that was seen on that side says so, in RERUNS attempts on end that are whole.
+
+    What is lost may have said otherwise, so a round without all of its attempts says nothing; what
+    an attempt said before it was interrupted speaks against, never for.
+    """
+    rounds = [list(group) for of, group in groupby(seen, lambda pair: pair[0].side) if of is side]
+    last = rounds[-1][-RERUNS:] if rounds else []
+    return (
+        len(last) == RERUNS
+        and all(one.whole for one, _ in last)
+        and all(
+            said(case)
+            for one, case in seen
+            if one.side is side and case.outcome is not Outcome.MISSING
+        )
+    )
 
 
 def _trouble(reasons: Iterable[Reason]) -> tuple[Cause, tuple[str, ...]] | None:
@@ -178,19 +203,27 @@ def _find(
         return Finding(case.id, trouble[0], mark, trouble[1])
     where = {Side.CHANGE: "with the change" if change else "once more", Side.BASE: "on the base"}
     shown = tuple(
-        _tell(f"{name}, {where[side]}", one, mark)
+        _tell(f"{one.attempt}, {where[side]}", again, mark)
         for side in Side
-        for name, one in seen.get(side, ())
+        for one, again in seen
+        if one.side is side and (one.whole or again.outcome is not Outcome.MISSING)
     )
     return Finding(case.id, _cause(seen, mark, change=change), mark, shown)
 
 
 def _cause(seen: _Seen, mark: str, *, change: bool) -> Cause:
-    again = [one for _, one in seen.get(Side.CHANGE, ())]
-    base = [one for _, one in seen.get(Side.BASE, ())]
-    same = [one.outcome is Outcome.FAIL and signature(one) == mark for one in base]
-    # Each answer that excuses needs all of its runs: one that was lost might have said otherwise.
-    if change and len(same) >= RERUNS and all(same):
+    again, base = _ran(seen, Side.CHANGE), _ran(seen, Side.BASE)
+
+    def same(case: Case) -> bool:
+        return case.outcome is Outcome.FAIL and signature(case) == mark
+
+    # The base excuses the failure that it has; one that only the change has is none of its own.
+    others = [
+        case
+        for one, case in seen
+        if one.side is Side.CHANGE and case.outcome is Outcome.FAIL and not same(case)
+    ]
+    if change and not others and _agreed(seen, Side.BASE, same):
         return Cause.BASE
     if any(one.outcome is not Outcome.FAIL for one in again):
         return Cause.FLAKE
@@ -200,7 +233,7 @@ def _cause(seen: _Seen, mark: str, *, change: bool) -> Cause:
         return Cause.BASE
     if len(base) < RERUNS:
         return Cause.UNKNOWN
-    return Cause.FLAKE if any(same) else Cause.CHANGE
+    return Cause.FLAKE if any(map(same, base)) else Cause.CHANGE
 
 
 def _tell(what: str, case: Case, mark: str) -> str:
@@ -212,14 +245,8 @@ def _tell(what: str, case: Case, mark: str) -> str:
 
 def passed_again(finding: Finding, confirmations: Sequence[Confirmation]) -> bool:
     """Whether every re-run with the change, RERUNS of them, has passed."""
-    again = [
-        case.outcome
-        for confirmation in confirmations
-        if confirmation.whole and confirmation.side is Side.CHANGE
-        for case in confirmation.cases
-        if case.id == finding.id
-    ]
-    return len(again) >= RERUNS and set(again) == {Outcome.SUCCESS}
+    seen = _by_id(confirmations).get(finding.id, [])
+    return _agreed(seen, Side.CHANGE, lambda case: case.outcome is Outcome.SUCCESS)
 
 
 PastRuns = Mapping[str, Sequence[Past]]

@@ -6,11 +6,12 @@ the cases itself and refuses a document that says otherwise.
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from textwrap import indent
-from typing import Any
+from typing import Any, Final
 
 from bsdgate.results import strict_json
 from bsdgate.results.errors import EvidenceError
@@ -34,6 +35,8 @@ from bsdgate.results.model import (
 )
 
 SCHEMA = 3
+VALUES_BOUND: Final = 12_000_000
+"""Values of a document that is read: a million cases have them."""
 SCHEMA_FILE = files("bsdgate.results") / "verdict.schema.json"
 """The JSON Schema of this version of the document."""
 
@@ -80,7 +83,7 @@ def _written(content: dict[str, Any]) -> str:
 def parse(text: str | bytes) -> Verdict:
     """Read what ``render`` wrote; raise EvidenceError, saying why, for anything else."""
     try:
-        document = strict_json.loads_object(text)
+        document = strict_json.loads_object(text, VALUES_BOUND)
         if document["schema"] != SCHEMA:
             raise ValueError(f"schema {document['schema']!r} is not {SCHEMA}")
         verdict = Verdict(
@@ -91,15 +94,17 @@ def parse(text: str | bytes) -> Verdict:
             fixtures=tuple(_case_in(case) for case in document["fixtures"]),
             attempts=tuple(_attempt_in(attempt) for attempt in document["attempts"]),
             findings=tuple(_finding_in(finding) for finding in document["findings"]),
-            policy=document["policy"],
-            unmatched=tuple(document["unmatched"]),
-            timings=tuple(Timing(*told) for told in sorted(document["timings"].items())),
+            policy=_text(document["policy"]),
+            unmatched=_texts(document["unmatched"]),
+            timings=tuple(
+                Timing(name, _number(value)) for name, value in sorted(document["timings"].items())
+            ),
         )
         if document["counts"] != verdict.counts:
             raise ValueError("its counts are not those of its cases")
         if document["run_id"] != verdict.run.run_id:
             raise ValueError("it names two runs")
-    except (ValueError, KeyError, TypeError, AttributeError) as reason:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as reason:
         message = f"no verdict document: {type(reason).__name__}: {reason}"
         raise EvidenceError(message, "judge the run again: bsdgate verdict RUN_DIR") from None
     return verdict
@@ -110,7 +115,32 @@ def _time_out(moment: datetime | None) -> str | None:
 
 
 def _time_in(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text is not None else None
+    return None if text is None else _moment(text)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r:.80} has no time zone")
+    return moment.astimezone(UTC)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.80} is no text")
+    return value
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise TypeError(f"{values!r:.80} is no list")
+    return tuple(map(_text, values))
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"{value!r:.80} is no number")
+    return value
 
 
 def _some(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,13 +164,11 @@ def _case_out(case: Case) -> dict[str, Any]:
 
 def _case_in(fields: Mapping[str, Any]) -> Case:
     return Case(
-        id=fields["id"],
+        id=_text(fields["id"]),
         outcome=Outcome(fields["outcome"]),
         started=_time_in(fields.get("started")),
-        seconds=fields.get("seconds"),
-        worker=fields.get("worker"),
-        reason=fields.get("reason"),
-        details=fields.get("details"),
+        seconds=_number(fields["seconds"]) if "seconds" in fields else None,
+        **{name: _text(fields[name]) for name in ("worker", "reason", "details") if name in fields},
     )
 
 
@@ -155,7 +183,7 @@ def _reason_out(reason: Reason) -> dict[str, Any]:
 
 def _reason_in(fields: Mapping[str, Any]) -> Reason:
     level, code = Level(fields["level"]), Code(fields["code"])
-    return Reason(level, code, fields["message"], tuple(fields["ids"]))
+    return Reason(level, code, _text(fields["message"]), _texts(fields["ids"]))
 
 
 def _finding_out(finding: Finding) -> dict[str, Any]:
@@ -168,8 +196,8 @@ def _finding_out(finding: Finding) -> dict[str, Any]:
 
 
 def _finding_in(fields: Mapping[str, Any]) -> Finding:
-    shown_by = tuple(fields["shown_by"])
-    return Finding(fields["id"], Cause(fields["cause"]), fields["signature"], shown_by)
+    name, signature, shown_by = fields["id"], fields["signature"], fields["shown_by"]
+    return Finding(_text(name), Cause(fields["cause"]), _text(signature), _texts(shown_by))
 
 
 def _attempt_out(attempt: Summary) -> dict[str, Any]:
@@ -188,19 +216,23 @@ def _attempt_out(attempt: Summary) -> dict[str, Any]:
 
 def _attempt_in(fields: Mapping[str, Any]) -> Summary:
     return Summary(
-        name=fields["name"],
+        name=_text(fields["name"]),
         kind=Kind(fields["kind"]),
         state=State(fields["state"]),
-        exit_status=fields["exit_status"],
-        asked=fields["asked"],
+        exit_status=None if fields["exit_status"] is None else int(fields["exit_status"]),
+        asked=int(fields["asked"]),
         started=_time_in(fields["started"]),
         ended=_time_in(fields["ended"]),
         side=Side(fields["side"]),
-        confirms=fields["confirms"],
+        confirms=_text(fields["confirms"]),
     )
 
 
 _TEXTS = ("name", "version", "profile", "suite", "release", "selection", "change")
+
+
+def _pairs(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, _text(value)) for name, value in sorted(fields.items()))
 
 
 def _run_out(run: Run) -> dict[str, Any]:
@@ -221,11 +253,14 @@ def _run_out(run: Run) -> dict[str, Any]:
 
 def _run_in(fields: Mapping[str, Any]) -> Run:
     return Run(
-        run_id=fields["run_id"],
-        created=datetime.fromisoformat(fields["created"]),
-        sources=tuple(fields["sources"]),
-        facts=tuple(sorted(fields["facts"].items())),
-        versions=tuple(sorted(fields["versions"].items())),
-        features=tuple(Feature(**each) for each in fields["features"]),
-        **{name: fields[name] for name in _TEXTS},
+        run_id=_text(fields["run_id"]),
+        created=_moment(fields["created"]),
+        sources=_texts(fields["sources"]),
+        facts=_pairs(fields["facts"]),
+        versions=_pairs(fields["versions"]),
+        features=tuple(
+            Feature(**{key: _text(value) for key, value in each.items()})
+            for each in fields["features"]
+        ),
+        **{name: _text(fields[name]) for name in _TEXTS},
     )

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -68,6 +68,7 @@ def load(run_dir: Path) -> Evidence:
     run, problems = _run(manifest)
     attempts: list[Attempt] = []
     names, lost = _names(run_dir / "evidence")
+    lost += _journalled(run_dir / "journal.jsonl", names)
     for name in names:
         try:
             if not _NUMBERED.fullmatch(name):
@@ -92,6 +93,23 @@ def _names(folder: Path) -> tuple[list[str], list[Reason]]:
         return [], []  # no attempts, which the judge will say
     except OSError as reason:
         return [], [error(Code.ATTEMPT_UNREADABLE, f"{folder.name}: {reason.strerror}")]
+
+
+def _journalled(path: Path, names: Collection[str]) -> list[Reason]:
+    """Attempts that the harness's journal tells of and that are not there.
+
+    The last of several leaves no gap in their numbers. A last line that was cut never happened.
+    """
+    if not path.exists():
+        return []
+    try:
+        with open_plain(path, DOCUMENT_BOUND) as file:
+            lines = [strict_json.loads_object(line) for line in file if line.endswith(b"\n")]
+        begun = {str(line["name"]) for line in lines if line["step"] == "attempt"}
+    except (UnreadableError, ValueError, KeyError) as reason:
+        return [error(Code.DAMAGED, f"{path.name}: {reason}")]
+    lost = sorted(begun.difference(names))
+    return [error(Code.EVIDENCE_LOST, f"evidence/ has no attempt {name}") for name in lost]
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -327,12 +345,23 @@ def _read_task(content: bytes) -> rally_parser.Asked:
     try:
         task = yaml.safe_load(content.decode("utf-8"))
         entries = task if isinstance(task, list) else [*islice(_workloads(task), WORKLOADS_BOUND)]
-        return rally_parser.read_asked(json.dumps(entries).encode())
+        return rally_parser.read_asked(_bounded_json(entries))
     except (yaml.YAMLError, RecursionError) as reason:
         said = " ".join(str(reason).split())
         raise ValueError(f"no Rally task (a template must be filled in first): {said}") from None
     except (KeyError, TypeError, AttributeError) as reason:
         raise ValueError(f"no Rally task: {type(reason).__name__}: {reason}") from None
+
+
+def _bounded_json(value: Any) -> bytes:
+    """As JSON; ValueError if it is far larger than its file was: YAML can repeat what it names."""
+    pieces, room = [], HEAD_BOUND
+    for piece in json.JSONEncoder().iterencode(value):
+        room -= len(piece)
+        if room < 0:
+            raise ValueError(f"it unfolds to more than {HEAD_BOUND} characters")
+        pieces.append(piece)
+    return "".join(pieces).encode()
 
 
 def _workloads(task: Any) -> Iterator[dict[str, Any]]:

@@ -63,9 +63,14 @@ def judge_files(
 
 
 def _like(run: Run) -> Scope:
-    """The judged runs before ``run`` that had no change under test."""
+    """The judged runs of the same before ``run`` that had no change under test."""
     return Scope(
-        suite=run.suite, profile=run.profile, changed=False, before=run.created, results=JUDGED
+        suite=run.suite,
+        profile=run.profile,
+        release=run.release,
+        changed=False,
+        before=run.created,
+        results=JUDGED,
     )
 
 

@@ -5,12 +5,13 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import IntEnum
 from itertools import chain as chained
 
 from bsdgate.results.cases import Cases
 from bsdgate.results.fixtures import by_fixture
-from bsdgate.results.ids import Made, Synthetic, synthetic
+from bsdgate.results.ids import Made, Synthetic, scopes, synthetic
 from bsdgate.results.model import (
     RAN,
     Attempt,
@@ -40,6 +41,9 @@ _EXCUSED = frozenset(
 )
 
 
+_BAD = frozenset({Outcome.FAIL, Outcome.UXSUCCESS})
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """``cases`` has every asked id once; ``fixtures`` are failures that are no test's own.
@@ -54,12 +58,13 @@ class Ledger:
 
 
 class _Mark(IntEnum):
-    """What an attempt has to do with a test of the account."""
+    """What an attempt has to do with a test of the account; contradicted once is enough."""
 
     UNASKED = 0
     SILENT = 1
     SPOKEN_FOR = 2
     REPORTED = 3
+    CONTRADICTED = 4
 
 
 class _Account:
@@ -147,7 +152,10 @@ def reconcile(attempts: Iterable[Attempt]) -> Ledger:
 
 
 def unreported(attempt: Attempt) -> tuple[str, ...]:
-    """The asked ids that ``attempt`` gives no outcome, in the order in which they were asked."""
+    """The asked ids that ``attempt`` gives no outcome, in the order in which they were asked.
+
+    Of an interrupted attempt these are also the good outcomes in modules that were not left yet.
+    """
     account = _Account([attempt])
     marks = _tally(attempt, account).marks
     lost = {account.cases.ids[place] for place, mark in enumerate(marks) if mark == _Mark.SILENT}
@@ -160,18 +168,24 @@ def _tally(attempt: Attempt, account: _Account) -> _Tally:
     made: list[tuple[Case, Made]] = []
     unasked: list[str] = []
     failed = False
+    open_modules = _open_modules(attempt)
     for report in attempt.reports:
         failed = failed or report.outcome is Outcome.FAIL
         place = account.cases.place(report.id)
         if place is not None and tally.marks[place]:
-            tally.take(account, place, report, _Mark.REPORTED)
+            if open_modules and report.outcome not in _BAD and _module(report.id) in open_modules:
+                tally.ran |= report.outcome in RAN
+            else:
+                tally.take(account, place, report, _Mark.REPORTED)
         elif speaks := synthetic(report.id):
             made.append((report, speaks))
         else:
             unasked.append(report.id)
     # Sorted, so that the account is the same in whatever order workers wrote their packets.
+    said: set[tuple[str, Outcome]] = set()
     for report, speaks in sorted(made, key=lambda pair: _order(pair[0])):
-        _expand(tally, account, report, speaks)
+        _expand(tally, account, report, speaks, again=(report.id, report.outcome) in said)
+        said.add((report.id, report.outcome))
     if unasked:
         message = f"{count(unasked, 'report')} of tests that were not asked to run"
         tally.complain(Code.UNASKED, message, sorted(unasked))
@@ -179,6 +193,32 @@ def _tally(attempt: Attempt, account: _Account) -> _Tally:
         tally.reasons.append(replace(problem, message=f"{attempt.name}: {problem.message}"))
     tally.reasons += contradictions(attempt, failed=failed)
     return tally
+
+
+def _open_modules(attempt: Attempt) -> Set[str]:
+    """The modules that the workers of an interrupted attempt were in when it ended.
+
+    How their fixtures are torn down nobody has seen, so what succeeded in them has to run again. A
+    test without a time may have been the last.
+    """
+    if attempt.state is not State.INTERRUPTED:
+        return frozenset()
+    last: dict[str | None, tuple[datetime, bool, str]] = {}
+    found = set()
+    for report in attempt.reports:
+        test = synthetic(report.id) is None
+        if report.started is not None:
+            ended = report.started + timedelta(seconds=report.seconds or 0)
+            this = (ended, test, report.id)
+            last[report.worker] = max(this, last.get(report.worker, this))
+        elif test:
+            found.add(_module(report.id))
+    return found.union(_module(test_id) for _, test, test_id in last.values() if test)
+
+
+def _module(test_id: str) -> str:
+    _class, *packages = scopes(test_id) or [""]
+    return next(iter(packages), _class)
 
 
 def _check_asked(tally: _Tally, cases: Cases) -> None:
@@ -203,8 +243,8 @@ def _order(case: Case) -> tuple[str, bool, str, str, str]:
     return case.id, good, case.outcome, case.reason or "", case.details or ""
 
 
-def _expand(tally: _Tally, account: _Account, report: Case, made: Made) -> None:
-    """Give a synthetic report's outcome to the tests it speaks for."""
+def _expand(tally: _Tally, account: _Account, report: Case, made: Made, *, again: bool) -> None:
+    """Give a synthetic report's outcome to the tests it speaks for, unless they have it."""
     if made.kind is Synthetic.WORKER:
         message = f"a worker process ended badly ({report.reason or report.outcome})"
         tally.complain(Code.WORKER_LOST, message, [report.id])
@@ -217,11 +257,18 @@ def _expand(tally: _Tally, account: _Account, report: Case, made: Made) -> None:
     elif report.outcome is not Outcome.SKIP or made.kind is not Synthetic.SET_UP:
         tally.complain(Code.UNASKED, f"a fixture cannot end in {report.outcome}", [report.id])
         return
+    if again:
+        return
     members = [place for place in account.members(made.scope) if tally.marks[place]]
     if not members and tally.listed:
         tally.complain(Code.UNASKED, "no asked test belongs to what reported", [report.id])
     if made.kind is not Synthetic.TEAR_DOWN:
         _inherit(tally, account, report, members)
+
+
+def _tears_down(fixture: Case) -> bool:
+    made = synthetic(fixture.id)
+    return made is not None and made.kind is Synthetic.TEAR_DOWN
 
 
 def _inherit(tally: _Tally, account: _Account, report: Case, members: Iterable[int]) -> None:
@@ -233,7 +280,8 @@ def _inherit(tally: _Tally, account: _Account, report: Case, members: Iterable[i
         if mark is _Mark.SILENT or contradicted:
             test_id = account.cases.ids[place]
             inherited = replace(report, id=test_id, reason=why, details=None)
-            tally.take(account, place, inherited, max(mark, _Mark.SPOKEN_FOR))
+            now = _Mark.CONTRADICTED if contradicted else _Mark.SPOKEN_FOR
+            tally.take(account, place, inherited, now)
 
 
 def _duplicated(found: Sequence[Case]) -> Case:
@@ -315,5 +363,6 @@ def _confirm(attempt: Attempt, failed: Set[str]) -> tuple[Confirmation, list[Rea
         reasons = [note(Code.NOT_CONFIRMED, message, tuple(cases.ids))]
         whole = False
     else:
-        whole = not reasons
+        # A test that passes and leaves its class broken has not passed.
+        whole = not reasons and not any(map(_tears_down, tally.fixtures))
     return Confirmation(attempt.name, attempt.side, tuple(cases), whole), reasons

@@ -26,6 +26,9 @@ about one false block in two months (tests/campaign/test_passrate.py).
 EARLIER_RUNS = 20
 """A flake is known from at least so many runs."""
 
+EARLIER_FAILS = 2
+"""And from so many failures among them: what came once need not come and go."""
+
 UNLIKELY = 0.01
 """What history makes less likely than this is not what history has seen."""
 
@@ -154,8 +157,8 @@ def known_flake(history: Counts, here: Counts = Counts(1, 3)) -> Flake:
     """
     if history.runs < EARLIER_RUNS:
         return Flake(False, f"{history.runs} earlier runs; {EARLIER_RUNS} are needed to tell")
-    if not history.fails:
-        return Flake(False, f"it failed in none of {history.runs} earlier runs")
+    if history.fails < EARLIER_FAILS:
+        return Flake(False, f"it failed {history} earlier runs; {EARLIER_FAILS} are needed to tell")
     if 2 * history.fails > history.runs:
         return Flake(False, f"it failed {history} earlier runs: it is broken without the change")
     chance = fisher(here, history)

@@ -1,21 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON without what makes two readers disagree: no duplicate keys, no NaN, bounded depth."""
+"""JSON without what makes two readers disagree: no duplicate keys, no NaN, bounded depth and size.
+
+What is bounded is the number of values: each takes dozens of bytes in memory, however short it is.
+"""
 
 import json
 from collections import Counter
-from typing import Any
+from typing import Any, Final
+
+VALUES_BOUND: Final = 3_000_000
 
 
 class BadJsonError(ValueError):
     """JSON that two readers may read differently."""
 
 
-def loads(content: bytes | str) -> Any:
-    """Decode one JSON document.
+class TooLargeError(BadJsonError):
+    """JSON with more values than there is room for."""
+
+
+def loads(content: bytes | str, most: int = VALUES_BOUND) -> Any:
+    """Decode one JSON document of at most so many values, commas in texts counting as some.
 
     Raises json.JSONDecodeError if it is not whole and BadJsonError if it is doubtful; both are
     ValueErrors that say where.
     """
+    marks: tuple[Any, ...] = (b",", b"[", b"{") if isinstance(content, bytes) else (",", "[", "{")
+    if sum(map(content.count, marks)) > most:
+        raise TooLargeError(f"more than {most} values")
     try:
         text = content.decode("utf-8") if isinstance(content, bytes) else content
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
@@ -25,9 +37,9 @@ def loads(content: bytes | str) -> Any:
         raise BadJsonError(f"not UTF-8: {reason}") from None
 
 
-def loads_object(content: bytes | str) -> dict[str, Any]:
+def loads_object(content: bytes | str, most: int = VALUES_BOUND) -> dict[str, Any]:
     """Decode one JSON document that must be an object."""
-    found = loads(content)
+    found = loads(content, most)
     if not isinstance(found, dict):
         raise BadJsonError(f"an object was expected, not {type(found).__name__}")
     return found

@@ -272,11 +272,12 @@ def _failures(excused: _Excused, ledger: Ledger, weighed: _Weighed) -> list[Reas
     )
     own = ledger.cases.ids_of(Outcome.UXSUCCESS)
     # A fixture is excused if all tests that failed by it are.
-    fell = members(excused.fixtures, excused.cases.of(Outcome.FAIL))
+    fell = members(excused.fixtures, ledger.cases.of(Outcome.FAIL))
+    pardoned = weighed.excused.union(excused.known)
     broken = tuple(
         fixture.id
         for fixture in excused.fixtures
-        if not fell[fixture.id] or set(fell[fixture.id]) - weighed.excused
+        if not fell[fixture.id] or set(fell[fixture.id]) - pardoned
     )
     if failed:
         reasons.append(

@@ -66,8 +66,8 @@ def _check_times(attempt: Attempt, reports: Cases) -> list[Reason]:
     if reports.span is None:
         return []
     first, last = reports.span
-    early = attempt.started is not None and first < attempt.started - SLACK
-    late = attempt.ended is not None and last > attempt.ended + SLACK
+    early = attempt.started is not None and attempt.started - first > SLACK
+    late = attempt.ended is not None and last - attempt.ended > SLACK
     if not early and not late:
         return []
     when = "before it began" if early else "after it ended"

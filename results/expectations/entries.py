@@ -43,9 +43,14 @@ class Expectation:
 
     def matches(self, test_id: str) -> bool:
         """Whether the entry speaks of ``test_id``, with or without its ``[id-...]``."""
-        if self.test == f"id-{idempotent(test_id)}":
+        if (uuid := idempotent(test_id)) and self.key == f"id-{uuid}":
             return True
         return bool(self._pattern.fullmatch(test_id) or self._pattern.fullmatch(bare(test_id)))
+
+    @property
+    def key(self) -> str:
+        """What an entry that is no glob is looked up by: a UUID may be in either case."""
+        return lower if (lower := self.test.lower()).startswith("id-") else self.test
 
     @property
     def name(self) -> str:
@@ -98,7 +103,7 @@ class Expectations:
         self._globs: dict[str, list[tuple[int, str, Expectation]]] = {}
         for number, entry in enumerate(self.entries):
             if not _WILD & set(entry.test):
-                self._exact.setdefault(entry.test, []).append(entry)
+                self._exact.setdefault(entry.key, []).append(entry)
                 continue
             head, *pieces = re.split(r"[*?]", entry.test)
             under = re.split(r"[\[(]", head, maxsplit=1)[0].rpartition(".")[0]
@@ -112,7 +117,9 @@ class Expectations:
         """
         if not self.entries:
             return []
-        forms = dict.fromkeys((test_id, bare(test_id), f"id-{idempotent(test_id)}"))
+        forms = dict.fromkeys((test_id, bare(test_id)))
+        if uuid := idempotent(test_id):
+            forms[f"id-{uuid}"] = None
         found = [entry for form in forms for entry in self._exact.get(form, ())]
         if self._globs:
             globs = [

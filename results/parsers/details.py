@@ -75,10 +75,11 @@ class Details:
 
     def reason(self) -> str | None:
         """One line that says why: a skip's reason, or the last line of a traceback."""
-        for name in sorted(self._attachments, key=lambda name: (name != "reason", name)):
-            if name == "reason" or name.startswith("traceback"):
-                return last_line(self._attachments[name].decoded(CASE_BOUND)[0])
-        return None
+        tracebacks = sorted(name for name in self._attachments if name.startswith("traceback"))
+        # Of several (the test's own, its cleanups') each is a failure.
+        told = ["reason"] if "reason" in self._attachments else tracebacks
+        lines = (last_line(self._attachments[name].decoded(CASE_BOUND)[0]) for name in told)
+        return "; ".join(filter(None, lines))[:REASON_BOUND] or None
 
     def text(self) -> str | None:
         """All attachments as text: tracebacks first, the rest while there is room."""

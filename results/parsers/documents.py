@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports that are one JSON document: read whole, so their size and number of values are bounded.
+"""Reports that are one JSON document: read whole, so their size is bounded.
 
 Doubtful JSON (duplicate keys, NaN, deep nesting) is refused, and so is text that no file could
 hold (half of a surrogate pair).
@@ -15,9 +15,6 @@ from bsdgate.results.model import Code, Reason, error
 SIZE_BOUND = 64 << 20
 """Bytes of a report."""
 
-VALUES_BOUND = 3_000_000
-"""Values in a report: each takes some dozens of bytes in memory, however short it is written."""
-
 SHAPE_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What taking apart a document raises that is not of the expected shape."""
 
@@ -32,12 +29,12 @@ def read(stream: BinaryIO) -> dict[str, Any] | Reason:
         return error(Code.EMPTY_STREAM, "the report is empty")
     if len(content) > SIZE_BOUND:
         return error(Code.TOO_LARGE, f"the report has more than {SIZE_BOUND} bytes")
-    if sum(content.count(mark) for mark in (b",", b"[", b"{")) > VALUES_BOUND:
-        return error(Code.TOO_LARGE, f"the report has more than {VALUES_BOUND} values")
     try:
         found = strict_json.loads_object(content)
         if _SURROGATE.search(content):
             json.dumps(found, ensure_ascii=False).encode()
+    except strict_json.TooLargeError as reason:
+        return error(Code.TOO_LARGE, f"the report has {reason}")
     except json.JSONDecodeError as reason:
         return error(Code.TRUNCATED, f"the report is not whole: {reason}")
     except (ValueError, RecursionError) as reason:

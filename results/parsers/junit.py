@@ -2,11 +2,13 @@
 """JUnit XML as pytest, stestr (through subunit2junitxml) and Kyua write it, read case by case.
 
 Plain expat: no DTD is let through, hence no entities and nothing external. What expat would keep
-in memory (one tag or comment, open elements, distinct names) has bounds here. The counters in the
-head are not looked at, and what is not understood is never a success.
+in memory (one tag or comment, open elements, distinct names) has bounds here. The counters in a
+head are not believed, but failures that only they know of were lost. What is not understood is
+never a success.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
@@ -47,8 +49,12 @@ _KYUA_SKIP = "Skipped result details\n---"
 # subunit2junitxml puts each of several attachments between lines of three braces.
 _ATTACHMENT_END = re.compile(r"\n\}\}\}\s*\Z")
 
+# What some writers say of a test beside its elements, where it did succeed.
+_RAN_WELL = frozenset({"run", "completed", "passed", "pass", "success", "successful", "ok"})
+
 _SUCCESS = Outcome.SUCCESS  # looked up once, not for each case
 _RESULTS = ("error", "failure", "skipped")
+_COUNTED = {"error": "errors", "failure": "failures"}
 _OUTPUTS = ("system-out", "system-err")
 _TEXTS = frozenset({*_RESULTS, *_OUTPUTS})
 
@@ -82,7 +88,9 @@ class _Reader:
         self._test: Mapping[str, str] | None = None  # that test's attributes
         self._children: _Children | None = None
         self._kept = Kept()
-        self._last: Case | Reason | None = None
+        self._failed: set[str] = set()
+        self._counted: Counter[str] = Counter()
+        self._suites: list[tuple[Mapping[str, str], Counter[str]]] = []
         self._parser = parser = expat.ParserCreate(intern=self._names)
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -126,7 +134,11 @@ class _Reader:
         elif self._test is not None:
             if depth == self._within:
                 self._begin(tag, attributes)
-        elif depth == 1 and tag not in ROOTS:
+        elif tag in _COUNTED:
+            self._found.append(error(Code.DAMAGED, f"<{tag}> of no test"))
+        elif tag in ROOTS:
+            self._suites.append((attributes, self._counted.copy()))
+        elif depth == 1:
             raise _RefusedError(Code.DAMAGED, f"<{tag[:80]}> is no JUnit report")
         if depth > DEPTH_BOUND:
             raise _RefusedError(Code.DAMAGED, f"elements are nested more than {DEPTH_BOUND} deep")
@@ -136,12 +148,16 @@ class _Reader:
         if self._children is None:
             self._children = _Children(self._parser.CurrentByteIndex)
         self._children.begin(tag, attributes)
+        if tag in _COUNTED:
+            self._counted[_COUNTED[tag]] += 1
         self._parser.CharacterDataHandler = self._children.text if tag in _TEXTS else None
 
-    def _end(self, _tag: str) -> None:
+    def _end(self, tag: str) -> None:
         depth = self._depth = self._depth - 1
         test = self._test
         if test is None:
+            if tag in ROOTS:
+                self._found += _uncounted(*self._suites.pop(), self._counted)
             return
         if depth < self._within - 1:
             self._test = None
@@ -163,22 +179,14 @@ class _Reader:
         found = Case(self._ids.get(spelt, spelt), _SUCCESS, None, _seconds(test.get("time")))
         if children is not None:
             found = children.applied(found, self._kept)
-            if self._continues(found):
-                return
-        self._last = found
+        if isinstance(found, Case):
+            if found.outcome is Outcome.FAIL:
+                if found.id in self._failed and (found.reason or "").startswith(_SECOND_ELEMENT):
+                    return
+                self._failed.add(found.id)
+            elif found.outcome is _SUCCESS and (said := _contradiction(test)):
+                found = error(Code.DAMAGED, f"a test without a failure {said}", (found.id,))
         self._found.append(found)
-
-    def _continues(self, found: Case | Reason) -> bool:
-        """Whether this is pytest's second element for the failed test before it."""
-        last = self._last
-        return (
-            isinstance(found, Case)
-            and found.outcome is Outcome.FAIL
-            and isinstance(last, Case)
-            and last.outcome is Outcome.FAIL
-            and found.id == last.id
-            and (found.reason or "").startswith(_SECOND_ELEMENT)
-        )
 
 
 class _Children:
@@ -261,6 +269,25 @@ def _complaint(reason: Exception, size: int, *, cut: bool) -> Reason:
     if cut:
         return error(Code.TRUNCATED, f"the report is not whole: {reason}")
     return error(Code.DAMAGED, f"the report is not XML: {reason}")
+
+
+def _contradiction(test: Mapping[str, str]) -> str | None:
+    """What a test's attributes say against its success."""
+    for name in ("status", "result"):
+        if (said := test.get(name)) is not None and said.lower() not in _RAN_WELL:
+            return f'has {name}="{said[:80]}"'
+    return None
+
+
+def _uncounted(
+    head: Mapping[str, str], before: Counter[str], after: Counter[str]
+) -> Iterator[Reason]:
+    """Failures that a suite's head tells of and that were not in it."""
+    for name in _COUNTED.values():
+        there = after[name] - before[name]
+        if (said := head.get(name, "0")).isdecimal() and int(said[:20]) > there:
+            message = f"a suite tells of {said[:20]} {name}, and {there} are there"
+            yield error(Code.CONTRADICTED, message)
 
 
 def _refuse_doctype(*_: object) -> NoReturn:

@@ -117,6 +117,7 @@ class _Workload:
         self.broken_slas = [text(one["detail"]) for one in criteria if one["success"] is not True]
         if raw["pass_sla"] is not True and not self.broken_slas:
             self.broken_slas.append("rally says that an SLA failed")
+        self.around = [*_context_errors(raw), *_hook_errors(raw)]
         start = raw["start_time"]
         self.started = None if start is None else datetime.fromtimestamp(seconds(start), UTC)
         self.seconds = seconds(raw["full_duration"])
@@ -124,7 +125,7 @@ class _Workload:
     @property
     def reason(self) -> str | None:
         found = [f"{len(self.errors)} of {self.count} iterations failed"] if self.errors else []
-        found += self.broken_slas
+        found += [*self.broken_slas, *self.around]
         return "; ".join(found)[:REASON_BOUND] or None
 
     @property
@@ -143,6 +144,23 @@ class _Workload:
             counted = f"{self.count} iterations and {len(self.errors)} failures are there"
             return f"{counted}, rally counts {self.total} and {self.failed}"
         return None
+
+
+def _context_errors(raw: Mapping[str, Any]) -> Iterator[str]:
+    """What went wrong in removing a workload's surroundings: no SLA of Rally's asks for that.
+
+    The report has it since its format 1.1.
+    """
+    for context in raw.get("contexts_results") or ():
+        if failed := context["cleanup"]["error"]:
+            yield f"cleanup of {text(context['plugin_name'])} failed: {failed[1]}"
+
+
+def _hook_errors(raw: Mapping[str, Any]) -> Iterator[str]:
+    for hook in raw.get("hooks") or ():
+        for one in hook.get("results") or ():
+            if one["status"] != "success":
+                yield f"a hook ended in {text(one['status'])}"
 
 
 def _workload(workload: _Workload, names: _Names, asked: Asked) -> Iterator[Found]:

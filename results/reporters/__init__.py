@@ -30,21 +30,29 @@ def write_all(
     """Write verdict.json, zuul.json, report.txt, report.xml and report.html into ``report``.
 
     ``history`` are earlier runs of the same suite, for the trend; ``changed`` the files of the
-    change under test, relative to its project, which failures are commented on. Each file appears
-    whole or not at all; earlier ones are replaced. Raises OSError.
+    change under test, relative to its project, which failures are commented on. All of them are
+    replaced once all are written: where that fails, earlier ones stay together. Raises OSError.
     """
     folder = run_dir / "report"
     folder.mkdir(exist_ok=True)
     logs, remarks = _search_logs(verdict, run_dir)
     comments = zuul.render(verdict, changed=changed, logs=logs)
-    for name, content in (
-        ("report.txt", [text.render(verdict)]),
-        ("report.xml", junit.parts(verdict)),
-        ("report.html", html.parts(verdict, logs=logs, remarks=remarks, history=history)),
-        ("zuul.json", [json.dumps(comments, indent=1), "\n"]),
-        ("verdict.json", document.parts(verdict)),  # last: where it is, the others are
-    ):
-        _replace(folder / name, content)
+    reports: Mapping[str, Iterable[str]] = {
+        "report.txt": [text.render(verdict)],
+        "report.xml": junit.parts(verdict),
+        "report.html": html.parts(verdict, logs=logs, remarks=remarks, history=history),
+        "zuul.json": [json.dumps(comments, indent=1), "\n"],
+        "verdict.json": document.parts(verdict),  # last: where it is, the others are
+    }
+    drafts = {folder / name: folder / f".{name}.{os.getpid()}" for name in reports}
+    try:
+        for draft, content in zip(drafts.values(), reports.values(), strict=True):
+            _write(draft, content)
+        for path, draft in drafts.items():
+            draft.replace(path)
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
 
 
 def _search_logs(verdict: Verdict, run_dir: Path) -> tuple[Mapping[str, Lines], Sequence[str]]:
@@ -56,11 +64,9 @@ def _search_logs(verdict: Verdict, run_dir: Path) -> tuple[Mapping[str, Lines], 
     return by_id, found.problems
 
 
-def _replace(path: Path, content: Iterable[str]) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.writelines(content)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+def _write(draft: Path, content: Iterable[str]) -> None:
+    """Write a file and bring it to the disk: one that is renamed first may be found empty."""
+    with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        file.writelines(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import time
 from dataclasses import replace
 
 import pytest
@@ -56,6 +57,13 @@ CHANGE_PASSES = [again(f"0{n}-change", Side.CHANGE, PASSED) for n in (3, 4)]
 BASE_PASSES = [again(f"0{n}-base", Side.BASE, PASSED) for n in (5, 6)]
 OTHERWISE = [again(f"0{n}-base", Side.BASE, failing(reason="Gone: no such")) for n in (5, 6)]
 
+CHANGE_FAILS_OTHERWISE = [
+    again(f"0{n}-change", Side.CHANGE, failing(reason="Gone: no such")) for n in (3, 4)
+]
+BASE_SKIPS = [again("06-base", Side.BASE, Case("m.A.one", Outcome.SKIP))]
+LATER = [replace(one, attempt=f"1{one.attempt[1:]}") for one in BASE_FAILS]
+"""What the base said in a second round."""
+
 CUT_SHORT = [replace(one, whole=False) for one in BASE_FAILS]
 SERVERS = ("0c6ee0b2-1d8b-4d0e-9f4c-0fb5bd1d0c11", "5f0c5a1e-6a8b-4c0d-9e7f-3a2b1c0d9e8f")
 
@@ -78,6 +86,14 @@ SERVERS = ("0c6ee0b2-1d8b-4d0e-9f4c-0fb5bd1d0c11", "5f0c5a1e-6a8b-4c0d-9e7f-3a2b
         (CHANGE_PASSES + BASE_FAILS, Cause.BASE),
         ([CHANGE_FAILS[0], CHANGE_PASSES[1]], Cause.FLAKE),
         (CHANGE_FAILS + CUT_SHORT, Cause.UNKNOWN),
+        # What only the change has, the base does not excuse.
+        (CHANGE_FAILS_OTHERWISE + BASE_FAILS, Cause.FLAKE),
+        ([CHANGE_FAILS[0], CHANGE_FAILS_OTHERWISE[1], *BASE_FAILS], Cause.FLAKE),
+        # Nor is anything excused that was interrupted and tried again until it fitted.
+        ([*CHANGE_FAILS, replace(BASE_PASSES[0], whole=False), *LATER], Cause.FLAKE),
+        ([*CHANGE_FAILS, BASE_FAILS[0], *BASE_SKIPS], Cause.UNKNOWN),
+        ([*CHANGE_FAILS, *BASE_SKIPS, *LATER], Cause.FLAKE),
+        ([*CHANGE_FAILS, *CUT_SHORT, *LATER], Cause.BASE),
     ],
 )
 def test_cause_is_what_the_runs_show(confirmations, cause):
@@ -134,6 +150,40 @@ def test_signature_tells_failures_apart():
     assert signature(elsewhere) != signature(failing())
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("204 != 500", "204 != 404"),
+        ("AssertionError: 1 != 2", "AssertionError: 1 != 3"),
+        ("Got 3 of 12 ports.", "Got 3 of 11 ports."),
+    ],
+)
+def test_short_numbers_are_a_failures_own(one, other):
+    assert signature(failing(reason=one)) != signature(failing(reason=other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("at 127.0.0.1:40123", "at 127.0.0.1:8080"),
+        ("took 1.25 s", "took 12.5 s"),
+        ("within 60 seconds", "within 7 seconds"),
+        ("on 2026-11-25", "on 2027-01-02"),
+        ("id 12345", "id 98765"),
+        ("node7 is gone", "node12 is gone"),
+    ],
+)
+def test_other_numbers_vary(one, other):
+    assert signature(failing(reason=one)) == signature(failing(reason=other))
+
+
+def test_blank_lines_cost_no_time():
+    blank = replace(failing(), details="Traceback:\n" + " \n" * 60_000)
+    began = time.process_time()
+    signature(blank)
+    assert time.process_time() - began < 1
+
+
 def test_plan_runs_failures_again_on_both_builds():
     with_change, base = plan({"02-tempest": ["b", "a"]}, change=True)
     assert (with_change.attempt, with_change.side) == ("02-tempest", Side.CHANGE)
@@ -158,12 +208,13 @@ def past(failures, runs, mark="s"):
 @pytest.mark.parametrize(
     ("earlier", "known"),
     [
-        (past(1, EARLIER_RUNS), True),
-        (past(1, EARLIER_RUNS - 1), False),
+        (past(2, EARLIER_RUNS), True),
+        (past(2, EARLIER_RUNS - 1), False),
+        (past(1, 200), False),
         (past(0, 200), False),
         (past(EARLIER_RUNS, EARLIER_RUNS), False),
         (past(5, 100, mark="another"), False),
-        (past(1, 19) + [Past(Outcome.SKIP)] * 50, False),
+        (past(2, 19) + [Past(Outcome.SKIP)] * 50, False),
     ],
 )
 def test_flake_is_known_from_enough_earlier_runs(earlier, known):
@@ -187,3 +238,5 @@ def test_flake_has_passed_again_if_every_rerun_did():
     assert not passed_again(finding, CHANGE_PASSES[:1])
     assert not passed_again(finding, [CHANGE_PASSES[0], CHANGE_FAILS[1]])
     assert not passed_again(finding, [replace(one, whole=False) for one in CHANGE_PASSES])
+    failed_once = again("02-change", Side.CHANGE, failing(), whole=False)
+    assert not passed_again(finding, [failed_once, *CHANGE_PASSES])

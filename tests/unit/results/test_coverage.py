@@ -173,11 +173,15 @@ def test_of_other_versions_the_vanished_are_a_note():
     assert (reason.level, reason.ids) == (Level.NOTE, ("b",))
 
 
-def test_a_renamed_test_has_not_vanished_from_another_version():
+@pytest.mark.parametrize("same_versions", [False, True])
+def test_a_renamed_test_has_not_vanished(same_versions):
     before, after = f"m.C.old[id-{UUID}]", f"m.C.new[id-{UUID},smoke]"
-    assert fewer_ran(ran(after), [before], same_versions=False) == []
-    (reason,) = fewer_ran(ran(after), [before], same_versions=True)
-    assert reason.level is Level.NOTE  # as many ran
+    assert fewer_ran(ran(after), [before], same_versions=same_versions) == []
+
+
+def test_a_test_that_ran_in_the_place_of_another_hides_nothing():
+    (reason,) = fewer_ran(ran("a", "new"), ["a", "b"], same_versions=True)
+    assert (reason.level, reason.ids) == (Level.ERROR, ("b",))
 
 
 def test_what_is_explained_need_not_run():

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
+import functools
 import json
+import operator
 from datetime import UTC, datetime
 
 import jsonschema
@@ -25,6 +28,7 @@ from bsdgate.results.model import (
     Timing,
     Verdict,
 )
+from bsdgate.results.store.memory import MemoryStore
 
 texts = st.text(max_size=20)
 moments = st.datetimes(timezones=st.just(UTC))
@@ -140,6 +144,30 @@ def whole(run_dir):
 def test_another_document_is_refused(whole, key, value, said):
     with pytest.raises(EvidenceError, match=said):
         document.parse(json.dumps(whole | {key: value}))
+
+
+def everywhere(value, *path):
+    """The way to each value in a document."""
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield (*path, key)
+            yield from everywhere(inner, *path, key)
+
+
+@pytest.mark.parametrize("value", [None, -1, 1e308, [], {}, [[]], "x", ["a"], "2026-01-01", 10**30])
+def test_what_is_read_can_be_written_whatever_was_put_in(whole, value):
+    """A value of another type is refused, or it is one that any reader can take."""
+    for *path, last in list(everywhere(whole)):
+        changed = json.loads(json.dumps(whole))
+        inner = functools.reduce(operator.getitem, path, changed)
+        inner[last] = value
+        try:
+            verdict = document.parse(json.dumps(changed))
+        except EvidenceError:
+            continue
+        assert document.parse(document.render(verdict)) == verdict
+        with MemoryStore() as store, contextlib.suppress(EvidenceError):
+            assert store.import_run(verdict)
 
 
 def test_a_cut_document_is_refused(whole):

@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from bsdgate.results.ledger import reconcile, unreported
@@ -160,33 +163,91 @@ def test_a_running_attempt_means_a_killed_harness():
 
 
 def interrupted(reports, **fields):
-    return attempt(reports, state=State.INTERRUPTED, exit_status=None, **fields)
+    """Its tests ran one after another, a second each."""
+    found = attempt(reports, state=State.INTERRUPTED, exit_status=None, **fields)
+    return replace(found, reports=timed(found.reports))
+
+
+def timed(reports):
+    began = datetime(2026, 11, 22, tzinfo=UTC)
+    moments = (began + timedelta(seconds=number) for number in range(len(reports)))
+    return tuple(
+        replace(case, started=moment, seconds=1.0)
+        for case, moment in zip(reports, moments, strict=True)
+    )
 
 
 def test_an_interrupted_attempt_alone_is_an_error():
     assert set(codes(interrupted(ALL[:1]))) == {Code.INTERRUPTED, Code.LOST_TEST}
 
 
+DONE = ("k.Z.zero", SUCCESS)
+"""A test of a module that was left before the interruption."""
+WHOLE = ("k.Z.zero", *ASKED)
+
+
 def test_a_resumed_run_is_whole():
-    first = interrupted(
-        ALL[:1], problems=(error(Code.TRUNCATED, "cut"), error(Code.IN_PROGRESS, "begun"))
-    )
-    assert unreported(first) == ASKED[1:]
-    second = attempt(ALL[1:], asked=ASKED[1:], name="02-tempest")
+    cut = error(Code.TRUNCATED, "cut"), error(Code.IN_PROGRESS, "begun")
+    first = interrupted([DONE, ALL[0]], asked=WHOLE, problems=cut)
+    second = attempt(ALL, name="02-tempest")
     assert codes(first, second) == {}
     assert set(outcomes(second, first).values()) == {"success"}
 
 
-@pytest.mark.parametrize("asked", [ASKED, ASKED[2:]])
+@pytest.mark.parametrize(
+    ("reports", "left"),
+    [
+        ([DONE], WHOLE),  # how the module is torn down nobody has seen
+        ([DONE, ALL[0]], ASKED),
+        ([DONE, ("m.A.one", FAIL)], ASKED[1:]),  # which another time cannot mend
+        ([DONE, ("m.A.one", SKIP)], ASKED),
+        ([DONE, *ALL], ASKED),
+        ([DONE, *ALL[:2], ("tearDownClass (m.A)", FAIL)], ASKED[2:]),
+        ([DONE, ("setUpClass (m.A)", SKIP)], ASKED[2:]),
+        ([], WHOLE),
+    ],
+)
+def test_what_is_left_to_run(reports, left):
+    first = interrupted(reports, asked=WHOLE)
+    assert unreported(first) == left
+    second = attempt([(test_id, SUCCESS) for test_id in left], left, name="02-tempest")
+    ledger = reconcile([first, second])
+    assert [reason.code for reason in ledger.reasons] == [Code.RESUMED]
+    assert len(ledger.fixtures) == sum(test == "tearDownClass (m.A)" for test, _ in reports)
+    failed = {case.id for case in ledger.cases if case.outcome is FAIL}
+    assert failed == {test for test, outcome in reports if (test, outcome) == ("m.A.one", FAIL)}
+
+
+def test_each_worker_has_a_module_that_it_was_in():
+    found = [
+        Case("k.Z.zero", SUCCESS, worker="worker-0"),
+        Case("m.A.one", SUCCESS, worker="worker-1"),
+        Case("n.C.four", SUCCESS, worker="worker-0"),
+    ]
+    first = interrupted([], asked=(*WHOLE, "n.C.four"))
+    assert unreported(replace(first, reports=timed(found))) == (*ASKED, "n.C.four")
+    assert unreported(replace(first, reports=timed(found)[::-1])) == (*ASKED, "n.C.four")
+    assert unreported(replace(first, reports=tuple(found))) == (*WHOLE, "n.C.four")
+
+
+@pytest.mark.parametrize("asked", [WHOLE, ASKED[1:]])
 def test_a_resumed_run_that_asks_for_something_else_is_an_error(asked):
     second = attempt([(test_id, SUCCESS) for test_id in asked], asked=asked, name="02-tempest")
-    assert Code.RESUME_MISMATCH in codes(interrupted(ALL[:1]), second)
+    assert Code.RESUME_MISMATCH in codes(interrupted([DONE, ALL[0]], asked=WHOLE), second)
 
 
 def test_damage_is_not_excused_by_an_interruption():
-    first = interrupted(ALL[:1], problems=(error(Code.DAMAGED, "garbage"),))
-    second = attempt(ALL[1:], asked=ASKED[1:], name="02-tempest")
-    assert set(codes(first, second)) == {Code.DAMAGED}
+    damage = (error(Code.DAMAGED, "garbage"),)
+    first = interrupted([DONE, ALL[0]], asked=WHOLE, problems=damage)
+    assert set(codes(first, attempt(ALL, name="02-tempest"))) == {Code.DAMAGED}
+
+
+def test_a_fixture_that_repeats_itself_costs_nothing():
+    twice = [("setUpClass (m.A)", SKIP)] * 1000
+    assert set(codes(attempt([*ALL, *twice]))) == {Code.DUPLICATED}
+    failed = attempt([("setUpClass (m.A)", FAIL), ("setUpClass (m.A)", FAIL), ALL[2]])
+    assert codes(failed) == {}
+    assert len(reconcile([failed]).fixtures) == 2
 
 
 def test_a_test_asked_in_two_whole_attempts_is_duplicated():
@@ -273,6 +334,13 @@ def test_evidence_of_a_confirmation_must_be_whole(reports, fields, code):
     assert {reason.code for reason in ledger.reasons} == {code}
     assert not ledger.confirmations[0].whole
     assert ledger.cases.counts == {FAIL: 1, SUCCESS: 2}
+
+
+def test_a_confirmation_that_breaks_its_class_confirms_nothing():
+    broken = again([("m.A.one", SUCCESS), ("tearDownClass (m.A)", FAIL)])
+    ledger = reconcile([attempt(FAILED), broken])
+    assert ledger.reasons == ()
+    assert not ledger.confirmations[0].whole
 
 
 def test_a_confirmation_whose_time_was_up_confirms_nothing_and_costs_nothing():

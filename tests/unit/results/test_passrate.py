@@ -103,9 +103,10 @@ def test_the_order_of_tests_does_not_matter(outcomes: list[list[bool]]) -> None:
     ("history", "known", "why"),
     [
         (Counts(5, 19), False, "19 earlier runs; 20 are needed"),
-        (Counts(0, 500), False, "failed in none of 500"),
-        (Counts(1, 5000), False, "too rarely for 1 of 3 now"),
-        (Counts(1, 20), True, "failed 1 of 20 earlier runs, which explains 1 of 3 now"),
+        (Counts(0, 500), False, "failed 0 of 500 earlier runs; 2 are needed"),
+        (Counts(2, 5000), False, "too rarely for 1 of 3 now"),
+        (Counts(2, 20), True, "failed 2 of 20 earlier runs, which explains 1 of 3 now"),
+        (Counts(1, 20), False, "failed 1 of 20 earlier runs; 2 are needed"),
         (Counts(10, 200), True, "failed 10 of 200"),
         (Counts(15, 20), False, "broken without the change"),
     ],

@@ -55,6 +55,50 @@ def test_the_head_is_not_believed():
     assert len(cases) == 1
 
 
+FAILED = '<testcase classname="a" name="b"><failure message="m"/></testcase>'
+
+
+@pytest.mark.parametrize(
+    ("head", "problems"),
+    [
+        ('failures="1" errors="0" tests="2"', []),
+        ('failures="0"', []),
+        ('failures="2"', [Code.CONTRADICTED]),
+        ('failures="1" errors="1"', [Code.CONTRADICTED]),
+        (f'failures="{"9" * 5000}"', [Code.CONTRADICTED]),
+        ('failures="many"', []),
+    ],
+)
+def test_a_failure_that_only_the_head_knows_of_was_lost(head, problems):
+    assert read(suite(ONE, FAILED, head=head))[1] == problems
+
+
+def test_each_suite_has_a_head_of_its_own():
+    one, two = f'<testsuite failures="1">{FAILED}</testsuite>', f"<testsuite>{ONE}</testsuite>"
+    assert read(f'<testsuites failures="1">{one}{two}</testsuites>')[1] == []
+    lost = f'<testsuite failures="1">{ONE}</testsuite>'
+    assert read(f'<testsuites failures="1">{one}{lost}</testsuites>')[1] == [Code.CONTRADICTED]
+
+
+@pytest.mark.parametrize("tag", ["failure", "error"])
+def test_a_failure_of_no_test_is_an_error(tag):
+    assert read(suite(ONE, f'<{tag} message="m"/>'))[1] == [Code.DAMAGED]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "problems"),
+    [
+        ('status="run"', []),
+        ('status="run" result="completed"', []),
+        ('status="notrun"', [Code.DAMAGED]),
+        ('result="suppressed"', [Code.DAMAGED]),
+        ('status="failed"', [Code.DAMAGED]),
+    ],
+)
+def test_a_success_that_its_attributes_deny_is_an_error(attribute, problems):
+    assert read(suite(f'<testcase classname="a" name="b" {attribute}/>'))[1] == problems
+
+
 def test_the_same_case_twice_stays_twice():
     assert len(read(suite(ONE, ONE))[0]) == 2
 
@@ -65,6 +109,7 @@ def test_a_failure_and_its_broken_teardown_are_one_case():
         '<testcase classname="a" name="b"><error message="failed on teardown with x"/></testcase>'
     )
     assert len(read(suite(failure, broken))[0]) == 1
+    assert len(read(suite(failure, ONE, broken))[0]) == 2  # other workers report in between
     assert len(read(suite(broken, failure))[0]) == 2
 
 

@@ -73,6 +73,22 @@ def test_a_failure_is_told_beside_lost_iterations(report):
     assert read(report) == (BAD, [Code.ITERATIONS])
 
 
+@pytest.mark.parametrize("harm", ["cleanup", "hook"])
+def test_what_goes_wrong_around_a_workload_fails_it(report, harm):
+    load = workload(report)
+    if harm == "cleanup":
+        phase = {"started_at": 1.0, "finished_at": 2.0, "atomic_actions": [], "error": None}
+        failed = phase | {"error": ["ServerFault", "500", "Traceback"]}
+        context = {"plugin_name": "users@openstack", "setup": phase, "cleanup": phase}
+        load["contexts_results"] = [context, context | {"cleanup": failed}]
+        said = "cleanup of users@openstack failed: 500"
+    else:
+        load["hooks"] = [{"config": {}, "results": [{"status": "success"}, {"status": "failed"}]}]
+        said = "a hook ended in failed"
+    (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": 3})
+    assert (case.outcome, case.reason) == (Outcome.FAIL, said)
+
+
 @pytest.mark.parametrize("field", ["criterion", "whole"])
 def test_a_broken_sla_fails(report, field):
     load = workload(report)

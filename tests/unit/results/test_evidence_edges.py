@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evidence at the edge of what can be held, and attempts that are gone without a trace."""
+
+import json
+
+import pytest
+
+from bsdgate.results.errors import EvidenceError
+from bsdgate.results.evidence import load_files
+from bsdgate.results.model import Code, Result
+
+
+@pytest.fixture
+def clean(run_dir, subunit_stream, sealed):
+    """An attempt of one test that succeeded."""
+    stream = sealed(subunit_stream(("m.A.one", "success")), "01-tempest")
+    return run_dir.attempt("01-tempest", b"m.A.one\n", stream, started=None, ended=None)
+
+
+def edit(folder, **changes):
+    head = json.loads((folder / "attempt.json").read_text())
+    (folder / "attempt.json").write_text(json.dumps(head | changes))
+
+
+def codes(run_dir):
+    return {reason.code for reason in run_dir.judge().reasons}
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"started": "0001-01-01T00:00:00+14:00"},
+        {"ended": "9999-12-31T23:59:59-14:00"},
+        {"started": "0001-01-01T00:00:01+00:00", "ended": "9999-12-31T23:59:59+00:00"},
+    ],
+)
+def test_a_time_that_cannot_be_held_is_none(run_dir, clean, times):
+    edit(clean, **times)
+    assert run_dir.judge().result is Result.PASS
+
+
+@pytest.mark.parametrize("content", ['{"reports": 1e999, "others": []}', "[" * 100_000, "{}"])
+def test_a_witness_that_cannot_be_read_is_an_error(run_dir, clean, content):
+    (clean / "witness.json").write_text(content)
+    edit(clean, witness="witness.json")
+    assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
+
+
+def begun(run_dir, *names, end=""):
+    lines = [{"step": "test", "event": "begin"}]
+    lines += [{"step": "attempt", "event": "begin", "name": name} for name in names]
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    (run_dir.path / "journal.jsonl").write_text(text + end)
+
+
+def test_an_attempt_that_only_the_journal_knows_of_was_lost(run_dir, clean):
+    begun(run_dir, "01-tempest", end='{"step": "attem')
+    assert run_dir.judge().result is Result.PASS
+    begun(run_dir, "01-tempest", "02-confirm-change")
+    (reason,) = run_dir.judge().reasons
+    assert (reason.code, reason.message) == (
+        Code.EVIDENCE_LOST,
+        "evidence/ has no attempt 02-confirm-change",
+    )
+
+
+@pytest.mark.parametrize("line", ["", "[]\n", '{"event": "begin"}\n', '{"step": "attempt"}\n'])
+def test_a_journal_that_is_none_is_an_error(run_dir, clean, line):
+    begun(run_dir, "01-tempest", end=line or "\0\n")
+    assert codes(run_dir) == {Code.DAMAGED}
+
+
+@pytest.fixture
+def report(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text('{"tasks": []}')
+    return path
+
+
+def test_a_task_that_unfolds_without_end_is_refused(tmp_path, report):
+    task = tmp_path / "task.yaml"
+    listed = ["- &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    listed += [f"- &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    task.write_text("\n".join(listed))
+    with pytest.raises(EvidenceError, match="unfolds to more than"):
+        load_files(rally=[report], rally_task=[task])
+
+
+def test_a_list_of_workloads_of_too_many_values_is_refused(run_dir):
+    run_dir.owes("rally")
+    many = b"[" + b"{}," * 3_000_001 + b"{}]"
+    run_dir.attempt("01-rally", many, b'{"tasks": []}', "rally")
+    assert codes(run_dir) == {Code.ATTEMPT_UNREADABLE, Code.NOTHING_ASKED, Code.NOTHING_RAN}
