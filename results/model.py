@@ -67,6 +67,7 @@ class Code(StrEnum):
     DIGEST_MISMATCH = "digest-mismatch"
     EMPTY_STREAM = "empty-stream"
     TRUNCATED = "truncated"
+    NO_SEAL = "no-seal"
     DAMAGED = "damaged"
     TOO_LARGE = "too-large"
     # What was asked and what reported back do not agree.

@@ -5,6 +5,7 @@ A stream that was cut at a packet's border, which the format cannot tell from a 
 noticed by the *seal*: one last packet that only the harness writes, when the runner's output has
 ended. It names the run and the attempt, so that a swapped stream is noticed too, and says how
 many packets came before it. Any other reader of subunit sees it as an attachment of no test.
+Of a stream without a seal nobody can tell whether it is whole, and that is said.
 """
 
 import json
@@ -18,7 +19,7 @@ from typing import BinaryIO, NamedTuple
 from subunit.v2 import StreamResultToBytes
 
 from bsdgate.results.ids import ID_BOUND
-from bsdgate.results.model import Case, Code, Outcome, Reason, count, error
+from bsdgate.results.model import Case, Code, Outcome, Reason, count, error, note
 from bsdgate.results.parsers.details import Details, Kept
 from bsdgate.results.parsers.framing import PacketReader
 from bsdgate.results.parsers.packets import Packet
@@ -208,8 +209,9 @@ class StreamReader:
 def parse(stream: BinaryIO, owner: tuple[str, str] | None) -> Iterator[Case | Reason]:
     """Read a whole recorded stream: its cases as they end, then what is wrong with it.
 
-    ``owner`` is the run id and the attempt whose seal the stream must bear; None asks for no
-    seal (a stream that was not recorded by the harness). Synthetic ids are passed on as they are.
+    ``owner`` is the run id and the attempt whose seal the stream must bear; None where that may be
+    anybody's or absent (a stream that is not known to be the harness's), which is then noted.
+    Synthetic ids are passed on as they are.
     """
     reader = StreamReader()
     kept = Kept()
@@ -228,8 +230,7 @@ def parse(stream: BinaryIO, owner: tuple[str, str] | None) -> Iterator[Case | Re
     if reader.unfinished:
         message = f"{count(reader.unfinished, 'test')} begun and never ended"
         yield error(Code.IN_PROGRESS, message, tuple(sorted(reader.unfinished)))
-    if owner is not None:
-        yield from _check_seal(reader, owner)
+    yield from _check_seal(reader, owner)
 
 
 def _case(event: StatusEvent, kept: Kept) -> Case:
@@ -247,11 +248,14 @@ def _case(event: StatusEvent, kept: Kept) -> Case:
     )
 
 
-def _check_seal(reader: StreamReader, owner: tuple[str, str]) -> Iterator[Reason]:
+def _check_seal(reader: StreamReader, owner: tuple[str, str] | None) -> Iterator[Reason]:
     seal = reader.seal
-    if seal is None:
+    if seal is None and owner is None:
+        message = "the stream has no seal: what was cut off behind its last test cannot be seen"
+        yield note(Code.NO_SEAL, message)
+    elif seal is None:
         yield error(Code.TRUNCATED, "the stream has no seal: its end is missing")
-    elif (seal.run_id, seal.attempt) != owner:
+    elif owner is not None and (seal.run_id, seal.attempt) != owner:
         whose = f"{seal.attempt} of run {seal.run_id}"
         yield error(Code.FOREIGN_EVIDENCE, f"the stream is that of {whose}")
     elif seal.packets != reader.packets - 1:

@@ -83,10 +83,12 @@ class _Tags:
 
 def _verdict(verdict: Verdict) -> Element:
     element = Element("testcase", classname="bsdgate", name="verdict")
+    said = "; ".join(reason.message for reason in verdict.reasons)
+    message = _text(f"{verdict.result}: {said}")
     if verdict.result is not Result.PASS:
-        said = "; ".join(reason.message for reason in verdict.reasons)
-        message = _text(f"{verdict.result}: {said}")
         SubElement(element, _FAILED_VERDICT[verdict.result], message=message)
+    elif said:
+        SubElement(element, "system-out").text = message
     return element
 
 

@@ -29,7 +29,15 @@ ARTIFACTS: Final = (
 """What a reader of the build's page is led to: name, file in ``report/``, type."""
 
 # Notes that a reviewer has to see although they change nothing.
-_TOLD = frozenset({Code.EXONERATED, Code.FLAKED, Code.UNEXPECTED_SUCCESS, Code.EXPECTATION_EXPIRED})
+_TOLD = frozenset(
+    {
+        Code.NO_SEAL,
+        Code.UNEXPECTED_SUCCESS,
+        Code.EXPECTATION_EXPIRED,
+        Code.EXONERATED,
+        Code.FLAKED,
+    }
+)
 _LEVELS = {Cause.CHANGE: "error", Cause.UNKNOWN: "warning"}
 _FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,7})')
 

@@ -125,6 +125,17 @@ def test_what_can_be_seen_of_a_loss_is_an_error(write, name, content):
     assert (Code.EMPTY_STREAM in found) is (content == "empty")
 
 
+def test_what_was_cut_off_behind_the_last_test_cannot_be_seen_and_that_is_said(stream, listed):
+    behind = [("tearDownClass (m.A)", "fail"), ("process-returncode.1", "fail")]
+    asked = listed(*IDS)
+    assert result(load_files(asked, subunit=[stream(*GOOD, *behind)])) is Result.ERROR
+    cut = judge(load_files(asked, subunit=[stream(*GOOD, name="cut.subunit")]))
+    assert cut.result is Result.PASS
+    (reason,) = cut.reasons
+    assert (reason.level, reason.code) == (Level.NOTE, Code.NO_SEAL)
+    assert "cut.subunit" in reason.message
+
+
 def test_an_error_names_its_file(write, listed):
     found = load_files(listed(*IDS), subunit=[write("worker-3.subunit", b"")])
     (reason,) = (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsdgate.results.model import Case, Code, Outcome, Reason
+from bsdgate.results.model import Case, Code, Level, Outcome, Reason
 from bsdgate.results.parsers.subunit import StreamReader, parse
 
 OWNER = ("run", "01-tempest")
@@ -25,7 +25,13 @@ def events(*chunks):
 def read(stream, owner=None):
     found = list(parse(BytesIO(stream), owner))
     cases = [item for item in found if isinstance(item, Case)]
-    return cases, {item.code: item for item in found if isinstance(item, Reason)}
+    reasons = [item for item in found if isinstance(item, Reason)]
+    return cases, {item.code: item for item in reasons if item.level is Level.ERROR}
+
+
+def notes(stream, owner=None):
+    found = parse(BytesIO(stream), owner)
+    return [item.code for item in found if isinstance(item, Reason) and item.level is Level.NOTE]
 
 
 def sealed(stream, owner=OWNER):
@@ -124,6 +130,19 @@ def test_a_cut_packet_is_noticed_without_a_seal(two_tests):
 def test_a_stream_without_its_seal_is_cut(two_tests):
     assert set(read(two_tests, OWNER)[1]) == {Code.TRUNCATED}
     assert read(sealed(two_tests), OWNER)[1] == {}
+
+
+def test_of_a_stream_that_nobody_sealed_the_end_is_unknown_and_that_is_said(two_tests):
+    assert notes(two_tests) == [Code.NO_SEAL]
+    assert notes(sealed(two_tests)) == []
+    assert notes(sealed(two_tests), OWNER) == []
+
+
+def test_a_seal_is_believed_whosever_it_is(subunit_stream):
+    first, second = subunit_stream(("a", "success")), subunit_stream(("b", "success"))
+    whole = sealed(first + second)
+    assert read(whole)[1] == {}
+    assert set(read(whole.replace(second, b""))[1]) == {Code.DAMAGED}
 
 
 @pytest.mark.parametrize("owner", [("other", "01-tempest"), ("run", "02-tempest")])

@@ -7,7 +7,7 @@ import pytest
 from unit.results.reporters.made import BEGAN, REQUEST, failed, hostile, verdict_of
 
 from bsdgate.results import document
-from bsdgate.results.model import Case, Outcome, Result
+from bsdgate.results.model import Case, Code, Outcome, Result, note
 from bsdgate.results.reporters import Earlier, html, junit, text, write_all, zuul
 
 REPORTS = ["report.html", "report.txt", "report.xml", "verdict.json", "zuul.json"]
@@ -20,6 +20,13 @@ def test_nothing_hostile_gets_through(reporter):
     assert "\x1b" not in content
     assert "\x00" not in content
     assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in content
+
+
+@pytest.mark.parametrize("reporter", [text, junit, html, document, zuul])
+def test_that_the_end_of_a_stream_is_unknown_is_told_with_a_pass(reporter):
+    reasons = [note(Code.NO_SEAL, "nobody can tell")]
+    verdict = verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS), reasons=reasons)
+    assert "nobody can tell" in str(reporter.render(verdict))
 
 
 def test_nothing_hostile_gets_into_a_review():
