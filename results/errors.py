@@ -26,3 +26,7 @@ class EvidenceError(BsdgateError):
     """Evidence that cannot be read at all, so that not even an ERROR verdict can name its run."""
 
     exit_code = 3
+
+
+class ReportError(BsdgateError):
+    """A place for reports that is none."""

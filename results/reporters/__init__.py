@@ -3,11 +3,14 @@
 
 import json
 import os
+import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from bsdgate.results import document
+from bsdgate.results.errors import ReportError
 from bsdgate.results.model import Verdict
 from bsdgate.results.reporters import html, junit, servicelogs, text, zuul
 from bsdgate.results.reporters.failures import groups
@@ -31,10 +34,10 @@ def write_all(
 
     ``history`` are earlier runs of the same suite, for the trend; ``changed`` the files of the
     change under test, relative to its project, which failures are commented on. All of them are
-    replaced once all are written: where that fails, earlier ones stay together. Raises OSError.
+    replaced once all are written: where that fails, earlier ones stay together. Raises OSError, and
+    ReportError for a ``report`` that is a link or anything else but a folder.
     """
-    folder = run_dir / "report"
-    folder.mkdir(exist_ok=True)
+    folder = _folder(run_dir)
     logs, remarks = _search_logs(verdict, run_dir)
     comments = zuul.render(verdict, changed=changed, logs=logs)
     reports: Mapping[str, Iterable[str]] = {
@@ -55,6 +58,17 @@ def write_all(
             draft.unlink(missing_ok=True)
 
 
+def _folder(run_dir: Path) -> Path:
+    folder = run_dir / "report"
+    with suppress(FileExistsError):
+        folder.mkdir()
+    # Nothing that a run directory holds may lead a report out of it.
+    if not stat.S_ISDIR(folder.lstat().st_mode):
+        message = f"{folder}: reports are written into a folder, which this is not"
+        raise ReportError(message, "remove it, or rename it, and write the reports again")
+    return folder
+
+
 def _search_logs(verdict: Verdict, run_dir: Path) -> tuple[Mapping[str, Lines], Sequence[str]]:
     """What the services logged about the failures that a report shows, by the case's id."""
     cases = [failure.case for group in groups(verdict) for failure in group][:LOGGED_BOUND]
@@ -66,7 +80,8 @@ def _search_logs(verdict: Verdict, run_dir: Path) -> tuple[Mapping[str, Lines], 
 
 def _write(draft: Path, content: Iterable[str]) -> None:
     """Write a file and bring it to the disk: one that is renamed first may be found empty."""
-    with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+    draft.unlink(missing_ok=True)  # of a process that was killed; a link is not followed
+    with draft.open("x", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         file.writelines(content)
         file.flush()
         os.fsync(file.fileno())

@@ -2,11 +2,13 @@
 """What all reporters have in common: they tell the same, and pass on nothing that acts."""
 
 import json
+import os
 
 import pytest
 from unit.results.reporters.made import BEGAN, REQUEST, failed, hostile, verdict_of
 
 from bsdgate.results import document
+from bsdgate.results.errors import ReportError
 from bsdgate.results.model import Case, Code, Outcome, Result, note
 from bsdgate.results.reporters import Earlier, html, junit, text, write_all, zuul
 
@@ -46,6 +48,35 @@ def test_all_reports_are_written_and_replaced(run_dir):
     assert json.loads((folder / "zuul.json").read_text()) == zuul.render(verdict)
     assert (folder / "report.html").read_text() == html.render(verdict)
     assert (folder / "report.xml").read_text() == junit.render(verdict)
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
+def test_a_report_that_is_no_folder_is_not_written_to(run_dir, tmp_path, kind):
+    elsewhere = tmp_path / "elsewhere"
+    report = run_dir.path / "report"
+    if kind == "file":
+        report.write_text("mine")
+    else:
+        report.symlink_to(elsewhere)
+    if kind == "link":
+        elsewhere.mkdir()
+    with pytest.raises(ReportError, match="report: reports are written into a folder") as caught:
+        write_all(verdict_of(Result.PASS), run_dir.path)
+    assert caught.value.exit_code == 2
+    assert caught.value.hint
+    assert not elsewhere.exists() or list(elsewhere.iterdir()) == []
+
+
+def test_links_in_a_report_are_replaced_and_not_followed(run_dir, tmp_path):
+    other = tmp_path / "other"
+    other.write_text("mine")
+    folder = run_dir.path / "report"
+    folder.mkdir()
+    for name in ("report.txt", f".report.txt.{os.getpid()}"):
+        (folder / name).symlink_to(other)
+    write_all(verdict_of(Result.PASS), run_dir.path)
+    assert other.read_text() == "mine"
+    assert sorted(file.name for file in folder.iterdir()) == REPORTS
 
 
 def test_a_lone_surrogate_does_not_stop_the_reports(run_dir):
