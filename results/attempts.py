@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from bsdgate.results import strict_json
-from bsdgate.results.cases import Cases
+from bsdgate.results.cases import Cases, find
 from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import (
     Attempt,
@@ -49,6 +49,12 @@ IDS_BOUND = 5_000_000
 
 STRANGE_BOUND = 100_000
 """Reports beside two of each asked test; a stream that has more is kept no further."""
+
+STRANGE_SIZE = 4 * 1024 * 1024
+"""Characters of the ids that nobody asked for, beside twice those of the asked ones.
+
+Fixtures report too, at most twice for each class, and under ids no longer than their tests'.
+"""
 
 TIMINGS_BOUND = 10_000
 """Parts of cases that are measured in one attempt."""
@@ -189,6 +195,8 @@ def gather(
     """
     known = sorted(asked or ())
     bound = IDS_BOUND if asked is None else 2 * len(known) + STRANGE_BOUND
+    room = DOCUMENT_BOUND if asked is None else 2 * sum(map(len, known)) + STRANGE_SIZE
+    left = room
     reports = Cases()
     left_out = 0
     for one in found:
@@ -198,12 +206,14 @@ def gather(
             if len(timings) == TIMINGS_BOUND:
                 raise ValueError(f"more than {TIMINGS_BOUND} atomic actions")
             timings.append(one)
-        elif len(reports) < bound:
-            reports.append(one, known)
+        elif len(reports) < bound and (left > 0 or find(known, one.id) is not None):
+            if not reports.append(one, known):
+                left -= len(one.id)
         else:
             left_out += 1
     if left_out:
-        message = f"{left_out} reports beyond {bound}, for {len(known)} asked tests"
+        most = f"beyond {bound}, or {room} characters of ids that nobody asked for"
+        message = f"{left_out} reports are left out: {most}, for {len(known)} asked tests"
         problems.append(error(Code.TOO_LARGE, message))
     return reports
 

@@ -21,6 +21,12 @@ _NEVER = -(2**63)
 _Manner = tuple[Outcome, str | None, str | None, str | None]
 
 
+def find(ids: Sequence[str], test_id: str) -> int | None:
+    """Where that id is among sorted ones; None if it is not there."""
+    place = bisect_left(ids, test_id)
+    return place if place < len(ids) and ids[place] == test_id else None
+
+
 class Cases(Sequence[Case]):
     """A sequence of cases, each made when it is looked at; equal to any sequence of equal cases.
 
@@ -51,14 +57,17 @@ class Cases(Sequence[Case]):
         made._intern((Outcome.MISSING, None, reason, None))
         return made
 
-    def append(self, case: Case, known: Sequence[str] = ()) -> None:
-        """Add a case. Of ``known`` ids, sorted, an equal one is kept in place of its own."""
-        place = bisect_left(known, case.id)
-        same = place < len(known) and known[place] == case.id
-        self.ids.append(known[place] if same else case.id)
+    def append(self, case: Case, known: Sequence[str] = ()) -> bool:
+        """Add a case. Of ``known`` ids, sorted, an equal one is kept in place of its own.
+
+        Returns whether there was one, so that the case's own id takes no room.
+        """
+        place = find(known, case.id)
+        self.ids.append(case.id if place is None else known[place])
         self._started.append(_ticks(case.started))
         self._seconds.append(nan if case.seconds is None else case.seconds)
         self._manner.append(self._intern(_manner(case)))
+        return place is not None
 
     def replaced(self, changes: Mapping[int, Case]) -> "Cases":
         """Return the same cases with others at some places; the ids there must be the same."""
@@ -75,8 +84,7 @@ class Cases(Sequence[Case]):
 
     def place(self, test_id: str) -> int | None:
         """Where that id is; None if it is not there. Only for cases that are sorted by id."""
-        place = bisect_left(self.ids, test_id)
-        return place if place < len(self.ids) and self.ids[place] == test_id else None
+        return find(self.ids, test_id)
 
     def outcome(self, place: int) -> Outcome:
         """How the case at that place ended."""
