@@ -55,6 +55,7 @@ from bsdgate.results.model import (
 from bsdgate.results.parsers import junit as junit_parser
 from bsdgate.results.parsers import rally as rally_parser
 from bsdgate.results.parsers import subunit as subunit_parser
+from bsdgate.results.parsers import verification as verification_parser
 
 SCHEMA = 1
 FEATURE = ("option", "value", "reason")
@@ -225,18 +226,21 @@ def load_files(
     """Read files that no harness of ours recorded: without digests, seal and exit status.
 
     ``asked`` has one test id a line; where none of them has ``[id-...]``, the reports' are read
-    without it. All subunit and JUnit files are one account, so that a test in two of them is
-    duplicated. Each of Rally's reports goes with the task in the same place. The run is named
-    after what the files hold, and created when the newest was written.
+    without it. All subunit and JUnit files and Rally's reports of verifications are one account,
+    so that a test in two of them is duplicated. Each of Rally's other reports goes with the task
+    in the same place. The run is named after what the files hold, and created when the newest was
+    written.
 
     Raises EvidenceError for a file that cannot be read, or a list or task that is none.
     """
     files = _Files()
     attempts = []
-    if asked or subunit or junit:
-        attempts.append(_found_tests(files, asked, subunit, junit))
-    if rally or rally_task:
-        attempts.append(_found_workloads(files, rally, rally_task))
+    verified = [path for path in rally if _is_verification(path)]
+    tasks = [path for path in rally if path not in verified]
+    if asked or subunit or junit or verified:
+        attempts.append(_found_tests(files, asked, subunit, junit, verified))
+    if tasks or rally_task:
+        attempts.append(_found_workloads(files, tasks, rally_task))
     return Evidence(files.run(), frozenset(), tuple(attempts))
 
 
@@ -268,8 +272,21 @@ class _Files:
         return Run(identity, datetime.fromtimestamp(self._newest, UTC), name="files")
 
 
+def _is_verification(report: Path) -> bool:
+    """Whether a report of Rally's is about tests; what is wrong with it is told when it is read."""
+    try:
+        with open_plain(report, DOCUMENT_BOUND) as file:
+            return verification_parser.begins(file.read(HEAD_BOUND))
+    except UnreadableError:
+        return False
+
+
 def _found_tests(
-    files: _Files, asked: Path | None, subunit: Sequence[Path], junit: Sequence[Path]
+    files: _Files,
+    asked: Path | None,
+    subunit: Sequence[Path],
+    junit: Sequence[Path],
+    verified: Sequence[Path],
 ) -> Attempt:
     ids: tuple[str, ...] | None = None
     if asked is not None:
@@ -278,17 +295,19 @@ def _found_tests(
     found = chain(
         _told(files, subunit, STREAM_BOUND, lambda file: subunit_parser.parse(file, None)),
         _told(files, junit, DOCUMENT_BOUND, lambda file: junit_parser.parse(file, ids or ())),
+        _told(files, verified, DOCUMENT_BOUND, verification_parser.parse),
     )
     if ids is not None and not any(map(_SUFFIX.search, ids)):
         found = chain(map(_without_suffix, found))
-    kind = Kind.TEMPEST if subunit or not junit else Kind.HOSTCHECKS
+    kind = Kind.TEMPEST if subunit or verified or not junit else Kind.HOSTCHECKS
     return _found("tests", kind, ids, found)
 
 
 def _found_workloads(files: _Files, reports: Sequence[Path], tasks: Sequence[Path]) -> Attempt:
     if tasks and len(tasks) != len(reports):
-        message = f"{len(tasks)} Rally tasks for {len(reports)} reports of Rally's"
-        raise EvidenceError(message, "give each report the task that it is of, in the same order")
+        message = f"{len(tasks)} Rally tasks for {len(reports)} reports of Rally tasks"
+        hint = "give each its own, in the same order; a verification's report goes with --asked"
+        raise EvidenceError(message, hint)
     asked: list[rally_parser.Asked] = []
     for task in tasks:
         with files.open(task, HEAD_BOUND) as file:

@@ -68,6 +68,7 @@ class Code(StrEnum):
     EMPTY_STREAM = "empty-stream"
     TRUNCATED = "truncated"
     NO_SEAL = "no-seal"
+    UNTOLD = "untold"
     DAMAGED = "damaged"
     TOO_LARGE = "too-large"
     # What was asked and what reported back do not agree.

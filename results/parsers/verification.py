@@ -2,16 +2,17 @@
 """Rally's verification report (``rally verify report --type json``), one case per test.
 
 It holds less than the subunit stream that Rally made it from: failed ``tearDownClass`` fixtures,
-modules that could not be imported and lost workers are not in it. A test that Rally saw begin or
-listed and never end has the status "init": it gets no case, so that it goes missing.
+modules that could not be imported and lost workers are not in it, which is noted. A test that Rally
+saw begin or listed and never end has the status "init": it gets no case, so that it goes missing.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from bsdgate.results.ids import ID_BOUND
-from bsdgate.results.model import Case, Code, Outcome, Reason, count, error
+from bsdgate.results.model import Case, Code, Outcome, Reason, count, error, note
 from bsdgate.results.parsers import documents
 from bsdgate.results.parsers.details import REASON_BOUND, last_line, tail
 from bsdgate.results.parsers.documents import seconds, text
@@ -33,6 +34,13 @@ _COUNTERS = {
 }
 # "failed" says that tests failed, anything else that the verification itself came to no end.
 _WHOLE = ("finished", "failed")
+# Its two parts, in either order; a task report begins with "info" or "tasks".
+_BEGIN = re.compile(rb'\s*\{\s*"(?:verifications|tests)"\s*:')
+
+
+def begins(head: bytes) -> bool:
+    """Whether what begins so is such a report, be it whole or not."""
+    return _BEGIN.match(head) is not None
 
 
 def parse(stream: BinaryIO) -> Iterator[Case | Reason]:
@@ -54,6 +62,8 @@ def take_apart(report: Mapping[str, Any]) -> Iterator[Case | Reason]:
         return
     yield from (case for _, case in found if case)
     yield from complaints
+    message = "rally's report never tells of a failed tearDownClass or of a worker that died"
+    yield note(Code.UNTOLD, message)
 
 
 def _tests(report: Mapping[str, Any]) -> Iterator[tuple[str, Case | None]]:

@@ -32,6 +32,7 @@ ARTIFACTS: Final = (
 _TOLD = frozenset(
     {
         Code.NO_SEAL,
+        Code.UNTOLD,
         Code.UNEXPECTED_SUCCESS,
         Code.EXPECTATION_EXPIRED,
         Code.EXONERATED,

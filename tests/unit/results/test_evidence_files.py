@@ -258,6 +258,77 @@ def test_each_report_needs_its_task():
         load_files(rally=[REPORT], rally_task=[ASKED, ASKED])
 
 
+VERIFIED = GOLDEN / "verification" / "tempest"
+
+
+def without_the_failed():
+    """A verification of Rally's and its list, of the tests alone that did not fail."""
+    report = json.loads((VERIFIED / "stream.json").read_text())
+    ((uuid, head),) = report["verifications"].items()
+    kept = {
+        test: about
+        for test, about in report["tests"].items()
+        if about["by_verification"][uuid]["status"] != "fail"
+    }
+    head |= {"failures": 0, "tests_count": len(kept), "status": "finished"}
+    return report | {"tests": kept}, list(kept)
+
+
+def test_a_verification_is_judged_by_the_list_of_tests():
+    asked = VERIFIED / "asked.txt"
+    found = load_files(asked, rally=[VERIFIED / "stream.json"])
+    verdict = judge(found)
+    assert codes(found) == set()
+    assert verdict.result is Result.FAIL
+    assert verdict.counts == {**verdict.counts, "asked": 7, "success": 2, "fail": 2, "skip": 3}
+    (attempt,) = found.attempts
+    assert attempt.kind == "tempest"
+
+
+def test_a_verification_passes_and_what_it_never_tells_is_noted(write, listed):
+    report, ids = without_the_failed()
+    found = load_files(listed(*ids), rally=[write("v.json", json.dumps(report))])
+    verdict = judge(found)
+    assert verdict.result is Result.PASS
+    assert Code.UNTOLD in {reason.code for reason in verdict.reasons}
+    assert codes(load_files(listed(*ids, "m.A.one"), rally=[write("v.json", json.dumps(report))]))
+
+
+@pytest.mark.parametrize("order", [False, True])
+def test_a_verification_is_told_by_its_shape(write, order):
+    report = json.loads((VERIFIED / "stream.json").read_text())
+    file = write("v.json", json.dumps(report, sort_keys=order))
+    both = load_files(VERIFIED / "asked.txt", rally=[REPORT, file], rally_task=[ASKED])
+    assert [(one.name, len(one.reports)) for one in both.attempts] == [("tests", 7), ("rally", 6)]
+    assert codes(both) == codes(load_files(rally=[REPORT], rally_task=[ASKED]))
+    with pytest.raises(EvidenceError, match="1 Rally tasks for 0") as caught:
+        load_files(rally=[file], rally_task=[VERIFIED / "asked.txt"])
+    assert "--asked" in caught.value.hint
+
+
+def test_a_verification_is_of_one_account_with_other_reports(stream, listed, write):
+    report, ids = without_the_failed()
+    file = write("v.json", json.dumps(report))
+    assert result(load_files(listed(*ids, *IDS), rally=[file], subunit=[stream(*GOOD)])) is (
+        Result.PASS
+    )
+    twice = load_files(listed(*ids), rally=[file], subunit=[stream((ids[0], "success"))])
+    assert codes(twice) == {Code.DUPLICATED}
+
+
+def test_a_verification_that_was_cut_off_is_still_one(write):
+    whole = (VERIFIED / "stream.json").read_bytes()
+    file = write("v.json", whole[: len(whole) // 2])
+    found = codes(load_files(VERIFIED / "asked.txt", rally=[file]))
+    assert found == {Code.TRUNCATED, Code.LOST_TEST, Code.NOTHING_RAN}
+
+
+def test_a_list_of_tests_does_not_say_how_many_iterations_were_asked(listed):
+    names = list(json.loads(ASKED.read_text()))
+    found = load_files(listed(*(name["name"] for name in names)), rally=[REPORT])
+    assert Code.NO_LIST in codes(found)
+
+
 # Files that are none -----------------------------------------------------------------------
 
 

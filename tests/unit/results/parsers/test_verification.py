@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bsdgate.results.model import Case, Code, Outcome, Reason
+from bsdgate.results.model import Case, Code, Level, Outcome, Reason
 from bsdgate.results.parsers import rally
 from bsdgate.results.parsers.verification import parse
 
@@ -33,10 +33,17 @@ def result(report, name):
 
 def read(report):
     found = list(parse(BytesIO(json.dumps(report).encode())))
+    reasons = [item for item in found if isinstance(item, Reason)]
     return (
         {item.id: item for item in found if isinstance(item, Case)},
-        [item for item in found if isinstance(item, Reason)],
+        [reason for reason in reasons if reason.level is Level.ERROR],
     )
+
+
+def test_what_no_report_of_rallys_tells_is_said(report):
+    found = parse(BytesIO(json.dumps(report).encode()))
+    notes = [item for item in found if isinstance(item, Reason)]
+    assert [(item.level, item.code) for item in notes] == [(Level.NOTE, Code.UNTOLD)]
 
 
 def test_each_test_is_a_case_with_its_whole_id(report):
