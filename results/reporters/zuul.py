@@ -35,6 +35,8 @@ _TOLD = frozenset(
         Code.UNTOLD,
         Code.UNEXPECTED_SUCCESS,
         Code.EXPECTATION_EXPIRED,
+        Code.COVERAGE_LOST,
+        Code.FEWER_RAN,
         Code.EXONERATED,
         Code.FLAKED,
     }

@@ -249,9 +249,7 @@ def test_of_ids_that_nobody_asked_for_no_more_is_kept_than_the_list_makes_likely
     strange = [(f"strange.{number}." + "x" * 90, "success") for number in range(20)]
     asked = [("m.A.a", "success"), ("m.A.b", "fail")]
     fixtures = [("setUpClass (m.A)", "fail"), ("tearDownClass (m.A)", "fail")]
-    run_dir.attempt(
-        "01-tempest", b"m.A.a\nm.A.b\n", subunit_stream(*strange, *fixtures, *asked)
-    )
+    run_dir.attempt("01-tempest", b"m.A.a\nm.A.b\n", subunit_stream(*strange, *fixtures, *asked))
     verdict = run_dir.judge()
     assert verdict.result is Result.ERROR
     (reason,) = (reason for reason in verdict.reasons if reason.code is Code.TOO_LARGE)

@@ -50,6 +50,13 @@ def test_warnings_name_what_decided_and_whom_it_hit():
     ]
 
 
+@pytest.mark.parametrize("code", [Code.FEWER_RAN, Code.COVERAGE_LOST])
+def test_that_less_was_tested_is_a_warning_where_it_changes_nothing(code):
+    reasons = [Reason(Level.NOTE, code, "1 test gone", ("m.gone",))]
+    verdict = verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS), reasons=reasons)
+    assert zuul.render(verdict)["zuul"]["warnings"][1:] == [f"NOTE {code}: 1 test gone: m.gone"]
+
+
 def test_everything_is_bounded():
     ids = tuple(f"m.{'x' * 5000}{number}" for number in range(500))
     reasons = [Reason(Level.FAIL, Code.TESTS_FAILED, f"{n}" * 900, ids) for n in range(99)]
