@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Final
 
 from bsdgate.results import strict_json
 from bsdgate.results.cases import Cases, find
-from bsdgate.results.ids import ID_BOUND
+from bsdgate.results.ids import IDS_BOUND, read_ids
 from bsdgate.results.model import (
     Attempt,
     Case,
@@ -43,9 +43,6 @@ DOCUMENT_BOUND = 256 * 1024 * 1024
 
 STREAM_BOUND = 16 * 1024 * 1024 * 1024
 """Bytes of a stream of packets. Nothing keeps it in memory; reading more takes too long."""
-
-IDS_BOUND = 5_000_000
-"""Tests in a list of asked tests."""
 
 STRANGE_BOUND = 100_000
 """Reports beside two of each asked test; a stream that has more is kept no further."""
@@ -104,19 +101,6 @@ class _Format:
     parse: Callable[[BinaryIO, _Head, Any], Iterator[Found]]
     bound: int
     sealed: bool = False
-
-
-def read_ids(file: BinaryIO) -> tuple[str, ...]:
-    """Read a list of asked tests, one id a line; raise ValueError if it is none."""
-    ids = []
-    while line := file.readline(ID_BOUND):
-        if len(line) == ID_BOUND:
-            raise ValueError(f"a test id of {ID_BOUND} characters or more: {line[:80]!r}")
-        if test_id := line.decode("utf-8").strip():
-            ids.append(test_id)
-        if len(ids) > IDS_BOUND:
-            raise ValueError(f"more than {IDS_BOUND} ids")
-    return tuple(ids)
 
 
 def _read_workloads(file: BinaryIO) -> rally.Asked:
@@ -191,21 +175,22 @@ def gather(
 ) -> Cases:
     """Gather what a parser finds: return its cases, add the rest to ``problems`` and ``timings``.
 
-    ``asked`` is None where nobody knows what was. Raises ValueError if there is no end of timings.
+    ``asked`` is None where nobody knows what was.
     """
     known = sorted(asked or ())
     bound = IDS_BOUND if asked is None else 2 * len(known) + STRANGE_BOUND
     room = DOCUMENT_BOUND if asked is None else 2 * sum(map(len, known)) + STRANGE_SIZE
     left = room
     reports = Cases()
-    left_out = 0
+    left_out = untimed = 0
     for one in found:
         if isinstance(one, Reason):
             problems.append(one)
         elif isinstance(one, Timing):
-            if len(timings) == TIMINGS_BOUND:
-                raise ValueError(f"more than {TIMINGS_BOUND} atomic actions")
-            timings.append(one)
+            if len(timings) < TIMINGS_BOUND:
+                timings.append(one)
+            else:
+                untimed += 1
         elif len(reports) < bound and (left > 0 or find(known, one.id) is not None):
             if not reports.append(one, known):
                 left -= len(one.id)
@@ -214,6 +199,9 @@ def gather(
     if left_out:
         most = f"beyond {bound}, or {room} characters of ids that nobody asked for"
         message = f"{left_out} reports are left out: {most}, for {len(known)} asked tests"
+        problems.append(error(Code.TOO_LARGE, message))
+    if untimed:
+        message = f"{untimed} atomic actions beyond {TIMINGS_BOUND} are left out"
         problems.append(error(Code.TOO_LARGE, message))
     return reports
 

@@ -34,10 +34,9 @@ from bsdgate.results.attempts import (
     load_attempt,
     moment,
     open_plain,
-    read_ids,
 )
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.ids import synthetic
+from bsdgate.results.ids import read_ids, synthetic
 from bsdgate.results.model import (
     Attempt,
     Case,
@@ -244,6 +243,15 @@ def load_files(
     return Evidence(files.run(), frozenset(), tuple(attempts))
 
 
+_LIST = "a list has one test id a line, as `tempest run --list-tests` prints them"
+_TASK = "give what `rally task start` was given, in YAML or JSON, without a template's marks"
+_HINTS = {
+    Code.ATTEMPT_UNREADABLE: "give a plain file that you may read: itself, not a link to it",
+    Code.EVIDENCE_LOST: "give the path of a file that is there",
+    Code.TOO_LARGE: "nothing of its kind is so large: is it the right file?",
+}
+
+
 class _Files:
     """Opens files, and remembers what they were."""
 
@@ -252,8 +260,11 @@ class _Files:
         self._newest = 0.0
 
     @contextmanager
-    def open(self, path: Path, bound: int) -> Iterator[BinaryIO]:
-        """Open a file, which is read to its end; a ValueError is that of its content."""
+    def open(self, path: Path, bound: int, form: str | None = None) -> Iterator[BinaryIO]:
+        """Open a file, which is read to its end; a ValueError is that of its content.
+
+        ``form`` tells whoever gives a file of another form what it has to be.
+        """
         try:
             with open_plain(path, bound) as file:
                 tee = Tee(file)
@@ -261,9 +272,10 @@ class _Files:
                 while tee.read(CHUNK):
                     pass
                 self._newest = max(self._newest, os.fstat(file.fileno()).st_mtime)
-        except (UnreadableError, ValueError) as reason:
-            hint = "give the file itself, not a link to it"
-            raise EvidenceError(f"{path}: {reason}", hint) from None
+        except UnreadableError as reason:
+            raise EvidenceError(f"{path}: {reason}", _HINTS.get(reason.code)) from None
+        except ValueError as reason:
+            raise EvidenceError(f"{path}: {reason}", form) from None
         self._digests.append(tee.digest.hexdigest())
 
     def run(self) -> Run:
@@ -290,7 +302,7 @@ def _found_tests(
 ) -> Attempt:
     ids: tuple[str, ...] | None = None
     if asked is not None:
-        with files.open(asked, DOCUMENT_BOUND) as file:
+        with files.open(asked, DOCUMENT_BOUND, _LIST) as file:
             ids = read_ids(file)
     found = chain(
         _told(files, subunit, STREAM_BOUND, lambda file: subunit_parser.parse(file, None)),
@@ -310,7 +322,7 @@ def _found_workloads(files: _Files, reports: Sequence[Path], tasks: Sequence[Pat
         raise EvidenceError(message, hint)
     asked: list[rally_parser.Asked] = []
     for task in tasks:
-        with files.open(task, HEAD_BOUND) as file:
+        with files.open(task, HEAD_BOUND, _TASK) as file:
             asked.append(_read_task(file.read()))
     found = chain.from_iterable(
         _told(files, [path], DOCUMENT_BOUND, partial(rally_parser.parse, asked=of))

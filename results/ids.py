@@ -20,9 +20,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from typing import BinaryIO
 
 ID_BOUND = 4096
 """Characters of a test's id; what is longer is none."""
+
+IDS_BOUND = 5_000_000
+"""Tests in a list of asked tests."""
 
 
 class Synthetic(StrEnum):
@@ -59,6 +64,24 @@ _IDEMPOTENT = re.compile(rf"\[(?:[^\[\]]*,)?id-({_UUID})[,\]]")
 # testscenarios: in brackets, behind the method or the attributes. ddt: a number, and its value.
 _SCENARIO = re.compile(r"\([^()]*\)")
 _NUMBERED = re.compile(r"_\d++(?:_\w++)?\Z")
+
+
+def read_ids(file: BinaryIO) -> tuple[str, ...]:
+    """Read a list of asked tests, one id a line; raise ValueError if it is none."""
+    ids = []
+    for number, line in enumerate(iter(partial(file.readline, ID_BOUND), b""), 1):
+        if len(line) == ID_BOUND:
+            said = f"a test id of {ID_BOUND} characters or more"
+            raise ValueError(f"line {number}: {said}: {line[:80]!r}")
+        try:
+            test_id = line.decode("utf-8").strip()
+        except UnicodeDecodeError:
+            raise ValueError(f"line {number}: not UTF-8: {line[:80]!r}") from None
+        if test_id:
+            ids.append(test_id)
+        if len(ids) > IDS_BOUND:
+            raise ValueError(f"more than {IDS_BOUND} ids")
+    return tuple(ids)
 
 
 def synthetic(test_id: str) -> Made | None:

@@ -44,7 +44,7 @@ MEBI = 1 << 20
 
 def ids_alone(run_dir: Path) -> tuple[str, ...]:
     with (run_dir / "evidence" / ATTEMPT / "asked.txt").open("rb") as file:
-        return attempts.read_ids(file)
+        return ids.read_ids(file)
 
 
 def load(run_dir: Path) -> Evidence:

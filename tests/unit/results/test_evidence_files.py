@@ -9,6 +9,7 @@ import pytest
 
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.evidence import load_files
+from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Code, Level, Result, State
 from bsdgate.results.verdict import judge
 
@@ -239,8 +240,9 @@ def test_our_own_task_is_read():
     ],
 )
 def test_what_is_no_task_is_an_error(write, content):
-    with pytest.raises(EvidenceError, match="task.yaml"):
+    with pytest.raises(EvidenceError, match="task.yaml") as caught:
         load_files(rally=[REPORT], rally_task=[write("task.yaml", content)])
+    assert "rally task start" in caught.value.hint
 
 
 def test_a_task_that_names_itself_without_end_is_bounded(write):
@@ -348,6 +350,23 @@ def test_what_is_no_file_is_an_error(tmp_path, kind, role):
     assert caught.value.hint
 
 
-def test_a_list_that_is_not_utf8_is_an_error(write):
-    with pytest.raises(EvidenceError, match=r"asked\.txt"):
-        load_files(write("asked.txt", b"\xff\n"))
+@pytest.mark.parametrize(
+    ("kind", "said"), [("missing", "is there"), ("link", "not a link"), ("pipe", "plain file")]
+)
+def test_what_is_no_file_is_said_as_what_it_is(tmp_path, kind, said):
+    path = tmp_path / "it"
+    if kind == "link":
+        path.symlink_to("/etc/passwd")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(EvidenceError) as caught:
+        load_files(path)
+    assert said in caught.value.hint
+
+
+@pytest.mark.parametrize("line", [b"\xff", b"x" * ID_BOUND])
+def test_a_list_that_is_none_is_an_error_that_names_the_line(write, line):
+    with pytest.raises(EvidenceError, match=r"asked\.txt: line 3: ") as caught:
+        load_files(write("asked.txt", b"m.A.one\n\n" + line + b"\n"))
+    assert "one test id a line" in caught.value.hint
+    assert "link" not in caught.value.hint
