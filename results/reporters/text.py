@@ -9,12 +9,18 @@ from bsdgate.results.reporters.failures import Failure, groups
 IDS_SHOWN = 20
 FAILURES_SHOWN = 10
 LINES_SHOWN = 12
+LINE_SHOWN = 300
+"""Characters of a line."""
 
 
 def render(verdict: Verdict) -> str:
     """Write ``verdict`` as text: result, counts, reasons with their ids, failures' last lines."""
     parts = [*_head(verdict), *_reasons(verdict), *_failures(verdict), *_tail(verdict)]
-    return "\n".join(parts) + "\n"
+    return "".join(f"{_cut(part)}\n" for part in parts)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= LINE_SHOWN else line[: LINE_SHOWN - 1] + "…"
 
 
 def plain(text: str) -> str:

@@ -25,7 +25,7 @@ import psutil
 import pytest
 from subunit.v2 import StreamResultToBytes
 
-from bsdgate.results import attempts, document, evidence, ledger, verdict
+from bsdgate.results import document, evidence, ids, ledger, verdict
 from bsdgate.results.model import Evidence
 from bsdgate.results.parsers.subunit import SEAL_NAME
 from bsdgate.results.reporters import junit

@@ -53,6 +53,23 @@ def test_it_names_errors_before_failures_and_the_end_of_each_traceback():
     assert "noise" not in told
 
 
+def test_it_bounds_its_lines():
+    long = "x" * 65_000
+    case = failed(f"m.{long}", reason=long, details=f"traceback:\n{long}\nValueError: {long}\n")
+    found = caused(Cause.CHANGE, case.id, shown_by=(long,))
+    reasons = [Reason(Level.FAIL, Code.TESTS_FAILED, long, (case.id,))]
+    lines = text.render(verdict_of(Result.FAIL, case, reasons=reasons, findings=found)).splitlines()
+    assert max(map(len, lines)) == text.LINE_SHOWN
+    assert [line[:19] for line in lines if line.endswith("xx…")] == [
+        "FAIL tests-failed: ",
+        "    m." + "x" * 13,
+        "--- m." + "x" * 13,
+        "      " + "x" * 13,
+        "    " + "x" * 15,
+        "    ValueError: xxx",
+    ]
+
+
 def test_it_bounds_the_failures_it_shows():
     cases = [failed(f"m.t{number:02}") for number in range(13)]
     assert "and 3 more failures" in text.render(verdict_of(Result.FAIL, *cases))
