@@ -10,14 +10,15 @@ from bsdgate.results.model import Level
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What each of these is worth; only what is lost, damaged or unknown is an error everywhere.
+    """What each of these is worth; what is lost or damaged is an error everywhere.
 
     ``unexpected_success``: a known failure that passes. A test that itself declares an expected
     failure and passes always fails the run, as in unittest. ``expired`` and ``invalid``: a known
     failure past its day, or without a bug or an owner, whatever its test did. ``base``: a failure
     that the base has as well as the change under test. ``coverage_lost``: a skip that nothing
     explains. ``no_history``: a history that could not be read, so that nobody knows whether fewer
-    tests ran than in the last good run.
+    tests ran than in the last good run. ``unlisted``: reports without a list of what was asked;
+    every policy here makes that an error, for without a list lost evidence would turn into a pass.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Policy:
     base: Level = Level.NOTE
     coverage_lost: Level = Level.NOTE
     no_history: Level = Level.ERROR
+    unlisted: Level = Level.ERROR
 
 
 DEVELOPER: Final = Policy("developer", no_history=Level.NOTE)

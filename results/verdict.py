@@ -95,7 +95,7 @@ def judge(
     excused = _excuse(ledger, known, day)
     silent = unmatched(known, ((case.id, case.outcome) for case in ledger.cases))
     earlier = earlier or Remembered()
-    reasons = [*evidence.problems, *_check_owed(evidence), *ledger.reasons]
+    reasons = [*evidence.problems, *_check_owed(evidence), *_graded(ledger.reasons, policy)]
     failed = list(excused.cases.of(Outcome.FAIL))
     findings = attribution.attribute(failed, ledger.confirmations, reasons, change=run.changed)
     weighed = _weigh(findings, ledger, policy, past or {}, change=run.changed)
@@ -120,6 +120,14 @@ def judge(
         unmatched=silent,
         timings=_timings(evidence.attempts),
     )
+
+
+def _graded(reasons: Sequence[Reason], policy: Policy) -> list[Reason]:
+    """The ledger's reasons: how grave it is that nobody knows what was asked, the policy says."""
+    return [
+        replace(reason, level=policy.unlisted) if reason.code is Code.NO_LIST else reason
+        for reason in reasons
+    ]
 
 
 def _coverage(

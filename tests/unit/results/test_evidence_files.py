@@ -3,6 +3,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bsdgate.results.errors import EvidenceError
 from bsdgate.results.evidence import load_files
 from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Code, Level, Result, State
+from bsdgate.results.policy import DEVELOPER, POLICIES
 from bsdgate.results.verdict import judge
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -113,6 +115,16 @@ def test_without_a_list_tests_are_judged_and_completeness_is_not(stream):
     assert verdict.counts == {**verdict.counts, "asked": 3, "success": 2, "fail": 1}
 
 
+def test_what_no_list_is_worth_the_policy_says(stream):
+    found = load_files(subunit=[stream(*GOOD)])
+    for policy in POLICIES.values():
+        assert judge(found, policy=policy).result is Result.ERROR
+    for level, said in ((Level.NOTE, Result.PASS), (Level.FAIL, Result.FAIL)):
+        assert judge(found, policy=replace(DEVELOPER, unlisted=level)).result is said
+    lost = load_files(subunit=[stream(GOOD[0], (IDS[1], "inprogress"))])
+    assert judge(lost, policy=replace(DEVELOPER, unlisted=Level.NOTE)).result is Result.ERROR
+
+
 @pytest.mark.parametrize("name", ["subunit/clean/stream.subunit", "junit/pytest/stream.xml"])
 @pytest.mark.parametrize("content", ["cut", "empty"])
 def test_what_can_be_seen_of_a_loss_is_an_error(write, name, content):
@@ -178,14 +190,8 @@ def asked_of(found):
 def test_a_report_is_judged_by_its_task():
     task = GOLDEN / "projects" / "rally" / "task.yaml"
     by_task, by_list = (load_files(rally=[REPORT], rally_task=[each]) for each in (task, ASKED))
-    assert judge(by_task) == replace_run(judge(by_list), by_task.run)
+    assert judge(by_task) == replace(judge(by_list), run=by_task.run)
     assert asked_of(by_task) == asked_of(by_list)
-
-
-def replace_run(verdict, run):
-    from dataclasses import replace
-
-    return replace(verdict, run=run)
 
 
 def test_without_a_task_nobody_knows_how_many_iterations_were_asked():
