@@ -7,8 +7,8 @@ from typing import Final
 
 from bsdgate.harness import files, places
 from bsdgate.harness.confirm import known_failures
+from bsdgate.results import evidence, reporters
 from bsdgate.results import judge as results
-from bsdgate.results import reporters
 from bsdgate.results.model import Level, Verdict
 from bsdgate.results.policy import Policy
 from bsdgate.results.store.base import Scope, Store, StoreError
@@ -61,7 +61,8 @@ def _report(run_dir: Path, policy: Policy, store: Store | None, unread: str = ""
         for each in (store.runs(scope, EARLIER) if store else ())
     ]
     with files.explained(run_dir / "report"):
-        reporters.write_all(verdict, run_dir, history=earlier)
+        changed = evidence.changed_files(run_dir)
+        reporters.write_all(verdict, run_dir, history=earlier, changed=changed)
     return verdict
 
 

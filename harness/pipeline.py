@@ -70,12 +70,8 @@ def begin(options: Options, listener: Listener) -> Run:
     concurrency = options.concurrency or profile.concurrency
     if suite.task is not None:
         concurrency = rally.check(suite, options.tests, options.concurrency)
-    found = environment.prepare(
-        changes.parse_all(options.changes, profile.release),
-        profile.release,
-        places.cache(),
-        listener.say,
-    )
+    asked = changes.parse_all(options.changes, profile.release)
+    found = environment.prepare(asked, profile.release, places.cache(), listener.say)
     manifest = Manifest(
         profile=options.profile,
         suite=suite.name,
@@ -85,6 +81,7 @@ def begin(options: Options, listener: Listener) -> Run:
         concurrency=concurrency,
         seed=random.SystemRandom().randrange(2**32),
         changes=found.changes,
+        changed_files=changes.changed_files(asked),
         policy=options.policy,
         facts=facts.local(),
         features=tuple(profile.said()),

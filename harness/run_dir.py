@@ -82,6 +82,7 @@ class Manifest(BaseModel):
     changes: tuple[ChangedProject, ...] = Field(default=(), alias="with")
     change: str | None = None
     patchset: str | None = None
+    changed_files: tuple[str, ...] = ()
     policy: str = "developer"
     facts: dict[str, str] = {}
     features: tuple[dict[str, str], ...] = ()

@@ -59,6 +59,7 @@ from bsdgate.results.parsers import verification as verification_parser
 SCHEMA = 1
 FEATURE = ("option", "value", "reason")
 ATTEMPTS_BOUND = 1000
+CHANGED_BOUND = 500
 _NUMBERED = re.compile(r"(\d{2,4})-[a-z0-9-]{1,100}")
 
 
@@ -78,6 +79,12 @@ def load(run_dir: Path) -> Evidence:
             problems.append(error(reason.code, f"evidence/{name}: {reason}"))
     owed, unsaid = _owed(manifest)
     return Evidence(run, owed, tuple(attempts), (*problems, *lost, *_gaps(names), *unsaid))
+
+
+def changed_files(run_dir: Path) -> tuple[str, ...]:
+    """The files of the change under test, relative to its project, as far as the manifest says."""
+    found = _list(_read_manifest(run_dir / "manifest.json").get("changed_files"))
+    return tuple(file for file in found[:CHANGED_BOUND] if isinstance(file, str))
 
 
 def _names(folder: Path) -> tuple[list[str], list[Reason]]:

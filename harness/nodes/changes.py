@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ _DESCRIBED = re.compile(r"v?(?P<tag>\d+(?:\.\d+)*)(?P<pre>[^-]*)-(?P<since>\d+)-
 # Made by working in a checkout, and never part of what is released.
 _NOT_SOURCE: Final = {".git", ".tox", ".venv", ".stestr", "__pycache__", "build"}
 _GIT_TIMEOUT: Final = 600.0
+# What a checkout's own branch is based on, as far as it knows.
+_BRANCHES: Final = ("@{upstream}", "refs/remotes/origin/HEAD")
+_FILES_BOUND: Final = 500
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,27 @@ def resolve(change: Change, log: Path) -> Resolved:
     return Resolved(change, f"sha256:{_digest(root, listed)}", listed)
 
 
+def changed_files(changes: Sequence[Change]) -> tuple[str, ...]:
+    """Return the files that the one change under test touches, relative to its project.
+
+    That is what a checkout has over the branch that it is based on, with all that is not committed
+    yet. A job of Zuul's gets a checkout that knows no other branch: there it is the last commit,
+    which is the change itself. Nothing where that cannot be told: of several projects, of what is
+    no checkout of git's, and of so many files that they are no change.
+    """
+    if len(changes) != 1 or changes[0].kind != "path":
+        return ()
+    root = Path(changes[0].source)
+    if not (root / ".git").exists():
+        return ()
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "git.log"
+        base = _find_base(root, log)
+        listing = _git(root, "diff", "--name-only", "-z", base, "--", log=log) if base else b""
+    names = [name.decode("utf-8", "replace") for name in listing.split(b"\0") if name]
+    return tuple(names) if len(names) <= _FILES_BOUND else ()
+
+
 def unpack(resolved: Resolved, into: Path, pinned: Version, log: Path) -> str | None:
     """Put the files of a change into the new folder ``into``; the user's checkout is only read.
 
@@ -207,6 +232,19 @@ def _source_files(root: Path, log: Path) -> Iterator[Path]:
 
 def _is_file(path: Path) -> bool:
     return path.is_symlink() or path.is_file()
+
+
+def _find_base(root: Path, log: Path) -> str | None:
+    """The commit that a checkout's change begins after; None if it has but one, or none."""
+    for question in (
+        *(("merge-base", "HEAD", branch) for branch in _BRANCHES),
+        ("rev-parse", "HEAD^"),
+    ):
+        try:
+            return _git(root, *question, log=log).decode().strip()
+        except process.ProcessError:
+            continue
+    return None
 
 
 def _digest(root: Path, files: Sequence[Path]) -> str:

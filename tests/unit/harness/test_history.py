@@ -2,14 +2,19 @@
 """A run is judged by its history; what a verdict is worth where that cannot be had."""
 
 import json
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
-from unit.results.conftest import RunDir
+from subunit.v2 import StreamResultToBytes
+from unit.results import conftest
 
 from bsdgate.harness import history
+from bsdgate.harness.run_dir import Manifest, RunDir
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.model import Code, Result
+from bsdgate.results.parsers.subunit import StreamReader
 from bsdgate.results.policy import CHECK, DEVELOPER, GATE, NIGHTLY, Policy
 from bsdgate.results.store.base import StoreError
 from bsdgate.results.store.database import DatabaseStore
@@ -17,7 +22,7 @@ from bsdgate.results.store.database import DatabaseStore
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    made = RunDir(tmp_path / "run")
+    made = conftest.RunDir(tmp_path / "run")
     made.recorded("subunit", "clean")
     return made.path
 
@@ -79,3 +84,45 @@ def test_a_verdict_that_cannot_be_remembered_stands(
 def test_what_is_no_url_is_refused_before_a_run() -> None:
     with pytest.raises(BsdgateError, match="no URL"):
         history.see("somewhere", DEVELOPER)
+
+
+TRACEBACK = 'Traceback:\n  File "/venv/site-packages/keystone/api/users.py", line 7, in get\nBoom\n'
+
+
+def failed_run(base: Path, **fields: Any) -> Path:
+    """Make a run of one test, which failed in a file of keystone's."""
+    manifest = Manifest(
+        profile="embedded",
+        suite="smoke",
+        release="2026.2",
+        evidence=("tempest",),
+        concurrency=1,
+        seed=1,
+        versions={},
+        **fields,
+    )
+    stream = BytesIO()
+    writer = StreamResultToBytes(stream)
+    writer.status(test_id="m.A.one", file_name="traceback", file_bytes=TRACEBACK.encode())
+    writer.status(test_id="m.A.one", test_status="fail")
+    reader = StreamReader()
+    reader.feed(stream.getvalue())
+    with RunDir.create(base, manifest) as run:
+        attempt = run.begin_attempt("tempest", "subunit", b"m.A.one\n")
+        attempt.stream.write(stream.getvalue())
+        attempt.stream.write(reader.make_seal(manifest.run_id, attempt.name))
+        attempt.end(0)
+        return run.path
+
+
+@pytest.mark.parametrize("files", [(), ("keystone/api/users.py", "README.rst")])
+def test_a_failure_is_told_beside_the_changed_lines_it_goes_through(
+    tmp_path: Path, files: tuple[str, ...]
+) -> None:
+    path = failed_run(tmp_path, changed_files=files)
+    url = f"sqlite:///{tmp_path / 'history.sqlite'}"
+    assert history.judge(path, CHECK, url, print).result is Result.FAIL
+    told = json.loads((path / "report" / "zuul.json").read_text())["zuul"]["file_comments"]
+    assert {file: [one["line"] for one in found] for file, found in told.items()} == (
+        {files[0]: [7]} if files else {}
+    )

@@ -302,6 +302,24 @@ def test_facts_that_are_no_texts_are_an_error(run_dir, clean, key, value):
     assert getattr(evidence.load(run_dir.path).run, key) == ()
 
 
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (["a/b.py", 5, None], ("a/b.py",)),
+        (None, ()),
+        ("a/b.py", ("a/b.py",)),
+        ({"a": 1}, ()),
+        (["x"] * 1000, ("x",) * 500),
+    ],
+)
+def test_changed_files_are_what_the_manifest_says_and_no_more_than_a_change_has(
+    run_dir, value, found
+):
+    run_dir.manifest["changed_files"] = value
+    run_dir.write_manifest()
+    assert evidence.changed_files(run_dir.path) == found
+
+
 # The runner's own record -------------------------------------------------------------------
 
 

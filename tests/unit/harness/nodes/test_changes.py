@@ -231,3 +231,67 @@ def test_unknown_ref_is_refused(checkout: Path, log: Path) -> None:
 )
 def test_version_of_described(described: str, version: str | None) -> None:
     assert changes.version_of(described) == version
+
+
+# Which files a change touches.
+
+
+def touched(path: Path) -> tuple[str, ...]:
+    return changes.changed_files([changes.parse(f"keystone={path}", RELEASE)])
+
+
+def edit(root: Path, name: str, text: str, *, commit: bool = True) -> None:
+    (root / name).write_text(text)
+    if commit:
+        git(root, "add", name)
+        git(root, "commit", "--quiet", "--message", name)
+
+
+def test_where_no_branch_is_known_the_last_commit_is_the_change(checkout: Path) -> None:
+    # As Zuul prepares it: the change is a commit over the branch, and there is no remote.
+    edit(checkout, "keystone/api.py", "x = 1\n")
+    assert touched(checkout) == ("keystone/api.py",)
+
+
+def test_a_merge_is_the_change_that_it_brings(checkout: Path) -> None:
+    git(checkout, "checkout", "--quiet", "-b", "change", "HEAD^")
+    edit(checkout, "keystone/api.py", "x = 1\n")
+    git(checkout, "checkout", "--quiet", "master")
+    git(checkout, "merge", "--quiet", "--no-ff", "--no-edit", "change")
+    assert touched(checkout) == ("keystone/api.py",)
+
+
+@pytest.mark.parametrize("branch", ["tracking", "no upstream"])
+def test_a_change_is_what_a_checkout_has_over_its_branch(
+    checkout: Path, tmp_path: Path, branch: str
+) -> None:
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(checkout), str(clone))
+    if branch == "no upstream":
+        git(clone, "checkout", "--quiet", "--no-track", "-b", "topic")
+    assert touched(clone) == ()
+    edit(clone, "keystone/one.py", "x = 1\n")
+    edit(clone, "keystone/two \u00e9.py", "x = 1\n")
+    edit(clone, "keystone/__init__.py", "x = 1\n", commit=False)
+    assert touched(clone) == ("keystone/__init__.py", "keystone/one.py", "keystone/two \u00e9.py")
+
+
+def test_what_a_change_touches_is_not_guessed(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = changes.parse(f"keystone={checkout}", RELEASE)
+    other = changes.parse("nova==34.0.0", RELEASE)
+    assert changes.changed_files([one]) == ("keystone/__init__.py",)
+    assert changes.changed_files([one, other]) == changes.changed_files([other]) == ()
+    edit(checkout, "keystone/api.py", "x = 1\n", commit=False)
+    git(checkout, "add", "keystone/api.py")
+    monkeypatch.setattr(changes, "_FILES_BOUND", 1)
+    assert changes.changed_files([one]) == ()
+
+
+def test_a_tree_without_a_history_has_no_change(tree: Path, checkout: Path) -> None:
+    git(checkout, "checkout", "--quiet", "--orphan", "new")
+    git(checkout, "commit", "--quiet", "--message", "x")
+    assert touched(checkout) == ()
+    (checkout / ".git").rename(checkout.parent / "no-git")
+    assert touched(tree) == ()
