@@ -1,13 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
 import platform
+from datetime import UTC, datetime
 
 import pytest
 
 from bsdgate.harness.nodes import facts
+from bsdgate.results.expectations import scope
+from bsdgate.results.model import Run
+
+INSTALLED = """\
+bash 5.3.9
+erlang-nova 1.0
+py311-ironic 38.0.0
+py311-keystone 30.0.0_1
+py311-nova 34.0.0_2,1
+py311-oslo.config 11.0.0
+py311-python-novaclient 18.9.0
+py311-requests 2.32.5
+"""
+NOTES = """\
+bash FreeBSD_version 1501000
+bash ports_top_git_hash 0123456789
+py311-keystone built_by poudriere-git-3.4.2
+py311-keystone ports_top_git_hash 3f2a1b0c9d
+py311-nova ports_top_checkout_unclean no
+py311-nova ports_top_git_hash 3f2a1b0c9d
+py311-nova remark two
+nova-lines
+"""
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """Pose as a machine: its system, release and architecture, with nothing on its PATH."""
+
+    def pose(system, release, machine):
+        monkeypatch.setattr(platform, "system", lambda: system)
+        monkeypatch.setattr(platform, "release", lambda: release)
+        monkeypatch.setattr(platform, "machine", lambda: machine)
+
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    return pose
+
+
+@pytest.fixture
+def pkg(machine, tmp_path):
+    """Pose as FreeBSD with a pkg that runs a line of shell; $2 is the query, $INSTALLED, $NOTES."""
+
+    def make(line):
+        texts = f"INSTALLED='{INSTALLED}'\nNOTES='{NOTES}'\n"
+        program = tmp_path / "bin" / "pkg"
+        program.write_text(f"#!/bin/sh\n{texts}{line}\n")
+        program.chmod(0o700)
+        machine("FreeBSD", "15.1-RELEASE", "amd64")
+
+    return make
 
 
 @pytest.mark.parametrize(
-    ("system", "release", "machine", "told"),
+    ("system", "release", "architecture", "told"),
     [
         ("FreeBSD", "15.1-RELEASE-p2", "arm64", {"architecture": "arm64", "freebsd": "15.1"}),
         ("FreeBSD", "16.0-CURRENT", "amd64", {"architecture": "amd64", "freebsd": "16.0"}),
@@ -15,8 +67,55 @@ from bsdgate.harness.nodes import facts
         ("Linux", "6.1.0", "aarch64", {"architecture": "arm64"}),
     ],
 )
-def test_facts_are_in_the_words_of_freebsd(monkeypatch, system, release, machine, told):
-    monkeypatch.setattr(platform, "system", lambda: system)
-    monkeypatch.setattr(platform, "release", lambda: release)
-    monkeypatch.setattr(platform, "machine", lambda: machine)
+def test_facts_are_in_the_words_of_freebsd(machine, system, release, architecture, told):
+    machine(system, release, architecture)
     assert facts.local() == told
+
+
+ASKED = 'case "$2" in "%n %v") printf %s "$INSTALLED";; "%n %At %Av") printf %s "$NOTES";; esac'
+
+
+def test_ports_are_told_by_name_version_and_commit(pkg):
+    pkg(ASKED)
+    told = {key: value for key, value in facts.local().items() if key.startswith("ports")}
+    assert told == {
+        "ports": "3f2a1b0c9d",
+        "ports.erlang-nova": "1.0",
+        "ports.py311-ironic": "38.0.0",
+        "ports.py311-keystone": "30.0.0_1",
+        "ports.py311-nova": "34.0.0_2,1",
+        "ports.py311-oslo.config": "11.0.0",
+        "ports.py311-python-novaclient": "18.9.0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("want", "fits"),
+    [
+        ("py311-nova<34.0.0_3,1", True),
+        ("py311-nova<34.0.0_2,1", False),
+        ("py311-keystone>=30.0.0_1", True),
+        ("3f2a1b0", True),
+        ("0123456", False),
+    ],
+)
+def test_scopes_over_ports_find_what_they_are_about(pkg, want, fits):
+    pkg(ASKED)
+    run = Run("1", datetime(2026, 11, 25, tzinfo=UTC), facts=tuple(facts.local().items()))
+    assert scope.covers(want, scope.facts(run)[scope.fact("ports", want)]) is fits
+
+
+def test_packages_of_several_trees_have_no_commit(pkg):
+    pkg(f'NOTES="$NOTES\npy311-ironic ports_top_git_hash 9999999999\n"\n{ASKED}')
+    assert "ports" not in facts.local()
+
+
+def test_a_pkg_that_fails_tells_nothing(pkg):
+    pkg('printf %s "$INSTALLED"; exit 1')
+    assert facts.local() == {"architecture": "amd64", "freebsd": "15.1"}
+
+
+def test_pkg_of_another_system_is_not_asked(pkg, machine):
+    pkg(ASKED)
+    machine("Linux", "6.1.0", "x86_64")
+    assert facts.local() == {"architecture": "amd64"}
