@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bsdgate.results import evidence, ledger, strict_json
+from bsdgate.results import evidence, found_files, ledger, strict_json
 from bsdgate.results.attempts import HEAD_BOUND, UnreadableError, open_plain
 from bsdgate.results.attribution import Rerun, plan
 from bsdgate.results.errors import EvidenceError
@@ -55,8 +55,8 @@ def judge_files(
     expectations: Sequence[Path] = (),
     policy: Policy = DEVELOPER,
 ) -> Verdict:
-    """Judge files that no run of ours has left, as ``evidence.load_files`` reads them."""
-    found = evidence.load_files(
+    """Judge files that no run of ours has left, as ``found_files.load_files`` reads them."""
+    found = found_files.load_files(
         asked, subunit=subunit, junit=junit, rally=rally, rally_task=rally_task
     )
     return judge(found, load_expectations(expectations), policy)

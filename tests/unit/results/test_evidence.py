@@ -67,17 +67,6 @@ def test_evidence_of_another_run_or_attempt_is_refused(run_dir, clean, change):
     assert Code.FOREIGN_EVIDENCE in codes(run_dir)
 
 
-def test_evidence_is_of_the_patchset_that_the_manifest_names(run_dir, subunit_stream, sealed):
-    run_dir.manifest |= {"change": "I8f4c", "patchset": "1"}
-    run_dir.write_manifest()
-    run_dir.attempt("01-t", b"m.A\n", sealed(subunit_stream(("m.A", "success")), "01-t"))
-    assert run_dir.judge().result is Result.PASS
-    run_dir.manifest["patchset"] = "2"
-    run_dir.write_manifest()
-    (reason, *_) = [one for one in run_dir.judge().reasons if one.code is Code.FOREIGN_EVIDENCE]
-    assert "patchset is '1', not '2'" in reason.message
-
-
 def test_an_attempt_under_another_name_is_refused_where_no_seal_names_it(run_dir):
     report = b'<testsuites><testsuite><testcase classname="a" name="b"/></testsuite></testsuites>'
     run_dir.owes("hostchecks")

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.evidence import load_files
+from bsdgate.results.found_files import load_files
 from bsdgate.results.model import Code, Result
 
 
@@ -91,3 +91,14 @@ def test_a_list_of_workloads_of_too_many_values_is_refused(run_dir):
     many = b"[" + b"{}," * 3_000_001 + b"{}]"
     run_dir.attempt("01-rally", many, b'{"tasks": []}', "rally")
     assert codes(run_dir) == {Code.ATTEMPT_UNREADABLE, Code.NOTHING_ASKED, Code.NOTHING_RAN}
+
+
+def test_evidence_is_of_the_patchset_that_the_manifest_names(run_dir, subunit_stream, sealed):
+    run_dir.manifest |= {"change": "I8f4c", "patchset": "1"}
+    run_dir.write_manifest()
+    run_dir.attempt("01-t", b"m.A\n", sealed(subunit_stream(("m.A", "success")), "01-t"))
+    assert run_dir.judge().result is Result.PASS
+    run_dir.manifest["patchset"] = "2"
+    run_dir.write_manifest()
+    (reason, *_) = [one for one in run_dir.judge().reasons if one.code is Code.FOREIGN_EVIDENCE]
+    assert "patchset is '1', not '2'" in reason.message

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.evidence import load_files
+from bsdgate.results.found_files import load_files
 from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Code, Level, Result, State
 from bsdgate.results.policy import DEVELOPER, POLICIES
@@ -218,7 +218,8 @@ def test_without_a_task_nobody_knows_how_many_iterations_were_asked():
 def test_tasks_of_both_versions_are_read(task, asked, write, monkeypatch):
     seen = {}
     monkeypatch.setattr(
-        "bsdgate.results.evidence.rally_parser.parse", lambda _file, asked: seen.update(asked) or ()
+        "bsdgate.results.found_files.rally_parser.parse",
+        lambda _file, asked: seen.update(asked) or (),
     )
     path = write("task.json", json.dumps(task))
     assert asked_of(load_files(rally=[REPORT], rally_task=[path])) == tuple(asked)

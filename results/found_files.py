@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loads evidence that no harness of ours recorded: files from elsewhere.
+
+What cannot be believed becomes a problem, not a crash; only a file that was named and is not there,
+or is not what it was named as, is an error.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import yaml
+
+from bsdgate.results.attempts import (
+    CHUNK,
+    DOCUMENT_BOUND,
+    HEAD_BOUND,
+    STREAM_BOUND,
+    Tee,
+    UnreadableError,
+    gather,
+    open_plain,
+)
+from bsdgate.results.errors import EvidenceError
+from bsdgate.results.ids import read_ids, synthetic
+from bsdgate.results.model import (
+    Attempt,
+    Case,
+    Code,
+    Evidence,
+    Found,
+    Kind,
+    Reason,
+    Run,
+    State,
+    Timing,
+    error,
+)
+from bsdgate.results.parsers import junit as junit_parser
+from bsdgate.results.parsers import rally as rally_parser
+from bsdgate.results.parsers import subunit as subunit_parser
+from bsdgate.results.parsers import verification as verification_parser
+
+_SUFFIX = re.compile(r"\[id-[^\]]*\]")
+WORKLOADS_BOUND = 10_000
+"""Workloads of one Rally task; a file of YAML can name itself without end."""
+
+
+def load_files(
+    asked: Path | None = None,
+    *,
+    subunit: Sequence[Path] = (),
+    junit: Sequence[Path] = (),
+    rally: Sequence[Path] = (),
+    rally_task: Sequence[Path] = (),
+) -> Evidence:
+    """Read files that no harness of ours recorded: without digests, seal and exit status.
+
+    ``asked`` has one test id a line; where none of them has ``[id-...]``, the reports' are read
+    without it. All subunit and JUnit files and Rally's reports of verifications are one account,
+    so that a test in two of them is duplicated. Each of Rally's other reports goes with the task
+    in the same place. The run is named after what the files hold, and created when the newest was
+    written.
+
+    Raises EvidenceError for a file that cannot be read, or a list or task that is none.
+    """
+    files = _Files()
+    attempts = []
+    verified = [path for path in rally if _is_verification(path)]
+    tasks = [path for path in rally if path not in verified]
+    if asked or subunit or junit or verified:
+        attempts.append(_found_tests(files, asked, subunit, junit, verified))
+    if tasks or rally_task:
+        attempts.append(_found_workloads(files, tasks, rally_task))
+    return Evidence(files.run(), frozenset(), tuple(attempts))
+
+
+_LIST = "a list has one test id a line, as `tempest run --list-tests` prints them"
+_TASK = "give what `rally task start` was given, in YAML or JSON, without a template's marks"
+_HINTS = {
+    Code.ATTEMPT_UNREADABLE: "give a plain file that you may read: itself, not a link to it",
+    Code.EVIDENCE_LOST: "give the path of a file that is there",
+    Code.TOO_LARGE: "nothing of its kind is so large: is it the right file?",
+}
+
+
+class _Files:
+    """Opens files, and remembers what they were."""
+
+    def __init__(self) -> None:
+        self._digests: list[str] = []
+        self._newest = 0.0
+
+    @contextmanager
+    def open(self, path: Path, bound: int, form: str | None = None) -> Iterator[BinaryIO]:
+        """Open a file, which is read to its end; a ValueError is that of its content.
+
+        ``form`` tells whoever gives a file of another form what it has to be.
+        """
+        try:
+            with open_plain(path, bound) as file:
+                tee = Tee(file)
+                yield tee
+                while tee.read(CHUNK):
+                    pass
+                self._newest = max(self._newest, os.fstat(file.fileno()).st_mtime)
+        except UnreadableError as reason:
+            raise EvidenceError(f"{path}: {reason}", _HINTS.get(reason.code)) from None
+        except ValueError as reason:
+            raise EvidenceError(f"{path}: {reason}", form) from None
+        self._digests.append(tee.digest.hexdigest())
+
+    def run(self) -> Run:
+        """The run that the files are taken for."""
+        identity = hashlib.sha256("".join(sorted(self._digests)).encode()).hexdigest()[:32]
+        return Run(identity, datetime.fromtimestamp(self._newest, UTC), name="files")
+
+
+def _is_verification(report: Path) -> bool:
+    """Whether a report of Rally's is about tests; what is wrong with it is told when it is read."""
+    try:
+        with open_plain(report, DOCUMENT_BOUND) as file:
+            return verification_parser.begins(file.read(HEAD_BOUND))
+    except UnreadableError:
+        return False
+
+
+def _found_tests(
+    files: _Files,
+    asked: Path | None,
+    subunit: Sequence[Path],
+    junit: Sequence[Path],
+    verified: Sequence[Path],
+) -> Attempt:
+    ids: tuple[str, ...] | None = None
+    if asked is not None:
+        with files.open(asked, DOCUMENT_BOUND, _LIST) as file:
+            ids = read_ids(file)
+    found = chain(
+        _told(files, subunit, STREAM_BOUND, lambda file: subunit_parser.parse(file, None)),
+        _told(files, junit, DOCUMENT_BOUND, lambda file: junit_parser.parse(file, ids or ())),
+        _told(files, verified, DOCUMENT_BOUND, verification_parser.parse),
+    )
+    if ids is not None and not any(map(_SUFFIX.search, ids)):
+        found = chain(map(_without_suffix, found))
+    kind = Kind.TEMPEST if subunit or verified or not junit else Kind.HOSTCHECKS
+    return _found("tests", kind, ids, found)
+
+
+def _found_workloads(files: _Files, reports: Sequence[Path], tasks: Sequence[Path]) -> Attempt:
+    if tasks and len(tasks) != len(reports):
+        message = f"{len(tasks)} Rally tasks for {len(reports)} reports of Rally tasks"
+        hint = "give each its own, in the same order; a verification's report goes with --asked"
+        raise EvidenceError(message, hint)
+    asked: list[rally_parser.Asked] = []
+    for task in tasks:
+        with files.open(task, HEAD_BOUND, _TASK) as file:
+            asked.append(_read_task(file.read()))
+    found = chain.from_iterable(
+        _told(files, [path], DOCUMENT_BOUND, partial(rally_parser.parse, asked=of))
+        for path, of in zip(reports, asked or [{}] * len(reports), strict=True)
+    )
+    return _found("rally", Kind.RALLY, tuple(chain.from_iterable(asked)) if tasks else None, found)
+
+
+def _found(name: str, kind: Kind, ids: tuple[str, ...] | None, found: Iterable[Found]) -> Attempt:
+    """Make an attempt of what was found; without a list, what reported is what was asked."""
+    problems: list[Reason] = []
+    timings: list[Timing] = []
+    reports = gather(found, ids, problems, timings)
+    if ids is None:
+        ids = tuple(sorted({one for one in reports.ids if not synthetic(one)}))
+        message = "without a list of what was asked, nobody can tell whether anything is missing"
+        problems.append(error(Code.NO_LIST, message))
+    return Attempt(
+        name,
+        kind,
+        State.FOUND,
+        None,
+        ids,
+        reports,
+        tuple(problems),
+        timings=tuple(timings),
+    )
+
+
+def _told(
+    files: _Files,
+    paths: Sequence[Path],
+    bound: int,
+    parse: Callable[[BinaryIO], Iterator[Found]],
+) -> Iterator[Found]:
+    for path in paths:
+        with files.open(path, bound) as file:
+            for one in parse(file):
+                if isinstance(one, Reason):
+                    yield replace(one, message=f"{path.name}: {one.message}")
+                else:
+                    yield one
+
+
+def _without_suffix(found: Found) -> Found:
+    return replace(found, id=_SUFFIX.sub("", found.id)) if isinstance(found, Case) else found
+
+
+def _read_task(content: bytes) -> rally_parser.Asked:
+    """The workloads of a Rally task in either version of its format, or of our asked.json."""
+    try:
+        task = yaml.safe_load(content.decode("utf-8"))
+        entries = task if isinstance(task, list) else [*islice(_workloads(task), WORKLOADS_BOUND)]
+        return rally_parser.read_asked(_bounded_json(entries))
+    except (yaml.YAMLError, RecursionError) as reason:
+        said = " ".join(str(reason).split())
+        raise ValueError(f"no Rally task (a template must be filled in first): {said}") from None
+    except (KeyError, TypeError, AttributeError) as reason:
+        raise ValueError(f"no Rally task: {type(reason).__name__}: {reason}") from None
+
+
+def _bounded_json(value: Any) -> bytes:
+    """As JSON; ValueError if it is far larger than its file was: YAML can repeat what it names."""
+    pieces, room = [], HEAD_BOUND
+    for piece in json.JSONEncoder().iterencode(value):
+        room -= len(piece)
+        if room < 0:
+            raise ValueError(f"it unfolds to more than {HEAD_BOUND} characters")
+        pieces.append(piece)
+    return "".join(pieces).encode()
+
+
+def _workloads(task: Any) -> Iterator[dict[str, Any]]:
+    if "subtasks" in task:
+        for subtask in task["subtasks"]:
+            for workload in subtask.get("workloads") or [subtask]:
+                [(kind, load)] = workload.get("runner", {"serial": {}}).items()
+                [name] = workload["scenario"]
+                yield _workload(name, kind, load)
+        return
+    for name, entries in task.items():
+        for entry in entries if isinstance(entries, list) else [entries]:
+            load = entry.get("runner", {})
+            yield _workload(name, load.get("type", "serial"), load)
+
+
+def _workload(name: str, kind: str, load: Mapping[str, Any]) -> dict[str, Any]:
+    # Of Rally's runners these count iterations, one if nothing is said; others count seconds.
+    counts = kind in ("constant", "serial", "rps")
+    return {"name": name, "iterations": load.get("times", 1) if counts else None}
