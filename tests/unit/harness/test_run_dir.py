@@ -20,6 +20,7 @@ from bsdgate import harness
 from bsdgate.harness import files
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.run_dir import ChangedProject, Manifest, RunDir
+from bsdgate.results.attempts import BOUND
 
 
 def manifest(**fields: Any) -> Manifest:
@@ -237,6 +238,28 @@ def test_attempts_are_numbered_without_gaps(run: RunDir) -> None:
         "attempt.json",
         "stream.json",
     }
+
+
+def test_attempts_are_of_what_the_manifest_is_of_and_in_the_journal(tmp_path: Path) -> None:
+    changed = ChangedProject(project="keystone", source="/k", version="30", identity="sha256:1")
+    made = manifest(changes=(changed,), change="I8f4c", patchset="2")
+    with RunDir.create(tmp_path, made) as run:
+        run.begin_attempt("tempest", "subunit", b"")
+        said = json.loads((run.path / "manifest.json").read_text())
+        assert {key: head(run, "01-tempest")[key] for key in BOUND} == {
+            key: said[key] for key in BOUND
+        }
+        (event,) = run.events()
+        assert (event["step"], event["event"], event["name"]) == ("attempt", "begin", "01-tempest")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"state": "running"}'])
+def test_attempt_that_cannot_be_mended_is_named(run: RunDir, content: str) -> None:
+    attempt = run.begin_attempt("tempest", "subunit", b"")
+    (attempt.folder / "attempt.json").write_text(content)
+    run.close()
+    with pytest.raises(UsageError, match=r"01-tempest/attempt\.json is damaged"):
+        RunDir.open(run.path)
 
 
 def test_interrupted_attempt_can_be_followed(run: RunDir) -> None:
