@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: arguments in, one function called, an exit code out."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from bsdgate import harness
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME
-from bsdgate.harness.errors import Interrupted
-from bsdgate.results.errors import BsdgateError
+from bsdgate.harness.endings import Console, guarded
 from bsdgate.results.policy import POLICIES
 
 CONTEXT = {
@@ -363,21 +360,4 @@ def trends(history: str | None, limit: int, prefix: str, **options: Any) -> None
 
 def main() -> int:
     """Run the command line and return its exit code."""
-    return _guarded(lambda: bsdgate(standalone_mode=False))
-
-
-def _guarded(run: Callable[[], Any]) -> int:
-    try:
-        return run() or 0
-    except click.exceptions.Exit as exit_:
-        return exit_.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        return Interrupted.exit_code
-    except BsdgateError as error:
-        Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(
-            f"bsdgate: {error}"
-        )
-        return error.exit_code
+    return guarded(lambda: bsdgate(standalone_mode=False))

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exit code says what a command has found, however it ends, and nothing else does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from bsdgate.harness.endings import DEFECT, guarded
+from bsdgate.harness.errors import InfrastructureError, UsageError
+
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="not every system has it")
+PRINTS = """
+import sys
+from bsdgate.harness.endings import Console, guarded
+
+def failed():
+    {}
+    return 1
+
+sys.exit(guarded(failed))
+"""
+BY_CONSOLE = "Console().print('a'); Console().print('b')"
+BY_PRINT = "print('a')"
+AT_ONCE = "print('a', flush=True)"
+
+
+def raising(error):
+    def run():
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1)])
+def test_a_command_says_its_code(returned, code):
+    assert guarded(lambda: returned) == code
+
+
+ENDS = {
+    click.exceptions.Exit(3): 3,
+    click.UsageError("no such option"): 2,
+    UsageError("no such run"): 2,
+    InfrastructureError("no room"): 3,
+    KeyboardInterrupt(): 130,
+    MemoryError(): 3,
+    OSError(28, "No space left on device"): 3,
+    RecursionError(): 3,
+    BrokenPipeError(): 3,
+    SystemExit(1): 3,
+}
+
+
+@pytest.mark.parametrize("error", ENDS, ids=repr)
+def test_no_error_says_that_tests_failed(error):
+    assert guarded(raising(error)) == ENDS[error]
+
+
+def test_what_nobody_expected_is_told_with_its_place(capsys):
+    assert guarded(raising(MemoryError("\x1b[31mred"))) == 3
+    told = capsys.readouterr().err
+    assert told.startswith("Traceback")
+    assert "in raising" not in told
+    assert ", in run" in told
+    assert r"MemoryError: \x1b[31mred" in told
+    assert told.endswith(f"bsdgate: {DEFECT}\n")
+
+
+def test_nothing_in_an_error_is_obeyed(capsys):
+    assert guarded(raising(UsageError("a\x1b[31mb: no file", "try\x07 another"))) == 2
+    assert capsys.readouterr().err == "bsdgate: a\\x1b[31mb: no file\n  -> try\\x07 another\n"
+
+
+def test_nothing_on_the_command_line_is_obeyed(capsys):
+    assert guarded(raising(click.UsageError("\x1b[31mno\x07 such file"))) == 2
+    assert capsys.readouterr().err == "Error: no\\x07 such file\n"
+
+
+def ended(
+    body: str, stdout: int, stderr: int = subprocess.PIPE, **environment: str
+) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTS.format(body)],
+        check=False,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        # As users have it: what is printed is held back until there is more.
+        env=os.environ | {"PYTHONUNBUFFERED": ""} | environment,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [(BY_CONSOLE, 1), (BY_PRINT, 1), (AT_ONCE, 3)], ids=["console", "end", "once"]
+)
+def test_a_reader_that_has_gone_is_no_noise(body, code):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert ended(body, writing) == (code, "")
+    finally:
+        os.close(writing)
+
+
+@FULL
+def test_what_could_not_be_printed_proves_nothing():
+    with Path("/dev/full").open("w") as full:
+        code, told = ended(BY_PRINT, full.fileno())
+    assert code == 3
+    assert told.endswith(f"bsdgate: {DEFECT}\n")
+    assert told.count("Traceback") == 1
+
+
+@FULL
+def test_an_error_that_could_not_be_told_ends_as_it_would():
+    with Path("/dev/full").open("w") as full:
+        code, _ = ended("sys.argv[9]", subprocess.DEVNULL, full.fileno())
+    assert code == 3
+
+
+def test_a_terminal_without_a_letter_gets_its_number(tmp_path):
+    with (tmp_path / "out").open("w") as out:
+        code, told = ended(r"print('\u2603')", out.fileno(), PYTHONIOENCODING="ascii")
+    assert (code, told) == (1, "")
+    assert (tmp_path / "out").read_text() == "\\u2603\n"
