@@ -14,6 +14,7 @@ from bsdgate.harness.errors import UsageError
 from bsdgate.results import proposals
 from bsdgate.results.expectations import Expectation, read
 from bsdgate.results.model import count
+from bsdgate.results.reporters.text import plain
 
 SOON: Final = timedelta(days=30)
 """How long before an entry expires its owner is told."""
@@ -33,9 +34,9 @@ def check(paths: Sequence[Path]) -> int:
     entries, problems = read(paths or [known_failures()])
     found = [*problems, *_wrong(entries, today)]
     for line in found:
-        print(line)
+        print(plain(line))
     for line in _doubtful(entries, today):
-        print(f"{line} (no problem yet)")
+        print(plain(f"{line} (no problem yet)"))
     told = count(found, "problem") if found else "nothing wrong"
     print(f"{count(entries, 'known failure')} read, {told}")
     return 2 if found else 0

@@ -93,8 +93,8 @@ def import_runs(store: Store, folders: Iterable[Path], console: Console) -> int:
             done[store.import_run(document.parse(_verdict_of(folder)))] += 1
         except EvidenceError as error:
             refused += 1
-            where = escape(plain(str(folder)))
-            console.print(f"[red]refused[/] {where}: {escape(str(error))}", soft_wrap=True)
+            told = "\n".join(map(plain, f"{folder}: {error}".split("\n")))
+            console.print(f"[red]refused[/] {escape(told)}", soft_wrap=True)
     console.print(
         f"{done[True]} imported, {done[False]} known already, {refused} refused", highlight=False
     )

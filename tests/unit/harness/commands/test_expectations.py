@@ -59,6 +59,15 @@ def test_all_that_is_wrong_is_a_problem_with_its_place(entries, capsys, entry, s
     assert out.endswith("1 problem\n")
 
 
+def test_nothing_in_an_entry_is_obeyed(entries, capsys):
+    wrong, late = {"expires": '"\\e[31msoon"'}, {"expires": day(-1), "owner": '"\\e[31mjim"'}
+    file = entries(wrong, late, {"expires": day(2), "owner": '"\\e[31mjoe"'})
+    assert expectations.check([file]) == 2
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert out.count(r"\x1b[31m") == 3
+
+
 def test_an_entry_that_is_there_twice_is_a_problem(entries, capsys):
     file = entries({}, {"owner": "jim"})
     assert expectations.check([file]) == 2

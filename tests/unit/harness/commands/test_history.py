@@ -98,6 +98,12 @@ def test_a_bad_directory_is_refused_and_the_others_are_imported(store, console, 
     assert "1 imported, 0 known already, 3 refused" in said(console)
 
 
+def test_nothing_in_the_name_of_a_bad_directory_is_obeyed(store, console, tmp_path):
+    assert history.import_runs(store, [tmp_path / "\x1b[31m[bold]"], console) == 3
+    assert "\x1b" not in said(console)
+    assert said(console).count(r"\x1b[31m[bold]") == 2
+
+
 def test_a_long_import_shows_how_far_it_is(store, run_dir, monkeypatch):
     ticking = itertools.count(step=history.PATIENCE / 2)
     monkeypatch.setattr(history.time, "monotonic", lambda: next(ticking))
