@@ -42,6 +42,13 @@ POLICY = click.option(
     help="How strictly to judge.",
 )
 
+POLICY_OF = click.option(
+    "--policy",
+    type=click.Choice(list(POLICIES)),
+    help="How strictly to judge.",
+    show_default="as the run was; evidence from elsewhere: developer",
+)
+
 WITH = click.option(
     "--with",
     "changes",
@@ -181,11 +188,11 @@ RUN_DIR = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--junit", type=FILE, multiple=True, help="A JUnit XML report; repeatable.")
 @click.option("--rally", type=FILE, multiple=True, help="A Rally task report; repeatable.")
 @click.option("--rally-task", type=FILE, multiple=True, help="What Rally was asked; repeatable.")
-@POLICY
+@POLICY_OF
 @HISTORY
 @click.option("--json", "as_json", is_flag=True, help="Print the whole verdict as JSON.")
 def verdict(
-    run_dir: Path | None, policy: str, history: str | None, as_json: bool, **files: Any
+    run_dir: Path | None, policy: str | None, history: str | None, as_json: bool, **files: Any
 ) -> int:
     """Judge the run in RUN_DIR again, or evidence from elsewhere."""
     from bsdgate.harness.commands import verdict as command
@@ -194,19 +201,19 @@ def verdict(
     if given == (run_dir is not None):
         raise click.UsageError("give RUN_DIR, or evidence by --subunit, --junit, --rally")
     if run_dir is not None:
-        return command.of_run(run_dir, POLICIES[policy], history, as_json, Console())
-    return command.of_files(command.Files(**files), POLICIES[policy], as_json, Console())
+        return command.of_run(run_dir, policy, history, as_json, Console())
+    return command.of_files(command.Files(**files), policy, as_json, Console())
 
 
 @bsdgate.command()
 @click.argument("run_dir", type=RUN_DIR)
-@POLICY
+@POLICY_OF
 @HISTORY
-def report(run_dir: Path, policy: str, history: str | None) -> int:
+def report(run_dir: Path, policy: str | None, history: str | None) -> int:
     """Judge the run in RUN_DIR again and write its reports."""
     from bsdgate.harness.commands import verdict as command
 
-    return command.report(run_dir, POLICIES[policy], history, Console())
+    return command.report(run_dir, policy, history, Console())
 
 
 SUITE_OF = click.option("--suite", help="Only runs of this suite.")
@@ -231,7 +238,7 @@ def history(
     from bsdgate.harness.history import open_store
     from bsdgate.results.store.base import Scope
 
-    store = context.with_resource(open_store(history))
+    store = context.with_resource(open_store(history, make=context.invoked_subcommand == "import"))
     context.obj = store
     if context.invoked_subcommand is None:
         command.show_runs(store, Scope(suite=suite, profile=profile), limit, Console())
@@ -353,7 +360,7 @@ def trends(history: str | None, limit: int, prefix: str, **options: Any) -> None
 
     care = Care(options.pop("share"), options.pop("seconds"))
     scope = Scope(changed=False, results=JUDGED, **options)
-    with open_store(history) as store:
+    with open_store(history, make=False) as store:
         series = command.of(store.window(scope, limit), prefix)
     command.show(series, Console(), care)
 

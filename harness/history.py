@@ -17,12 +17,17 @@ EARLIER: Final = 60
 """Runs that a report draws."""
 
 
-def open_store(url: str | None) -> Store:
-    """Open the history: that of ``url``, else the file in the state folder."""
+def open_store(url: str | None, *, make: bool = True) -> Store:
+    """Open the history: that of ``url``, else the file in the state folder.
+
+    A file that is not there is an empty history; whoever only reads does not ``make`` it.
+    """
     # SQLAlchemy takes longer to import than most commands take in all.
+    from bsdgate.results.store.connection import is_there  # noqa: PLC0415
     from bsdgate.results.store.database import DatabaseStore  # noqa: PLC0415
 
-    return DatabaseStore(url or places.state() / "history.sqlite")
+    place = url or places.state() / "history.sqlite"
+    return DatabaseStore(place) if make or is_there(place) else MemoryStore()
 
 
 def see(url: str | None, policy: Policy) -> None:

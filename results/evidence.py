@@ -33,6 +33,7 @@ from bsdgate.results.model import (
     Run,
     error,
 )
+from bsdgate.results.policy import DEVELOPER, POLICIES, Policy
 
 SCHEMA = 1
 FEATURE = ("option", "value", "reason")
@@ -109,6 +110,21 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except (UnreadableError, ValueError) as reason:
         raise EvidenceError(f"{path}: no manifest of a run: {reason}", hint) from None
     return manifest
+
+
+def policy_of(run_dir: Path) -> Policy:
+    """Return the policy that the manifest in ``run_dir`` names, the developer's if it names none.
+
+    Raises EvidenceError without a manifest, and for a policy that nobody knows.
+    """
+    path = run_dir / "manifest.json"
+    name = _read_manifest(path).get("policy")
+    if name is None:
+        return DEVELOPER
+    if not isinstance(name, str) or name not in POLICIES:
+        hint = f"choose one with --policy: {', '.join(POLICIES)}"
+        raise EvidenceError(f"{path}: there is no policy {name!r}", hint)
+    return POLICIES[name]
 
 
 def _run(manifest: Mapping[str, Any]) -> tuple[Run, list[Reason]]:

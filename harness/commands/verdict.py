@@ -10,9 +10,10 @@ from rich.console import Console
 from bsdgate.harness import history
 from bsdgate.harness.commands.run import show
 from bsdgate.harness.confirm import known_failures
-from bsdgate.results import document, judge
+from bsdgate.results import document, evidence, judge
 from bsdgate.results.model import Verdict
-from bsdgate.results.policy import Policy
+from bsdgate.results.policy import DEVELOPER, POLICIES, Policy
+from bsdgate.results.reporters.text import plain
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,18 @@ class Files:
 
 
 def of_run(
-    run_dir: Path, policy: Policy, history_url: str | None, as_json: bool, console: Console
+    run_dir: Path, policy: str | None, history_url: str | None, as_json: bool, console: Console
 ) -> int:
-    """Judge a run anew and print the verdict; return the exit code. Nothing is written."""
-    with history.open_store(history_url) as store:
-        verdict = judge.judge_run(run_dir, [known_failures()], policy, store)
+    """Judge a run anew and print the verdict; return the exit code. Nothing is written.
+
+    Without the name of a ``policy``, by the one that the run was made for.
+    """
+    with history.open_store(history_url, make=False) as store:
+        verdict = judge.judge_run(run_dir, [known_failures()], _policy(policy, run_dir), store)
     return _tell(verdict, as_json, console)
 
 
-def of_files(found: Files, policy: Policy, as_json: bool, console: Console) -> int:
+def of_files(found: Files, policy: str | None, as_json: bool, console: Console) -> int:
     """Judge files and print the verdict; return the exit code."""
     verdict = judge.judge_files(
         found.asked,
@@ -44,17 +48,30 @@ def of_files(found: Files, policy: Policy, as_json: bool, console: Console) -> i
         rally=found.rally,
         rally_task=found.rally_task,
         expectations=[known_failures()],
-        policy=policy,
+        policy=POLICIES[policy or DEVELOPER.name],
     )
     return _tell(verdict, as_json, console)
 
 
-def report(run_dir: Path, policy: Policy, history_url: str | None, console: Console) -> int:
-    """Judge a run anew, write its reports again and remember it; return the exit code."""
-    verdict = history.judge(run_dir, policy, history_url, console.print)
+def report(run_dir: Path, policy: str | None, history_url: str | None, console: Console) -> int:
+    """Judge a run anew, write its reports again and remember it; return the exit code.
+
+    What is printed is the verdict, then where the reports are.
+    """
+
+    def say(told: str) -> None:
+        console.print("\n".join(map(plain, told.split("\n"))), markup=False, highlight=False)
+
+    verdict = history.judge(run_dir, _policy(policy, run_dir), history_url, say)
+    show(verdict, console)
+    console.print()
     for name in sorted(path.name for path in (run_dir / "report").iterdir()):
         console.print(str(run_dir / "report" / name), soft_wrap=True, highlight=False)
     return verdict.result.exit_code
+
+
+def _policy(name: str | None, run_dir: Path) -> Policy:
+    return evidence.policy_of(run_dir) if name is None else POLICIES[name]
 
 
 def _tell(verdict: Verdict, as_json: bool, console: Console) -> int:

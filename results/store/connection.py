@@ -121,6 +121,12 @@ class Database:
             ) from error
 
 
+def is_there(place: str | Path) -> bool:
+    """Whether there is something to open; what a server has, only opening it can tell."""
+    url = _url(place)
+    return url.get_backend_name() != "sqlite" or Path(str(url.database)).exists()
+
+
 def _url(place: str | Path) -> URL:
     if isinstance(place, Path):
         return URL.create("sqlite", database=str(place))
