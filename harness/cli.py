@@ -344,7 +344,13 @@ def scorecard(
 @HISTORY
 @SUITE_OF
 @PROFILE_OF
-@click.option("-n", "--limit", default=400, type=click.IntRange(min=30), help="Runs to look at.")
+@click.option(
+    "-n",
+    "--limit",
+    default=400,
+    type=click.IntRange(min=30),
+    help="Runs to look at of each suite and profile.",
+)
 @click.option("--share", default=0.05, type=click.FloatRange(min=0), help="Least change to tell.")
 @click.option("--seconds", default=0.05, type=click.FloatRange(min=0), help="Least in seconds.")
 @click.argument("prefix", default="")
@@ -361,7 +367,7 @@ def trends(history: str | None, limit: int, prefix: str, **options: Any) -> None
     care = Care(options.pop("share"), options.pop("seconds"))
     scope = Scope(changed=False, results=JUDGED, **options)
     with open_store(history, make=False) as store:
-        series = command.of(store.window(scope, limit), prefix)
+        series = command.remembered(store, scope, limit, prefix)
     command.show(series, Console(), care)
 
 

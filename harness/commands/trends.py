@@ -3,6 +3,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import median
@@ -13,7 +14,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.text import Text
 
+from bsdgate.harness.errors import UsageError
+from bsdgate.results.model import count
 from bsdgate.results.reporters.text import plain
+from bsdgate.results.store.base import Scope, Store
+from bsdgate.results.store.window import Window
 from bsdgate.results.trends import Care, Change, Kind, Point, Series, Trend, follow
 
 WIDTH: Final = 30
@@ -48,6 +53,44 @@ class Past(Protocol):
         ...
 
 
+def remembered(store: Store, scope: Scope, limit: int, prefix: str = "") -> list[Series]:
+    """Return the durations of what begins with ``prefix``, apart for each suite and profile.
+
+    A test takes longer on another machine; together, that would be a change. Where there are
+    several suites or profiles, the names of the series tell of which each is.
+
+    :raises UsageError: there are such runs, but not of this scope, or nothing of this name.
+    """
+    windows = {one: store.window(one, limit) for one in store.scopes(scope, limit)}
+    found = [
+        replace(series, name=f"{series.name} of {_named(one)}") if len(windows) > 1 else series
+        for one, window in windows.items()
+        for series in of(window, prefix)
+    ]
+    if not found:
+        _explain(store, scope, limit, prefix, list(windows.values()))
+    return found
+
+
+def _explain(
+    store: Store, scope: Scope, limit: int, prefix: str, windows: Sequence[Window]
+) -> None:
+    """Say why nothing was found, unless there is nothing at all."""
+    if known := sum(len(window.series()) for window in windows):
+        runs = count([record for window in windows for record in window.records], "run")
+        hint = "give the beginning of a test's id or of a workload's name, or WORKLOAD/ACTION"
+        raise UsageError(f"nothing begins with {prefix!r}: {runs} have {known} series", hint)
+    everywhere = replace(scope, profile=None, suite=None)
+    if not windows and (others := store.scopes(everywhere, limit)):
+        runs = count(store.runs(everywhere, limit), "run")
+        message = f"nothing matches: no run of {_named(scope)} was judged without a change"
+        raise UsageError(message, f"the last {runs} are of {', '.join(map(_named, others))}")
+
+
+def _named(scope: Scope) -> str:
+    return " ".join(filter(None, (scope.profile, scope.suite)))
+
+
 def of(past: Past, prefix: str = "") -> list[Series]:
     """Return the durations of the tests whose ids begin with ``prefix``."""
     found = past.series(prefix)
@@ -58,7 +101,10 @@ def show(series: Iterable[Series], console: Console, care: Care | None = None) -
     """Print the last change of each series, regressions first, and how many have none."""
     wanted = list(series)
     if not wanted:
-        console.print("no durations yet: `bsdgate history import RUN_DIR` adds those of a run")
+        console.print(
+            "no durations yet of runs without a change: `bsdgate history import RUN_DIR` adds some",
+            soft_wrap=True,
+        )
         return
     watched = track(
         wanted, "looking", console=console, transient=True, disable=not console.is_terminal

@@ -3,7 +3,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
@@ -124,6 +124,16 @@ class Store(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def scopes(self, scope: Scope = ANY, limit: int = WINDOW) -> tuple[Scope, ...]:
+        """Return each suite and profile of the newest runs as a scope of its own, by name.
+
+        What runs differ in beside that is no reason to follow them apart.
+        """
+        found = {(one.run.profile, one.run.suite) for one in self.runs(scope, limit)}
+        return tuple(
+            replace(scope, profile=profile, suite=suite) for profile, suite in sorted(found)
+        )
 
     def baseline(self, run: Run) -> Baseline | None:
         """Return the last good run that ``run`` can be compared with, or None.

@@ -13,7 +13,9 @@ from rich.console import Console
 from unit.results.store.contract import verdict
 
 from bsdgate.harness.commands import trends
-from bsdgate.results.model import Timing
+from bsdgate.harness.errors import UsageError
+from bsdgate.results.model import Case, Outcome, Timing
+from bsdgate.results.store.base import ANY, Scope
 from bsdgate.results.store.memory import MemoryStore
 from bsdgate.results.trends import Care, Series, Trend, follow
 
@@ -62,6 +64,62 @@ def test_an_action_of_rallys_that_became_slower_is_told() -> None:
     assert "1 series: 1 regression" in text
     assert "+1" in text
     assert name in text
+
+
+@pytest.fixture
+def two_profiles() -> MemoryStore:
+    """Forty runs at one second, then forty elsewhere at one and a half."""
+    store = MemoryStore()
+    for number in range(80):
+        case = Case("t0", Outcome.SUCCESS, seconds=1.0 if number < 40 else 1.5)
+        profile, suite = ("embedded", "smoke") if number < 40 else ("morello", "gate")
+        made = verdict(number, profile=profile, suite=suite)
+        store.import_run(replace(made, cases=(case,)))
+    return store
+
+
+def test_what_runs_elsewhere_is_another_series(two_profiles: MemoryStore) -> None:
+    found = trends.remembered(two_profiles, ANY, 400)
+    assert {each.name: {point.seconds for point in each.points} for each in found} == {
+        "t0 of embedded smoke": {1.0},
+        "t0 of morello gate": {1.5},
+    }
+    assert "2 series: 0 regression, 0 improvement, 2 noise" in shown(*found)
+
+
+@pytest.mark.parametrize("scope", [Scope(profile="morello"), Scope(suite="gate")])
+def test_a_series_that_is_alone_keeps_its_name(two_profiles: MemoryStore, scope: Scope) -> None:
+    (series,) = trends.remembered(two_profiles, scope, 400)
+    assert (series.name, len(series.points)) == ("t0", 40)
+
+
+def test_each_of_them_has_as_many_runs_as_were_asked_for(two_profiles: MemoryStore) -> None:
+    def points(limit: int) -> list[int]:
+        return [len(each.points) for each in trends.remembered(two_profiles, ANY, limit)]
+
+    # Of the newest 41 one is of embedded, so that 40 of each are looked at.
+    assert (points(41), points(30)) == ([40, 40], [30])
+
+
+@pytest.mark.parametrize(
+    ("scope", "prefix", "message"),
+    [
+        (ANY, "x", "nothing begins with 'x': 80 runs have 2 series"),
+        (Scope(suite="gate"), "x", "nothing begins with 'x': 40 runs have 1 series"),
+        (Scope(suite="nope"), "", "no run of nope .*\n.* 80 runs are of embedded smoke, morello"),
+        (Scope(suite="nope", profile="p"), "t", "no run of p nope "),
+    ],
+    ids=str,
+)
+def test_what_matches_nothing_is_a_mistake(
+    two_profiles: MemoryStore, scope: Scope, prefix: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        trends.remembered(two_profiles, scope, 400, prefix)
+
+
+def test_an_empty_history_is_none() -> None:
+    assert trends.remembered(MemoryStore(), Scope(suite="gate"), 400, "x") == []
 
 
 def test_figures_fit_a_narrow_terminal_and_ids_are_whole() -> None:

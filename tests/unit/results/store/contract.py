@@ -153,6 +153,12 @@ class StoreContract:
         assert numbers(store.runs(scope)) == wanted
         assert numbers(store.window(scope).records) == wanted
 
+    def test_each_suite_and_profile_is_a_scope(self, store):
+        for number, suite in enumerate("bac"):
+            store.import_run(verdict(number, suite=suite, profile=STRANGE))
+        scopes = store.scopes(Scope(before=at(2)))
+        assert [(one.suite, numbers(store.runs(one))) for one in scopes] == [("a", [1]), ("b", [0])]
+
     def test_a_record_tells_all_of_its_run_and_the_window_the_same(self, store):
         run = Run(
             run_id="12ab",
