@@ -7,8 +7,12 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from bsdgate.harness.errors import InfrastructureError, UsageError
+
+ELSEWHERE: Final = "choose another place with BSDGATE_STATE_DIR or BSDGATE_CACHE_DIR"
+"""How what bsdgate keeps comes to be kept elsewhere."""
 
 
 def open_private(path: Path, flags: int) -> int:
@@ -58,13 +62,12 @@ def take_lock(path: Path, *, wait: bool = False) -> int | None:
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
     """Turn what the system says about ``path`` into an error that names the next step."""
     try:
         yield
     except OSError as error:
         where = error.filename or path
-        elsewhere = "choose another place with BSDGATE_STATE_DIR or BSDGATE_CACHE_DIR"
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise InfrastructureError(
                 f"no room to write {where}: {error.strerror}", f"make room, or {elsewhere}"

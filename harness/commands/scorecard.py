@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command that shows how far FreeBSD is with all tests that are installed."""
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,8 @@ from bsdgate.results.scorecard import render
 SUITES: Final = ("nightly",)
 """The suites that together are all that a profile can run."""
 
+_ELSEWHERE: Final = "choose another place with --html"
+
 
 def show(
     names: Sequence[str], chosen: Sequence[str], listed: Path | None, html: Path | None
@@ -30,9 +33,12 @@ def show(
     ``listed`` is a file of ids as ``tempest run --list-tests`` prints them; by default it is asked
     for those that are installed.
 
-    :raises UsageError: a profile, suite or file is not there.
+    :raises UsageError: a profile, suite or file is not there, or the page cannot be written.
     :raises InfrastructureError: Tempest cannot list its tests.
     """
+    # At once: to list all tests takes a while.
+    if html is not None and not os.access(html if html.exists() else html.parent, os.W_OK):
+        raise UsageError(f"cannot write {html}", f"make {html.parent} writable, or {_ELSEWHERE}")
     parts = [suites.load(name) for name in chosen or SUITES]
     found = [profiles.load(name) for name in names or profiles.names()]
     ids = _read(listed) if listed else _list()
@@ -40,7 +46,7 @@ def show(
     columns = scorecard.score(ids, [_known(one, parts, ids, verdicts) for one in found])
     print(render.text(columns))
     if html is not None:
-        with files.explained(html):
+        with files.explained(html, _ELSEWHERE):
             html.write_text(render.page(columns), encoding="utf-8")
 
 
