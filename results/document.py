@@ -37,6 +37,10 @@ from bsdgate.results.model import (
 SCHEMA = 3
 VALUES_BOUND: Final = 12_000_000
 """Values of a document that is read: a million cases have them."""
+
+JUDGE_AGAIN = "judge the run again: bsdgate report RUN_DIR"
+"""What to do about a verdict that is none, or none to be kept."""
+
 SCHEMA_FILE = files("bsdgate.results") / "verdict.schema.json"
 """The JSON Schema of this version of the document."""
 
@@ -106,7 +110,7 @@ def parse(text: str | bytes) -> Verdict:
             raise ValueError("it names two runs")
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as reason:
         message = f"no verdict document: {type(reason).__name__}: {reason}"
-        raise EvidenceError(message, "judge the run again: bsdgate verdict RUN_DIR") from None
+        raise EvidenceError(message, JUDGE_AGAIN) from None
     return verdict
 
 

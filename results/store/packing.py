@@ -13,6 +13,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final
 
+from bsdgate.results.document import JUDGE_AGAIN
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import (
     RAN,
@@ -116,7 +117,7 @@ def pack(verdict: Verdict) -> PastRun:
     cases = verdict.cases
     ids = tuple(case.id for case in cases)
     if len(set(ids)) != len(ids):
-        raise EvidenceError("the verdict tells twice of one test", "judge the run again")
+        raise EvidenceError("the verdict tells twice of one test", JUDGE_AGAIN)
     return PastRun(
         record=Record(
             run=replace(_checked(verdict.run), features=()),
@@ -137,19 +138,18 @@ def pack(verdict: Verdict) -> PastRun:
 
 def _checked(run: Run) -> Run:
     """``run`` in the store's time, which is UTC."""
-    hint = "judge the run again: bsdgate verdict RUN_DIR"
     if not run.run_id:
-        raise EvidenceError("the verdict does not say which run it is of", hint)
+        raise EvidenceError("the verdict does not say which run it is of", JUDGE_AGAIN)
     for name in _NAMED:
         if len(told := ascii_of(getattr(run, name))) > NAME_BOUND:
             message = f"the run's {name} has {len(told)} characters, more than {NAME_BOUND}"
-            raise EvidenceError(message, hint)
+            raise EvidenceError(message, JUDGE_AGAIN)
     try:
         if run.created.tzinfo is None:
             raise ValueError("it has no time zone")
         return replace(run, created=run.created.astimezone(UTC))
     except (ValueError, OverflowError) as reason:
-        raise EvidenceError(f"{run.created} is no time of a run: {reason}", hint) from None
+        raise EvidenceError(f"{run.created} is no time of a run: {reason}", JUDGE_AGAIN) from None
 
 
 def _seconds(case: Case) -> float:
@@ -160,7 +160,7 @@ def _floats_out(numbers: Iterable[float]) -> bytes:
     try:
         packed = array("f", numbers)
     except (TypeError, OverflowError) as reason:
-        raise EvidenceError(f"a test's seconds: {reason}", "judge the run again") from None
+        raise EvidenceError(f"a test's seconds: {reason}", JUDGE_AGAIN) from None
     if sys.byteorder == "big":
         packed.byteswap()
     return packed.tobytes()
