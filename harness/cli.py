@@ -238,10 +238,22 @@ def history(
     from bsdgate.harness.history import open_store
     from bsdgate.results.store.base import Scope
 
+    given = _given(context, "suite", "profile", "limit")
+    if context.invoked_subcommand is not None and given:
+        raise click.UsageError(
+            f"--{given[0]} before {context.invoked_subcommand} is for the list of runs alone;"
+            " give it after the command, if it has it"
+        )
     store = context.with_resource(open_store(history, make=context.invoked_subcommand == "import"))
     context.obj = store
     if context.invoked_subcommand is None:
         command.show_runs(store, Scope(suite=suite, profile=profile), limit, Console())
+
+
+def _given(context: click.Context, *names: str) -> list[str]:
+    """Which of these options are on the command line."""
+    there = click.core.ParameterSource.COMMANDLINE
+    return [name for name in names if context.get_parameter_source(name) is there]
 
 
 @history.command("import")

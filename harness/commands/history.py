@@ -2,6 +2,7 @@
 """The commands that remember: earlier runs, one of them, or one test through all of them."""
 
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +14,6 @@ from typing import Final
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 from bsdgate.harness.errors import UsageError
@@ -30,6 +30,7 @@ PATIENCE: Final = 2.0
 """Seconds after which a person wants to see how far an import is."""
 
 TESTS_SHOWN: Final = 50
+CANDIDATES_SHOWN: Final = 5
 
 STYLES: Final = MappingProxyType({Result.PASS: "green", Result.FAIL: "red", Result.ERROR: "yellow"})
 MARKS: Final = MappingProxyType(
@@ -44,8 +45,9 @@ MARKS: Final = MappingProxyType(
     }
 )
 _NOT_ASKED: Final = ("-", "dim")
-_NAME: Final = 31
-"""Characters of a run's own name, which begins with the moment at which it was made."""
+_TITLES: Final = ("result", "run", "asked", "ran", "failed", "took", "of")
+_NAME: Final = 40
+"""Characters of a name with which the figures after it still fit a narrow terminal."""
 
 
 def show_runs(store: Store, scope: Scope, limit: int, console: Console) -> None:
@@ -54,16 +56,21 @@ def show_runs(store: Store, scope: Scope, limit: int, console: Console) -> None:
     if not records:
         console.print("no such runs yet: `bsdgate history import RUN_DIR` adds some")
         return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    # Where a line is too short for all, the last column gives way.
-    table.add_column("result", no_wrap=True, min_width=6)
-    table.add_column("run", no_wrap=True, min_width=_NAME)
-    for column, width in (("asked", 5), ("ran", 4), ("failed", 6), ("took", 9)):
-        table.add_column(column, justify="right", no_wrap=True, min_width=width)
-    table.add_column("of", no_wrap=True)
-    for record in records:
-        table.add_row(*_row(record))
-    console.print(table, highlight=False)
+    rows = [[Text(title, "dim") for title in _TITLES], *([*_row(each)] for each in records)]
+    name = min(max(len(row[1]) for row in rows), _NAME)
+    for row in rows:
+        cells = map(_filled, row, (-6, -name, 5, 4, 6, 9, 0))
+        console.print(Text("  ").join(cells), highlight=False, soft_wrap=True)
+
+
+def _filled(cell: Text, width: int) -> Text:
+    """Fill a cell up on its left or, where the width is below zero, its right; never cut it."""
+    missing = max(0, abs(width) - len(cell))
+    if width < 0:
+        cell.pad_right(missing)
+    else:
+        cell.pad_left(missing)
+    return cell
 
 
 def _row(record: Record) -> Iterator[Text]:
@@ -76,7 +83,7 @@ def _row(record: Record) -> Iterator[Text]:
     yield Text(str(failed), style="red" if failed else "dim")
     yield Text(_duration(record.seconds))
     # Names that the harness makes have the suite in them, and lines are short.
-    suite = "" if run.suite in run.name else run.suite
+    suite = "" if f"-{run.suite}-" in run.name else run.suite
     about = (run.profile, suite, run.selection, run.change, *run.sources)
     yield Text(plain(" ".join(filter(None, about))))
 
@@ -132,8 +139,7 @@ def show_run(store: Store, name: str, console: Console) -> None:
     """Print what is remembered of one run."""
     run = store.find(name)
     if run is None:
-        hint = "`bsdgate history` lists them; a name, an id or the beginning of one will do"
-        raise UsageError(f"there is no run {name!r} in the history", hint)
+        raise _not_one(store, name)
     record = run.record
     console.print(
         f"[bold {STYLES[record.result]}]{record.result}[/] by the policy {escape(record.policy)}",
@@ -144,6 +150,24 @@ def show_run(store: Store, name: str, console: Console) -> None:
             console.print(f"  {what:9} {escape(plain(told))}", highlight=False, soft_wrap=True)
     for line in _story(run):
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def _not_one(store: Store, name: str) -> UsageError:
+    """Say why ``name`` finds no run: nothing begins with it, or more than one."""
+    runs = (record.run for record in store.runs(limit=sys.maxsize))
+    found = [
+        run.name if run.name.startswith(name) else run.run_id
+        for run in runs
+        if run.name.startswith(name) or run.run_id.startswith(name)
+    ]
+    if found:
+        more = ", …" if len(found) > CANDIDATES_SHOWN else ""
+        return UsageError(
+            f"{name!r} is ambiguous: {len(found)} runs begin with it",
+            f"choose one: {', '.join(found[:CANDIDATES_SHOWN])}{more}",
+        )
+    hint = "`bsdgate history` lists them; a name, an id or the beginning of one will do"
+    return UsageError(f"there is no run {name!r} in the history", hint)
 
 
 def _facts(record: Record) -> Iterator[tuple[str, str]]:

@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 
 import pytest
 from unit.results.conftest import GOLDEN, RunDir
+from unit.results.store.contract import verdict
 
 from bsdgate.harness.cli import main
+from bsdgate.harness.history import open_store
+from bsdgate.results.model import Verdict
 
 SUBUNIT, JUNIT, RALLY = GOLDEN / "subunit", GOLDEN / "junit" / "kyua", GOLDEN / "rally" / "dummies"
 
@@ -43,6 +46,12 @@ class Here:
         made.manifest |= {"name": f"run-{case}"} | manifest
         made.recorded("subunit", case)
         return made.path
+
+    def remember(self, *verdicts: Verdict) -> None:
+        """Put verdicts into the history."""
+        with open_store(None) as store:
+            for each in verdicts:
+                store.import_run(each)
 
 
 @pytest.fixture
@@ -147,3 +156,106 @@ def test_a_policy_that_nobody_knows_is_named(here, command, policy):
     assert f"{run / 'manifest.json'}: there is no policy {policy!r}" in ended.err
     assert "developer, check, gate, nightly" in ended.err
     assert not (run / "report").exists()
+
+
+# History and trends ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def past(here):
+    """Here, with a history of forty runs and two more of another suite."""
+    changes = (
+        {"suite": "gate", "profile": "morello"} if number > 39 else {} for number in range(42)
+    )
+    here.remember(*(verdict(number, "sf", **more) for number, more in enumerate(changes)))
+    return here
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["history"], 0, "PASS    run-41      2     2       1          -  morello gate"),
+        (["history", "--suite", "gate", "-n", "1"], 0, "run-41"),
+        (["history", "--profile", "nope"], 0, "no such runs"),
+        (["history", "show", "run-7"], 0, "PASS by the policy developer"),
+        (["history", "show", "run-3"], 0, "run-3 "),
+        (["history", "show", "run-"], 2, "ambiguous: 42 runs begin with it"),
+        (["history", "show", "nope"], 2, "there is no run 'nope'"),
+        (["history", "test", "t1", "--suite", "gate"], 0, "FF        0 of 2  t1"),
+        (["history", "test", "("], 2, "no regular expression"),
+        (["history", "test", "nope"], 2, "no test in the last 42 runs has 'nope'"),
+        (["history", "--suite", "gate", "test", "t1"], 2, "--suite before test"),
+        (["history", "-n", "3", "show", "run-1"], 2, "--limit before show"),
+        (["history", "forget", "--days", "99999"], 0, "0 forgotten"),
+        (["trends"], 0, "2 series: 0 regression, 0 improvement, 1 noise, 1 with too few"),
+        (["trends", "t0", "--suite", "smoke"], 0, "1 series: "),
+        (["trends", "nope"], 2, "nothing begins with 'nope': 42 runs have 2 series"),
+        (["trends", "--suite", "nope"], 2, "of embedded smoke, morello gate"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_the_past_is_told(past, words, code, told):
+    ended = past.call(*words)
+    assert ended.code == code
+    assert told in (ended.err if code else ended.out)
+    assert (ended.out if code else ended.err) == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["history"], ["history", "test", "t"], ["history", "show", "r"], ["trends"]],
+    ids=" ".join,
+)
+def test_who_only_reads_makes_no_history(here, words):
+    assert here.call(*words).code in {0, 2}
+    assert not here.state.exists()
+
+
+def test_runs_are_imported(here):
+    run = here.run("outcomes")
+    here.call("report", run)
+    (here.state / "history.sqlite").unlink()
+    empty = here.path / "empty"
+    empty.mkdir()
+    ended = here.call("history", "import", run, empty)
+    assert ended.code == 3
+    assert f"refused {empty}: " in ended.out
+    assert f"bsdgate report {empty}" in ended.out
+    assert ended.out.endswith("1 imported, 0 known already, 1 refused\n")
+    assert "FAIL    run-outcomes     12     9       5" in here.call("history").out
+
+
+# Scorecard and known failures --------------------------------------------------------------
+
+
+@pytest.fixture
+def listed(here):
+    file = here.path / "ids.txt"
+    file.write_text("tempest.api.compute.test_x.C.one[id-1]\ntempest.api.volume.test_x.C.two\n")
+    return file
+
+
+def test_the_scorecard_of_a_list(here, listed):
+    page = here.path / "page.html"
+    ended = here.call("scorecard", "--list", listed, "--profile", "embedded", "--html", page)
+    assert ended.code == 0
+    assert "embedded" in ended.out
+    assert "volume" in page.read_text()
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(here, monkeypatch):
+    monkeypatch.setattr("bsdgate.harness.commands.scorecard._list", lambda: pytest.fail("late"))
+    page = here.path / "nothing" / "page.html"
+    ended = here.call("scorecard", "--html", page)
+    assert ended.code == 2
+    assert f"cannot write {page}" in ended.err
+    assert "--html" in ended.err
+    assert ended.out == ""
+
+
+def test_known_failures_are_checked(here):
+    assert here.call("expectations", "check").code == 0
+    (here.path / "a.yaml").write_text('- test: "a\\e[31mb"\n')
+    ended = here.call("expectations", "check", here.path)
+    assert ended.code == 2
+    assert f"{here.path / 'a.yaml'}:1: reason is missing" in ended.out

@@ -55,6 +55,27 @@ def test_the_list_has_a_line_for_each_run(store, console):
     assert " ".join(oldest.split()) == "PASS run-1 3 2 0 - embedded smoke"
 
 
+def test_figures_fit_a_narrow_terminal_and_texts_are_whole(store):
+    console = Console(file=io.StringIO(), width=80)
+    named = "20261122T183131Z-gate-206e93"
+    store.import_run(verdict(1, "s" * 2000, name="n" * 200, suite="nightly", change="c" * 200))
+    store.import_run(verdict(2, name=named, suite="gate"))
+    history.show_runs(store, ANY, 10, console)
+    head, gate, long = said(console).splitlines()
+    assert head.endswith("took  of")
+    assert len(head.removesuffix("  of")) == 80
+    assert gate.split() == ["PASS", named, "1", "1", "0", "-", "embedded"]
+    assert gate.index("embedded") == head.index("of")
+    rest = ["2000", "2000", "0", "-", "embedded", "nightly", "c" * 200]
+    assert long.split() == ["PASS", "n" * 200, *rest]
+
+
+def test_a_name_that_only_sounds_like_a_suite_hides_none(store, console):
+    store.import_run(verdict(1, name="investigate", suite="gate"))
+    history.show_runs(store, ANY, 10, console)
+    assert said(console).rstrip().endswith("embedded gate")
+
+
 def test_the_list_is_limited_and_scoped(store, console):
     for number in range(5):
         store.import_run(verdict(number, suite="gate" if number < 3 else "smoke"))
@@ -133,6 +154,19 @@ def test_one_run_is_told_with_its_reasons(store, console):
         "t1: base\n    ValueError: <n>\n    03-tempest, on the base: fail",
     ):
         assert part in told
+
+
+def test_a_beginning_of_several_runs_is_ambiguous(store, console):
+    for number in range(16, 23):
+        store.import_run(verdict(number))
+    with pytest.raises(UsageError) as told:
+        history.show_run(store, "run-", console)
+    newest = "run-22, run-21, run-20, run-19, run-18"
+    assert str(told.value) == (
+        f"'run-' is ambiguous: 7 runs begin with it\n  -> choose one: {newest}, …"
+    )
+    with pytest.raises(UsageError, match=f"7 runs .*\n.* one: {22:032x}, {21:032x}, "):
+        history.show_run(store, f"{1:031x}", console)
 
 
 def test_an_unknown_run_is_named(store, console):
