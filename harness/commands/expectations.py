@@ -12,7 +12,7 @@ from typing import Final
 from bsdgate.harness.confirm import known_failures
 from bsdgate.harness.errors import UsageError
 from bsdgate.results import proposals
-from bsdgate.results.expectations import Expectation, read
+from bsdgate.results.expectations import Expectation, read, strays
 from bsdgate.results.model import count
 from bsdgate.results.reporters.text import plain
 
@@ -31,8 +31,9 @@ def check(paths: Sequence[Path]) -> int:
     Without ``paths``, with those that come with bsdgate.
     """
     today = datetime.now(UTC).date()
-    entries, problems = read(paths or [known_failures()])
-    found = [*problems, *_wrong(entries, today)]
+    places = paths or [known_failures()]
+    entries, problems = read(places)
+    found = [*problems, *_unread(places), *_wrong(entries, today)]
     for line in found:
         print(plain(line))
     for line in _doubtful(entries, today):
@@ -40,6 +41,14 @@ def check(paths: Sequence[Path]) -> int:
     told = count(found, "problem") if found else "nothing wrong"
     print(f"{count(entries, 'known failure')} read, {told}")
     return 2 if found else 0
+
+
+def _unread(places: Iterable[Path]) -> Iterator[str]:
+    try:
+        for path in strays(places):
+            yield f"{path}: is not read: of a folder, only files called *.yaml are"
+    except OSError as error:
+        yield f"{error.filename}: {error.strerror}"
 
 
 def _wrong(entries: Iterable[Expectation], today: date) -> Iterator[str]:

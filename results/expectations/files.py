@@ -21,6 +21,8 @@ PROPOSAL: Final = "proposal"
 
 # libyaml's, where PyYAML has it, takes a tenth of the time.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NEIGHBOURS: Final = ("README.rst", "__init__.py", "__pycache__")
+"""What is beside the entries that come with bsdgate."""
 _DEPTH: Final = 8
 _DATES: Final = ("since", "expires")
 _OUTCOMES: Final = (Outcome.FAIL, Outcome.SKIP)
@@ -73,6 +75,17 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
             yield from sorted(path.glob("*.yaml"))
         else:
             yield path
+
+
+def strays(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Return what is in these folders and is not read, though somebody may believe that it is."""
+    return tuple(
+        path
+        for folder in paths
+        if folder.is_dir()
+        for path in sorted(folder.iterdir())
+        if path.suffix != ".yaml" and path.name not in _NEIGHBOURS and path.name[0] != "."
+    )
 
 
 def _compose(text: str) -> yaml.Node | None:

@@ -2,6 +2,7 @@
 """What a person is told of known failures, and of those that others know."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,30 @@ def test_all_that_is_wrong_is_a_problem_with_its_place(entries, capsys, entry, s
     out = capsys.readouterr().out
     assert f"{file}{said}" in out
     assert out.endswith("1 problem\n")
+
+
+def test_what_is_not_read_is_a_problem(entries, tmp_path, capsys):
+    good = entries({})
+    for name in ("b.yml", "c.yaml~", "README.rst", "__init__.py", ".b.yaml.swp", "d.txt"):
+        (tmp_path / name).write_text("what nobody reads")
+    (tmp_path / "nova").mkdir()
+    (tmp_path / "__pycache__").mkdir()
+    assert expectations.check([tmp_path]) == 2
+    *told, _ = capsys.readouterr().out.splitlines()
+    names = ["b.yml", "c.yaml~", "d.txt", "nova"]
+    assert [line.split(": is not read: ")[0] for line in told] == [
+        str(tmp_path / name) for name in names
+    ]
+    assert expectations.check([good]) == 0
+
+
+def test_a_folder_that_may_not_be_looked_into_is_a_problem(tmp_path, monkeypatch, capsys):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert expectations.check([tmp_path]) == 2
+    assert f"{tmp_path}: Permission denied" in capsys.readouterr().out
 
 
 def test_nothing_in_an_entry_is_obeyed(entries, capsys):
