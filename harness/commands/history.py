@@ -20,7 +20,7 @@ from bsdgate.harness.errors import UsageError
 from bsdgate.results import document
 from bsdgate.results.attempts import DOCUMENT_BOUND, UnreadableError, open_plain
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.model import RAN, Outcome, Result
+from bsdgate.results.model import RAN, Outcome, Result, Verdict
 from bsdgate.results.reporters.text import plain
 from bsdgate.results.store.base import Scope, Store
 from bsdgate.results.store.packing import PastRun, Record
@@ -97,7 +97,7 @@ def import_runs(store: Store, folders: Iterable[Path], console: Console) -> int:
     refused = 0
     for folder in _with_progress(list(folders), console):
         try:
-            done[store.import_run(document.parse(_verdict_of(folder)))] += 1
+            done[store.import_run(verdict_of(folder))] += 1
         except EvidenceError as error:
             refused += 1
             told = "\n".join(map(plain, f"{folder}: {error}".split("\n")))
@@ -108,14 +108,16 @@ def import_runs(store: Store, folders: Iterable[Path], console: Console) -> int:
     return EvidenceError.exit_code if refused else 0
 
 
-def _verdict_of(folder: Path) -> bytes:
+def verdict_of(folder: Path) -> Verdict:
+    """Read the verdict in a run's directory, without trust; EvidenceError if there is none."""
     path = folder / "report" / "verdict.json"
     try:
         with open_plain(path, DOCUMENT_BOUND) as file:
-            return file.read()
+            content = file.read()
     except (UnreadableError, OSError) as reason:
         hint = f"if it is a run's directory, judge it: bsdgate report {folder}"
         raise EvidenceError(f"no verdict: {reason}", hint) from None
+    return document.parse(content)
 
 
 def _with_progress(folders: Sequence[Path], console: Console) -> Iterator[Path]:

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from bsdgate.harness import pipeline, places
+from bsdgate.harness.commands.history import verdict_of
 from bsdgate.harness.commands.run_display import RunDisplay
 from bsdgate.harness.pipeline import Options
 from bsdgate.harness.steps import Run
-from bsdgate.results import document
-from bsdgate.results.errors import BsdgateError
+from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import Result, Verdict
 from bsdgate.results.reporters import text
 
@@ -38,15 +38,23 @@ def again(path: Path, keep: bool, history: str | None, console: Console) -> int:
 
 def durations(runs: Path, suite: str | None = None) -> Mapping[str, float]:
     """Return seconds by test id from the newest verdict, of that suite if one is named."""
-    found = sorted(runs.glob("*/report/verdict.json"), key=lambda path: -path.stat().st_mtime)
-    for path in found:
+    for path in sorted(runs.glob("*/report/verdict.json"), key=_written, reverse=True):
         try:
-            verdict = document.parse(path.read_text())
-        except BsdgateError:
+            verdict = verdict_of(path.parents[1])
+        except EvidenceError:
+            # An old run that cannot be read is no reason not to begin a new one.
             continue
         if suite is None or verdict.run.suite == suite:
             return {each.id: each.seconds for each in verdict.cases if each.seconds is not None}
     return {}
+
+
+def _written(path: Path) -> float:
+    """When it was written; before all others, if nobody can tell."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _finish(run: Run, console: Console) -> int:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from bsdgate.harness import files, places, process
+from bsdgate.harness.commands.history import verdict_of
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.profiles import load as profiles
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.suites import model as suites
 from bsdgate.harness.suites.tempest import INIT_TIMEOUT, Workspace
-from bsdgate.results import document, scorecard
-from bsdgate.results.errors import BsdgateError
+from bsdgate.results import scorecard
+from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import RAN, Case, Feature, Outcome, Verdict
 from bsdgate.results.scorecard import render
 
@@ -84,10 +85,10 @@ def _newest(verdicts: Iterable[Verdict]) -> dict[str, Case]:
 def _verdicts(runs: Path) -> Iterator[Verdict]:
     """The verdicts of all runs at hand, newest first; says which cannot be read."""
     for path in sorted(runs.glob("*/report/verdict.json"), reverse=True):
+        run = path.parents[1]
         try:
-            yield document.parse(path.read_text(encoding="utf-8"))
-        except (BsdgateError, OSError, UnicodeDecodeError):
-            run = path.parents[1]
+            yield verdict_of(run)
+        except EvidenceError:
             print(
                 f"left out {run}: write its reports anew with `bsdgate report {run}`",
                 file=sys.stderr,

@@ -2,6 +2,7 @@
 """The commands about evidence and history, as people give them at a terminal of 80 columns."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,8 +12,7 @@ from unit.results.conftest import GOLDEN, RunDir
 from unit.results.store.contract import verdict
 
 from bsdgate.harness.cli import main
-from bsdgate.harness.history import open_store
-from bsdgate.results.model import Verdict
+from bsdgate.results.store.database import DatabaseStore
 
 SUBUNIT, JUNIT, RALLY = GOLDEN / "subunit", GOLDEN / "junit" / "kyua", GOLDEN / "rally" / "dummies"
 
@@ -46,12 +46,6 @@ class Here:
         made.manifest |= {"name": f"run-{case}"} | manifest
         made.recorded("subunit", case)
         return made.path
-
-    def remember(self, *verdicts: Verdict) -> None:
-        """Put verdicts into the history."""
-        with open_store(None) as store:
-            for each in verdicts:
-                store.import_run(each)
 
 
 @pytest.fixture
@@ -161,13 +155,23 @@ def test_a_policy_that_nobody_knows_is_named(here, command, policy):
 # History and trends ------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def history(tmp_path_factory):
+    """A history of forty runs and of two more of another suite, made once."""
+    path = tmp_path_factory.mktemp("history") / "history.sqlite"
+    with DatabaseStore(path) as store:
+        for number in range(40):
+            store.import_run(verdict(number, "sf"))
+        for number in (40, 41):
+            store.import_run(verdict(number, "sf", suite="gate", profile="morello"))
+    return path
+
+
 @pytest.fixture
-def past(here):
-    """Here, with a history of forty runs and two more of another suite."""
-    changes = (
-        {"suite": "gate", "profile": "morello"} if number > 39 else {} for number in range(42)
-    )
-    here.remember(*(verdict(number, "sf", **more) for number, more in enumerate(changes)))
+def past(here, history):
+    """Here, with that history."""
+    here.state.mkdir()
+    shutil.copy(history, here.state)
     return here
 
 
