@@ -12,6 +12,7 @@ from bsdgate.results import judge as results
 from bsdgate.results.model import Level, Verdict
 from bsdgate.results.policy import Policy
 from bsdgate.results.store.base import Scope, Store, StoreError
+from bsdgate.results.store.memory import MemoryStore
 
 EARLIER: Final = 60
 """Runs that a report draws."""

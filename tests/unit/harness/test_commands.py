@@ -102,9 +102,11 @@ def test_evidence_from_elsewhere_is_judged(here, kind):
     assert not here.state.exists()
 
 
-@pytest.mark.parametrize("words", [["--asked", JUNIT / "asked.txt"], [], ["nothing"]], ids=str)
+@pytest.mark.parametrize(
+    "words", [[], [".", "--asked", JUNIT / "asked.txt"], ["nothing"]], ids=["none", "both", "gone"]
+)
 def test_a_verdict_on_nothing_is_a_mistake(here, words):
-    ended = here.call("verdict", *(["."] if words and words[0] == "--asked" else []), *words)
+    ended = here.call("verdict", *words)
     assert ended.code == 2
     assert "RUN_DIR" in ended.err
 
@@ -259,7 +261,20 @@ def test_a_page_that_cannot_be_written_is_refused_before_the_work(here, monkeypa
 
 def test_known_failures_are_checked(here):
     assert here.call("expectations", "check").code == 0
-    (here.path / "a.yaml").write_text('- test: "a\\e[31mb"\n')
+    (here.path / "a.yaml").write_text('- test: "a\\e[31mb"\n  owner: "\\e[31mjim"\n')
+    (here.path / "b.yml").touch()
     ended = here.call("expectations", "check", here.path)
     assert ended.code == 2
     assert f"{here.path / 'a.yaml'}:1: reason is missing" in ended.out
+    assert f"{here.path / 'b.yml'}: is not read" in ended.out
+
+
+def test_known_failures_of_others_are_proposed(here):
+    folder = here.path / "FreeBSD-main-aarch64-test"
+    folder.mkdir()
+    (folder / "xfail-list").write_text("lib.libx.a_test:one\n")
+    ended = here.call("expectations", "import", here.path)
+    assert (ended.code, ended.err) == (0, "1 proposal: 1 by xfail-list\n")
+    assert "test: lib/libx/a_test:one" in ended.out
+    (folder / "xfail-list").unlink()
+    assert here.call("expectations", "import", here.path).code == 2
