@@ -5,6 +5,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -38,6 +39,19 @@ def write_atomically(path: Path, content: bytes) -> None:
         finally:
             os.close(fd)
         made.replace(path)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder into another, which may be there; links that lead nowhere are left out.
+
+    :raises InfrastructureError: some of it could not be copied; the rest is.
+    """
+    with explained(target):
+        try:
+            shutil.copytree(source, target, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+        except shutil.Error as error:
+            (name, _, why), *_ = error.args[0]
+            raise InfrastructureError(f"cannot copy {name}: {why}", ELSEWHERE) from error
 
 
 def take_lock(path: Path, *, wait: bool = False) -> int | None:

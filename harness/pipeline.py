@@ -153,7 +153,7 @@ def carry_out(run: Run) -> tuple[Verdict, BsdgateError | None]:
         except InfrastructureError as error:
             failure = error
             # What kept the step from its end, such as a full disk, may keep the logs from here.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(BsdgateError):
                 collect(run)
         verdict = _judge(run)
     except KeyboardInterrupt:

@@ -3,7 +3,6 @@
 
 import contextlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -160,10 +159,7 @@ def test(run: Run) -> None:
 
 def collect(run: Run) -> None:
     """Keep the services' logs, wherever the cloud goes."""
-    logs = run.logs / "services"
-    with files.explained(logs):
-        source = run.site / "cloud" / "logs"
-        shutil.copytree(source, logs, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+    files.copy_tree(run.site / "cloud" / "logs", run.logs / "services")
 
 
 def cleanup(run: Run) -> None:

@@ -19,6 +19,10 @@ FEW = (
 MANY = r"tempest\.api\.network\.test_(networks|ports|security_groups)"
 """Tests of some seconds each: there is time to do harm."""
 TWO = ("--concurrency", "2")
+MODULES = r"tempest\.api\.identity\.(admin\.)?v3\."
+"""Tests of many small modules, so that a run that goes on does not begin from the start."""
+LEFT = 3
+"""Modules of which tests have reported when one of two workers has surely left one."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,14 @@ class RunFolder:
         lines = (self.path / "journal.jsonl").read_text().splitlines()
         return [json.loads(line) for line in lines]
 
-    def outcomes(self) -> int:
-        """Count the tests that have reported in the newest attempt at Tempest's."""
+    def modules(self) -> int:
+        """Count the modules of which tests have reported in the newest attempt at Tempest's."""
         streams = sorted(self.path.glob("evidence/*-tempest/stream.subunit"))
         if not streams:
             return 0
         events = StreamReader().feed(streams[-1].read_bytes())
-        return len({each.id for each in events if each.status in {"success", "skip", "fail"}})
+        ended = {each.id for each in events if each.status in {"success", "skip", "fail"}}
+        return len({test.partition("[")[0].rsplit(".", 2)[0] for test in ended})
 
     def asked(self, attempt: str) -> list[str]:
         return (self.path / "evidence" / attempt / "asked.txt").read_text().splitlines()
@@ -71,32 +76,32 @@ def runs(place: Place) -> list[RunFolder]:
     return [RunFolder(each.parent) for each in by_age]
 
 
-def begun(place: Place, *arguments: str | Path) -> tuple[Started, RunFolder]:
+def begun(place: Place, *arguments: str | Path, modules: int = 1) -> tuple[Started, RunFolder]:
     """Start a new run and return it with its directory, as soon as tests have begun to report."""
     before = len(runs(place))
     started = place.start("bsdgate", "run", *arguments)
     wait_for(lambda: len(runs(place)) > before or started.popen.poll() is not None, "a new run")
     assert len(runs(place)) > before, started.text
     folder = runs(place)[-1]
-    wait_for_tests(started, folder)
+    wait_for_tests(started, folder, modules)
     return started, folder
 
 
-def wait_for_tests(started: Started, folder: RunFolder) -> None:
-    """Wait until tests of an attempt that is under way have reported."""
+def wait_for_tests(started: Started, folder: RunFolder, modules: int = 1) -> None:
+    """Wait until tests of so many modules have reported in an attempt that is under way."""
 
     def reporting() -> bool:
         assert started.popen.poll() is None, f"the run is over:\n{started.text}"
         last = [each["state"] for name, each in folder.attempts.items() if "tempest" in name][-1:]
-        return last == ["running"] and folder.outcomes() > 0
+        return last == ["running"] and folder.modules() >= modules
 
     wait_for(reporting, "a test reports")
 
 
-def resumed(place: Place, folder: RunFolder) -> Started:
+def resumed(place: Place, folder: RunFolder, modules: int = 1) -> Started:
     """Resume a run and return it as soon as tests have begun to report."""
     started = place.start("bsdgate", "run", "--resume", folder.path)
-    wait_for_tests(started, folder)
+    wait_for_tests(started, folder, modules)
     return started
 
 

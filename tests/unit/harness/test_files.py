@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bsdgate.harness.files."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bsdgate.harness import files
+from bsdgate.harness.errors import InfrastructureError
+
+
+def test_what_can_be_copied_is_whatever_cannot(tmp_path: Path) -> None:
+    source, target = tmp_path / "logs", tmp_path / "kept"
+    source.mkdir()
+    (source / "nova.log").write_text("nova")
+    (source / "gone.log").symlink_to(tmp_path / "nowhere")
+    files.copy_tree(source, target)
+    assert [path.name for path in target.iterdir()] == ["nova.log"]
+    os.mkfifo(source / "pipe.log")
+    (source / "glance.log").write_text("glance")
+    with pytest.raises(InfrastructureError, match=r"cannot copy .*logs/pipe\.log: .*named pipe"):
+        files.copy_tree(source, target)
+    assert (target / "glance.log").read_text() == "glance"
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError, match=r"none: No such file"):
+        files.copy_tree(tmp_path / "none", tmp_path / "kept")
