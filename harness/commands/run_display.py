@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bsdgate.harness.commands.boot_display import BootDisplay
+from bsdgate.results.ids import synthetic
 from bsdgate.results.parsers.subunit import StatusEvent
 from bsdgate.results.reporters.text import plain
 
@@ -90,13 +91,21 @@ class RunDisplay:
             self._running[event.id] = time.monotonic()
         elif event.status != "exists":
             self._running.pop(event.id, None)
-            self._unfinished.discard(event.id)
-            self._done[event.status] += 1
+            ended = self._speaks_for(event)
+            self._unfinished -= ended
+            self._done[event.status] += len(ended)
             if event.status in _BAD:
                 self._show_failure(event)
         if not self._live and time.monotonic() - self._counted > PLAIN_INTERVAL:
             self._counted = time.monotonic()
             self.say(self._count())
+
+    def _speaks_for(self, event: StatusEvent) -> set[str]:
+        """The tests that have ended by it: a class that is skipped, or breaks, ends all of its."""
+        made = synthetic(event.id)
+        if made is None or not made.scope:
+            return {event.id} & self._asked
+        return {test for test in self._unfinished if test.startswith(f"{made.scope}.")}
 
     def tests_end(self) -> None:
         """Stop showing tests."""
@@ -124,7 +133,8 @@ class RunDisplay:
 
     def _count(self) -> str:
         done = len(self._asked) - len(self._unfinished)
-        states = ", ".join(f"{count} {status}" for status, count in sorted(self._done.items()))
+        done_so = sorted(item for item in self._done.items() if item[1])
+        states = ", ".join(f"{count} {status}" for status, count in done_so)
         return f"{done} of {len(self._asked)} done: {states or 'none yet'}"
 
     def _seconds_left(self) -> float | None:

@@ -52,7 +52,15 @@ def test_the_count_is_of_tests_not_of_events(display, console):
         display.test(StatusEvent(IDS[0], status))
     display.test(StatusEvent("setUpClass (a.b.C)", "skip"))
     display.tests_end()
-    assert "1 of 3 done: 1 skip, 1 success" in shown(display, console)
+    assert "3 of 3 done: 2 skip, 1 success" in shown(display, console)
+
+
+def test_what_nobody_asked_for_is_not_counted(display, console):
+    display.test(StatusEvent("process-returncode", "fail"))
+    display.test(StatusEvent("x.y.Z.other", "success"))
+    display.test(StatusEvent("tearDownClass (x.y.Z)", "fail"))
+    display.tests_end()
+    assert "0 of 3 done: none yet" in shown(display, console)
 
 
 def test_nothing_that_a_terminal_would_obey_is_printed(display, console):
