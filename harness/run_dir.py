@@ -283,6 +283,7 @@ class RunDir:
             "kind": kind,
             "format": form,
             "asked": asked_name,
+            "count": len(json.loads(asked)) if form == "rally" else asked.count(b"\n"),
             "stream": stream_name,
             "exit_status": None,
             "state": "running",

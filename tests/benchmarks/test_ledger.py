@@ -167,6 +167,7 @@ def write_run(place: Path, cases: int) -> Path:
         "kind": "tempest",
         "format": "subunit",
         "asked": "asked.txt",
+        "count": cases,
         "stream": "stream.subunit",
         "exit_status": 0,
         "state": "ended",

@@ -76,6 +76,7 @@ def run_dir(tmp_path: Path) -> Path:
         "kind": "tempest",
         "format": "subunit",
         "asked": "asked.txt",
+        "count": CASES,
         "stream": "stream.subunit",
         "exit_status": 0,
         "state": "ended",

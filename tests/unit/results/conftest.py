@@ -68,6 +68,8 @@ class RunDir:
     ) -> Path:
         """Write one attempt; ``head`` replaces fields of its attempt.json."""
         kind, asked_name, stream_name = KINDS[parser]
+        # Some tests ask for what is no list.
+        count = asked.count(b'"name"') if parser == "rally" else len(asked.split())
         folder = self.path / "evidence" / name
         folder.mkdir(parents=True)
         (folder / asked_name).write_bytes(asked)
@@ -79,6 +81,7 @@ class RunDir:
             "kind": kind,
             "format": parser,
             "asked": asked_name,
+            "count": count,
             "stream": stream_name,
             "exit_status": 0,
             "state": "ended",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evidence at the edge of what can be held, and attempts that are gone without a trace."""
 
+import hashlib
 import json
 
 import pytest
@@ -44,6 +45,17 @@ def test_a_witness_that_cannot_be_read_is_an_error(run_dir, clean, content):
     (clean / "witness.json").write_text(content)
     edit(clean, witness="witness.json")
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
+
+
+def test_a_list_that_lost_tests_of_a_skipped_class_is_noticed(run_dir, subunit_stream, sealed):
+    stream = sealed(subunit_stream(("m.A.one", "success"), ("setUpClass (m.B)", "skip")), "01-t")
+    folder = run_dir.attempt("01-t", b"m.A.one\nm.B.one\nm.B.two\n", stream)
+    assert run_dir.judge().result is Result.PASS
+    cut = b"m.A.one\nm.B.one\n"
+    (folder / "asked.txt").write_bytes(cut)
+    digests = json.loads((folder / "attempt.json").read_text())["sha256"]
+    edit(folder, sha256=digests | {"asked.txt": hashlib.sha256(cut).hexdigest()})
+    assert codes(run_dir) - {Code.COVERAGE_LOST} == {Code.TRUNCATED}
 
 
 def begun(run_dir, *names, end=""):
