@@ -3,7 +3,7 @@
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -39,9 +39,12 @@ _EXCUSED = frozenset(
         Code.WORKER_LOST,
     }
 )
-
+# The same of what was run again and is never asked again. A file of it that is gone may have spoken
+# against an excuse.
+_CUT_SHORT = _EXCUSED.union({Code.LOST_TEST}) - {Code.EVIDENCE_LOST}
 
 _BAD = frozenset({Outcome.FAIL, Outcome.UXSUCCESS})
+_FIXTURES = frozenset({Synthetic.SET_UP, Synthetic.TEAR_DOWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +171,12 @@ def _tally(attempt: Attempt, account: _Account) -> _Tally:
     made: list[tuple[Case, Made]] = []
     unasked: list[str] = []
     failed = False
-    open_modules = _open_modules(attempt)
+    left_open = _left_open(attempt)
     for report in attempt.reports:
         failed = failed or report.outcome is Outcome.FAIL
         place = account.cases.place(report.id)
         if place is not None and tally.marks[place]:
-            if open_modules and report.outcome not in _BAD and _module(report.id) in open_modules:
+            if left_open and left_open(report):
                 tally.ran |= report.outcome in RAN
             else:
                 tally.take(account, place, report, _Mark.REPORTED)
@@ -195,25 +198,51 @@ def _tally(attempt: Attempt, account: _Account) -> _Tally:
     return tally
 
 
-def _open_modules(attempt: Attempt) -> Set[str]:
-    """The modules that the workers of an interrupted attempt were in when it ended.
+def _left_open(attempt: Attempt) -> Callable[[Case], bool] | None:
+    """Tell the outcomes of an interrupted attempt that do not count: nobody saw what came of them.
 
-    How their fixtures are torn down nobody has seen, so what succeeded in them has to run again. A
-    test without a time may have been the last.
+    How the fixtures are torn down of a module in which a worker was, nobody has seen, so what
+    succeeded in it has to run again, but for the tests of a class whose end was seen to fail. What
+    was run again to confirm a failure is only ever asked what speaks against an excuse.
     """
-    if attempt.state is not State.INTERRUPTED:
-        return frozenset()
-    last: dict[str | None, tuple[datetime, bool, str]] = {}
-    found = set()
-    for report in attempt.reports:
-        test = synthetic(report.id) is None
-        if report.started is not None:
-            ended = report.started + timedelta(seconds=report.seconds or 0)
-            this = (ended, test, report.id)
-            last[report.worker] = max(this, last.get(report.worker, this))
-        elif test:
-            found.add(_module(report.id))
-    return found.union(_module(test_id) for _, test, test_id in last.values() if test)
+    if attempt.state is not State.INTERRUPTED or attempt.confirms:
+        return None
+    modules, broken = _open_modules(attempt.reports)
+
+    def left_open(report: Case) -> bool:
+        within = _module(report.id) in modules and broken.isdisjoint(scopes(report.id))
+        return within and report.outcome not in _BAD
+
+    return left_open
+
+
+def _open_modules(reports: Iterable[Case]) -> tuple[Set[str], Set[str]]:
+    """The modules that workers were in when all ended, and the classes that were torn down badly.
+
+    A report without a time may have been the last.
+    """
+    last: dict[str | None, tuple[datetime, set[str]]] = {}
+    found: set[str] = set()
+    broken: set[str] = set()
+    for report in reports:
+        made = synthetic(report.id)
+        if made is None:
+            module = _module(report.id)
+        elif made.kind in _FIXTURES:
+            module = made.scope.rpartition(".")[0]
+            broken.update({made.scope} if _tears_down(report) else ())
+        else:
+            continue  # how a worker ended does not end the module that it was in
+        if report.started is None:
+            found.add(module)
+            continue
+        ended = report.started + timedelta(seconds=report.seconds or 0)
+        moment, modules = last.setdefault(report.worker, (ended, set()))
+        if ended > moment:
+            last[report.worker] = ended, {module}
+        elif ended == moment:
+            modules.add(module)
+    return found.union(*(modules for _, modules in last.values())), broken
 
 
 def _module(test_id: str) -> str:
@@ -349,7 +378,7 @@ def _confirm(attempt: Attempt, failed: Set[str]) -> tuple[Confirmation, list[Rea
     """What an attempt that ran failures again found; its evidence must be whole by itself.
 
     ``failed`` are the failures of the attempt that it names, for no other test may be asked.
-    One whose time was up confirms nothing, whatever else is wrong with it.
+    One whose time was up confirms nothing, and what it has not said is nothing wrong with it.
     """
     account = _Account([attempt])
     tally = _tally(attempt, account)
@@ -360,7 +389,8 @@ def _confirm(attempt: Attempt, failed: Set[str]) -> tuple[Confirmation, list[Rea
     reasons = [*tally.reasons, *_complain(cases, f"{attempt.name}: "), *_check_running(attempt)]
     if attempt.state is State.INTERRUPTED:
         message = f"{attempt.name} was interrupted: it confirms nothing"
-        reasons = [note(Code.NOT_CONFIRMED, message, tuple(cases.ids))]
+        wrong = (reason for reason in reasons if reason.code not in _CUT_SHORT)
+        reasons = [note(Code.NOT_CONFIRMED, message, tuple(cases.ids)), *wrong]
         whole = False
     else:
         # A test that passes and leaves its class broken has not passed.

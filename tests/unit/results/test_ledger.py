@@ -230,6 +230,35 @@ def test_each_worker_has_a_module_that_it_was_in():
     assert unreported(replace(first, reports=tuple(found))) == (*WHOLE, "n.C.four")
 
 
+@pytest.mark.parametrize(
+    ("last", "left"),
+    [
+        # The class that reports has no outcome to lose; its module is torn down later all the same.
+        (("setUpClass (m.B)", SKIP), ASKED[:2]),
+        (("setUpClass (m.B)", FAIL), ASKED[:2]),
+        # The tests of a class that was torn down badly are not asked again, the others are.
+        (("tearDownClass (m.A)", FAIL), ASKED[2:]),
+        # That a worker ended says nothing of the module that it was in.
+        (("process-returncode", FAIL), ASKED),
+        (("setUpModule (n)", SKIP), ASKED[2:]),
+    ],
+)
+def test_a_module_is_not_left_with_a_report_of_another_kind(last, left):
+    first = interrupted([DONE, *ALL[:2], last], asked=WHOLE)
+    assert unreported(first) == left
+
+
+def test_a_class_that_ends_badly_in_an_open_module_cannot_be_lost():
+    broken = ("tearDownClass (m.A)", FAIL)
+    whole = interrupted([DONE, *ALL[:2], broken, ALL[2]], asked=WHOLE)
+    left = unreported(whole)
+    second = attempt([(test_id, SUCCESS) for test_id in left], left, name="02-tempest")
+    assert left == ASKED[2:]
+    assert codes(whole, second) == {}
+    lost = interrupted([DONE, *ALL[:3]], asked=WHOLE)
+    assert Code.RESUME_MISMATCH in codes(lost, second)
+
+
 @pytest.mark.parametrize("asked", [WHOLE, ASKED[1:]])
 def test_a_resumed_run_that_asks_for_something_else_is_an_error(asked):
     second = attempt([(test_id, SUCCESS) for test_id in asked], asked=asked, name="02-tempest")
@@ -350,6 +379,19 @@ def test_a_confirmation_whose_time_was_up_confirms_nothing_and_costs_nothing():
         (Level.NOTE, Code.NOT_CONFIRMED)
     ]
     assert not ledger.confirmations[0].whole
+
+
+@pytest.mark.parametrize("code", [Code.DIGEST_MISMATCH, Code.EVIDENCE_LOST, Code.FOREIGN_EVIDENCE])
+def test_a_confirmation_whose_time_was_up_is_believed_no_more_than_others(code):
+    late = again([], state=State.INTERRUPTED, problems=(error(code, "it may have said fail"),))
+    assert set(codes(attempt(FAILED), late)) == {code}
+
+
+def test_what_a_confirmation_said_before_its_time_was_up_is_kept():
+    late = again([("m.A.one", SUCCESS)], state=State.INTERRUPTED)
+    (found,) = reconcile([attempt(FAILED), late]).confirmations
+    assert [case.outcome for case in found.cases] == [SUCCESS]
+    assert not found.whole
 
 
 def test_a_confirmation_is_no_evidence_of_its_kind():
