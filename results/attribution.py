@@ -6,6 +6,7 @@
 evidence is lacking the cause is UNKNOWN, which is judged like the change's.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from itertools import groupby
 from typing import Final
 
 from bsdgate.results import passrate
-from bsdgate.results.fixtures import innermost
+from bsdgate.results.fixtures import innermost, message
 from bsdgate.results.model import (
     RAN,
     Case,
@@ -138,14 +139,19 @@ def _failed(one: Past) -> bool:
 def signature(case: Case) -> str:
     """Return a failure's text without what differs from run to run.
 
-    The reason and the innermost frame of its traceback, so that two ways to fail with one
-    message are two failures.
+    Its message and the innermost frame of its traceback, so that two ways to fail with one
+    message are two failures. What is too long to be told is told apart all the same.
     """
     where = innermost(case.details)
-    text = case.reason or "failed"
+    text = message(case)
     for pattern, place in _VARYING:
         text = pattern.sub(place, text)
-    return text.strip()[: SIGNATURE_BOUND - len(where)] + where
+    text = text.strip()
+    room = SIGNATURE_BOUND - len(where)
+    if len(text) > room:
+        digest = f" #{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:12]}"
+        text = text[: max(room - len(digest), 0)] + digest
+    return text + where
 
 
 _Seen = list[tuple[Confirmation, Case]]

@@ -7,18 +7,47 @@ from collections.abc import Iterable, Mapping
 from bsdgate.results.model import Case, Outcome
 
 _SAID = ": "
-_FRAME = re.compile(r'^[ \t]*File "(?:[^"]*/)?([^"/]+)", line \d+, in (\S+)', re.MULTILINE)
+_FRAME = re.compile(r'^[ \t]*File "([^"\n]+)", line \d+, in (\S{1,100})', re.MULTILINE)
+# Every assertion and every refusal of an API ends in these; where it came from is further out.
+_TELLERS = re.compile(
+    r"/(?:testtools|unittest|tempest/lib/(?:common/rest_client\.|services/\S*base))"
+)
+_MESSAGE_BOUND = 4000
+"""Characters of a fixture's message that its tests repeat."""
 
 
 def innermost(details: str | None) -> str:
     """Where a failure's first traceback ends, as `` @ file:function``; empty if it has none."""
-    frames = _FRAME.findall((details or "").split("\n\n", 1)[0])
-    return f" @ {frames[-1][0]}:{frames[-1][1]}" if frames else ""
+    frames = _FRAME.findall(_first(details))
+    own = [frame for frame in frames if not _TELLERS.search(frame[0])]
+    for path, function in (own or frames)[-1:]:
+        return f" @ {path.rpartition('/')[2]}:{function}"
+    return ""
+
+
+def message(case: Case) -> str:
+    """What a failure says: its reason, and what stands before that in a message of several lines.
+
+    Tempest's exceptions tell in their first line what they are, assertions what was expected.
+    """
+    reason = case.reason or "failed"
+    first = _first(case.details)
+    *_, end = (0, *(frame.end() for frame in _FRAME.finditer(first)))
+    lines = first[end:].split("\n") if end else []
+    begin = next((n for n, line in enumerate(lines) if line[:1].strip()), len(lines))
+    said = [line.strip() for line in lines[begin:] if line.strip()]
+    if said and reason.startswith(said[-1]):
+        said.pop()
+    return " ".join([*said, reason])
+
+
+def _first(details: str | None) -> str:
+    return (details or "").split("\n\n", 1)[0]
 
 
 def by_fixture(fixture: Case) -> str:
     """The reason of a test that failed only because ``fixture`` did."""
-    return f"{fixture.id}{_SAID}{fixture.reason}{innermost(fixture.details)}"
+    return f"{fixture.id}{_SAID}{message(fixture)[-_MESSAGE_BOUND:]}{innermost(fixture.details)}"
 
 
 def members(fixtures: Iterable[Case], cases: Iterable[Case]) -> Mapping[str, tuple[str, ...]]:

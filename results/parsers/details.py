@@ -79,7 +79,8 @@ class Details:
         # Of several (the test's own, its cleanups') each is a failure.
         told = ["reason"] if "reason" in self._attachments else tracebacks
         lines = (last_line(self._attachments[name].decoded(CASE_BOUND)[0]) for name in told)
-        return "; ".join(filter(None, lines))[:REASON_BOUND] or None
+        share = REASON_BOUND // max(len(told), 1)
+        return "; ".join(line[:share] for line in lines if line)[:REASON_BOUND] or None
 
     def text(self) -> str | None:
         """All attachments as text: tracebacks first, the rest while there is room."""

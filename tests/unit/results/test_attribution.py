@@ -6,6 +6,7 @@ import pytest
 
 from bsdgate.results.attribution import (
     IDS_BOUND,
+    SIGNATURE_BOUND,
     attribute,
     falls,
     known_flake,
@@ -146,8 +147,55 @@ def test_signature_is_the_same_in_every_run(one, other):
 
 def test_signature_tells_failures_apart():
     assert signature(failing(reason="Forbidden")) != signature(failing(reason="NotFound"))
-    elsewhere = replace(failing(), details=(failing().details or "").replace("assertEqual", "x"))
+    elsewhere = replace(failing(), details=(failing().details or "").replace("test_create", "x"))
     assert signature(elsewhere) != signature(failing())
+
+
+CALLED = """\
+traceback:
+Traceback (most recent call last):
+  File "/x/tempest/api/compute/test_servers.py", line 9, in test_create
+    self.client.{call}(server)
+  File "/x/tempest/lib/services/compute/servers_client.py", line 30, in {call}
+    resp = self.get(url)
+  File "/x/tempest/lib/services/compute/base_compute_client.py", line 48, in request
+    resp, resp_body = super().request(
+  File "/x/tempest/lib/common/rest_client.py", line 831, in _error_checker
+    raise {error}
+tempest.lib.exceptions.{error}: {says}
+Details: {{'code': 1}}
+"""
+
+
+def refused(call="show_server", error="NotFound", says="Object not found"):
+    details = CALLED.format(call=call, error=error, says=says)
+    return Case("m.A.one", Outcome.FAIL, reason="Details: {'code': 1}", details=details)
+
+
+def test_signature_has_what_stands_before_the_last_line():
+    assert signature(refused()) == (
+        "tempest.lib.exceptions.NotFound: Object not found Details: {'code': 1}"
+        " @ servers_client.py:show_server"
+    )
+    assert signature(refused()) != signature(refused(error="Conflict", says="An object exists"))
+
+
+def test_signature_tells_of_the_call_that_an_api_refused():
+    assert signature(refused()) != signature(refused(call="delete_server"))
+
+
+def test_signature_tells_apart_what_is_too_long_to_be_told():
+    one, other = (failing(reason=f"E: {'long ' * 100}; {last}") for last in ("F: x", "G: y"))
+    assert signature(one) != signature(other)
+    assert len(signature(one)) == SIGNATURE_BOUND
+
+
+@pytest.mark.parametrize("text", ["a", "/", "1 ", "0x", "1.", "a-", "File "])
+def test_long_messages_cost_no_time(text):
+    traceback = TRACEBACK.partition("\n\n")[0] + "\n" + text * (60_000 // len(text))
+    began = time.process_time()
+    signature(replace(failing(reason=text), details=traceback))
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

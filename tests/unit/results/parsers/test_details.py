@@ -24,6 +24,13 @@ def test_a_long_traceback_keeps_its_end_and_says_so():
     assert details.reason() == "ValueError: the end"
 
 
+def test_of_several_failures_none_is_cut_off_the_reason():
+    details = Details()
+    details.add("traceback", None, b"ServerFault: " + b"long " * 1000)
+    details.add("traceback-1", None, b"RuntimeError: the cleanup failed")
+    assert details.reason().endswith("; RuntimeError: the cleanup failed")
+
+
 def test_attachments_beyond_number_are_counted():
     details = Details()
     for number in range(50):
