@@ -67,7 +67,7 @@ def _ended(run: Callable[[], Any]) -> int:
     except BsdgateError as error:
         code = error.exit_code
         _tell(f"bsdgate: {error}")
-    except Exception:  # noqa: BLE001 - Python would end with 1, which says that tests failed
+    except BaseException:  # noqa: BLE001 - Python would end with 1, which says that tests failed
         code = InfrastructureError.exit_code
         with contextlib.suppress(Exception):
             _tell(f"{traceback.format_exc()}bsdgate: {DEFECT}")

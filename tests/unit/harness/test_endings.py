@@ -51,6 +51,8 @@ ENDS = {
     RecursionError(): 3,
     BrokenPipeError(): 3,
     SystemExit(1): 3,
+    GeneratorExit(): 3,
+    BaseExceptionGroup("several", [KeyboardInterrupt(), ValueError()]): 3,
 }
 
 
@@ -127,3 +129,12 @@ def test_a_terminal_without_a_letter_gets_its_number(tmp_path):
         code, told = ended(r"print('\u2603')", out.fileno(), PYTHONIOENCODING="ascii")
     assert (code, told) == (1, "")
     assert (tmp_path / "out").read_text() == "\\u2603\n"
+
+
+@pytest.mark.parametrize("name", ["click", "bsdgate.results.policy"])
+def test_a_broken_installation_does_not_say_that_tests_failed(name):
+    broken = f"import sys; sys.modules[{name!r}] = None; from bsdgate.harness import __main__ as it"
+    argv = [sys.executable, "-c", f"{broken}; sys.exit(it.main())"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert name in done.stderr
