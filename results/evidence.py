@@ -85,16 +85,19 @@ def _journalled(path: Path, names: Collection[str]) -> list[Reason]:
     """Attempts that the harness's journal tells of and that are not there.
 
     The last of several leaves no gap in their numbers. A last line that was cut never happened.
+    What took the journal away, as the cut end of an archive does, may have taken attempts as well.
     """
-    if not path.exists():
-        return []
     try:
         with open_plain(path, DOCUMENT_BOUND) as file:
             lines = [strict_json.loads_object(line) for line in file if line.endswith(b"\n")]
-        begun = {str(line["name"]) for line in lines if line["step"] == "attempt"}
-    except (UnreadableError, ValueError, KeyError) as reason:
+        told = {str(line["name"]) for line in lines if line["step"] == "attempt"}
+    except UnreadableError as reason:
+        # A run that has not begun to test has nothing to tell of.
+        begun = names or reason.code is not Code.EVIDENCE_LOST
+        return [error(reason.code, str(reason))] if begun else []
+    except (ValueError, KeyError) as reason:
         return [error(Code.DAMAGED, f"{path.name}: {reason}")]
-    lost = sorted(begun.difference(names))
+    lost = sorted(told.difference(names))
     return [error(Code.EVIDENCE_LOST, f"evidence/ has no attempt {name}") for name in lost]
 
 

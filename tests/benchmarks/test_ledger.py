@@ -160,6 +160,8 @@ def write_run(place: Path, cases: int) -> Path:
     folder.mkdir(parents=True)
     run = {"schema": 1, "run_id": RUN, "created": BEGAN.isoformat(), "evidence": ["tempest"]}
     (place / "manifest.json").write_text(json.dumps(run))
+    begun = {"step": "attempt", "event": "begin", "name": ATTEMPT}
+    (place / "journal.jsonl").write_text(f"{json.dumps(begun)}\n")
     head = {
         "schema": 1,
         "run_id": RUN,

@@ -88,6 +88,8 @@ def run_dir(tmp_path: Path) -> Path:
     (folder / "attempt.json").write_text(json.dumps(head))
     manifest = {**run, "suite": "gate", "profile": "embedded", "evidence": ["tempest"]}
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))
+    begun = {"step": "attempt", "event": "begin", "name": "01-tempest"}
+    (tmp_path / "run" / "journal.jsonl").write_text(f"{json.dumps(begun)}\n")
     return tmp_path / "run"
 
 

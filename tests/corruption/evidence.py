@@ -88,7 +88,8 @@ class Evidence:
     @classmethod
     def of(cls, name: str, run_dir: Path) -> "Evidence":
         """Read a run directory."""
-        paths = [run_dir / "manifest.json", *(run_dir / "evidence").rglob("*")]
+        heads = [run_dir / "manifest.json", run_dir / "journal.jsonl"]
+        paths = [*heads, *(run_dir / "evidence").rglob("*")]
         found = {str(path.relative_to(run_dir)): path for path in paths if path.is_file()}
         return cls(name, {path: file.read_bytes() for path, file in sorted(found.items())})
 

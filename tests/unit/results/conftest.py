@@ -94,6 +94,9 @@ class RunDir:
             "problems": [],
         }
         (folder / "attempt.json").write_text(json.dumps(fields | head))
+        begun = {"t": fields["started"], "step": "attempt", "event": "begin", "name": name}
+        with (self.path / "journal.jsonl").open("a") as journal:
+            journal.write(json.dumps(begun) + "\n")
         return folder
 
     def recorded(self, parser: str, case: str, name: str = "01-recorded", **head: Any) -> Path:

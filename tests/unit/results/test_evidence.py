@@ -160,7 +160,7 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(tmp_path, monke
 def test_a_linked_folder_of_evidence_is_not_followed(run_dir, clean, tmp_path):
     clean.parent.rename(tmp_path / "elsewhere")
     clean.parent.symlink_to(tmp_path / "elsewhere")
-    assert codes(run_dir) == {Code.ATTEMPT_UNREADABLE, Code.NO_EVIDENCE}
+    assert codes(run_dir) == {Code.ATTEMPT_UNREADABLE, Code.EVIDENCE_LOST, Code.NO_EVIDENCE}
 
 
 def test_a_file_in_place_of_the_evidence_is_an_error(run_dir, clean):

@@ -76,6 +76,11 @@ def test_an_attempt_that_only_the_journal_knows_of_was_lost(run_dir, clean):
     )
 
 
+def test_a_journal_that_is_gone_is_lost_evidence(run_dir, clean):
+    (run_dir.path / "journal.jsonl").unlink()
+    assert codes(run_dir) == {Code.EVIDENCE_LOST}
+
+
 @pytest.mark.parametrize("line", ["", "[]\n", '{"event": "begin"}\n', '{"step": "attempt"}\n'])
 def test_a_journal_that_is_none_is_an_error(run_dir, clean, line):
     begun(run_dir, "01-tempest", end=line or "\0\n")
