@@ -34,8 +34,9 @@ def write_all(
 
     ``history`` are earlier runs of the same suite, for the trend; ``changed`` the files of the
     change under test, relative to its project, which failures are commented on. All of them are
-    replaced once all are written: where that fails, earlier ones stay together. Raises OSError, and
-    ReportError for a ``report`` that is a link or anything else but a folder.
+    replaced once all are written: where that fails, earlier ones stay together; where one of those
+    cannot be replaced, there is no verdict.json. Raises OSError, and ReportError for a ``report``
+    that is a link or anything else but a folder.
     """
     folder = _folder(run_dir)
     logs, remarks = _search_logs(verdict, run_dir)
@@ -51,6 +52,9 @@ def write_all(
     try:
         for draft, content in zip(drafts.values(), reports.values(), strict=True):
             _write(draft, content)
+        # An earlier verdict must not stand among the reports of this one, whatever comes between.
+        for path in reversed(drafts):
+            path.unlink(missing_ok=True)
         for path, draft in drafts.items():
             draft.replace(path)
     finally:

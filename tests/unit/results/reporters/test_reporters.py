@@ -125,3 +125,16 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_and_no_draft(run_dir
         write_all(verdict, run_dir.path)
     assert (run_dir.path / "report" / "report.html").read_text() == before
     assert sorted(file.name for file in (run_dir.path / "report").iterdir()) == REPORTS
+
+
+@pytest.mark.parametrize("name", ["report.txt", "report.xml", "zuul.json"])
+def test_no_earlier_verdict_stands_beside_later_reports(run_dir, name):
+    write_all(verdict_of(Result.PASS), run_dir.path)
+    folder = run_dir.path / "report"
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with pytest.raises(OSError, match=name):
+        write_all(verdict_of(Result.ERROR), run_dir.path)
+    assert not (folder / "verdict.json").exists()
+    left = [path for path in folder.iterdir() if path.is_file()]
+    assert not any("ERROR" in path.read_text() for path in left)
