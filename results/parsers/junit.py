@@ -134,6 +134,8 @@ class _Reader:
         elif self._test is not None:
             if depth == self._within:
                 self._begin(tag, attributes)
+            elif tag in _COUNTED:
+                self._found.append(error(Code.DAMAGED, f"<{tag}> not directly within a test"))
         elif tag in _COUNTED:
             self._found.append(error(Code.DAMAGED, f"<{tag}> of no test"))
         elif tag in ROOTS:

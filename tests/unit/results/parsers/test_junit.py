@@ -85,6 +85,13 @@ def test_a_failure_of_no_test_is_an_error(tag):
     assert read(suite(ONE, f'<{tag} message="m"/>'))[1] == [Code.DAMAGED]
 
 
+@pytest.mark.parametrize("around", ["system-out", "properties"])
+def test_a_failure_deeper_in_a_test_is_none_of_its_success(around):
+    inside = f"<{around}><failure/></{around}>"
+    (case,), problems = read(suite(f'<testcase name="a">{inside}</testcase>'))
+    assert (case.id, problems) == ("a", [Code.DAMAGED])
+
+
 @pytest.mark.parametrize(
     ("attribute", "problems"),
     [
