@@ -101,7 +101,11 @@ def _say(reason: Reason) -> str:
 def _comments(
     verdict: Verdict, changed: Collection[str], logs: Mapping[str, Lines]
 ) -> dict[str, list[dict[str, Any]]]:
-    endings = {"/" + path.removeprefix("src/"): path for path in changed if "/" in path}
+    endings: dict[str, dict[str, str]] = {}
+    for path in changed:
+        if "/" in path:
+            ending = "/" + path.removeprefix("src/")
+            endings.setdefault(ending.rpartition("/")[2], {})[ending] = path
     places: dict[tuple[str, int], list[tuple[Failure, str]]] = {}
     for group in groups(verdict):
         level = _LEVELS.get(Cause(group.cause)) if group.cause in set(Cause) else None
@@ -123,12 +127,14 @@ def _tracebacks(failure: Failure, logs: Mapping[str, Lines]) -> Iterator[str]:
     yield "\n".join(line.text for line in found if line.own)
 
 
-def _place(tracebacks: Iterable[str], endings: Mapping[str, str]) -> tuple[str, int] | None:
-    """The innermost frame that is in a changed file."""
+def _place(
+    tracebacks: Iterable[str], endings: Mapping[str, Mapping[str, str]]
+) -> tuple[str, int] | None:
+    """The innermost frame that is in a changed file; ``endings`` has those by their last name."""
     place = None
     for text in tracebacks:
         for file, line in _FRAME.findall(text):
-            for ending, path in endings.items():
+            for ending, path in endings.get(file.rpartition("/")[2], {}).items():
                 if file.endswith(ending) and int(line) > 0:
                     place = path, int(line)
     return place

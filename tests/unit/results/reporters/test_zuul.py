@@ -2,6 +2,7 @@
 """What zuul_return is given: of the form that Zuul checks, bounded, and to the point."""
 
 import json
+import time
 
 import pytest
 from unit.results.reporters.made import blames, caused, failed, verdict_of
@@ -128,3 +129,13 @@ def test_no_comment_on_what_is_not_the_changes_doing(cause):
     case = failed("m.a", details=traceback((f"/v/{USERS}", 9)))
     verdict = verdict_of(Result.FAIL, case, reasons=[blames("m.a")], findings=caused(cause, "m.a"))
     assert commented(verdict, USERS) == {}
+
+
+def test_many_failures_through_many_files_cost_no_time():
+    details = traceback(*((f"/v/pkg/{number}.py", 3) for number in range(1000)))
+    cases = [failed(f"m.t{number}", details=details) for number in range(40)]
+    changed = [f"pkg/{'a' * 200}/{number}.py" for number in range(500)]
+    verdict = verdict_of(Result.FAIL, *cases)
+    began = time.process_time()
+    assert commented(verdict, *changed) == {}
+    assert time.process_time() - began < 1
