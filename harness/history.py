@@ -38,7 +38,7 @@ def see(url: str | None, policy: Policy) -> None:
     :raises BsdgateError: the URL is none, or the history is of a newer bsdgate.
     """
     try:
-        open_store(url).close()
+        open_store(url, make=False).close()
     except StoreError:
         if policy.no_history is Level.ERROR:
             raise
