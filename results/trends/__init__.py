@@ -5,7 +5,9 @@ Four sums follow the points of a series as they come (Page's CUSUM, a quick one 
 each up and down). A sum grows by the logarithm of how much likelier a point is if the level has
 moved than if it has not, and starts again at nought when the answer falls below that. What a point
 is compared with are the points before the excursion in progress, so that a change does not hide
-itself. Why these sums and these numbers: doc/source/design/0004-trends.rst.
+itself. A sum that is high enough asks for an alarm, which is raised if the excursion is more than
+an echo of the points before it. Why these sums and these numbers:
+doc/source/design/0004-trends.rst.
 """
 
 import math

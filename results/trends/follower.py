@@ -6,25 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from bsdgate.results.trends.noise import PATIENT, QUICK, Scores, learn
+from bsdgate.results.trends.noise import PATIENT, QUICK, Scores, learn, sureness
 from bsdgate.results.trends.series import Care
 
 WARM_UP = 30
 """Points at a level before another level can be told from it."""
 
-LIMITS = {QUICK: 10.6, PATIENT: 13.0}
-"""Where a sum raises the alarm; ``tests/campaign/test_trends.py`` prints what follows."""
+LIMITS = {QUICK: 11.3, PATIENT: 14.0}
+"""Where a sum asks for the alarm; ``tests/campaign/test_trends.py`` prints what follows."""
 
 ALARMS_A_YEAR = 0.01
 """The share of series of 365 points of noise that raise any alarm with these limits, at most."""
 
 # How many points are few: below, the limits are out of reach.
 _FEW = {QUICK: 35, PATIENT: 70}
+# A longer series has more occasions, and can afford to wait: the limits grow by that over n.
+_EARLY = 5
 _REFERENCE = 400
 _RECENT = 9
 _UNDER_WAY = 0.5
-# By how much a sum must exceed its limit for noise to reach it e times less often: measured
-# 1.2 of the quick sum, 1.6 of the patient one.
+# By how much limits must be exceeded for noise to do so e times less often: measured 1.0 where a
+# move has to be sure as well, 1.2 of the quick sum and 1.6 of the patient one by themselves.
 _RARER = 1.6
 _RETURN_CAP = 3.0
 
@@ -144,7 +146,8 @@ class Follower:
 
     def _strength(self, each: _Sum) -> float:
         # A level known from few points is known badly, and the limit is higher.
-        return each.value / (LIMITS[each.step] * (1 + (_FEW[each.step] / self.used) ** 8))
+        few = (_FEW[each.step] / self.used) ** 8
+        return each.value / (LIMITS[each.step] * (1 + few) * (1 - _EARLY / self.used))
 
     def _raise(self, loudest: _Sum, scores: Scores) -> Alarm | None:
         end = len(self.level)
@@ -152,9 +155,14 @@ class Follower:
         before = median(self._at(0, loudest.start))
         if loudest.sign * (now - before) <= 0 or not self._matters(before, now):
             return None
-        height = loudest.sign * scores.of(now)
         onset = self._onset(loudest.start, before, now)
-        over = loudest.value * (1 - self.care.limit / self._strength(loudest))
+        over = min(
+            loudest.value * (1 - self.care.limit / self._strength(loudest)),
+            self._beyond_echo(onset, now - before, scores),
+        )
+        if over <= 0:
+            return None
+        height = loudest.sign * scores.of(now)
         alarm = Alarm(
             left=self.level[:onset],
             since=self.level[onset],
@@ -172,6 +180,18 @@ class Follower:
     def _matters(self, before: float, after: float) -> bool:
         less, more = sorted((before, after))
         return more - less >= max(self.care.seconds, self.care.share * less)
+
+    def _beyond_echo(self, onset: int, moved: float, scores: Scores) -> float:
+        """By how much more than an echo of the points before it a move is, as a log likelihood.
+
+        A sum takes its points for so many witnesses, which they are not if each repeats the last.
+        """
+        begin = max(0, onset - _REFERENCE)
+        before = [scores.of(value) for value in self._at(begin, onset)]
+        after = [scores.of(value, moved) for value in self._at(onset, len(self.level))]
+        sure = max(math.copysign(1, moved) * sureness(before + after, len(before)), 0.0)
+        least = self.care.limit * _least(len(before) + len(after), scores.shared)
+        return (sure**2 - least**2) / 2
 
     def _onset(self, start: int, before: float, now: float) -> int:
         """Where in the level, from ``start`` on, a move from before to now most likely began."""
@@ -197,6 +217,14 @@ class Follower:
         self.level = back.known + self.level[place:]
         self._begin()
         return alarm
+
+
+def _least(count: int, shared: float) -> float:
+    """How sure a move must be, in standard errors: surer where more points had the occasion.
+
+    But fewer than some 60 do not tell what neighbours share, and what they do is known badly.
+    """
+    return 4.8 - 57 / count + (46 / count) ** 8 + 1.4 * shared
 
 
 def _chance(over: float) -> float:

@@ -76,8 +76,8 @@ class Trend:
     """A series in the light of its changes, oldest first.
 
     ``noise`` is the standard deviation at the present level as a share of it; None before
-    30 points. ``peak`` is how near to an alarm the series came: at 1 it is raised, unless the
-    change is too small to care for.
+    30 points. ``peak`` is how near to an alarm the sums came: beyond 1 one is raised, unless the
+    change is too small to care for or may be an echo of the points before it.
     """
 
     series: Series
