@@ -217,7 +217,15 @@ class RunDir:
             manifest = _read_manifest(path / "manifest.json")
             _mend(path)
             undo.pop_all()
-        return cls(path, manifest, lock)
+        run = cls(path, manifest, lock)
+        run._note_attempts()
+        return run
+
+    def _note_attempts(self) -> None:
+        """Write down an attempt that had been made when the harness was killed, and no more."""
+        told = {event["name"] for event in self.events() if event["step"] == ATTEMPT}
+        for name in sorted({folder.name for folder in self.evidence.iterdir()} - told):
+            self.record(ATTEMPT, "begin", name=name)
 
     @staticmethod
     def latest(base: Path) -> Path:

@@ -82,7 +82,7 @@ def _names(folder: Path) -> tuple[list[str], list[Reason]]:
 
 
 def _journalled(path: Path, names: Collection[str]) -> list[Reason]:
-    """Attempts that the harness's journal tells of and that are not there.
+    """Attempts that the harness's journal tells of and that are not there, and the other way round.
 
     The last of several leaves no gap in their numbers. A last line that was cut never happened.
     What took the journal away, as the cut end of an archive does, may have taken attempts as well.
@@ -98,7 +98,11 @@ def _journalled(path: Path, names: Collection[str]) -> list[Reason]:
     except (ValueError, KeyError) as reason:
         return [error(Code.DAMAGED, f"{path.name}: {reason}")]
     lost = sorted(told.difference(names))
-    return [error(Code.EVIDENCE_LOST, f"evidence/ has no attempt {name}") for name in lost]
+    untold = sorted(name for name in names if _NUMBERED.fullmatch(name) and name not in told)
+    return [
+        *(error(Code.EVIDENCE_LOST, f"evidence/ has no attempt {name}") for name in lost),
+        *(error(Code.TRUNCATED, f"{path.name} does not tell of {name}") for name in untold),
+    ]
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -262,6 +262,17 @@ def test_attempt_that_cannot_be_mended_is_named(run: RunDir, content: str) -> No
         RunDir.open(run.path)
 
 
+def test_attempt_that_the_journal_does_not_tell_of_is_noted_when_resumed(run: RunDir) -> None:
+    run.begin_attempt("hostchecks", "junit", b"").end(0)
+    run.begin_attempt("tempest", "subunit", b"")
+    journal = run.path / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes().splitlines(keepends=True)[0])
+    run.close()
+    with RunDir.open(run.path) as resumed:
+        told = [event["name"] for event in resumed.events() if event["step"] == "attempt"]
+        assert told == ["01-hostchecks", "02-tempest"]
+
+
 def test_interrupted_attempt_can_be_followed(run: RunDir) -> None:
     attempt = run.begin_attempt("tempest", "subunit", b"a\n")
     attempt.stream.write(b"x")

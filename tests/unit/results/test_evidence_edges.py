@@ -68,6 +68,8 @@ def begun(run_dir, *names, end=""):
 def test_an_attempt_that_only_the_journal_knows_of_was_lost(run_dir, clean):
     begun(run_dir, "01-tempest", end='{"step": "attem')
     assert run_dir.judge().result is Result.PASS
+    begun(run_dir)
+    assert codes(run_dir) == {Code.TRUNCATED}
     begun(run_dir, "01-tempest", "02-confirm-change")
     (reason,) = run_dir.judge().reasons
     assert (reason.code, reason.message) == (
