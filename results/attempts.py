@@ -321,6 +321,8 @@ def _read_asked(folder: Path, head: _Head, problems: list[Reason]) -> Collection
             asked = _FORMATS[head.form].read(tee)
         except ValueError as reason:
             raise UnreadableError(f"{head.asked}: {reason}") from None
+        if asked and _FORMATS[head.form].read is read_ids and tee.end != b"\n":
+            problems.append(error(Code.TRUNCATED, f"{head.asked} ends within a line"))
     problems += _check_digest(head, head.asked, tee.digest.hexdigest())
     return asked
 
@@ -354,13 +356,17 @@ def _read_stream(folder: Path, head: _Head, asked: Collection[str]) -> Iterator[
 
 
 class Tee(BytesIO):
-    """Reads from a file, digests what it hands out and looks for a mark in it."""
+    """Reads from a file, digests what it hands out and looks for a mark in it.
+
+    ``end`` is the last byte that it handed out.
+    """
 
     def __init__(self, file: BinaryIO, mark: str = "") -> None:
         super().__init__()
         self._file = file
         self._mark = mark.encode()
         self._last = b""
+        self.end = b""
         self.marked = not mark
         self.digest = hashlib.sha256()
 
@@ -374,6 +380,7 @@ class Tee(BytesIO):
 
     def _note(self, piece: bytes) -> bytes:
         self.digest.update(piece)
+        self.end = piece[-1:] or self.end
         if not self.marked:
             length = len(self._mark)
             self.marked = self._mark in piece or self._mark in self._last + piece[:length]

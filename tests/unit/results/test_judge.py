@@ -45,7 +45,9 @@ def test_what_remains_is_asked_again_and_makes_the_run_whole(interrupted, subuni
     assert left == ("m.A.one", "m.A.two", "m.A.three")  # nobody saw how m was torn down
     assert interrupted.judge().result is Result.ERROR
     stream = subunit_stream(*((test_id, "success") for test_id in left))
-    interrupted.attempt("02-tempest", "\n".join(left).encode(), sealed(stream, "02-tempest"))
+    interrupted.attempt(
+        "02-tempest", ("\n".join(left) + "\n").encode(), sealed(stream, "02-tempest")
+    )
     verdict = interrupted.judge()
     assert verdict.result is Result.PASS
     assert [reason.code for reason in verdict.reasons] == [Code.RESUMED]
