@@ -8,6 +8,7 @@ not keep SQLite's promises. PostgreSQL: whoever is given the URL shares the hist
 
 import contextlib
 import os
+import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,6 +25,9 @@ from bsdgate.results.store.base import StoreError
 
 PATIENCE: Final = 60
 """Seconds to wait for another writer of a SQLite file."""
+
+_TRIES: Final = 100
+"""How often others may be quicker to prepare a new file."""
 
 ANSWER: Final = 15
 """Seconds in which a server has to answer."""
@@ -152,6 +156,17 @@ def _make_private(path: Path) -> None:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA foreign_keys=ON")
+    for _ in range(_TRIES):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        # Two that change the mode of a new file at once could wait for each other for ever, so
+        # SQLite refuses one instead: it waits as a writer does, and tries again.
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
     connection.execute("PRAGMA journal_mode=WAL")
 
 
