@@ -90,6 +90,31 @@ def test_a_newer_database_is_refused_and_left_alone(path):
     assert sql(path, f"SELECT version_num FROM {VERSION_TABLE}") == [("9999",)]
 
 
+class Contended:
+    """A connection to a new file whose mode others are changing; SQLite says so at once."""
+
+    def __init__(self, times, code=sqlite3.SQLITE_BUSY):
+        self.times, self.code = times, code
+        self.done = []
+
+    def execute(self, statement):
+        self.done.append(statement)
+        if "journal_mode" in statement and self.times:
+            self.times -= 1
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = self.code
+            raise error
+
+
+def test_a_new_file_that_others_prepare_is_waited_for():
+    contended = Contended(2)
+    connection._prepare_sqlite(contended, None)
+    waited = ["PRAGMA journal_mode=WAL", "BEGIN IMMEDIATE", "ROLLBACK"]
+    assert contended.done == ["PRAGMA foreign_keys=ON", *waited * 2, "PRAGMA journal_mode=WAL"]
+    with pytest.raises(sqlite3.OperationalError):
+        connection._prepare_sqlite(Contended(1, sqlite3.SQLITE_IOERR), None)
+
+
 def test_an_interrupted_beginning_is_begun_again(path):
     path.parent.mkdir()
     path.touch()
