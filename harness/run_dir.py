@@ -142,22 +142,14 @@ class Attempt:
                 files.write_atomically(self.folder / WITNESS, witness)
             self._head["witness"] = WITNESS
             self._head["sha256"][WITNESS] = hashlib.sha256(witness).hexdigest()
-        self._close("ended", exit_status, problems)
+        self._close(state="ended", exit_status=exit_status, problems=list(problems))
 
     def interrupt(self, problems: Sequence[str] = ()) -> None:
         """Close the evidence of a runner that was stopped; a later attempt asks for the rest."""
-        self._close("interrupted", None, problems)
+        self._close(state="interrupted", exit_status=None, problems=list(problems))
 
-    def _close(self, state: str, exit_status: int | None, problems: Sequence[str]) -> None:
-        digest = self.stream.close()
-        _close_attempt(
-            self.folder,
-            self._head,
-            digest,
-            state=state,
-            exit_status=exit_status,
-            problems=list(problems),
-        )
+    def _close(self, **fields: Any) -> None:
+        _close_attempt(self.folder, self._head, self.stream.close(), **fields)
 
 
 class RunDir:
