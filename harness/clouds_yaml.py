@@ -1,20 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The user's clouds.yaml: our entry put in and taken out, everything else left as it is."""
+"""The user's clouds.yaml: our entry put in and taken out, everything else left as it is.
 
+Each change is made under a lock and takes the place of the file in one step: a reader finds the
+file as it was or as it is now. The lock is a file beside it, there while the change is made: it
+keeps out every process that means the same file, whatever its state folder is and whatever file
+system the file is on.
+"""
+
+import contextlib
 import os
-from collections.abc import Mapping
-from io import StringIO
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import yaml
 
+from bsdgate.harness import files, folders
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.files import write_atomically
+from bsdgate.harness.yaml_splice import SpliceError, Text
 
-_OURS: Final = "http://127.0.0.1:"
-"""How the address of every embedded cloud begins; a killed one may have left its entry."""
+LOCK_SECONDS: Final = 30.0
+"""How long another process may take to change the file."""
+
+_CLOUDS: Final = "clouds"
+_ELSEWHERE: Final = "name another file in OS_CLIENT_CONFIG_FILE"
 
 
 def path() -> Path:
@@ -28,73 +37,76 @@ def path() -> Path:
 def check(file: Path, name: str) -> None:
     """Raise UsageError if the entry ``name`` could not be put into ``file``.
 
-    It cannot where the file is broken, or has such an entry of somebody else's.
+    It cannot where the file is broken, or has such an entry that bsdgate has not made.
     """
-    try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {file}: {error.strerror}", "name another file in OS_CLIENT_CONFIG_FILE"
-        ) from error
-    clouds = _load(file)["clouds"]
-    if name in clouds and not _auth_url(clouds[name]).startswith(_OURS):
-        raise UsageError(
-            f"{file} has an entry {name!r} that is not of an embedded cloud",
-            "give the cloud another name (--name), or another file in OS_CLIENT_CONFIG_FILE",
-        )
+    with _changed(file):
+        _without_ours(file, _load(file), name)
 
 
 def put(file: Path, name: str, entry: Mapping[str, Any]) -> None:
-    """Set the entry ``name``; comments and the order of the others stay."""
-    check(file, name)
-    content = _load(file)
-    content["clouds"][name] = dict(entry)
-    _save(file, content)
+    """Set the entry ``name``; every other byte of the file stays.
+
+    :raises UsageError: as ``check`` does.
+    """
+    with _changed(file):
+        _save(file, _without_ours(file, _load(file), name).with_entry(name, entry))
 
 
 def drop(file: Path, name: str, auth_url: str) -> None:
     """Take the entry ``name`` out, if it is still the one for ``auth_url``."""
-    content = _load(file)
-    if name in content["clouds"] and _auth_url(content["clouds"][name]) == auth_url:
-        del content["clouds"][name]
-        _save(file, content)
+    if not file.exists():
+        return
+    with _changed(file):
+        content = _load(file)
+        if content.value(name, "auth", "auth_url") == auth_url:
+            _save(file, content.without(name))
 
 
-def _auth_url(entry: Any) -> str:
+def _without_ours(file: Path, content: Text, name: str) -> Text:
+    """Return the text without the entry that a killed cloud has left."""
+    if name not in content.names():
+        return content
+    if not content.is_marked(name):
+        raise UsageError(
+            f"{file} has an entry {name!r} that bsdgate has not made",
+            f"remove it, give the cloud another name (--name), or {_ELSEWHERE}",
+        )
+    return content.without(name)
+
+
+@contextlib.contextmanager
+def _changed(file: Path) -> Iterator[None]:
+    """Keep others from changing the file, and name it in what goes wrong.
+
+    Of a link, what it points to is changed.
+    """
+    target = file.resolve()
     try:
-        return str(entry["auth"]["auth_url"])
-    except (KeyError, TypeError):
-        return ""
+        if not target.parent.is_dir():
+            folders.make(target.parent)
+        with files.exclusive(target.with_name(f".{target.name}.lock"), LOCK_SECONDS):
+            yield
+    except SpliceError as error:
+        raise _refusal(f"{file}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}", _ELSEWHERE) from error
 
 
-def _load(file: Path) -> Any:
+def _load(file: Path) -> Text:
     try:
-        content = _yaml().load(file.read_text()) if file.exists() else None
-    except YAMLError as error:
+        return Text(file.read_bytes().decode() if file.exists() else "", _CLOUDS)
+    except UnicodeDecodeError as error:
+        raise _refusal(f"{file}: not UTF-8: {error.reason} at byte {error.start}") from error
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
         raise _refusal(f"{file}{line}: {problem}") from error
-    content = {} if content is None else content
-    if not isinstance(content, dict) or not isinstance(content.get("clouds") or {}, dict):
-        raise _refusal(f"{file}: not a mapping with a mapping 'clouds' in it")
-    if content.get("clouds") is None:
-        content["clouds"] = {}
-    return content
 
 
 def _refusal(message: str) -> UsageError:
-    return UsageError(message, "mend the file, or name another one in OS_CLIENT_CONFIG_FILE")
+    return UsageError(message, f"mend the file, or {_ELSEWHERE}")
 
 
-def _save(file: Path, content: Any) -> None:
-    text = StringIO()
-    _yaml().dump(content, text)
-    # Of a link, what it points to is replaced.
-    write_atomically(file.resolve(), text.getvalue().encode())
-
-
-def _yaml() -> YAML:
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    return yaml
+def _save(file: Path, content: Text) -> None:
+    files.write_atomically(file.resolve(), content.text.encode(), _ELSEWHERE)

@@ -6,6 +6,8 @@ import errno
 import fcntl
 import os
 import shutil
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,9 @@ from bsdgate.harness.errors import InfrastructureError, UsageError
 
 ELSEWHERE: Final = "choose another place with BSDGATE_STATE_DIR or BSDGATE_CACHE_DIR"
 """How what bsdgate keeps comes to be kept elsewhere."""
+
+_PID_MAX: Final = 2**31 - 1
+_PID_DIGITS: Final = 10
 
 
 def open_private(path: Path, flags: int) -> int:
@@ -28,17 +33,32 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a private file so that it is there in whole, or as it was before."""
-    made = path.with_name(f"{path.name}.new")
-    with explained(path):
-        fd = open_private(made, os.O_TRUNC)
+def write_atomically(path: Path, content: bytes, elsewhere: str = ELSEWHERE) -> None:
+    """Write a private file so that it is there in whole, or as it was before.
+
+    Several writers do not disturb each other: the last one to finish wins. ``elsewhere`` is the
+    hint of the error where it cannot be written.
+    """
+    with explained(path, elsewhere):
+        try:
+            _replace(path, content)
+        except OSError as error:
+            # The name of the temporary file says nothing to the user.
+            raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    fd, made = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
         try:
             write_all(fd, content)
             os.fsync(fd)
         finally:
             os.close(fd)
-        made.replace(path)
+        Path(made).replace(path)
+    except BaseException:
+        Path(made).unlink(missing_ok=True)
+        raise
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -73,6 +93,73 @@ def take_lock(path: Path, *, wait: bool = False) -> int | None:
     os.ftruncate(fd, 0)
     write_all(fd, str(os.getpid()).encode())
     return fd
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock ``path``; not where there is no such file."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, so that two who only look do not take each other for the holder.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def holder(path: Path) -> int | None:
+    """Return the process id that the lock ``path`` holds; None where it holds none."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_PID_DIGITS + 1)
+    except FileNotFoundError:
+        return None
+    return int(text) if text.isdigit() and 0 < int(text) <= _PID_MAX else None
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, seconds: float) -> Iterator[None]:
+    """Keep other processes out while a block runs, by a lock file that is gone afterwards.
+
+    :raises UsageError: another process has the lock, and still has it after ``seconds``.
+    """
+    fd = _take_within(path, seconds)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(fd)
+
+
+def _take_within(path: Path, seconds: float) -> int:
+    deadline = time.monotonic() + seconds
+    # The system has no call that waits for a lock for a limited time.
+    while (fd := _take_if_current(path)) is None:
+        if time.monotonic() > deadline:
+            raise UsageError(
+                f"process {holder(path) or 'unknown'} has held {path} for {seconds:g} s",
+                "wait until it has ended, or end it",
+            )
+        time.sleep(0.01)
+    return fd
+
+
+def _take_if_current(path: Path) -> int | None:
+    """Lock the file that is at ``path``, not one that its last holder has removed since."""
+    fd = take_lock(path)
+    if fd is None:
+        return None
+    try:
+        if os.path.samestat(os.fstat(fd), path.stat()):
+            return fd
+    except FileNotFoundError:
+        pass
+    os.close(fd)
+    return None
 
 
 @contextlib.contextmanager

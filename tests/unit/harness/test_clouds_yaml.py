@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The user's clouds.yaml: our entry comes and goes, the rest stays."""
 
+import os
 import stat
 
 import pytest
 import yaml
 
-from bsdgate.harness import clouds_yaml
+from bsdgate.harness import clouds_yaml, files
 from bsdgate.harness.errors import UsageError
 
 ENTRY = {"auth": {"auth_url": "http://127.0.0.1:5000/v3", "password": "secret"}}
@@ -45,7 +46,7 @@ def test_what_the_user_wrote_stays(theirs):
     assert "# what I must not forget" in theirs.read_text()
     assert "# the big one" in theirs.read_text()
     clouds_yaml.drop(theirs, "bsdgate", ENTRY["auth"]["auth_url"])
-    assert yaml.safe_load(theirs.read_text()) == yaml.safe_load(THEIRS)
+    assert theirs.read_text() == THEIRS
 
 
 def test_an_entry_that_is_no_longer_ours_is_not_dropped(theirs):
@@ -62,7 +63,7 @@ def test_an_entry_that_a_killed_cloud_left_is_replaced(theirs):
 
 
 def test_an_entry_of_the_users_own_is_never_replaced(theirs):
-    with pytest.raises(UsageError, match="'work' that is not"):
+    with pytest.raises(UsageError, match="'work' that bsdgate has not"):
         clouds_yaml.put(theirs, "work", ENTRY)
     assert theirs.read_text() == THEIRS
 
@@ -80,6 +81,11 @@ def test_dropping_what_is_not_there_makes_no_file(file):
         ("- a\n", "not a mapping"),
         ("clouds: [a]\n", "mapping 'clouds'"),
         ("clouds: {bsdgate: 7}\n", "an entry 'bsdgate'"),
+        ("clouds: {bsdgate: {auth: {auth_url: 'http://127.0.0.1:1/v3'}}}\n", "an entry 'bsdgate'"),
+        ("clouds: {a: 1}\n---\nclouds: {b: 1}\n", "more than one YAML document"),
+        ("clouds:\n  a: 1\nclouds:\n  b: 1\n", "'clouds' is there more than once"),
+        ("? clouds\n: a: 1\n", "'clouds' cannot be changed as text"),
+        ("clouds: \x00\n", "clouds.yaml: not YAML"),
     ],
 )
 def test_a_broken_file_is_refused_and_left_alone(theirs, content, said):
@@ -88,6 +94,37 @@ def test_a_broken_file_is_refused_and_left_alone(theirs, content, said):
         clouds_yaml.put(theirs, "bsdgate", ENTRY)
     assert "OS_CLIENT_CONFIG_FILE" in str(caught.value)
     assert theirs.read_text() == content
+
+
+def test_a_file_that_is_not_utf_8_is_refused_and_left_alone(theirs):
+    theirs.write_bytes("clouds: {ä: 1}\n".encode("latin-1"))
+    with pytest.raises(UsageError, match=r"clouds\.yaml: not UTF-8: .* at byte 9"):
+        clouds_yaml.put(theirs, "bsdgate", ENTRY)
+    assert theirs.read_bytes() == "clouds: {ä: 1}\n".encode("latin-1")
+
+
+def test_of_a_link_the_file_that_it_points_to_is_changed(theirs, tmp_path):
+    link = tmp_path / "link.yaml"
+    link.symlink_to(theirs)
+    clouds_yaml.put(link, "bsdgate", ENTRY)
+    assert link.is_symlink()
+    assert yaml.safe_load(theirs.read_text())["clouds"]["bsdgate"] == ENTRY
+
+
+def test_nothing_is_left_beside_the_file(theirs):
+    clouds_yaml.put(theirs, "bsdgate", ENTRY)
+    clouds_yaml.drop(theirs, "bsdgate", ENTRY["auth"]["auth_url"])
+    assert [each.name for each in theirs.parent.iterdir()] == [theirs.name]
+
+
+def test_a_file_that_another_process_changes_for_too_long_is_refused(theirs, monkeypatch):
+    monkeypatch.setattr(clouds_yaml, "LOCK_SECONDS", 0.05)
+    with (
+        files.exclusive(theirs.with_name(".clouds.yaml.lock"), 1),
+        pytest.raises(UsageError, match=rf"process {os.getpid()} has held .*\.clouds\.yaml\.lock"),
+    ):
+        clouds_yaml.put(theirs, "bsdgate", ENTRY)
+    assert theirs.read_text() == THEIRS
 
 
 def test_the_file_is_the_one_that_clients_read(monkeypatch, tmp_path):
