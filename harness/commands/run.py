@@ -78,19 +78,24 @@ def show(verdict: Verdict, console: Console) -> None:
 
 @contextmanager
 def _stoppable(display: RunDisplay) -> Iterator[None]:
-    """Let SIGTERM and SIGHUP stop the run as Ctrl-C does, and leave no live display behind."""
+    """Let SIGTERM and SIGHUP stop the run as Ctrl-C does, and leave no live display behind.
+
+    A signal that was ignored when bsdgate started, as SIGHUP is under nohup, stays ignored.
+    """
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         # Once is enough: a second Ctrl-C must not stop the stopping.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in before:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     before = {
-        number: signal.signal(number, stop)
+        number: signal.getsignal(number)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
     }
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,8 @@ SERVICES = ("keystone", "placement", "glance", "neutron", "nova", "ironic")
 
 T = TypeVar("T")
 
+INTERRUPTS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+
 
 def wait_for(condition: Callable[[], T], what: str, timeout: float = PATIENCE) -> T:
     """Return the first true value of ``condition``; fail, saying ``what``, if none comes."""
@@ -33,6 +35,22 @@ def wait_for(condition: Callable[[], T], what: str, timeout: float = PATIENCE) -
         assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
         time.sleep(0.05)
     return value
+
+
+@contextlib.contextmanager
+def as_under_a_terminal() -> Iterator[None]:
+    """Let processes that are started meanwhile have the signal dispositions of a terminal.
+
+    A child inherits that a signal is ignored, as SIGINT is where the tests run in the background.
+    """
+    ignored = [number for number in INTERRUPTS if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
 
 
 @dataclass(frozen=True)
@@ -115,7 +133,7 @@ class Place:
         """Start a program; those of the environment under test are known by name."""
         program = BIN / argv[0] if (BIN / argv[0]).exists() else argv[0]
         output = self.root / f"output-{len(self._started)}.txt"
-        with output.open("wb") as file:
+        with output.open("wb") as file, as_under_a_terminal():
             popen = subprocess.Popen(
                 [program, *argv[1:]],
                 cwd=self.cwd,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from functional.place import Done, Place, Started, listening, wait_for
+from functional.place import BIN, Done, Place, Started, listening, wait_for
 
 from bsdgate.results.parsers.subunit import StreamReader
 
@@ -76,10 +76,16 @@ def runs(place: Place) -> list[RunFolder]:
     return [RunFolder(each.parent) for each in by_age]
 
 
-def begun(place: Place, *arguments: str | Path, modules: int = 1) -> tuple[Started, RunFolder]:
-    """Start a new run and return it with its directory, as soon as tests have begun to report."""
+def begun(
+    place: Place, *arguments: str | Path, modules: int = 1, under: tuple[str | Path, ...] = ()
+) -> tuple[Started, RunFolder]:
+    """Start a new run and return it with its directory, as soon as tests have begun to report.
+
+    ``under`` are the words of a program that starts it, such as nohup.
+    """
     before = len(runs(place))
-    started = place.start("bsdgate", "run", *arguments)
+    command = (*under, BIN / "bsdgate") if under else ("bsdgate",)
+    started = place.start(*command, "run", *arguments)
     wait_for(lambda: len(runs(place)) > before or started.popen.poll() is not None, "a new run")
     assert len(runs(place)) > before, started.text
     folder = runs(place)[-1]

@@ -42,7 +42,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def interrupted(place: Place) -> Stopped:
-    started, folder = begun(place, "--tests", MODULES, "--suite", "gate", *TWO, modules=LEFT)
+    """Stop a run under nohup, which outlives the end of its terminal and obeys Ctrl-C."""
+    arguments = ("--tests", MODULES, "--suite", "gate", *TWO)
+    started, folder = begun(place, *arguments, modules=LEFT, under=("nohup",))
+    started.popen.send_signal(signal.SIGHUP)
+    wait_for_tests(started, folder, folder.modules() + 1)
     return stop(place, started, folder, started.press_ctrl_c)
 
 
@@ -104,6 +108,11 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(place: Place, interrupted: Stop
     assert folder.journal()[-1]["event"] == "interrupt"
     verdict = judge_run(folder.path)
     assert verdict.result is Result.ERROR
+
+
+def test_hangup_stops_no_run_under_nohup(interrupted: Stopped) -> None:
+    # Tests of another module had reported before Ctrl-C came.
+    assert interrupted.done.code == 130, interrupted.done
 
 
 def test_ctrl_c_leaves_nothing_running(place: Place, interrupted: Stopped) -> None:

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run knows of earlier ones before it begins."""
 
+import contextlib
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 from unit.results.store.contract import verdict
@@ -70,3 +74,53 @@ def test_a_verdict_that_may_not_be_read_is_left_out(runs, monkeypatch):
     secret, opened = runs(5), os.open
     monkeypatch.setattr(os, "open", refuse)
     assert durations(runs.path) == {"t0": 3.5, "t1": 3.5}
+
+
+# A run in small: it says that it is under way, and goes on until a signal stops it.
+RUN = """
+import signal, sys
+for number in sys.argv[1].split():
+    signal.signal(int(number), signal.SIG_IGN)
+for number in sys.argv[2].split():
+    signal.signal(int(number), signal.SIG_DFL)
+from bsdgate.harness.commands.run import _stoppable
+from bsdgate.harness.commands.run_display import RunDisplay
+from bsdgate.harness.endings import Console
+with _stoppable(RunDisplay(Console(), {})):
+    print("under way", flush=True)
+    while True:
+        print(sys.stdin.readline().strip(), flush=True)
+"""
+
+
+@pytest.mark.parametrize("ignored", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(ignored):
+    with a_run(ignored={ignored}) as popen:
+        popen.send_signal(ignored)
+        popen.stdin.write("still there\n")
+        popen.stdin.flush()
+        assert popen.stdout.readline() == "still there\n"
+        popen.send_signal(signal.SIGTERM)
+        assert "KeyboardInterrupt" in popen.communicate(timeout=30)[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_each_of_the_signals_stops_a_run(number):
+    with a_run(ignored=()) as popen:
+        popen.send_signal(number)
+        assert "KeyboardInterrupt" in popen.communicate(timeout=30)[1]
+
+
+@contextlib.contextmanager
+def a_run(ignored):
+    """Start the run with these signals ignored and the others not, however pytest was started."""
+    all_three = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
+    both = (ignored, all_three.difference(ignored))
+    words = [" ".join(str(int(each)) for each in some) for some in both]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", RUN, *words], text=True, **pipes) as popen:
+        try:
+            assert popen.stdout.readline() == "under way\n"
+            yield popen
+        finally:
+            popen.kill()
