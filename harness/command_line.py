@@ -11,10 +11,14 @@ from typing import Final
 
 _TAIL_LINES: Final = 20
 _TAIL_BYTES: Final = 16384
-_HIDDEN: Final = "***"
+HIDDEN: Final = "***"
+"""What stands for a secret."""
 
 _SECRET_NAME = re.compile(r"passw|passphrase|secret|token|credential|api_?key", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]+):[^/@\s]+(?=@)")
+# A password may hold "@", and in a database's URL "/": but what looks like a port is one.
+_URL_PASSWORD = re.compile(r"""(?<=://)([^/@\s:"'\[]*):(?:[^/\s"']*|(?!\d*/)[^@\s"']*)(?=@)""")
+# A token for HTTP often stands in the place of the user.
+_URL_TOKEN = re.compile(r"""(https?://)[^/@:\s"']+(?=@)""")
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Command:
     def pasteable(self) -> str:
         """Return a line for a shell that runs the same command, without its secrets."""
         changed = [
-            f"{name}={_HIDDEN if _SECRET_NAME.search(name) else value}"
+            f"{name}={HIDDEN if _SECRET_NAME.search(name) else value}"
             for name, value in sorted(self.env.items())
             if os.environ.get(name) != value
         ]
@@ -45,7 +49,7 @@ class Command:
         masked = zip(self.argv, _without_secrets(self.argv), strict=True)
         values = {real.partition("=")[2] or real for real, shown in masked if real != shown}
         values |= {value for name, value in self.env.items() if _SECRET_NAME.search(name)}
-        return {value for value in values if len(value) >= len(_HIDDEN) * 2}
+        return {value for value in values if len(value) >= len(HIDDEN) * 2}
 
     def last_lines(self, offset: int) -> str:
         """Return the end of what this command wrote to its log, from byte ``offset`` on."""
@@ -54,14 +58,14 @@ class Command:
             log.seek(max(offset, size - _TAIL_BYTES))
             text = log.read().decode("utf-8", "backslashreplace")
         for secret in self.secrets():
-            text = text.replace(secret, _HIDDEN)
+            text = text.replace(secret, HIDDEN)
         lines = without_url_passwords(text).splitlines()[-_TAIL_LINES:]
         return "\n".join(f"  | {line}" for line in lines)
 
 
 def without_url_passwords(text: str) -> str:
-    """Return the text with the passwords of its URLs hidden."""
-    return _URL_PASSWORD.sub(rf"\1:{_HIDDEN}", text)
+    """Return the text with the passwords of its URLs hidden, and what may be a token."""
+    return _URL_TOKEN.sub(rf"\1{HIDDEN}", _URL_PASSWORD.sub(rf"\1:{HIDDEN}", text))
 
 
 def _without_secrets(argv: Sequence[str]) -> list[str]:
@@ -71,9 +75,9 @@ def _without_secrets(argv: Sequence[str]) -> list[str]:
         name, equals, _ = word.partition("=")
         secret_option = name.startswith("-") and _SECRET_NAME.search(name) is not None
         if secret_option and equals:
-            word = f"{name}={_HIDDEN}"
+            word = f"{name}={HIDDEN}"
         elif hide_next and not word.startswith("-"):
-            word = _HIDDEN
+            word = HIDDEN
         shown.append(word)
         hide_next = secret_option and not equals
     return shown

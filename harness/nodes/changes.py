@@ -2,12 +2,9 @@
 """The change under test: what ``--with`` says, and which files that means."""
 
 import difflib
-import hashlib
-import os
 import re
-import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -16,8 +13,9 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from bsdgate.harness import process
-from bsdgate.harness.command_line import without_url_passwords
+from bsdgate.harness.command_line import HIDDEN, without_url_passwords
 from bsdgate.harness.errors import UsageError
+from bsdgate.harness.nodes import git, sources
 from bsdgate.harness.profiles import releases
 from bsdgate.harness.run_dir import ChangedProject
 
@@ -26,11 +24,15 @@ _DISTRIBUTIONS: Final = {"placement": "openstack-placement"}
 _FORMS: Final = "--with keystone=PATH, keystone=git+URL@REF or keystone==VERSION"
 _CHANGE = re.compile(r"(?P<project>[A-Za-z0-9][A-Za-z0-9._-]*)=(?P<equals>=?)(?P<source>.+)")
 _GIT = re.compile(r"git\+(?P<url>[^@]+(?:@[^@/:]+[:/][^@]+)?)@(?P<ref>[^@]+)")
+# git takes a word that begins with a hyphen for an option, and so does ssh.
+_REMOTE = re.compile(
+    rf"(?:{'|'.join(git.REMOTE_PROTOCOLS)})://(?!-)(?![^/]*@-)[^/]*/.+"
+    r"|(?:[A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9_][\w.-]*:(?!:|-|//).+"
+    r"|/.+"
+)
+_REF = re.compile(r"[^\s-]\S*")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _DESCRIBED = re.compile(r"v?(?P<tag>\d+(?:\.\d+)*)(?P<pre>[^-]*)-(?P<since>\d+)-g[0-9a-f]+")
-# Made by working in a checkout, and never part of what is released.
-_NOT_SOURCE: Final = {".git", ".tox", ".venv", ".stestr", "__pycache__", "build"}
-_GIT_TIMEOUT: Final = 600.0
 # What a checkout's own branch is based on, as far as it knows.
 _BRANCHES: Final = ("@{upstream}", "refs/remotes/origin/HEAD")
 _FILES_BOUND: Final = 500
@@ -49,9 +51,9 @@ class Change:
     """With git: a branch, tag, commit or Gerrit ref."""
 
     def __str__(self) -> str:
-        """Return the change as one would write it after ``--with``."""
+        """Return the change as one would write it after ``--with``, without a password."""
         place = f"git+{self.source}@{self.ref}" if self.kind == "git" else self.source
-        return f"{self.project}={place}"
+        return f"{self.project}={without_url_passwords(place)}"
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Resolved:
         """Return what the manifest says of it, once it is built as ``version``."""
         return ChangedProject(
             project=self.change.project,
-            source=without_url_passwords(str(self.change).partition("=")[2]),
+            source=str(self.change).partition("=")[2],
             version=version,
             identity=self.identity,
         )
@@ -80,25 +82,44 @@ def parse(text: str, release: str) -> Change:
     """
     match = _CHANGE.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"--with {text}: names no project and source", f"write {_FORMS}")
+        raise _refusal(text, "names no project and source")
     project, source = match["project"], match["source"].strip()
     distribution = _find_distribution(project, release)
     if match["equals"] or _is_version(source):
         if not _is_version(source):
-            raise UsageError(f"--with {text}: {source!r} is not a version", f"write {_FORMS}")
+            raise _refusal(text, f"{source!r} is not a version")
         return Change(project, distribution, "version", str(Version(source)))
     if source.startswith("git+"):
-        git = _GIT.fullmatch(source)
-        if git is None:
-            raise UsageError(f"--with {text}: lacks the branch, tag or commit", f"write {_FORMS}")
-        return Change(project, distribution, "git", git["url"], git["ref"])
+        return Change(project, distribution, "git", *_parse_git(text, source))
     folder = Path(source).expanduser().absolute()
     if not any((folder / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg")):
-        raise UsageError(
-            f"--with {text}: {folder} is not the checkout of a Python project",
+        raise _refusal(
+            text,
+            f"{folder} is not the checkout of a Python project",
             f"it needs a pyproject.toml, setup.cfg or setup.py; or write {_FORMS}",
         )
     return Change(project, distribution, "path", str(folder))
+
+
+def _parse_git(text: str, source: str) -> tuple[str, str]:
+    git_source = _GIT.fullmatch(source)
+    if git_source is None:
+        raise _refusal(text, "lacks the branch, tag or commit")
+    url, ref = git_source["url"], git_source["ref"]
+    if not _REMOTE.fullmatch(url):
+        allowed = ", ".join(f"{each}://" for each in git.REMOTE_PROTOCOLS)
+        hint = f"give a URL with {allowed}, HOST:PATH or /PATH"
+        raise _refusal(text, "git is not asked to fetch from such a URL", hint)
+    if f"{HIDDEN}@" in url:
+        hint = "keep it in ~/.netrc or a credential helper of git's, and give the URL without it"
+        raise _refusal(text, "the password in the URL was not recorded", hint)
+    if not _REF.fullmatch(ref):
+        raise _refusal(text, f"{ref!r} is no branch, tag or commit")
+    return url, ref
+
+
+def _refusal(text: str, what: str, hint: str = f"write {_FORMS}") -> UsageError:
+    return UsageError(without_url_passwords(f"--with {text}: {what}"), hint)
 
 
 def parse_all(texts: Sequence[str], release: str) -> tuple[Change, ...]:
@@ -119,15 +140,15 @@ def parse_all(texts: Sequence[str], release: str) -> tuple[Change, ...]:
 def resolve(change: Change, log: Path) -> Resolved:
     """Find out what the change is now. ``log`` takes what git says.
 
-    :raises UsageError: git knows no such branch, tag or commit.
+    :raises UsageError: git knows no such branch, tag or commit, or a file cannot be read.
     """
     if change.kind == "version":
         return Resolved(change, f"version:{change.source}")
     if change.kind == "git":
         return Resolved(change, f"git:{_find_commit(change, log)}")
     root = Path(change.source)
-    listed = tuple(sorted(_source_files(root, log)))
-    return Resolved(change, f"sha256:{_digest(root, listed)}", listed)
+    listed = sources.find(root, log)
+    return Resolved(change, f"sha256:{sources.digest(root, listed)}", listed)
 
 
 def changed_files(changes: Sequence[Change]) -> tuple[str, ...]:
@@ -146,7 +167,7 @@ def changed_files(changes: Sequence[Change]) -> tuple[str, ...]:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "git.log"
         base = _find_base(root, log)
-        listing = _git(root, "diff", "--name-only", "-z", base, "--", log=log) if base else b""
+        listing = _list_changed(root, base, log) if base else b""
     names = [name.decode("utf-8", "replace") for name in listing.split(b"\0") if name]
     return tuple(names) if len(names) <= _FILES_BOUND else ()
 
@@ -156,23 +177,24 @@ def unpack(resolved: Resolved, into: Path, pinned: Version, log: Path) -> str | 
 
     Returns the version that the build is to be told: what git's tags say, or ``pinned`` where they
     say nothing. None when the files have it themselves, as a source distribution has.
+
+    :raises UsageError: the files are no longer those that were resolved.
     """
     change = resolved.change
     if change.kind == "git":
         _clone(resolved, into, log)
         return str(pinned)
     root = Path(change.source)
-    for name in resolved.files:
-        target = into / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(root / name, target, follow_symlinks=False)
+    sources.copy(root, resolved.files, into)
+    if f"sha256:{sources.digest(into, resolved.files)}" != resolved.identity:
+        raise UsageError(f"{root} changed while it was read", "try again once it is at rest")
     if (into / "PKG-INFO").is_file():
         return None
     if not (root / ".git").exists():
         return str(pinned)
     # pbr takes the list of data files from git: an index without a history gives it that.
-    _git(into, "init", "--quiet", log=log)
-    _git(into, "add", "--force", "--all", log=log)
+    git.fetch(into, "init", "--quiet", "--template=", log=log)
+    git.read(into, "add", "--force", "--all", log=log)
     return _described_version(root, log) or str(pinned)
 
 
@@ -214,26 +236,6 @@ def _is_version(text: str) -> bool:
     return True
 
 
-def _source_files(root: Path, log: Path) -> Iterator[Path]:
-    """Find the files that git tracks or would add; without git, all but what tools make."""
-    if (root / ".git").exists():
-        listing = _git(
-            root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", log=log
-        )
-        names = {Path(os.fsdecode(name)) for name in listing.split(b"\0") if name}
-        # A file that was removed and not yet committed is still in git's list.
-        yield from (name for name in names if _is_file(root / name))
-        return
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name not in _NOT_SOURCE]
-        here = Path(folder)
-        yield from ((here / name).relative_to(root) for name in files if not name.endswith(".pyc"))
-
-
-def _is_file(path: Path) -> bool:
-    return path.is_symlink() or path.is_file()
-
-
 def _find_base(root: Path, log: Path) -> str | None:
     """The commit that a checkout's change begins after; None if it has but one, or none."""
     for question in (
@@ -241,30 +243,22 @@ def _find_base(root: Path, log: Path) -> str | None:
         ("rev-parse", "HEAD^"),
     ):
         try:
-            return _git(root, *question, log=log).decode().strip()
+            return git.read(root, *question, log=log).decode().strip()
         except process.ProcessError:
             continue
     return None
 
 
-def _digest(root: Path, files: Sequence[Path]) -> str:
-    whole = hashlib.sha256()
-    for name in files:
-        path = root / name
-        if path.is_symlink():
-            content = b"link:" + os.fsencode(path.readlink())
-        else:
-            content = path.read_bytes()
-        whole.update(b"%s\0%s\0" % (os.fsencode(name), hashlib.sha256(content).digest()))
-    return whole.hexdigest()
+def _list_changed(root: Path, base: str, log: Path) -> bytes:
+    shown = ("--name-only", "-z", "--no-ext-diff", "--no-textconv", "--ignore-submodules")
+    return git.read(root, "diff", *shown, base, "--", log=log)
 
 
 def _find_commit(change: Change, log: Path) -> str:
     if _COMMIT.fullmatch(change.ref):
         return change.ref
-    listing = _git(
-        log.parent, "ls-remote", change.source, change.ref, f"{change.ref}^{{}}", log=log
-    )
+    wanted = (change.ref, f"{change.ref}^{{}}")
+    listing = git.fetch(log.parent, "ls-remote", "--", change.source, *wanted, log=log)
     lines = [line.split("\t") for line in listing.decode().splitlines()]
     commits = {name: commit for commit, name in lines}
     names = (f"refs/tags/{change.ref}^{{}}", f"refs/tags/{change.ref}", f"refs/heads/{change.ref}")
@@ -272,7 +266,7 @@ def _find_commit(change: Change, log: Path) -> str:
         if name in commits:
             return commits[name]
     raise UsageError(
-        f"{change.source} has no branch, tag or ref {change.ref!r}",
+        f"{without_url_passwords(change.source)} has no branch, tag or ref {change.ref!r}",
         "give a branch, a tag, a whole commit id, or a ref such as refs/changes/34/1234/5",
     )
 
@@ -280,30 +274,15 @@ def _find_commit(change: Change, log: Path) -> str:
 def _clone(resolved: Resolved, into: Path, log: Path) -> None:
     into.mkdir(parents=True)
     commit = resolved.identity.removeprefix("git:")
-    _git(into, "init", "--quiet", log=log)
-    _git(into, "fetch", "--quiet", "--depth=1", resolved.change.source, commit, log=log)
-    _git(into, "checkout", "--quiet", "--detach", "FETCH_HEAD", log=log)
+    git.fetch(into, "init", "--quiet", "--template=", log=log)
+    options = ("--quiet", "--depth=1", "--no-recurse-submodules", "--")
+    git.fetch(into, "fetch", *options, resolved.change.source, commit, log=log)
+    git.fetch(into, "checkout", "--quiet", "--detach", "FETCH_HEAD", log=log)
 
 
 def _described_version(root: Path, log: Path) -> str | None:
     try:
-        described = _git(root, "describe", "--tags", "--long", "--abbrev=40", log=log)
+        described = git.read(root, "describe", "--tags", "--long", "--abbrev=40", log=log)
     except process.ProcessError:
         return None
     return version_of(described.decode())
-
-
-def _git(folder: Path, *arguments: str, log: Path) -> bytes:
-    """Run git in ``folder`` and return what it prints."""
-    output = log.with_suffix(".out")
-    output.unlink(missing_ok=True)
-    environment = process.environment(GIT_TERMINAL_PROMPT="0", GIT_DIR=None, GIT_WORK_TREE=None)
-    process.run(
-        ["git", *arguments],
-        log=log,
-        timeout=_GIT_TIMEOUT,
-        cwd=folder,
-        env=environment,
-        stdout=output,
-    )
-    return output.read_bytes()

@@ -6,11 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from bsdgate.harness import process
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.nodes import changes
-from bsdgate.harness.nodes.changes import Change
+from bsdgate.harness.nodes.changes import Change, Resolved
 
 RELEASE = "2026.2"
 PINNED = Version("30.0.0")
@@ -86,6 +88,18 @@ def identity(path: Path, log: Path) -> str:
                 "stable/2026.2",
             ),
         ),
+        (
+            "nova=git+git@host:openstack/nova.git@master",
+            Change("nova", "nova", "git", "git@host:openstack/nova.git", "master"),
+        ),
+        (
+            "nova=git+host:/srv/nova@master",
+            Change("nova", "nova", "git", "host:/srv/nova", "master"),
+        ),
+        (
+            "nova=git+/srv/my git/nova@master",
+            Change("nova", "nova", "git", "/srv/my git/nova", "master"),
+        ),
     ],
 )
 def test_forms_of_with(text: str, expected: Change) -> None:
@@ -119,6 +133,50 @@ def test_what_is_no_change_is_refused(text: str, message: str, hint: str) -> Non
         changes.parse(text, RELEASE)
     assert caught.value.message.startswith(f"--with {text.partition('=')[0]}")
     assert re.search(hint, str(caught.value.hint))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "--upload-pack=touch evidence@master",
+        "-oProxyCommand=x@master",
+        "ext::sh -c 'touch evidence'@master",
+        "fd::17@master",
+        "foo://host/x@master",
+        "host::x@master",
+        "ssh://-oProxyCommand=x/y@master",
+        "ssh://me@-oProxyCommand=x/y@master",
+        "-host:x@master",
+        "host:-x@master",
+        "relative/path@master",
+        "https://me:secret@host/keystone",
+        "ext::https://me:secret@host/keystone@master",
+        "file:///srv/x@--upload-pack=x",
+        "file:///srv/x@a b",
+    ],
+)
+def test_git_gets_no_option_and_no_command_for_a_url(source: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        changes.parse(f"keystone=git+{source}", RELEASE)
+    assert caught.value.message.startswith("--with keystone=git+")
+    assert caught.value.hint
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["--upload-pack=touch evidence; git-upload-pack", "ext::sh -c 'touch evidence'"]
+)
+def test_what_reaches_git_as_a_url_is_never_an_option_nor_a_command(
+    tmp_path: Path, log: Path, url: str
+) -> None:
+    """The refusal of such URLs is one defence; git is also called so that they do no harm."""
+    change = Change("keystone", canonicalize_name("keystone"), "git", url, "master")
+    with pytest.raises(process.ProcessError):
+        changes.resolve(change, log)
+    fixed = Resolved(change, "git:" + "a" * 40)
+    with pytest.raises(process.ProcessError):
+        changes.unpack(fixed, tmp_path / "copy", PINNED, log)
+    assert not list(tmp_path.rglob("evidence"))
 
 
 def test_one_project_is_changed_once() -> None:
@@ -215,6 +273,15 @@ def test_unknown_ref_is_refused(checkout: Path, log: Path) -> None:
     change = changes.parse(f"keystone=git+file://{checkout}@no-such", RELEASE)
     with pytest.raises(UsageError, match="no branch, tag or ref 'no-such'"):
         changes.resolve(change, log)
+
+
+def test_a_tree_that_changes_while_it_is_read_is_refused(
+    tree: Path, log: Path, tmp_path: Path
+) -> None:
+    resolved = changes.resolve(changes.parse(f"keystone={tree}", RELEASE), log)
+    (tree / "setup.py").write_text("other = True\n")
+    with pytest.raises(UsageError, match=f"{tree} changed while it was read"):
+        changes.unpack(resolved, tmp_path / "copy", PINNED, log)
 
 
 @pytest.mark.parametrize(

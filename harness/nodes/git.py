@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""git, run so that neither the caller's environment nor a repository decides what it does.
+
+A caller may be a git hook: its GIT_INDEX_FILE would make git write the user's index. A repository
+may come from a stranger: its own configuration can name programs that git starts.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from bsdgate.harness import process
+
+REMOTE_PROTOCOLS: Final = ("file", "git", "http", "https", "ssh")
+"""What is fetched from. git's other protocols are helper programs, such as ``ext::COMMAND``."""
+
+_REMOTE_TIMEOUT: Final = 600.0
+_LOCAL_TIMEOUT: Final = 120.0
+
+_FIXED: Final = {
+    # A question that no one sees would wait until the time limit.
+    "GIT_TERMINAL_PROMPT": "0",
+    # To read a repository must not rewrite its index, nor fetch what it lacks.
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_LAZY_FETCH": "1",
+}
+_CONFIGURED: Final = {
+    "core.fsmonitor": "false",
+    "core.hooksPath": os.devnull,
+    "submodule.recurse": "false",
+}
+# Of a filter driver, what names a program; and without it git would refuse the file.
+_FILTER: Final = {"clean": "", "smudge": "", "process": "", "required": "false"}
+
+
+def read(folder: Path, *arguments: str, log: Path) -> bytes:
+    """Run git on the repository in ``folder``, of which nothing is run, and return what it prints.
+
+    :raises ProcessError: git failed, or there is no repository in that very folder.
+    """
+    listed = _run(folder, "config", "--list", "--name-only", "-z", log=log, configured=_CONFIGURED)
+    filters = {name.rpartition(".")[0] for name in _names(listed) if name.startswith("filter.")}
+    off = {f"{each}.{key}": value for each in filters for key, value in _FILTER.items()}
+    return _run(folder, *arguments, log=log, configured=_CONFIGURED | off)
+
+
+def fetch(folder: Path, *arguments: str, log: Path) -> bytes:
+    """Run a git command that may reach a remote, in a ``folder`` of ours.
+
+    :raises ProcessError: git failed.
+    """
+    return _run(folder, *arguments, log=log, configured=_CONFIGURED, remote=True)
+
+
+def _names(listed: bytes) -> list[str]:
+    return [os.fsdecode(name) for name in listed.split(b"\0") if name]
+
+
+def _run(
+    folder: Path,
+    *arguments: str,
+    log: Path,
+    configured: Mapping[str, str],
+    remote: bool = False,
+) -> bytes:
+    output = log.with_suffix(".out")
+    output.unlink(missing_ok=True)
+    process.run(
+        ["git", *arguments],
+        log=log,
+        timeout=_REMOTE_TIMEOUT if remote else _LOCAL_TIMEOUT,
+        cwd=folder,
+        env=_environment(folder, configured, remote=remote),
+        stdout=output,
+    )
+    return output.read_bytes()
+
+
+def _environment(folder: Path, configured: Mapping[str, str], *, remote: bool) -> dict[str, str]:
+    env = process.environment()
+    env = {name: value for name, value in env.items() if not name.startswith("GIT_")} | _FIXED
+    # Only the folder itself is looked at for a repository, none of those above it.
+    env["GIT_CEILING_DIRECTORIES"] = str(folder.parent)
+    env["GIT_ALLOW_PROTOCOL"] = ":".join(REMOTE_PROTOCOLS) if remote else "none"
+    env["GIT_CONFIG_COUNT"] = str(len(configured))
+    for number, (key, value) in enumerate(configured.items()):
+        env[f"GIT_CONFIG_KEY_{number}"], env[f"GIT_CONFIG_VALUE_{number}"] = key, value
+    return env
