@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is the cloud ready? Asked as a client would: a token, then one list of each service."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -50,7 +51,8 @@ def issue_token(spec: CloudSpec) -> str:
 
 
 def _ask(request: urllib.request.Request) -> tuple[Any, dict[str, Any]]:
-    # No proxy: the address is this machine's own.
+    # An answer by HTTP: that a connection can be made only says that the port is held. No proxy,
+    # since the address is this machine's own.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=TIMEOUT) as answer:
@@ -59,4 +61,8 @@ def _ask(request: urllib.request.Request) -> tuple[Any, dict[str, Any]]:
         raise RuntimeError(
             f"{request.get_method()} {request.full_url} answered {error.code}: "
             f"{error.read(500).decode(errors='replace')}"
+        ) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise RuntimeError(
+            f"{request.get_method()} {request.full_url} has no answer: {error!r}"
         ) from error

@@ -19,12 +19,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 
-from bsdgate.harness.cloud import readiness, seed, service, templates, worker
-from bsdgate.harness.cloud.spec import HOST, CloudSpec, write_private
+from bsdgate.harness.cloud import ports, readiness, seed, service, templates, worker
+from bsdgate.harness.cloud.spec import CloudSpec, write_private
 from bsdgate.harness.cloud.unit import (
     FAILURES,
     Event,
-    PortTaken,
     ServiceFailed,
     Unit,
     describe_failure,
@@ -240,11 +239,19 @@ class Supervisor:
         """Watch the services and carry out orders until told to stop."""
         while True:
             pipes = [unit.pipe for unit in self._units.values() if not unit.pipe.closed]
-            if control in wait([control, *pipes]):
+            ready = wait([control, *pipes, *self._unattended()])
+            for listener in self._unattended():
+                if listener in ready:
+                    ports.turn_away(listener)
+            if control in ready:
                 with Connection(control.accept()[0].detach()) as caller:
                     self._answer(caller)
-            else:
+            elif not set(ready).isdisjoint(pipes):
                 self._hear()
+
+    def _unattended(self) -> list[socket.socket]:
+        """Return the sockets of services that have lost their nursery."""
+        return [self._listeners[name] for name, unit in self._units.items() if unit.pipe.closed]
 
     def _answer(self, caller: Connection) -> None:
         # Whoever asks may be gone by the time of the answer, or of the question.
@@ -303,23 +310,6 @@ class Supervisor:
         return round(time.monotonic() - self._began, 3)
 
 
-def bind(ports: Mapping[str, int]) -> dict[str, socket.socket]:
-    """Bind every service's port on loopback; port 0 is any that is free.
-
-    Raises PortTaken, its ``filename`` the service and port, where one is taken.
-    """
-    listeners = {}
-    for name, port in ports.items():
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, port))
-        except OSError as error:
-            raise PortTaken(error.errno, error.strerror, f"port {port} of {name}") from error
-        listeners[name] = listener
-    return listeners
-
-
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[int]:
     """Hold the cloud's lock; the kernel lets go of it however this process ends."""
@@ -340,9 +330,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Boot the cloud, say so, and serve it until SIGTERM."""
     os.umask(0o077)
     os.chdir(arguments.directory)
-    ports = dict.fromkeys(service.SERVICES, 0) | dict(arguments.port)
+    wanted = dict.fromkeys(service.SERVICES, 0) | dict(arguments.port)
     with locked(arguments.directory) as lock:
-        listeners = bind(ports)
+        listeners = ports.bind(wanted)
         bound = {name: each.getsockname()[1] for name, each in listeners.items()}
         spec = CloudSpec.generate(arguments.name, arguments.directory, bound, arguments.options)
         spec.save()

@@ -30,7 +30,7 @@ class ServiceFailed(Exception):
 
 
 class PortTaken(OSError):
-    """A port that a service was to listen on cannot be had."""
+    """A port that a service was to listen on cannot be had: ``filename`` is "port N of NAME"."""
 
 
 FAILURES = (ServiceFailed, InfrastructureError, UsageError, OSError)
@@ -44,8 +44,10 @@ def describe_failure(failure: Exception) -> Event:
     if isinstance(failure, InfrastructureError | UsageError):
         return {"event": "failed", "message": failure.message, "hint": failure.hint}
     if isinstance(failure, PortTaken):
-        text = f"{failure.strerror}: {failure.filename}"
-        return {"event": "failed", "message": text, "hint": "choose another port"}
+        text = f"cannot listen on {failure.filename}: {failure.strerror}"
+        name = failure.filename.rpartition(" ")[2]
+        hint = f"choose another port: --port {name}=NUMBER, or end what listens there"
+        return {"event": "failed", "message": text, "hint": hint}
     if isinstance(failure, shutil.Error):
         # A copied tree tells of each of its files; one is enough.
         _, target, why = failure.args[0][0]

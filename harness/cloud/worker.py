@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bsdgate.harness.cloud import service
+from bsdgate.harness.cloud import ports, service
 from bsdgate.harness.cloud.spec import CloudSpec
 
 Message = tuple[Any, ...]
@@ -93,10 +93,11 @@ class Nursery:
         """Carry out orders until the supervisor is gone."""
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
-                ends = [self._supervisor, *([self._worker] if self._worker else [])]
-                ready = wait(ends)
+                ready = wait([self._supervisor, self._worker or self._listener])
                 if self._worker in ready:
                     self._supervisor.send(("died", self._reap()))
+                if self._listener in ready:
+                    ports.turn_away(self._listener)
                 if self._supervisor in ready:
                     self._supervisor.send(self._carry_out(self._supervisor.recv()))
         self._stop()
@@ -202,7 +203,7 @@ def redirect_output(log: Path) -> None:
 def serve(
     module: service.Service, spec: CloudSpec, listener: socket.socket, nursery_end: Connection
 ) -> None:
-    """Start the service on the socket that is already bound, and serve until killed."""
+    """Start the service on the socket that listens already, and serve until killed."""
     threading.Thread(target=_end_with, args=(nursery_end,), daemon=True).start()
     del sys.argv[1:]  # some services parse it when their application is made
     server = bound_server(listener, module.application(spec), module.THREADS)
@@ -219,7 +220,7 @@ def _end_with(nursery_end: Connection) -> None:
 
 
 def bound_server(listener: socket.socket, application: service.Application, threads: int) -> Any:
-    """Return a cheroot server for a socket that is bound already."""
+    """Return a cheroot server for a socket that listens already."""
     from cheroot import wsgi
 
     class BoundServer(wsgi.Server):
@@ -229,5 +230,5 @@ def bound_server(listener: socket.socket, application: service.Application, thre
             return listener
 
     return BoundServer(
-        listener.getsockname(), application, numthreads=threads, request_queue_size=128
+        listener.getsockname(), application, numthreads=threads, request_queue_size=ports.QUEUE
     )
