@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from bsdgate import harness
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME
+from bsdgate.harness.commands import version
 from bsdgate.harness.endings import Console, guarded
 from bsdgate.results.policy import POLICIES
 
@@ -59,7 +59,7 @@ WITH = click.option(
 
 
 @click.group(context_settings=CONTEXT)
-@click.version_option(harness.version(), prog_name="bsdgate")
+@version.OPTION
 def bsdgate() -> None:
     """CI harness and gate for OpenStack on FreeBSD.
 

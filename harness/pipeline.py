@@ -16,9 +16,11 @@ from typing import Final
 from bsdgate.harness import history, places
 from bsdgate.harness.confirm import confirm
 from bsdgate.harness.errors import InfrastructureError, Interrupted, UsageError
+from bsdgate.harness.identity import Settings
+from bsdgate.harness.manifest import Manifest
 from bsdgate.harness.nodes import changes, environment, facts
 from bsdgate.harness.profiles import load as profiles
-from bsdgate.harness.run_dir import Manifest, RunDir
+from bsdgate.harness.run_dir import RunDir
 from bsdgate.harness.steps import (
     Listener,
     Run,
@@ -86,6 +88,8 @@ def begin(options: Options, listener: Listener) -> Run:
         facts=facts.local(),
         features=tuple(profile.said()),
         versions=found.versions(),
+        profile_settings=Settings.of(profile),
+        suite_settings=Settings.of(suite),
     )
     folder = RunDir.create(places.state() / "runs", manifest)
     return Run(
@@ -102,7 +106,8 @@ def begin(options: Options, listener: Listener) -> Run:
 def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | None = None) -> Run:
     """Open a run that was stopped, to run what it has not; ``url`` is that of a shared history.
 
-    :raises UsageError: it is no run, is in use, or was of another version or change.
+    :raises UsageError: it is no run, is in use, or was of another bsdgate, version or change.
+    :raises ConfigurationError: its profile or suite is not what it was.
     """
     listener.step("prepare")
     folder = RunDir.open(path)
@@ -110,6 +115,7 @@ def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | Non
         manifest = folder.manifest
         history.see(url, POLICIES[manifest.policy])
         profile, suite = profiles.load(manifest.profile), suites.load(manifest.suite)
+        manifest.refuse_other_settings(path, profile, suite)
         texts = [f"{each.project}={each.source}" for each in manifest.changes]
         found = environment.prepare(
             changes.parse_all(texts, profile.release),

@@ -12,22 +12,18 @@ import json
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from bsdgate import harness
 from bsdgate.harness import files
 from bsdgate.harness.errors import UsageError
+from bsdgate.harness.manifest import Kind, Manifest
 
-SCHEMA: Final = 1
+ATTEMPT_SCHEMA: Final = 1
 
-Kind = Literal["tempest", "hostchecks", "rally"]
 Format = Literal["subunit", "junit", "rally"]
 WITNESS: Final = "witness.json"
 ATTEMPT: Final = "attempt"
@@ -45,48 +41,6 @@ _FILES: Final[dict[Format, tuple[str, str]]] = {
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _default_name(fields: dict[str, Any]) -> str:
-    return f"{fields['created']:%Y%m%dT%H%M%SZ}-{fields['suite']}-{fields['run_id'][:6]}"
-
-
-class ChangedProject(BaseModel):
-    """A project that a run uses in another state than the release's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    project: str
-    source: str
-    version: str
-    identity: str
-
-
-class Manifest(BaseModel):
-    """What a run is: enough to run it again. Written once, before anything else."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    schema_version: int = Field(default=SCHEMA, alias="schema")
-    bsdgate_version: str = Field(default_factory=harness.version)
-    run_id: str = Field(default_factory=lambda: uuid.uuid4().hex)
-    created: datetime = Field(default_factory=_now)
-    profile: str
-    suite: str
-    name: str = Field(default_factory=_default_name)
-    release: str
-    evidence: tuple[Kind, ...]
-    selection: str | None = None
-    concurrency: int
-    seed: int
-    changes: tuple[ChangedProject, ...] = Field(default=(), alias="with")
-    change: str | None = None
-    patchset: str | None = None
-    changed_files: tuple[str, ...] = ()
-    policy: str = "developer"
-    facts: dict[str, str] = {}
-    features: tuple[dict[str, str], ...] = ()
-    versions: dict[str, str]
 
 
 class Stream:
@@ -206,7 +160,7 @@ class RunDir:
             )
         with files.explained(path), contextlib.ExitStack() as undo:
             lock = undo.enter_context(_take_lock(path))
-            manifest = _read_manifest(path / "manifest.json")
+            manifest = Manifest.read(path / "manifest.json")
             _mend(path)
             undo.pop_all()
         run = cls(path, manifest, lock)
@@ -277,7 +231,7 @@ class RunDir:
         name = f"{max(taken, default=0) + 1:02d}-{purpose}"
         asked_name, stream_name = _FILES[form]
         head = {
-            "schema": SCHEMA,
+            "schema": ATTEMPT_SCHEMA,
             **self._bound,
             "name": name,
             "kind": kind,
@@ -363,22 +317,6 @@ def _close_attempt(folder: Path, head: dict[str, Any], digest: str, **fields: An
     digests = {**head["sha256"], head["stream"]: digest}
     closed = {**head, **fields, "ended": _now().isoformat(), "sha256": digests}
     files.write_atomically(folder / "attempt.json", _json(closed))
-
-
-def _read_manifest(path: Path) -> Manifest:
-    hint = "resume it with the bsdgate that made it, or start a new run"
-    try:
-        fields = json.loads(path.read_bytes())
-        made_by = (fields["schema"], fields["bsdgate_version"])
-        if made_by != (SCHEMA, harness.version()):
-            raise UsageError(
-                f"{path.parent} was made by bsdgate {made_by[1]} (schema {made_by[0]}), "
-                f"this is {harness.version()} (schema {SCHEMA})",
-                hint,
-            )
-        return Manifest.model_validate(fields)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is not a manifest: {error}", "start a new run") from error
 
 
 def _take_lock(path: Path) -> BinaryIO:

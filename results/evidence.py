@@ -35,7 +35,7 @@ from bsdgate.results.model import (
 )
 from bsdgate.results.policy import DEVELOPER, POLICIES, Policy
 
-SCHEMA = 1
+SCHEMAS = (1, 2)
 FEATURE = ("option", "value", "reason")
 ATTEMPTS_BOUND = 1000
 CHANGED_BOUND = 500
@@ -110,8 +110,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         with open_plain(path, HEAD_BOUND) as file:
             manifest = strict_json.loads_object(file.read())
-        if manifest.get("schema") != SCHEMA:
-            raise ValueError(f"schema {manifest.get('schema')!r} is not {SCHEMA}")
+        if manifest.get("schema") not in SCHEMAS:
+            raise ValueError(f"schema {manifest.get('schema')!r} is none of {SCHEMAS}")
         if not manifest.get("run_id") or moment(manifest.get("created")) is None:
             raise ValueError("run_id or created (ISO time with zone) is missing")
     except (UnreadableError, ValueError) as reason:

@@ -29,10 +29,10 @@ from packaging.version import Version
 from bsdgate import harness
 from bsdgate.harness import files, process
 from bsdgate.harness.errors import ConfigurationError, UsageError
+from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.nodes import changes as under_test
 from bsdgate.harness.nodes.changes import Change, Resolved
 from bsdgate.harness.profiles import releases
-from bsdgate.harness.run_dir import ChangedProject
 
 Progress = Callable[[str], None]
 

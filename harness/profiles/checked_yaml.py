@@ -29,7 +29,9 @@ def read(path: Path, model: type[Model]) -> Model:
     try:
         document = _Document(path.read_bytes())
     except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"cannot read {path}: {error.strerror}", "give the path of a file that you may read"
+        ) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 RELEASE = ROOT / "harness" / "releases" / "2026.2.txt"
 TOOLS = ROOT / "constraints" / "tools.txt"
 IMPORT_ROOT = ROOT / "src" / "bsdgate"
+COMMIT_FILE = "bsdgate/commit.txt"
 
 # Run by the new environment's Python: every module, except those that only run as a program.
 IMPORT_ALL = """
@@ -99,7 +100,20 @@ def test_sdist_has_the_files_and_no_links(sdist: Path) -> None:
 def test_wheel_has_the_files_and_no_others(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == files_of_the_checkout()
+    assert names - {COMMIT_FILE} == files_of_the_checkout()
+
+
+@pytest.mark.downloads
+def test_wheel_from_the_sdist_says_the_commit(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        said = archive.read(COMMIT_FILE).decode()
+    head = run(["git", "rev-parse", "HEAD"], ROOT).strip()
+    assert said.strip().removesuffix("-dirty") == head
+
+
+def test_installed_command_says_the_commit(programs: Path, outside: Path) -> None:
+    said = run([programs / "bsdgate", "--version"], outside)
+    assert f"+g{run(['git', 'rev-parse', 'HEAD'], ROOT)[:12]}" in said
 
 
 @pytest.mark.downloads

@@ -11,7 +11,11 @@ from subunit.v2 import StreamResultToBytes
 from unit.results import conftest
 
 from bsdgate.harness import history
-from bsdgate.harness.run_dir import Manifest, RunDir
+from bsdgate.harness.identity import Settings
+from bsdgate.harness.manifest import Manifest
+from bsdgate.harness.profiles.load import load as load_profile
+from bsdgate.harness.run_dir import RunDir
+from bsdgate.harness.suites.model import load as load_suite
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.model import Code, Result
 from bsdgate.results.parsers.subunit import StreamReader
@@ -99,6 +103,8 @@ def failed_run(base: Path, **fields: Any) -> Path:
         concurrency=1,
         seed=1,
         versions={},
+        profile_settings=Settings.of(load_profile("embedded")),
+        suite_settings=Settings.of(load_suite("smoke")),
         **fields,
     )
     stream = BytesIO()

@@ -16,10 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsdgate import harness
 from bsdgate.harness import files
 from bsdgate.harness.errors import InfrastructureError, UsageError
-from bsdgate.harness.run_dir import ChangedProject, Manifest, RunDir
+from bsdgate.harness.identity import Settings, digest, version
+from bsdgate.harness.manifest import ChangedProject, Manifest
+from bsdgate.harness.profiles.load import load as load_profile
+from bsdgate.harness.run_dir import RunDir
+from bsdgate.harness.suites.model import load as load_suite
 from bsdgate.results.attempts import BOUND
 
 
@@ -33,6 +36,8 @@ def manifest(**fields: Any) -> Manifest:
             "concurrency": 2,
             "seed": 7,
             "versions": {"keystone": "30.0.0"},
+            "profile_settings": Settings.of(load_profile("embedded")),
+            "suite_settings": Settings.of(load_suite("smoke")),
             **fields,
         }
     )
@@ -57,8 +62,12 @@ def test_manifest_says_all_that_the_judge_reads(tmp_path: Path) -> None:
     changed = ChangedProject(project="keystone", source="x", version="30.0.1", identity="sha256:1")
     with RunDir.create(tmp_path, manifest(changes=(changed,))) as run:
         written = json.loads((run.path / "manifest.json").read_text())
-    assert written["schema"] == 1
-    assert written["bsdgate_version"] == harness.version()
+    assert written["schema"] == 2
+    assert written["bsdgate_version"] == version()
+    assert written["bsdgate_sha256"] == digest()
+    services = written["profile_settings"]["content"]["services"]
+    assert services.keys() == load_profile("embedded").services.keys()
+    assert written["suite_settings"]["content"]["name"] == "smoke"
     assert written["with"] == [changed.model_dump()]
     assert written["evidence"] == ["hostchecks", "tempest"]
     assert written["selection"] is None
@@ -120,7 +129,7 @@ def test_lock_goes_with_a_killed_harness(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("schema", 2), ("bsdgate_version", "0.0.1"), ("schema", "1")]
+    ("key", "value"), [("schema", 1), ("schema", 3), ("schema", "2"), ("bsdgate_sha256", "ab" * 32)]
 )
 def test_run_of_another_version_is_refused(run: RunDir, key: str, value: object) -> None:
     path = run.path / "manifest.json"
@@ -128,10 +137,11 @@ def test_run_of_another_version_is_refused(run: RunDir, key: str, value: object)
     run.close()
     with pytest.raises(UsageError, match="was made by bsdgate") as caught:
         RunDir.open(run.path)
-    assert str(value) in str(caught.value)
+    assert str(value)[:12] in str(caught.value)
+    assert version() in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema": 1}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema": 2}'])
 def test_broken_manifest_is_named(run: RunDir, content: str) -> None:
     (run.path / "manifest.json").write_text(content)
     run.close()
