@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME
 from bsdgate.harness.commands import version
-from bsdgate.harness.endings import Console, guarded
+from bsdgate.harness.endings import guarded
 from bsdgate.results.policy import POLICIES
 
 CONTEXT = {

@@ -2,41 +2,48 @@
 """How a command ends: what is told of its errors, and the exit code."""
 
 import contextlib
+import errno
 import io
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TextIO
 
 import click
-import rich.console
 
-from bsdgate.harness.errors import InfrastructureError, Interrupted
+from bsdgate.harness.errors import InfrastructureError, Interrupted, UsageError
 from bsdgate.results.errors import BsdgateError
 
 DEFECT: Final = "a defect of bsdgate or of this machine: it proves nothing about what was tested"
+UNUSABLE: Final = (errno.ENAMETOOLONG, errno.ELOOP)
+"""What the system says of a path that cannot be one, wherever it is used first."""
 
 
-class Console(rich.console.Console):
-    """Where a command prints; whoever reads that may go away at any time, as ``head`` does.
+class _Output(io.FileIO):
+    """Standard output that takes all, and keeps the first error of what could not be written.
 
-    The command goes on without a reader, so that its exit code is what it would have been.
+    A command goes on without a reader or with a full disk: it does what it was started for, and its
+    end tells what was not shown.
     """
 
-    def on_broken_pipe(self) -> None:
-        """Print no more."""
-        self.quiet = True
-        _let_go(sys.stdout)
+    error: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Write to the descriptor; after an error, to nowhere."""
+        try:
+            if self.error is None:
+                return super().write(data)
+        except OSError as error:
+            self.error = error
+        return memoryview(data).nbytes
 
 
 def guarded(run: Callable[[], Any]) -> int:
     """Run a command; return the exit code, in whatever way it ends."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # That a terminal cannot show some letter of a name is no reason to fail.
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return _ended(run)
+        with _lasting_output() as output:
+            return _ended(run, output)
     finally:
         for stream in (sys.stdout, sys.stderr):
             try:
@@ -46,15 +53,34 @@ def guarded(run: Callable[[], Any]) -> int:
                 _let_go(stream)
 
 
-def _ended(run: Callable[[], Any]) -> int:
+@contextlib.contextmanager
+def _lasting_output() -> Iterator[_Output | None]:
+    """Print through an ``_Output``, for as long as the command runs; None where there is no file.
+
+    That a terminal cannot show some letter of a name is no reason to fail either.
+    """
+    stream = sys.stdout
+    try:
+        output = _Output(stream.fileno(), "w", closefd=False)
+    except (AttributeError, OSError, ValueError):
+        yield None
+        return
+    held_back = isinstance(getattr(stream, "buffer", None), io.BufferedWriter)
+    text = io.TextIOWrapper(
+        io.BufferedWriter(output) if held_back else output,
+        encoding=stream.encoding,
+        errors="backslashreplace",
+        line_buffering=stream.isatty(),
+        write_through=not held_back,
+    )
+    with contextlib.redirect_stdout(text):
+        yield output
+
+
+def _ended(run: Callable[[], Any], output: _Output | None) -> int:
     code: int = InfrastructureError.exit_code
     try:
         code = run() or 0
-        # What is left is written now, while the code can still tell that it was not.
-        _flush(sys.stdout)
-    except (BrokenPipeError, SystemExit):
-        # Nobody reads on. Click makes SystemExit(1) of that, which would say that tests failed.
-        pass
     except click.exceptions.Exit as exit_:
         code = exit_.exit_code
     except click.ClickException as error:
@@ -67,11 +93,35 @@ def _ended(run: Callable[[], Any]) -> int:
     except BsdgateError as error:
         code = error.exit_code
         _tell(f"bsdgate: {error}")
-    except BaseException:  # noqa: BLE001 - Python would end with 1, which says that tests failed
-        code = InfrastructureError.exit_code
+    except BaseException as error:  # noqa: BLE001 - Python would end with 1: that tests failed
+        code = _unexpected(error)
+    return _shown(code, output)
+
+
+def _unexpected(error: BaseException) -> int:
+    """Tell of an error that no command has made its own; return the exit code."""
+    if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
+        unusable = UsageError(
+            f"cannot use the path {error.filename}: {error.strerror}",
+            "give another one; each name in it may have 255 bytes",
+        )
+        _tell(f"bsdgate: {unusable}")
+        return unusable.exit_code
+    if not isinstance(error, BrokenPipeError | SystemExit):
         with contextlib.suppress(Exception):
             _tell(f"{traceback.format_exc()}bsdgate: {DEFECT}")
-    return code
+    return InfrastructureError.exit_code
+
+
+def _shown(code: int, output: _Output | None) -> int:
+    """Return the code, or another one where what the command printed is lost."""
+    if output is None:
+        return code
+    _flush(sys.stdout)
+    if output.error is None or isinstance(output.error, BrokenPipeError):
+        return code
+    _tell(f"bsdgate: cannot write standard output: {output.error.strerror}")
+    return InfrastructureError.exit_code if code in {0, 1} else code
 
 
 def _tell(message: str) -> None:

@@ -178,4 +178,6 @@ def explained(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
                 f"may not write {where}: {error.strerror}",
                 f"give yourself the right, or {elsewhere}",
             ) from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise UsageError(f"cannot write {where}: {error.strerror}", elsewhere) from error
         raise InfrastructureError(f"cannot write {where}: {error.strerror}", elsewhere) from error

@@ -12,20 +12,27 @@ import pytest
 from bsdgate.harness.endings import DEFECT, guarded
 from bsdgate.harness.errors import InfrastructureError, UsageError
 
+NOWHERE = Path(os.devnull)
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="not every system has it")
 PRINTS = """
+import pathlib
 import sys
-from bsdgate.harness.endings import Console, guarded
+from rich.console import Console
+from bsdgate.harness.endings import guarded
 
 def failed():
     {}
+    pathlib.Path(sys.argv[1]).write_text("done")
     return 1
 
 sys.exit(guarded(failed))
 """
 BY_CONSOLE = "Console().print('a'); Console().print('b')"
 BY_PRINT = "print('a')"
-AT_ONCE = "print('a', flush=True)"
+AT_ONCE = "print('a', flush=True); print('b', flush=True)"
+BY_EVERY_WAY = pytest.mark.parametrize(
+    "body", [BY_CONSOLE, BY_PRINT, AT_ONCE], ids=["console", "end", "once"]
+)
 
 
 def raising(error):
@@ -82,10 +89,10 @@ def test_nothing_on_the_command_line_is_obeyed(capsys):
 
 
 def ended(
-    body: str, stdout: int, stderr: int = subprocess.PIPE, **environment: str
+    body: str, stdout: int, stderr: int = subprocess.PIPE, work: Path = NOWHERE, **environment: str
 ) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-c", PRINTS.format(body)],
+        [sys.executable, "-c", PRINTS.format(body), work],
         check=False,
         stdout=stdout,
         stderr=stderr,
@@ -96,25 +103,45 @@ def ended(
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize(
-    ("body", "code"), [(BY_CONSOLE, 1), (BY_PRINT, 1), (AT_ONCE, 3)], ids=["console", "end", "once"]
-)
-def test_a_reader_that_has_gone_is_no_noise(body, code):
+@BY_EVERY_WAY
+def test_a_reader_that_has_gone_is_no_noise(body, tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        assert ended(body, writing) == (code, "")
+        assert ended(body, writing, work=tmp_path / "work") == (1, "")
     finally:
         os.close(writing)
+    assert (tmp_path / "work").read_text() == "done"
 
 
 @FULL
-def test_what_could_not_be_printed_proves_nothing():
+@BY_EVERY_WAY
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_under_the_output_is_named_after_the_work_is_done(body, unbuffered, tmp_path):
     with Path("/dev/full").open("w") as full:
-        code, told = ended(BY_PRINT, full.fileno())
-    assert code == 3
-    assert told.endswith(f"bsdgate: {DEFECT}\n")
-    assert told.count("Traceback") == 1
+        code, told = ended(body, full.fileno(), work=tmp_path / "work", PYTHONUNBUFFERED=unbuffered)
+    assert (code, told) == (
+        3,
+        "bsdgate: cannot write standard output: No space left on device\n",
+    )
+    assert (tmp_path / "work").read_text() == "done"
+
+
+@FULL
+def test_an_error_is_not_hidden_by_a_full_disk_under_the_output():
+    refused = "from bsdgate.harness.errors import UsageError; print('a'); raise UsageError('no')"
+    with Path("/dev/full").open("w") as full:
+        code, told = ended(refused, full.fileno())
+    assert code == 2
+    assert told.startswith("bsdgate: no\nbsdgate: cannot write standard output: ")
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000], ids=["name", "path"])
+def test_a_path_that_is_too_long_is_refused_wherever_it_is_used(name, capsys):
+    assert guarded(Path("/", name).stat) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("bsdgate: cannot use the path /aa" if name[1] == "a" else "bsdgate: ")
+    assert "File name too long\n  -> give another one" in told
 
 
 @FULL

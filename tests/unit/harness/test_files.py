@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bsdgate.harness import files
-from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.errors import InfrastructureError, UsageError
 
 
 def test_what_can_be_copied_is_whatever_cannot(tmp_path: Path) -> None:
@@ -27,3 +27,8 @@ def test_what_can_be_copied_is_whatever_cannot(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError, match=r"none: No such file"):
         files.copy_tree(tmp_path / "none", tmp_path / "kept")
+
+
+def test_a_name_that_is_too_long_is_the_users_to_change(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="File name too long"):
+        files.write_atomically(tmp_path / ("a" * 300), b"")
