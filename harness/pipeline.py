@@ -8,6 +8,7 @@ a new cloud.
 
 import contextlib
 import random
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,7 @@ def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | Non
     :raises ConfigurationError: its profile or suite is not what it was.
     """
     listener.step("prepare")
+    places.check(path, "move the run directory to another folder")
     folder = RunDir.open(path)
     try:
         manifest = folder.manifest
@@ -166,7 +168,7 @@ def carry_out(run: Run) -> tuple[Verdict, BsdgateError | None]:
         run.folder.record("run", "interrupt")
         raise Interrupted(
             f"stopped; what was found is in {run.folder.path}",
-            f"go on with `bsdgate run --resume {run.folder.path}`",
+            f"go on with `bsdgate run --resume {shlex.quote(str(run.folder.path))}`",
         ) from None
     finally:
         run.listener.step("cleanup")

@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -168,7 +169,8 @@ def cleanup(run: Run) -> None:
         return
     if run.keep and run.cloud.alive():
         run.cloud.detach()
-        variables = f"OS_CLIENT_CONFIG_FILE={run.clouds_yaml} OS_CLOUD={CLOUD}"
+        file = shlex.quote(str(run.clouds_yaml))
+        variables = f"OS_CLIENT_CONFIG_FILE={file} OS_CLOUD={CLOUD}"
         run.listener.say(f"the cloud was kept: {variables} openstack server list")
     else:
         run.cloud.stop()

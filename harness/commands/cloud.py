@@ -67,9 +67,10 @@ def up(
 
 
 def _client(python: Path) -> str:
-    """Return how the user calls OpenStack's client: by its name if that finds one."""
+    """Return how the user's shell calls OpenStack's client: by its name if that finds one."""
     beside = python.parent / "openstack"
-    return "openstack" if shutil.which("openstack") or not beside.exists() else str(beside)
+    found = shutil.which("openstack") or not beside.exists()
+    return "openstack" if found else shlex.quote(str(beside))
 
 
 def _ourselves(name: str, command: str) -> str:

@@ -69,8 +69,7 @@ class Workspace:
         """
         output = self.path / "all-tests.txt"
         output.unlink(missing_ok=True)
-        argv: list[str | Path] = [self.bin / "tempest", "run", "--list-tests"]
-        argv += ["--config-file", self.config]
+        argv = self._tempest("run", "--list-tests", "--config-file", self.config)
         with self._start("list", argv, output) as listing:
             listing.finish(LIST_TIMEOUT)
         ids = [line for line in output.read_text().splitlines() if "." in line]
@@ -87,8 +86,8 @@ class Workspace:
         """Run these tests; the subunit stream comes from the process's output."""
         chosen = self.path / "asked.txt"
         chosen.write_text("".join(f"{each}\n" for each in ids))
-        argv: list[str | Path] = [self.bin / "tempest", "run", "--config-file", self.config]
-        argv += ["--load-list", chosen, "--concurrency", str(concurrency), "--subunit"]
+        argv = self._tempest("run", "--config-file", self.config, "--load-list", chosen)
+        argv += ["--concurrency", str(concurrency), "--subunit"]
         with self._start("run", argv, process.PIPE) as running:
             yield running
 
@@ -111,6 +110,9 @@ class Workspace:
     @property
     def _image(self) -> Path:
         return self.path / "image.raw"
+
+    def _tempest(self, *arguments: str | Path) -> list[str | Path]:
+        return [self.bin / "python", "-m", "bsdgate.harness.suites.tempest_worker", *arguments]
 
     def _environment(self) -> dict[str, str]:
         # Tempest keeps settings and locks at home, and temporary files that it does not remove.

@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from functional.place import Place
+from functional.place import ODD, Place
 
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of what bsdgate builds once, for all tests together."""
-    return tmp_path_factory.mktemp("cache")
+    return tmp_path_factory.mktemp(f"cache {ODD}")
 
 
 @pytest.fixture(scope="module")
 def place(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Return a user's place, which a module's tests have for themselves."""
-    place = Place(tmp_path_factory.mktemp("place"), cache)
+    place = Place(tmp_path_factory.mktemp(f"place {ODD}"), cache)
     yield place
     place.close()
 

@@ -21,6 +21,8 @@ BIN = Path(sys.executable).parent
 NOWHERE = "http://127.0.0.1:9"
 # The machine may be busy with something else: this is for what must come, not for how soon.
 PATIENCE = 90.0
+ODD = "of Zoë's (& co), ~1 =old+new;_@!^"
+"""A part of a folder's name, with every kind of character that one may have."""
 SERVICES = ("keystone", "placement", "glance", "neutron", "nova", "ironic")
 
 T = TypeVar("T")

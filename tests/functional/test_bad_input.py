@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is asked wrongly is refused at once: exit code 2, the value, the next step, nothing left."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from functional.place import Done, Place
+from functional.place import BIN, Done, Place
 
 # Refusals are given before anything is started.
 SECONDS = 15
@@ -26,6 +27,7 @@ services:
   cinder: {}
 concurrency: many
 """
+LONG = "a" * 300
 BROKEN_CLOUDS = "clouds:\n  work:\n    auth: {username: me\n  other: 1\n"
 
 
@@ -64,6 +66,9 @@ def refused(place: Place, *arguments: str | Path, **environment: str) -> Done:
         (["run", "--with", "keyston=/x"], ["keyston", "did you mean keystone"]),
         (["run", "--with", "keystone=/no/such"], ["/no/such is not the checkout of a Python"]),
         (["run", "--with", "keystone"], ["--with keystone:", "keystone=PATH"]),
+        (["run", "--with", f"keystone=/{LONG}"], [f"the path /{LONG}", "File name too long"]),
+        (["run", "--resume", LONG], [LONG, "File name too long", "give another one"]),
+        (["scorecard", "--html", f"/{LONG}"], [f"/{LONG}", "File name too long"]),
         (["up", "--profile", "embeddid"], ["no profile 'embeddid'", "did you mean embedded?"]),
         (["up", "--profile", "morello"], ["profile morello", "--profile embedded"]),
         (["up", "--port", "cinder=1"], ["no service 'cinder'", "keystone, placement"]),
@@ -77,7 +82,7 @@ def refused(place: Place, *arguments: str | Path, **environment: str) -> Done:
         (["reset"], ["no cloud 'bsdgate'", "bsdgate up"]),
         (["dance"], ["No such command 'dance'"]),
     ],
-    ids=lambda value: "-".join(value) if isinstance(value, list) else None,
+    ids=lambda value: "-".join(value)[:40] if isinstance(value, list) else None,
 )
 def test_unknown_is_refused(place: Place, arguments: list[str], told: list[str]) -> None:
     done = refused(place, *arguments)
@@ -133,6 +138,42 @@ def test_place_that_cannot_be_written_is_refused(place: Place, command: str) -> 
     done = refused(place, command, BSDGATE_STATE_DIR=str(file / "state"))
     assert f"may not write {file}" in done.text
     assert "BSDGATE_STATE_DIR" in done.text
+
+
+@pytest.mark.parametrize(
+    ("command", "setting"),
+    [("up", "BSDGATE_STATE_DIR"), ("run", "BSDGATE_CACHE_DIR"), ("status", "BSDGATE_STATE_DIR")],
+)
+def test_place_that_openstack_cannot_handle_is_refused(
+    place: Place, command: str, setting: str
+) -> None:
+    folder = place.root / "$(touch trap)"
+    done = refused(place, command, **{setting: str(folder)})
+    assert "$(touch trap)' has '$' in it" in done.text
+    assert f"choose another place with {setting}" in done.text
+    assert not folder.exists()
+
+
+def test_user_without_a_home_is_told_what_to_set(place: Place) -> None:
+    """A user whom the system does not know, as in a container that is started with any id."""
+    homeless = "import os, pwd, sys; del os.environ['HOME'], os.environ['BSDGATE_STATE_DIR']\n"
+    homeless += "def unknown(uid): raise KeyError(uid)\npwd.getpwuid = unknown\n"
+    homeless += "from bsdgate.harness.cli import main; sys.exit(main())"
+    done = place.start("python", "-c", homeless, "status").done()
+    assert done.code == 2, done
+    assert "Traceback" not in done.text
+    assert "HOME is not set" in done.text
+    assert "BSDGATE_STATE_DIR" in done.text
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="not every system has it")
+@pytest.mark.parametrize("command", ["history", "expectations check", "--help"])
+def test_output_to_a_full_disk_is_named(place: Place, command: str) -> None:
+    script = f"bsdgate {command} >/dev/full"
+    path = os.pathsep.join([str(BIN), os.environ["PATH"]])
+    done = place.start("sh", "-c", script, PATH=path).done()
+    assert done.code == 3, done
+    assert done.text == "bsdgate: cannot write standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("command", ["up", "run"])

@@ -7,6 +7,7 @@ A run costs a cloud, so the one that is stopped is stopped again and again befor
 import configparser
 import itertools
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -71,7 +72,7 @@ def through_tox(place: Place, tox: Path, interrupted: Stopped) -> Stopped:
         "no_package": "true",
         "pass_env": "*",
         "allowlist_externals": str(BIN / "*"),
-        "commands": f"{BIN / 'bsdgate'} run {{posargs}}",
+        "commands": f'"{BIN / "bsdgate"}" run {{posargs}}',
     }
     lines = [f"{key} = {value}" for key, value in (job | patience).items()]
     ini = place.root / "tox.ini"
@@ -96,7 +97,8 @@ def killed(place: Place, through_tox: Stopped) -> Stopped:
 def test_ctrl_c_stops_within_seconds(place: Place, interrupted: Stopped) -> None:
     assert interrupted.done.code == 130, interrupted.done
     assert interrupted.seconds < 5
-    assert f"bsdgate run --resume {interrupted.folder.path}" in interrupted.done.text
+    resume = f"bsdgate run --resume {shlex.quote(str(interrupted.folder.path))}"
+    assert resume in interrupted.done.text
     assert "Traceback" not in interrupted.done.text
 
 

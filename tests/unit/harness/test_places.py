@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bsdgate.harness.places: which paths OpenStack and its tests can live below."""
+
+import os
+import pwd
+import string
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bsdgate.harness import clouds_yaml, places
+from bsdgate.harness.errors import UsageError
+from bsdgate.harness.nodes import changes
+
+SETTINGS = {"BSDGATE_STATE_DIR": places.state, "BSDGATE_CACHE_DIR": places.cache}
+# tests/functional/place.py has all of them in the names of its folders.
+WORKS = set(string.ascii_letters + string.digits + " !&'()+,-./;=@^_~")
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@given(name=st.text(st.characters(exclude_characters="\0/"), min_size=1, max_size=20))
+@example(name="my clone")
+@example(name="a\nb")
+@example(name="100%")
+@example(name="$(id)")
+@example(name="`id`")
+@example(name="\udcff")
+@example(name="a\u2028b")
+@example(name="Zoe\u0308 \u0928\u093f")
+def test_a_place_is_taken_or_refused_for_a_character_that_is_named(setting, name):
+    wrong = [char for char in name if not (char in WORKS or (char > "\x7f" and char.isprintable()))]
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            patch.setenv(setting, f"/tmp/{name}/bsdgate")
+        except UnicodeEncodeError:
+            return  # no path has it
+        if not wrong:
+            assert SETTINGS[setting]() == Path("/tmp", name, "bsdgate")
+            return
+        with pytest.raises(UsageError) as refused:
+            SETTINGS[setting]()
+    assert repr(wrong[0]) in refused.value.message
+    assert setting in str(refused.value.hint)
+
+
+@pytest.mark.parametrize("char", sorted(set(map(chr, range(1, 128))) - {"/"}))
+def test_every_character_of_ascii_is_decided_on(char, monkeypatch):
+    monkeypatch.setenv("BSDGATE_STATE_DIR", f"/tmp/a{char}b")
+    if char in WORKS:
+        assert places.state() == Path(f"/tmp/a{char}b")
+    else:
+        with pytest.raises(UsageError):
+            places.state()
+
+
+def test_a_name_that_is_not_utf_8_is_refused(monkeypatch):
+    monkeypatch.setitem(os.environb, b"BSDGATE_STATE_DIR", b"/tmp/\xff")
+    with pytest.raises(UsageError, match="udcff"):
+        places.state()
+
+
+@pytest.mark.parametrize("prefix", ["/tmp/a`id`", "/tmp/100%"])
+def test_an_installation_in_such_a_place_is_refused(prefix, monkeypatch):
+    places.check_installation()
+    monkeypatch.setattr(sys, "prefix", prefix)
+    with pytest.raises(UsageError, match="another folder") as refused:
+        places.check_installation()
+    assert prefix in refused.value.message
+
+
+# A user without a home ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def homeless(monkeypatch):
+    """Take away HOME, and the entry in the system's list of users."""
+
+    def no_entry(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", no_entry)
+
+
+@pytest.mark.parametrize(
+    ("find", "setting"),
+    [
+        (places.state, "BSDGATE_STATE_DIR"),
+        (places.cache, "BSDGATE_CACHE_DIR"),
+        (clouds_yaml.path, "OS_CLIENT_CONFIG_FILE"),
+    ],
+)
+def test_a_user_without_a_home_is_told_what_to_set(find, setting, homeless):
+    with pytest.raises(UsageError, match="HOME is not set") as refused:
+        find()
+    assert refused.value.hint == f"set HOME, or {setting}"
+
+
+def test_a_user_without_a_home_can_say_where(homeless, monkeypatch, tmp_path):
+    for setting, find in SETTINGS.items():
+        monkeypatch.setenv(setting, str(tmp_path))
+        assert find() == tmp_path
+
+
+@pytest.mark.parametrize("source", ["~/keystone", "~nobody-of-that-name/keystone"])
+def test_a_change_in_a_home_that_is_not_there_is_refused(source, homeless):
+    with pytest.raises(UsageError, match="write the whole path"):
+        changes.parse(f"keystone={source}", "2026.2")
