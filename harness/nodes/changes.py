@@ -91,7 +91,10 @@ def parse(text: str, release: str) -> Change:
         return Change(project, distribution, "version", str(Version(source)))
     if source.startswith("git+"):
         return Change(project, distribution, "git", *_parse_git(text, source))
-    folder = Path(source).expanduser().absolute()
+    try:
+        folder = Path(source).expanduser().absolute()
+    except RuntimeError as error:
+        raise _refusal(text, str(error), "write the whole path") from error
     if not any((folder / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg")):
         raise _refusal(
             text,

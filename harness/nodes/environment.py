@@ -27,7 +27,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from bsdgate import harness
-from bsdgate.harness import files, process
+from bsdgate.harness import files, places, process
 from bsdgate.harness.errors import ConfigurationError, UsageError
 from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.nodes import changes as under_test
@@ -53,8 +53,12 @@ _UNUSED_SECONDS: Final = 24 * 3600.0
 _BUILD_TIMEOUT: Final = 900.0
 # pbr would ask a history that the copy does not have.
 _PBR: Final = {"SKIP_GENERATE_AUTHORS": "1", "SKIP_WRITE_GIT_CHANGELOG": "1"}
+# A "#!" line can hold no path with a space, and none that is long. So a shell reads the first
+# lines, which are a string to the Python that it starts.
 _SCRIPT: Final = """\
-#!{python}
+#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
 import sys
 from {module} import {name}
 sys.exit({attribute}())
@@ -91,6 +95,7 @@ def prepare(
     :raises ConfigurationError: a change needs what the release does not have.
     :raises InfrastructureError: it cannot be built; the error ends with the builder's last lines.
     """
+    places.check_installation()
     check_services(release)
     if not changes:
         return Environment(Path(sys.executable))
@@ -165,11 +170,21 @@ def conflicts(
 
 
 def _resolve(changes: Sequence[Change], base: Path) -> list[Resolved]:
+    for old in base.glob("resolve-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - old.stat().st_mtime > _UNUSED_SECONDS:
+                old.unlink()
     log = base / f"resolve-{os.getpid()}.log"
-    resolved = [under_test.resolve(change, log) for change in changes]
-    for path in (log, log.with_suffix(".out")):
-        path.unlink(missing_ok=True)
-    return resolved
+    named = False
+    try:
+        return [under_test.resolve(change, log) for change in changes]
+    except process.ProcessError:
+        named = True  # by the error, to its reader
+        raise
+    finally:
+        log.with_suffix(".out").unlink(missing_ok=True)
+        if not named:
+            log.unlink(missing_ok=True)
 
 
 def _key(resolved: Sequence[Resolved], release: str) -> str:

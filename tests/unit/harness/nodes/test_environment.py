@@ -2,6 +2,7 @@
 """bsdgate.harness.nodes.environment; what builds is in tests/functional/test_environment.py."""
 
 import os
+import subprocess
 import sys
 import time
 from importlib import metadata
@@ -13,6 +14,8 @@ from packaging.utils import canonicalize_name
 from bsdgate.harness import files
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.nodes import environment
+from bsdgate.harness.nodes.changes import parse_all
+from bsdgate.harness.process import ProcessError
 
 RELEASE = "2026.2"
 
@@ -96,3 +99,43 @@ def test_environments_used_today_are_kept(tmp_path: Path) -> None:
         (tmp_path / f"e{number}" / "complete").touch()
     environment.prune(tmp_path)
     assert len(list(tmp_path.iterdir())) == 9
+
+
+def test_a_script_of_an_environment_runs_from_any_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "it's (my) folder" / ("long" * 30)
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(sys.executable)
+    info = tmp_path / "tool-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: tool\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[console_scripts]\ntool = shlex:join\n")
+    environment._write_scripts(folder, [metadata.Distribution.at(info)])
+    text = (folder / "bin" / "tool").read_text()
+    (folder / "bin" / "tool").write_text(text.replace("join()", "join(sys.argv)"))
+    done = subprocess.run(
+        [folder / "bin" / "tool", "a b"], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == f"'{folder}/bin/tool' 'a b'\n".replace("it's", """it'"'"'s""")
+
+
+def test_a_change_that_is_refused_leaves_nothing_in_the_cache(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    subprocess.run(["git", "init", "--quiet", repository], check=True)
+    (change,) = parse_all([f"keystone=git+file://{repository}@nowhere"], RELEASE)
+    with pytest.raises(UsageError, match="no branch, tag or ref 'nowhere'"):
+        environment.prepare([change], RELEASE, tmp_path / "cache", never)
+    assert list((tmp_path / "cache" / "environments").iterdir()) == []
+
+
+def test_a_log_that_an_error_names_is_kept_for_a_day(tmp_path: Path) -> None:
+    (change,) = parse_all([f"keystone=git+file://{tmp_path}/none@main"], RELEASE)
+    base = tmp_path / "cache" / "environments"
+    with pytest.raises(ProcessError) as caught:
+        environment.prepare([change], RELEASE, tmp_path / "cache", never)
+    assert list(base.iterdir()) == [caught.value.log]
+    old = base / "resolve-1.log"
+    caught.value.log.rename(old)
+    os.utime(old, (0, 0))
+    with pytest.raises(ProcessError) as caught:
+        environment.prepare([change], RELEASE, tmp_path / "cache", never)
+    assert list(base.iterdir()) == [caught.value.log]
