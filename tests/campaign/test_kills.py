@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Forty runs in which a process is killed, ended or stopped: none passes falsely.
+
+``BSDGATE_KILLS_SEED`` chooses the first seed, and with it one trial; ``BSDGATE_KILLS_TRIALS`` how
+many follow. CI carries out a few in ``tests/functional``.
+"""
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+from functional.place import Place
+from kills.family import Reaper
+from kills.schedule import MOMENTS, plan
+from kills.trials import Bench, Outcome
+
+_CHOSEN = os.environ.get("BSDGATE_KILLS_SEED")
+FIRST = int(_CHOSEN) if _CHOSEN else random.SystemRandom().randrange(160)
+TRIALS = int(os.environ.get("BSDGATE_KILLS_TRIALS", "1" if _CHOSEN else "40"))
+SEEDS = range(FIRST, FIRST + TRIALS)
+WHOLE_EACH = 5
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    root = tmp_path_factory.mktemp("place")
+    with Reaper() as reaper:
+        place = Place(root, root / "cache")
+        bench = Bench(place, reaper)
+        problems = bench.whole_run()
+        assert not problems, "\n".join(problems)
+        print(f"\n{len(SEEDS)} trials from seed {FIRST}; seconds of a whole run: {bench.seconds}")
+        yield bench
+        place.close()
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> Iterator[list[Outcome]]:
+    found: list[Outcome] = []
+    yield found
+    bad = [each.trial.seed for each in found if each.problems]
+    seconds = sum(each.seconds for each in found)
+    print(f"\n{len(found)} trials in {seconds:.0f} s, {len(bad)} with problems: {bad}")
+
+
+def test_forty_trials_hit_each_target_of_each_step() -> None:
+    hit = {(seed % len(MOMENTS), plan(seed).target) for seed in range(FIRST, FIRST + 40)}
+    assert hit == {(row, target) for row, moment in enumerate(MOMENTS) for target in moment.targets}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_signal_makes_no_false_pass_and_leaves_nothing(
+    bench: Bench, outcomes: list[Outcome], seed: int
+) -> None:
+    outcome = bench.carry_out(plan(seed))
+    outcomes.append(outcome)
+    if len(outcomes) % WHOLE_EACH == 0 or seed == SEEDS[-1]:
+        outcome.problems += bench.whole_run()
+    print(f"\n{outcome}")
+    assert outcome.problems == []

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries out a trial: starts a run, hits a process of it, and checks all that came of it."""
+
+import contextlib
+import fcntl
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+import yaml
+from functional.place import Done, Place, Started, listening
+from functional.run_folder import RunFolder, runs
+
+from kills import proof
+from kills.family import Reaper, find
+from kills.schedule import Moment, Trial
+
+PROFILES = Path(__file__).parents[2] / "harness" / "profiles"
+TESTS = (
+    r"tempest\.api\.identity\."
+    r"(v3\.test_api_discovery|admin\.v3\.test_projects\.ProjectsTestJSON\.test_project_create_)"
+)
+"""Ten quick tests of two modules, one for each of Tempest's two workers."""
+SHALLOW = {"options": {"DEFAULT": {"max_project_tree_depth": 1}}}
+"""Settings of Keystone with which one of these tests fails."""
+ENDS = 300.0
+"""Seconds in which every run has to end, also one that waits for a stopped process."""
+EMPTY = 20.0
+"""Seconds in which all processes of a run have to be gone after its end."""
+CODES = {"PASS": 0, "FAIL": 1, "ERROR": 3}
+LIMITS = {"start": ("deploy", 60), "configure": ("configure", 40), "run": ("test", 40)}
+"""A time limit where a process is left stopped: five times a moment's seconds, at least so many."""
+PATIENT: Mapping[str, float] = {"start": 900, "configure": 300, "run": 900}
+"""Time limits of the other runs, however slow the machine is."""
+
+
+@dataclass
+class Outcome:
+    """What came of a trial, and all that is wrong with it."""
+
+    trial: Trial
+    hit: str = ""
+    delay: float = 0.0
+    code: int | None = None
+    result: str | None = None
+    seconds: float = 0.0
+    resumed: str | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        told = f"{self.trial} after {self.delay:.2f} s{self.hit}: exit {self.code}, "
+        told += f"{self.result or 'no verdict'}, {self.seconds:.0f} s"
+        told += f", resumed: {self.resumed}" if self.resumed else ""
+        return "\n    ".join([told, *self.problems])
+
+
+@contextlib.contextmanager
+def default_signals() -> Iterator[None]:
+    """Let programs start with SIGHUP and SIGTERM as a shell starts them.
+
+    Under nohup both would ignore SIGHUP. A signal that we ignore is ignored in our children; one
+    that has a handler is not.
+    """
+    numbers = (signal.SIGHUP, signal.SIGTERM)
+    ignored = [each for each in numbers if signal.getsignal(each) == signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
+
+class Bench:
+    """A place in which runs are hit, one after another.
+
+    ``wanted`` are the ids of the tests that a pass needs, and ``seconds`` how long each moment
+    takes here; both come from a whole run.
+    """
+
+    def __init__(self, place: Place, reaper: Reaper) -> None:
+        self.place = place
+        self.reaper = reaper
+        self.wanted: set[str] = set()
+        self.seconds: dict[str, float] = {}
+
+    # Whole runs ---------------------------------------------------------------------------
+
+    def whole_run(self) -> list[str]:
+        """Run to the end undisturbed; return what is wrong with that."""
+        done = self._start(self._profile(PATIENT)).done(ENDS)
+        run = runs(self.place)[-1]
+        if done.code:
+            return [f"the next run does not pass: {done}", *self._left()]
+        self.wanted = self.wanted or proof.asked(run.path)
+        self.seconds |= _durations(run)
+        return [*proof.lacking(run.path, self.wanted), *self._left()]
+
+    def resumed(self, run: RunFolder, fails: bool) -> tuple[str, list[str]]:
+        """Resume a run that was stopped; return its result and what is wrong with it."""
+        done = self.place.start("bsdgate", "run", "--resume", run.path).done(ENDS)
+        result = run.verdict["result"] if _has_verdict(run) else "no verdict"
+        problems = self._left()
+        if done.code not in ({1, 3} if fails else {0, 3}) or CODES.get(result) != done.code:
+            problems.append(f"the resumed run ends with {done}")
+        if result == "PASS":
+            lacking = proof.lacking(run.path, self.wanted or proof.asked(run.path))
+            problems += [f"false pass of the resumed run: {each}" for each in lacking]
+        return result, problems
+
+    # Trials -------------------------------------------------------------------------------
+
+    def carry_out(self, trial: Trial) -> Outcome:
+        """Carry out a trial, and end all that it leaves."""
+        outcome = Outcome(trial)
+        began = time.monotonic()
+        before = {run.path for run in runs(self.place)}
+        started = self._start(self._profile_of(trial))
+        ports = self._strike(trial, started, outcome)
+        done = self._end_of(started, outcome)
+        outcome.problems += self._left(ports)
+        outcome.seconds = time.monotonic() - began
+        new = [run for run in runs(self.place) if run.path not in before]
+        if done is None or len(new) != 1:
+            outcome.problems.append(f"{len(new)} new runs\n{started.text}")
+            return outcome
+        self._judge(new[0], done, outcome)
+        if trial.ends_harness and outcome.result is None:
+            outcome.resumed, problems = self.resumed(new[0], trial.moment.fails)
+            outcome.problems += problems
+        return outcome
+
+    def _profile_of(self, trial: Trial) -> Path:
+        limits = PATIENT
+        if trial.stays_stopped:
+            limits = {
+                name: max(least, 5 * self.seconds.get(moment, 0))
+                for name, (moment, least) in LIMITS.items()
+            }
+        return self._profile(limits, **({"keystone": SHALLOW} if trial.moment.fails else {}))
+
+    def _profile(self, limits: Mapping[str, float], **services: object) -> Path:
+        content = yaml.safe_load((PROFILES / "embedded.yaml").read_text())
+        content["timeouts"] |= limits
+        content["services"] |= services
+        path = self.place.root / "profile.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    def _start(self, profile: Path) -> Started:
+        asked = ["--suite", "gate", "--tests", TESTS, "--concurrency", "2"]
+        with default_signals():
+            return self.place.start("bsdgate", "run", *asked, "--profile", profile)
+
+    def _strike(self, trial: Trial, started: Started, outcome: Outcome) -> list[int]:
+        """Send the signal; return the ports that the run's cloud has at that moment."""
+        if not _reached(trial.moment, started):
+            outcome.problems.append(f"the run ended before {trial.moment.name}: {started.text}")
+            return []
+        seconds = self.seconds.get(trial.moment.name, trial.moment.seconds)
+        outcome.delay = seconds * trial.fraction
+        # No event is waited for: that the signal comes at any point of the step is the trial.
+        time.sleep(outcome.delay)
+        harness = psutil.Process(started.popen.pid)
+        targets = _awaited(trial, started, harness)
+        if not targets:
+            outcome.hit = " (not there, so the harness)"
+            targets = [harness]
+        ports = _ports(runs(self.place)[-1])
+        _send(trial, targets)
+        return ports
+
+    def _end_of(self, started: Started, outcome: Outcome) -> Done | None:
+        try:
+            done = started.done(ENDS)
+        except subprocess.TimeoutExpired:
+            outcome.problems.append(f"the run did not end within {ENDS:g} s")
+            self.reaper.kill()
+            return None
+        outcome.code = done.code
+        return done
+
+    def _left(self, ports: list[int] | None = None) -> list[str]:
+        """Describe what a run has left, and end it."""
+        left = [f"left: {each}" for each in self.reaper.left(EMPTY)]
+        self.reaper.kill()
+        left += [f"left: port {each} is open" for each in listening(ports or [])]
+        return left + [f"left: file {each}" for each in self.place.litter()]
+
+    def _judge(self, run: RunFolder, done: Done, outcome: Outcome) -> None:
+        """Compare exit code, verdict, evidence, and what a new judgement says."""
+        outcome.result = run.verdict["result"] if _has_verdict(run) else None
+        again = self.place.bsdgate("verdict", run.path)
+        if outcome.result is not None and CODES[outcome.result] != again.code:
+            outcome.problems.append(f"the verdict was {outcome.result}, now: {again}")
+        if 0 in {done.code, again.code} or outcome.result == "PASS":
+            outcome.problems += self._false_pass(run, outcome.trial)
+        if not _agree(done.code, outcome):
+            outcome.problems.append(f"verdict {outcome.result}, but {done}")
+        if "Traceback" in done.text + again.text:
+            outcome.problems.append(f"a traceback: {done}\n{again}")
+        locks = [run.path / "lock", *run.path.glob("cloud/lock")]
+        outcome.problems += [f"locked: {each}" for each in locks if not _lock_is_free(each)]
+
+    def _false_pass(self, run: RunFolder, trial: Trial) -> list[str]:
+        lacking = proof.lacking(run.path, self.wanted)
+        if not self.wanted:
+            lacking.append("nothing is known that would be enough for a pass")
+        if trial.moment.fails:
+            lacking.append("a test fails with this profile")
+        return [f"false pass: {each}" for each in lacking]
+
+
+def _has_verdict(run: RunFolder) -> bool:
+    return (run.path / "report" / "verdict.json").exists()
+
+
+def _agree(code: int, outcome: Outcome) -> bool:
+    """Say whether an exit code is right for a verdict, or for the lack of one."""
+    stopped = {130, -outcome.trial.signal} if _harness_was_hit(outcome) else set()
+    if outcome.result is None:
+        return code in {3, *stopped}
+    return code in {CODES[outcome.result], *stopped}
+
+
+def _harness_was_hit(outcome: Outcome) -> bool:
+    return outcome.trial.ends_harness or bool(outcome.hit)
+
+
+def _reached(moment: Moment, started: Started) -> bool:
+    """Wait until the run is at this moment; False if it ends before."""
+    while not re.search(moment.begin, started.text, re.MULTILINE):
+        if started.popen.poll() is not None:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def _awaited(trial: Trial, started: Started, harness: psutil.Process) -> list[psutil.Process]:
+    """Wait for the processes that are to be hit; none, if they do not come at this moment."""
+    while not (found := find(trial, harness)):
+        if started.popen.poll() is not None or _is_over(trial.moment, started.text):
+            return []
+        time.sleep(0.005)
+    return found
+
+
+def _is_over(moment: Moment, text: str) -> bool:
+    begin = re.search(moment.begin, text, re.MULTILINE)
+    assert begin is not None
+    return bool(re.search(moment.end, text[begin.end() :], re.MULTILINE))
+
+
+def _send(trial: Trial, targets: list[psutil.Process]) -> None:
+    for each in targets:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.send_signal(trial.signal)
+    if trial.signal == signal.SIGSTOP and trial.ends_harness:
+        # How long a user leaves it stopped is the user's affair; no event ends it.
+        time.sleep(trial.pause)
+        for each in targets:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.send_signal(signal.SIGCONT)
+
+
+def _ports(run: RunFolder) -> list[int]:
+    try:
+        return run.ports()
+    except (OSError, json.JSONDecodeError):
+        return []
+
+
+def _lock_is_free(path: Path) -> bool:
+    with path.open("rb+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def _durations(run: RunFolder) -> dict[str, float]:
+    """Return how many seconds each moment of a whole run took."""
+    times = {
+        (each.get("name", each["step"]), each["event"]): datetime.fromisoformat(each["t"])
+        for each in run.journal()
+    }
+    bounds = {
+        "select": (("test", "begin"), ("02-tempest", "begin")),
+        "test": (("02-tempest", "begin"), ("test", "end")),
+        "judge": (("confirm", "end"), ("judge", "end")),
+    }
+    for step in ("deploy", "check", "configure", "collect"):
+        bounds[step] = ((step, "begin"), (step, "end"))
+    return {
+        name: (times[end] - times[begin]).total_seconds() for name, (begin, end) in bounds.items()
+    }
