@@ -30,12 +30,14 @@ T = TypeVar("T")
 INTERRUPTS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 
 
-def wait_for(condition: Callable[[], T], what: str, timeout: float = PATIENCE) -> T:
+def wait_for(
+    condition: Callable[[], T], what: str, timeout: float = PATIENCE, interval: float = 0.05
+) -> T:
     """Return the first true value of ``condition``; fail, saying ``what``, if none comes."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
-        time.sleep(0.05)
+        time.sleep(interval)
     return value
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import yaml
-from functional.place import Done, Place, Started, listening
+from functional.place import Place, Started, listening, wait_for
 from functional.run_folder import RunFolder, runs
 
 from kills import proof
@@ -32,6 +32,8 @@ SHALLOW = {"options": {"DEFAULT": {"max_project_tree_depth": 1}}}
 """Settings of Keystone with which one of these tests fails."""
 ENDS = 300.0
 """Seconds in which every run has to end, also one that waits for a stopped process."""
+OFTEN = 0.005
+"""Seconds between two looks at what a run prints: some steps take hardly more."""
 EMPTY = 20.0
 """Seconds in which all processes of a run have to be gone after its end."""
 CODES = {"PASS": 0, "FAIL": 1, "ERROR": 3}
@@ -49,6 +51,7 @@ class Outcome:
     hit: str = ""
     delay: float = 0.0
     code: int | None = None
+    text: str = ""
     result: str | None = None
     seconds: float = 0.0
     resumed: str | None = None
@@ -121,22 +124,32 @@ class Bench:
     def carry_out(self, trial: Trial) -> Outcome:
         """Carry out a trial, and end all that it leaves."""
         outcome = Outcome(trial)
-        began = time.monotonic()
         before = {run.path for run in runs(self.place)}
+        began = time.monotonic()
+        try:
+            self._hit(trial, outcome)
+            outcome.seconds = time.monotonic() - began
+            (new,) = (run for run in runs(self.place) if run.path not in before)
+            self._judge(new, outcome)
+            if trial.ends_harness and outcome.result is None:
+                outcome.resumed, problems = self.resumed(new, trial.moment.fails)
+                outcome.problems += problems
+        finally:
+            self.reaper.kill()
+        return outcome
+
+    def _hit(self, trial: Trial, outcome: Outcome) -> None:
+        """Start a run, hit it, wait for its end, and see what it has left."""
         started = self._start(self._profile_of(trial))
         ports = self._strike(trial, started, outcome)
-        done = self._end_of(started, outcome)
+        try:
+            done = started.done(ENDS)
+            outcome.code, outcome.text = done.code, done.text
+        except subprocess.TimeoutExpired:
+            outcome.text = started.text
+            outcome.problems.append(f"the run did not end within {ENDS:g} s:\n{started.text}")
+            self.reaper.kill()
         outcome.problems += self._left(ports)
-        outcome.seconds = time.monotonic() - began
-        new = [run for run in runs(self.place) if run.path not in before]
-        if done is None or len(new) != 1:
-            outcome.problems.append(f"{len(new)} new runs\n{started.text}")
-            return outcome
-        self._judge(new[0], done, outcome)
-        if trial.ends_harness and outcome.result is None:
-            outcome.resumed, problems = self.resumed(new[0], trial.moment.fails)
-            outcome.problems += problems
-        return outcome
 
     def _profile_of(self, trial: Trial) -> Path:
         limits = PATIENT
@@ -178,16 +191,6 @@ class Bench:
         _send(trial, targets)
         return ports
 
-    def _end_of(self, started: Started, outcome: Outcome) -> Done | None:
-        try:
-            done = started.done(ENDS)
-        except subprocess.TimeoutExpired:
-            outcome.problems.append(f"the run did not end within {ENDS:g} s")
-            self.reaper.kill()
-            return None
-        outcome.code = done.code
-        return done
-
     def _left(self, ports: list[int] | None = None) -> list[str]:
         """Describe what a run has left, and end it."""
         left = [f"left: {each}" for each in self.reaper.left(EMPTY)]
@@ -195,18 +198,18 @@ class Bench:
         left += [f"left: port {each} is open" for each in listening(ports or [])]
         return left + [f"left: file {each}" for each in self.place.litter()]
 
-    def _judge(self, run: RunFolder, done: Done, outcome: Outcome) -> None:
+    def _judge(self, run: RunFolder, outcome: Outcome) -> None:
         """Compare exit code, verdict, evidence, and what a new judgement says."""
         outcome.result = run.verdict["result"] if _has_verdict(run) else None
         again = self.place.bsdgate("verdict", run.path)
         if outcome.result is not None and CODES[outcome.result] != again.code:
             outcome.problems.append(f"the verdict was {outcome.result}, now: {again}")
-        if 0 in {done.code, again.code} or outcome.result == "PASS":
+        if 0 in {outcome.code, again.code} or outcome.result == "PASS":
             outcome.problems += self._false_pass(run, outcome.trial)
-        if not _agree(done.code, outcome):
-            outcome.problems.append(f"verdict {outcome.result}, but {done}")
-        if "Traceback" in done.text + again.text:
-            outcome.problems.append(f"a traceback: {done}\n{again}")
+        if not _agree(outcome):
+            outcome.problems.append(f"exit code and verdict do not agree:\n{outcome.text}")
+        if "Traceback" in outcome.text + again.text:
+            outcome.problems.append(f"a traceback:\n{outcome.text}\n{again.text}")
         locks = [run.path / "lock", *run.path.glob("cloud/lock")]
         outcome.problems += [f"locked: {each}" for each in locks if not _lock_is_free(each)]
 
@@ -223,33 +226,43 @@ def _has_verdict(run: RunFolder) -> bool:
     return (run.path / "report" / "verdict.json").exists()
 
 
-def _agree(code: int, outcome: Outcome) -> bool:
-    """Say whether an exit code is right for a verdict, or for the lack of one."""
-    stopped = {130, -outcome.trial.signal} if _harness_was_hit(outcome) else set()
-    if outcome.result is None:
-        return code in {3, *stopped}
-    return code in {CODES[outcome.result], *stopped}
-
-
-def _harness_was_hit(outcome: Outcome) -> bool:
-    return outcome.trial.ends_harness or bool(outcome.hit)
+def _agree(outcome: Outcome) -> bool:
+    """Say whether the exit code is right for the verdict, or for the lack of one."""
+    if outcome.code is None:
+        return True
+    trial = outcome.trial
+    right = {CODES.get(outcome.result or "", 3)}
+    if trial.ends_harness and trial.signal == signal.SIGSTOP:
+        right = {1 if trial.moment.fails else 0}
+    elif trial.ends_harness or outcome.hit:
+        right |= {130, -trial.signal}
+    return outcome.code in right
 
 
 def _reached(moment: Moment, started: Started) -> bool:
     """Wait until the run is at this moment; False if it ends before."""
-    while not re.search(moment.begin, started.text, re.MULTILINE):
-        if started.popen.poll() is not None:
-            return False
-        time.sleep(0.005)
-    return True
+
+    def begun() -> bool:
+        return bool(re.search(moment.begin, started.text, re.MULTILINE))
+
+    def reached_or_ended() -> bool:
+        return started.popen.poll() is not None or begun()
+
+    wait_for(reached_or_ended, moment.name, ENDS, OFTEN)
+    return begun()
 
 
 def _awaited(trial: Trial, started: Started, harness: psutil.Process) -> list[psutil.Process]:
     """Wait for the processes that are to be hit; none, if they do not come at this moment."""
-    while not (found := find(trial, harness)):
-        if started.popen.poll() is not None or _is_over(trial.moment, started.text):
-            return []
-        time.sleep(0.005)
+
+    found: list[psutil.Process] = []
+
+    def found_or_over() -> bool:
+        found[:] = find(trial, harness)
+        over = started.popen.poll() is not None or _is_over(trial.moment, started.text)
+        return bool(found) or over
+
+    wait_for(found_or_over, trial.target, ENDS, OFTEN)
     return found
 
 
