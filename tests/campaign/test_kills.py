@@ -7,6 +7,7 @@ many follow. CI carries out a few in ``tests/functional``.
 
 import os
 import random
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -40,8 +41,9 @@ def outcomes() -> Iterator[list[Outcome]]:
     found: list[Outcome] = []
     yield found
     bad = [each.trial.seed for each in found if each.problems]
+    ends = Counter(each.result or "no verdict" for each in found)
     seconds = sum(each.seconds for each in found)
-    print(f"\n{len(found)} trials in {seconds:.0f} s, {len(bad)} with problems: {bad}")
+    print(f"\n{len(found)} trials in {seconds:.0f} s: {dict(ends)}; with problems: {bad}")
 
 
 def test_forty_trials_hit_each_target_of_each_step() -> None:
