@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forty runs in which a process is killed, ended or stopped: none passes falsely.
 
-``BSDGATE_KILLS_SEED`` chooses the first seed, and with it one trial; ``BSDGATE_KILLS_TRIALS`` how
-many follow. CI carries out a few in ``tests/functional``.
+The first seed is random. ``BSDGATE_KILLS_SEED`` repeats the trial of one seed, or of several with
+commas between; ``BSDGATE_KILLS_TRIALS`` chooses another number. CI carries out three trials in
+``tests/functional``.
 """
 
 import os
@@ -16,10 +17,10 @@ from kills.family import Reaper
 from kills.schedule import MOMENTS, plan
 from kills.trials import Bench, Outcome
 
-_CHOSEN = os.environ.get("BSDGATE_KILLS_SEED")
-FIRST = int(_CHOSEN) if _CHOSEN else random.SystemRandom().randrange(160)
-TRIALS = int(os.environ.get("BSDGATE_KILLS_TRIALS", "1" if _CHOSEN else "40"))
-SEEDS = range(FIRST, FIRST + TRIALS)
+TRIALS = int(os.environ.get("BSDGATE_KILLS_TRIALS", "40"))
+FIRST = random.SystemRandom().randrange(160)
+CHOSEN = [int(seed) for seed in os.environ.get("BSDGATE_KILLS_SEED", "").split(",") if seed]
+SEEDS = CHOSEN or list(range(FIRST, FIRST + TRIALS))
 WHOLE_EACH = 5
 
 
@@ -31,7 +32,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         bench = Bench(place, reaper)
         problems = bench.whole_run()
         assert not problems, "\n".join(problems)
-        print(f"\n{len(SEEDS)} trials from seed {FIRST}; seconds of a whole run: {bench.seconds}")
+        print(f"\n{len(SEEDS)} trials from seed {SEEDS[0]}; seconds of a run: {bench.seconds}")
         yield bench
         place.close()
 
@@ -48,7 +49,13 @@ def outcomes() -> Iterator[list[Outcome]]:
 
 def test_forty_trials_hit_each_target_of_each_step() -> None:
     hit = {(seed % len(MOMENTS), plan(seed).target) for seed in range(FIRST, FIRST + 40)}
+    assert len(hit) == 40
     assert hit == {(row, target) for row, moment in enumerate(MOMENTS) for target in moment.targets}
+
+
+def test_all_signals_hit_each_target_of_each_step_in_160_trials() -> None:
+    trials = [plan(seed) for seed in range(FIRST, FIRST + 160)]
+    assert len({(each.seed % len(MOMENTS), each.target, each.signal) for each in trials}) == 160
 
 
 @pytest.mark.parametrize("seed", SEEDS)
