@@ -9,6 +9,7 @@ from bsdgate.harness import files, places
 from bsdgate.harness.confirm import known_failures
 from bsdgate.results import evidence, reporters
 from bsdgate.results import judge as results
+from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import Level, Verdict
 from bsdgate.results.policy import Policy
 from bsdgate.results.store.base import Scope, Store, StoreError
@@ -61,7 +62,8 @@ def judge(run_dir: Path, policy: Policy, url: str | None, say: Callable[[str], N
 
 def _report(run_dir: Path, policy: Policy, store: Store | None, unread: str = "") -> Verdict:
     verdict = results.judge_run(run_dir, [known_failures()], policy, store, unread=unread)
-    scope = Scope(suite=verdict.run.suite, profile=verdict.run.profile, before=verdict.run.created)
+    run = verdict.run
+    scope = Scope(suite=run.suite, profile=run.profile, selection=run.selection, before=run.created)
     earlier = [
         reporters.Earlier(each.run.created, each.result, each.counts, each.seconds, each.run.name)
         for each in (store.runs(scope, EARLIER) if store else ())
@@ -75,5 +77,5 @@ def _report(run_dir: Path, policy: Policy, store: Store | None, unread: str = ""
 def _remember(verdict: Verdict, store: Store, say: Callable[[str], None]) -> None:
     try:
         store.import_run(verdict)
-    except StoreError as error:
+    except (EvidenceError, StoreError) as error:
         say(f"not remembered: {error}")

@@ -35,7 +35,7 @@ from bsdgate.harness.steps import (
 from bsdgate.harness.suites import model as suites
 from bsdgate.harness.suites import rally
 from bsdgate.results.errors import BsdgateError
-from bsdgate.results.model import Verdict
+from bsdgate.results.model import Level, Verdict
 from bsdgate.results.policy import DEVELOPER, POLICIES
 
 
@@ -69,6 +69,7 @@ def begin(options: Options, listener: Listener) -> Run:
     listener.step("prepare")
     profile, suite = profiles.load_local(options.profile), suites.load(options.suite)
     suites.check_pattern(options.tests)
+    _check_policy(options)
     history.see(options.history, POLICIES[options.policy])
     concurrency = options.concurrency or profile.concurrency
     if suite.task is not None:
@@ -102,6 +103,16 @@ def begin(options: Options, listener: Listener) -> Run:
         keep=options.keep,
         history=options.history,
     )
+
+
+def _check_policy(options: Options) -> None:
+    if options.tests and POLICIES[options.policy].narrowed is Level.ERROR:
+        lenient = [name for name, policy in POLICIES.items() if policy.narrowed is not Level.ERROR]
+        raise UsageError(
+            f"--tests {options.tests!r} narrows the suite, and the policy {options.policy} gives"
+            " no verdict on a part of one",
+            f"run the whole suite, or choose --policy {' or '.join(lenient)}",
+        )
 
 
 def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | None = None) -> Run:

@@ -2,6 +2,7 @@
 """The doors to the judge: a run directory in, a verdict out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bsdgate.results import evidence, found_files, ledger, strict_json
@@ -77,10 +78,12 @@ def _like(run: Run) -> Scope:
 def _earlier(run: Run, history: Store) -> Remembered:
     baseline = history.baseline(run)
     ran = frozenset[str]() if baseline is None else baseline.ran
+    # A narrowed run did not ask for what the others' known failures speak of.
+    whole = replace(_like(run), selection="")
     return Remembered(
         ran=None if baseline is None else ran,
         same_versions=baseline is not None and baseline.same_versions,
-        unmatched={} if run.selection else history.window(_like(run)).unmatched(),
+        unmatched={} if run.selection else history.window(whole).unmatched(),
     )
 
 

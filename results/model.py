@@ -94,6 +94,7 @@ class Code(StrEnum):
     # Less was tested than could have been.
     COVERAGE_LOST = "coverage-lost"
     FEWER_RAN = "fewer-ran"
+    NARROWED = "narrowed"
     NO_HISTORY = "no-history"
     # Whose a failure is.
     EXONERATED = "exonerated"
@@ -285,7 +286,8 @@ class Run:
 
     ``facts`` are what known failures are scoped by, such as ``("freebsd", "15.1")``, and
     ``versions`` the installed distributions, both sorted pairs. ``features`` are what skips are
-    explained by, sorted by option.
+    explained by, sorted by option. ``selection`` is the regular expression that narrowed the suite
+    to some of its tests; empty where all of them were asked.
     """
 
     run_id: str

@@ -16,9 +16,10 @@ class Policy:
     failure and passes always fails the run, as in unittest. ``expired`` and ``invalid``: a known
     failure past its day, or without a bug or an owner, whatever its test did. ``base``: a failure
     that the base has as well as the change under test. ``coverage_lost``: a skip that nothing
-    explains. ``no_history``: a history that could not be read, so that nobody knows whether fewer
-    tests ran than in the last good run. ``unlisted``: reports without a list of what was asked;
-    every policy here makes that an error, for without a list lost evidence would turn into a pass.
+    explains. ``narrowed``: a run of some of its suite's tests (``--tests``). ``no_history``: a
+    history that could not be read, so that nobody knows whether fewer tests ran than in the last
+    good run. ``unlisted``: reports without a list of what was asked; every policy here makes that
+    an error, for without a list lost evidence would turn into a pass.
     """
 
     name: str
@@ -27,11 +28,12 @@ class Policy:
     invalid: Level = Level.NOTE
     base: Level = Level.NOTE
     coverage_lost: Level = Level.NOTE
+    narrowed: Level = Level.ERROR
     no_history: Level = Level.ERROR
     unlisted: Level = Level.ERROR
 
 
-DEVELOPER: Final = Policy("developer", no_history=Level.NOTE)
+DEVELOPER: Final = Policy("developer", narrowed=Level.NOTE, no_history=Level.NOTE)
 CHECK: Final = Policy("check")
 GATE: Final = Policy("gate", unexpected_success=Level.FAIL, expired=Level.FAIL, invalid=Level.FAIL)
 NIGHTLY: Final = replace(GATE, name="nightly", base=Level.FAIL)

@@ -105,6 +105,7 @@ def judge(
     reasons += complaints(expectations, run, day, policy)
     reasons += unmatched_note(known, silent, earlier.unmatched, UNMATCHED_RUNS)
     reasons += _coverage(excused, known, run, policy, earlier=earlier, left_out=left_out)
+    reasons += _narrowed(run, policy)
     ordered = tuple(sorted(set(reasons), key=_severity))
     return Verdict(
         run=run,
@@ -156,6 +157,14 @@ def _coverage(
         same_versions=earlier.same_versions,
         explained={*explained, *left_out, *gone},
     )
+
+
+def _narrowed(run: Run, policy: Policy) -> list[Reason]:
+    """A part of the suite is no proof of the whole; what that is worth, the policy says."""
+    if not run.selection:
+        return []
+    said = f"only those tests of the suite were asked whose ids match --tests {run.selection}"
+    return [Reason(policy.narrowed, Code.NARROWED, said)]
 
 
 def _timings(attempts: Sequence[Attempt]) -> tuple[Timing, ...]:

@@ -21,7 +21,7 @@ from bsdgate.results import document
 from bsdgate.results.attempts import DOCUMENT_BOUND, UnreadableError, open_plain
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import RAN, Outcome, Result, Verdict
-from bsdgate.results.reporters.text import plain
+from bsdgate.results.reporters.text import narrowing, plain
 from bsdgate.results.store.base import Scope, Store
 from bsdgate.results.store.packing import PastRun, Record
 from bsdgate.results.store.window import Told, Window
@@ -84,7 +84,7 @@ def _row(record: Record) -> Iterator[Text]:
     yield Text(_duration(record.seconds))
     # Names that the harness makes have the suite in them, and lines are short.
     suite = "" if f"-{run.suite}-" in run.name else run.suite
-    about = (run.profile, suite, run.selection, run.change, *run.sources)
+    about = (run.profile, suite, narrowing(run), run.change, *run.sources)
     yield Text(plain(" ".join(filter(None, about))))
 
 
@@ -176,7 +176,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     run = record.run
     yield "run", f"{run.name} {run.run_id}".strip()
     yield "created", f"{_moment(run.created)} UTC, took {_duration(record.seconds)}"
-    yield "of", " ".join(filter(None, (run.profile, run.suite, run.release, run.selection)))
+    yield "of", " ".join(filter(None, (run.profile, run.suite, run.release, narrowing(run))))
     yield "change", " ".join(filter(None, (run.change, *run.sources)))
     yield "facts", ", ".join(f"{name} {value}" for name, value in run.facts)
     states = (f"{record.counts[state]} {state}" for state in Outcome if record.counts[state])

@@ -72,7 +72,8 @@ def show(verdict: Verdict, console: Console) -> None:
     head, _, rest = text.render(verdict).partition("\n")
     result, _, meaning = head.partition(":")
     style = _STYLES[verdict.result]
-    console.print(f"\n[bold {style}]{result}[/]:{escape(meaning)}", highlight=False)
+    shown = f"\n[bold {style}]{result}[/]:{escape(meaning)}"
+    console.print(shown, highlight=False, soft_wrap=True)
     console.print(escape(rest.rstrip()), highlight=False, soft_wrap=True)
 
 

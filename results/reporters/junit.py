@@ -13,7 +13,7 @@ from xml.sax.saxutils import quoteattr
 
 from bsdgate.results.model import Case, Code, Outcome, Result, Verdict
 from bsdgate.results.reporters.failures import blamed
-from bsdgate.results.reporters.text import plain
+from bsdgate.results.reporters.text import narrowing, plain
 
 _FAILING = {
     Outcome.FAIL: "failure",
@@ -42,7 +42,7 @@ def parts(verdict: Verdict) -> Iterator[str]:
     if verdict.result is not Result.PASS:
         told[_FAILED_VERDICT[verdict.result]] += 1
     counts = {
-        "name": "bsdgate",
+        "name": _text(", ".join(filter(None, ["bsdgate", narrowing(verdict.run)]))),
         "tests": str(1 + len(verdict.fixtures) + len(verdict.cases)),
         "failures": str(told["failure"]),
         "errors": str(told["error"]),
@@ -53,6 +53,8 @@ def parts(verdict: Verdict) -> Iterator[str]:
     attributes = "".join(f" {name}={quoteattr(value)}" for name, value in counts.items())
     yield "<?xml version='1.0' encoding='utf-8'?>\n<testsuites>\n"
     yield f"<testsuite{attributes}>\n"
+    if verdict.run.selection:
+        yield _written(_selection(verdict.run.selection))
     yield _written(_verdict(verdict))
     for case in chain(verdict.fixtures, verdict.cases):
         yield _written(_case(case, tags.of(case), tags.causes.get(case.id)))
@@ -79,6 +81,12 @@ class _Tags:
         # What the policy lets pass must not fail here: nobody would know why.
         tags = _EXCUSED if case.id in self._excused else _FAILING
         return tags.get(case.outcome)
+
+
+def _selection(pattern: str) -> Element:
+    element = Element("properties")
+    SubElement(element, "property", name="selection", value=_text(pattern))
+    return element
 
 
 def _verdict(verdict: Verdict) -> Element:

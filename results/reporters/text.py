@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from bsdgate.results.model import Level, Outcome, Result, Verdict, count
+from bsdgate.results.model import Level, Outcome, Result, Run, Verdict, count
 from bsdgate.results.reporters.failures import Failure, groups
 
 IDS_SHOWN = 20
@@ -11,6 +11,8 @@ FAILURES_SHOWN = 10
 LINES_SHOWN = 12
 LINE_SHOWN = 300
 """Characters of a line."""
+PATTERN_SHOWN = 100
+"""Characters of what narrowed a run; verdict.json has all."""
 
 
 def render(verdict: Verdict) -> str:
@@ -36,11 +38,27 @@ def describe_counts(verdict: Verdict) -> str:
     """The counts in one line: ``95 asked: 81 success, 13 skip, 1 fail``."""
     counts = verdict.counts
     states = (f"{counts[state]} {state}" for state in Outcome if counts[state])
-    return f"{counts['asked']} asked: {', '.join(states) or 'nothing'}"
+    return _narrowed(f"{counts['asked']} asked: {', '.join(states) or 'nothing'}", verdict)
+
+
+def narrowing(run: Run) -> str:
+    """Say what narrowed the run to a part of its suite; empty for a whole run."""
+    pattern = run.selection
+    if len(pattern) > PATTERN_SHOWN:
+        pattern = f"{pattern[: PATTERN_SHOWN - 1]}…"
+    return f"narrowed by --tests '{plain(pattern)}'" if pattern else ""
+
+
+def _narrowed(line: str, verdict: Verdict) -> str:
+    return "; ".join(filter(None, [line, narrowing(verdict.run)]))
 
 
 def meaning(verdict: Verdict) -> str:
-    """Say in one line what the result means."""
+    """Say in one line what the result means, and of which part of the suite it speaks."""
+    return _narrowed(_meaning(verdict), verdict)
+
+
+def _meaning(verdict: Verdict) -> str:
     if verdict.result is Result.ERROR:
         return "the evidence is not whole, so it proves nothing either way"
     failed = verdict.fixtures or any(case.outcome is Outcome.FAIL for case in verdict.cases)

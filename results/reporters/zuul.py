@@ -37,6 +37,7 @@ _TOLD = frozenset(
         Code.EXPECTATION_EXPIRED,
         Code.COVERAGE_LOST,
         Code.FEWER_RAN,
+        Code.NARROWED,
         Code.EXONERATED,
         Code.FLAKED,
     }
@@ -59,13 +60,16 @@ def render(
     or of a service in ``logs`` (by test id), passes through one of them. Zuul warns of comments
     on any other file, so without ``changed`` there are none.
     """
+    about = {"result": str(verdict.result)}
+    if verdict.run.selection:
+        about["selection"] = _cut(verdict.run.selection, WARNING_BOUND)
     return {
         "zuul": {
             "artifacts": [
                 {
                     "name": name,
                     "url": base + file,
-                    "metadata": {"type": kind, "result": str(verdict.result)},
+                    "metadata": {"type": kind, **about},
                 }
                 for name, file, kind in ARTIFACTS
             ],
