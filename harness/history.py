@@ -2,6 +2,8 @@
 """A run is judged in the light of earlier ones, reported, and remembered among them."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -51,17 +53,41 @@ def judge(run_dir: Path, policy: Policy, url: str | None, say: Callable[[str], N
     Without a history that can be read, the policy says what the verdict is worth. One that can be
     read and not written to is told of by ``say``.
     """
-    try:
-        with open_store(url) as store:
-            verdict = _report(run_dir, policy, store)
+
+    def report(store: Store | None, unread: str) -> Verdict:
+        verdict = _judge(run_dir, policy, store, unread)
+        verdict = replace(verdict, judged=datetime.now(UTC))
+        _report(verdict, run_dir, store)
+        if store is not None:
             _remember(verdict, store, say)
-            return verdict
+        return verdict
+
+    return _with_history(url, report, make=True)
+
+
+def judge_only(run_dir: Path, policy: Policy, url: str | None) -> Verdict:
+    """Judge a run as ``judge`` does; write and remember nothing."""
+    return _with_history(
+        url, lambda store, unread: _judge(run_dir, policy, store, unread), make=False
+    )
+
+
+def _with_history(
+    url: str | None, use: Callable[[Store | None, str], Verdict], *, make: bool
+) -> Verdict:
+    """Return what ``use`` makes of the history or, where there is none to read, of the reason."""
+    try:
+        with open_store(url, make=make) as store:
+            return use(store, "")
     except StoreError as error:
-        return _report(run_dir, policy, None, unread=str(error))
+        return use(None, str(error))
 
 
-def _report(run_dir: Path, policy: Policy, store: Store | None, unread: str = "") -> Verdict:
-    verdict = results.judge_run(run_dir, [known_failures()], policy, store, unread=unread)
+def _judge(run_dir: Path, policy: Policy, store: Store | None, unread: str) -> Verdict:
+    return results.judge_run(run_dir, [known_failures()], policy, store, unread=unread)
+
+
+def _report(verdict: Verdict, run_dir: Path, store: Store | None) -> None:
     run = verdict.run
     scope = Scope(suite=run.suite, profile=run.profile, selection=run.selection, before=run.created)
     earlier = [
@@ -71,11 +97,11 @@ def _report(run_dir: Path, policy: Policy, store: Store | None, unread: str = ""
     with files.explained(run_dir / "report"):
         changed = evidence.changed_files(run_dir)
         reporters.write_all(verdict, run_dir, history=earlier, changed=changed)
-    return verdict
 
 
 def _remember(verdict: Verdict, store: Store, say: Callable[[str], None]) -> None:
     try:
-        store.import_run(verdict)
+        if not store.import_run(verdict):
+            say("not remembered: the history has a later verdict on this run")
     except (EvidenceError, StoreError) as error:
         say(f"not remembered: {error}")

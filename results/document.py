@@ -57,6 +57,7 @@ def parts(verdict: Verdict) -> Iterator[str]:
         "run_id": verdict.run.run_id,
         "result": verdict.result,
         "policy": verdict.policy,
+        **_some({"judged": _time_out(verdict.judged)}),
         "counts": dict(verdict.counts),
         "run": _run_out(verdict.run),
         "unmatched": list(verdict.unmatched),
@@ -103,6 +104,7 @@ def parse(text: str | bytes) -> Verdict:
             timings=tuple(
                 Timing(name, _number(value)) for name, value in sorted(document["timings"].items())
             ),
+            judged=_time_in(document.get("judged")),
         )
         if document["counts"] != verdict.counts:
             raise ValueError("its counts are not those of its cases")

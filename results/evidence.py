@@ -60,6 +60,11 @@ def load(run_dir: Path) -> Evidence:
     return Evidence(run, owed, tuple(attempts), (*problems, *lost, *_gaps(names), *unsaid))
 
 
+def run_of(run_dir: Path) -> Run:
+    """Return what the manifest in ``run_dir`` says of the run; EvidenceError without one."""
+    return _run(_read_manifest(run_dir / "manifest.json"))[0]
+
+
 def changed_files(run_dir: Path) -> tuple[str, ...]:
     """The files of the change under test, relative to its project, as far as the manifest says."""
     found = _list(_read_manifest(run_dir / "manifest.json").get("changed_files"))

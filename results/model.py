@@ -343,7 +343,8 @@ class Verdict:
     ``findings`` say whose each failure is, sorted by id; ``policy`` is the policy's name.
     ``unmatched`` are the known failures in whose scope the run was and that spoke of none of its
     tests, each as a text that stays the same from run to run. ``timings`` are those of the cases'
-    parts, each name once, sorted by name; they are measured, never judged.
+    parts, each name once, sorted by name; they are measured, never judged. ``judged`` is when a
+    verdict was made that is kept: of two on one run the later holds.
     """
 
     run: Run
@@ -356,6 +357,7 @@ class Verdict:
     policy: str = "developer"
     unmatched: tuple[str, ...] = ()
     timings: tuple[Timing, ...] = ()
+    judged: datetime | None = None
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -5,7 +5,7 @@ ERROR beats FAIL beats PASS: evidence that is not whole proves nothing, so failu
 listed and do not decide. The order of the evidence does not matter.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -109,7 +109,7 @@ def judge(
     ordered = tuple(sorted(set(reasons), key=_severity))
     return Verdict(
         run=run,
-        result=_result(ordered),
+        result=result_of(ordered),
         reasons=ordered,
         cases=excused.cases,
         fixtures=tuple(excused.fixtures),
@@ -215,7 +215,8 @@ def _weigh(
     return _Weighed(frozenset(based + flaked), reasons)
 
 
-def _result(reasons: Sequence[Reason]) -> Result:
+def result_of(reasons: Iterable[Reason]) -> Result:
+    """Return what follows from the reasons: the gravest of them decides."""
     levels = {reason.level for reason in reasons}
     if Level.ERROR in levels:
         return Result.ERROR

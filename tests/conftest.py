@@ -13,7 +13,7 @@ import pytest
 import pytest_socket
 
 # What several modules of tests share asserts too, and is to say as much where it fails.
-pytest.register_assert_rewrite("unit.results.store.contract")
+pytest.register_assert_rewrite("unit.results.store.contract", "unit.results.store.replacing")
 
 LOOPBACK = ["127.0.0.1", "::1"]
 # Nothing listens on the discard port: what a child process asks of the world is refused at once.

@@ -17,13 +17,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from bsdgate.harness.errors import UsageError
-from bsdgate.results import document
+from bsdgate.results import agreement, document
 from bsdgate.results.attempts import DOCUMENT_BOUND, UnreadableError, open_plain
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import RAN, Outcome, Result, Verdict
 from bsdgate.results.reporters.text import narrowing, plain
 from bsdgate.results.store.base import Scope, Store
-from bsdgate.results.store.packing import PastRun, Record
+from bsdgate.results.store.packing import PastRun, Record, pack
 from bsdgate.results.store.window import Told, Window
 
 PATIENCE: Final = 2.0
@@ -92,12 +92,18 @@ def import_runs(store: Store, folders: Iterable[Path], console: Console) -> int:
     """Import runs from their directories; return the exit code.
 
     A directory that has no usable verdict is named, and the others are imported all the same.
+    So is one with an older verdict on a run than the history has, which stays as it is.
     """
     done: Counter[bool] = Counter()
     refused = 0
     for folder in _with_progress(list(folders), console):
         try:
-            done[store.import_run(verdict_of(folder))] += 1
+            verdict = verdict_of(folder)
+            agreement.require(folder, verdict, datetime.now(UTC))
+            new = store.import_run(verdict)
+            done[new] += 1
+            if not new:
+                _say_if_other(store, folder, verdict, console)
         except EvidenceError as error:
             refused += 1
             told = "\n".join(map(plain, f"{folder}: {error}".split("\n")))
@@ -106,6 +112,24 @@ def import_runs(store: Store, folders: Iterable[Path], console: Console) -> int:
         f"{done[True]} imported, {done[False]} known already, {refused} refused", highlight=False
     )
     return EvidenceError.exit_code if refused else 0
+
+
+def _say_if_other(store: Store, folder: Path, verdict: Verdict, console: Console) -> None:
+    known = store.find(verdict.run.run_id)
+    if known is None or known.digest == pack(verdict).digest:
+        return
+    kept, copy = _judged(known.record.judged), _judged(verdict.judged)
+    named = escape(plain(str(folder)))
+    console.print(
+        f"kept as it was: the history has another verdict on the run of {named}, made {kept};"
+        f" this one was made {copy}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _judged(moment: datetime | None) -> str:
+    return f"{_moment(moment)} UTC" if moment else "at a time that it does not say"
 
 
 def verdict_of(folder: Path) -> Verdict:
@@ -176,6 +200,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     run = record.run
     yield "run", f"{run.name} {run.run_id}".strip()
     yield "created", f"{_moment(run.created)} UTC, took {_duration(record.seconds)}"
+    yield "judged", f"{_moment(record.judged)} UTC" if record.judged else ""
     yield "of", " ".join(filter(None, (run.profile, run.suite, run.release, narrowing(run))))
     yield "change", " ".join(filter(None, (run.change, *run.sources)))
     yield "facts", ", ".join(f"{name} {value}" for name, value in run.facts)

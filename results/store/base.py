@@ -87,8 +87,9 @@ class Store(ABC):
     def import_run(self, verdict: Verdict) -> bool:
         """Keep a run, all of it or nothing; return whether that changed anything.
 
-        A later verdict on the same run, which may have been resumed or judged again, takes the
-        place of the earlier one. Raises EvidenceError for a verdict on no particular run.
+        A verdict that was made later (``Verdict.judged``) on the same run, which may have been
+        resumed or judged again, takes the place of the one that is there; any other does not.
+        Raises EvidenceError for a verdict on no particular run.
         """
 
     @abstractmethod

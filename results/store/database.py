@@ -16,6 +16,7 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
+    and_,
     column,
     delete,
     func,
@@ -85,17 +86,21 @@ class DatabaseStore(Store):
         insert = _INSERT[self._database.dialect]
         row = insert(runs).values(_columns(run) | digests)
         changes = {column.name: row.excluded[column.name] for column in runs.c}
+        later = or_(
+            runs.c.judged < row.excluded.judged,
+            and_(runs.c.judged.is_(None), row.excluded.judged.is_not(None)),
+        )
         with self._database.writing() as connection:
             # In order, so that two importers never wait for one another.
             for name in sorted(digests, key=lambda name: digests[name]):
                 content = {"digest": digests[name], "content": zlib.compress(texts[name])}
                 connection.execute(insert(contents).values(content).on_conflict_do_nothing())
-            # What is as it was is not returned.
+            # What is as it was is not returned. As Record.replaces, in one statement.
             done = connection.execute(
                 row.on_conflict_do_update(
                     index_elements=[runs.c.run_id],
                     set_=changes,
-                    where=runs.c.digest != row.excluded.digest,
+                    where=and_(runs.c.digest != row.excluded.digest, later),
                 ).returning(runs.c.run_id)
             ).all()
         return bool(done)
@@ -165,6 +170,7 @@ def _columns(run: PastRun) -> dict[str, Any]:
         "notes": _small(notes(run)),
         "seconds": run.seconds,
         "timings": _small(measured(run)) if run.timings else None,
+        "judged": _utc(record.judged) if record.judged else None,
     }
 
 

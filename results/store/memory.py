@@ -22,7 +22,7 @@ class MemoryStore(Store):
         run = pack(verdict)
         run_id = run.record.run.run_id
         known = self._runs.get(run_id)
-        if known and known.digest == run.digest:
+        if known and not (known.digest != run.digest and run.record.replaces(known.record)):
             return False
         self._runs[run_id] = replace(run, ids=self._lists.setdefault(run.ids, run.ids))
         return True

@@ -66,6 +66,16 @@ class Record:
     policy: str
     counts: Mapping[str, int]
     seconds: float | None
+    judged: datetime | None = None
+
+    def replaces(self, known: "Record") -> bool:
+        """Whether this verdict was made later than the ``known`` one on the same run.
+
+        One that does not say when it was made is older than any that does.
+        """
+        if self.judged is None:
+            return False
+        return known.judged is None or known.judged < self.judged
 
 
 @dataclass(frozen=True)
@@ -125,6 +135,7 @@ def pack(verdict: Verdict) -> PastRun:
             policy=verdict.policy,
             counts=MappingProxyType(dict(verdict.counts)),
             seconds=verdict.seconds,
+            judged=verdict.judged,
         ),
         ids=ids,
         outcomes=bytes(LETTERS[case.outcome] for case in cases),
@@ -186,7 +197,8 @@ _TEXTS: Final = ("name", "version", "profile", "suite", "release", "selection", 
 def about(record: Record) -> dict[str, Any]:
     """Return what ``record_of`` makes a record of, without the versions."""
     run = record.run
-    return {
+    judged = {"judged": record.judged.isoformat()} if record.judged else {}
+    return judged | {
         "run_id": run.run_id,
         "created": run.created.isoformat(),
         **{name: getattr(run, name) for name in _TEXTS},
@@ -210,7 +222,8 @@ def record_of(told: Mapping[str, Any], versions: tuple[tuple[str, str], ...]) ->
         **{name: told[name] for name in _TEXTS},
     )
     counts = MappingProxyType(told["counts"])
-    return Record(run, Result(told["result"]), told["policy"], counts, told["seconds"])
+    judged = datetime.fromisoformat(told["judged"]) if "judged" in told else None
+    return Record(run, Result(told["result"]), told["policy"], counts, told["seconds"], judged)
 
 
 def notes(run: PastRun) -> list[Any]:

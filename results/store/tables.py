@@ -15,7 +15,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA: Final = "0002"
+SCHEMA: Final = "0003"
 """The newest migration: what the tables below are like."""
 
 VERSION_TABLE: Final = "history_version"
@@ -57,6 +57,8 @@ runs = Table(
     Column("seconds", LargeBinary, nullable=False),
     # Compressed JSON; without a value where nothing was measured.
     Column("timings", LargeBinary),
+    # In UTC; without a value where the verdict does not say when it was made.
+    Column("judged", DateTime),
     Index("history_run_created", "created", "run_id"),
     Index("history_run_scope", "suite", "profile", "created"),
     Index("history_run_name", "name", "created"),

@@ -62,6 +62,8 @@ def test_defect_that_the_base_has_as_well_is_not_the_changes(
     assert PARENT_TEST in done.text
     # The nightly policy wants to know what is broken, whoever broke it.
     nightly = place.bsdgate("verdict", folder.path, "--policy", "nightly")
-    assert nightly.code == 1, nightly
+    assert nightly.code == 3, nightly
+    assert "ERROR narrowed: " in nightly.text
+    assert "FAIL exonerated: " in nightly.text
     assert PARENT_TEST in nightly.text
     assert_nothing_left(place, [])

@@ -18,7 +18,8 @@ from alembic.migration import MigrationContext
 from functional.place import wait_for
 from sqlalchemy import event, func, select, text
 from sqlalchemy.engine import Engine
-from unit.results.store.contract import StoreContract, numbers, verdict
+from unit.results.store.contract import FIRST, StoreContract, numbers, verdict
+from unit.results.store.replacing import ReplacingContract
 
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.model import Timing
@@ -101,7 +102,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return request.getfixturevalue("postgresql")
 
 
-class TestPostgresql(StoreContract):
+class TestPostgresql(StoreContract, ReplacingContract):
     @pytest.fixture
     def store(self, postgresql):
         with DatabaseStore(postgresql) as store:
@@ -133,10 +134,12 @@ def test_an_older_database_is_brought_up_to_date(url):
     database = Database(url)
     with database.writing() as one:
         one.execute(text("ALTER TABLE history_run DROP COLUMN timings"))
+        one.execute(text("ALTER TABLE history_run DROP COLUMN judged"))
         one.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
     database.close()
     with DatabaseStore(url) as store:
         assert store.find("run-1").timings == ()
+        assert store.import_run(verdict(1, "sf", judged=FIRST))
         assert store.import_run(verdict(2, "sf", timings=(Timing("t0/a", 1.5),)))
         assert [len(points) for points in store.window().series().values()] == [2, 1]
 
@@ -287,7 +290,7 @@ def test_a_killed_replacement_leaves_the_run_as_it_was(url):
 
     def work() -> None:
         with DatabaseStore(url) as store:
-            store.import_run(verdict(1, "ssf"))
+            store.import_run(verdict(1, "ssf", judged=FIRST))
 
     moment = 0
     while killed_at(moment, work) != 0:

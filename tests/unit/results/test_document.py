@@ -74,6 +74,7 @@ verdicts = st.builds(
         max_size=2,
     ).map(tuple),
     policy=texts,
+    judged=st.none() | moments,
     unmatched=tuples,
     timings=st.dictionaries(texts, seconds, max_size=3).map(
         lambda found: tuple(Timing(name, found[name]) for name in sorted(found))

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from subunit.v2 import StreamResultToBytes
 
+from bsdgate.results.agreement import contradictions
 from bsdgate.results.judge import judge_run
 from bsdgate.results.model import Result, Verdict
 from bsdgate.results.policy import CHECK
@@ -89,6 +91,8 @@ def judged(run_dir, sealed, tmp_path) -> Callable[..., Verdict]:
             asked = "".join(f"{each}\n" for each in part.asked).encode()
             run.attempt(part.name, asked, stream(part, sealed), part.parser, **part.head)
         verdict = judge_run(run.path, policy=CHECK)
+        # What the judge says must be what an import believes.
+        assert list(contradictions(verdict, datetime.now(UTC))) == []
         shutil.rmtree(place)
         return verdict
 

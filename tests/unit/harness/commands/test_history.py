@@ -3,17 +3,21 @@
 
 import io
 import itertools
+import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.console import Console
-from unit.results.store.contract import verdict
+from unit.results.conftest import RunDir
+from unit.results.store.contract import FIRST, verdict
 
 from bsdgate.harness.commands import history
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.history import open_store
 from bsdgate.results import document
-from bsdgate.results.model import Cause, Code, Finding, Level, Outcome, Reason, Result
+from bsdgate.results.judge import judge_run
+from bsdgate.results.model import Case, Cause, Code, Finding, Level, Outcome, Reason, Result
 from bsdgate.results.store.base import ANY, Scope
 from bsdgate.results.store.memory import MemoryStore
 
@@ -34,15 +38,24 @@ def said(console):
 
 @pytest.fixture
 def run_dir(tmp_path):
-    """Make a run's directory with the verdict of that hour."""
+    """Make a run's directory with a recording of that hour, and a verdict on it."""
 
-    def make(number, **changes):
-        folder = tmp_path / f"run-{number}"
-        (folder / "report").mkdir(parents=True)
-        (folder / "report" / "verdict.json").write_text(document.render(verdict(number, **changes)))
-        return folder
+    def make(number, judged=None):
+        made = RunDir(tmp_path / f"run-{number}")
+        created = (FIRST + timedelta(hours=number)).isoformat()
+        made.manifest |= {"name": made.path.name, "run_id": f"{number:032x}", "created": created}
+        made.recorded("subunit", "clean")
+        (made.path / "report").mkdir()
+        write(made.path, judged=judged)
+        return made.path
 
     return make
+
+
+def write(folder, **changes):
+    """Write a verdict on the run in a folder, changed in some of its fields."""
+    text = document.render(replace(judge_run(folder), **changes))
+    (folder / "report" / "verdict.json").write_text(text)
 
 
 def test_the_list_has_a_line_for_each_run(store, console):
@@ -117,6 +130,35 @@ def test_a_bad_directory_is_refused_and_the_others_are_imported(store, console, 
     for folder in folders[:3]:
         assert f"refused {folder}: " in said(console)
     assert "1 imported, 0 known already, 3 refused" in said(console)
+
+
+def test_a_verdict_that_contradicts_itself_is_refused(store, console, run_dir):
+    wrong, other, right = (run_dir(number) for number in (1, 2, 3))
+    write(wrong, cases=(Case("t", Outcome.MISSING),))
+    shutil.copy(wrong / "report" / "verdict.json", other / "report" / "verdict.json")
+    assert history.import_runs(store, [wrong, other, right], console) == 3
+    assert [record.run.name for record in store.runs()] == ["run-3"]
+    told = said(console)
+    assert f"refused {wrong}: {wrong}/report/verdict.json contradicts itself or its run: " in told
+    assert "t ended as missing without a reason lost-test" in told
+    assert "its name is run-1, and run-2 in manifest.json" in told
+    assert told.count(f"-> judge the run again: bsdgate report {wrong}") == 1
+    assert "1 imported, 0 known already, 2 refused" in told
+
+
+def test_an_older_copy_of_a_verdict_is_not_taken(store, console, run_dir):
+    folder = run_dir(1, judged=FIRST + timedelta(days=2))
+    assert history.import_runs(store, [folder], console) == 0
+    write(folder, judged=FIRST + timedelta(days=1))
+    assert history.import_runs(store, [folder], console) == 0
+    assert store.runs()[0].judged == FIRST + timedelta(days=2)
+    kept = f"kept as it was: the history has another verdict on the run of {folder}"
+    assert f"{kept}, made 2026-11-03 00:00 UTC; this one was made 2026-11-02 00:00 UTC" in said(
+        console
+    )
+    write(folder, judged=FIRST + timedelta(days=3))
+    assert history.import_runs(store, [folder], console) == 0
+    assert store.runs()[0].judged == FIRST + timedelta(days=3)
 
 
 def test_nothing_in_the_name_of_a_bad_directory_is_obeyed(store, console, tmp_path):

@@ -85,33 +85,6 @@ class StoreContract:
         assert not store.import_run(verdict(1, "sf"))
         assert store.runs() == before
 
-    def test_a_later_verdict_takes_the_place_of_the_earlier(self, store):
-        store.import_run(verdict(1, "sm", result=Result.ERROR))
-        assert store.import_run(verdict(1, "ss"))
-        (record,) = store.runs()
-        assert record.result is Result.PASS
-        assert store.find("run-1").outcomes == b"ss"
-
-    @pytest.mark.parametrize(
-        "change",
-        [
-            {"name": "other"},
-            {"result": Result.FAIL},
-            {"policy": "gate"},
-            {"cases": "sf"},
-            {"versions": ()},
-            {"unmatched": ("x",)},
-            {"findings": (Finding("t0", Cause.FLAKE),)},
-            {"cases": "sss"},
-            {"timings": (Timing("t0/a", 1.0),)},
-        ],
-        ids=str,
-    )
-    def test_any_difference_is_another_verdict(self, store, change):
-        store.import_run(verdict(1, "ss"))
-        assert store.import_run(verdict(1, **{"cases": "ss"} | change))
-        assert not store.import_run(verdict(1, **{"cases": "ss"} | change))
-
     def test_runs_are_newest_first(self, store):
         for number in (2, 0, 3, 1):
             store.import_run(verdict(number))

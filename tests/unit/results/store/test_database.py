@@ -11,6 +11,7 @@ from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
 from unit.results.store.contract import FIRST, StoreContract, verdict
+from unit.results.store.replacing import ReplacingContract
 
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.model import Cause, Finding, Result
@@ -27,7 +28,7 @@ def path(tmp_path):
     return tmp_path / "state" / "history.sqlite"
 
 
-class TestSqlite(StoreContract):
+class TestSqlite(StoreContract, ReplacingContract):
     @pytest.fixture
     def store(self, path):
         with DatabaseStore(path) as store:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 from unit.results.store.contract import StoreContract
+from unit.results.store.replacing import ReplacingContract
 
 from bsdgate.results.store.memory import MemoryStore
 
 
-class TestMemoryStore(StoreContract):
+class TestMemoryStore(StoreContract, ReplacingContract):
     @pytest.fixture
     def store(self):
         return MemoryStore()

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An import believes a verdict that follows from what it tells, of the run that it lies with."""
+
+import copy
+import functools
+import json
+import operator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from unit.results.test_golden import JUDGED
+
+from bsdgate.results import agreement, document, evidence
+from bsdgate.results.errors import EvidenceError
+from bsdgate.results.judge import judge_run
+from bsdgate.results.model import Code, Kind, Level, Outcome, Result, Side, State
+from bsdgate.results.policy import POLICIES
+from bsdgate.results.reporters import write_all
+
+NOW = datetime(2026, 12, 1, tzinfo=UTC)
+KNOWN = """\
+- {test: "*known*", bug: "https://b/1", owner: jane, reason: why, since: 2026-01-01,
+   expires: 2027-01-01}
+"""
+
+
+@pytest.fixture
+def run(run_dir, subunit_stream, sealed, tmp_path):
+    """A run with tests of every kind that a PASS may have, one run again, and one resumed."""
+    (tmp_path / "known").mkdir()
+    (tmp_path / "known" / "a.yaml").write_text(KNOWN)
+    run_dir.owes("tempest")
+    ids = ["m.A.base", "m.A.known", "m.A.one", "m.A.skipped", "m.A.two", "m.A.xfail"]
+    ends = ["fail", "fail", "success", "skip", "success", "xfail"]
+    asked = "".join(f"{each}\n" for each in ids).encode()
+    stream = subunit_stream(*zip(ids, ends, strict=True))
+    run_dir.attempt("01-tempest", asked, sealed(stream, "01-tempest"))
+    for number, side in enumerate(("change", "change", "base", "base"), 2):
+        name = f"{number:02}-confirm-{side}"
+        again = sealed(subunit_stream(("m.A.base", "fail")), name)
+        run_dir.attempt(name, b"m.A.base\n", again, side=side, confirms="01-tempest")
+    return run_dir
+
+
+def told(run, policy="developer", **changes):
+    """The document on a run, as it would be written."""
+    known = [path for path in [run.path.parent / "known"] if path.exists()]
+    verdict = judge_run(run.path, known, POLICIES[policy])
+    return json.loads(document.render(verdict)) | {"judged": "2026-11-23T00:00:00+00:00"} | changes
+
+
+def accepts(run, content):
+    """Whether the document may be imported."""
+    try:
+        agreement.require(run.path, document.parse(json.dumps(content)), NOW)
+    except EvidenceError:
+        return False
+    return True
+
+
+def refused(run, content):
+    with pytest.raises(EvidenceError) as caught:
+        agreement.require(run.path, document.parse(json.dumps(content)), NOW)
+    assert str(run.path / "report" / "verdict.json") in caught.value.message
+    assert caught.value.hint == f"judge the run again: bsdgate report {run.path}"
+    return caught.value.message
+
+
+def counted(content):
+    """Make the counts fit the cases, so that they are not what gives a change away."""
+    cases = content["cases"] if isinstance(content["cases"], list) else []
+    outcomes = [case.get("outcome") for case in cases if isinstance(case, dict)]
+    counts = {str(one): outcomes.count(one) for one in Outcome}
+    return content | {"counts": {"asked": len(cases)} | counts}
+
+
+def test_what_the_judge_says_agrees(run):
+    content = told(run)
+    assert content["result"] == "PASS"
+    assert content["counts"]["fail"] == content["counts"]["xfail"] - 1 == 1
+    assert accepts(run, content)
+    assert accepts(run, {key: value for key, value in content.items() if key != "judged"})
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("case", JUDGED)
+def test_what_the_judge_says_of_recordings_agrees(run_dir, case, policy):
+    run_dir.recorded(*case.split("/"))
+    assert accepts(run_dir, told(run_dir, policy))
+
+
+def test_manifest_of_schema_1_and_2_are_alike(run):
+    content = told(run)
+    run.manifest["schema"] = 2
+    run.write_manifest()
+    assert accepts(run, content)
+
+
+# A document that contradicts itself ------------------------------------------------------------
+
+
+def test_a_pass_has_no_missing_test(run):
+    content = told(run)
+    content["cases"][2]["outcome"] = "missing"
+    assert "m.A.one ended as missing without a reason lost-test" in refused(run, counted(content))
+
+
+def test_a_pass_has_asked_for_something(run):
+    content = told(run, cases=[], reasons=[], findings=[], attempts=[])
+    assert "and not one test was executed" in refused(run, counted(content))
+
+
+@pytest.mark.parametrize("level", ["error", "fail"])
+def test_a_pass_has_no_graver_reason(run, level):
+    content = told(run)
+    content["reasons"].append({"level": level, "code": "no-history", "message": "m", "ids": []})
+    follows = {"error": "ERROR", "fail": "FAIL"}[level]
+    assert f"the result is PASS, and {follows} follows from" in refused(run, content)
+
+
+def test_no_reason_is_made_lighter(run):
+    content = told(run)
+    content["reasons"].append({"level": "note", "code": "truncated", "message": "m", "ids": []})
+    assert "truncated has the level note, not error" in refused(run, content)
+
+
+def test_no_failure_is_left_out(run):
+    content = told(run)
+    content["reasons"] = [each for each in content["reasons"] if each["code"] != "exonerated"]
+    assert "m.A.base failed unexcused, and the reason tests-failed" in refused(run, content)
+
+
+def test_no_test_is_left_out(run):
+    content = told(run)
+    del content["cases"][2]
+    assert "asked for 6 tests, and it has 5 cases" in refused(run, counted(content))
+
+
+def test_no_attempt_is_left_open(run):
+    content = told(run)
+    content["attempts"][0]["state"] = "running"
+    assert "the attempt 01-tempest is running, and none follows it" in refused(run, content)
+
+
+def test_a_broken_fixture_is_a_reason(run):
+    content = told(run)
+    content["fixtures"] = [{"id": "setUpClass (m.B)", "outcome": "fail"}]
+    assert "the fixture setUpClass (m.B) failed" in refused(run, content)
+
+
+@pytest.mark.parametrize("moment", [NOW + timedelta(minutes=11), datetime(9999, 1, 1, tzinfo=UTC)])
+@pytest.mark.parametrize("place", [("judged",), ("run", "created"), ("attempts", 0, "ended")])
+def test_nothing_is_of_the_future(run, place, moment):
+    content = told(run)
+    *path, last = place
+    functools.reduce(operator.getitem, path, content)[last] = moment.isoformat()
+    if place == ("run", "created"):
+        run.manifest["created"] = moment.isoformat()
+        run.write_manifest()
+    assert f"{moment.isoformat()}, which is in the future" in refused(run, content)
+
+
+def test_clocks_may_differ_a_little(run):
+    assert accepts(run, told(run, judged=(NOW + timedelta(minutes=9)).isoformat()))
+
+
+# A document of another run ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("run_id", "another"),
+        ("created", "2026-11-21T00:00:00+00:00"),
+        ("suite", "gate"),
+        ("profile", "mine"),
+        ("selection", "test_users"),
+        ("release", "2026.1"),
+        ("with", []),
+    ],
+)
+def test_a_report_is_of_the_run_that_it_lies_with(run, key, value):
+    content = told(run)
+    run.manifest[key] = value
+    run.write_manifest()
+    field = {"with": "sources"}.get(key, key)
+    assert f"its {field} is " in refused(run, content)
+
+
+def test_a_report_without_a_manifest_is_refused(run):
+    content = told(run)
+    (run.path / "manifest.json").unlink()
+    assert not accepts(run, content)
+
+
+# Whatever is changed ---------------------------------------------------------------------------
+
+NAMES = [Outcome, Level, Code, Result, State, Kind, Side]
+VALUES = st.one_of(
+    st.sampled_from([None, "", 0, 1, 2, 5, 6, -1, [], {}, True]),
+    st.sampled_from(["9999-01-01T00:00:00+00:00", "2026-11-22T12:00:00+00:00"]),
+    *(st.sampled_from([str(one) for one in each]) for each in NAMES),
+    st.sampled_from(["m.A.base", "m.A.one", "m.A.two", "m.A.x"]),
+)
+
+
+def everywhere(value, *path):
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield (*path, key)
+            yield from everywhere(inner, *path, key)
+
+
+def mutate(content, data):
+    """Replace, remove or repeat one value anywhere in the document."""
+    *path, last = data.draw(st.sampled_from(list(everywhere(content))))
+    inner = functools.reduce(operator.getitem, path, content)
+    how = data.draw(st.sampled_from(["replace", "remove", "repeat"]))
+    if how == "replace":
+        inner[last] = data.draw(VALUES)
+    elif how == "remove":
+        del inner[last]
+    elif isinstance(inner, list):
+        inner.insert(last, copy.deepcopy(inner[last]))
+
+
+def holds(verdict, run):
+    """What a verdict that later runs are compared with has to be, said in another way."""
+    ends = {
+        outcome: {case.id for case in verdict.cases if case.outcome is outcome}
+        for outcome in Outcome
+    }
+    levels = {reason.level for reason in verdict.reasons}
+    by_code = {reason.code: set(reason.ids) for reason in verdict.reasons}
+    excused = by_code.get(Code.EXONERATED, set()) | by_code.get(Code.FLAKED, set())
+    good = verdict.result is Result.PASS
+    return (
+        verdict.run == evidence.run_of(run.path)
+        and max(verdict.run.created, verdict.judged or NOW) <= NOW + agreement.CLOCKS
+        and good == levels.isdisjoint({Level.ERROR, Level.FAIL})
+        and (verdict.result is Result.ERROR) == (Level.ERROR in levels)
+        and not (good and (ends[Outcome.MISSING] or ends[Outcome.DUPLICATED]))
+        and not (good and ends[Outcome.FAIL] - excused)
+        and not (good and not ends[Outcome.SUCCESS])
+        and len({case.id for case in verdict.cases}) == len(verdict.cases) == 6
+    )
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), times=st.integers(1, 3), fit=st.booleans())
+def test_only_what_agrees_is_accepted(run, data, times, fit):
+    content = told(run)
+    for _ in range(times):
+        mutate(content, data)
+    if fit and isinstance(content, dict) and "cases" in content:
+        content = counted(content)
+    if accepts(run, content):
+        assert holds(document.parse(json.dumps(content)), run)
+
+
+def test_a_written_report_is_accepted(run):
+    write_all(judge_run(run.path), run.path)
+    assert accepts(run, json.loads((run.path / "report" / "verdict.json").read_text()))
