@@ -34,8 +34,7 @@ def of_run(
 
     Without the name of a ``policy``, by the one that the run was made for.
     """
-    with history.open_store(history_url, make=False) as store:
-        verdict = judge.judge_run(run_dir, [known_failures()], _policy(policy, run_dir), store)
+    verdict = history.judge_only(run_dir, _policy(policy, run_dir), history_url)
     return _tell(verdict, as_json, console)
 
 

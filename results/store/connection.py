@@ -34,6 +34,8 @@ ANSWER: Final = 15
 
 _FORMS: Final = "give sqlite:////DIR/history.sqlite or postgresql://USER@HOST/DATABASE"
 
+_PORTS: Final = range(1, 65536)
+
 # Who changes one run shares the lock, who changes them all has it alone. Any number will do
 # that nobody else uses in the same database: this one spells "bsdgate".
 _LOCK: Final = int.from_bytes(b"bsdgate")
@@ -113,10 +115,7 @@ class Database:
                 "install bsdgate[postgresql]",
             ) from error
         except OSError as error:
-            raise StoreError(
-                f"cannot open the history {self.named}: {error.strerror}",
-                "make that place writable, or choose another with BSDGATE_HISTORY_URL",
-            ) from error
+            raise _cannot_open(self.named, error) from error
         except (SQLAlchemyError, zlib.error, ValueError, KeyError) as error:
             said = str(getattr(error, "orig", None) or error)
             raise StoreError(
@@ -125,10 +124,23 @@ class Database:
             ) from error
 
 
+def _cannot_open(named: str, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot open the history {named}: {error.strerror}",
+        "make that place writable, or choose another with BSDGATE_HISTORY_URL",
+    )
+
+
 def is_there(place: str | Path) -> bool:
     """Whether there is something to open; what a server has, only opening it can tell."""
     url = _url(place)
-    return url.get_backend_name() != "sqlite" or Path(str(url.database)).exists()
+    if url.get_backend_name() != "sqlite":
+        return True
+    try:
+        return Path(str(url.database)).exists()
+    except OSError as error:
+        # A history that may not be looked at is not an empty one.
+        raise _cannot_open(str(url.database), error) from error
 
 
 def _url(place: str | Path) -> URL:
@@ -137,7 +149,12 @@ def _url(place: str | Path) -> URL:
     try:
         url = make_url(place)
     except ArgumentError:
-        raise BsdgateError(f"{place!r} is no URL of a history", _FORMS) from None
+        raise BsdgateError(f"{_scheme(place)!r} is no URL of a history", _FORMS) from None
+    except ValueError:
+        # The only part that is converted. What it is may be a piece of a password.
+        raise _bad_port(place) from None
+    if url.port is not None and url.port not in _PORTS:
+        raise _bad_port(place)
     if url.get_backend_name() not in _OPTIONS:
         raise BsdgateError(f"a history in {url.get_backend_name()} is not supported", _FORMS)
     if url.drivername == "postgresql":
@@ -145,6 +162,19 @@ def _url(place: str | Path) -> URL:
     if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
         raise BsdgateError(f"{place!r} names no file", _FORMS)
     return url
+
+
+def _bad_port(place: str) -> BsdgateError:
+    message = (
+        f"the port in the URL of the history, {_scheme(place)!r}, is no number from 1 to 65535"
+    )
+    return BsdgateError(message, f"{_FORMS}, with HOST:PORT if it is not 5432")
+
+
+def _scheme(place: str) -> str:
+    """What to show of a URL that cannot be taken apart: any of the rest may be a password."""
+    scheme, found, _ = place.partition("://")
+    return f"{scheme}://…" if found else place
 
 
 def _make_private(path: Path) -> None:

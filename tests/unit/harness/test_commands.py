@@ -80,6 +80,24 @@ def test_a_report_tells_the_verdict_then_where_it_is(here, case, code, result):
     assert json.loads((run / "report" / "verdict.json").read_text())["result"] == result
 
 
+@pytest.mark.parametrize("command", ["verdict", "report"])
+@pytest.mark.parametrize(
+    ("policy", "code", "result", "level"),
+    [("developer", 0, "PASS", "NOTE"), ("gate", 3, "ERROR", "ERROR")],
+)
+def test_without_the_history_a_verdict_follows_the_policy(
+    here, command, policy, code, result, level
+):
+    broken = here.path / "broken.sqlite"
+    broken.write_text("no database " * 99)
+    url = f"sqlite:///{broken}"
+    ended = here.call(command, here.run("clean"), "--policy", policy, "--history-url", url)
+    assert ended.code == code
+    assert ended.out.lstrip().startswith(f"{result}: ")
+    assert f"{level} no-history: " in ended.out
+    assert ended.err == ""
+
+
 ELSEWHERE = {
     "subunit": (["--asked", SUBUNIT / "clean/asked.txt"], SUBUNIT / "clean/stream.subunit", 0),
     "junit": (["--asked", JUNIT / "asked.txt"], JUNIT / "stream.xml", 1),

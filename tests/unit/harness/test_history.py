@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run is judged by its history; what a verdict is worth where that cannot be had."""
 
+import errno
 import json
+import sys
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from subunit.v2 import StreamResultToBytes
 from unit.results import conftest
 
 from bsdgate.harness import history
+from bsdgate.harness.cli import main
 from bsdgate.harness.identity import Settings
 from bsdgate.harness.manifest import Manifest
 from bsdgate.harness.profiles.load import load as load_profile
@@ -19,7 +23,8 @@ from bsdgate.harness.suites.model import load as load_suite
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.model import Code, Result
 from bsdgate.results.parsers.subunit import StreamReader
-from bsdgate.results.policy import CHECK, DEVELOPER, GATE, NIGHTLY, Policy
+from bsdgate.results.policy import CHECK, DEVELOPER, GATE, NIGHTLY, POLICIES, Policy
+from bsdgate.results.store import connection
 from bsdgate.results.store.base import StoreError
 from bsdgate.results.store.database import DatabaseStore
 
@@ -88,6 +93,58 @@ def test_a_verdict_that_cannot_be_remembered_stands(
 def test_what_is_no_url_is_refused_before_a_run() -> None:
     with pytest.raises(BsdgateError, match="no URL"):
         history.see("somewhere", DEVELOPER)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3cret@db.example.org:port/history",
+        "postgresql://me:s3cret@db.example.org:/history",
+        "postgresql://me:s3cret@db.example.org:65536/history",
+        "postgresql://me:s3cret@db.example.org:-1/history",
+        "postgresql://me:s3cret@[::1/history",
+        "postgresql://me:s3cret",
+        "postgresql://me:s3c?r@et:x",
+    ],
+)
+@pytest.mark.parametrize("command", ["history", "trends", "verdict", "report", "run"])
+def test_a_port_that_is_no_number_is_a_mistake(
+    run: Path, url: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BSDGATE_HISTORY_URL", url)
+    monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path / "state"))
+    words = [command, str(run)] if command in {"verdict", "report"} else [command]
+    monkeypatch.setattr(sys, "argv", ["bsdgate", *words])
+    assert main() == 2
+    told = capsys.readouterr().err
+    assert told.count("postgresql://…") == 1
+    assert "the port in the URL of the history" in told
+    assert "s3c" not in told
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=lambda policy: policy.name)
+def test_a_verdict_without_the_history_is_that_of_a_report(
+    run: Path, broken: str, policy: Policy
+) -> None:
+    before = sorted(run.rglob("*"))
+    verdict = history.judge_only(run, policy, broken)
+    assert sorted(run.rglob("*")) == before
+    assert Code.NO_HISTORY in {reason.code for reason in verdict.reasons}
+    assert replace(history.judge(run, policy, broken, print), judged=None) == verdict
+
+
+def test_a_history_that_may_not_be_looked_at_is_not_an_empty_one(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, **_: Any) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(connection.Path, "exists", refuse)
+    verdict = history.judge_only(run, GATE, "sqlite:////root/history.sqlite")
+    assert verdict.result is Result.ERROR
+    (reason,) = (one for one in verdict.reasons if one.code is Code.NO_HISTORY)
+    assert "cannot open the history /root/history.sqlite: Permission denied" in reason.message
 
 
 TRACEBACK = 'Traceback:\n  File "/venv/site-packages/keystone/api/users.py", line 7, in get\nBoom\n'
