@@ -11,9 +11,10 @@ from bsdgate.harness.errors import UsageError
 PLAIN: Final = " !&'()+,-./;=@^_~"
 """The characters of ASCII that a path may have beside letters and digits.
 
-Of the others each ends a run somewhere, since what is written there cannot quote it: ``$`` in
-oslo.config, ``%`` and ``#`` in paste, ``?`` in SQLAlchemy, ``{`` in Nova, ``:`` in PATH; quotes and
-backslash in the first line of a script and in stestr's line for the shell.
+Of the others some end a run, since what is written there cannot quote them: ``$`` in oslo.config,
+``%`` and ``#`` in paste, ``?`` in SQLAlchemy, ``{`` in Nova, ``:`` in PATH; ``"``, backslash and
+backtick in the first line of a script and in stestr's line for the shell. Brackets, ``*``, ``<``,
+``>`` and ``|`` are patterns or markup to tox, to rich and to shells, and are refused with them.
 """
 
 

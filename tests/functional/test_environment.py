@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from functional.place import ODD
 
 from bsdgate.harness import process
 from bsdgate.harness.errors import ConfigurationError
@@ -42,7 +43,7 @@ def checkout(sdist: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+    return tmp_path_factory.mktemp(f"cache {ODD}")
 
 
 @pytest.fixture
@@ -83,8 +84,8 @@ def test_everything_else_is_that_of_the_running_environment(
     checkout: Path, prepared: Prepare
 ) -> None:
     found = prepared(f"keystone={checkout}")
-    code = "import nova, keystone, bsdgate.harness; print(nova.__file__, keystone.__file__)"
-    nova, keystone = said(found, code).split()
+    code = "import nova, keystone, bsdgate.harness; print(nova.__file__); print(keystone.__file__)"
+    nova, keystone = said(found, code).splitlines()
     assert not nova.startswith(str(found.python.parents[1]))
     assert keystone.startswith(str(found.python.parents[1]))
     running = prepare([], RELEASE, checkout, print).versions()
