@@ -94,6 +94,7 @@ class Bench:
         self.reaper = reaper
         self.wanted: set[str] = set()
         self.seconds: dict[str, float] = {}
+        self._litter: set[str] = set()
 
     # Whole runs ---------------------------------------------------------------------------
 
@@ -175,6 +176,7 @@ class Bench:
 
     def _strike(self, trial: Trial, started: Started, outcome: Outcome) -> list[int]:
         """Send the signal; return the ports that the run's cloud has at that moment."""
+        harness = psutil.Process(started.popen.pid)
         if not _reached(trial.moment, started):
             outcome.problems.append(f"the run ended before {trial.moment.name}: {started.text}")
             return []
@@ -182,21 +184,23 @@ class Bench:
         outcome.delay = seconds * trial.fraction
         # No event is waited for: that the signal comes at any point of the step is the trial.
         time.sleep(outcome.delay)
-        harness = psutil.Process(started.popen.pid)
         targets = _awaited(trial, started, harness)
         if not targets:
             outcome.hit = " (not there, so the harness)"
             targets = [harness]
         ports = _ports(runs(self.place)[-1])
-        _send(trial, targets)
+        if not _send(trial, targets):
+            outcome.hit = " (after its end)"
         return ports
 
     def _left(self, ports: list[int] | None = None) -> list[str]:
         """Describe what a run has left, and end it."""
         left = [f"left: {each}" for each in self.reaper.left(EMPTY)]
-        self.reaper.kill()
         left += [f"left: port {each} is open" for each in listening(ports or [])]
-        return left + [f"left: file {each}" for each in self.place.litter()]
+        self.reaper.kill()
+        litter = set(self.place.litter()) - self._litter
+        self._litter |= litter
+        return left + [f"left: file {each}" for each in sorted(litter)]
 
     def _judge(self, run: RunFolder, outcome: Outcome) -> None:
         """Compare exit code, verdict, evidence, and what a new judgement says."""
@@ -272,16 +276,23 @@ def _is_over(moment: Moment, text: str) -> bool:
     return bool(re.search(moment.end, text[begin.end() :], re.MULTILINE))
 
 
-def _send(trial: Trial, targets: list[psutil.Process]) -> None:
-    for each in targets:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            each.send_signal(trial.signal)
+def _send(trial: Trial, targets: list[psutil.Process]) -> bool:
+    """Send the signal; say whether it has reached all."""
+    reached = [_signalled(each, trial.signal) for each in targets]
     if trial.signal == signal.SIGSTOP and trial.ends_harness:
         # How long a user leaves it stopped is the user's affair; no event ends it.
         time.sleep(trial.pause)
         for each in targets:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.send_signal(signal.SIGCONT)
+            _signalled(each, signal.SIGCONT)
+    return all(reached)
+
+
+def _signalled(process: psutil.Process, number: signal.Signals) -> bool:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return False
+    return True
 
 
 def _ports(run: RunFolder) -> list[int]:
