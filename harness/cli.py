@@ -8,9 +8,10 @@ import click
 from rich.console import Console
 
 from bsdgate.harness.cloud.service import SERVICES
-from bsdgate.harness.cloud.spec import DEFAULT_NAME
+from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
 from bsdgate.harness.commands import version
 from bsdgate.harness.endings import guarded
+from bsdgate.harness.parameters import NameParameter, PortParameter
 from bsdgate.results.policy import POLICIES
 
 CONTEXT = {
@@ -19,9 +20,7 @@ CONTEXT = {
     "show_default": True,
 }
 
-PORTS = range(1, 65536)
-
-NAME = click.option("--name", default=DEFAULT_NAME, help="Name of the cloud.")
+NAME = click.option("--name", type=NameParameter(), default=DEFAULT_NAME, help="Name of the cloud.")
 
 PROFILE = click.option(
     "--profile", default="embedded", help="Cluster profile: a name, or a YAML file."
@@ -70,27 +69,13 @@ def bsdgate() -> None:
     """
 
 
-class _Port(click.ParamType[tuple[str, int]]):
-    name = "SERVICE=PORT"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        service, _, port = str(value).partition("=")
-        if service not in SERVICES:
-            self.fail(f"no service {service!r}; choose among {', '.join(SERVICES)}", param, ctx)
-        if not port.isdecimal() or int(port) not in PORTS:
-            self.fail(f"{port!r} is no port; give a number from 1 to 65535", param, ctx)
-        return service, int(port)
-
-
 @bsdgate.command()
 @NAME
 @PROFILE
 @WITH
-@click.option("--port", type=_Port(), multiple=True, help="Fix a service's port.")
+@click.option("--port", type=PortParameter(), multiple=True, help="Fix a service's port.")
 def up(
-    name: str, profile: str, changes: tuple[str, ...], port: tuple[tuple[str, int], ...]
+    name: CloudName, profile: str, changes: tuple[str, ...], port: tuple[tuple[str, int], ...]
 ) -> None:
     """Start a real OpenStack on this machine."""
     from bsdgate.harness.commands import cloud
@@ -100,7 +85,7 @@ def up(
 
 @bsdgate.command()
 @NAME
-def down(name: str) -> None:
+def down(name: CloudName) -> None:
     """End a cloud, or clean up after one that was killed."""
     from bsdgate.harness.commands import cloud
 
@@ -109,7 +94,7 @@ def down(name: str) -> None:
 
 @bsdgate.command()
 @NAME
-def status(name: str) -> None:
+def status(name: CloudName) -> None:
     """Show a cloud and its services."""
     from bsdgate.harness.commands import cloud
 
@@ -122,7 +107,7 @@ def status(name: str) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is written.")
 @click.option("-n", "--lines", default=20, type=click.IntRange(min=0), help="Lines to begin with.")
 @click.argument("services", metavar="[SERVICE]...", nargs=-1)
-def logs(name: str, services: tuple[str, ...], follow: bool, lines: int) -> None:
+def logs(name: CloudName, services: tuple[str, ...], follow: bool, lines: int) -> None:
     """Show the services' logs."""
     from bsdgate.harness.commands import cloud
 
@@ -132,7 +117,7 @@ def logs(name: str, services: tuple[str, ...], follow: bool, lines: int) -> None
 @bsdgate.command()
 @NAME
 @click.argument("service", type=click.Choice(SERVICES))
-def restart(name: str, service: str) -> None:
+def restart(name: CloudName, service: str) -> None:
     """Restart one service of a cloud."""
     from bsdgate.harness.commands import cloud
 
@@ -141,7 +126,7 @@ def restart(name: str, service: str) -> None:
 
 @bsdgate.command()
 @NAME
-def reset(name: str) -> None:
+def reset(name: CloudName) -> None:
     """Put a cloud back to how it was when it came up."""
     from bsdgate.harness.commands import cloud
 

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from bsdgate.harness import places
+from bsdgate.harness import folders, places
 from bsdgate.harness.nodes import environment
 from bsdgate.harness.steps import (
     OutOfTimeError,
@@ -60,7 +60,7 @@ def _base(run: Run) -> Iterator[Run]:
     run.listener.say("bringing up the base, without the change")
     released = environment.prepare((), run.profile.release, places.cache(), run.listener.say)
     base = replace(run, environment=released, cloud=None, keep=False, site=run.site / BASE)
-    base.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folders.make(base.logs)
     try:
         deploy(base)
         configure(base)

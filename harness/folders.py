@@ -5,6 +5,7 @@ A folder that is removed as a whole some day holds the file MARKER, put there be
 What has no marker is not removed, whatever its name.
 """
 
+import contextlib
 import os
 import shutil
 import stat
@@ -85,24 +86,21 @@ def remove_tree(path: Path, *, inside: Path) -> None:
     if not os.path.lexists(path):
         return
     _prove(path, inside)
-    # The marker goes last: what a killed process has left can still be removed.
-    for each in path.iterdir():
-        if each.name != MARKER:
-            _remove(each)
-    (path / MARKER).unlink(missing_ok=True)
-    path.rmdir()
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or folder that a process that is ending may be removing, too."""
+    # Another process may be removing some of it as well, such as its own temporary files.
     while os.path.lexists(path):
-        try:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-        except FileNotFoundError:
-            continue
+        with contextlib.suppress(FileNotFoundError):
+            _empty(path)
+            (path / MARKER).unlink(missing_ok=True)
+            path.rmdir()
+
+
+def _empty(path: Path) -> None:
+    """Remove all but the marker, so that what a killed process has left can still be removed."""
+    for each in path.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        elif each.name != MARKER:
+            each.unlink(missing_ok=True)
 
 
 def _prove(path: Path, inside: Path) -> None:

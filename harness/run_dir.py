@@ -11,14 +11,13 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Literal, Self
 
-from bsdgate.harness import files
+from bsdgate.harness import files, folders
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.manifest import Kind, Manifest
 
@@ -133,15 +132,14 @@ class RunDir:
             )
         path = base / manifest.name
         with files.explained(path):
-            base.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                path.mkdir(mode=0o700)
+                folders.make_marked(path)
             except FileExistsError as error:
                 raise UsageError(
                     f"there is a run {path} already", "choose another name, or --resume that run"
                 ) from error
             with contextlib.ExitStack() as undo:
-                undo.callback(shutil.rmtree, path, ignore_errors=True)
+                undo.callback(folders.remove_tree, path, inside=base)
                 lock = undo.enter_context(_take_lock(path))
                 _fill(path, manifest)
                 undo.pop_all()
@@ -161,6 +159,7 @@ class RunDir:
         with files.explained(path), contextlib.ExitStack() as undo:
             lock = undo.enter_context(_take_lock(path))
             manifest = Manifest.read(path / "manifest.json")
+            folders.mark(path)
             _mend(path)
             undo.pop_all()
         run = cls(path, manifest, lock)
@@ -252,8 +251,8 @@ class RunDir:
         # Whole or not at all: an attempt without its attempt.json could be neither read nor mended.
         made = self.path / "attempt.new"
         with files.explained(made):
-            shutil.rmtree(made, ignore_errors=True)
-            made.mkdir(mode=0o700)
+            folders.remove_tree(made, inside=self.path)
+            folders.make(made)
             files.write_atomically(made / asked_name, asked)
             files.write_atomically(made / "attempt.json", _json(head))
             folder = made.rename(self.evidence / name)

@@ -14,6 +14,7 @@ import yaml
 
 from bsdgate.harness import files, places
 from bsdgate.harness.cloud.client import Cloud
+from bsdgate.harness.cloud.spec import CloudName
 from bsdgate.harness.nodes import environment
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, RunDir
@@ -27,7 +28,7 @@ from bsdgate.results import witness
 from bsdgate.results.model import Kind
 from bsdgate.results.parsers.subunit import StatusEvent, StreamReader
 
-CLOUD: Final = "bsdgate"
+CLOUD: Final = CloudName("bsdgate")
 """The name of a run's cloud in the clouds.yaml of the run."""
 
 

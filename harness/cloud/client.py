@@ -5,8 +5,6 @@ import contextlib
 import fcntl
 import json
 import os
-import re
-import shutil
 import signal
 import tempfile
 import time
@@ -17,9 +15,9 @@ from typing import Any, Self
 
 import psutil
 
-from bsdgate.harness import files, process
+from bsdgate.harness import files, folders, process
 from bsdgate.harness.cloud.service import SERVICES
-from bsdgate.harness.cloud.spec import ADMIN, REGION, CloudSpec
+from bsdgate.harness.cloud.spec import ADMIN, REGION, CloudName, CloudSpec
 from bsdgate.harness.errors import InfrastructureError, UsageError
 
 BOOT_TIMEOUT = 180.0
@@ -29,8 +27,6 @@ SOCKET_PATH_MAX = 100
 
 Event = dict[str, Any]
 Options = Mapping[str, Mapping[str, Mapping[str, object]]]
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def _ignore(event: Event) -> None:
@@ -50,7 +46,7 @@ class Cloud:
         cls,
         directory: Path,
         *,
-        name: str,
+        name: CloudName,
         python: Path,
         templates: Path,
         ports: Mapping[str, int] | None = None,
@@ -66,21 +62,16 @@ class Cloud:
         :param options: options of oslo.config over ours: by service, section, name.
         :param timeout: seconds until it must be ready.
         :param on_event: told of each event of the supervisor.
-        :raises UsageError: one is up there already, or the name is none.
+        :raises UsageError: one is up there already, or something that bsdgate has not made is.
         :raises InfrastructureError: a service failed; its last log lines are in the message.
         """
-        if not _NAME.fullmatch(name):
-            raise UsageError(
-                f"{name!r} cannot be the name of a cloud",
-                "use letters, digits, '.', '_' and '-', a letter or digit first",
-            )
         cloud = cls(directory)
         with files.explained(directory):
-            templates.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folders.make(templates)
             cloud.clean()
-            directory.mkdir(mode=0o700, parents=True)
+            folders.make_marked(directory)
             for folder in ("logs", "tmp"):
-                (directory / folder).mkdir(mode=0o700)
+                folders.make(directory / folder)
         argv: list[str | Path] = [python, "-m", "bsdgate.harness.cloud.supervisor"]
         argv += ["--name", name, "--directory", directory, "--templates", templates]
         for service, port in (ports or {}).items():
@@ -218,7 +209,8 @@ class Cloud:
         for remaining in self._remains():
             with contextlib.suppress(psutil.NoSuchProcess):
                 remaining.kill()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        with files.explained(self.directory):
+            folders.remove_tree(self.directory, inside=self.directory.parent)
 
     def _remains(self) -> list[psutil.Process]:
         """Return the processes of a supervisor that is gone: of its group, and at home here."""

@@ -6,9 +6,9 @@ provision state without a machine being touched.
 """
 
 import os
-import shutil
 from pathlib import Path
 
+from bsdgate.harness import folders
 from bsdgate.harness.cloud import service
 from bsdgate.harness.cloud.neutron import SHARED_NETWORK
 from bsdgate.harness.cloud.spec import HOST, CloudSpec
@@ -110,7 +110,7 @@ def personalise(spec: CloudSpec, origin: Path) -> None:
     """Drop what Ironic writes anew at every start; its database has no path, port or password."""
     del origin
     for folder in ("http", "tftp"):
-        shutil.rmtree(spec.data(NAME) / folder)
+        folders.remove_tree(spec.data(NAME) / folder, inside=spec.directory)
     service.make_folders(spec.data(NAME), ("http", "tftp"))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bsdgate.harness import folders
 from bsdgate.harness.cloud import service
 from bsdgate.harness.cloud.spec import ADMIN, REGION, CloudSpec, write_private
 
@@ -116,7 +117,7 @@ def _write_keys(repository: Path) -> None:
     """Write a staged and a primary key, as ``keystone-manage fernet_setup`` leaves them."""
     from cryptography.fernet import Fernet
 
-    repository.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folders.make(repository)
     for name in ("0", "1"):
         write_private(repository / name, Fernet.generate_key().decode())
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from bsdgate.harness import folders
 from bsdgate.harness.cloud.spec import REGION, CloudSpec, ini, write_private
 
 Application = Callable[..., Any]
@@ -152,14 +153,14 @@ def packaged_file(distribution: str, name: str) -> Path:
 
 def copy_packaged(distribution: str, name: str, folder: Path) -> Path:
     """Copy a data file of the distribution into ``folder`` and return the copy."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folders.make(folder)
     return Path(shutil.copy(packaged_file(distribution, name), folder / name))
 
 
 def make_folders(parent: Path, names: Iterable[str]) -> None:
     """Make folders in ``parent`` that only their user can open."""
     for name in names:
-        (parent / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        folders.make(parent / name)
 
 
 def rewrite(database_file: Path, *statements: tuple[str, Sequence[object]]) -> None:

@@ -16,17 +16,43 @@ The directory holds everything of the cloud::
 
 import dataclasses
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from bsdgate.harness import files
+from bsdgate.harness import files, folders
+from bsdgate.harness.errors import UsageError
 
 HOST = "127.0.0.1"
 REGION = "RegionOne"
 ADMIN = "admin"
-DEFAULT_NAME = "bsdgate"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class CloudName(str):
+    """The name of a cloud: also that of a folder, and of an entry in clouds.yaml.
+
+    No text that leads elsewhere, such as ``..``, can become one.
+
+    :raises UsageError: the text is no such name.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Check the text."""
+        if not _NAME.fullmatch(text):
+            raise UsageError(
+                f"{text!r} cannot be the name of a cloud",
+                "use at most 64 letters, digits, '.', '_' and '-', a letter or digit first",
+            )
+        return super().__new__(cls, text)
+
+
+DEFAULT_NAME = CloudName("bsdgate")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +126,7 @@ class CloudSpec:
 
 def write_private(path: Path, text: str) -> None:
     """Replace ``path`` atomically, in a folder made for it, both the user's own alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folders.make(path.parent)
     files.write_atomically(path, text.encode())
 
 

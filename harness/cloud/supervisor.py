@@ -86,12 +86,13 @@ class Supervisor:
 
     def _from_template(self) -> bool:
         data = self._spec.directory / "data"
-        origin = self._store.copy(templates.cloud_name(self._units), data)
+        cloud = self._spec.directory
+        origin = self._store.copy(templates.cloud_name(self._units), data, inside=cloud)
         if origin is None:
             return False
         for name in self._units:
             service.load(name).personalise(self._spec, origin / name)
-        templates.copy_data(data, self._pristine)
+        templates.copy_data(data, self._pristine, inside=cloud)
         return True
 
     def _build(self) -> None:
@@ -105,13 +106,15 @@ class Supervisor:
         self.stop(self._units)
         data = self._spec.directory / "data"
         self._store.keep(templates.cloud_name(self._units), data)
-        templates.copy_data(data, self._pristine)
+        templates.copy_data(data, self._pristine, inside=self._spec.directory)
 
     def _make_schemas(self) -> None:
         self._wait_until(self._units, "imported")
         missing = []
         for name in self._units:
-            origin = self._store.copy(templates.schema_name(name), self._spec.data(name))
+            origin = self._store.copy(
+                templates.schema_name(name), self._spec.data(name), inside=self._spec.directory
+            )
             if origin is None:
                 missing.append(name)
             else:
@@ -159,7 +162,8 @@ class Supervisor:
         """Put the whole cloud back to how it was when it first became ready."""
         self._become("resetting")
         self.stop(self._units)
-        templates.copy_data(self._pristine, self._spec.directory / "data")
+        cloud = self._spec.directory
+        templates.copy_data(self._pristine, cloud / "data", inside=cloud)
         self.start_all()
 
     def restart(self, name: str) -> None:

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from bsdgate.harness import folders
 from bsdgate.harness.cloud import service
 
 LIBRARIES = ("SQLAlchemy", "alembic", "oslo.db")
@@ -31,8 +32,10 @@ class TemplateStore:
         """Keep templates under ``root``, which is made at the first need."""
         self._root = root
 
-    def copy(self, name: str, target: Path) -> Path | None:
+    def copy(self, name: str, target: Path, *, inside: Path) -> Path | None:
         """Copy a template to ``target`` and return the folder it was made in, or None.
+
+        ``inside`` is the cloud's directory, in which ``target`` is.
 
         That folder stands in the data as a prefix of paths: see
         ``Service.personalise``.
@@ -43,28 +46,29 @@ class TemplateStore:
             os.utime(template)
         except FileNotFoundError:
             return None
-        copy_data(template / "data", target)
+        copy_data(template / "data", target, inside=inside)
         return origin
 
     def keep(self, name: str, data: Path) -> None:
         """Keep a copy of ``data``, which lies where the services wrote it and is closed."""
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folders.make(self._root)
         draft = Path(tempfile.mkdtemp(dir=self._root, prefix="draft-"))
+        folders.mark(draft)
         try:
-            copy_data(data, draft / "data")
+            copy_data(data, draft / "data", inside=draft)
             (draft / "origin").write_text(str(data))
             # Whoever comes second finds the name taken by an equal template.
             if not (self._root / name).exists():
                 draft.rename(self._root / name)
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            folders.remove_tree(draft, inside=self._root)
         self._prune(name)
 
     def _prune(self, name: str) -> None:
         kind = name.rpartition("-")[0]
         kept = sorted(self._root.glob(f"{kind}-*"), key=lambda each: each.stat().st_mtime)
-        for template in kept[:-KEPT]:
-            shutil.rmtree(template, ignore_errors=True)
+        for template in filter(folders.is_marked, kept[:-KEPT]):
+            folders.remove_tree(template, inside=self._root)
 
 
 def schema_name(name: str) -> str:
@@ -95,12 +99,15 @@ def _digest(distributions: Iterable[str], sources: Iterable[str], extra: Iterabl
     return digest.hexdigest()[:16]
 
 
-def copy_data(source: Path, target: Path) -> None:
-    """Replace ``target`` by a copy of ``source``; every database in it becomes one file."""
+def copy_data(source: Path, target: Path, *, inside: Path) -> None:
+    """Replace ``target`` by a copy of ``source``; every database in it becomes one file.
+
+    ``inside`` is the marked folder that ``target`` is in: a cloud's directory, or a template.
+    """
     for database in source.rglob("*.sqlite"):
         _checkpoint(database)
-    shutil.rmtree(target, ignore_errors=True)
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folders.remove_tree(target, inside=inside)
+    folders.make(target.parent)
     shutil.copytree(source, target)
 
 

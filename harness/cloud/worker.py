@@ -24,6 +24,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Any, NoReturn
 
+from bsdgate.harness import folders
 from bsdgate.harness.cloud import ports, service
 from bsdgate.harness.cloud.spec import CloudSpec
 
@@ -190,7 +191,7 @@ def _become(task: Callable[[], None], log: Path) -> NoReturn:
 
 def redirect_output(log: Path) -> None:
     """Point this process's standard streams at ``log``, and its input at nothing."""
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folders.make(log.parent)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for number in (1, 2):
         os.dup2(output, number)

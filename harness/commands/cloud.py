@@ -13,6 +13,7 @@ from rich.table import Table
 from bsdgate.harness import clouds_yaml, places, process
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.service import SERVICES
+from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
 from bsdgate.harness.commands.boot_display import BootDisplay
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.nodes import changes, environment
@@ -21,13 +22,13 @@ from bsdgate.harness.profiles import load as profiles
 _STATE_STYLES = {"serving": "green", "ready": "green"}
 
 
-def home(name: str) -> Path:
+def home(name: CloudName) -> Path:
     """Return the directory of the cloud ``name``."""
     return places.state() / "clouds" / name
 
 
 def up(
-    name: str, profile: str, texts: Sequence[str], ports: Mapping[str, int], console: Console
+    name: CloudName, profile: str, texts: Sequence[str], ports: Mapping[str, int], console: Console
 ) -> None:
     """Start a cloud that outlives this command, and say how to use it.
 
@@ -73,12 +74,12 @@ def _client(python: Path) -> str:
     return "openstack" if found else shlex.quote(str(beside))
 
 
-def _ourselves(name: str, command: str) -> str:
+def _ourselves(name: CloudName, command: str) -> str:
     program = "bsdgate" if shutil.which("bsdgate") else shlex.quote(sys.argv[0])
-    return f"{program} {command}" + ("" if name == "bsdgate" else f" --name {name}")
+    return f"{program} {command}" + ("" if name == DEFAULT_NAME else f" --name {name}")
 
 
-def down(name: str, console: Console) -> None:
+def down(name: CloudName, console: Console) -> None:
     """End a cloud, or clean up what a killed one left."""
     cloud = Cloud(home(name))
     if not cloud.directory.exists():
@@ -98,7 +99,7 @@ def _auth_url(cloud: Cloud) -> str:
         return ""
 
 
-def status(name: str, console: Console) -> bool:
+def status(name: CloudName, console: Console) -> bool:
     """Show a cloud and its services; return whether it is ready."""
     state = existing(name).status()
     style = _STATE_STYLES.get(state["state"], "red")
@@ -117,7 +118,7 @@ def status(name: str, console: Console) -> bool:
     return bool(state["state"] == "ready")
 
 
-def logs(name: str, services: Sequence[str], follow: bool, lines: int) -> None:
+def logs(name: CloudName, services: Sequence[str], follow: bool, lines: int) -> None:
     """Show the services' logs by the system's own tail; this process becomes it."""
     folder = existing(name).directory / "logs"
     unknown = [service for service in services if not (folder / f"{service}.log").exists()]
@@ -128,7 +129,7 @@ def logs(name: str, services: Sequence[str], follow: bool, lines: int) -> None:
     process.become(["tail", *(["-F"] if follow else []), "-n", str(lines), *chosen])
 
 
-def reset(name: str, console: Console) -> None:
+def reset(name: CloudName, console: Console) -> None:
     """Put a cloud back to how it was when it came up."""
     cloud = existing(name)
     with console.status("Resetting …"):
@@ -136,7 +137,7 @@ def reset(name: str, console: Console) -> None:
     console.print(f"cloud {name} is as it was when it came up", highlight=False)
 
 
-def restart(name: str, service: str, console: Console) -> None:
+def restart(name: CloudName, service: str, console: Console) -> None:
     """Restart one service of a cloud."""
     cloud = existing(name)
     with console.status(f"Restarting {service} …"):
@@ -144,7 +145,7 @@ def restart(name: str, service: str, console: Console) -> None:
     console.print(f"{service} of cloud {name} was restarted", highlight=False)
 
 
-def existing(name: str) -> Cloud:
+def existing(name: CloudName) -> Cloud:
     """Return the cloud of that name; UsageError if there is none."""
     cloud = Cloud(home(name))
     if not (cloud.directory / "lock").exists():

@@ -27,7 +27,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from bsdgate import harness
-from bsdgate.harness import files, places, process
+from bsdgate.harness import files, folders, places, process
 from bsdgate.harness.errors import ConfigurationError, UsageError
 from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.nodes import changes as under_test
@@ -101,7 +101,7 @@ def prepare(
         return Environment(Path(sys.executable))
     base = cache_dir / "environments"
     with files.explained(base):
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folders.make(base)
         resolved = _resolve(changes, base)
         folder = base / _key(resolved, release)
         with _locked(folder, progress):
@@ -146,7 +146,8 @@ def prune(base: Path) -> None:
             continue
         lock = files.take_lock(folder.with_suffix(".lock"))
         if lock is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folders.is_marked(folder):
+                folders.remove_tree(folder, inside=base)
             os.close(lock)
 
 
@@ -217,11 +218,12 @@ def _is_complete(folder: Path) -> bool:
 
 def _build(folder: Path, resolved: Sequence[Resolved], release: str, progress: Progress) -> None:
     """Make the environment in its place, since its path is written all over it."""
-    shutil.rmtree(folder, ignore_errors=True)
+    folders.remove_tree(folder, inside=folder.parent)
     log = folder.with_suffix(".log")
     log.unlink(missing_ok=True)
     with contextlib.ExitStack() as undo:
-        undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        folders.make_marked(folder)
+        undo.callback(folders.remove_tree, folder, inside=folder.parent)
         _lay_over(folder, log)
         pins = releases.pins(release)
         for each in resolved:
@@ -244,7 +246,8 @@ def _build(folder: Path, resolved: Sequence[Resolved], release: str, progress: P
 
 def _lay_over(folder: Path, log: Path) -> None:
     """Make a virtual environment whose path goes on into the running one."""
-    _uv("venv", "--python", sys.executable, "--no-project", folder, log=log)
+    options = ("--no-project", "--allow-existing")
+    _uv("venv", "--python", sys.executable, *options, folder, log=log)
     # addsitedir, unlike a bare path, also does what the .pth files of the lower environment say.
     lines = "".join(f"import site; site.addsitedir({path!r})\n" for path in _running())
     (_layer(folder)[0] / "bsdgate-layer.pth").write_text(lines, encoding="utf-8")
@@ -266,7 +269,7 @@ def _install(resolved: Resolved, folder: Path, pinned: Version, log: Path) -> No
         _uv(*arguments, "--offline", "--no-build-isolation", log=log, **told)
     except process.ProcessError:
         _uv(*arguments, log=log, **told)
-    shutil.rmtree(source, ignore_errors=True)
+    folders.remove_tree(source, inside=folder)
 
 
 def _uv(*arguments: str | Path, log: Path, **environment: str | None) -> None:

@@ -2,7 +2,6 @@
 """Rally: its task, read and checked before anything runs, and the process that runs it."""
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from bsdgate.harness import files, process
+from bsdgate.harness import files, folders, process
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.profiles import checked_yaml
 from bsdgate.harness.profiles.model import Part
@@ -185,9 +184,9 @@ class RallyWorkspace:
 
     def create(self) -> None:
         """Make the folder anew, with Rally's settings."""
-        shutil.rmtree(self.path, ignore_errors=True)
         with files.explained(self.path):
-            self.path.mkdir(mode=0o700)
+            folders.remove_tree(self.path, inside=self.path.parent)
+            folders.make_marked(self.path)
         settings = _CONF.format(database=self.path / "rally.sqlite")
         files.write_atomically(self.path / "rally.conf", settings.encode())
 

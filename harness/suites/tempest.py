@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tempest: its workspace, its configuration discovered from the cloud, its list, its run."""
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bsdgate.harness import process
+from bsdgate.harness import folders, process
 from bsdgate.harness.errors import InfrastructureError
 
 LIST_TIMEOUT: Final = 120.0
@@ -41,9 +40,10 @@ class Workspace:
     def create(self) -> None:
         """Make the folder anew, and an image without content for its tests to boot."""
         for folder in (self.path, self._home):
-            shutil.rmtree(folder, ignore_errors=True)
+            folders.remove_tree(folder, inside=folder.parent)
+            folders.make_marked(folder)
         for folder in (self._home / "tmp", self.config.parent, self._locks):
-            folder.mkdir(mode=0o700, parents=True)
+            folders.make(folder)
         self._image.write_bytes(bytes(IMAGE_BYTES))
 
     def configure(self, cloud: str, overrides: Mapping[str, str], timeout: float) -> None:

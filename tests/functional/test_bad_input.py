@@ -89,6 +89,17 @@ def test_unknown_is_refused(place: Place, arguments: list[str], told: list[str])
     assert [text for text in told if text not in done.text] == [], done
 
 
+@pytest.mark.parametrize("name", ["../runs", "..", "", "absolute"])
+def test_down_removes_nothing_but_clouds(place: Place, name: str) -> None:
+    precious = place.state / "runs" / "one" / "precious"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("precious")
+    done = place.bsdgate("down", "--name", str(precious.parent) if name == "absolute" else name)
+    assert done.code == 2, done
+    assert "cannot be the name of a cloud" in done.text
+    assert precious.read_text() == "precious"
+
+
 def test_broken_profile_is_shown_where_it_is_broken(place: Place) -> None:
     profile = place.root / "mine.yaml"
     profile.write_text(BROKEN_YAML)

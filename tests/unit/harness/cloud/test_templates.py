@@ -7,12 +7,21 @@ import sqlite3
 
 import pytest
 
+from bsdgate.harness import folders
 from bsdgate.harness.cloud import templates
+from bsdgate.harness.errors import UsageError
 
 
 @pytest.fixture
 def store(tmp_path):
     return templates.TemplateStore(tmp_path / "templates")
+
+
+@pytest.fixture
+def cloud(tmp_path):
+    """The directory of a cloud."""
+    folders.make_marked(tmp_path / "cloud")
+    return tmp_path / "cloud"
 
 
 @pytest.fixture
@@ -36,28 +45,46 @@ def rows(folder):
         return connection.execute("SELECT x FROM t").fetchall()
 
 
-def test_what_is_kept_is_copied_with_what_the_log_held(store, data, tmp_path):
+def test_what_is_kept_is_copied_with_what_the_log_held(store, data, cloud):
     store.keep("schema-x-1", data)
-    assert store.copy("schema-x-1", tmp_path / "copy") == data
-    (tmp_path / "copy" / "main.sqlite-wal").unlink(missing_ok=True)
-    assert rows(tmp_path / "copy") == [(7,)]
+    assert store.copy("schema-x-1", cloud / "copy", inside=cloud) == data
+    (cloud / "copy" / "main.sqlite-wal").unlink(missing_ok=True)
+    assert rows(cloud / "copy") == [(7,)]
 
 
-def test_an_unknown_template_leaves_the_target_alone(store, data, tmp_path):
-    assert store.copy("schema-x-1", data) is None
+def test_an_unknown_template_leaves_the_target_alone(store, data):
+    assert store.copy("schema-x-1", data, inside=data.parent) is None
     assert rows(data) == [(7,)]
 
 
-def test_the_target_is_replaced_not_mixed(store, data, tmp_path):
+def test_the_target_is_replaced_not_mixed(store, data, cloud):
+    store.keep("schema-x-1", data)
+    (cloud / "copy").mkdir()
+    (cloud / "copy" / "old").touch()
+    store.copy("schema-x-1", cloud / "copy", inside=cloud)
+    assert not (cloud / "copy" / "old").exists()
+
+
+def test_data_of_somebody_elses_is_not_replaced(store, data, tmp_path):
     store.keep("schema-x-1", data)
     (tmp_path / "copy").mkdir()
-    (tmp_path / "copy" / "old").touch()
-    store.copy("schema-x-1", tmp_path / "copy")
-    assert not (tmp_path / "copy" / "old").exists()
+    (tmp_path / "copy" / "precious").touch()
+    with pytest.raises(UsageError, match="has no file"):
+        store.copy("schema-x-1", tmp_path / "copy", inside=tmp_path)
+    assert (tmp_path / "copy" / "precious").exists()
+
+
+def test_a_folder_that_is_no_template_of_ours_is_not_pruned(store, data, tmp_path):
+    theirs = tmp_path / "templates" / "schema-x-mine"
+    theirs.mkdir(parents=True)
+    os.utime(theirs, (0, 0))
+    for number in range(templates.KEPT + 1):
+        store.keep(f"schema-x-{number}", data)
+    assert theirs.exists()
 
 
 def test_a_failure_while_keeping_leaves_nothing(store, data, tmp_path, monkeypatch):
-    def fail(source, target):
+    def fail(source, target, *, inside):
         target.mkdir()
         raise OSError("no room")
 
@@ -67,12 +94,12 @@ def test_a_failure_while_keeping_leaves_nothing(store, data, tmp_path, monkeypat
     assert list((tmp_path / "templates").iterdir()) == []
 
 
-def test_the_least_recently_used_go_first(store, data, tmp_path):
+def test_the_least_recently_used_go_first(store, data, cloud, tmp_path):
     names = [f"schema-x-{number}" for number in range(templates.KEPT + 1)]
     for age, name in enumerate(names[:-1]):
         store.keep(name, data)
         os.utime(tmp_path / "templates" / name, (age, age))
-    store.copy(names[0], tmp_path / "copy")
+    store.copy(names[0], cloud / "copy", inside=cloud)
     store.keep(names[-1], data)
     left = {path.name for path in (tmp_path / "templates").iterdir()}
     assert left == set(names) - {names[1]}

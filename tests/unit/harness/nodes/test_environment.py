@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from bsdgate.harness import files
+from bsdgate.harness import files, folders
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.nodes import environment
 from bsdgate.harness.nodes.changes import parse_all
@@ -82,7 +82,7 @@ def test_environments_that_were_not_used_are_removed(tmp_path: Path) -> None:
     now = time.time()
     for number in range(9):
         folder = tmp_path / f"e{number}"
-        folder.mkdir()
+        folders.make_marked(folder)
         (folder / "complete").touch()
         os.utime(folder / "complete", (now, now - number * 0.4 * 24 * 3600))
     locked = files.take_lock(tmp_path / "e8.lock")

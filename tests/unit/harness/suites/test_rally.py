@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bsdgate.harness import process
+from bsdgate.harness import folders, process
 from bsdgate.harness.errors import ConfigurationError, UsageError
 from bsdgate.harness.suites import model, rally
 from bsdgate.results.parsers.rally import read_asked
@@ -150,7 +150,7 @@ def test_a_refused_workload_is_a_problem_with_its_reason(tmp_path: Path) -> None
 
 
 def test_everything_of_rally_is_in_its_private_folder(workspace: rally.RallyWorkspace) -> None:
-    workspace.path.mkdir()
+    folders.make_marked(workspace.path)
     (workspace.path / "report.json").write_text("an earlier run's")
     workspace.create()
     assert workspace.report() == b""

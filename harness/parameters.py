@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Types of arguments of the command line: checked where they are given, before anything is done."""
+
+from typing import Any
+
+import click
+
+from bsdgate.harness.cloud.service import SERVICES
+from bsdgate.harness.cloud.spec import CloudName
+from bsdgate.harness.errors import UsageError
+
+PORTS = range(1, 65536)
+
+
+class NameParameter(click.ParamType[CloudName]):
+    """The name of a cloud."""
+
+    name = "NAME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> CloudName:
+        """Check the name."""
+        try:
+            return CloudName(value)
+        except UsageError as error:
+            self.fail(f"{error.message}; {error.hint}", param, ctx)
+
+
+class PortParameter(click.ParamType[tuple[str, int]]):
+    """A service and the port that it is to have."""
+
+    name = "SERVICE=PORT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """Check the service and the port."""
+        service, _, port = str(value).partition("=")
+        if service not in SERVICES:
+            self.fail(f"no service {service!r}; choose among {', '.join(SERVICES)}", param, ctx)
+        if not port.isdecimal() or int(port) not in PORTS:
+            self.fail(f"{port!r} is no port; give a number from 1 to 65535", param, ctx)
+        return service, int(port)
