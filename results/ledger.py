@@ -5,7 +5,6 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from enum import IntEnum
 from itertools import chain as chained
 
@@ -219,30 +218,21 @@ def _left_open(attempt: Attempt) -> Callable[[Case], bool] | None:
 def _open_modules(reports: Iterable[Case]) -> tuple[Set[str], Set[str]]:
     """The modules that workers were in when all ended, and the classes that were torn down badly.
 
-    A report without a time may have been the last.
+    The last report of each worker in the stream says where it was: a worker's reports stand there
+    in the order in which it made them, and a clock may be set back. Reports without a worker are
+    taken for those of one more.
     """
-    last: dict[str | None, tuple[datetime, set[str]]] = {}
-    found: set[str] = set()
+    last: dict[str | None, str] = {}
     broken: set[str] = set()
     for report in reports:
         made = synthetic(report.id)
         if made is None:
-            module = _module(report.id)
+            last[report.worker] = _module(report.id)
         elif made.kind in _FIXTURES:
-            module = made.scope.rpartition(".")[0]
+            last[report.worker] = made.scope.rpartition(".")[0]
             broken.update({made.scope} if _tears_down(report) else ())
-        else:
-            continue  # how a worker ended does not end the module that it was in
-        if report.started is None:
-            found.add(module)
-            continue
-        ended = report.started + timedelta(seconds=report.seconds or 0)
-        moment, modules = last.setdefault(report.worker, (ended, set()))
-        if ended > moment:
-            last[report.worker] = ended, {module}
-        elif ended == moment:
-            modules.add(module)
-    return found.union(*(modules for _, modules in last.values())), broken
+        # How a worker ended does not end the module that it was in.
+    return set(last.values()), broken
 
 
 def _module(test_id: str) -> str:

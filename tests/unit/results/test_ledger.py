@@ -225,9 +225,26 @@ def test_each_worker_has_a_module_that_it_was_in():
         Case("n.C.four", SUCCESS, worker="worker-0"),
     ]
     first = interrupted([], asked=(*WHOLE, "n.C.four"))
-    assert unreported(replace(first, reports=timed(found))) == (*ASKED, "n.C.four")
-    assert unreported(replace(first, reports=timed(found)[::-1])) == (*ASKED, "n.C.four")
-    assert unreported(replace(first, reports=tuple(found))) == (*WHOLE, "n.C.four")
+    left = (*ASKED, "n.C.four")
+    assert unreported(replace(first, reports=timed(found))) == left
+    assert unreported(replace(first, reports=tuple(found))) == left
+    # The order between workers says nothing.
+    assert unreported(replace(first, reports=(found[1], found[0], found[2]))) == left
+    untagged = (found[0], *(replace(case, worker=None) for case in found[1:]))
+    assert unreported(replace(first, reports=untagged)) == ("k.Z.zero", *ASKED[1:], "n.C.four")
+
+
+@pytest.mark.parametrize("back", [timedelta(seconds=30), timedelta(days=20_000)])
+def test_a_clock_that_is_set_back_leaves_no_module_unseen(back):
+    """By the clock the last module ran before all others; how its class ended is not seen."""
+    first = interrupted([DONE, *ALL[:2]], asked=WHOLE)
+    zero, *others = first.reports
+    jumped = [replace(case, started=case.started - back) for case in others]
+    after = replace(first, reports=(zero, *jumped))
+    assert unreported(after) == ASKED
+    # How the class m.A is torn down has not been seen by a run that asks for the rest alone.
+    second = attempt([ALL[2]], ASKED[2:], name="02-tempest")
+    assert Code.RESUME_MISMATCH in codes(after, second)
 
 
 @pytest.mark.parametrize(
