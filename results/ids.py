@@ -61,6 +61,7 @@ _STREAM = "subunit.parser"
 # testtools.testcase.WithAttributes puts the attributes, sorted, behind the method.
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _IDEMPOTENT = re.compile(rf"\[(?:[^\[\]]*,)?id-({_UUID})[,\]]")
+_ATTRIBUTES = re.compile(rf"\[(?:[^\[\]]*,)?id-{_UUID}(?:,[^\[\]]*)?\]")
 # testscenarios: in brackets, behind the method or the attributes. ddt: a number, and its value.
 _SCENARIO = re.compile(r"\([^()]*\)")
 _NUMBERED = re.compile(r"_\d++(?:_\w++)?\Z")
@@ -101,6 +102,11 @@ def synthetic(test_id: str) -> Made | None:
 def bare(test_id: str) -> str:
     """``test_id`` without what follows the method: ``[id-...,smoke]``, parameters, scenario."""
     return re.split(r"[\[(]", test_id, maxsplit=1)[0]
+
+
+def without_attributes(test_id: str) -> str:
+    """``test_id`` without Tempest's ``[compute,id-<uuid>,smoke]``; parameters and scenario stay."""
+    return _ATTRIBUTES.sub("", test_id, count=1)
 
 
 def scopes(test_id: str) -> list[str]:

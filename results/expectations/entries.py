@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Final
 
 from bsdgate.results.expectations.scope import covers, fact, facts, glob
-from bsdgate.results.ids import bare, idempotent, scopes
+from bsdgate.results.ids import idempotent, scopes, without_attributes
 from bsdgate.results.model import Outcome, Run
 
 OWED: Final = ("bug", "owner")
@@ -42,10 +42,13 @@ class Expectation:
         return glob(self.test)
 
     def matches(self, test_id: str) -> bool:
-        """Whether the entry speaks of ``test_id``, with or without its ``[id-...]``."""
+        """Whether the entry speaks of ``test_id``, with or without its ``[id-<uuid>,...]``.
+
+        Parameters and scenarios are a part of the id: an entry names them, or is a glob.
+        """
         if (uuid := idempotent(test_id)) and self.key == f"id-{uuid}":
             return True
-        return bool(self._pattern.fullmatch(test_id) or self._pattern.fullmatch(bare(test_id)))
+        return any(map(self._pattern.fullmatch, (test_id, without_attributes(test_id))))
 
     @property
     def key(self) -> str:
@@ -117,16 +120,17 @@ class Expectations:
         """
         if not self.entries:
             return []
-        forms = dict.fromkeys((test_id, bare(test_id)))
+        written = dict.fromkeys((test_id, without_attributes(test_id)))
+        forms = list(written)
         if uuid := idempotent(test_id):
-            forms[f"id-{uuid}"] = None
+            forms.append(f"id-{uuid}")
         found = [entry for form in forms for entry in self._exact.get(form, ())]
         if self._globs:
             globs = [
                 (number, entry)
                 for under in {*scopes(test_id), ""}
                 for number, piece, entry in self._globs.get(under, ())
-                if piece in test_id and entry.matches(test_id)
+                if any(piece in form for form in written) and entry.matches(test_id)
             ]
             found += (entry for _, entry in sorted(globs, key=itemgetter(0)))
         return [entry for entry in found if outcome in {None, entry.outcome}]

@@ -167,17 +167,32 @@ def test_hostile_files_are_problems(tmp_path, content):
     ("pattern", "test_id", "matches"),
     [
         ("m.C.one", "m.C.one", True),
-        ("m.C.one", "m.C.one[id-1,smoke]", True),
         ("m.C.one[id-1,smoke]", "m.C.one[id-1,smoke]", True),
         ("m.C.*", "m.C.one[id-1]", True),
+        ("m.C.one", f"m.C.one[{UUID},smoke]", True),
+        ("m.C.one", f"m.C.one[compute,{UUID},network,smoke]", True),
+        ("m.C.one", f"m.C.one[compute,{UUID.upper().replace('ID-', 'id-')}]", True),
+        # Everything else in brackets or parentheses tells one test from another.
+        ("m.C.one", "m.C.one[id-1,smoke]", False),
+        ("m.C.one", "m.C.one[smoke]", False),
+        ("m.C.one", "m.C.one(v4)", False),
+        ("m.C.one", f"m.C.one[{UUID}](v4)", False),
+        ("m.C.one(v4)", f"m.C.one[{UUID}](v4)", True),
+        ("m.C.one(*)", f"m.C.one[{UUID}](v4)", True),
+        ("m.C.one*", f"m.C.one[{UUID}](v4)", True),
+        ("t/test_disk.py::test_mount", "t/test_disk.py::test_mount[/var]", False),
+        ("t/test_disk.py::test_mount[/v*]", "t/test_disk.py::test_mount[/var]", True),
+        ("t/test_disk.py::test_mount[/v*]", "t/test_disk.py::test_mount[/tmp]", False),
+        ("t/test_disk.py::test_mount[*", "t/test_disk.py::test_mount[/var]", True),
         ("m.C.on?", "m.C.one", True),
         ("m.C.one[a-z]", "m.C.oneb", False),
         ("m.C.one[id-?]", "m.C.one[id-1]", True),
         ("m.C", "m.C.one", False),
         ("m.C.*", "m.D.one", False),
-        ("*.one", "m.C.one[id-1]", True),
+        ("*.one", f"m.C.one[{UUID}]", True),
         ("*one*", "m.C.one", True),
-        ("m.*.one", "m.C.one(x)", True),
+        ("m.*.one", "m.C.one(x)", False),
+        ("m.*.one(*", "m.C.one(x)", True),
         ("m.*.two", "m.C.one(x)", False),
         ("setUpClass (m.*", "setUpClass (m.C)", True),
         (UUID, f"m.C.one[{UUID},smoke]", True),
@@ -192,9 +207,13 @@ def test_globs_know_star_and_question_mark_only(pattern, test_id, matches):
 
 
 PIECES = st.text("ab.[(*?", min_size=1, max_size=6)
+ATTRIBUTES = st.sampled_from(["", f"[{UUID}]", f"[a,{UUID},b]"])
 
 
-@given(st.lists(PIECES, max_size=6), st.lists(PIECES, max_size=4))
+TEST_IDS = st.builds("{}{}{}".format, PIECES, ATTRIBUTES, st.sampled_from(["", "(b)"]))
+
+
+@given(st.lists(PIECES, max_size=6), st.lists(TEST_IDS, max_size=4))
 def test_looking_up_finds_what_comparing_one_by_one_does(patterns, test_ids):
     entries = [entry(pattern) for pattern in patterns]
     known = Expectations(entries)
@@ -206,7 +225,7 @@ def test_looking_up_finds_what_comparing_one_by_one_does(patterns, test_ids):
 
 def test_exact_entries_come_first_and_globs_in_order():
     entries = [entry("m.C.*"), entry("*"), entry("m.C.one", owner="jim"), entry("m.*")]
-    found = Expectations(entries).of("m.C.one[id-1]")
+    found = Expectations(entries).of(f"m.C.one[{UUID}]")
     assert [one.test for one in found] == ["m.C.one", "*", "m.*", "m.C.*"]
 
 
@@ -332,7 +351,7 @@ def test_unmatched_entries_are_those_that_spoke_of_nothing_where_they_apply():
         entry("m.C.skipped", outcome=Outcome.SKIP, owner="jim"),
         entry("m.D.*", scope=(("profile", "minicloud"),)),
     ]
-    tests = [("m.C.fails[id-1]", Outcome.XFAIL), ("m.C.skipped", Outcome.SKIP)]
+    tests = [(f"m.C.fails[{UUID}]", Outcome.XFAIL), ("m.C.skipped", Outcome.SKIP)]
     known = Expectations(entries, run_of())
     now = unmatched(known, [*tests, ("m.C.gone", Outcome.MISSING)])
     assert now == ("m.C.gone", "m.C.skipped")
