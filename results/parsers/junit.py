@@ -46,6 +46,9 @@ _SECOND_ELEMENT = "failed on teardown"
 _KYUA_XFAIL = "Expected failure result details\n---"
 _KYUA_SKIP = "Skipped result details\n---"
 
+# pytest's xfail(run=False): the test was not executed. It has no other mark in a report.
+_PYTEST_NOT_RUN = "[NOTRUN]"
+
 # subunit2junitxml puts each of several attachments between lines of three braces.
 _ATTACHMENT_END = re.compile(r"\n\}\}\}\s*\Z")
 
@@ -235,7 +238,9 @@ class _Children:
                 return Outcome.FAIL, self._message(tag)
         told = self._texts["system-err"].head if "system-err" in self._texts else ""
         if "skipped" in results:
-            expected = results["skipped"].get("type") == "pytest.xfail"
+            skipped = results["skipped"]
+            ran = not skipped.get("message", "").startswith(_PYTEST_NOT_RUN)
+            expected = ran and skipped.get("type") == "pytest.xfail"
             why = self._message("skipped") or _kyua(told, _KYUA_SKIP)
             return (Outcome.XFAIL if expected else Outcome.SKIP), why
         if told.startswith(_KYUA_XFAIL):
