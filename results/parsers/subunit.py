@@ -139,6 +139,8 @@ class StreamReader:
                 # Anything but the seal is what a worker printed: of no test, and harmless.
                 if packet.file_name == SEAL_NAME:
                     self._read_seal(packet.file_bytes)
+                if packet.status in TERMINAL:
+                    self._note_problem(f"a packet without a test id reports {packet.status!r}")
                 continue
             if len(test_id) > ID_BOUND:
                 self._note_problem(f"a test id of {len(test_id)} characters: {test_id[:80]}...")

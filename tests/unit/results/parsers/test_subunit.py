@@ -57,6 +57,15 @@ def two_tests(subunit_stream):
     )
 
 
+@pytest.mark.parametrize("status", ["fail", "uxsuccess", "skip", "success", "xfail"])
+@pytest.mark.parametrize("attached", [{}, {"file_name": "traceback", "file_bytes": b"E\n"}])
+def test_an_outcome_of_no_test_is_an_error(subunit_stream, status, attached):
+    lost = {"test_id": None, "test_status": status, **attached}
+    cases, errors = read(sealed(subunit_stream(("m.A.one", "success"), lost)), OWNER)
+    assert [case.id for case in cases] == ["m.A.one"]
+    assert repr(status) in errors[Code.DAMAGED].message
+
+
 def test_events_as_they_are_told(two_tests):
     found, reader = events(two_tests)
     assert [(event.id, event.status) for event in found] == [
