@@ -242,15 +242,23 @@ def _workloads(task: Any) -> Iterator[dict[str, Any]]:
             for workload in subtask.get("workloads") or [subtask]:
                 [(kind, load)] = workload.get("runner", {"serial": {}}).items()
                 [name] = workload["scenario"]
-                yield _workload(name, kind, load)
+                yield _workload(name, kind, load, workload.get("hooks") or [])
         return
     for name, entries in task.items():
         for entry in entries if isinstance(entries, list) else [entries]:
             load = entry.get("runner", {})
-            yield _workload(name, load.get("type", "serial"), load)
+            hooks = [
+                {
+                    "action": {hook["name"]: hook["args"]},
+                    "trigger": {hook["trigger"]["name"]: hook["trigger"]["args"]},
+                }
+                for hook in entry.get("hooks") or ()
+            ]
+            yield _workload(name, load.get("type", "serial"), load, hooks)
 
 
-def _workload(name: str, kind: str, load: Mapping[str, Any]) -> dict[str, Any]:
+def _workload(name: str, kind: str, load: Mapping[str, Any], hooks: Any) -> dict[str, Any]:
     # Of Rally's runners these count iterations, one if nothing is said; others count seconds.
     counts = kind in ("constant", "serial", "rps")
-    return {"name": name, "iterations": load.get("times", 1) if counts else None}
+    iterations = load.get("times", 1) if counts else None
+    return {"name": name, "iterations": iterations, "hooks": hooks}

@@ -45,6 +45,22 @@ class Load(Part):
     times: int = Field(ge=1, strict=True)
 
 
+class Hook(Part):
+    """What is done while a workload runs, and when."""
+
+    description: str = Field(min_length=1)
+    """Rally takes a hook without one, and then cannot write its report."""
+    action: dict[str, Any] = Field(min_length=1, max_length=1)
+    trigger: dict[str, dict[str, Any]] = Field(min_length=1, max_length=1)
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if "end" not in self.trigger.get("periodic", {"end": None}):
+            # Rally writes the end that it assumes into its report: Infinity, which is no JSON.
+            raise ValueError("periodic without an end; give the last iteration or second")
+        return self
+
+
 class Workload(Part):
     """One scenario under load: a subtask of Rally's with a single workload."""
 
@@ -55,7 +71,7 @@ class Workload(Part):
     runner: dict[str, Load] = Field(min_length=1, max_length=1)
     """The load by the runner's name."""
     contexts: dict[str, Any] | None = None
-    hooks: tuple[dict[str, Any], ...] | None = None
+    hooks: tuple[Hook, ...] = ()
     sla: dict[str, Any] | None = None
 
     @property
@@ -131,7 +147,12 @@ def check(suite: Suite, only: str | None, concurrency: int | None) -> int:
 def asked(workloads: Sequence[Workload]) -> bytes:
     """Return asked.json for these workloads: what they say, and not what Rally makes of it."""
     entries = [
-        {"name": each.name, "position": position, "iterations": each.iterations}
+        {
+            "name": each.name,
+            "position": position,
+            "iterations": each.iterations,
+            "hooks": [hook.model_dump() for hook in each.hooks],
+        }
         for position, each in enumerate(workloads)
     ]
     return json.dumps(entries, indent=1).encode() + b"\n"

@@ -9,6 +9,7 @@ Rally's own answer is not taken: an SLA passes on no iterations at all, and may 
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any, BinaryIO, Final
@@ -20,8 +21,21 @@ from bsdgate.results.parsers import documents, verification
 from bsdgate.results.parsers.details import REASON_BOUND, tail
 from bsdgate.results.parsers.documents import seconds, text
 
-Asked = Mapping[str, int | None]
-"""Iterations asked of each workload; None where a runner counts time instead."""
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What was asked of a workload. ``iterations`` is None where a runner counts time instead.
+
+    ``hooks`` are the names of each hook's action and trigger, and how often it has to run at
+    least. A list that was written before hooks were in it has None.
+    """
+
+    iterations: int | None
+    hooks: tuple[tuple[str, str, int], ...] | None = None
+
+
+Asked = Mapping[str, Load]
+"""What was asked, by the workload's id."""
 
 ACTIONS_BOUND: Final = 1000
 """Atomic actions of one workload, each told once however often it happens."""
@@ -45,13 +59,14 @@ class _Names:
         return name if count == 1 else f"{name}#{count}"
 
 
-def read_asked(content: bytes) -> dict[str, int | None]:
+def read_asked(content: bytes) -> dict[str, Load]:
     """Read asked.json: a list of ``{"name": ..., "iterations": ...}`` in the task's order.
 
-    Raises ValueError, saying what is wrong.
+    Each may have ``"hooks"``, as the task has them in version 2 of Rally's format. Raises
+    ValueError, saying what is wrong.
     """
     names = _Names()
-    asked: dict[str, int | None] = {}
+    asked: dict[str, Load] = {}
     for entry in strict_json.loads(content):
         try:
             name, iterations = entry["name"], entry["iterations"]
@@ -59,8 +74,42 @@ def read_asked(content: bytes) -> dict[str, int | None]:
             raise ValueError(f"{entry!r:.80} has no name and iterations") from None
         if iterations is not None and (type(iterations) is not int or iterations < 1):
             raise ValueError(f"{name}: {iterations!r} iterations")
-        asked[names.next(str(name))] = iterations
+        try:
+            hooks = _asked_hooks(entry.get("hooks"), iterations)
+        except (*documents.SHAPE_ERRORS, OverflowError) as reason:
+            raise ValueError(f"{name}: hooks: {type(reason).__name__}: {reason}") from None
+        asked[names.next(str(name))] = Load(iterations, hooks)
     return asked
+
+
+def _asked_hooks(hooks: Any, iterations: int | None) -> tuple[tuple[str, str, int], ...] | None:
+    return None if hooks is None else tuple(_asked_hook(hook, iterations) for hook in hooks)
+
+
+def _asked_hook(hook: Mapping[str, Any], iterations: int | None) -> tuple[str, str, int]:
+    """A hook's action and trigger, and how often it has to run.
+
+    One whose trigger Rally may well pull more often, or that is a plugin's, has to run once.
+    """
+    ((action, _),) = hook["action"].items()
+    ((trigger, when),) = hook["trigger"].items()
+    times = 1
+    if trigger == "event":
+        times = len(when["at"])
+    elif trigger == "periodic" and when["unit"] == "iteration" and iterations is not None:
+        end = min(int(when.get("end", iterations)), iterations)
+        times = max(1, len(range(int(when.get("start", 1)), end + 1, int(when["step"]))))
+    return text(action), text(trigger), times
+
+
+def _run_hooks(raw: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    """The same of what a report tells of a workload's hooks: how often each has run."""
+    found = []
+    for hook in raw.get("hooks") or ():
+        ((action, _),) = hook["config"]["action"].items()
+        ((trigger, _),) = hook["config"]["trigger"].items()
+        found.append((text(action), text(trigger), len(hook.get("results") or ())))
+    return found
 
 
 def parse(stream: BinaryIO, asked: Asked) -> Iterator[Found]:
@@ -118,6 +167,7 @@ class _Workload:
         if raw["pass_sla"] is not True and not self.broken_slas:
             self.broken_slas.append("rally says that an SLA failed")
         self.around = [*_context_errors(raw), *_hook_errors(raw)]
+        self.hooks = _run_hooks(raw)
         start = raw["start_time"]
         self.started = None if start is None else datetime.fromtimestamp(seconds(start), UTC)
         self.seconds = seconds(raw["full_duration"])
@@ -134,16 +184,16 @@ class _Workload:
         texts = (part for part in last if isinstance(part, str))
         return tail("\n".join(dict.fromkeys(texts))) or None
 
-    def complaint(self, asked: int | None) -> str | None:
-        """What is wrong with the number of iterations, if anything."""
+    def complaint(self, asked: Load) -> str | None:
+        """What is wrong with the number of iterations, or with how often hooks ran, if anything."""
         if self.count == 0:
             return "not one iteration ran"
-        if asked is not None and self.count != asked:
-            return f"{asked} iterations were asked, {self.count} are there"
+        if asked.iterations is not None and self.count != asked.iterations:
+            return f"{asked.iterations} iterations were asked, {self.count} are there"
         if (self.total, self.failed) != (self.count, len(self.errors)):
             counted = f"{self.count} iterations and {len(self.errors)} failures are there"
             return f"{counted}, rally counts {self.total} and {self.failed}"
-        return None
+        return None if asked.hooks is None else _lost_hooks(asked.hooks, self.hooks)
 
 
 def _context_errors(raw: Mapping[str, Any]) -> Iterator[str]:
@@ -163,9 +213,31 @@ def _hook_errors(raw: Mapping[str, Any]) -> Iterator[str]:
                 yield f"a hook ended in {text(one['status'])}"
 
 
+def _lost_hooks(
+    asked: Iterable[tuple[str, str, int]], ran: Iterable[tuple[str, str, int]]
+) -> str | None:
+    """Say which hook is not there, or did not run as often as it has to; None if all are.
+
+    Rally's report has them in another order, and writes more into their settings than the task
+    has: hooks of one action and trigger are told apart by how often they run alone.
+    """
+    for action, trigger in sorted({hook[:2] for hook in asked}):
+        wanted, found = (
+            sorted((times for *names, times in hooks if names == [action, trigger]), reverse=True)
+            for hooks in (asked, ran)
+        )
+        which = f"hook {action} by {trigger}"
+        if len(found) < len(wanted):
+            return f"{which}: {len(wanted)} were asked, {len(found)} are there"
+        for want, times in zip(wanted, found, strict=False):
+            if times < want:
+                return f"{which}: {want} runs were asked, {times} are there"
+    return None
+
+
 def _workload(workload: _Workload, names: _Names, asked: Asked) -> Iterator[Found]:
     name = names.next(workload.name)
-    complaint = workload.complaint(asked.get(name))
+    complaint = workload.complaint(asked.get(name) or Load(None))
     failed = workload.reason is not None
     if failed or complaint is None:
         yield Case(

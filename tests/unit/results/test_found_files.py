@@ -12,6 +12,7 @@ from bsdgate.results.errors import EvidenceError
 from bsdgate.results.found_files import load_files
 from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Code, Level, Result, State
+from bsdgate.results.parsers.rally import Load
 from bsdgate.results.policy import DEVELOPER, POLICIES
 from bsdgate.results.verdict import judge
 
@@ -201,8 +202,30 @@ def test_without_a_task_nobody_knows_how_many_iterations_were_asked():
 @pytest.mark.parametrize(
     ("task", "asked"),
     [
-        ({"D.one": [{"runner": {"type": "constant", "times": 3}}, {}]}, {"D.one": 3, "D.one#2": 1}),
-        ({"D.one": {"runner": {"type": "constant_for_duration", "duration": 3}}}, {"D.one": None}),
+        (
+            {"D.one": [{"runner": {"type": "constant", "times": 3}}, {}]},
+            {"D.one": Load(3, ()), "D.one#2": Load(1, ())},
+        ),
+        ({"D.one": {"runner": {"type": "constant_for_duration", "duration": 3}}}, {"D.one": Load(None, ())}),
+        (
+            {
+                "D.one": [
+                    {
+                        "hooks": [
+                            {
+                                "name": "sys_call",
+                                "args": "true",
+                                "trigger": {
+                                    "name": "event",
+                                    "args": {"unit": "time", "at": [0, 9]},
+                                },
+                            }
+                        ]
+                    }
+                ]
+            },
+            {"D.one": Load(1, (("sys_call", "event", 2),))},
+        ),
         (
             {
                 "version": 2,
@@ -211,7 +234,7 @@ def test_without_a_task_nobody_knows_how_many_iterations_were_asked():
                     {"workloads": [{"scenario": {"D.two": {}}}, {"scenario": {"D.one": {}}}]},
                 ],
             },
-            {"D.one": 2, "D.two": 1, "D.one#2": 1},
+            {"D.one": Load(2, ()), "D.two": Load(1, ()), "D.one#2": Load(1, ())},
         ),
     ],
 )

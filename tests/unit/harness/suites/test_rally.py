@@ -13,7 +13,7 @@ import yaml
 from bsdgate.harness import folders, process
 from bsdgate.harness.errors import ConfigurationError, UsageError
 from bsdgate.harness.suites import model, rally
-from bsdgate.results.parsers.rally import read_asked
+from bsdgate.results.parsers.rally import Load, read_asked
 
 Write = Callable[..., Path]
 
@@ -44,8 +44,38 @@ def test_what_is_asked_comes_from_the_task_in_its_order(write: Write) -> None:
     serial = subtask("Nova.boot", runner={"serial": {"times": 7}})
     task = rally.read(write(serial, subtask("Dummy.dummy")))
     asked = rally.asked(task.subtasks)
-    assert read_asked(asked) == {"Nova.boot": 7, "Dummy.dummy": 3}
+    assert read_asked(asked) == {"Nova.boot": Load(7, ()), "Dummy.dummy": Load(3, ())}
     assert [entry["position"] for entry in json.loads(asked)] == [0, 1]
+
+
+HOOK = {
+    "description": "restart nova",
+    "action": {"sys_call": "true"},
+    "trigger": {"event": {"unit": "iteration", "at": [1, 3]}},
+}
+
+
+def test_hooks_are_asked_for(write: Write) -> None:
+    asked = rally.asked(rally.read(write(subtask(hooks=[HOOK]))).subtasks)
+    assert read_asked(asked) == {"Dummy.dummy": Load(3, (("sys_call", "event", 2),))}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"description": ""}, "at least 1 character"),
+        ({"action": {}}, "at least 1 item"),
+        ({"trigger": {"event": {}, "periodic": {}}}, "at most 1 item"),
+        ({"trigger": {"periodic": {"unit": "time", "step": 1}}}, "periodic without an end"),
+        ({"when": "now"}, "unknown key subtasks.0.hooks.0.when"),
+    ],
+)
+def test_a_hook_that_rally_cannot_report_is_refused(
+    write: Write, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        rally.read(write(subtask(hooks=[HOOK | changes])))
+    assert said in str(caught.value)
 
 
 def test_a_resumed_run_asks_for_what_is_left(write: Write) -> None:
@@ -161,7 +191,10 @@ def test_everything_of_rally_is_in_its_private_folder(workspace: rally.RallyWork
 def test_rally_gets_the_workloads_as_the_task_has_them(
     workspace: rally.RallyWorkspace, write: Write
 ) -> None:
-    given = [subtask("A.a", contexts={"users": {}}), subtask("B.b", sla={"failure_rate": {}})]
+    given = [
+        subtask("A.a", contexts={"users": {}}, hooks=[HOOK]),
+        subtask("B.b", sla={"failure_rate": {}}),
+    ]
     workspace.create()
     # No worker can come far here: there is no such cloud.
     with workspace.running(rally.read(write(*given)).subtasks, "none", "run/02-rally"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bsdgate.results.model import Case, Code, Outcome, Reason, Timing
-from bsdgate.results.parsers.rally import ACTIONS_BOUND, parse, read_asked
+from bsdgate.results.parsers.rally import ACTIONS_BOUND, Load, parse, read_asked
 
 RECORDED = Path(__file__).resolve().parents[3] / "golden" / "rally" / "dummies" / "stream.json"
 
@@ -26,7 +26,7 @@ def workload(report):
 
 def read(report, asked=3):
     content = report if isinstance(report, bytes) else json.dumps(report).encode()
-    found = list(parse(BytesIO(content), {"Dummy.dummy": asked}))
+    found = list(parse(BytesIO(content), {"Dummy.dummy": Load(asked)}))
     return (
         [(item.id, item.outcome) for item in found if isinstance(item, Case)],
         [item.code for item in found if isinstance(item, Reason)],
@@ -83,9 +83,10 @@ def test_what_goes_wrong_around_a_workload_fails_it(report, harm):
         load["contexts_results"] = [context, context | {"cleanup": failed}]
         said = "cleanup of users@openstack failed: 500"
     else:
-        load["hooks"] = [{"config": {}, "results": [{"status": "success"}, {"status": "failed"}]}]
+        load["hooks"] = [ran(EVENT, 1)]
+        load["hooks"][0]["results"].append({"status": "failed"})
         said = "a hook ended in failed"
-    (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": 3})
+    (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
     assert (case.outcome, case.reason) == (Outcome.FAIL, said)
 
 
@@ -134,13 +135,69 @@ def test_what_is_no_report_is_an_error(content):
     assert read(content) == ([], [Code.DAMAGED])
 
 
+def asked_hook(trigger, **when):
+    return {"description": "d", "action": {"sys_call": "true"}, "trigger": {trigger: when}}
+
+
+EVENT = asked_hook("event", unit="iteration", at=[1, 3])
+TIMED = asked_hook("periodic", unit="time", step=1)
+EVERY = asked_hook("periodic", unit="iteration", step=2)
+
+
+def ran(hook, times):
+    """A hook as Rally reports it: what it filled in stands among its settings."""
+    ((trigger, when),) = hook["trigger"].items()
+    config = hook | {"trigger": {trigger: when | {"start": 1}}}
+    results = [{"status": "success"}] * times
+    return {"config": config, "results": results, "summary": {"success": times}}
+
+
+@pytest.mark.parametrize(
+    ("hooks", "lost"),
+    [
+        ([ran(EVERY, 2), ran(EVENT, 2), ran(TIMED, 1)], None),
+        ([ran(TIMED, 7), ran(EVERY, 2), ran(EVENT, 2)], None),
+        ([ran(EVENT, 1), ran(EVERY, 2), ran(TIMED, 1)], "sys_call by event: 2 runs were asked, 1"),
+        ([ran(EVENT, 0), ran(EVERY, 2), ran(TIMED, 1)], "2 runs were asked, 0 are there"),
+        ([ran(EVENT, 2), ran(EVERY, 1), ran(TIMED, 1)], "by periodic: 2 runs were asked, 1"),
+        ([ran(EVENT, 2), ran(EVERY, 2), ran(TIMED, 0)], "by periodic: 1 runs were asked, 0"),
+        ([ran(EVERY, 2), ran(TIMED, 1)], "by event: 1 were asked, 0 are there"),
+        ([ran(EVENT, 2), ran(EVERY, 2)], "by periodic: 2 were asked, 1 are there"),
+        ([], "by event: 1 were asked, 0 are there"),
+    ],
+)
+def test_a_hook_that_was_asked_for_and_did_not_run_is_an_error(report, hooks, lost):
+    workload(report)["hooks"] = hooks
+    entry = {"name": "Dummy.dummy", "iterations": 3, "hooks": [EVENT, TIMED, EVERY]}
+    asked = read_asked(json.dumps([entry]).encode())
+    found = list(parse(BytesIO(json.dumps(report).encode()), asked))
+    cases = [(one.id, one.outcome) for one in found if isinstance(one, Case)]
+    problems = [one.message for one in found if isinstance(one, Reason)]
+    assert cases == ([] if lost else GOOD)
+    assert (lost is None) if not problems else lost in problems[0]
+
+
+def test_a_list_from_before_hooks_were_in_it_is_read(report):
+    workload(report)["hooks"] = [ran(EVENT, 0)]
+    assert read(report) == (GOOD, [])
+
+
+@pytest.mark.parametrize(
+    "hooks", [5, [5], [{}], [{"action": {"a": 1}, "trigger": {}}], [asked_hook("event")]]
+)
+def test_hooks_that_are_none_are_refused(hooks):
+    entry = {"name": "a", "iterations": 1, "hooks": hooks}
+    with pytest.raises(ValueError, match="a: hooks: "):
+        read_asked(json.dumps([entry]).encode())
+
+
 def test_workloads_of_one_scenario_are_told_apart_by_their_order():
     asked = [{"name": "a", "iterations": 3}, {"name": "b", "iterations": None}]
     assert read_asked(json.dumps([*asked, *asked]).encode()) == {
-        "a": 3,
-        "b": None,
-        "a#2": 3,
-        "b#2": None,
+        "a": Load(3),
+        "b": Load(None),
+        "a#2": Load(3),
+        "b#2": Load(None),
     }
 
 
@@ -174,7 +231,7 @@ def test_a_workload_of_another_shape_is_an_error_and_no_case(report, field, valu
 
 def test_a_tasks_status_of_any_size_is_told_within_bounds(report):
     report["tasks"][0]["status"] = "x" * 1_000_000
-    problem, *_ = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": 3})
+    problem, *_ = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
     assert len(problem.message) < 300
 
 
@@ -183,7 +240,7 @@ def test_reasons_and_details_have_bounds(report):
     load["data"][1]["error"] = ["ValueError", "5", "x" * 1_000_000]
     load["failed_iteration_count"] = 1
     load["sla_results"]["sla"] = [{"success": False, "detail": "y" * 1_000_000}]
-    (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": 3})
+    (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
     assert len(case.reason) <= 1000
     assert len(case.details) < 70_000
 
@@ -194,7 +251,7 @@ def action(name, *children, took=1.0):
 
 def told(report, asked=3):
     """What a report tells of its actions, and what is wrong with it."""
-    found = list(parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": asked}))
+    found = list(parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(asked)}))
     timings = {one.name: one.seconds for one in found if isinstance(one, Timing)}
     return timings, [one.code for one in found if isinstance(one, Reason)]
 
