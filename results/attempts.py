@@ -18,6 +18,7 @@ from bsdgate.results.model import (
     Attempt,
     Case,
     Code,
+    Dated,
     Found,
     Kind,
     Outcome,
@@ -99,7 +100,7 @@ class _Format:
     """
 
     read: Callable[[BinaryIO], Collection[str]]
-    parse: Callable[[BinaryIO, _Head, Any], Iterator[Found]]
+    parse: Callable[[BinaryIO, _Head, Any], Iterator[Found | Dated]]
     bound: int
     sealed: bool = False
 
@@ -112,11 +113,11 @@ def _parse_subunit(stream: BinaryIO, head: _Head, _asked: object) -> Iterator[Ca
     return subunit.parse(stream, (head.run_id, head.name))
 
 
-def _parse_junit(stream: BinaryIO, _head: _Head, asked: tuple[str, ...]) -> Iterator[Case | Reason]:
+def _parse_junit(stream: BinaryIO, _: _Head, asked: tuple[str, ...]) -> Iterator[Found | Dated]:
     return junit.parse(stream, asked)
 
 
-def _parse_rally(stream: BinaryIO, _head: _Head, asked: rally.Asked) -> Iterator[Found]:
+def _parse_rally(stream: BinaryIO, _: _Head, asked: rally.Asked) -> Iterator[Found | Dated]:
     return rally.parse(stream, asked)
 
 
@@ -346,7 +347,7 @@ def _read_stream(folder: Path, head: _Head, asked: Collection[str]) -> Iterator[
     form = _FORMATS[head.form]
     with open_plain(folder / head.stream, form.bound) as file:
         tee = Tee(file, head.mark)
-        yield from form.parse(tee, head, asked)
+        yield from (one for one in form.parse(tee, head, asked) if not isinstance(one, Dated))
         while tee.read(CHUNK):
             pass  # a parser may stop early; the digest is that of the whole file
         yield from _check_digest(head, head.stream, tee.digest.hexdigest())

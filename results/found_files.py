@@ -36,6 +36,7 @@ from bsdgate.results.model import (
     Attempt,
     Case,
     Code,
+    Dated,
     Evidence,
     Found,
     Kind,
@@ -44,6 +45,7 @@ from bsdgate.results.model import (
     State,
     Timing,
     error,
+    note,
 )
 from bsdgate.results.parsers import junit as junit_parser
 from bsdgate.results.parsers import rally as rally_parser
@@ -68,8 +70,9 @@ def load_files(
     ``asked`` has one test id a line; where none of them has ``[id-...]``, the reports' are read
     without it. All subunit and JUnit files and Rally's reports of verifications are one account,
     so that a test in two of them is duplicated. Each of Rally's other reports goes with the task
-    in the same place. The run is named after what the files hold, and created when the newest was
-    written.
+    in the same place. The run is named after what the files hold. It was created when the last of
+    its tests began, by the times in the reports; where they have none, when the newest file was
+    written, which is noted.
 
     Raises EvidenceError for a file that cannot be read, or a list or task that is none.
     """
@@ -81,7 +84,7 @@ def load_files(
         attempts.append(_found_tests(files, asked, subunit, junit, verified))
     if tasks or rally_task:
         attempts.append(_found_workloads(files, tasks, rally_task))
-    return Evidence(files.run(), frozenset(), tuple(attempts))
+    return Evidence(files.run(), frozenset(), tuple(attempts), files.problems())
 
 
 _LIST = "a list has one test id a line, as `tempest run --list-tests` prints them"
@@ -99,6 +102,7 @@ class _Files:
     def __init__(self) -> None:
         self._digests: list[str] = []
         self._newest = 0.0
+        self._latest: datetime | None = None
 
     @contextmanager
     def open(self, path: Path, bound: int, form: str | None = None) -> Iterator[BinaryIO]:
@@ -119,10 +123,29 @@ class _Files:
             raise EvidenceError(f"{path}: {reason}", form) from None
         self._digests.append(tee.digest.hexdigest())
 
+    def date(self, moment: datetime | None) -> None:
+        """Take a time that a report tells. The latest counts: one clock alone may be behind."""
+        if moment is not None:
+            self._latest = max(moment, self._latest or moment)
+
+    @property
+    def _written(self) -> datetime:
+        return datetime.fromtimestamp(self._newest, UTC)
+
     def run(self) -> Run:
         """The run that the files are taken for."""
         identity = hashlib.sha256("".join(sorted(self._digests)).encode()).hexdigest()[:32]
-        return Run(identity, datetime.fromtimestamp(self._newest, UTC), name="files")
+        return Run(identity, self._latest or self._written, name="files")
+
+    def problems(self) -> tuple[Reason, ...]:
+        """What a reader should know of the files as a whole."""
+        if self._latest:
+            return ()
+        message = (
+            "no report says when its tests ran: known failures are judged by the day on which the"
+            f" newest file was written, {self._written.date()}"
+        )
+        return (note(Code.UNDATED, message),)
 
 
 def _is_verification(report: Path) -> bool:
@@ -197,14 +220,17 @@ def _told(
     files: _Files,
     paths: Sequence[Path],
     bound: int,
-    parse: Callable[[BinaryIO], Iterator[Found]],
+    parse: Callable[[BinaryIO], Iterator[Found | Dated]],
 ) -> Iterator[Found]:
     for path in paths:
         with files.open(path, bound) as file:
             for one in parse(file):
-                if isinstance(one, Reason):
+                if isinstance(one, Dated):
+                    files.date(one.moment)
+                elif isinstance(one, Reason):
                     yield replace(one, message=f"{path.name}: {one.message}")
                 else:
+                    files.date(one.started if isinstance(one, Case) else None)
                     yield one
 
 

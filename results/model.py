@@ -69,6 +69,7 @@ class Code(StrEnum):
     TRUNCATED = "truncated"
     NO_SEAL = "no-seal"
     UNTOLD = "untold"
+    UNDATED = "undated"
     DAMAGED = "damaged"
     TOO_LARGE = "too-large"
     # What was asked and what reported back do not agree.
@@ -144,6 +145,13 @@ class Reason:
 
 Found = Case | Timing | Reason
 """What a parser finds in a stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """When a report says that it was begun, where its cases do not say when they were."""
+
+    moment: datetime
 
 
 def error(code: Code, message: str, ids: tuple[str, ...] = ()) -> Reason:

@@ -17,9 +17,11 @@ class Policy:
     failure past its day, or without a bug or an owner, whatever its test did. ``base``: a failure
     that the base has as well as the change under test. ``coverage_lost``: a skip that nothing
     explains. ``narrowed``: a run of some of its suite's tests (``--tests``). ``no_history``: a
-    history that could not be read, so that nobody knows whether fewer tests ran than in the last
+    history that could not be read, so that it is not known whether fewer tests ran than in the last
     good run. ``unlisted``: reports without a list of what was asked; every policy here makes that
-    an error, for without a list lost evidence would turn into a pass.
+    an error, for without a list lost evidence would turn into a pass. ``undated``: known failures
+    that excused something in evidence without times, so that it is not known whether they had
+    expired.
     """
 
     name: str
@@ -31,9 +33,12 @@ class Policy:
     narrowed: Level = Level.ERROR
     no_history: Level = Level.ERROR
     unlisted: Level = Level.ERROR
+    undated: Level = Level.ERROR
 
 
-DEVELOPER: Final = Policy("developer", narrowed=Level.NOTE, no_history=Level.NOTE)
+DEVELOPER: Final = Policy(
+    "developer", narrowed=Level.NOTE, no_history=Level.NOTE, undated=Level.NOTE
+)
 CHECK: Final = Policy("check")
 GATE: Final = Policy("gate", unexpected_success=Level.FAIL, expired=Level.FAIL, invalid=Level.FAIL)
 NIGHTLY: Final = replace(GATE, name="nightly", base=Level.FAIL)

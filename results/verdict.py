@@ -95,7 +95,8 @@ def judge(
     excused = _excuse(ledger, known, day)
     silent = unmatched(known, ((case.id, case.outcome) for case in ledger.cases))
     earlier = earlier or Remembered()
-    reasons = [*evidence.problems, *_check_owed(evidence), *_graded(ledger.reasons, policy)]
+    reasons = [*_dated(evidence.problems, excused, policy), *_check_owed(evidence)]
+    reasons += _graded(ledger.reasons, policy)
     failed = list(excused.cases.of(Outcome.FAIL))
     findings = attribution.attribute(failed, ledger.confirmations, reasons, change=run.changed)
     weighed = _weigh(findings, ledger, policy, past or {}, change=run.changed)
@@ -128,6 +129,15 @@ def _graded(reasons: Sequence[Reason], policy: Policy) -> list[Reason]:
     return [
         replace(reason, level=policy.unlisted) if reason.code is Code.NO_LIST else reason
         for reason in reasons
+    ]
+
+
+def _dated(problems: Sequence[Reason], excused: _Excused, policy: Policy) -> list[Reason]:
+    """The evidence's problems: what an excuse is worth on a day that is a guess, the policy says."""
+    used = bool(excused.known or excused.excused_skips)
+    return [
+        replace(reason, level=policy.undated) if used and reason.code is Code.UNDATED else reason
+        for reason in problems
     ]
 
 

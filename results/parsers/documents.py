@@ -7,6 +7,7 @@ hold (half of a surrogate pair).
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from bsdgate.results import strict_json
@@ -61,3 +62,12 @@ def seconds(value: Any) -> float:
     if not 0 <= number < 1e10:
         raise ValueError("a number of seconds was expected")
     return round(number, 6)
+
+
+def moment(value: Any) -> datetime | None:
+    """An ISO time, in UTC where it names no zone; None if it is none."""
+    try:
+        found = datetime.fromisoformat(value)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -11,12 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from math import inf
 from typing import BinaryIO, NoReturn
 from xml.parsers import expat
 
 from bsdgate.results.ids import ID_BOUND
-from bsdgate.results.model import Case, Code, Outcome, Reason, error
+from bsdgate.results.model import Case, Code, Dated, Outcome, Reason, error
 from bsdgate.results.parsers.address import by_spelling
 from bsdgate.results.parsers.details import (
     CASE_BOUND,
@@ -27,6 +28,7 @@ from bsdgate.results.parsers.details import (
     tail,
     whole_from,
 )
+from bsdgate.results.parsers.documents import moment
 
 CHUNK = 1 << 16
 ROOTS = ("testsuites", "testsuite")
@@ -45,6 +47,9 @@ _SECOND_ELEMENT = "failed on teardown"
 # Kyua tells of an expected failure only here, in front of what the test itself wrote.
 _KYUA_XFAIL = "Expected failure result details\n---"
 _KYUA_SKIP = "Skipped result details\n---"
+
+_KYUA_HEADS = (_KYUA_XFAIL, _KYUA_SKIP, "Test case metadata\n---")
+_KYUA_START = re.compile(r"^Timing information\n-+\n\nStart time: (\S{1,40})$", re.MULTILINE)
 
 # pytest's xfail(run=False): the test was not executed. It has no other mark in a report.
 _PYTEST_NOT_RUN = "[NOTRUN]"
@@ -70,7 +75,7 @@ class _RefusedError(Exception):
         self.reason = error(code, message)
 
 
-def parse(stream: BinaryIO, asked: Sequence[str] = ()) -> Iterator[Case | Reason]:
+def parse(stream: BinaryIO, asked: Sequence[str] = ()) -> Iterator[Case | Reason | Dated]:
     """Read a report: its cases, then what is wrong with it.
 
     ``asked`` are the ids that were asked to run. A case gets the one that was asked where there
@@ -85,7 +90,7 @@ class _Reader:
     def __init__(self, ids: Mapping[str, str]) -> None:
         self._ids = ids
         self._names: dict[str, str] = {}
-        self._found: list[Case | Reason] = []
+        self._found: list[Case | Reason | Dated] = []
         self._depth = 0
         self._within = 0  # depth of the elements in the test that is open
         self._test: Mapping[str, str] | None = None  # that test's attributes
@@ -101,7 +106,7 @@ class _Reader:
         # No handler for entities is needed: they can only be declared in a document type.
         parser.StartDoctypeDeclHandler = _refuse_doctype
 
-    def read(self, stream: BinaryIO) -> Iterator[Case | Reason]:
+    def read(self, stream: BinaryIO) -> Iterator[Case | Reason | Dated]:
         """Yield the cases of the report as it is read, then what is wrong with it."""
         size = 0
         chunk = b"start"
@@ -116,7 +121,7 @@ class _Reader:
             yield from self._drain()
             yield _complaint(reason, size, cut=not chunk)
 
-    def _drain(self) -> list[Case | Reason]:
+    def _drain(self) -> list[Case | Reason | Dated]:
         found, self._found = self._found, []
         return found
 
@@ -142,6 +147,8 @@ class _Reader:
         elif tag in _COUNTED:
             self._found.append(error(Code.DAMAGED, f"<{tag}> of no test"))
         elif tag in ROOTS:
+            if begun := moment(attributes.get("timestamp")):
+                self._found.append(Dated(begun))
             self._suites.append((attributes, self._counted.copy()))
         elif depth == 1:
             raise _RefusedError(Code.DAMAGED, f"<{tag[:80]}> is no JUnit report")
@@ -227,7 +234,13 @@ class _Children:
         outcome, reason = self._outcome()
         details = self._details() if outcome is Outcome.FAIL else None
         details = kept.keep(details, self._offset)
-        return replace(case, outcome=outcome, reason=reason, details=details)
+        begun = self._kyua_start()
+        return replace(case, outcome=outcome, started=begun, reason=reason, details=details)
+
+    def _kyua_start(self) -> datetime | None:
+        told = self._texts["system-err"].head if "system-err" in self._texts else ""
+        match = _KYUA_START.search(told) if told.startswith(_KYUA_HEADS) else None
+        return moment(match[1]) if match else None
 
     def _outcome(self) -> tuple[Outcome, str | None]:
         results = self._results

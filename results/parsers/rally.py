@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final
 
 from bsdgate.results import strict_json
 from bsdgate.results.ids import ID_BOUND
-from bsdgate.results.model import Case, Code, Found, Outcome, Reason, Timing, error
+from bsdgate.results.model import Case, Code, Dated, Found, Outcome, Reason, Timing, error
 from bsdgate.results.parsers import documents, verification
 from bsdgate.results.parsers.details import REASON_BOUND, tail
 from bsdgate.results.parsers.documents import seconds, text
@@ -112,7 +112,7 @@ def _run_hooks(raw: Mapping[str, Any]) -> list[tuple[str, str, int]]:
     return found
 
 
-def parse(stream: BinaryIO, asked: Asked) -> Iterator[Found]:
+def parse(stream: BinaryIO, asked: Asked) -> Iterator[Found | Dated]:
     """Read a report: a case per workload and how long its actions took, or what is wrong with it.
 
     A workload that lacks iterations is no success: it is a failure if one can be seen in what is

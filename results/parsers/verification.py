@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from bsdgate.results.ids import ID_BOUND
-from bsdgate.results.model import Case, Code, Outcome, Reason, count, error, note
+from bsdgate.results.model import Case, Code, Dated, Outcome, Reason, count, error, note
 from bsdgate.results.parsers import documents
 from bsdgate.results.parsers.details import REASON_BOUND, last_line, tail
 from bsdgate.results.parsers.documents import seconds, text
@@ -43,7 +43,7 @@ def begins(head: bytes) -> bool:
     return _BEGIN.match(head) is not None
 
 
-def parse(stream: BinaryIO) -> Iterator[Case | Reason]:
+def parse(stream: BinaryIO) -> Iterator[Case | Reason | Dated]:
     """Read a report of one verification: its cases, then what is wrong with it."""
     report = documents.read(stream)
     if isinstance(report, Reason):
@@ -52,7 +52,7 @@ def parse(stream: BinaryIO) -> Iterator[Case | Reason]:
         yield from take_apart(report)
 
 
-def take_apart(report: Mapping[str, Any]) -> Iterator[Case | Reason]:
+def take_apart(report: Mapping[str, Any]) -> Iterator[Case | Reason | Dated]:
     """As ``parse``, of a report that has been decoded."""
     try:
         found = list(_tests(report))
@@ -60,6 +60,9 @@ def take_apart(report: Mapping[str, Any]) -> Iterator[Case | Reason]:
     except documents.SHAPE_ERRORS as reason:
         yield documents.misshapen("the report", reason)
         return
+    for head in report["verifications"].values():
+        if begun := documents.moment(head.get("started_at")):
+            yield Dated(begun)
     yield from (case for _, case in found if case)
     yield from complaints
     message = "rally's report never tells of a failed tearDownClass or of a worker that died"

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bsdgate.results import document
-from bsdgate.results.model import Case, Code, Outcome, Reason, Result, Verdict
+from bsdgate.results.model import Case, Code, Dated, Outcome, Reason, Result, Timing, Verdict
 from bsdgate.results.parsers import junit, rally, subunit, verification
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
@@ -34,7 +34,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
     return {key: whole[key] for key in ("result", "reasons", "counts", "fixtures", "cases")}
 
 
-def parse(case: str) -> Iterator[Case | Reason]:
+def parse(case: str) -> Iterator[Case | Reason | Timing | Dated]:
     """Read a recording with its parser alone."""
     folder = GOLDEN / case
     facts = json.loads((folder / "recorded.json").read_text())

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The day of evidence from elsewhere, by which known failures expire."""
+
+import os
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bsdgate.results.expectations import Expectation
+from bsdgate.results.found_files import load_files
+from bsdgate.results.model import Code, Level, Result
+from bsdgate.results.policy import CHECK, DEVELOPER, GATE, NIGHTLY
+from bsdgate.results.verdict import judge
+
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
+LAST_DAY = date(2026, 6, 30)
+KNOWN = Expectation(
+    "m.C.fails", "https://bugs.example.org/1", "jane", "reason", date(2026, 1, 1), LAST_DAY
+)
+LONG_AGO = 499162500
+"""In 1985: what npm and others date the files of an archive with."""
+
+
+@pytest.fixture
+def files(tmp_path, subunit_stream):
+    """A stream of a failure and a success that began then, and their list."""
+
+    def make(*began, name="a.subunit", written=LONG_AGO):
+        packets = []
+        for test_id, status in (("m.C.fails", "fail"), ("m.C.good", "success")):
+            packets += [
+                {"test_id": test_id, "test_status": "inprogress", "timestamp": moment}
+                for moment in began
+            ]
+            packets += [{"test_id": test_id, "test_status": status}]
+        asked, stream = tmp_path / "asked.txt", tmp_path / name
+        asked.write_text("m.C.fails\nm.C.good\n")
+        stream.write_bytes(subunit_stream(*packets))
+        for path in (asked, stream):
+            os.utime(path, (written, written))
+        return load_files(asked, subunit=[stream])
+
+    return make
+
+
+def test_an_entry_that_has_expired_excuses_nothing_whatever_the_files_are_dated(files):
+    found = files(datetime(2026, 11, 27, 10, tzinfo=UTC))
+    assert found.run.created.date() == date(2026, 11, 27)
+    for policy in (DEVELOPER, GATE):
+        assert judge(found, [KNOWN], policy).result is Result.FAIL
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "Pacific/Honolulu"])
+def test_the_last_day_is_that_of_the_evidence_in_utc(files, monkeypatch, zone):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        last = datetime(2026, 6, 30, 23, 59, 59, tzinfo=UTC)
+        now = time.time()
+        assert judge(files(last, written=now), [KNOWN], GATE).result is Result.PASS
+        after = files(last + timedelta(seconds=1), written=LONG_AGO)
+        assert judge(after, [KNOWN], GATE).result is Result.FAIL
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_the_latest_of_all_times_is_the_day(tmp_path, subunit_stream):
+    asked = tmp_path / "asked.txt"
+    asked.write_text("m.C.one\nm.C.two\n")
+    streams = []
+    for name, year in (("one", 2026), ("two", 1970)):
+        began = datetime(year, 11, 27, tzinfo=UTC)
+        packet = {"test_id": f"m.C.{name}", "test_status": "success", "timestamp": began}
+        streams.append(tmp_path / name)
+        streams[-1].write_bytes(subunit_stream(packet))
+    for given in (streams, streams[::-1]):
+        assert load_files(asked, subunit=given).run.created.year == 2026
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "moment"),
+    [
+        ("junit", "junit/pytest/stream.xml", datetime(2026, 11, 22, 15, 49, 24, 690787, UTC)),
+        ("junit", "junit/kyua/stream.xml", datetime(2026, 11, 22, 19, 32, 59, 881317, UTC)),
+        ("rally", "verification/lost/stream.json", datetime(2026, 11, 22, 12, tzinfo=UTC)),
+    ],
+)
+def test_each_kind_of_report_has_its_times(tmp_path, kind, name, moment):
+    report = tmp_path / "report"
+    report.write_bytes((GOLDEN / name).read_bytes())
+    os.utime(report, (LONG_AGO, LONG_AGO))
+    found = load_files(**{kind: [report]})
+    assert found.run.created == moment
+    assert Code.UNDATED not in {problem.code for problem in found.problems}
+
+
+@pytest.mark.parametrize("said", ["", "soon", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00+23"])
+def test_a_time_that_is_none_dates_nothing(tmp_path, said):
+    report = tmp_path / "report.xml"
+    report.write_text(f'<testsuite timestamp="{said}"><testcase classname="a" name="b"/></testsuite>')
+    (problem,) = load_files(junit=[report]).problems
+    assert problem.code is Code.UNDATED
+
+
+def test_what_a_test_writes_dates_nothing(tmp_path):
+    block = "Timing information\n------------------\n\nStart time: 1985-11-22T19:32:59.1Z\n"
+    report = tmp_path / "report.xml"
+    report.write_text(
+        '<testsuite><testcase classname="a" name="b">'
+        f"<system-err>{block}</system-err><system-out>{block}</system-out>"
+        "</testcase></testsuite>"
+    )
+    (problem,) = load_files(junit=[report]).problems
+    assert problem.code is Code.UNDATED
+
+
+@pytest.mark.parametrize(
+    ("policy", "level"),
+    [
+        (DEVELOPER, Level.NOTE),
+        (CHECK, Level.ERROR),
+        (GATE, Level.ERROR),
+        (NIGHTLY, Level.ERROR),
+    ],
+)
+def test_without_times_the_day_is_a_guess_and_so_is_an_excuse(files, policy, level):
+    written = datetime(2026, 6, 30, 10, tzinfo=UTC).timestamp()
+    verdict = judge(files(written=written), [KNOWN], policy)
+    (reason,) = (one for one in verdict.reasons if one.code is Code.UNDATED)
+    assert reason.level is level
+    assert "2026-06-30" in reason.message
+    assert verdict.result is (Result.PASS if level is Level.NOTE else Result.ERROR)
+
+
+def test_where_nothing_is_excused_the_day_decides_nothing(files):
+    verdict = judge(files(written=LONG_AGO), [], GATE)
+    assert verdict.result is Result.FAIL
+    assert {one.level for one in verdict.reasons if one.code is Code.UNDATED} == {Level.NOTE}
