@@ -56,6 +56,12 @@ def text(value: Any) -> str:
     return value
 
 
+def duration(value: Any) -> float | None:
+    """``value`` as seconds that something took; None if negative: the clock was set back."""
+    number = float(value)
+    return None if -1e10 < number < 0 else seconds(number)
+
+
 def seconds(value: Any) -> float:
     """``value`` as a number of seconds, which a century has."""
     number = float(value)

@@ -19,7 +19,7 @@ from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Case, Code, Dated, Found, Outcome, Reason, Timing, error
 from bsdgate.results.parsers import documents, verification
 from bsdgate.results.parsers.details import REASON_BOUND, tail
-from bsdgate.results.parsers.documents import seconds, text
+from bsdgate.results.parsers.documents import duration, seconds, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class _Workload:
         self.hooks = _run_hooks(raw)
         start = raw["start_time"]
         self.started = None if start is None else datetime.fromtimestamp(seconds(start), UTC)
-        self.seconds = seconds(raw["full_duration"])
+        self.seconds = duration(raw["full_duration"])
 
     @property
     def reason(self) -> str | None:
@@ -263,7 +263,8 @@ def _timings(name: str, iterations: Iterable[Any]) -> Iterator[Timing | Reason]:
     try:
         for number, actions in enumerate(iterations):
             for way, took in _actions(actions):
-                found[way][number] += took
+                if took >= 0:  # else the clock was set back while the action ran
+                    found[way][number] += took
                 if len(found) > ACTIONS_BOUND:
                     raise ValueError(f"more than {ACTIONS_BOUND} of them")
         for way, spent in found.items():

@@ -240,6 +240,8 @@ def _case(event: StatusEvent, kept: Kept) -> Case:
     seconds = None
     if event.started is not None and event.timestamp is not None:
         seconds = round((event.timestamp - event.started).total_seconds(), 6)
+        # The clock was set back while the test ran: how long it took is not known.
+        seconds = None if seconds < 0 else seconds
     return Case(
         id=event.id,
         outcome=TERMINAL[event.status],

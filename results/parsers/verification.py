@@ -15,7 +15,7 @@ from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Case, Code, Dated, Outcome, Reason, count, error, note
 from bsdgate.results.parsers import documents
 from bsdgate.results.parsers.details import REASON_BOUND, last_line, tail
-from bsdgate.results.parsers.documents import seconds, text
+from bsdgate.results.parsers.documents import duration, text
 
 _OUTCOMES = {
     "success": Outcome.SUCCESS,
@@ -93,7 +93,7 @@ def _case(test_id: str, result: Mapping[str, Any]) -> Case | None:
     return Case(
         id=test_id,
         outcome=outcome,
-        seconds=seconds(result["duration"]),
+        seconds=duration(result["duration"]),
         reason=(why or "")[:REASON_BOUND] or None,
         details=(tail(details) or None) if outcome is Outcome.FAIL else None,
     )

@@ -165,4 +165,5 @@ _key = lru_cache(maxsize=1 << 16)(test_ids.key)
 
 
 def _known(seconds: float) -> bool:
-    return seconds == seconds  # noqa: PLR0124 - that is what NaN is not
+    """Whether it is a duration: NaN is none, nor is a negative one of an older version's verdict."""
+    return seconds >= 0

@@ -263,6 +263,20 @@ def test_an_action_took_the_median_of_its_iterations(report):
     assert told(report) == ({"Dummy.dummy/a": 2.0}, [])
 
 
+def test_an_action_in_which_the_clock_was_set_back_is_not_timed(report):
+    actions = [[action("a", took=5.0)], [action("a", took=7.0)], [action("a", took=-3600.0)]]
+    for iteration, each in zip(workload(report)["data"], actions, strict=True):
+        iteration["atomic_actions"] = each
+    assert told(report) == ({"Dummy.dummy/a": 6.0}, [])
+
+
+def test_a_workload_in_which_the_clock_was_set_back_has_no_duration(report):
+    workload(report)["full_duration"] = -3598.5
+    case, *timings = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": 3})
+    assert (case.outcome, case.seconds) == (Outcome.SUCCESS, None)
+    assert all(isinstance(one, Timing) for one in timings)
+
+
 def test_actions_of_one_name_are_summed_and_those_within_others_told_apart(report):
     for iteration in workload(report)["data"]:
         parts = action("a", took=0.25), action("a", took=0.5)
@@ -295,7 +309,6 @@ def test_what_did_not_succeed_is_not_timed(report, harm):
         5,
         [5],
         [{"name": "a"}],
-        [action("a", took=-1.0)],
         [action("x" * 401)],
         [action(5)],
         [action("a") | {"started_at": None}],

@@ -95,6 +95,15 @@ def test_cases_have_times_and_workers(two_tests):
     assert problems == {}
 
 
+@pytest.mark.parametrize(("took", "seconds"), [(-3600, None), (-0.5, None), (0, 0.0), (2, 2.0)])
+def test_a_test_in_which_the_clock_was_set_back_has_no_duration(subunit_stream, took, seconds):
+    stream = subunit_stream(
+        {"test_id": "a", "test_status": "inprogress", "timestamp": BEGAN},
+        {"test_id": "a", "test_status": "success", "timestamp": BEGAN + timedelta(seconds=took)},
+    )
+    assert read(stream) == ([Case("a", Outcome.SUCCESS, BEGAN, seconds)], {})
+
+
 def test_a_skip_has_its_reason(subunit_stream):
     stream = subunit_stream(
         {"test_id": "a", "file_name": "reason", "file_bytes": b"no volume service"},

@@ -212,7 +212,7 @@ class StoreContract:
         assert (oldest.outcome, oldest.seconds, oldest.finding) == (Outcome.MISSING, 1.5, None)
         assert numbers([newest.record, oldest.record]) == [3, 1]
 
-    @pytest.mark.parametrize("seconds", [None, math.nan])
+    @pytest.mark.parametrize("seconds", [None, math.nan, -3600.0])
     def test_time_may_be_unknown(self, store, seconds):
         case = Case("t0", Outcome.SUCCESS, seconds=seconds)
         store.import_run(replace(verdict(1), cases=(case,)))
