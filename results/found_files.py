@@ -8,7 +8,6 @@ or is not what it was named as, is an error.
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,7 +30,7 @@ from bsdgate.results.attempts import (
     open_plain,
 )
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.ids import read_ids, synthetic
+from bsdgate.results.ids import read_ids, synthetic, without_attributes
 from bsdgate.results.model import (
     Attempt,
     Case,
@@ -52,7 +51,6 @@ from bsdgate.results.parsers import rally as rally_parser
 from bsdgate.results.parsers import subunit as subunit_parser
 from bsdgate.results.parsers import verification as verification_parser
 
-_SUFFIX = re.compile(r"\[id-[^\]]*\]")
 WORKLOADS_BOUND = 10_000
 """Workloads of one Rally task; a file of YAML can name itself without end."""
 
@@ -67,8 +65,8 @@ def load_files(
 ) -> Evidence:
     """Read files that no harness of ours recorded: without digests, seal and exit status.
 
-    ``asked`` has one test id a line; where none of them has ``[id-...]``, the reports' are read
-    without it. All subunit and JUnit files and Rally's reports of verifications are one account,
+    ``asked`` has one test id a line; where none of them has Tempest's ``[compute,id-<uuid>,smoke]``,
+    the reports' are read without it. All subunit and JUnit files and Rally's reports of verifications are one account,
     so that a test in two of them is duplicated. Each of Rally's other reports goes with the task
     in the same place. The run is named after what the files hold. It was created when the last of
     its tests began, by the times in the reports; where they have none, when the newest file was
@@ -168,13 +166,13 @@ def _found_tests(
     if asked is not None:
         with files.open(asked, DOCUMENT_BOUND, _LIST) as file:
             ids = read_ids(file)
-    found = chain(
+    found: Iterator[Found] = chain(
         _told(files, subunit, STREAM_BOUND, lambda file: subunit_parser.parse(file, None)),
         _told(files, junit, DOCUMENT_BOUND, lambda file: junit_parser.parse(file, ids or ())),
         _told(files, verified, DOCUMENT_BOUND, verification_parser.parse),
     )
-    if ids is not None and not any(map(_SUFFIX.search, ids)):
-        found = chain(map(_without_suffix, found))
+    if ids is not None and all(each == without_attributes(each) for each in ids):
+        found = map(_without_attributes, found)
     kind = Kind.TEMPEST if subunit or verified or not junit else Kind.HOSTCHECKS
     return _found("tests", kind, ids, found)
 
@@ -234,8 +232,8 @@ def _told(
                     yield one
 
 
-def _without_suffix(found: Found) -> Found:
-    return replace(found, id=_SUFFIX.sub("", found.id)) if isinstance(found, Case) else found
+def _without_attributes(found: Found) -> Found:
+    return replace(found, id=without_attributes(found.id)) if isinstance(found, Case) else found
 
 
 def _read_task(content: bytes) -> rally_parser.Asked:

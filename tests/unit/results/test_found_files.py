@@ -18,7 +18,8 @@ from bsdgate.results.verdict import judge
 
 ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = ROOT / "tests" / "golden"
-IDS = ("m.A.one[id-1,smoke]", "m.A.two[id-2]")
+UUIDS = "7fff3fb3-91d8-4fd0-bd7d-0204f1f180ba", "6f8e4436-fc96-4282-8122-e41df57197a9"
+IDS = (f"m.A.one[compute,id-{UUIDS[0]},network,smoke]", f"m.A.two[id-{UUIDS[1]}]")
 TASK = ROOT / "rally_tasks" / "smoke.yaml"
 
 
@@ -84,7 +85,7 @@ def test_a_test_in_two_files_is_duplicated(stream, listed):
 
 def test_a_test_in_files_of_two_kinds_is_duplicated(stream, listed, write):
     report = write(
-        "a.xml", '<testsuites><testsuite><testcase classname="m.A" name="one[id-1,smoke]"/>'
+        "a.xml", f'<testsuites><testsuite><testcase classname="m.A" name="{IDS[0][4:]}"/>'
         "</testsuite></testsuites>"
     )  # fmt: skip
     both = load_files(listed(*IDS), subunit=[stream(*GOOD)], junit=[report])
@@ -103,7 +104,7 @@ def test_a_list_without_suffixes_is_compared_without_them(stream, listed):
 
 
 def test_parameters_are_part_of_an_id_in_any_list(stream, listed):
-    reports = [("m.A.one[id-1](p)", "success"), ("m.A.one[id-1](q)", "success")]
+    reports = [(f"m.A.one[id-{UUIDS[0]}]({each})", "success") for each in "pq"]
     found = load_files(listed("m.A.one(p)", "m.A.one(q)"), subunit=[stream(*reports)])
     assert result(found) is Result.PASS
 

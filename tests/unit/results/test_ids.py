@@ -10,6 +10,7 @@ from bsdgate.results.ids import (
     renamed,
     scopes,
     synthetic,
+    without_attributes,
 )
 
 
@@ -59,6 +60,20 @@ UUID = "5de47127-9977-400a-936f-abcfbec1218f"
 )
 def test_the_idempotent_id_is_one_of_the_attributes(test_id, uuid):
     assert idempotent(test_id) == uuid
+
+
+@pytest.mark.parametrize(
+    ("test_id", "bare_id"),
+    [
+        (f"a.C.test_one[compute,id-{UUID},network,smoke]", "a.C.test_one"),
+        (f"a.C.test_one[id-{UUID}](IPv6)", "a.C.test_one(IPv6)"),
+        (f"a.C.test_one[p-1][id-{UUID}]", "a.C.test_one[p-1]"),
+        ("a.C.test_one[id-12,smoke]", "a.C.test_one[id-12,smoke]"),
+        ("a/test_b.py::test_c[id-1]", "a/test_b.py::test_c[id-1]"),
+    ],
+)
+def test_only_the_attributes_of_tempest_are_taken_off(test_id, bare_id):
+    assert without_attributes(test_id) == bare_id
 
 
 @pytest.mark.parametrize(
