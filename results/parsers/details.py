@@ -111,8 +111,12 @@ def last_line(text: str) -> str | None:
     return line[:REASON_BOUND] or None
 
 
+HEAD_BOUND = 4 * REASON_BOUND
+"""Characters that are kept of a text's begin."""
+
+
 class Tail:
-    """A text that grows by pieces and of which a bounded tail is kept, and the first piece."""
+    """A text that grows by pieces, of which a bounded head and a bounded tail are kept."""
 
     def __init__(self) -> None:
         self._size = 0
@@ -122,7 +126,9 @@ class Tail:
 
     def add(self, piece: str) -> None:
         """Append ``piece``, which is itself short."""
-        self.head = self.head or piece
+        # A piece ends where the reader's block does: the head must not depend on that.
+        if len(self.head) < HEAD_BOUND:
+            self.head += piece[: HEAD_BOUND - len(self.head)]
         self._pieces.append(piece)
         self._size += len(piece)
         self._length += len(piece)

@@ -1,5 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-from bsdgate.results.parsers.details import CASE_BOUND, Details, Kept, Tail, last_line, tail
+from bsdgate.results.parsers.details import (
+    CASE_BOUND,
+    HEAD_BOUND,
+    Details,
+    Kept,
+    Tail,
+    last_line,
+    tail,
+)
 
 
 def test_tracebacks_come_first_and_the_tail_is_kept():
@@ -76,7 +84,8 @@ def test_a_text_that_grows_keeps_its_head_and_its_tail():
     text = Tail()
     for number in range(100_000):
         text.add(f"line {number}\n")
-    assert text.head == "line 0\n"
+    assert text.head.startswith("line 0\nline 1\n")
+    assert len(text.head) == HEAD_BOUND
     assert text.kept.endswith("line 99999\n")
     assert len(text.kept) == CASE_BOUND
     assert text.within(3, ", whole").startswith("[... 1088887 characters cut, whole ...]\n99")

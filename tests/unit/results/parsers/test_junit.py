@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 
 from bsdgate.results.model import Case, Code, Outcome, Reason
-from bsdgate.results.parsers.junit import parse
+from bsdgate.results.parsers.junit import CHUNK, parse
 
 
 def read(text, asked=()):
@@ -326,6 +326,20 @@ def test_outcomes_as_kyua_writes_them(inside, outcome, reason):
     ((found,), problems) = read(suite(case), ["dir/prog:t0"])
     assert (found.id, found.outcome, found.reason) == ("dir/prog:t0", outcome, reason)
     assert problems == []
+
+
+@pytest.mark.parametrize("before", range(0, 160, 7))
+def test_what_kyua_says_does_not_depend_on_where_it_stands(before):
+    xfail = HEADING.format("Expected failure", "PR 1, which is not mended")
+    skip = HEADING.format("Skipped", "root is needed")
+    for inside, outcome, reason in (
+        (KYUA.format(xfail), Outcome.XFAIL, "PR 1, which is not mended"),
+        ("<skipped/>" + KYUA.format(skip), Outcome.SKIP, "root is needed"),
+    ):
+        case = f'<testcase name="a">{inside}</testcase>'
+        head = f"<testsuites><testsuite><!--{'x' * (CHUNK - before - 60)}-->"
+        ((found,), problems) = read(f"{head}{case}</testsuite></testsuites>")
+        assert (found.outcome, found.reason, problems) == (outcome, reason, [])
 
 
 def test_an_expected_failure_that_only_the_test_itself_claims_is_none():
