@@ -21,6 +21,7 @@ from bsdgate.results.model import Case, Code, Dated, Outcome, Reason, error
 from bsdgate.results.parsers.address import by_spelling
 from bsdgate.results.parsers.details import (
     CASE_BOUND,
+    HEAD_BOUND,
     REASON_BOUND,
     Kept,
     Tail,
@@ -33,8 +34,11 @@ from bsdgate.results.parsers.documents import moment
 CHUNK = 1 << 16
 ROOTS = ("testsuites", "testsuite")
 
-TOKEN_BOUND = 1 << 20
-"""Bytes of one tag with its attributes, or of one comment: expat keeps it until it has its end."""
+TOKEN_BOUND = 16 << 20
+"""Bytes of one tag with its attributes, or of one comment: expat keeps it until it has its end.
+
+pytest writes a whole assertion, with all that it compared, into one attribute.
+"""
 
 NAMES_BOUND = 1000
 """Different names of elements and attributes: expat keeps them for good."""
@@ -63,6 +67,7 @@ _RAN_WELL = frozenset({"run", "completed", "passed", "pass", "success", "success
 _SUCCESS = Outcome.SUCCESS  # looked up once, not for each case
 _RESULTS = ("error", "failure", "skipped")
 _COUNTED = {"error": "errors", "failure": "failures"}
+_DIGITS = 20
 _OUTPUTS = ("system-out", "system-err")
 _TEXTS = frozenset({*_RESULTS, *_OUTPUTS})
 
@@ -98,7 +103,7 @@ class _Reader:
         self._kept = Kept()
         self._failed: set[str] = set()
         self._counted: Counter[str] = Counter()
-        self._suites: list[tuple[Mapping[str, str], Counter[str]]] = []
+        self._suites: list[tuple[dict[str, str], Counter[str]]] = []
         self._parser = parser = expat.ParserCreate(intern=self._names)
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -108,15 +113,17 @@ class _Reader:
 
     def read(self, stream: BinaryIO) -> Iterator[Case | Reason | Dated]:
         """Yield the cases of the report as it is read, then what is wrong with it."""
-        size = 0
+        size = begun = 0
         chunk = b"start"
         try:
             while chunk:
-                chunk = stream.read(CHUNK)
+                # expat looks at a begun tag from its start each time: read as much again.
+                chunk = stream.read(max(CHUNK, begun))
                 size += len(chunk)
                 self._parser.Parse(chunk, not chunk)
                 yield from self._drain()
-                self._check_bounds(size)
+                begun = size - self._parser.CurrentByteIndex
+                self._check_bounds(begun)
         except (_RefusedError, expat.ExpatError, ValueError, LookupError) as reason:
             yield from self._drain()
             yield _complaint(reason, size, cut=not chunk)
@@ -125,8 +132,8 @@ class _Reader:
         found, self._found = self._found, []
         return found
 
-    def _check_bounds(self, size: int) -> None:
-        if size - self._parser.CurrentByteIndex > TOKEN_BOUND:
+    def _check_bounds(self, begun: int) -> None:
+        if begun > TOKEN_BOUND:
             at = self._parser.CurrentByteIndex
             message = f"a tag or comment of more than {TOKEN_BOUND} bytes, at byte {at}"
             raise _RefusedError(Code.TOO_LARGE, message)
@@ -147,9 +154,10 @@ class _Reader:
         elif tag in _COUNTED:
             self._found.append(error(Code.DAMAGED, f"<{tag}> of no test"))
         elif tag in ROOTS:
-            if begun := moment(attributes.get("timestamp")):
-                self._found.append(Dated(begun))
-            self._suites.append((attributes, self._counted.copy()))
+            if dated := moment(attributes.get("timestamp")):
+                self._found.append(Dated(dated))
+            said = {name: attributes.get(name, "0")[:_DIGITS] for name in _COUNTED.values()}
+            self._suites.append((said, self._counted.copy()))
         elif depth == 1:
             raise _RefusedError(Code.DAMAGED, f"<{tag[:80]}> is no JUnit report")
         if depth > DEPTH_BOUND:
@@ -187,18 +195,23 @@ class _Reader:
             message = f"a test with the name {spelt[:80]!r} ({len(spelt)} characters)"
             self._found.append(error(Code.DAMAGED, message))
             return
-        found: Case | Reason
-        found = Case(self._ids.get(spelt, spelt), _SUCCESS, None, _seconds(test.get("time")))
+        case = Case(self._ids.get(spelt, spelt), _SUCCESS, None, _seconds(test.get("time")))
         if children is not None:
-            found = children.applied(found, self._kept)
-        if isinstance(found, Case):
-            if found.outcome is Outcome.FAIL:
-                if found.id in self._failed and (found.reason or "").startswith(_SECOND_ELEMENT):
+            case = children.applied(case, self._kept)
+            if children.strange is not None:
+                message = f"<{children.strange[:80]}> in a test is not understood"
+                self._found.append(error(Code.DAMAGED, message, (case.id,)))
+                if case.outcome is not Outcome.FAIL:
                     return
-                self._failed.add(found.id)
-            elif found.outcome is _SUCCESS and (said := _contradiction(test)):
-                found = error(Code.DAMAGED, f"a test without a failure {said}", (found.id,))
-        self._found.append(found)
+        if case.outcome is Outcome.FAIL:
+            if case.id in self._failed and (case.reason or "").startswith(_SECOND_ELEMENT):
+                return
+            self._failed.add(case.id)
+        elif case.outcome is _SUCCESS and (said := _contradiction(test)):
+            message = f"a test without a failure {said}"
+            self._found.append(error(Code.DAMAGED, message, (case.id,)))
+            return
+        self._found.append(case)
 
 
 class _Children:
@@ -209,7 +222,7 @@ class _Children:
         self._current = ""
         self._results: dict[str, Mapping[str, str]] = {}
         self._texts: dict[str, Tail] = {}
-        self._strange: str | None = None  # an element that no known writer writes
+        self.strange: str | None = None  # an element that no known writer writes
 
     def begin(self, tag: str, attributes: Mapping[str, str]) -> None:
         """Take the begin of an element; of several failures the first one's message is told."""
@@ -217,7 +230,7 @@ class _Children:
         if tag in _RESULTS:
             self._results.setdefault(tag, attributes)
         elif tag not in _TEXTS and tag != "properties":
-            self._strange = tag
+            self.strange = tag
 
     def text(self, data: str) -> None:
         """Take text of the element that has begun."""
@@ -226,11 +239,8 @@ class _Children:
             text = self._texts[self._current] = Tail()
         text.add(data)
 
-    def applied(self, case: Case, kept: Kept) -> Case | Reason:
-        """``case`` as it ended by what these elements tell."""
-        if self._strange is not None:
-            message = f"<{self._strange[:80]}> in a test is not understood"
-            return error(Code.DAMAGED, message, (case.id,))
+    def applied(self, case: Case, kept: Kept) -> Case:
+        """``case`` as it ended by those of these elements that are known."""
         outcome, reason = self._outcome()
         details = self._details() if outcome is Outcome.FAIL else None
         details = kept.keep(details, self._offset)
@@ -262,7 +272,8 @@ class _Children:
 
     def _message(self, tag: str) -> str | None:
         """Why: the attribute, or where there is none the text's last line."""
-        message = " ".join(self._results[tag].get("message", "").split())[:REASON_BOUND]
+        said = self._results[tag].get("message", "")[:HEAD_BOUND]
+        message = " ".join(said.split())[:REASON_BOUND]
         text = self._texts.get(tag)
         return message or (last_line(_ATTACHMENT_END.sub("", text.kept)) if text else None)
 
@@ -300,13 +311,13 @@ def _contradiction(test: Mapping[str, str]) -> str | None:
 
 
 def _uncounted(
-    head: Mapping[str, str], before: Counter[str], after: Counter[str]
+    said: Mapping[str, str], before: Counter[str], after: Counter[str]
 ) -> Iterator[Reason]:
     """Failures that a suite's head tells of and that were not in it."""
     for name in _COUNTED.values():
         there = after[name] - before[name]
-        if (said := head.get(name, "0")).isdecimal() and int(said[:20]) > there:
-            message = f"a suite tells of {said[:20]} {name}, and {there} are there"
+        if said[name].isdecimal() and int(said[name]) > there:
+            message = f"a suite tells of {said[name]} {name}, and {there} are there"
             yield error(Code.CONTRADICTED, message)
 
 

@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 
 from bsdgate.results.model import Case, Code, Outcome, Reason
-from bsdgate.results.parsers.junit import CHUNK, parse
+from bsdgate.results.parsers.junit import CHUNK, TOKEN_BOUND, parse
 
 
 def read(text, asked=()):
@@ -236,7 +236,7 @@ def test_what_has_no_end_costs_little_and_is_named(head, piece):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert [item.code for item in found] in ([Code.TOO_LARGE], [Code.DAMAGED])
-    assert peak < 8_000_000
+    assert peak < 6 * TOKEN_BOUND
 
 
 def test_a_text_of_any_size_is_read_within_bounds():
@@ -266,6 +266,14 @@ def test_ids_are_kept_as_they_are_whatever_they_hold():
 def test_what_is_not_understood_is_never_a_success(tag):
     cases, problems = read(suite(f'<testcase name="a"><{tag}/></testcase>', ONE))
     assert len(cases) == 1
+    assert problems == [Code.DAMAGED]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_failure_beside_what_is_not_understood_is_listed(order):
+    inside = '<failure message="port is DOWN"/>', "<rerunFailure><stackTrace/></rerunFailure>"
+    ((case,), problems) = read(suite(f'<testcase name="a">{"".join(inside[::order])}</testcase>'))
+    assert (case.id, case.outcome, case.reason) == ("a", Outcome.FAIL, "port is DOWN")
     assert problems == [Code.DAMAGED]
 
 
@@ -371,10 +379,11 @@ def test_details_of_all_cases_have_a_bound(monkeypatch):
 
 
 @pytest.mark.parametrize("where", ["message", "text"])
-def test_a_message_of_any_size_that_fits_a_tag_is_bounded(where):
-    text = "x" * 500_000
+def test_a_message_of_a_huge_assertion_is_bounded(where):
+    text = "x" * 8_000_000
     failure = f'<failure message="{text}"/>' if where == "message" else f"<failure>{text}</failure>"
-    ((case,), _) = read(suite(f'<testcase name="a">{failure}</testcase>'))
+    (case, one), problems = read(suite(f'<testcase name="a">{failure}</testcase>', ONE))
+    assert (one.outcome, problems) == (Outcome.SUCCESS, [])
     assert len(case.reason) == 1000
     assert len(case.details) < 70_000
 
