@@ -65,12 +65,12 @@ def load_files(
 ) -> Evidence:
     """Read files that no harness of ours recorded: without digests, seal and exit status.
 
-    ``asked`` has one test id a line; where none of them has Tempest's ``[compute,id-<uuid>,smoke]``,
-    the reports' are read without it. All subunit and JUnit files and Rally's reports of verifications are one account,
-    so that a test in two of them is duplicated. Each of Rally's other reports goes with the task
-    in the same place. The run is named after what the files hold. It was created when the last of
-    its tests began, by the times in the reports; where they have none, when the newest file was
-    written, which is noted.
+    ``asked`` has one test id a line; where none of them has Tempest's attributes
+    (``[compute,id-<uuid>,smoke]``), the reports' are read without. All subunit and JUnit files and
+    Rally's reports of verifications are one account, so that a test in two of them is duplicated.
+    Each of Rally's other reports goes with the task in the same place. The run is named after what
+    the files hold. It was created when the last of its tests began, by the times in the reports;
+    where they have none, when the newest file was written, which is noted.
 
     Raises EvidenceError for a file that cannot be read, or a list or task that is none.
     """

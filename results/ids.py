@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What test ids say: their class and module, and the ids that unittest and stestr make up.
+"""What test ids say: their class and module, and the ids that test runners make up.
 
 Within a run ids are compared whole. From one release to another tests are renamed, moved and get
 other attributes, so there they are compared by ``key``. Tempest's idempotent id alone is no key:
@@ -36,22 +36,43 @@ class Synthetic(StrEnum):
     SET_UP = "set up"
     TEAR_DOWN = "tear down"
     IMPORT = "import"
+    COLLECTION = "collection"
     WORKER = "worker"
     STREAM = "stream"
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A synthetic id taken apart; ``scope`` is the class or module it speaks for, or empty."""
+    """A synthetic id taken apart; ``scope`` is the class or module it speaks for, or empty.
+
+    That of a COLLECTION is what pytest collects tests from: ``a/test_b.py::C``, ``a/test_b.py``, or
+    a folder with ``/`` at its end.
+    """
 
     kind: Synthetic
     scope: str = ""
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it is about finding the tests in a module or class, not about running them."""
+        return self.kind in (Synthetic.IMPORT, Synthetic.COLLECTION)
+
+    @property
+    def prefix(self) -> str:
+        """How the ids of all tests begin that it speaks for."""
+        if self.kind is Synthetic.COLLECTION:
+            return self.scope if self.scope.endswith("/") else f"{self.scope}::"
+        return f"{self.scope}."
 
 
 # unittest.suite: one _ErrorHolder for all tests of the class or module.
 _FIXTURE = re.compile(r"(setUp|tearDown)(?:Class|Module) \(([^()]+)\)")
 # unittest.loader: the stand-in for a module that cannot be imported.
 _IMPORT = "unittest.loader._FailedTest."
+# The same for a module that raises SkipTest when it is imported.
+_IMPORT_SKIP = "unittest.loader.ModuleSkipped."
+# pytest's reports have no id for what could not be collected; this one is ours.
+_COLLECTION = re.compile(r"collection \((.+)\)", re.DOTALL)
 # stestr.output.ReturnCodeToSubunit: a worker process that ended with a non-zero status.
 _WORKER = "process-returncode"
 # subunit.v2 inside stestr: what came from a worker could not be decoded.
@@ -85,13 +106,21 @@ def read_ids(file: BinaryIO) -> tuple[str, ...]:
     return tuple(ids)
 
 
+def collection(scope: str) -> str:
+    """The id of a report that pytest could not collect ``scope``, or skipped it."""
+    return f"collection ({scope})"
+
+
 def synthetic(test_id: str) -> Made | None:
     """Take ``test_id`` apart if it is one that no test has; None if it may be a test's."""
     if match := _FIXTURE.fullmatch(test_id):
         kind = Synthetic.SET_UP if match[1] == "setUp" else Synthetic.TEAR_DOWN
         return Made(kind, match[2])
-    if test_id.startswith(_IMPORT):
-        return Made(Synthetic.IMPORT, test_id.removeprefix(_IMPORT))
+    if test_id.startswith((_IMPORT, _IMPORT_SKIP)):
+        module = test_id.removeprefix(_IMPORT).removeprefix(_IMPORT_SKIP)
+        return Made(Synthetic.IMPORT, module)
+    if match := _COLLECTION.fullmatch(test_id):
+        return Made(Synthetic.COLLECTION, match[1])
     if _WORKER in test_id:
         return Made(Synthetic.WORKER)
     if test_id == _STREAM:

@@ -30,13 +30,7 @@ from bsdgate.results.witness import contradictions
 # What an interruption does to a stream. It costs nothing where a later attempt asked again for
 # exactly the tests that have no outcome.
 _EXCUSED = frozenset(
-    {
-        Code.EMPTY_STREAM,
-        Code.EVIDENCE_LOST,
-        Code.IN_PROGRESS,
-        Code.TRUNCATED,
-        Code.WORKER_LOST,
-    }
+    {Code.EMPTY_STREAM, Code.EVIDENCE_LOST, Code.IN_PROGRESS, Code.TRUNCATED, Code.WORKER_LOST}
 )
 # The same of what was run again and is never asked again. A file of it that is gone may have spoken
 # against an excuse.
@@ -86,10 +80,11 @@ class _Account:
         else:
             self._several[place] = [self.cases[place], report]
 
-    def members(self, scope: str) -> range:
-        """The places of all ids in a class, module or package; sorted, they stand together."""
-        ids = self.cases.ids
-        return range(bisect_left(ids, f"{scope}."), bisect_left(ids, f"{scope}/"))  # "/" is next
+    def members(self, made: Made) -> range:
+        """The places of all ids in what ``made`` speaks for; sorted, they stand together."""
+        ids, begin = self.cases.ids, made.prefix
+        end = begin[:-1] + chr(ord(begin[-1]) + 1)
+        return range(bisect_left(ids, begin), bisect_left(ids, end))
 
     def settled(self) -> Cases:
         """Every id in its one state; who reports of it afterwards comes too late."""
@@ -273,13 +268,17 @@ def _expand(tally: _Tally, account: _Account, report: Case, made: Made, *, again
         return
     if report.outcome is Outcome.FAIL:
         tally.fixtures.append(report)
-    elif report.outcome is not Outcome.SKIP or made.kind is not Synthetic.SET_UP:
+    elif report.outcome is not Outcome.SKIP or made.kind is Synthetic.TEAR_DOWN:
         tally.complain(Code.UNASKED, f"a fixture cannot end in {report.outcome}", [report.id])
         return
     if again:
         return
-    members = [place for place in account.members(made.scope) if tally.marks[place]]
-    if not members and tally.listed:
+    members = [place for place in account.members(made) if tally.marks[place]]
+    if not members and report.outcome is Outcome.SKIP and made.loaded:
+        # A list that was made in the same way has none of its tests: none is lost.
+        message = f"{tally.attempt.name}: {report.id}: {report.reason}"
+        tally.reasons.append(note(Code.COVERAGE_LOST, message, (report.id,)))
+    elif not members and tally.listed:
         tally.complain(Code.UNASKED, "no asked test belongs to what reported", [report.id])
     if made.kind is not Synthetic.TEAR_DOWN:
         _inherit(tally, account, report, members)

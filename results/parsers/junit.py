@@ -16,9 +16,9 @@ from math import inf
 from typing import BinaryIO, NoReturn
 from xml.parsers import expat
 
-from bsdgate.results.ids import ID_BOUND
+from bsdgate.results.ids import ID_BOUND, collection
 from bsdgate.results.model import Case, Code, Dated, Outcome, Reason, error
-from bsdgate.results.parsers.address import by_spelling
+from bsdgate.results.parsers.address import by_spelling, collectors
 from bsdgate.results.parsers.details import (
     CASE_BOUND,
     HEAD_BOUND,
@@ -47,6 +47,10 @@ DEPTH_BOUND = 50
 
 # Where the call fails and the teardown breaks too, pytest writes two elements for one test.
 _SECOND_ELEMENT = "failed on teardown"
+
+# What pytest says of a file or class that it could not collect, or that skips itself.
+_COLLECTION = {"error": "collection failure", "skipped": "collection skipped"}
+_SKIPPED_AT = re.compile(r""", \d+, (['"])(?:Skipped: )?(.*)\1\)\s*\Z""", re.DOTALL)
 
 # Kyua tells of an expected failure only here, in front of what the test itself wrote.
 _KYUA_XFAIL = "Expected failure result details\n---"
@@ -94,6 +98,7 @@ class _Reader:
 
     def __init__(self, ids: Mapping[str, str]) -> None:
         self._ids = ids
+        self._collectors: Mapping[str, str] | None = None  # made if one of them reports
         self._names: dict[str, str] = {}
         self._found: list[Case | Reason | Dated] = []
         self._depth = 0
@@ -198,6 +203,8 @@ class _Reader:
         case = Case(self._ids.get(spelt, spelt), _SUCCESS, None, _seconds(test.get("time")))
         if children is not None:
             case = children.applied(case, self._kept)
+            if why := children.uncollected():
+                case = replace(case, id=self._collection(spelt), reason=why)
             if children.strange is not None:
                 message = f"<{children.strange[:80]}> in a test is not understood"
                 self._found.append(error(Code.DAMAGED, message, (case.id,)))
@@ -212,6 +219,11 @@ class _Reader:
             self._found.append(error(Code.DAMAGED, message, (case.id,)))
             return
         self._found.append(case)
+
+    def _collection(self, spelt: str) -> str:
+        if self._collectors is None:
+            self._collectors = collectors(self._ids.values())
+        return collection(self._collectors.get(spelt, spelt))
 
 
 class _Children:
@@ -269,6 +281,17 @@ class _Children:
         if told.startswith(_KYUA_XFAIL):
             return Outcome.XFAIL, _kyua(told, _KYUA_XFAIL)
         return Outcome.SUCCESS, None
+
+    def uncollected(self) -> str | None:
+        """Why pytest could not collect what it names here, or skipped it; None if it is a test."""
+        for tag, said in _COLLECTION.items():
+            result = self._results.get(tag, {})
+            if result.get("message") == said and "type" not in result:
+                text = self._texts[tag].kept if tag in self._texts else ""
+                skipped = _SKIPPED_AT.search(text)
+                why = skipped[2] if skipped else re.sub(r"\AE\s+", "", last_line(text) or "")
+                return f"{said}: {' '.join(why.split())}"[:REASON_BOUND]
+        return None
 
     def _message(self, tag: str) -> str | None:
         """Why: the attribute, or where there is none the text's last line."""

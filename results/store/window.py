@@ -165,5 +165,5 @@ _key = lru_cache(maxsize=1 << 16)(test_ids.key)
 
 
 def _known(seconds: float) -> bool:
-    """Whether it is a duration: NaN is none, nor is a negative one of an older version's verdict."""
+    """Whether it is a duration; NaN is none, nor is the negative one of a clock set back."""
     return seconds >= 0

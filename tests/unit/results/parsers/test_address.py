@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from bsdgate.results.parsers.address import address, by_spelling
+from bsdgate.results.parsers.address import address, by_spelling, collectors
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,20 @@ def test_ids_that_are_spelt_alike_are_not_taken_for_one_another():
 
 def test_an_id_that_was_asked_twice_is_still_found():
     assert by_spelling(["a/d:e", "a/d:e"]) == {"a.d.e": "a/d:e"}
+
+
+def test_what_ids_are_collected_from_is_found_as_a_report_spells_it():
+    several = ["a/b/test_c.py::C::D::test_e[x::y]", "a/b/test_c.py::test_f"]
+    asked = [*several, "test_g.py::test_h", "a/k:t"]
+    assert collectors(asked) == {
+        "a": "a/",
+        "a.b": "a/b/",
+        "a.b.test_c": "a/b/test_c.py",
+        "a.b.test_c.C": "a/b/test_c.py::C",
+        "a.b.test_c.C.D": "a/b/test_c.py::C::D",
+        "test_g": "test_g.py",
+    }
+
+
+def test_a_file_comes_before_a_folder_of_its_name():
+    assert collectors(["a/b/c.py::d", "a/b.py::e"])["a.b"] == "a/b.py"
