@@ -68,6 +68,7 @@ class Code(StrEnum):
     EMPTY_STREAM = "empty-stream"
     TRUNCATED = "truncated"
     NO_SEAL = "no-seal"
+    STRAY = "stray-output"
     UNTOLD = "untold"
     UNDATED = "undated"
     DAMAGED = "damaged"

@@ -26,6 +26,9 @@ CHUNK = 1 << 16
 SEAL_NAME = "bsdgate.seal"
 PROBLEMS_BOUND = 20
 
+ENDED_BOUND = 10_000
+"""Tests that have just ended and that a reader surely knows again."""
+
 # Tests in progress at once. Runners have some dozens, a stream without ends has all of its tests.
 FLIGHTS_BOUND = 2_000
 
@@ -71,8 +74,27 @@ class Seal:
 
 @dataclass(slots=True)
 class _Flight:
+    """A test in progress, or ``late``: one that has ended and got attachments afterwards."""
+
     started: datetime | None = None
     details: Details | None = None
+    late: bool = False
+
+
+class _Ended:
+    """Knows the last ids again that were added to it: at least ENDED_BOUND, at most twice."""
+
+    def __init__(self) -> None:
+        self._now: set[int] = set()
+        self._before: set[int] = set()
+
+    def add(self, test_id: str) -> None:
+        if len(self._now) >= ENDED_BOUND:
+            self._before, self._now = self._now, set()
+        self._now.add(hash(test_id))
+
+    def __contains__(self, test_id: str) -> bool:
+        return hash(test_id) in self._now or hash(test_id) in self._before
 
 
 class StreamReader:
@@ -87,6 +109,9 @@ class StreamReader:
         self._source = PacketReader()
         self._events: list[StatusEvent] = []
         self._flights: dict[str, _Flight] = {}
+        self._ended = _Ended()
+        self._late: dict[str, None] = {}
+        self._crowded = False
         self._held = 0
         self._problems: list[Reason] = []
         self.seal: Seal | None = None
@@ -106,8 +131,19 @@ class StreamReader:
 
     @property
     def unfinished(self) -> tuple[str, ...]:
-        """The ids that are in progress: begun and without an outcome."""
-        return tuple(self._flights)
+        """The ids that are in progress: begun, or with attachments, and without an outcome."""
+        return tuple(test_id for test_id, flight in self._flights.items() if not flight.late)
+
+    @property
+    def late(self) -> tuple[str, ...]:
+        """The ids of tests that got attachments after their end."""
+        late = (test_id for test_id, flight in self._flights.items() if flight.late)
+        return tuple(dict.fromkeys([*self._late, *late]))
+
+    @property
+    def printed(self) -> str | None:
+        """What stands between whole packets, if there is some and all is text."""
+        return self._source.printed
 
     @property
     def problems(self) -> tuple[Reason, ...]:
@@ -169,11 +205,22 @@ class StreamReader:
     def _flight(self, test_id: str) -> _Flight | None:
         flight = self._flights.get(test_id)
         if flight is None:
+            if len(self._flights) >= FLIGHTS_BOUND and not self._crowded:
+                self._drop_late()
             if len(self._flights) >= FLIGHTS_BOUND:
+                self._crowded = True
                 self._note_problem(f"more than {FLIGHTS_BOUND} tests are in progress at once")
                 return None
-            flight = self._flights[test_id] = _Flight()
+            flight = self._flights[test_id] = _Flight(late=test_id in self._ended)
         return flight
+
+    def _drop_late(self) -> None:
+        late = [test_id for test_id, flight in self._flights.items() if flight.late]
+        for test_id in late:
+            details = self._flights.pop(test_id).details
+            self._held -= details.held if details else 0
+            if len(self._late) < FLIGHTS_BOUND:
+                self._late[test_id] = None
 
     def _attach(self, test_id: str, packet: Packet, offset: int) -> None:
         flight = self._flight(test_id)
@@ -192,10 +239,11 @@ class StreamReader:
         worker = _worker(packet.tags, packet.route_code)
         if status not in TERMINAL:
             if status == "inprogress" and (begun := self._flight(test_id)):
-                begun.started = timestamp
+                begun.started, begun.late = timestamp, False
             self._events.append(StatusEvent(test_id, status, worker, timestamp))
             return
         started = reason = text = offset = None
+        self._ended.add(test_id)
         if flight := self._flights.pop(test_id, None):
             started = flight.started
             if details := flight.details:
@@ -230,10 +278,24 @@ def parse(stream: BinaryIO, owner: tuple[str, str] | None) -> Iterator[Case | Re
         yield error(Code.EMPTY_STREAM, "the stream is empty")
         return
     yield from reader.problems
+    yield from _strays(reader, owner)
     if reader.unfinished:
         message = f"{count(reader.unfinished, 'test')} begun and never ended"
         yield error(Code.IN_PROGRESS, message, tuple(sorted(reader.unfinished)))
     yield from _check_seal(reader, owner)
+
+
+def _strays(reader: StreamReader, owner: tuple[str, str] | None) -> Iterator[Reason]:
+    """What is in a stream beside the outcomes of tests and takes none of them away.
+
+    Only the runner writes to a stream of the harness: there it is damage.
+    """
+    say, code = (note, Code.STRAY) if owner is None else (error, Code.DAMAGED)
+    if reader.printed is not None:
+        yield say(code, reader.printed)
+    if reader.late:
+        message = f"{count(reader.late, 'test')} with attachments after the end, which are left out"
+        yield say(code, message, tuple(sorted(reader.late)))
 
 
 def _case(event: StatusEvent, kept: Kept) -> Case:

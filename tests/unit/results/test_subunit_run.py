@@ -41,3 +41,21 @@ def test_tests_of_a_module_that_is_skipped_are_skipped(tmp_path: Path) -> None:
     assert verdict.result is Result.PASS
     assert [case.outcome for case in verdict.cases] == [Outcome.SUCCESS, Outcome.SKIP]
     assert verdict.cases[1].reason == "no ZFS here"
+
+
+def test_what_a_test_prints_into_the_stream_is_noted(tmp_path: Path) -> None:
+    verdict = judged(tmp_path, ["tiny.test_x.C.test_a"], test_x=GOOD.format("print('hello')"))
+    assert verdict.result is Result.PASS
+    assert b"hello" in (tmp_path / "stream").read_bytes()
+    (stray,) = (reason for reason in verdict.reasons if reason.code is Code.STRAY)
+    assert stray.level is Level.NOTE
+    assert stray.message.endswith("6 bytes of text between packets: hello")
+
+
+def test_what_a_test_prints_excuses_no_failure_and_no_loss(tmp_path: Path) -> None:
+    broken = GOOD.format("print('hello'); self.fail('broken')")
+    asked = ["tiny.test_x.C.test_a"]
+    assert judged(tmp_path, asked, test_x=broken).result is Result.FAIL
+    (tmp_path / "asked.txt").write_text("tiny.test_x.C.test_a\ntiny.test_x.C.test_b\n")
+    lost = judge_files(tmp_path / "asked.txt", subunit=[tmp_path / "stream"])
+    assert lost.result is Result.ERROR

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is in a stream beside packets with an outcome: text, other bytes, late attachments."""
+
+from datetime import UTC, datetime
+from io import BytesIO
+
+import pytest
+from unit.results.parsers.test_subunit import OWNER, events, read, sealed
+
+from bsdgate.results.model import Code, Level, Reason
+from bsdgate.results.parsers.subunit import FLIGHTS_BOUND, parse
+
+BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def parts(subunit_stream):
+    return subunit_stream(("a", "success")), subunit_stream(("b", "success"))
+
+
+@pytest.mark.parametrize(
+    ("noise", "shown"),
+    [
+        (b"\xff" * 3, r"\xff\xff\xff"),
+        (b"\0\n", r"\x00"),
+        (b"\x1b[31mred\xff", r"\x1b[31mred\xff"),
+        (b"\xff" * 10_000, r"\xff" * 150),
+    ],
+)
+def test_of_bytes_that_are_no_packet_those_alone_are_shown(parts, noise, shown):
+    first, second = parts
+    cases, problems = read(noise + first + second)
+    assert [case.id for case in cases] == ["a", "b"]
+    message = f"{len(noise)} bytes between packets are not subunit: {shown}"
+    assert problems[Code.DAMAGED].message == message
+
+
+def test_all_places_are_shown_at_which_bytes_are_no_packet(parts):
+    first, second = parts
+    _, problems = read(b"one\xff" + first + b"two\n" + second + b"three")
+    assert problems[Code.DAMAGED].message.endswith(
+        r"13 bytes between packets are not subunit: "
+        r"one\xff two three"
+    )
+
+
+TEXTS = [
+    b"py311: commands[0]> stestr run --subunit\n",
+    b"\n",
+    b"\x1b[1mbold\x1b[0m\r\n\tText",
+    "\N{SUPERSCRIPT THREE} \N{SUPERSCRIPT THREE}.\n".encode(),
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_text_between_whole_packets_is_noted(parts, text, size):
+    first, second = parts
+    stream = text + first + text + second + text
+    assert read(stream) == (read(first + second)[0], {})
+    (stray, _) = (item for item in parse(BytesIO(stream), None) if isinstance(item, Reason))
+    assert (stray.level, stray.code) == (Level.NOTE, Code.STRAY)
+    assert stray.message.startswith(f"{3 * len(text)} bytes of text between packets: ")
+    _, reader = events(*(stream[at : at + size] for at in range(0, len(stream), size)))
+    assert reader.printed == stray.message
+    assert reader.problems == ()
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_in_a_stream_of_the_harness_is_an_error(parts, text):
+    first, second = parts
+    assert set(read(sealed(first + text + second), OWNER)[1]) == {Code.DAMAGED}
+
+
+@pytest.mark.parametrize("flaw", [b"\0", b"\xff", b"\xc2", b"\x7f", b"\xb3"])
+def test_what_is_not_wholly_text_is_an_error(parts, flaw):
+    first, second = parts
+    assert Code.DAMAGED in read(b"text\n" + first + b"text" + flaw + second)[1]
+
+
+def test_text_alone_is_no_stream():
+    assert set(read(b"Traceback (most recent call last):\n")[1]) == {Code.DAMAGED}
+
+
+def test_no_damaged_packet_with_a_status_is_taken_for_text(subunit_stream):
+    for status in ("success", "fail", "skip"):
+        for tags in (None, {"worker-1"}):
+            fields = {"test_id": "m.C.a", "test_status": status, "timestamp": BEGAN}
+            packet = subunit_stream(fields | {"test_tags": tags})
+            around = subunit_stream(("b", "success"))
+            for place in range(len(packet)):
+                for bit in range(8):
+                    damaged = bytearray(packet)
+                    damaged[place] ^= 1 << bit
+                    assert read(around + bytes(damaged) + around)[1], (place, bit)
+
+
+def attachment(test_id, name="log"):
+    return {"test_id": test_id, "file_name": name, "file_bytes": b"late", "mime_type": "text/x"}
+
+
+def test_an_attachment_after_the_end_is_noted_and_ends_no_test(subunit_stream):
+    stream = subunit_stream(("a", "success"), attachment("a"), ("b", "success"))
+    cases, problems = read(stream)
+    assert [case.id for case in cases] == ["a", "b"]
+    assert problems == {}
+    stray, _ = (item for item in parse(BytesIO(stream), None) if isinstance(item, Reason))
+    assert (stray.level, stray.code, stray.ids) == (Level.NOTE, Code.STRAY, ("a",))
+    assert set(read(sealed(stream), OWNER)[1]) == {Code.DAMAGED}
+
+
+def test_an_attachment_of_a_test_that_begins_again_is_not_late(subunit_stream):
+    again = subunit_stream(("a", "fail"), attachment("a"), ("a", "inprogress"))
+    assert read(again)[1][Code.IN_PROGRESS].ids == ("a",)
+    (_, second), problems = read(again + subunit_stream(("a", "fail")))
+    assert (problems, second.details) == ({}, "log:\nlate\n")
+
+
+def test_attachments_without_an_end_are_in_progress(subunit_stream):
+    # unittest reports a broken tearDownClass without saying before that it begins.
+    broken = attachment("tearDownClass (m.C)", "traceback")
+    _, problems = read(subunit_stream(("m.C.a", "success"), broken))
+    assert problems[Code.IN_PROGRESS].ids == ("tearDownClass (m.C)",)
+
+
+def test_any_number_of_attachments_after_the_end_takes_no_place_of_tests(subunit_stream):
+    ids = [f"t{number}" for number in range(2 * FLIGHTS_BOUND + 5)]
+    stream = subunit_stream(
+        *((each, "success") for each in ids), *(attachment(each) for each in ids), ("z", "success")
+    )
+    assert read(stream)[1] == {}
+    _, reader = events(stream)
+    assert len(reader.late) > FLIGHTS_BOUND
+    assert reader._held < 2000 * FLIGHTS_BOUND
