@@ -50,6 +50,12 @@ def _make_one(path: Path) -> None:
         path.chmod(stat.S_IRWXU)
 
 
+def tighten(path: Path) -> None:
+    """Make a folder the user's alone, if it is there and the user's: it was made by the umask."""
+    if path.is_dir() and path.stat().st_uid == os.geteuid():
+        path.chmod(stat.S_IRWXU)
+
+
 def make_marked(path: Path) -> None:
     """Make a new folder that ``remove_tree`` will remove (FileExistsError: it is there)."""
     make(path.parent)

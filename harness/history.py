@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from bsdgate.harness import files, places
+from bsdgate.harness import files, folders, places
 from bsdgate.harness.confirm import known_failures
 from bsdgate.results import evidence, reporters
 from bsdgate.results import judge as results
@@ -31,6 +31,9 @@ def open_store(url: str | None, *, make: bool = True) -> Store:
     from bsdgate.results.store.database import DatabaseStore  # noqa: PLC0415
 
     place = url or places.state() / "history.sqlite"
+    if make and not url and not places.state().is_dir():
+        with files.explained(places.state()):
+            folders.make(places.state())
     return DatabaseStore(place) if make or is_there(place) else MemoryStore()
 
 

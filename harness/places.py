@@ -28,6 +28,12 @@ def cache() -> Path:
     return _place("BSDGATE_CACHE_DIR", "XDG_CACHE_HOME", ".cache")
 
 
+def by_default() -> list[Path]:
+    """Return those of the two folders that the user has not chosen: they are bsdgate's own."""
+    chosen = {"BSDGATE_STATE_DIR": state, "BSDGATE_CACHE_DIR": cache}
+    return [place() for ours, place in chosen.items() if not os.environ.get(ours)]
+
+
 def home(setting: str) -> Path:
     """Return the user's home; ``setting`` is the variable that makes it unnecessary.
 

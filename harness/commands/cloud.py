@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bsdgate.harness import clouds_yaml, places, process
+from bsdgate.harness import clouds_yaml, folders, places, process
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
@@ -35,6 +35,8 @@ def up(
     ``profile`` is a profile's name or file, ``texts`` are the changes under test, as ``--with``
     takes them.
     """
+    for place in places.by_default():
+        folders.tighten(place)
     file = clouds_yaml.path()
     clouds_yaml.check(file, name)
     found = profiles.load_local(profile)

@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 import pytest
-from functional.place import SERVICES, Done, Place, UpCloud, listening, wait_for
+from functional.place import BIN, SERVICES, Done, Place, UpCloud, listening, wait_for
 from functional.sdk import connected, create_server, names, seeds
 
 # openstacksdk warns of itself.
@@ -48,7 +48,9 @@ def first_up(place: Place, cache: Path) -> Done:
     elsewhere = place.root / "dotfiles.yaml"
     elsewhere.write_text(USERS_OWN)
     place.clouds_yaml.symlink_to(elsewhere)
-    return place.bsdgate("up", "--name", "one")
+    # A umask that leaves everything open must open nothing of ours.
+    up = 'umask 000; exec "$0" up --name one'
+    return place.start("sh", "-c", up, BIN / "bsdgate").done()
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +120,12 @@ def test_clouds_yaml_keeps_what_the_user_wrote(one: UpCloud) -> None:
 
 def test_nothing_lies_where_it_does_not_belong(one: UpCloud) -> None:
     assert one.place.litter() == []
+
+
+def test_folders_are_the_users_alone_whatever_the_umask(one: UpCloud, cache: Path) -> None:
+    ours = [one.directory.parent, one.directory, cache / "templates"]
+    ours += [each for top in ours[1:] for each in top.iterdir() if each.is_dir()]
+    assert {each: oct(each.stat().st_mode & 0o777) for each in ours} == dict.fromkeys(ours, "0o700")
 
 
 def test_files_are_the_users_alone(one: UpCloud) -> None:

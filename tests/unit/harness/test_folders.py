@@ -41,6 +41,14 @@ def test_a_folder_that_is_there_becomes_private_and_its_parents_stay(tmp_path: P
     assert (mode(there), mode(there.parent)) == (0o700, 0o777)
 
 
+def test_what_the_umask_left_open_is_tightened_and_nothing_is_made(tmp_path: Path) -> None:
+    tmp_path.chmod(0o775)
+    folders.tighten(tmp_path)
+    folders.tighten(tmp_path / "none")
+    assert mode(tmp_path) == 0o700
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
     with pytest.raises(UsageError, match=r"belongs to another user \(id \d+\)"):

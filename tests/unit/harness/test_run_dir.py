@@ -344,3 +344,18 @@ def test_base_below_a_file_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="may not write"):
         RunDir.create(tmp_path / "file" / "runs", manifest())
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o077], ids=oct)
+def test_a_run_is_private_whatever_the_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        with RunDir.create(tmp_path / "state" / "runs", manifest(name="one")) as run:
+            attempt = run.begin_attempt("tempest", "subunit", b"a\n")
+            attempt.stream.write(b"x")
+            attempt.end(0)
+    finally:
+        os.umask(before)
+    paths = [tmp_path / "state", *(tmp_path / "state").rglob("*")]
+    modes = {path: oct(path.stat().st_mode & 0o777) for path in paths}
+    assert modes == {path: "0o700" if path.is_dir() else "0o600" for path in paths}
