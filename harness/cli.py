@@ -22,6 +22,13 @@ CONTEXT = {
 
 NAME = click.option("--name", type=NameParameter(), default=DEFAULT_NAME, help="Name of the cloud.")
 
+OPTIONAL_NAME = click.option(
+    "--name", type=NameParameter(), help="Name of the cloud.", show_default=DEFAULT_NAME
+)
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+RUN_DIR = click.Path(path_type=Path, exists=True, file_okay=False)
+
 PROFILE = click.option(
     "--profile", default="embedded", help="Cluster profile: a name, or a YAML file."
 )
@@ -84,18 +91,24 @@ def up(
 
 
 @bsdgate.command()
-@NAME
-def down(name: CloudName) -> None:
-    """End a cloud, or clean up after one that was killed."""
-    from bsdgate.harness.commands import cloud
+@OPTIONAL_NAME
+@click.argument("run_dir", required=False, type=RUN_DIR)
+def down(name: CloudName | None, run_dir: Path | None) -> None:
+    """End a cloud, or the clouds of the run in RUN_DIR; clean up after one that was killed."""
+    from bsdgate.harness.commands import cloud, run_clouds
 
-    cloud.down(name, Console())
+    if run_dir is None:
+        cloud.down(name or DEFAULT_NAME, Console())
+    elif name is None:
+        run_clouds.down(run_dir.absolute(), Console())
+    else:
+        raise click.UsageError("give --name or RUN_DIR, not both")
 
 
 @bsdgate.command()
-@NAME
-def status(name: CloudName) -> None:
-    """Show a cloud and its services."""
+@OPTIONAL_NAME
+def status(name: CloudName | None) -> None:
+    """Show a cloud and its services; without --name, also the clouds that runs have left."""
     from bsdgate.harness.commands import cloud
 
     if not cloud.status(name, Console()):
@@ -161,10 +174,6 @@ def run(resume: Path | None, keep: bool, history: str | None, **options: Any) ->
     if resume is None:
         return command.new(Options(keep=keep, history=history, **options), Console())
     return command.again(resume.absolute(), keep, history, Console())
-
-
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-RUN_DIR = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @bsdgate.command()

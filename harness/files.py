@@ -17,7 +17,9 @@ from bsdgate.harness.errors import InfrastructureError, UsageError
 ELSEWHERE: Final = "choose another place with BSDGATE_STATE_DIR or BSDGATE_CACHE_DIR"
 """How what bsdgate keeps comes to be kept elsewhere."""
 
-_PID_MAX: Final = 2**31 - 1
+PID_MAX: Final = 2**31 - 1
+"""No process id is greater, on any system."""
+
 _PID_DIGITS: Final = 10
 
 
@@ -90,9 +92,14 @@ def take_lock(path: Path, *, wait: bool = False) -> int | None:
     except BaseException:
         os.close(fd)
         raise
-    os.ftruncate(fd, 0)
-    write_all(fd, str(os.getpid()).encode())
+    name_holder(fd, os.getpid())
     return fd
+
+
+def name_holder(lock: int, pid: int) -> None:
+    """Write into a locked file which process holds it, such as one that has inherited it."""
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(pid).encode(), 0)
 
 
 def is_locked(path: Path) -> bool:
@@ -118,7 +125,7 @@ def holder(path: Path) -> int | None:
             text = file.read(_PID_DIGITS + 1)
     except FileNotFoundError:
         return None
-    return int(text) if text.isdigit() and 0 < int(text) <= _PID_MAX else None
+    return int(text) if text.isdigit() and 0 < int(text) <= PID_MAX else None
 
 
 @contextlib.contextmanager

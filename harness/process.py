@@ -195,11 +195,13 @@ def start(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdout: Path | int | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Running:
     """Start a process in a group and session of its own.
 
     ``log`` takes what it writes; ``stdout`` may be a file of its own or PIPE, which leaves the log
-    to stderr. ``env`` is the whole environment, by default ``environment()``.
+    to stderr. ``env`` is the whole environment, by default ``environment()``. ``pass_fds`` are
+    descriptors that the process is to have, under the same numbers.
 
     :raises InfrastructureError: there is no such program, or no room or right to write the log.
     """
@@ -220,6 +222,7 @@ def start(
                 stdout=log_file if out is None else out,
                 stderr=log_file,
                 start_new_session=True,
+                pass_fds=pass_fds,
             )
         except OSError as error:
             raise InfrastructureError(

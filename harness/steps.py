@@ -173,6 +173,7 @@ def cleanup(run: Run) -> None:
         file = shlex.quote(str(run.clouds_yaml))
         variables = f"OS_CLIENT_CONFIG_FILE={file} OS_CLOUD={CLOUD}"
         run.listener.say(f"the cloud was kept: {variables} openstack server list")
+        run.listener.say(f"`bsdgate down {run.folder.path}` ends it")
     else:
         run.cloud.stop()
         run.cloud.clean()

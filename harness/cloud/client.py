@@ -2,28 +2,33 @@
 """A cloud from outside: start it, ask it, stop it, and clean up after one that was killed."""
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any, Self
 
 import psutil
 
-from bsdgate.harness import files, folders, process
+from bsdgate.harness import files, folders, guard, process
+from bsdgate.harness.cloud.lifetime import StarterEnd
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import ADMIN, REGION, CloudName, CloudSpec
 from bsdgate.harness.errors import InfrastructureError, UsageError
 
 BOOT_TIMEOUT = 180.0
 STOP_TIMEOUT = 10.0
+CLAIM_SECONDS = 30.0
+"""How long another process may take to make or remove a cloud's directory."""
 SOCKET_PATH_MAX = 100
 """Bytes that a socket's path may have everywhere: 104 on FreeBSD, with the closing nul."""
+
+_ENDED_BY_OTHERS = (0, -signal.SIGTERM, -signal.SIGKILL)
+"""How a supervisor ends that failed at nothing."""
 
 Event = dict[str, Any]
 Options = Mapping[str, Mapping[str, Mapping[str, object]]]
@@ -36,10 +41,11 @@ def _ignore(event: Event) -> None:
 class Cloud:
     """An embedded cloud, by its directory."""
 
-    def __init__(self, directory: Path, running: process.Running | None = None) -> None:
-        """Point at the cloud in ``directory``; ``running`` is its supervisor if it is our child."""
+    def __init__(self, directory: Path) -> None:
+        """Point at the cloud in ``directory``."""
         self.directory = directory
-        self._running = running
+        self._running: process.Running | None = None
+        self._starter: StarterEnd | None = None
 
     @classmethod
     def start(
@@ -68,30 +74,55 @@ class Cloud:
         cloud = cls(directory)
         with files.explained(directory):
             folders.make(templates)
-            cloud.clean()
-            folders.make_marked(directory)
-            for folder in ("logs", "tmp"):
-                folders.make(directory / folder)
+            lock = cloud._claim()
         argv: list[str | Path] = [python, "-m", "bsdgate.harness.cloud.supervisor"]
         argv += ["--name", name, "--directory", directory, "--templates", templates]
         for service, port in (ports or {}).items():
             argv += ["--port", f"{service}={port}"]
         argv += ["--options", json.dumps(options or {})]
-        running = process.start(
-            argv,
-            log=directory / "logs" / "supervisor.log",
-            cwd=directory,
-            # Neutron leaves files there, named by process id, that later ones would believe.
-            env=process.environment(TMPDIR=str(directory / "tmp")),
-            stdout=process.PIPE,
-        )
-        cloud._running = running
+        running = cloud._launch(argv, lock)
         try:
             cloud._await_ready(running, timeout, on_event)
         except BaseException:
             cloud.stop()
             raise
         return cloud
+
+    def _claim(self) -> int:
+        """Make the directory anew and return the descriptor of its lock.
+
+        The directory is locked from the moment that it can be seen, first by this process, then by
+        the supervisor, which inherits the lock.
+        """
+        folders.make(self.directory.parent)
+        with self._alone():
+            self._remove()
+            folders.make_marked(self.directory)
+            for folder in ("logs", "tmp"):
+                folders.make(self.directory / folder)
+            lock = files.take_lock(self._lock)
+        assert lock is not None
+        return lock
+
+    def _launch(self, argv: Sequence[str | Path], lock: int) -> process.Running:
+        """Start the supervisor, which gets the lock and the other end of a pipe to us."""
+        starter = StarterEnd()
+        try:
+            running = process.start(
+                [*argv, "--lock", str(lock), "--starter", str(starter.other)],
+                log=self.directory / "logs" / "supervisor.log",
+                cwd=self.directory,
+                # Neutron leaves files there, named by process id, that later ones would believe.
+                env=process.environment(TMPDIR=str(self.directory / "tmp")),
+                stdout=process.PIPE,
+                pass_fds=(lock, starter.other),
+            )
+            files.name_holder(lock, running.pid)
+        finally:
+            starter.give()
+            os.close(lock)
+        self._running, self._starter = running, starter
+        return running
 
     def _await_ready(
         self, running: process.Running, timeout: float, on_event: Callable[[Event], None]
@@ -102,7 +133,15 @@ class Cloud:
                 return
             if event["event"] == "failed":
                 raise self._failure(event)
+        if running.wait(STOP_TIMEOUT) in _ENDED_BY_OTHERS:
+            raise self._gone()
         raise running.failure("ended before the cloud was ready")
+
+    def _gone(self) -> InfrastructureError:
+        return InfrastructureError(
+            f"another process has ended the cloud in {self.directory}",
+            "`bsdgate down` does that; start the cloud again",
+        )
 
     def _failure(self, event: Event) -> InfrastructureError:
         lines = "\n".join(f"    {line}" for line in event.get("lines", ()))
@@ -112,35 +151,41 @@ class Cloud:
 
     @property
     def spec(self) -> CloudSpec:
-        """What the cloud is: its ports and passwords."""
-        return CloudSpec.load(self.directory)
+        """What the cloud is: its ports and passwords.
+
+        :raises InfrastructureError: nothing says so, or nothing that can be read.
+        """
+        try:
+            return CloudSpec.load(self.directory)
+        except FileNotFoundError as error:
+            raise self._gone() from error
+        except (ValueError, TypeError) as error:
+            raise InfrastructureError(
+                f"{self.directory / 'spec.json'} is damaged: {error}",
+                "end the cloud with `bsdgate down`",
+            ) from error
 
     def alive(self) -> bool:
         """Whether the cloud's supervisor lives."""
-        try:
-            lock = os.open(self.directory / "lock", os.O_RDWR)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(lock)
-        return False
+        return files.is_locked(self._lock)
 
     def status(self) -> Event:
         """Return what the supervisor says of itself and of the services.
 
         ``state`` is ready, degraded (a service died), starting, resetting, down, or killed.
         """
-        try:
-            status: Event = json.loads((self.directory / "status.json").read_text())
-        except FileNotFoundError:
-            status = {"state": "starting", "services": {}}
+        status = {"state": "starting", "services": {}} | self._told()
         if not self.alive():
             status["state"] = "down" if status["state"] == "down" else "killed"
         return status
+
+    def _told(self) -> Event:
+        """Return what the supervisor has written of itself; nothing where it has not."""
+        try:
+            told = json.loads((self.directory / "status.json").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return told if isinstance(told, dict) else {}
 
     def reset(self) -> None:
         """Put the cloud back to how it was when it first became ready."""
@@ -172,59 +217,113 @@ class Cloud:
         )
 
     def detach(self) -> None:
-        """Let the cloud outlive this process."""
-        if self._running:
+        """Let the cloud outlive this process.
+
+        :raises InfrastructureError: it has ended meanwhile.
+        """
+        if self._running and self._starter:
+            try:
+                self._starter.detach()
+            except BrokenPipeError as error:
+                raise self._gone() from error
             self._running.detach()
-            self._running = None
+            self._running = self._starter = None
 
     def stop(self) -> None:
-        """End the cloud, however far it has come; its logs and data stay."""
-        if self._running:
-            self._running.terminate(STOP_TIMEOUT)
-            self._running = None
-        elif self.alive():
-            self._end(int((self.directory / "lock").read_text()))
+        """End the cloud, however far it has come; its logs and data stay.
 
-    def _end(self, pid: int) -> None:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            supervisor = psutil.Process(pid)
-            supervisor.terminate()
-            try:
-                supervisor.wait(STOP_TIMEOUT)
-            except psutil.TimeoutExpired:
-                os.killpg(pid, signal.SIGKILL)
+        :raises InfrastructureError: it cannot be ended, or nothing says which process to end.
+        """
+        if self._running and self._starter:
+            self._running.terminate(STOP_TIMEOUT)
+            self._starter.close()
+            self._running = self._starter = None
+        elif self.alive():
+            self._end()
+
+    def _end(self) -> None:
+        # For a moment the lock of a new cloud names the process that starts it.
+        _until(lambda: self._supervisor() is not None or not self.alive())
+        if supervisor := self._supervisor():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                supervisor.terminate()
+                try:
+                    supervisor.wait(STOP_TIMEOUT)
+                except psutil.TimeoutExpired:
+                    guard.signal_group(supervisor.pid, signal.SIGKILL)
+        if not _until(lambda: not self.alive()):
+            raise InfrastructureError(
+                f"the cloud in {self.directory} does not end: {self._lock} is still held, and names"
+                f" process {files.holder(self._lock) or 'unknown'}",
+                f"end the processes whose working folder is {self.directory}, then try again",
+            )
 
     def clean(self) -> None:
         """Remove what a cloud that is down or was killed has left.
 
-        :raises UsageError: it is up.
+        :raises UsageError: it is up, or bsdgate has not made what is there.
         """
+        if self.directory.parent.is_dir():
+            with self._alone(), files.explained(self.directory):
+                self._remove()
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        """Keep other processes from making or removing a cloud of this name."""
+        beside = self.directory.with_name(f".{self.directory.name}.lock")
+        return files.exclusive(beside, CLAIM_SECONDS)
+
+    def _remove(self) -> None:
         if self.alive():
-            raise UsageError(
-                f"a cloud is up in {self.directory} already",
-                "end it with `bsdgate down`, or give the new one another name (--name)",
-            )
+            raise self._is_up()
         # A killed supervisor's processes end as soon as they see it gone.
         psutil.wait_procs(self._remains(), STOP_TIMEOUT)
         for remaining in self._remains():
             with contextlib.suppress(psutil.NoSuchProcess):
                 remaining.kill()
-        with files.explained(self.directory):
-            folders.remove_tree(self.directory, inside=self.directory.parent)
+        folders.remove_tree(self.directory, inside=self.directory.parent)
+
+    def _is_up(self) -> UsageError:
+        name, pid = self.directory.name, files.holder(self._lock) or "unknown"
+        if self.status()["state"] == "starting":
+            what = f"a cloud named {name} is being started by process {pid}"
+        else:
+            what = f"a cloud named {name} is up already"
+        return UsageError(
+            f"{what}, in {self.directory}",
+            "end it with `bsdgate down`, or give the new one another name (--name)",
+        )
+
+    @property
+    def _lock(self) -> Path:
+        return self.directory / "lock"
+
+    def _supervisor(self) -> psutil.Process | None:
+        """Return the supervisor, if one of those that call themselves that is proved to be it."""
+        for pid in self._named():
+            with contextlib.suppress(psutil.Error, OSError):
+                supervisor = psutil.Process(pid)
+                if self._belongs(supervisor, pid):
+                    return supervisor
+        return None
 
     def _remains(self) -> list[psutil.Process]:
         """Return the processes of a supervisor that is gone: of its group, and at home here."""
-        try:
-            group = int((self.directory / "lock").read_text())
-        except (FileNotFoundError, ValueError):
-            return []
+        groups = self._named()
         remains = []
-        for each in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, ProcessLookupError):
-                # What the system tells has no symbolic link in it, as /home is one on FreeBSD.
-                if os.getpgid(each.pid) == group and Path(each.cwd()) == self.directory.resolve():
+        for each in psutil.process_iter() if groups else ():
+            with contextlib.suppress(psutil.Error, OSError):
+                if any(self._belongs(each, group) for group in groups):
                     remains.append(each)
         return remains
+
+    def _named(self) -> set[int]:
+        """Return the supervisor's process id, by the lock and by its status."""
+        named = {files.holder(self._lock), self._told().get("pid")}
+        return {pid for pid in named if isinstance(pid, int) and 0 < pid <= files.PID_MAX}
+
+    def _belongs(self, each: psutil.Process, group: int) -> bool:
+        # What the system tells has no symbolic link in it, as /home is one on FreeBSD.
+        return os.getpgid(each.pid) == group and Path(each.cwd()) == self.directory.resolve()
 
     def clouds_yaml_entry(self) -> Event:
         """Return the cloud's entry for clouds.yaml."""
@@ -240,6 +339,15 @@ class Cloud:
             },
             "region_name": REGION,
         }
+
+
+def _until(condition: Callable[[], bool]) -> bool:
+    """Wait for a condition, at most STOP_TIMEOUT; return whether it came."""
+    deadline = time.monotonic() + STOP_TIMEOUT
+    # No event tells that a lock is free.
+    while not (found := condition()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
 
 
 def _events(running: process.Running, timeout: float) -> Iterator[Event]:

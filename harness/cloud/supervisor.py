@@ -8,18 +8,18 @@ happens as JSON lines on its standard output until the cloud is ready, and in
 
 import argparse
 import contextlib
-import fcntl
 import json
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from multiprocessing.connection import Connection, Pipe, wait
+from collections.abc import Callable, Iterable, Mapping
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from bsdgate.harness.cloud import ports, readiness, seed, service, templates, worker
+from bsdgate.harness.cloud.lifetime import SupervisorEnd
 from bsdgate.harness.cloud.spec import CloudSpec, write_private
 from bsdgate.harness.cloud.unit import (
     FAILURES,
@@ -37,10 +37,12 @@ class Supervisor:
         self,
         spec: CloudSpec,
         store: templates.TemplateStore,
+        starter: SupervisorEnd,
         report: Callable[[Event], None],
     ) -> None:
-        """Take the cloud, where its templates are kept, and whom to tell of progress."""
+        """Take the cloud, where its templates are kept, its starter, and what takes events."""
         self._spec = spec
+        self._starter = starter
         self._store = store
         self._report = report
         self._listeners: Mapping[str, socket.socket] = {}
@@ -78,6 +80,7 @@ class Supervisor:
             for other in listeners:
                 other.close()
             os.close(self._lock)
+            self._starter.close()
             worker.nursery(name, self._spec, self._listeners[name], theirs)
 
         pid = worker.fork(run, self._spec.log(name))
@@ -191,7 +194,7 @@ class Supervisor:
     def _hear(self) -> None:
         """Wait for a word from any nursery and take it in; raise if it is of a failure."""
         by_pipe = {unit.pipe: unit for unit in self._units.values() if not unit.pipe.closed}
-        for pipe in wait(by_pipe):
+        for pipe in self._starter.wait(by_pipe):
             self._take_in(by_pipe[pipe])  # type: ignore[index]
 
     def _take_in(self, unit: Unit) -> None:
@@ -234,7 +237,17 @@ class Supervisor:
     def _task(self, name: str, task: Callable[[], None]) -> None:
         """Run a task in a process of its own; raise with its log if it fails."""
         log = self._spec.log(name)
-        if os.waitpid(worker.fork(task, log), 0)[1]:
+        ours, theirs = Pipe(duplex=False)
+        pid = worker.fork(task, log)
+        theirs.close()
+        try:
+            with ours:
+                self._starter.wait([ours])
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        if os.waitpid(pid, 0)[1]:
             raise ServiceFailed(name, "failed", log)
 
     # Orders from outside ---------------------------------------------------
@@ -243,7 +256,7 @@ class Supervisor:
         """Watch the services and carry out orders until told to stop."""
         while True:
             pipes = [unit.pipe for unit in self._units.values() if not unit.pipe.closed]
-            ready = wait([control, *pipes, *self._unattended()])
+            ready = self._starter.wait([control, *pipes, *self._unattended()])
             for listener in self._unattended():
                 if listener in ready:
                     ports.turn_away(listener)
@@ -314,16 +327,6 @@ class Supervisor:
         return round(time.monotonic() - self._began, 3)
 
 
-@contextlib.contextmanager
-def locked(directory: Path) -> Iterator[int]:
-    """Hold the cloud's lock; the kernel lets go of it however this process ends."""
-    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    os.ftruncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
-    yield lock
-
-
 def say(event: Event) -> None:
     """Write one event to whoever started the supervisor, if still there."""
     with contextlib.suppress(BrokenPipeError):
@@ -331,28 +334,30 @@ def say(event: Event) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Boot the cloud, say so, and serve it until SIGTERM."""
+    """Boot the cloud, say so, and serve it until SIGTERM, or until its starter is gone."""
     os.umask(0o077)
     os.chdir(arguments.directory)
     wanted = dict.fromkeys(service.SERVICES, 0) | dict(arguments.port)
-    with locked(arguments.directory) as lock:
-        listeners = ports.bind(wanted)
-        bound = {name: each.getsockname()[1] for name, each in listeners.items()}
-        spec = CloudSpec.generate(arguments.name, arguments.directory, bound, arguments.options)
-        spec.save()
-        supervisor = Supervisor(spec, templates.TemplateStore(arguments.templates), say)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        try:
-            supervisor.boot(listeners, lock)
-            # A relative name: socket paths are short, and the cloud's need not be.
-            with socket.socket(socket.AF_UNIX) as control:
-                control.bind("control")
-                control.listen()
-                say({"event": "ready", **supervisor.status()})
-                worker.redirect_output(spec.log("supervisor"))
-                supervisor.obey(control)
-        finally:
-            supervisor.close()
+    # Held until this process ends; the starter took it when it made the directory.
+    os.set_inheritable(arguments.lock, False)
+    starter = SupervisorEnd(arguments.starter)
+    listeners = ports.bind(wanted)
+    bound = {name: each.getsockname()[1] for name, each in listeners.items()}
+    spec = CloudSpec.generate(arguments.name, arguments.directory, bound, arguments.options)
+    spec.save()
+    supervisor = Supervisor(spec, templates.TemplateStore(arguments.templates), starter, say)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        supervisor.boot(listeners, arguments.lock)
+        # A relative name: socket paths are short, and the cloud's need not be.
+        with socket.socket(socket.AF_UNIX) as control:
+            control.bind("control")
+            control.listen()
+            say({"event": "ready", **supervisor.status()})
+            worker.redirect_output(spec.log("supervisor"))
+            supervisor.obey(control)
+    finally:
+        supervisor.close()
 
 
 def _port(text: str) -> tuple[str, int]:
@@ -366,6 +371,8 @@ def main() -> int:
     parser.add_argument("--name", required=True)
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--templates", type=Path, required=True)
+    parser.add_argument("--lock", type=int, required=True)
+    parser.add_argument("--starter", type=int, required=True)
     parser.add_argument("--port", type=_port, action="append", default=[])
     parser.add_argument("--options", type=json.loads, default={})
     try:

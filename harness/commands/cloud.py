@@ -14,8 +14,9 @@ from bsdgate.harness import clouds_yaml, folders, places, process
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
+from bsdgate.harness.commands import run_clouds
 from bsdgate.harness.commands.boot_display import BootDisplay
-from bsdgate.harness.errors import UsageError
+from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.nodes import changes, environment
 from bsdgate.harness.profiles import load as profiles
 
@@ -53,20 +54,35 @@ def up(
             timeout=found.timeouts.start,
             on_event=display,
         )
-    try:
-        clouds_yaml.put(file, name, cloud.clouds_yaml_entry())
-    except BaseException:
-        cloud.stop()
-        raise
-    cloud.detach()
+    seconds = _hand_over(cloud, name, file)
     console.print(
-        f"[green]ready[/] in {cloud.status()['seconds']:.1f} s: cloud [bold]{name}[/]"
+        f"[green]ready[/] in {seconds:.1f} s: cloud [bold]{name}[/]"
         f" (logs in {cloud.directory / 'logs'}, entry in {file})",
         highlight=False,
         soft_wrap=True,
     )
     console.print(f"\n    OS_CLOUD={name} {_client(python)} server list\n", highlight=False)
     console.print(f"`{_ourselves(name, 'down')}` ends it.", highlight=False)
+
+
+def _hand_over(cloud: Cloud, name: CloudName, file: Path) -> float:
+    """Give a cloud that is ready to the user; return the seconds that it took to come up.
+
+    :raises InfrastructureError: it has ended meanwhile; nothing is left of it in ``file``.
+    """
+    try:
+        entry = cloud.clouds_yaml_entry()
+        clouds_yaml.put(file, name, entry)
+        try:
+            seconds = float(cloud.status().get("seconds", 0))
+            cloud.detach()
+        except BaseException:
+            clouds_yaml.drop(file, name, entry["auth"]["auth_url"])
+            raise
+    except BaseException:
+        cloud.stop()
+        raise
+    return seconds
 
 
 def _client(python: Path) -> str:
@@ -97,12 +113,23 @@ def down(name: CloudName, console: Console) -> None:
 def _auth_url(cloud: Cloud) -> str:
     try:
         return f"{cloud.spec.url('keystone')}/v3"
-    except FileNotFoundError:
+    except InfrastructureError:
         return ""
 
 
-def status(name: CloudName, console: Console) -> bool:
-    """Show a cloud and its services; return whether it is ready."""
+def status(name: CloudName | None, console: Console) -> bool:
+    """Show a cloud and its services; return whether it is ready.
+
+    Without a name that is the cloud of the default name, and the clouds that runs have left.
+    """
+    try:
+        return _show(name or DEFAULT_NAME, console)
+    finally:
+        if name is None:
+            run_clouds.show(console)
+
+
+def _show(name: CloudName, console: Console) -> bool:
     state = existing(name).status()
     style = _STATE_STYLES.get(state["state"], "red")
     table = Table(title=f"cloud {name}: [{style}]{state['state']}[/]", title_justify="left")
@@ -157,5 +184,5 @@ def existing(name: CloudName) -> Cloud:
 
 def _known() -> str:
     folder = places.state() / "clouds"
-    names = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+    names = sorted(each.parent.name for each in folder.glob("*/lock"))
     return f" (there is {', '.join(names)})" if names else ""

@@ -207,7 +207,10 @@ def test_without_a_task_nobody_knows_how_many_iterations_were_asked():
             {"D.one": [{"runner": {"type": "constant", "times": 3}}, {}]},
             {"D.one": Load(3, ()), "D.one#2": Load(1, ())},
         ),
-        ({"D.one": {"runner": {"type": "constant_for_duration", "duration": 3}}}, {"D.one": Load(None, ())}),
+        (
+            {"D.one": {"runner": {"type": "constant_for_duration", "duration": 3}}},
+            {"D.one": Load(None, ())},
+        ),
         (
             {
                 "D.one": [

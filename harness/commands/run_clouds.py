@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clouds that runs have left: kept on purpose, or by a harness that was killed."""
+
+import contextlib
+import os
+import shlex
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bsdgate.harness import files, places
+from bsdgate.harness.cloud.client import Cloud
+from bsdgate.harness.confirm import BASE
+from bsdgate.harness.errors import UsageError
+
+
+def clouds_of(run_dir: Path) -> list[Cloud]:
+    """Return the clouds in a run directory: that of the run, and the one without its change."""
+    clouds = [Cloud(run_dir / "cloud"), Cloud(run_dir / BASE / "cloud")]
+    return [each for each in clouds if (each.directory / "lock").exists()]
+
+
+def left() -> list[tuple[Path, Cloud]]:
+    """Return the clouds of runs that are over, with the run directory of each."""
+    runs = sorted(path.parent for path in (places.state() / "runs").glob("*/manifest.json"))
+    over = [run for run in runs if not files.is_locked(run / "lock")]
+    return [(run, cloud) for run in over for cloud in clouds_of(run)]
+
+
+def show(console: Console) -> None:
+    """List the clouds that runs have left, and how to end each; nothing, where there is none."""
+    found = left()
+    if not found:
+        return
+    table = Table(title="clouds that runs have left", title_justify="left")
+    for column in ("state", "since", "how to end it"):
+        table.add_column(column, overflow="fold")
+    for run, cloud in found:
+        state = cloud.status()["state"]
+        table.add_row(state, _since(cloud), f"bsdgate down {shlex.quote(str(run))}")
+    console.print(table)
+
+
+def _since(cloud: Cloud) -> str:
+    try:
+        changed = (cloud.directory / "lock").stat().st_mtime
+    except FileNotFoundError:
+        return ""
+    return f"{datetime.fromtimestamp(changed, UTC).astimezone():%Y-%m-%d %H:%M}"
+
+
+def down(run_dir: Path, console: Console) -> None:
+    """End and remove the clouds that a run has left.
+
+    :raises UsageError: it is no run, has none, or is in progress.
+    """
+    with _over(run_dir):
+        clouds = clouds_of(run_dir)
+        if not clouds:
+            raise UsageError(
+                f"the run {run_dir} has left no cloud",
+                "`bsdgate status` lists those that runs have left",
+            )
+        for cloud in clouds:
+            state = cloud.status()["state"]
+            cloud.stop()
+            cloud.clean()
+            console.print(
+                f"the cloud in {cloud.directory} was {state}, now it is gone",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+@contextlib.contextmanager
+def _over(run_dir: Path) -> Iterator[None]:
+    """Keep a run that is over from being resumed meanwhile."""
+    if not (run_dir / "manifest.json").is_file():
+        raise UsageError(
+            f"{run_dir} is not a run directory: it has no manifest.json",
+            "give the directory that `bsdgate run` printed, or --name for a cloud of `bsdgate up`",
+        )
+    lock = files.take_lock(run_dir / "lock")
+    if lock is None:
+        raise UsageError(
+            f"the run {run_dir} is in progress, by process"
+            f" {files.holder(run_dir / 'lock') or 'unknown'}",
+            "wait for its end, or stop it with Ctrl-C: it ends its cloud itself",
+        )
+    try:
+        yield
+    finally:
+        os.close(lock)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clouds that outlive what started them, and commands on one cloud at the same time."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from functional.place import Place, Started, listening, wait_for
+from functional.run_folder import FEW, MANY, TWO, RunFolder, assert_nothing_left, begun
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def kill_with_guard(started: Started) -> None:
+    """Kill a command and the guard that would end what it has started."""
+    harness = psutil.Process(started.popen.pid)
+    (guard,) = (each for each in harness.children() if "guard.py" in " ".join(each.cmdline()))
+    guard.kill()
+    harness.kill()
+    started.done()
+
+
+def booting(place: Place, name: str) -> tuple[Started, Path]:
+    """Start a cloud and return when its directory is there, and locked."""
+    started = place.start("bsdgate", "up", "--name", name)
+    directory = place.state / "clouds" / name
+    wait_for((directory / "lock").exists, "the cloud is being started")
+    return started, directory
+
+
+def test_up_that_is_killed_with_its_guard_leaves_nothing_running(place: Place) -> None:
+    started, directory = booting(place, "orphan")
+    wait_for((directory / "spec.json").exists, "the supervisor works")
+    kill_with_guard(started)
+    place.wait_until_empty()
+    done = place.bsdgate("down", "--name", "orphan")
+    assert done.code == 0, done
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("moment", ["lock", "spec.json"])
+def test_down_ends_a_cloud_that_is_being_started(place: Place, moment: str) -> None:
+    started, directory = booting(place, "early")
+    wait_for((directory / moment).exists, f"{moment} is there")
+    down = place.bsdgate("down", "--name", "early")
+    up = started.done(30)
+    assert down.code == 0, down
+    assert up.code == 3, up
+    assert f"another process has ended the cloud in {directory}" in up.text
+    assert "Traceback" not in up.text + down.text
+    assert not directory.exists()
+    assert "early" not in place.clouds_yaml.read_text()
+    place.wait_until_empty()
+
+
+def test_of_two_starts_at_once_one_is_refused(place: Place) -> None:
+    both = [place.start("bsdgate", "up", "--name", "twin") for _ in range(2)]
+    wait_for(lambda: any(each.popen.poll() is not None for each in both), "one is refused")
+    (refused,) = (each for each in both if each.popen.poll() is not None)
+    (other,) = (each for each in both if each is not refused)
+    done = refused.done()
+    assert done.code == 2, done
+    assert "a cloud named twin is being started by process " in done.text
+    assert "make room" not in done.text
+    other.press_ctrl_c()
+    assert other.done(30).code == 130
+    place.wait_until_empty()
+    assert place.bsdgate("down", "--name", "twin").code == 0
+
+
+def cloud_of(folder: RunFolder) -> Path:
+    return folder.path / "cloud"
+
+
+def test_cloud_of_a_killed_run_ends_and_that_of_a_kept_one_can_be_ended(place: Place) -> None:
+    started, folder = begun(place, "--tests", FEW + "|" + MANY, *TWO)
+    ports = folder.ports()
+    refused = place.bsdgate("down", folder.path)
+    assert refused.code == 2, refused
+    assert f"{folder.path} is in progress, by process {started.popen.pid}" in refused.text
+    assert sorted(listening(ports)) == sorted(ports)
+    kill_with_guard(started)
+    wait_for(lambda: not place.processes(cloud_of(folder)), "the cloud ends by itself", 20)
+    assert listening(ports) == []
+    status = place.bsdgate("status")
+    assert f"bsdgate down {folder.path}" in status.text
+    assert " down " in status.text
+
+    kept = place.bsdgate("run", "--resume", folder.path, "--keep")
+    assert kept.code == 0, kept
+    assert f"`bsdgate down {folder.path}` ends it" in kept.text
+    ports = folder.ports()
+    assert sorted(listening(ports)) == sorted(ports)
+    status = place.bsdgate("status")
+    (row,) = (each for each in status.text.splitlines() if f"bsdgate down {folder.path}" in each)
+    assert " ready " in row
+    assert f" {time.strftime('%Y-')}" in row
+    down = place.bsdgate("down", folder.path)
+    assert down.code == 0, down
+    assert "was ready, now it is gone" in down.text
+    assert not cloud_of(folder).exists()
+    assert_nothing_left(place, ports)
+    again = place.bsdgate("down", folder.path)
+    assert again.code == 2
+    assert "has left no cloud" in again.text
+    assert "have left" not in place.bsdgate("status").text
+    both = place.bsdgate("down", folder.path, "--name", "x")
+    assert both.code == 2
+    assert place.bsdgate("down", place.home).code == 2
+
+
+def test_what_a_killed_supervisor_leaves_is_found_and_ended(place: Place) -> None:
+    """Its processes are stopped, so that they cannot see that it is gone."""
+    started, directory = booting(place, "stopped")
+    wait_for(lambda: len(place.processes(directory)) > 3, "its nurseries are there")
+    supervisor = int((directory / "lock").read_text())
+    nurseries = psutil.Process(supervisor).children()
+    for each in nurseries:
+        each.suspend()
+    # With its guard, which would end the nurseries as well.
+    (guard,) = (
+        each
+        for each in psutil.Process(started.popen.pid).children()
+        if "guard.py" in " ".join(each.cmdline())
+    )
+    guard.kill()
+    os.kill(started.popen.pid, signal.SIGKILL)
+    os.kill(supervisor, signal.SIGKILL)
+    started.done()
+    assert any(each.is_running() for each in nurseries)
+    done = place.bsdgate("down", "--name", "stopped")
+    assert done.code == 0, done
+    place.wait_until_empty()
