@@ -1,25 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ends what a harness started when the harness itself was killed.
+"""Runs one command, owns all of its processes, and ends them when the command or the harness ends.
 
 Run as a script, by path, with nothing but the standard library: it must start in milliseconds and
-must not depend on an environment that is being rebuilt. Its standard input is the read end of a
-pipe whose only write end the harness holds. Lines on it are ``+PGID`` and ``-PGID``; its end means
-that the harness is gone, however that came about.
+must not depend on an environment that is being rebuilt. Its arguments are the seconds of grace, the
+folder that has psutil, the descriptors that the command inherits (numbers with commas between), and
+the command. Its standard input is a socket to the harness:
+
+- the harness writes ``end SECONDS`` to end the command, ``detach`` to let it outlive the harness;
+  the end of the socket means that the harness is gone, and ends the command;
+- the guard writes ``pid PID``, ``left WHAT`` for each process that it had to kill after the command
+  had ended, and ``ended`` when nothing is left. Then it ends as the command did.
+
+A process that a command forks and that makes a session of its own leaves the command's process
+group, but not the guard: orphans below a subreaper become its children (Linux, FreeBSD). A system
+that has no subreaper leaves the process group only.
 """
 
+import contextlib
+import ctypes
 import os
+import select
 import signal
 import sys
 import time
+from typing import Any, Final, NoReturn
+
+SETTLE: Final = 2.0
+"""Seconds in which what ends with its parent, as a helper process does, may end by itself."""
+
+KILL_TIMEOUT: Final = 10.0
+"""Seconds until the guard gives up on processes that a kill does not end."""
+
+TICK: Final = 0.05
+"""Seconds between two looks at a process group where no event tells of its end."""
+
+NAMED: Final = 20
+NAME_LENGTH: Final = 200
+
+_END: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_P_PID, _PROC_REAP_ACQUIRE, _PROC_REAP_KILL, _PROC_PDEATHSIG_CTL = 0, 2, 6, 11
 
 
-def listed_groups(lines: bytes) -> set[int]:
-    """Return the process groups that are still listed after ``lines``; a torn last line is not."""
-    groups: set[int] = set()
-    for line in lines.split(b"\n")[:-1]:
-        change = groups.add if line.startswith(b"+") else groups.discard
-        change(int(line[1:]))
-    return groups
+class _ReaperKill(ctypes.Structure):
+    """FreeBSD's struct procctl_reaper_kill."""
+
+    _fields_ = (
+        ("rk_sig", ctypes.c_int),
+        ("rk_flags", ctypes.c_uint),
+        ("rk_subtree", ctypes.c_int),
+        ("rk_killed", ctypes.c_uint),
+        ("rk_fpid", ctypes.c_int),
+        ("rk_pad0", ctypes.c_uint * 15),
+    )
+
+
+def adopt_orphans() -> bool:
+    """Become the parent of each orphan below this process; False where no system call does that."""
+    if sys.platform == "linux":
+        found: int = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        return found == 0
+    return _procctl(os.getpid(), _PROC_REAP_ACQUIRE, None)
+
+
+def die_with_parent() -> None:
+    """Let this process be killed when its parent ends, where the system can do that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    else:
+        _procctl(0, _PROC_PDEATHSIG_CTL, ctypes.byref(ctypes.c_int(signal.SIGKILL)))
+
+
+def _procctl(pid: int, order: int, data: Any) -> bool:
+    if not sys.platform.startswith("freebsd"):
+        return False
+    found: int = ctypes.CDLL(None).procctl(_P_PID, ctypes.c_int64(pid), order, data)
+    return found == 0
 
 
 def signal_group(group: int, number: int) -> bool:
@@ -31,28 +87,234 @@ def signal_group(group: int, number: int) -> bool:
     return True
 
 
-def end_groups(groups: set[int], grace: float) -> None:
-    """Ask the groups to end, and after ``grace`` seconds make them."""
-    for group in groups:
-        signal_group(group, signal.SIGTERM)
-    deadline = time.monotonic() + grace
-    # Nobody tells a stranger that a process group is empty, so it is asked.
-    while time.monotonic() < deadline and any(signal_group(group, 0) for group in groups):
-        time.sleep(0.02)
+def start(argv: list[str]) -> int:
+    """Start the command in a session of its own, without input; return its pid once it runs."""
+    ours, theirs = os.pipe()
+    guard = os.getpid()
+    pid = os.fork()
+    if not pid:
+        _become(argv, guard)
+    os.close(theirs)
+    os.read(ours, 1)  # the end comes when the child is the command, or is gone
+    os.close(ours)
+    return pid
+
+
+def _become(argv: list[str], guard: int) -> NoReturn:
+    try:
+        os.setsid()
+        die_with_parent()
+        if os.getppid() == guard:
+            # Python ignores these; a command expects the system's own way.
+            for number in (signal.SIGPIPE, signal.SIGXFSZ):
+                signal.signal(number, signal.SIG_DFL)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted
+    except OSError as error:
+        os.write(2, f"{argv[0]}: {error.strerror}\n".encode(errors="backslashreplace"))
+    finally:
+        os._exit(126)
+
+
+class Guard:
+    """The command that runs, and those that may end it."""
+
+    def __init__(self, harness: int, grace: float) -> None:
+        """Take the socket to the harness, and the seconds that a command has to end."""
+        self._harness = harness
+        self._grace = grace
+        self._heard = b""
+        self._ears = [harness]
+        self._deadline: float | None = None
+        self._detached = False
+        self._command = 0
+        self._status: int | None = None
+        self._signals = _wake_on_signals()
+        self._adopts = adopt_orphans()
+
+    def run(self, argv: list[str], passed: list[int]) -> int:
+        """Run the command until it has ended, or was ended; return its status as wait() has it.
+
+        ``passed`` are further descriptors that only the command is to have, such as a lock.
+        """
+        self._command = start(argv)
+        # From here on only what belongs to the command holds its output and its folder.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        for descriptor in passed:
+            os.close(descriptor)
+        os.chdir("/")
+        self.tell(f"pid {self._command}")
+        self._reap()
+        while self._status is None or self._group_may_end():
+            self._listen(self._patience())
+            self._reap()
+            if self._is_late():
+                signal_group(self._command, signal.SIGKILL)
+        return self._status
+
+    def tell(self, line: str) -> None:
+        """Write a line to the harness, if it is still there."""
+        with contextlib.suppress(OSError):
+            os.write(self._harness, line.encode(errors="backslashreplace") + b"\n")
+
+    def end_rest(self, packages: str) -> list[str]:
+        """End all other processes of the command; return what had to be killed, by its name."""
+        self._settle(SETTLE)
+        killed: dict[int, str] = {}
+        deadline = time.monotonic() + KILL_TIMEOUT
+        while self._reap() and time.monotonic() < deadline:
+            killed |= _kill_descendants(packages)
+            self._listen(TICK)
+        signal_group(self._command, signal.SIGKILL)
+        return list(killed.values())
+
+    def _settle(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self._reap() and (left := deadline - time.monotonic()) > 0:
+            self._listen(left)
+
+    def _reap(self) -> bool:
+        """Take in all that have ended, the command or adopted ones; say whether others live."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return True
+                if pid == self._command:
+                    self._status = status
+        return False
+
+    def _patience(self) -> float | None:
+        """How long to wait for an event: where the system has none, only for a moment."""
+        if self._deadline is None:
+            return None
+        left = max(0.0, self._deadline - time.monotonic())
+        return left if self._adopts and left else TICK
+
+    def _group_may_end(self) -> bool:
+        """Whether a command that was asked to end has others in its group that have time left."""
+        return self._deadline is not None and not self._is_late() and signal_group(self._command, 0)
+
+    def _is_late(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    def _listen(self, timeout: float | None) -> None:
+        ready, _, _ = select.select([self._signals, *self._ears], [], [], timeout)
+        if self._signals in ready and {*os.read(self._signals, 4096)} & {*_END}:
+            self._end(self._grace)
+        if self._harness in ready:
+            self._hear()
+
+    def _hear(self) -> None:
+        chunk = b""
+        with contextlib.suppress(ConnectionError):
+            chunk = os.read(self._harness, 4096)
+        *lines, self._heard = (self._heard + chunk).split(b"\n")
+        for line in lines:
+            order, _, value = line.partition(b" ")
+            if order == b"end":
+                self._end(float(value))
+            self._detached = self._detached or order == b"detach"
+        if not chunk:
+            self._ears = []
+            if not self._detached:
+                self._end(self._grace)
+
+    def _end(self, grace: float) -> None:
+        if self._deadline is None:
+            self._deadline = time.monotonic() + grace
+            signal_group(self._command, signal.SIGTERM)
+
+
+def _wake_on_signals() -> int:
+    """Return a descriptor from which the numbers of signals can be read as they come."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, *_END):
+        if number == signal.SIGCHLD or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+    return ours
+
+
+def _kill_descendants(packages: str) -> dict[int, str]:
+    """Kill all below this process; return their names by pid.
+
+    They are killed by their groups: a group that gains a process all the time is killed at one
+    stroke, where a list of its processes is never right. One that has ended and was not taken in
+    yet still tells its group.
+    """
+    try:
+        psutil = _import_psutil(packages)
+    except ImportError:
+        return {}
+    found = psutil.Process().children(recursive=True)
+    names = {each.pid: _name(psutil, each) for each in found if _lives(psutil, each)}
+    groups = {_group_of(each.pid) for each in found} - {0, os.getpgrp()}
     for group in groups:
         signal_group(group, signal.SIGKILL)
+    # FreeBSD's own way to do the same, for all below at one stroke.
+    _procctl(os.getpid(), _PROC_REAP_KILL, ctypes.byref(_ReaperKill(rk_sig=signal.SIGKILL)))
+    # None may have lived long enough to be asked for its name.
+    return names or {group: f"process group {group}" for group in groups}
 
 
-def main() -> None:
-    """Read the list until the harness is gone, then end what is on it."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)
-    lines = b""
-    while chunk := os.read(0, 65536):
-        known, _, torn = (lines + chunk).rpartition(b"\n")
-        groups = listed_groups(known + b"\n") if known else set()
-        lines = b"".join(b"+%d\n" % group for group in groups) + torn
-    end_groups(listed_groups(lines), grace=float(sys.argv[1]))
+def _group_of(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
+
+
+def _import_psutil(packages: str) -> Any:
+    # Only here: most commands leave nothing, and no other module of that folder is wanted.
+    if packages not in sys.path:
+        sys.path.append(packages)
+    import psutil  # noqa: PLC0415
+
+    return psutil
+
+
+def _lives(psutil: Any, process: Any) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def _name(psutil: Any, process: Any) -> str:
+    words: list[str] = []
+    with contextlib.suppress(psutil.Error):
+        words = process.cmdline() or [process.name()]
+    return f"{' '.join(' '.join(words).split())[:NAME_LENGTH]} (process {process.pid})"
+
+
+def end_alike(status: int) -> NoReturn:
+    """End as a process with this status of wait() has ended."""
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        import resource  # noqa: PLC0415
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
+
+
+def main() -> NoReturn:
+    """Run the command to its end, and leave nothing of it."""
+    grace, packages, passed, *argv = sys.argv[1:]
+    guard = Guard(os.dup(0), float(grace))
+    status = guard.run(argv, [int(each) for each in passed.split(",") if each])
+    left = guard.end_rest(packages)
+    for each in left[:NAMED]:
+        guard.tell(f"left {each}")
+    if len(left) > NAMED:
+        guard.tell(f"left {len(left) - NAMED} more")
+    if left:
+        os.write(2, f"bsdgate: killed what was left: {'; '.join(left)}\n".encode(errors="replace"))
+    guard.tell("ended")
+    end_alike(status)
 
 
 if __name__ == "__main__":

@@ -158,22 +158,16 @@ STEPS: Final[tuple[Callable[[Run], None], ...]] = (
 
 
 def carry_out(run: Run) -> tuple[Verdict, BsdgateError | None]:
-    """Take the steps, judge what came of them, write the reports, clean up.
+    """Take the steps, clean up, judge what came of it all, write the reports.
 
     Returns the verdict, and the error that kept a step from its end, if there was one.
 
     :raises Interrupted: the user stopped the run; it can be resumed.
     """
-    failure = None
     try:
-        try:
-            for step in STEPS:
-                _take(step, run)
-        except InfrastructureError as error:
-            failure = error
-            # What kept the step from its end, such as a full disk, may keep the logs from here.
-            with contextlib.suppress(BsdgateError):
-                collect(run)
+        # The cloud ends before the judge, who weighs what it has left behind.
+        failed = _take_all(run)
+        not_removed = _clean_up(run)
         verdict = _judge(run)
     except KeyboardInterrupt:
         run.folder.record("run", "interrupt")
@@ -182,10 +176,33 @@ def carry_out(run: Run) -> tuple[Verdict, BsdgateError | None]:
             f"go on with `bsdgate run --resume {shlex.quote(str(run.folder.path))}`",
         ) from None
     finally:
+        _clean_up(run)
+        run.folder.close()
+    return verdict, failed or not_removed
+
+
+def _take_all(run: Run) -> InfrastructureError | None:
+    try:
+        for step in STEPS:
+            _take(step, run)
+    except InfrastructureError as error:
+        # What kept the step from its end, such as a full disk, may keep the logs from here.
+        with contextlib.suppress(BsdgateError):
+            collect(run)
+        return error
+    return None
+
+
+def _clean_up(run: Run) -> BsdgateError | None:
+    """End the run's cloud, once; whatever goes wrong with that comes after the verdict."""
+    if run.cloud is None:
+        return None
+    try:
         run.listener.step("cleanup")
         cleanup(run)
-        run.folder.close()
-    return verdict, failure
+    except BsdgateError as error:
+        return error
+    return None
 
 
 def _take(step: Callable[[Run], None], run: Run) -> None:

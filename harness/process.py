@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only place that starts processes.
 
-Whatever is started has a process group and session of its own, a log file, no input, and is on the
-list of a guard that ends it should the harness be killed. ``run`` is for commands that finish,
-``start`` for those that go on.
+Whatever is started has a process group and session of its own, a log file, no input, and a guard
+(guard.py) that owns all of its processes: none outlives the command, nor a harness that is killed.
+``run`` is for commands that finish, ``start`` for those that go on.
 """
 
 import atexit
 import contextlib
 import os
 import re
-import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NoReturn, Self
@@ -34,9 +35,8 @@ GRACE: Final = 3.0
 
 _CHUNK: Final = 65536
 
-# The child waits for a line before it becomes the program, and gets it once the guard knows its
-# group: there is no moment in which a killed harness would leave it behind unlisted.
-_GATE: Final = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
+# A guard that says nothing for longer than it may take is itself killed: it may have been stopped.
+_GUARD_MARGIN: Final = 15.0
 
 _NOT_INHERITED = re.compile(
     r"OS_|TEMPEST_|STESTR_|PYTHONDONTWRITEBYTECODE$|PYTHONHOME$|PYTHONPATH$|PYTHONSTARTUP$"
@@ -81,44 +81,64 @@ def environment(**changes: str | None) -> dict[str, str]:
 
 
 class Running:
-    """A process that was started, with its process group. A context manager that ends it."""
+    """A process that was started, with all that it starts. A context manager that ends it.
 
-    def __init__(self, command: Command, popen: subprocess.Popen[bytes], offset: int) -> None:
+    ``pid`` is its guard's.
+    """
+
+    def __init__(
+        self,
+        command: Command,
+        popen: subprocess.Popen[bytes],
+        control: socket.socket,
+        offset: int,
+    ) -> None:
         self.pid: Final = popen.pid
         self._command = command
         self._popen = popen
+        self._control = control
+        self._heard = b""
         self._offset = offset
         self._started = time.monotonic()
-        self._listed = True
+        _under_way.add(self)
 
     @property
     def exit_status(self) -> int | None:
         """The exit status, negative for a signal; None while the process runs."""
         return self._popen.poll()
 
+    @property
+    def left(self) -> list[str]:
+        """What had to be killed after the process had ended; each by its command line and pid."""
+        return self._said("left")
+
     def read(self, timeout: float | None = None) -> bytes | None:
         """Return the next bytes of stdout, b"" at its end, None when none came in ``timeout`` s.
 
-        Only for a process started with ``stdout=PIPE``. The end comes when the last process that
-        holds the pipe is gone; ``wait`` sees to those that outlive their parent.
+        Only for a process started with ``stdout=PIPE``. The end comes when the process has ended,
+        with all that it has left, and nothing is in the pipe any more.
         """
         assert self._popen.stdout is not None, "start it with stdout=PIPE to read from it"
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._popen.stdout, selectors.EVENT_READ)
-            if not selector.select(timeout):
-                return None
-        return os.read(self._popen.stdout.fileno(), _CHUNK)
+        stdout = self._popen.stdout.fileno()
+        while True:
+            ended = self._control.fileno() < 0
+            ready = wait([stdout], 0) if ended else wait([stdout, self._control], timeout)
+            if stdout in ready:
+                return os.read(stdout, _CHUNK)
+            if not ready:
+                return b"" if ended else None
+            self._hear()
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Return the exit status, or None when the process still runs after ``timeout`` seconds.
 
-        What the process leaves behind in its group is killed.
+        What the process leaves behind is killed.
         """
         try:
             status = self._popen.wait(timeout)
         except subprocess.TimeoutExpired:
             return None
-        self._end_group()
+        self._conclude()
         return status
 
     def finish(self, timeout: float, *, check: bool = True) -> Completed:
@@ -137,22 +157,27 @@ class Running:
 
     def terminate(self, grace: float = GRACE) -> int:
         """End the process and its group: ask, wait up to ``grace`` seconds, kill; return status."""
-        deadline = time.monotonic() + grace
-        if self._listed:
-            guard.signal_group(self.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._popen.wait(grace)
-        # The members of a group are not our children, so no event tells of their end.
-        while self._listed and time.monotonic() < deadline and _has_members(self.pid):
-            time.sleep(0.02)
-        self._end_group()
-        return self._popen.wait()
+        self._tell(f"end {grace}")
+        try:
+            self._popen.wait(grace + _GUARD_MARGIN)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+        status = self._popen.wait()
+        self._conclude()
+        return status
 
     def detach(self) -> int:
-        """Let the process outlive the harness from here on; return its pid."""
-        self._unlist()
-        _forget(self._popen)
+        """Let the process outlive the harness from here on; return the pid of its guard."""
+        self._tell("detach")
+        self.let_go()
+        # Popen complains about, and later reaps, a child that it believes to be running.
+        self._popen.returncode = 0
         return self.pid
+
+    def let_go(self) -> None:
+        """Close the socket to the guard, which ends a process that was not detached."""
+        _under_way.discard(self)
+        self._control.close()
 
     def failure(self, what: str) -> ProcessError:
         """Return an error about this process, with its last log lines and its command line."""
@@ -163,15 +188,40 @@ class Running:
         hint = f"its log is {command.log}; to run it by hand:\n     {command.pasteable()}"
         return ProcessError(message, hint, log=command.log, exit_status=self.exit_status)
 
-    def _end_group(self) -> None:
-        if self._listed:
-            guard.signal_group(self.pid, signal.SIGKILL)
-            self._popen.wait()
-            self._unlist()
+    def _tell(self, line: str) -> None:
+        # A guard that is gone, or a socket that is closed, has nothing left to end.
+        with contextlib.suppress(OSError):
+            self._control.sendall(line.encode() + b"\n")
 
-    def _unlist(self) -> None:
-        self._listed = False
-        _guard.remove(self.pid)
+    def _hear(self) -> None:
+        """Take in what the guard says; its last word is that it is gone."""
+        try:
+            chunk = self._control.recv(_CHUNK)
+        except ConnectionError:
+            chunk = b""
+        self._heard += chunk
+        if not chunk:
+            self._popen.wait()
+            self._conclude()
+
+    def _conclude(self) -> None:
+        """Hear the rest of an ended guard; what one that was killed had to end is killed here."""
+        if self._control.fileno() < 0:
+            return
+        self._control.setblocking(False)
+        with contextlib.suppress(OSError):
+            while chunk := self._control.recv(_CHUNK):
+                self._heard += chunk
+        self.let_go()
+        if not self._said("ended"):
+            for pid in self._said("pid"):
+                guard.signal_group(int(pid), signal.SIGKILL)
+
+    def _said(self, word: str) -> list[str]:
+        """Return what the guard has said under this word."""
+        lines = self._heard.decode(errors="backslashreplace").split("\n")[:-1]
+        pairs = (line.partition(" ") for line in lines)
+        return [value for said, _, value in pairs if said == word]
 
     def __enter__(self) -> Self:
         return self
@@ -182,7 +232,7 @@ class Running:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._listed:
+        if self in _under_way:
             self.terminate()
         if self._popen.stdout is not None:
             self._popen.stdout.close()
@@ -212,28 +262,27 @@ def start(
         log_file = stack.enter_context(_appending(log))
         offset = os.fstat(log_file).st_size
         out = stack.enter_context(_appending(stdout)) if isinstance(stdout, Path) else stdout
+        ours, theirs = socket.socketpair()
+        stack.enter_context(theirs)
         try:
             popen = subprocess.Popen(
-                [*_GATE, program, *words[1:]],
+                [*_guard_command(pass_fds), program, *words[1:]],
                 bufsize=0,
                 cwd=command.cwd,
                 env=command.env,
-                stdin=subprocess.PIPE,
+                stdin=theirs.fileno(),
                 stdout=log_file if out is None else out,
                 stderr=log_file,
                 start_new_session=True,
                 pass_fds=pass_fds,
             )
         except OSError as error:
+            ours.close()
             raise InfrastructureError(
                 f"cannot start {program} in {command.cwd}: {error.strerror}",
                 f"the command was:\n     {command.pasteable()}",
             ) from error
-    _guard.add(popen.pid)
-    assert popen.stdin is not None
-    with contextlib.suppress(BrokenPipeError), popen.stdin:
-        popen.stdin.write(b"\n")
-    return Running(command, popen, offset)
+    return Running(command, popen, ours, offset)
 
 
 def run(
@@ -290,79 +339,29 @@ def _appending(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def _has_members(group: int) -> bool:
-    # A container's first process may never reap: a group of nothing but zombies has ended.
-    if not guard.signal_group(group, 0):
-        return False
-    for pid in psutil.pids():
-        with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
-            if os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                return True
-    return False
+def _guard_command(pass_fds: Sequence[int]) -> list[str]:
+    packages = str(Path(psutil.__file__).parents[1])
+    passed = ",".join(map(str, pass_fds))
+    return [sys.executable, "-I", "-S", guard.__file__, str(GRACE), packages, passed]
 
 
-def _forget(popen: subprocess.Popen[bytes]) -> None:
-    # Popen complains about, and later reaps, a child that it believes to be running.
-    popen.returncode = 0
+_under_way: "weakref.WeakSet[Running]" = weakref.WeakSet()
 
 
-class _Guard:
-    """Our end of the guard process: one per harness, started with the first process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._groups: set[int] = set()
-        self._popen: subprocess.Popen[bytes] | None = None
-
-    def add(self, group: int) -> None:
-        with self._lock:
-            self._groups.add(group)
-            self._tell(b"+%d\n" % group)
-
-    def remove(self, group: int) -> None:
-        with self._lock:
-            self._groups.discard(group)
-            self._tell(b"-%d\n" % group)
-
-    def _tell(self, line: bytes) -> None:
-        if self._popen is not None:
-            assert self._popen.stdin is not None
-            with contextlib.suppress(BrokenPipeError):
-                self._popen.stdin.write(line)
-                return
-            self._popen.stdin.close()
-            self._popen.wait()
-        self._popen = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, str(GRACE)],
-            bufsize=0,
-            cwd="/",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert self._popen.stdin is not None
-        self._popen.stdin.write(b"".join(b"+%d\n" % group for group in self._groups))
-
-    def close(self) -> None:
-        """Let the guard go; it first ends what is still on its list."""
-        if self._popen is not None:
-            assert self._popen.stdin is not None
-            self._popen.stdin.close()
-            self._popen.wait()
-            self._popen = None
-
-    def forget(self) -> None:
-        """Drop the list in a forked child: what is on it is the parent's."""
-        if self._popen is not None:
-            assert self._popen.stdin is not None
-            self._popen.stdin.close()
-            _forget(self._popen)
-        self._lock = threading.Lock()
-        self._groups = set()
-        self._popen = None
+def _end_all() -> None:
+    """End what is under way when the harness ends: all at once, and not longer than it takes."""
+    ending = list(_under_way)
+    for running in ending:
+        running.let_go()
+    for running in ending:
+        running.wait()
 
 
-_guard = _Guard()
-atexit.register(_guard.close)
-os.register_at_fork(after_in_child=_guard.forget)
+def _forget_all() -> None:
+    """Let a forked child have nothing of what its parent has started."""
+    for running in list(_under_way):
+        running.let_go()
+
+
+atexit.register(_end_all)
+os.register_at_fork(after_in_child=_forget_all)

@@ -32,6 +32,10 @@ CLOUD: Final = CloudName("bsdgate")
 """The name of a run's cloud in the clouds.yaml of the run."""
 
 
+LEFT: Final = "left-behind"
+"""What the journal calls processes that outlived a step and were killed; the judge reads it."""
+
+
 class Listener(Protocol):
     """Who is told what goes on."""
 
@@ -175,8 +179,19 @@ def cleanup(run: Run) -> None:
         run.listener.say(f"the cloud was kept: {variables} openstack server list")
         run.listener.say(f"`bsdgate down {run.folder.path}` ends it")
     else:
-        run.cloud.stop()
-        run.cloud.clean()
+        _remove(run, run.cloud)
+    run.cloud = None
+
+
+def _remove(run: Run, cloud: Cloud) -> None:
+    """End a cloud and remove it; what went wrong with that is the judge's to weigh."""
+    left: list[str] = []
+    try:
+        left = cloud.stop()
+        cloud.clean()
+    except Exception as error:  # noqa: BLE001 - no defect here may keep a verdict from being given
+        _report(run, f"the cloud could not be removed: {type(error).__name__}: {error}")
+    _report_left(run, "the cloud", left)
 
 
 # What the steps are made of ----------------------------------------------------------------
@@ -199,6 +214,20 @@ def _interruptible(attempt: Attempt) -> Iterator[None]:
     except (KeyboardInterrupt, OutOfTimeError):
         attempt.interrupt()
         raise
+
+
+def _report_left(run: Run, what: str, left: Sequence[str]) -> None:
+    """Write down the processes that outlived ``what`` and were killed, if there were any."""
+    if left:
+        _report(run, f"{what} left processes behind, which were killed: {'; '.join(left)}")
+
+
+def _report(run: Run, message: str) -> None:
+    """Write down what was left behind; the base's is not the change's doing and is only said."""
+    if run.site == run.folder.path:
+        run.folder.record(LEFT, "fail", message=message)
+    else:
+        run.listener.say(message)
 
 
 def _unreported(run: Run, kind: Kind) -> Sequence[str] | None:
@@ -237,6 +266,7 @@ def run_tempest(
     with _interruptible(attempt):
         with _shown(run, ids), run.workspace.running(ids, concurrency) as running:
             status, problems = watch(running, take, look)
+        _report_left(run, "the test runner", running.left)
         for event in reader.close():
             run.listener.test(event)
         attempt.stream.write(reader.make_seal(run.folder.manifest.run_id, attempt.name))
@@ -277,6 +307,7 @@ def _run_rally(run: Run, ids: Sequence[str]) -> None:
         try:
             with _shown(run, ids), run.rally.running(workloads, CLOUD, attempt.mark) as running:
                 status, problems = watch(running, take, looking_after(run))
+            _report_left(run, "Rally", running.left)
         finally:
             attempt.stream.write(run.rally.report())
     attempt.end(status, problems or reader.problems(running))

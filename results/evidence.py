@@ -32,6 +32,7 @@ from bsdgate.results.model import (
     Reason,
     Run,
     error,
+    note,
 )
 from bsdgate.results.policy import DEVELOPER, POLICIES, Policy
 
@@ -89,6 +90,8 @@ def _names(folder: Path) -> tuple[list[str], list[Reason]]:
 def _journalled(path: Path, names: Collection[str]) -> list[Reason]:
     """Attempts that the harness's journal tells of and that are not there, and the other way round.
 
+    Beside these, what the harness had to end that its steps had left behind.
+
     The last of several leaves no gap in their numbers. A last line that was cut never happened.
     What took the journal away, as the cut end of an archive does, may have taken attempts as well.
     """
@@ -96,6 +99,7 @@ def _journalled(path: Path, names: Collection[str]) -> list[Reason]:
         with open_plain(path, DOCUMENT_BOUND) as file:
             lines = [strict_json.loads_object(line) for line in file if line.endswith(b"\n")]
         told = {str(line["name"]) for line in lines if line["step"] == "attempt"}
+        left = [str(line["message"]) for line in lines if line["step"] == "left-behind"]
     except UnreadableError as reason:
         # A run that has not begun to test has nothing to tell of.
         begun = names or reason.code is not Code.EVIDENCE_LOST
@@ -107,6 +111,7 @@ def _journalled(path: Path, names: Collection[str]) -> list[Reason]:
     return [
         *(error(Code.EVIDENCE_LOST, f"evidence/ has no attempt {name}") for name in lost),
         *(error(Code.TRUNCATED, f"{path.name} does not tell of {name}") for name in untold),
+        *(note(Code.LEFT_BEHIND, message) for message in left),
     ]
 
 

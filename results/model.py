@@ -84,6 +84,7 @@ class Code(StrEnum):
     EXIT_STATUS = "exit-status"
     CONTRADICTED = "contradicted"
     HARNESS_PROBLEM = "harness-problem"
+    LEFT_BEHIND = "left-behind"
     # The tests themselves.
     TESTS_FAILED = "tests-failed"
     FIXTURE_FAILED = "fixture-failed"

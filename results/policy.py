@@ -21,7 +21,7 @@ class Policy:
     good run. ``unlisted``: reports without a list of what was asked; every policy here makes that
     an error, for without a list lost evidence would turn into a pass. ``undated``: known failures
     that excused something in evidence without times, so that it is not known whether they had
-    expired.
+    expired. ``left_behind``: processes that outlived the cloud or the tests and had to be killed.
     """
 
     name: str
@@ -34,13 +34,20 @@ class Policy:
     no_history: Level = Level.ERROR
     unlisted: Level = Level.ERROR
     undated: Level = Level.ERROR
+    left_behind: Level = Level.NOTE
 
 
 DEVELOPER: Final = Policy(
     "developer", narrowed=Level.NOTE, no_history=Level.NOTE, undated=Level.NOTE
 )
 CHECK: Final = Policy("check")
-GATE: Final = Policy("gate", unexpected_success=Level.FAIL, expired=Level.FAIL, invalid=Level.FAIL)
+GATE: Final = Policy(
+    "gate",
+    unexpected_success=Level.FAIL,
+    expired=Level.FAIL,
+    invalid=Level.FAIL,
+    left_behind=Level.FAIL,
+)
 NIGHTLY: Final = replace(GATE, name="nightly", base=Level.FAIL)
 
 POLICIES: Final = MappingProxyType(

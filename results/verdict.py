@@ -95,8 +95,8 @@ def judge(
     excused = _excuse(ledger, known, day)
     silent = unmatched(known, ((case.id, case.outcome) for case in ledger.cases))
     earlier = earlier or Remembered()
-    reasons = [*_dated(evidence.problems, excused, policy), *_check_owed(evidence)]
-    reasons += _graded(ledger.reasons, policy)
+    problems = _dated(evidence.problems, excused, policy)
+    reasons = _graded([*problems, *ledger.reasons], policy) + _check_owed(evidence)
     failed = list(excused.cases.of(Outcome.FAIL))
     findings = attribution.attribute(failed, ledger.confirmations, reasons, change=run.changed)
     weighed = _weigh(findings, ledger, policy, past or {}, change=run.changed)
@@ -125,15 +125,13 @@ def judge(
 
 
 def _graded(reasons: Sequence[Reason], policy: Policy) -> list[Reason]:
-    """The ledger's reasons: how grave it is that nobody knows what was asked, the policy says."""
-    return [
-        replace(reason, level=policy.unlisted) if reason.code is Code.NO_LIST else reason
-        for reason in reasons
-    ]
+    """Give the reasons that a policy grades the policy's level."""
+    levels = {Code.NO_LIST: policy.unlisted, Code.LEFT_BEHIND: policy.left_behind}
+    return [replace(reason, level=levels.get(reason.code, reason.level)) for reason in reasons]
 
 
 def _dated(problems: Sequence[Reason], excused: _Excused, policy: Policy) -> list[Reason]:
-    """The evidence's problems: what an excuse is worth on a day that is a guess, the policy says."""
+    """The evidence's problems; the policy says what an excuse is worth where the day is a guess."""
     used = bool(excused.known or excused.excused_skips)
     return [
         replace(reason, level=policy.undated) if used and reason.code is Code.UNDATED else reason

@@ -117,7 +117,6 @@ class Cloud:
                 stdout=process.PIPE,
                 pass_fds=(lock, starter.other),
             )
-            files.name_holder(lock, running.pid)
         finally:
             starter.give()
             os.close(lock)
@@ -229,17 +228,22 @@ class Cloud:
             self._running.detach()
             self._running = self._starter = None
 
-    def stop(self) -> None:
+    def stop(self) -> list[str]:
         """End the cloud, however far it has come; its logs and data stay.
+
+        Returns the processes that outlived it and were killed, as far as it is our child.
 
         :raises InfrastructureError: it cannot be ended, or nothing says which process to end.
         """
+        left: list[str] = []
         if self._running and self._starter:
             self._running.terminate(STOP_TIMEOUT)
+            left = self._running.left
             self._starter.close()
             self._running = self._starter = None
         elif self.alive():
             self._end()
+        return left
 
     def _end(self) -> None:
         # For a moment the lock of a new cloud names the process that starts it.

@@ -48,6 +48,11 @@ class SupervisorEnd:
         os.set_inheritable(descriptor, False)
         self._pipe: Connection | None = Connection(descriptor, writable=False)
 
+    @property
+    def ends(self) -> list[Connection]:
+        """The connection, while it is open."""
+        return [self._pipe] if self._pipe else []
+
     def wait(self, ends: Iterable[End]) -> list[object]:
         """Wait until some of ``ends`` can be read, and return them.
 
@@ -55,7 +60,7 @@ class SupervisorEnd:
         """
         ends = list(ends)
         while True:
-            ready: list[object] = list(wait([*ends, *([self._pipe] if self._pipe else [])]))
+            ready: list[object] = list(wait([*ends, *self.ends]))
             if self._pipe in ready:
                 ready.remove(self._pipe)
                 self._read()

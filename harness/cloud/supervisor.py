@@ -8,6 +8,7 @@ happens as JSON lines on its standard output until the cloud is ready, and in
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import signal
@@ -15,9 +16,10 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 
+from bsdgate.harness import files
 from bsdgate.harness.cloud import ports, readiness, seed, service, templates, worker
 from bsdgate.harness.cloud.lifetime import SupervisorEnd
 from bsdgate.harness.cloud.spec import CloudSpec, write_private
@@ -46,16 +48,17 @@ class Supervisor:
         self._store = store
         self._report = report
         self._listeners: Mapping[str, socket.socket] = {}
-        self._lock = -1
+        self._lock: io.FileIO | None = None
         self._units: dict[str, Unit] = {}
         self._state = "starting"
         self._began = time.monotonic()
 
     # Boot ------------------------------------------------------------------
 
-    def boot(self, listeners: Mapping[str, socket.socket], lock: int) -> None:
+    def boot(self, listeners: Mapping[str, socket.socket], lock: io.FileIO) -> None:
         """Bring the cloud from nothing to ready."""
         self._listeners, self._lock = listeners, lock
+        worker.private.hold(lock, *listeners.values(), *self._starter.ends)
         worker.import_shared()
         for name in listeners:
             self._units[name] = self._fork_nursery(name)
@@ -70,7 +73,9 @@ class Supervisor:
         self._become("ready")
 
     def _fork_nursery(self, name: str) -> Unit:
-        ours, theirs = Pipe()
+        ours, theirs = worker.private.pipe()
+        lock = self._lock
+        assert lock is not None
         pipes = [unit.pipe for unit in self._units.values()]
         listeners = [each for service, each in self._listeners.items() if service != name]
 
@@ -79,7 +84,7 @@ class Supervisor:
                 end.close()
             for other in listeners:
                 other.close()
-            os.close(self._lock)
+            lock.close()
             self._starter.close()
             worker.nursery(name, self._spec, self._listeners[name], theirs)
 
@@ -237,7 +242,7 @@ class Supervisor:
     def _task(self, name: str, task: Callable[[], None]) -> None:
         """Run a task in a process of its own; raise with its log if it fails."""
         log = self._spec.log(name)
-        ours, theirs = Pipe(duplex=False)
+        ours, theirs = worker.private.pipe()
         pid = worker.fork(task, log)
         theirs.close()
         try:
@@ -340,6 +345,7 @@ def run(arguments: argparse.Namespace) -> None:
     wanted = dict.fromkeys(service.SERVICES, 0) | dict(arguments.port)
     # Held until this process ends; the starter took it when it made the directory.
     os.set_inheritable(arguments.lock, False)
+    files.name_holder(arguments.lock, os.getpid())
     starter = SupervisorEnd(arguments.starter)
     listeners = ports.bind(wanted)
     bound = {name: each.getsockname()[1] for name, each in listeners.items()}
@@ -348,11 +354,12 @@ def run(arguments: argparse.Namespace) -> None:
     supervisor = Supervisor(spec, templates.TemplateStore(arguments.templates), starter, say)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        supervisor.boot(listeners, arguments.lock)
+        supervisor.boot(listeners, io.FileIO(arguments.lock, "r+"))
         # A relative name: socket paths are short, and the cloud's need not be.
         with socket.socket(socket.AF_UNIX) as control:
             control.bind("control")
             control.listen()
+            worker.private.hold(control)
             say({"event": "ready", **supervisor.status()})
             worker.redirect_output(spec.log("supervisor"))
             supervisor.obey(control)

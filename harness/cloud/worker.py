@@ -12,6 +12,7 @@ the other end closes: whichever of them is killed, none is left behind.
 import contextlib
 import gc
 import importlib
+import io
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
@@ -29,6 +31,45 @@ from bsdgate.harness.cloud import ports, service
 from bsdgate.harness.cloud.spec import CloudSpec
 
 Message = tuple[Any, ...]
+
+
+class Private:
+    """Sockets, pipes and the lock: only what ``fork`` below makes inherits them.
+
+    A process that a service forks by itself, while it is imported or serves, would keep a port
+    taken, a dead process's pipe open, and a cloud's lock held, for as long as it lives.
+    """
+
+    def __init__(self) -> None:
+        self._held: weakref.WeakSet[socket.socket | Connection | io.FileIO] = weakref.WeakSet()
+        self._ours = False
+        os.register_at_fork(after_in_child=self._let_go)
+
+    def hold(self, *held: socket.socket | Connection | io.FileIO) -> None:
+        """Keep these from the processes that a service forks."""
+        self._held.update(held)
+
+    def pipe(self) -> tuple[Connection, Connection]:
+        """Return both ends of a new pipe, which are held."""
+        ends = Pipe()
+        self.hold(*ends)
+        return ends
+
+    def fork(self) -> int:
+        """Fork a process of the cloud's own, which inherits all."""
+        self._ours = True
+        try:
+            return os.fork()
+        finally:
+            self._ours = False
+
+    def _let_go(self) -> None:
+        if not self._ours:
+            for each in list(self._held):
+                each.close()
+
+
+private = Private()
 
 
 def nursery(name: str, spec: CloudSpec, listener: socket.socket, supervisor: Connection) -> None:
@@ -127,7 +168,7 @@ class Nursery:
         )
 
     def _start(self) -> Message:
-        self._worker, theirs = Pipe()
+        self._worker, theirs = private.pipe()
         ours = self._worker
 
         def work() -> None:
@@ -166,7 +207,7 @@ def fork(task: Callable[[], None], log: Path) -> int:
 
     The child ends with status 0, or 1 after writing a traceback.
     """
-    pid = os.fork()
+    pid = private.fork()
     if not pid:
         _become(task, log)
     return pid

@@ -159,14 +159,17 @@ class _Reader:
         elif tag in _COUNTED:
             self._found.append(error(Code.DAMAGED, f"<{tag}> of no test"))
         elif tag in ROOTS:
-            if dated := moment(attributes.get("timestamp")):
-                self._found.append(Dated(dated))
-            said = {name: attributes.get(name, "0")[:_DIGITS] for name in _COUNTED.values()}
-            self._suites.append((said, self._counted.copy()))
+            self._begin_suite(attributes)
         elif depth == 1:
             raise _RefusedError(Code.DAMAGED, f"<{tag[:80]}> is no JUnit report")
         if depth > DEPTH_BOUND:
             raise _RefusedError(Code.DAMAGED, f"elements are nested more than {DEPTH_BOUND} deep")
+
+    def _begin_suite(self, attributes: dict[str, str]) -> None:
+        if dated := moment(attributes.get("timestamp")):
+            self._found.append(Dated(dated))
+        said = {name: attributes.get(name, "0")[:_DIGITS] for name in _COUNTED.values()}
+        self._suites.append((said, self._counted.copy()))
 
     def _begin(self, tag: str, attributes: dict[str, str]) -> None:
         """An element directly within a test."""

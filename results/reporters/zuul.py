@@ -33,6 +33,7 @@ _TOLD = frozenset(
     {
         Code.NO_SEAL,
         Code.UNTOLD,
+        Code.LEFT_BEHIND,
         Code.UNEXPECTED_SUCCESS,
         Code.EXPECTATION_EXPIRED,
         Code.COVERAGE_LOST,

@@ -197,3 +197,33 @@ def test_change_without_a_defect_passes(place: Place, checkout: Path) -> None:
     assert (change["project"], change["source"]) == ("keystone", str(checkout))
     (named,) = folder.verdict["run"]["sources"]
     assert str(checkout) in str(named)
+
+
+# A daemon that no hook of Python's sees, so that it holds whatever its parent has open.
+DAEMON = """
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+if not libc.fork():
+    os.setsid()
+    if libc.fork():
+        os._exit(0)
+    while True:
+        time.sleep(600)
+"""
+
+
+@pytest.mark.downloads
+def test_daemon_of_a_change_is_a_reason_and_keeps_no_verdict(place: Place, checkout: Path) -> None:
+    with (checkout / "keystone" / "__init__.py").open("a") as module:
+        module.write(DAEMON)
+    done = place.bsdgate("run", "--with", f"keystone={checkout}", "--tests", FEW, *TWO)
+    place.wait_until_empty(10)
+    assert done.code == 0, done
+    assert "\nPASS:" in done.text
+    folder = runs(place)[-1]
+    left = folder.reasons()["left-behind"]
+    assert left["level"] == "note"
+    assert "the cloud left processes behind" in left["message"]
+    assert not (folder.path / "cloud").exists()
+    gate = place.bsdgate("verdict", folder.path, "--policy", "gate")
+    assert gate.code == 1, gate

@@ -269,9 +269,8 @@ def test_detached_process_outlives_the_harness(log: Path) -> None:
 
 
 def guards_of(pid: int) -> list[psutil.Process]:
-    return [
-        child for child in psutil.Process(pid).children() if "guard.py" in " ".join(child.cmdline())
-    ]
+    found = psutil.Process(pid).children()
+    return [each for each in found if not is_zombie(each) and "guard.py" in str(each.cmdline())]
 
 
 def test_guard_holds_nothing_and_goes_with_the_harness(log: Path) -> None:
@@ -285,14 +284,43 @@ def test_guard_holds_nothing_and_goes_with_the_harness(log: Path) -> None:
     assert not still_alive([watcher])
 
 
-def test_guard_that_was_killed_is_replaced(log: Path) -> None:
+def test_killed_guard_takes_its_command_along(log: Path) -> None:
     with process.start(["sh", "-c", FAMILY], log=log, stdout=process.PIPE) as running:
-        family_of(running)
-        (first,) = guards_of(os.getpid())
-        first.kill()
-        process.run(["true"], log=log, timeout=30)
-        (second,) = guards_of(os.getpid())
-        assert second.pid != first.pid
+        family = family_of(running)
+        psutil.Process(running.pid).kill()
+        assert running.read(30) == b""
+        assert running.wait(30) == -signal.SIGKILL
+        assert not still_alive(family)
+
+
+def test_guard_that_was_stopped_is_ended_with_its_command(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_GUARD_MARGIN", 0.1)
+    with process.start(["sh", "-c", FAMILY], log=log, stdout=process.PIPE) as running:
+        family = family_of(running)
+        psutil.Process(running.pid).suspend()
+        assert running.terminate(grace=0.1) == -signal.SIGKILL
+    assert not still_alive(family)
+
+
+def test_guard_passes_an_end_on_to_its_command(log: Path) -> None:
+    with process.start(["sh", "-c", FAMILY], log=log, stdout=process.PIPE) as running:
+        family = family_of(running)
+        psutil.Process(running.pid).terminate()
+        assert running.wait(30) == -signal.SIGTERM
+    assert not still_alive(family)
+
+
+def test_harness_and_guard_killed_together_leave_no_command(log: Path) -> None:
+    with harness(log, 'echo "$$"; exec sleep 600', "stay") as popen:
+        family = told_pids(popen)
+        for each in [psutil.Process(popen.pid), *guards_of(popen.pid)]:
+            each.suspend()
+        for each in guards_of(popen.pid):
+            each.kill()
+        popen.kill()
+    assert not still_alive(family)
 
 
 def test_forked_child_does_not_hold_the_guard(log: Path) -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.found_files import load_files
+from bsdgate.results.judge import judge_run
 from bsdgate.results.model import Code, Result
+from bsdgate.results.policy import POLICIES
 
 
 @pytest.fixture
@@ -85,7 +87,34 @@ def test_a_journal_that_is_gone_is_lost_evidence(run_dir, clean):
     assert codes(run_dir) == {Code.EVIDENCE_LOST}
 
 
-@pytest.mark.parametrize("line", ["", "[]\n", '{"event": "begin"}\n', '{"step": "attempt"}\n'])
+LEFT = '{"step": "left-behind", "event": "fail", "message": "the cloud left x (process 7)"}\n'
+
+
+def test_what_was_left_behind_is_a_reason_as_grave_as_the_policy_says(run_dir, clean):
+    begun(run_dir, "01-tempest", end=LEFT)
+    results = {
+        name: judge_run(run_dir.path, policy=policy).result for name, policy in POLICIES.items()
+    }
+    assert results == {
+        "developer": Result.PASS,
+        "check": Result.PASS,
+        "gate": Result.FAIL,
+        "nightly": Result.FAIL,
+    }
+    (reason,) = run_dir.judge().reasons
+    assert (reason.code, reason.message) == (Code.LEFT_BEHIND, "the cloud left x (process 7)")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "[]\n",
+        '{"event": "begin"}\n',
+        '{"step": "attempt"}\n',
+        '{"step": "left-behind"}\n',
+    ],
+)
 def test_a_journal_that_is_none_is_an_error(run_dir, clean, line):
     begun(run_dir, "01-tempest", end=line or "\0\n")
     assert codes(run_dir) == {Code.DAMAGED}

@@ -25,6 +25,16 @@ def test_all_output_is_handed_on_and_the_status_returned(tmp_path: Path) -> None
     assert b"".join(taken) == b"one\ntwo\n"
 
 
+def test_a_process_that_holds_the_output_does_not_keep_the_run(tmp_path: Path) -> None:
+    """The runner has ended, and what it left in its own session writes nothing any more."""
+    taken: list[bytes] = []
+    script = "echo one; (setsid sleep 1000 &); sleep 1000 & echo two; exit 3"
+    with shell(script, tmp_path) as running:
+        assert watch(running, taken.append, nothing_wrong) == (3, [])
+        assert len(running.left) == 2
+    assert b"".join(taken) == b"one\ntwo\n"
+
+
 def test_the_process_is_ended_as_soon_as_something_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the processes of a cloud inherit, with real forks."""
+
+import contextlib
+import io
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bsdgate.harness.cloud.worker import Private
+
+# Eventlet, where another test has imported it, warns of each fork.
+pytestmark = pytest.mark.filterwarnings("ignore:Using fork:DeprecationWarning")
+
+
+class Held:
+    """A socket, a lock and both ends of a pipe, which are kept private."""
+
+    def __init__(self, listener: socket.socket, lock: io.FileIO) -> None:
+        self.private = Private()
+        self.private.hold(listener, lock)
+        self.ends = self.private.pipe()
+        self.numbers = [each.fileno() for each in (listener, lock, *self.ends)]
+
+    def open_after(self, fork: Callable[[], int]) -> list[bool]:
+        """Fork in that way; return which of them are open in the child."""
+        reader, writer = os.pipe()
+        pid = fork()
+        if not pid:
+            os.write(writer, json.dumps([is_open(each) for each in self.numbers]).encode())
+            os._exit(0)
+        os.waitpid(pid, 0)
+        told: list[bool] = json.loads(os.read(reader, 4096))
+        os.close(reader)
+        os.close(writer)
+        assert all(map(is_open, self.numbers)), "the parent has lost one"
+        return told
+
+
+def is_open(number: int) -> bool:
+    with contextlib.suppress(OSError):
+        os.fstat(number)
+        return True
+    return False
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Held]:
+    with socket.create_server(("127.0.0.1", 0)) as listener, io.FileIO(tmp_path / "f", "w") as lock:
+        held = Held(listener, lock)
+        with held.ends[0], held.ends[1]:
+            yield held
+
+
+def test_a_process_that_a_service_forks_gets_no_socket_pipe_or_lock(held: Held) -> None:
+    assert held.open_after(os.fork) == [False] * 4
+
+
+def test_a_process_of_the_cloud_inherits_what_it_is_handed(held: Held) -> None:
+    assert held.open_after(held.private.fork) == [True] * 4
+    assert held.open_after(os.fork) == [False] * 4, "one fork of ours, and no other, inherits"
