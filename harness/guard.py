@@ -8,8 +8,8 @@ the command. Its standard input is a socket to the harness:
 
 - the harness writes ``end SECONDS`` to end the command, ``detach`` to let it outlive the harness;
   the end of the socket means that the harness is gone, and ends the command;
-- the guard writes ``pid PID``, ``left WHAT`` for each process that it had to kill after the command
-  had ended, and ``ended`` when nothing is left. Then it ends as the command did.
+- the guard writes ``pid PID`` of the command, ``left WHAT`` for each process that it had to kill
+  after the command had ended, and ``ended`` when nothing is left. Then it ends as the command did.
 
 A process that a command forks and that makes a session of its own leaves the command's process
 group, but not the guard: orphans below a subreaper become its children (Linux, FreeBSD). A system
@@ -87,22 +87,28 @@ def signal_group(group: int, number: int) -> bool:
     return True
 
 
-def start(argv: list[str]) -> int:
-    """Start the command in a session of its own, without input; return its pid once it runs."""
+def start(argv: list[str], harness: int) -> int:
+    """Start the command in a session of its own, without input; return its pid once it runs.
+
+    The command's pid is written to the socket ``harness`` before the command begins, so that the
+    harness can end it however early the guard is killed.
+    """
     ours, theirs = os.pipe()
     guard = os.getpid()
     pid = os.fork()
     if not pid:
-        _become(argv, guard)
+        _become(argv, guard, harness)
     os.close(theirs)
     os.read(ours, 1)  # the end comes when the child is the command, or is gone
     os.close(ours)
     return pid
 
 
-def _become(argv: list[str], guard: int) -> NoReturn:
+def _become(argv: list[str], guard: int, harness: int) -> NoReturn:
     try:
         os.setsid()
+        with contextlib.suppress(ConnectionError):
+            os.write(harness, b"pid %d\n" % os.getpid())
         die_with_parent()
         if os.getppid() == guard:
             # Python ignores these; a command expects the system's own way.
@@ -137,13 +143,12 @@ class Guard:
 
         ``passed`` are further descriptors that only the command is to have, such as a lock.
         """
-        self._command = start(argv)
+        self._command = start(argv, self._harness)
         # From here on only what belongs to the command holds its output and its folder.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         for descriptor in passed:
             os.close(descriptor)
         os.chdir("/")
-        self.tell(f"pid {self._command}")
         self._reap()
         while self._status is None or self._group_may_end():
             self._listen(self._patience())

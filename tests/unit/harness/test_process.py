@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -47,7 +47,16 @@ def python(code: str) -> list[str]:
 def family_of(running: process.Running) -> list[psutil.Process]:
     pids = running.read(30)
     assert pids is not None
-    return [psutil.Process(int(pid)) for pid in pids.split()]
+    return processes_of(pids)
+
+
+def processes_of(pids: bytes) -> list[psutil.Process]:
+    """Return the processes with these pids, without those that have ended already."""
+    found = []
+    for pid in pids.split():
+        with suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(int(pid)))
+    return found
 
 
 def still_alive(processes: list[psutil.Process], timeout: float = 10) -> list[psutil.Process]:
@@ -81,7 +90,7 @@ def harness(log: Path, family: str, manner: str) -> Iterator[subprocess.Popen[by
 
 def told_pids(popen: subprocess.Popen[bytes]) -> list[psutil.Process]:
     assert popen.stdout is not None
-    return [psutil.Process(int(pid)) for pid in popen.stdout.readline().split()]
+    return processes_of(popen.stdout.readline())
 
 
 def test_run_writes_everything_to_a_private_log(log: Path) -> None:
