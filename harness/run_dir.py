@@ -323,7 +323,7 @@ def _take_lock(path: Path) -> BinaryIO:
     fd = files.take_lock(lock)
     if fd is None:
         raise UsageError(
-            f"the run {path} is in use by process {lock.read_text() or 'unknown'}",
+            f"the run {path} is in use by process {files.holder(lock) or 'unknown'}",
             "wait for it, or stop it with Ctrl-C",
         )
     return os.fdopen(fd, "wb")

@@ -268,7 +268,7 @@ class Cloud:
         :raises UsageError: it is up, or bsdgate has not made what is there.
         """
         if self.directory.parent.is_dir():
-            with self._alone(), files.explained(self.directory):
+            with files.explained(self.directory), self._alone():
                 self._remove()
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:

@@ -106,14 +106,14 @@ def down(name: CloudName, console: Console) -> None:
     auth_url = _auth_url(cloud)
     cloud.stop()
     cloud.clean()
-    clouds_yaml.drop(clouds_yaml.path(), name, auth_url)
     console.print(f"cloud {name} was {state}, now it is gone", highlight=False)
+    clouds_yaml.drop(clouds_yaml.path(), name, auth_url)
 
 
 def _auth_url(cloud: Cloud) -> str:
     try:
         return f"{cloud.spec.url('keystone')}/v3"
-    except InfrastructureError:
+    except (InfrastructureError, KeyError, TypeError):
         return ""
 
 

@@ -110,6 +110,13 @@ def test_second_harness_is_refused_and_told_whose_it_is(run: RunDir) -> None:
         RunDir.open(run.path)
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\0", b"9" * 40, b"mine"])
+def test_garbage_in_the_lock_of_a_run_in_use_is_no_name(run: RunDir, content: bytes) -> None:
+    (run.path / "lock").write_bytes(content)
+    with pytest.raises(UsageError, match="in use by process unknown"):
+        RunDir.open(run.path)
+
+
 def test_lock_goes_with_a_killed_harness(tmp_path: Path) -> None:
     with RunDir.create(tmp_path, manifest(name="one")) as run:
         path = run.path
