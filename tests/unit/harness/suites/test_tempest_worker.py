@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shell line by which stestr starts the tests, in a folder with any name."""
 
+import shlex
 import subprocess
 import sys
 
@@ -44,4 +45,5 @@ def test_the_template_of_stestr_is_the_one_that_is_quoted(tmp_path, monkeypatch)
     repository.RepositoryFactory().initialise(str(tmp_path))
     conf = config_file.TestrConf(str(tmp_path / ".stestr.conf"))
     processor = conf.get_run_command(repo_url=str(tmp_path))
-    assert processor.template.startswith(f"{sys.executable} -m stestr.subunit_runner.run ")
+    python = shlex.quote(sys.executable)
+    assert processor.template.startswith(f"{python} -m stestr.subunit_runner.run ")
