@@ -117,7 +117,11 @@ def _shown(code: int, output: _Output | None) -> int:
     """Return the code, or another one where what the command printed is lost."""
     if output is None:
         return code
-    _flush(sys.stdout)
+    try:
+        _flush(sys.stdout)
+    except OSError as error:
+        # One that is no error to an _Output: a pipe that does not block, and is full.
+        output.error = output.error or error
     if output.error is None or isinstance(output.error, BrokenPipeError):
         return code
     _tell(f"bsdgate: cannot write standard output: {output.error.strerror}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exit code says what a command has found, however it ends, and nothing else does."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -125,6 +126,21 @@ def test_a_full_disk_under_the_output_is_named_after_the_work_is_done(body, unbu
         "bsdgate: cannot write standard output: No space left on device\n",
     )
     assert (tmp_path / "work").read_text() == "done"
+
+
+def test_a_pipe_that_is_full_and_does_not_block_does_not_say_that_tests_failed():
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    try:
+        code, told = ended(BY_PRINT, writing)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert code == 3
+    assert told.startswith("bsdgate: cannot write standard output: ")
 
 
 @FULL
