@@ -30,21 +30,25 @@ else:
 
 
 @pytest.fixture(scope="module")
-def bench(place: Place) -> Iterator[Bench]:
+def reaper() -> Iterator[Reaper]:
     with Reaper() as reaper:
-        yield Bench(place, reaper)
+        yield reaper
 
 
-def test_daemon_that_leaves_its_session_is_found_and_ended() -> None:
-    with Reaper() as reaper:
-        with subprocess.Popen([sys.executable, "-c", DAEMON], stdout=subprocess.PIPE) as parent:
-            assert parent.stdout is not None
-            daemon = int(parent.stdout.readline())
-            parent.wait(20)
-            (left,) = reaper.left(0)
-            assert left.startswith(f"{daemon} (sleeping)")
-            reaper.kill()
-        assert reaper.living() == []
+@pytest.fixture(scope="module")
+def bench(place: Place, reaper: Reaper) -> Bench:
+    return Bench(place, reaper)
+
+
+def test_daemon_that_leaves_its_session_is_found_and_ended(reaper: Reaper) -> None:
+    with subprocess.Popen([sys.executable, "-c", DAEMON], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        daemon = int(parent.stdout.readline())
+        parent.wait(20)
+        (left,) = reaper.left(0)
+        assert left.startswith(f"{daemon} (sleeping)")
+        reaper.kill()
+    assert reaper.living() == []
 
 
 @pytest.mark.parametrize("trial", [LOST_NURSERY, LOST_WORKER], ids=str)

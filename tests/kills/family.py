@@ -91,8 +91,9 @@ def find(trial: Trial, harness: psutil.Process) -> list[psutil.Process]:
     """Return the processes that a trial's signal is for, none if one of them is not there."""
     with contextlib.suppress(psutil.Error):
         if trial.target == PAIR:
-            guard = _called(harness, "guard.py")
-            return [harness, guard[0]] if guard else []
+            guard = _called(harness, "guard.py")[:1]
+            # Of the two this one first: it ends the rest as soon as it sees the harness gone.
+            return [*guard, harness] if guard else []
         return _FINDERS[trial.target](harness, trial.service)[:1]
     return []
 
