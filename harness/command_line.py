@@ -32,16 +32,11 @@ class Command:
 
     def pasteable(self) -> str:
         """Return a line for a shell that runs the same command, without its secrets."""
-        changed = [
+        env = [
             f"{name}={HIDDEN if _SECRET_NAME.search(name) else value}"
             for name, value in sorted(self.env.items())
-            if os.environ.get(name) != value
         ]
-        dropped = [
-            word for name in sorted(os.environ.keys() - self.env.keys()) for word in ("-u", name)
-        ]
-        prefix = ["env", *dropped, *changed] if dropped or changed else []
-        line = shlex.join([*prefix, *_without_secrets(self.argv)])
+        line = shlex.join(["env", "-i", *env, *_without_secrets(self.argv)])
         return f"cd {shlex.quote(str(self.cwd))} && {without_url_passwords(line)}"
 
     def secrets(self) -> set[str]:

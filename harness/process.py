@@ -9,7 +9,6 @@ Whatever is started has a process group and session of its own, a log file, no i
 import atexit
 import contextlib
 import os
-import re
 import shutil
 import signal
 import socket
@@ -26,7 +25,7 @@ from typing import Final, NoReturn, Self
 
 import psutil
 
-from bsdgate.harness import files, guard
+from bsdgate.harness import files, guard, variables
 from bsdgate.harness.command_line import Command
 from bsdgate.harness.errors import InfrastructureError
 
@@ -37,11 +36,6 @@ _CHUNK: Final = 65536
 
 # A guard that says nothing for longer than it may take is itself killed: it may have been stopped.
 _GUARD_MARGIN: Final = 15.0
-
-_NOT_INHERITED = re.compile(
-    r"OS_|TEMPEST_|STESTR_|PYTHONDONTWRITEBYTECODE$|PYTHONHOME$|PYTHONPATH$|PYTHONSTARTUP$"
-)
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 class ProcessError(InfrastructureError):
@@ -64,15 +58,11 @@ class Completed:
 
 
 def environment(**changes: str | None) -> dict[str, str]:
-    """Return the environment for a child: ours, without what would bend it, plus ``changes``.
+    """Return the environment for a child: what ``variables`` lists of ours, plus ``changes``.
 
-    Settings of the user's other clouds, Tempest workspaces and Python paths are dropped, bytecode
-    is written, and no proxy stands before loopback. A change to None drops the variable.
+    A change to None drops the variable.
     """
-    env = {name: value for name, value in os.environ.items() if not _NOT_INHERITED.match(name)}
-    direct = env.get("no_proxy") or env.get("NO_PROXY") or ""
-    missing = [host for host in _LOOPBACK if host not in direct.split(",")]
-    env["no_proxy"] = env["NO_PROXY"] = ",".join(filter(None, [direct, *missing]))
+    env = variables.common()
     for name, value in changes.items():
         env.pop(name, None)
         if value is not None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from bsdgate.harness import process
+from bsdgate.harness import process, variables
 
 REMOTE_PROTOCOLS: Final = ("file", "git", "http", "https", "ssh")
 """What is fetched from. git's other protocols are helper programs, such as ``ext::COMMAND``."""
@@ -78,8 +78,7 @@ def _run(
 
 
 def _environment(folder: Path, configured: Mapping[str, str], *, remote: bool) -> dict[str, str]:
-    env = process.environment()
-    env = {name: value for name, value in env.items() if not name.startswith("GIT_")} | _FIXED
+    env = process.environment(**variables.for_git(), **_FIXED)
     # Only the folder itself is looked at for a repository, none of those above it.
     env["GIT_CEILING_DIRECTORIES"] = str(folder.parent)
     env["GIT_ALLOW_PROTOCOL"] = ":".join(REMOTE_PROTOCOLS) if remote else "none"
