@@ -25,6 +25,7 @@ from bsdgate.harness.steps import (
     lines,
     looking_after,
     run_tempest,
+    see_base_unaltered,
 )
 from bsdgate.results import judge as results
 from bsdgate.results.attribution import SECONDS_BOUND, Rerun
@@ -46,12 +47,22 @@ def confirm(run: Run) -> None:
     try:
         _rerun(run, [rerun for rerun in plan if rerun.side is Side.CHANGE], deadline)
         if without := [rerun for rerun in plan if rerun.side is Side.BASE]:
-            with _base(run) as base:
-                _rerun(base, without, deadline)
+            _rerun_without(run, without, deadline)
     except OutOfTimeError:
         run.listener.say(f"no more is run again: {SECONDS_BOUND:g} s are over")
     if plan:
         collect(run)
+    see_base_unaltered(run)
+
+
+def _rerun_without(run: Run, reruns: Sequence[Rerun], deadline: float) -> None:
+    """Run failures on the base, once nothing of the change runs and the base is what it was."""
+    if run.keep:
+        run.listener.say("nothing is run on the base: --keep leaves the change's cloud running")
+        return
+    see_base_unaltered(run)
+    with _base(run) as base:
+        _rerun(base, reruns, deadline)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import yaml
 from bsdgate.harness import files, places
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.spec import CloudName
+from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.nodes import environment
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, RunDir
@@ -30,6 +31,8 @@ from bsdgate.results.parsers.subunit import StatusEvent, StreamReader
 
 CLOUD: Final = CloudName("bsdgate")
 """The name of a run's cloud in the clouds.yaml of the run."""
+ALTERED: Final = "base-altered"
+"""What the journal calls it if a change altered what runs without it; the judge reads it."""
 
 
 LEFT: Final = "left-behind"
@@ -77,6 +80,8 @@ class Run:
     cloud: Cloud | None = None
     site: Path = field(default_factory=Path)
     history: str | None = None
+    base_seen: bool = False
+    """Whether the base was compared since the change's code had its last chance to write there."""
 
     def __post_init__(self) -> None:
         self.site = self.folder.path / self.site
@@ -168,6 +173,23 @@ def collect(run: Run) -> None:
     files.copy_tree(run.site / "cloud" / "logs", run.logs / "services")
 
 
+def see_base_unaltered(run: Run) -> None:
+    """End the cloud of a change, unless it is kept, and see that it altered nothing of the base.
+
+    :raises InfrastructureError: something was altered; the journal keeps that for the judge.
+    """
+    if not run.environment.changes:
+        return
+    if run.cloud is not None and not run.keep:
+        _report_left(run, "the cloud", run.cloud.stop())
+    run.base_seen = not run.keep
+    try:
+        run.environment.see_base_unaltered(run.logs / "base.log")
+    except InfrastructureError as error:
+        run.folder.record(ALTERED, "fail", message=error.message)
+        raise
+
+
 def cleanup(run: Run) -> None:
     """End the cloud and remove it, or leave it to the user who asked for that."""
     if run.cloud is None:
@@ -181,6 +203,12 @@ def cleanup(run: Run) -> None:
     else:
         _remove(run, run.cloud)
     run.cloud = None
+    # A run that was stopped or failed has not come to this yet.
+    if not run.base_seen:
+        try:
+            see_base_unaltered(run)
+        except InfrastructureError as error:
+            run.listener.say(str(error))
 
 
 def _remove(run: Run, cloud: Cloud) -> None:

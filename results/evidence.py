@@ -93,6 +93,7 @@ def _journalled(path: Path, names: Collection[str]) -> list[Reason]:
     Beside these, what the harness had to end that its steps had left behind.
 
     The last of several leaves no gap in their numbers. A last line that was cut never happened.
+    A change that altered what runs without it spoils the evidence, that of the base above all.
     What took the journal away, as the cut end of an archive does, may have taken attempts as well.
     """
     try:
@@ -100,6 +101,7 @@ def _journalled(path: Path, names: Collection[str]) -> list[Reason]:
             lines = [strict_json.loads_object(line) for line in file if line.endswith(b"\n")]
         told = {str(line["name"]) for line in lines if line["step"] == "attempt"}
         left = [str(line["message"]) for line in lines if line["step"] == "left-behind"]
+        altered = [str(line["message"]) for line in lines if line["step"] == "base-altered"]
     except UnreadableError as reason:
         # A run that has not begun to test has nothing to tell of.
         begun = names or reason.code is not Code.EVIDENCE_LOST
@@ -112,6 +114,7 @@ def _journalled(path: Path, names: Collection[str]) -> list[Reason]:
         *(error(Code.EVIDENCE_LOST, f"evidence/ has no attempt {name}") for name in lost),
         *(error(Code.TRUNCATED, f"{path.name} does not tell of {name}") for name in untold),
         *(note(Code.LEFT_BEHIND, message) for message in left),
+        *(error(Code.HARNESS_PROBLEM, message) for message in altered),
     ]
 
 

@@ -17,7 +17,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,7 @@ from bsdgate import harness
 from bsdgate.harness import files, folders, places, process
 from bsdgate.harness.errors import ConfigurationError, UsageError
 from bsdgate.harness.manifest import ChangedProject
+from bsdgate.harness.nodes import base, builds
 from bsdgate.harness.nodes import changes as under_test
 from bsdgate.harness.nodes.changes import Change, Resolved
 from bsdgate.harness.profiles import releases
@@ -50,7 +51,6 @@ SERVICES: Final = (
 
 _KEPT: Final = 5
 _UNUSED_SECONDS: Final = 24 * 3600.0
-_BUILD_TIMEOUT: Final = 900.0
 # pbr would ask a history that the copy does not have.
 _PBR: Final = {"SKIP_GENERATE_AUTHORS": "1", "SKIP_WRITE_GIT_CHANGELOG": "1"}
 # A "#!" line can hold no path with a space, and none that is long. So a shell reads the first
@@ -71,6 +71,8 @@ class Environment:
 
     python: Path
     changes: tuple[ChangedProject, ...] = ()
+    before: base.Listing | None = field(default=None, compare=False, repr=False)
+    """With changes: the base's files before code of theirs ran."""
 
     @property
     def bin(self) -> Path:
@@ -82,6 +84,14 @@ class Environment:
         layer = _layer(self.python.parents[1]) if self.changes else []
         found = _distributions([*layer, *map(Path, sys.path)])
         return {dist.metadata["Name"]: dist.version for _, dist in sorted(found.items())}
+
+    def see_base_unaltered(self, log: Path) -> None:
+        """See that the changes have altered nothing that runs without them.
+
+        :raises InfrastructureError: they have.
+        """
+        if self.before is not None:
+            base.see_unaltered(self.before, log)
 
 
 def prepare(
@@ -99,19 +109,21 @@ def prepare(
     check_services(release)
     if not changes:
         return Environment(Path(sys.executable))
-    base = cache_dir / "environments"
-    with files.explained(base):
-        folders.make(base)
-        resolved = _resolve(changes, base)
-        folder = base / _key(resolved, release)
+    home = cache_dir / "environments"
+    before = base.take()
+    with files.explained(home):
+        folders.make(home)
+        resolved = _resolve(changes, home)
+        folder = home / _key(resolved, release)
         with _locked(folder, progress):
             if not _is_complete(folder):
-                _build(folder, resolved, release, progress)
+                builds.say_what_is_missing(progress)
+                _build(folder, resolved, release, progress, before)
             (folder / "complete").touch()
-        prune(base)
+        prune(home)
         versions = json.loads((folder / "complete").read_bytes())
     named = tuple(each.named(versions[each.change.distribution]) for each in resolved)
-    return Environment(folder / "bin" / "python", named)
+    return Environment(_layer_of(folder) / "bin" / "python", named, before)
 
 
 def check_services(release: str) -> None:
@@ -213,10 +225,16 @@ def _locked(folder: Path, progress: Progress) -> Iterator[None]:
 
 
 def _is_complete(folder: Path) -> bool:
-    return (folder / "complete").is_file() and (folder / "bin" / "python").exists()
+    return (folder / "complete").is_file() and (_layer_of(folder) / "bin" / "python").exists()
 
 
-def _build(folder: Path, resolved: Sequence[Resolved], release: str, progress: Progress) -> None:
+def _build(
+    folder: Path,
+    resolved: Sequence[Resolved],
+    release: str,
+    progress: Progress,
+    before: base.Listing,
+) -> None:
     """Make the environment in its place, since its path is written all over it."""
     folders.remove_tree(folder, inside=folder.parent)
     log = folder.with_suffix(".log")
@@ -224,13 +242,17 @@ def _build(folder: Path, resolved: Sequence[Resolved], release: str, progress: P
     with contextlib.ExitStack() as undo:
         folders.make_marked(folder)
         undo.callback(folders.remove_tree, folder, inside=folder.parent)
-        _lay_over(folder, log)
+        layer_root = _layer_of(folder)
+        _lay_over(layer_root, folder, log)
         pins = releases.pins(release)
-        for each in resolved:
-            progress(f"building {each.change}")
-            _install(each, folder, pins[each.change.distribution], log)
-        layer = _distributions(_layer(folder))
-        installed = _distributions([*_layer(folder), *map(Path, sys.path)])
+        try:
+            for each in resolved:
+                progress(f"building {each.change}")
+                _install(each, folder, pins[each.change.distribution], log, progress)
+        finally:
+            base.see_unaltered(before, log)
+        layer = _distributions(_layer(layer_root))
+        installed = _distributions([*_layer(layer_root), *map(Path, sys.path)])
         problems = conflicts(installed, layer)
         if problems:
             raise ConfigurationError(
@@ -238,54 +260,51 @@ def _build(folder: Path, resolved: Sequence[Resolved], release: str, progress: P
                 "bring what it needs by another --with, such as --with oslo.db=PATH",
                 problems,
             )
-        _write_scripts(folder, installed.values())
+        _write_scripts(layer_root, installed.values())
         versions = json.dumps({name: dist.version for name, dist in layer.items()})
         files.write_atomically(folder / "complete", versions.encode())
         undo.pop_all()
 
 
-def _lay_over(folder: Path, log: Path) -> None:
+def _layer_of(folder: Path) -> Path:
+    """Return the environment in ``folder``, in which the code of the change may write."""
+    return folder / "environment"
+
+
+def _lay_over(environment: Path, folder: Path, log: Path) -> None:
     """Make a virtual environment whose path goes on into the running one."""
     options = ("--no-project", "--allow-existing")
-    _uv("venv", "--python", sys.executable, *options, folder, log=log)
+    with builds.begun(folder / "work", environment, log) as build:
+        build.uv("venv", "--python", sys.executable, *options, environment)
     # addsitedir, unlike a bare path, also does what the .pth files of the lower environment say.
     lines = "".join(f"import site; site.addsitedir({path!r})\n" for path in _running())
-    (_layer(folder)[0] / "bsdgate-layer.pth").write_text(lines, encoding="utf-8")
+    (_layer(environment)[0] / "bsdgate-layer.pth").write_text(lines, encoding="utf-8")
 
 
-def _install(resolved: Resolved, folder: Path, pinned: Version, log: Path) -> None:
+def _install(
+    resolved: Resolved, folder: Path, pinned: Version, log: Path, progress: Progress
+) -> None:
     """Build and install one changed project: with what is at hand, else from the index."""
-    change = resolved.change
-    source = folder / "source" / change.distribution
+    change, environment = resolved.change, _layer_of(folder)
     told: dict[str, str | None] = dict(_PBR)
-    if change.kind == "version":
-        what: str | Path = f"{change.distribution}=={change.source}"
-    else:
-        told["PBR_VERSION"] = under_test.unpack(resolved, source, pinned, log)
-        what = source
-    python = folder / "bin" / "python"
-    arguments = ("pip", "install", "--no-deps", "--compile-bytecode", "--python", python, what)
-    try:
-        _uv(*arguments, "--offline", "--no-build-isolation", log=log, **told)
-    except process.ProcessError:
-        _uv(*arguments, log=log, **told)
-    folders.remove_tree(source, inside=folder)
-
-
-def _uv(*arguments: str | Path, log: Path, **environment: str | None) -> None:
-    told = process.environment(VIRTUAL_ENV=None, UV_PYTHON_DOWNLOADS="never", **environment)
-    process.run([_find_uv(), *arguments], log=log, timeout=_BUILD_TIMEOUT, cwd=Path("/"), env=told)
-
-
-def _find_uv() -> str:
-    """Return uv: that of the package where there is one, else that of the system."""
-    beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.exists() else shutil.which("uv")
-    if found is None:
-        raise UsageError(
-            "--with needs uv, which is not there", "install it: `pip install uv`, `pkg install uv`"
-        )
-    return found
+    with builds.begun(folder / "work", environment, log) as build:
+        if change.kind == "version":
+            what: str | Path = f"{change.distribution}=={change.source}"
+        else:
+            told["PBR_VERSION"] = under_test.unpack(resolved, build.source, pinned, log)
+            what = build.source
+        python = environment / "bin" / "python"
+        arguments = ("pip", "install", "--no-deps", "--compile-bytecode", "--python", python, what)
+        try:
+            build.uv(*arguments, "--offline", "--no-build-isolation", **told)
+        except process.ProcessError as offline:
+            progress(f"building {change} again, with what the index has")
+            try:
+                build.uv(*arguments, **told)
+            except process.ProcessError as online:
+                # Either may be what is wrong: the second has no part of what is at hand.
+                online.message = f"{offline.message}\n{online.message}"
+                raise
 
 
 def _layer(folder: Path) -> list[Path]:
@@ -309,17 +328,26 @@ def _distributions(folders: Sequence[Path]) -> dict[NormalizedName, metadata.Dis
     return first
 
 
-def _write_scripts(folder: Path, distributions: Iterable[metadata.Distribution]) -> None:
+def _write_scripts(environment: Path, distributions: Iterable[metadata.Distribution]) -> None:
     """Give the environment the commands of the one below, run by its own interpreter."""
-    python = folder / "bin" / "python"
-    for dist in distributions:
-        for entry in dist.entry_points:
-            path = folder / "bin" / entry.name
-            if entry.group != "console_scripts" or path.exists():
-                continue
-            name = entry.attr.partition(".")[0]
-            text = _SCRIPT.format(
-                python=python, module=entry.module, name=name, attribute=entry.attr
-            )
-            path.write_text(text, encoding="utf-8")
-            path.chmod(0o755)
+    python = environment / "bin" / "python"
+    folder = os.open(environment / "bin", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        for dist in distributions:
+            for entry in dist.entry_points:
+                if entry.group == "console_scripts" and os.sep not in entry.name:
+                    name = entry.attr.partition(".")[0]
+                    text = _SCRIPT.format(
+                        python=python, module=entry.module, name=name, attribute=entry.attr
+                    )
+                    _write_script(folder, entry.name, text)
+    finally:
+        os.close(folder)
+
+
+def _write_script(folder: int, name: str, text: str) -> None:
+    # What was built may have left a link there that leads elsewhere: it is not followed.
+    with contextlib.suppress(FileExistsError):
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755, dir_fd=folder)
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            file.write(text)

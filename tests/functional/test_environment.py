@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Environments with a change under test, made from a released Keystone."""
 
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from functional.place import ODD
 
 from bsdgate.harness import process
-from bsdgate.harness.errors import ConfigurationError
-from bsdgate.harness.nodes import changes
+from bsdgate.harness.errors import ConfigurationError, InfrastructureError
+from bsdgate.harness.nodes import builds, changes
 from bsdgate.harness.nodes.environment import Environment, prepare
 
 RELEASE = "2026.2"
@@ -112,7 +114,7 @@ def test_same_content_is_built_once(checkout: Path, prepared: Prepare) -> None:
 def test_half_made_environment_is_made_again(checkout: Path, prepared: Prepare) -> None:
     (checkout / "keystone" / "half.py").write_text(MARK)
     found = prepared(f"keystone={checkout}")
-    (found.python.parents[1] / "complete").unlink()
+    (found.python.parents[2] / "complete").unlink()
     shutil.rmtree(found.python.parents[1] / "lib")
     again = prepared(f"keystone={checkout}")
     assert said(again, "import keystone.half as h; print(h.CHANGED_HERE)") == "True"
@@ -142,20 +144,83 @@ def test_need_that_the_release_does_not_meet_is_told(
 ) -> None:
     requirements = checkout / "requirements.txt"
     requirements.write_text(requirements.read_text() + "oslo.cache>=99.0\nno-such-thing\n")
-    before = {path for path in (cache / "environments").iterdir() if path.is_dir()}
+    before = {path for path in cache.glob("environments/*") if path.is_dir()}
     with pytest.raises(ConfigurationError, match=r"does not fit OpenStack 2026\.2") as caught:
         prepared(f"keystone={checkout}")
     text = str(caught.value)
     assert "keystone 30.0.0 needs no-such-thing, and nothing is there" in text
     assert "oslo.cache" in text
-    assert {path for path in (cache / "environments").iterdir() if path.is_dir()} == before
+    assert {path for path in cache.glob("environments/*") if path.is_dir()} == before
 
 
 def test_project_that_cannot_be_built_shows_why(
     checkout: Path, prepared: Prepare, cache: Path
 ) -> None:
     (checkout / "setup.py").write_text("raise SystemExit('planted failure')\n")
-    before = {path for path in (cache / "environments").iterdir() if path.is_dir()}
+    before = {path for path in cache.glob("environments/*") if path.is_dir()}
     with pytest.raises(process.ProcessError, match="planted failure"):
         prepared(f"keystone={checkout}")
-    assert {path for path in (cache / "environments").iterdir() if path.is_dir()} == before
+    assert {path for path in cache.glob("environments/*") if path.is_dir()} == before
+
+
+WRITES = """
+import os, pathlib, sysconfig
+import pbr
+base = pathlib.Path(pbr.__file__).parents[1]
+for place in (base / "planted.pth", pathlib.Path("{elsewhere}") / "planted"):
+    try:
+        place.write_text("# planted\\n")
+    except OSError as error:
+        print("refused:", error)
+own = pathlib.Path(sysconfig.get_path("purelib"))
+(own / "seen.txt").write_text("\\n".join(f"{{k}}={{v}}" for k, v in os.environ.items()))
+for name in ("HOME", "TMPDIR"):
+    pathlib.Path(os.environ[name], "litter").write_text("")
+"""
+PLANTED = Path(sysconfig.get_path("purelib")) / "planted.pth"
+
+
+@pytest.fixture
+def hostile(checkout: Path, tmp_path: Path) -> Iterator[Path]:
+    """Return a project that writes, while it is built, wherever it may."""
+    (tmp_path / "elsewhere").mkdir()
+    setup = checkout / "setup.py"
+    setup.write_text(WRITES.format(elsewhere=tmp_path / "elsewhere") + setup.read_text())
+    yield checkout
+    PLANTED.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    builds.sandbox_missing.cache_clear()
+    yield
+    builds.sandbox_missing.cache_clear()
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+def test_a_build_writes_nowhere_but_into_its_own(
+    hostile: Path, prepared: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    for name in ("GITHUB_TOKEN", "BSDGATE_HISTORY_URL", "SSH_AUTH_SOCK", "OS_PASSWORD"):
+        monkeypatch.setenv(name, "swordfish")
+    found = prepared(f"keystone={hostile}")
+    assert not PLANTED.exists()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    seen = Path(said(found, "import sysconfig as s; print(s.get_path('purelib'))")) / "seen.txt"
+    env = dict(line.split("=", 1) for line in seen.read_text().splitlines() if "=" in line)
+    assert "swordfish" not in env.values()
+    assert Path(env["HOME"]).is_relative_to(cache)
+    assert not list(cache.rglob("litter"))
+
+
+def test_a_build_that_writes_to_the_base_is_refused_where_nothing_prevents_it(
+    hostile: Path, prepared: Prepare, monkeypatch: pytest.MonkeyPatch, fresh: None, cache: Path
+) -> None:
+    real = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name, **_: None if name == "bwrap" else real(name))
+    (hostile / "keystone" / "other.py").write_text("")
+    before = {path for path in cache.glob("environments/*") if path.is_dir()}
+    with pytest.raises(InfrastructureError, match=re.escape(str(PLANTED))):
+        prepared(f"keystone={hostile}")
+    assert PLANTED.exists()
+    assert {path for path in cache.glob("environments/*") if path.is_dir()} == before

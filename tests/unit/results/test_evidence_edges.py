@@ -152,3 +152,15 @@ def test_evidence_is_of_the_patchset_that_the_manifest_names(run_dir, subunit_st
     run_dir.write_manifest()
     (reason, *_) = [one for one in run_dir.judge().reasons if one.code is Code.FOREIGN_EVIDENCE]
     assert "patchset is '1', not '2'" in reason.message
+
+
+def test_a_base_that_the_change_altered_spoils_the_run(run_dir, clean):
+    assert run_dir.judge().result is Result.PASS
+    path = run_dir.path / "journal.jsonl"
+    line = {"step": "base-altered", "event": "fail", "message": "x.pth was altered"}
+    path.write_text(f"{path.read_text()}{json.dumps(line)}\n")
+    verdict = run_dir.judge()
+    assert verdict.result is Result.ERROR
+    assert [each.message for each in verdict.reasons if each.code is Code.HARNESS_PROBLEM] == [
+        "x.pth was altered"
+    ]

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The base: the running environment, which every run shares and no change under test may alter.
+
+What a change leaves there would run in every later run without it, and in the cloud that tells
+whether a failure is the change's. So it is listed before the change's code runs and compared
+afterwards. The listing has no contents, which takes a second and not a minute: nothing can set a
+file's time of change, and where only that differs the installer's own digest decides.
+"""
+
+import base64
+import contextlib
+import csv
+import functools
+import hashlib
+import importlib.util
+import os
+import re
+import site
+import stat
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from bsdgate.harness import process
+from bsdgate.harness.errors import InfrastructureError
+
+_COMPILE_TIMEOUT: Final = 300.0
+_NAMED: Final = 5
+# Parts of the standard library's folder that a virtual environment does not use.
+_NOT_RUN: Final = {"site-packages", "dist-packages", "test"}
+# Python writes byte code under such a name first, and imports nothing of that name.
+_BEING_WRITTEN: Final = re.compile(r"\.pyc\.\d+$")
+
+Entry = tuple[int, int, int, int]
+"""Mode, size and time of modification, and inode."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the base's files were at one time, by path: the entry and the time of change."""
+
+    files: dict[str, tuple[Entry, int]]
+
+
+def roots() -> list[Path]:
+    """Return the folders and files that Python code of the base is run from."""
+    package = Path(str(resources.files("bsdgate")))
+    standard = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
+    found = [
+        *map(Path, site.getsitepackages()),
+        *(each for folder in standard for each in folder.iterdir() if each.name not in _NOT_RUN),
+        *(package, *package.iterdir()),
+        *(Path(sysconfig.get_path("scripts")), Path(sys.prefix, "pyvenv.cfg")),
+    ]
+    whole = {each.resolve() for each in found if each.exists()}
+    return sorted(each for each in whole if not set(each.parents) & whole)
+
+
+def take() -> Listing:
+    """List the base's files as they are now."""
+    files: dict[str, tuple[Entry, int]] = {}
+    for root in roots():
+        found = _scan(str(root)) if root.is_dir() else [(str(root), _describe(root.lstat()))]
+        files.update(found)
+    return Listing(files)
+
+
+def see_unaltered(before: Listing, log: Path) -> None:
+    """See that the base is what it was; byte code that was written since is made anew.
+
+    A change's processes write byte code of what they import, as Python does; only what is compiled
+    here from the sources stays. ``log`` takes what the compiler says.
+
+    :raises InfrastructureError: a file was added, removed or altered; it names the first of them.
+    """
+    after = take()
+    differing = {
+        path
+        for path in before.files.keys() | after.files.keys()
+        if before.files.get(path) != after.files.get(path)
+    }
+    written = {each for each in differing if each not in before.files and _source(each)}
+    altered = sorted(
+        each for each in differing - written if not _is_still(each, before, after, differing)
+    )
+    if altered:
+        raise InfrastructureError(
+            f"{len(altered)} files of {sys.prefix} were altered while the change's code ran: "
+            f"{', '.join(altered[:_NAMED])}",
+            "what runs there next can no longer be trusted: make it anew (`tox -r`), and find out "
+            "what wrote there",
+        )
+    _compile_again(sorted(written), log)
+
+
+def _scan(folder: str) -> Iterator[tuple[str, tuple[Entry, int]]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _scan(entry.path)
+            elif not _BEING_WRITTEN.search(entry.name):
+                with contextlib.suppress(FileNotFoundError):
+                    yield entry.path, _describe(entry.stat(follow_symlinks=False))
+
+
+def _describe(found: os.stat_result) -> tuple[Entry, int]:
+    entry = (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ino)
+    return entry, found.st_ctime_ns
+
+
+def _is_still(path: str, before: Listing, after: Listing, differing: set[str]) -> bool:
+    """Whether a file whose time of change differs has the content that was installed.
+
+    An installer that makes hard links from its cache sets that time whenever another environment
+    gets or loses the same file.
+    """
+    was, now = before.files.get(path), after.files.get(path)
+    if was is None or now is None or was[0] != now[0]:
+        return False
+    record = _records().get(path)
+    if record is None or record[0] in differing or not stat.S_ISREG(now[0][0]):
+        return False
+    with Path(path).open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").digest()
+    return record[1] == base64.urlsafe_b64encode(found).rstrip(b"=").decode()
+
+
+@functools.cache
+def _records() -> dict[str, tuple[str, str]]:
+    """Return for each installed file the RECORD that names it, and the SHA-256 it has there."""
+    found = {}
+    for folder in site.getsitepackages():
+        for record in Path(folder).resolve().glob("*.dist-info/RECORD"):
+            with record.open(encoding="utf-8", newline="") as file:
+                for name, digest, *_ in csv.reader(file):
+                    path = os.path.normpath(record.parent.parent / name)
+                    found[path] = (str(record), digest.removeprefix("sha256="))
+    return found
+
+
+def _source(path: str) -> str | None:
+    """Return the source file of a file of byte code; None of any other file."""
+    if not path.endswith(".pyc"):
+        return None
+    with contextlib.suppress(ValueError):
+        return importlib.util.source_from_cache(path)
+    return None
+
+
+def _compile_again(written: Iterable[str], log: Path) -> None:
+    sources = []
+    for path in written:
+        Path(path).unlink(missing_ok=True)
+        source = _source(path)
+        if source is not None and path == importlib.util.cache_from_source(source):
+            sources.append(source)
+    if not sources:
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as listing:
+        listing.write("".join(f"{each}\n" for each in sources))
+        listing.flush()
+        compiler = [sys.executable, "-I", "-m", "compileall", "-q", "-j", "0", "-i", listing.name]
+        # A package may hold examples that do not compile.
+        process.run(compiler, log=log, timeout=_COMPILE_TIMEOUT, check=False)
