@@ -30,7 +30,7 @@ RAN = frozenset({Outcome.SUCCESS, Outcome.FAIL, Outcome.XFAIL, Outcome.UXSUCCESS
 class Result(StrEnum):
     """A run's result. ERROR means that the evidence proves nothing either way."""
 
-    PASS = "PASS"
+    PASS = "PASS"  # noqa: S105 - a result, no password
     FAIL = "FAIL"
     ERROR = "ERROR"
 
@@ -102,7 +102,7 @@ class Code(StrEnum):
     # Whose a failure is.
     EXONERATED = "exonerated"
     FLAKED = "flaked"
-    PASS_RATE_FELL = "pass-rate-fell"
+    PASS_RATE_FELL = "pass-rate-fell"  # noqa: S105 - a reason, no password
     NODE_FAILED = "node-failed"
     NOT_CONFIRMED = "not-confirmed"
 

@@ -31,7 +31,7 @@ KEY_REPOSITORIES = ("fernet_tokens", "fernet_receipts", "credential")
 BCRYPT_ROUNDS = 4
 """bcrypt's least: each password is random, and no hash leaves the user's own directory."""
 
-_SET_PASSWORD = (
+_SET_HASH = (
     "UPDATE password SET password_hash = ?"
     " WHERE local_user_id = (SELECT id FROM local_user WHERE name = ?)"
 )
@@ -87,7 +87,7 @@ def personalise(spec: CloudSpec, origin: Path) -> None:
     del origin  # Keystone stores no path
     for keys in KEY_REPOSITORIES:
         _write_keys(spec.data(NAME) / keys)
-    passwords = [(_SET_PASSWORD, (_hash(each), user)) for user, each in spec.passwords.items()]
+    passwords = [(_SET_HASH, (_hash(each), user)) for user, each in spec.passwords.items()]
     modules = {name: service.load(name) for name in spec.ports}
     endpoints = [
         (_SET_ENDPOINT, (f"{spec.url(name)}{module.PATH}", module.TYPE))
