@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a run ends its cloud: nothing that goes wrong with that keeps a verdict from being given."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from bsdgate.harness import pipeline
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.identity import Settings
 from bsdgate.harness.manifest import Manifest
+from bsdgate.harness.nodes.environment import Environment
 from bsdgate.harness.profiles.load import load as load_profile
 from bsdgate.harness.run_dir import RunDir
 from bsdgate.harness.steps import LEFT, Run, cleanup
@@ -68,7 +70,8 @@ def run_with(folder: RunDir, cloud: Cloud, **changes: Any) -> Run:
     nothing: Any = None
     listener: Any = Listener()
     there: Any = cloud
-    return Run(folder, nothing, nothing, nothing, listener, cloud=there, **changes)
+    plain = Environment(Path(sys.executable))
+    return Run(folder, nothing, nothing, plain, listener, cloud=there, **changes)
 
 
 def left_behind(folder: RunDir) -> list[str]:
