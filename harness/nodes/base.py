@@ -65,7 +65,7 @@ def take() -> Listing:
     """List the base's files as they are now."""
     files: dict[str, tuple[Entry, int]] = {}
     for root in roots():
-        found = _scan(str(root)) if root.is_dir() else [(str(root), _describe(root.lstat()))]
+        found = scan(str(root)) if root.is_dir() else [(str(root), _describe(root.lstat()))]
         files.update(found)
     return Listing(files)
 
@@ -98,11 +98,12 @@ def see_unaltered(before: Listing, log: Path) -> None:
     _compile_again(sorted(written), log)
 
 
-def _scan(folder: str) -> Iterator[tuple[str, tuple[Entry, int]]]:
+def scan(folder: str) -> Iterator[tuple[str, tuple[Entry, int]]]:
+    """Find all that is in a folder and is no folder; links are not followed."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                yield from _scan(entry.path)
+                yield from scan(entry.path)
             elif not _BEING_WRITTEN.search(entry.name):
                 with contextlib.suppress(FileNotFoundError):
                     yield entry.path, _describe(entry.stat(follow_symlinks=False))

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import site
+import stat
 import sys
 import sysconfig
 import time
@@ -250,6 +251,8 @@ def _build(
                 _install(each, folder, pins[each.change.distribution], log, progress)
         finally:
             base.see_unaltered(before, log)
+        for packages in _layer(layer_root):
+            _see_readable(packages)
         layer = _distributions(_layer(layer_root))
         installed = _distributions([*_layer(layer_root), *map(Path, sys.path)])
         problems = conflicts(installed, layer)
@@ -263,6 +266,18 @@ def _build(
         versions = json.dumps({name: dist.version for name, dist in layer.items()})
         files.write_atomically(folder / "complete", versions.encode())
         undo.pop_all()
+
+
+def _see_readable(packages: Path) -> None:
+    """See that what a build has left can be read: to open a FIFO would wait without a limit."""
+    for path, ((mode, *_), _) in base.scan(str(packages)):
+        described = Path(path).parent.suffix in {".dist-info", ".egg-info"}
+        if stat.S_ISREG(mode) or (stat.S_ISLNK(mode) and not described):
+            continue
+        raise ConfigurationError(
+            f"the build of the change left {path}, which is no regular file",
+            "mend the build: it may install regular files, and links outside of *.dist-info",
+        )
 
 
 def _layer_of(folder: Path) -> Path:

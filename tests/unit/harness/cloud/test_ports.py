@@ -35,7 +35,7 @@ def listened(other: socket.socket, address: str, port: int) -> None:
     other.listen()
 
 
-@pytest.mark.parametrize("address", [HOST, "0.0.0.0"])
+@pytest.mark.parametrize("address", [HOST, "0.0.0.0"])  # noqa: S104 - what another program may do
 def test_no_other_program_takes_a_port_before_its_service_starts(address):
     """The other socket stands for another user's program: it may use SO_REUSEADDR too."""
     with bound({"nova": 0}) as (numbers, _), socket.socket() as other:

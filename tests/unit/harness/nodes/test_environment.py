@@ -12,7 +12,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from bsdgate.harness import files, folders
-from bsdgate.harness.errors import UsageError
+from bsdgate.harness.errors import ConfigurationError, UsageError
 from bsdgate.harness.nodes import environment
 from bsdgate.harness.nodes.changes import parse_all
 from bsdgate.harness.process import ProcessError
@@ -76,6 +76,37 @@ def test_needs_that_are_not_met(
     installed = {canonicalize_name(each.metadata["Name"]): each for each in there}
     found = environment.conflicts(installed, {canonicalize_name(changed[0])})
     assert [text.replace(">=18,<19", "<19,>=18") for text in found] == expected
+
+
+@pytest.mark.parametrize("attack", ["fifo", "link"])
+def test_what_a_build_left_is_not_waited_for(tmp_path: Path, attack: str) -> None:
+    info = tmp_path / "keystone-1.dist-info"
+    info.mkdir()
+    (info / "RECORD").write_text("")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    environment._see_readable(tmp_path)
+    if attack == "fifo":
+        os.mkfifo(info / "METADATA")
+    else:
+        (info / "METADATA").symlink_to("/dev/zero")
+    with pytest.raises(ConfigurationError, match="METADATA, which is no regular file"):
+        environment._see_readable(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["planted", "../planted", "link"])
+def test_commands_are_written_into_the_environment_only(tmp_path: Path, name: str) -> None:
+    """The code that was built may have left links, and names, that lead elsewhere."""
+    folder = tmp_path / "environment" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    made = distribution(tmp_path / "lib", "planted", "1")
+    (tmp_path / "lib" / "planted-1.dist-info" / "entry_points.txt").write_text(
+        f"[console_scripts]\n{name} = a.b:c\n"
+    )
+    environment._write_scripts(tmp_path / "environment", [made])
+    assert (folder / "planted").exists() == (name == "planted")
+    assert not (tmp_path / "elsewhere").exists()
+    assert not (tmp_path / "environment" / "planted").exists()
 
 
 def test_environments_that_were_not_used_are_removed(tmp_path: Path) -> None:
