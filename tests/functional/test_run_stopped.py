@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from functional.place import BIN, Place, listening
 from functional.run_folder import (
     LEFT,
@@ -42,10 +43,18 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def interrupted(place: Place) -> Stopped:
+def profile(place: Place) -> Path:
+    """Copy the embedded profile to a file of the user's."""
+    made = place.root / "mine.yaml"
+    made.write_bytes((ROOT / "harness" / "profiles" / "embedded.yaml").read_bytes())
+    return made
+
+
+@pytest.fixture(scope="module")
+def interrupted(place: Place, profile: Path) -> Stopped:
     """Stop a run under nohup, which outlives the end of its terminal and obeys Ctrl-C."""
-    arguments = ("--tests", MODULES, "--suite", "gate", *TWO)
-    started, folder = begun(place, *arguments, modules=LEFT, under=("nohup",))
+    asked = ["--tests", MODULES, "--suite", "gate", "--profile", profile, *TWO]
+    started, folder = begun(place, *asked, modules=LEFT, under=("nohup",))
     started.popen.send_signal(signal.SIGHUP)
     wait_for_tests(started, folder, folder.modules() + 1)
     return stop(place, started, folder, started.press_ctrl_c)
@@ -119,6 +128,21 @@ def test_hangup_stops_no_run_under_nohup(interrupted: Stopped) -> None:
 
 def test_ctrl_c_leaves_nothing_running(place: Place, interrupted: Stopped) -> None:
     assert_nothing_left(place, interrupted.ports)
+
+
+def test_run_is_not_resumed_with_an_edited_profile(
+    place: Place, profile: Path, interrupted: Stopped
+) -> None:
+    folder, content = interrupted.folder, profile.read_text()
+    edited = yaml.safe_load(content)
+    edited["services"]["keystone"] = {"options": {"DEFAULT": {"max_project_tree_depth": 1}}}
+    profile.write_text(yaml.safe_dump(edited))
+    done = place.bsdgate("run", "--resume", folder.path)
+    profile.write_text(content)
+    assert done.code == 2, done
+    assert f"{folder.path} was begun with other settings:" in done.text
+    assert "services.keystone.options.DEFAULT is " in done.text
+    assert list(folder.attempts) == ["01-hostchecks", "02-tempest"]
 
 
 @pytest.mark.downloads
