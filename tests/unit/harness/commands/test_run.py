@@ -85,7 +85,7 @@ for number in sys.argv[2].split():
     signal.signal(int(number), signal.SIG_DFL)
 from bsdgate.harness.commands.run import _stoppable
 from bsdgate.harness.commands.run_display import RunDisplay
-from bsdgate.harness.endings import Console
+from rich.console import Console
 with _stoppable(RunDisplay(Console(), {})):
     print("under way", flush=True)
     while True:

@@ -9,7 +9,11 @@ import pytest
 
 from bsdgate.harness import cli, folders
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.run_dir import Manifest, RunDir
+from bsdgate.harness.identity import Settings
+from bsdgate.harness.manifest import Manifest
+from bsdgate.harness.profiles.load import load as load_profile
+from bsdgate.harness.run_dir import RunDir
+from bsdgate.harness.suites.model import load as load_suite
 
 
 @pytest.fixture
@@ -25,6 +29,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunDir]:
         evidence=("tempest",),
         concurrency=1,
         seed=1,
+        profile_settings=Settings.of(load_profile("embedded")),
+        suite_settings=Settings.of(load_suite("smoke")),
         versions={},
     )
     with RunDir.create(tmp_path / "runs", manifest) as run:

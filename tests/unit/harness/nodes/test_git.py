@@ -118,8 +118,9 @@ VALUES = st.sampled_from(
 NAMES = st.sampled_from(HARMFUL) | st.from_regex(r"GIT_[A-Z0-9_]{1,12}", fullmatch=True)
 
 
+@pytest.mark.timeout(180)  # each example asks git a dozen times
 @settings(
-    max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 @given(variables=st.dictionaries(NAMES, VALUES, min_size=1, max_size=8))
 @example(variables=dict.fromkeys(HARMFUL, "{root}/.git/index"))

@@ -272,7 +272,7 @@ def test_an_action_in_which_the_clock_was_set_back_is_not_timed(report):
 
 def test_a_workload_in_which_the_clock_was_set_back_has_no_duration(report):
     workload(report)["full_duration"] = -3598.5
-    case, *timings = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": 3})
+    case, *timings = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
     assert (case.outcome, case.seconds) == (Outcome.SUCCESS, None)
     assert all(isinstance(one, Timing) for one in timings)
 
