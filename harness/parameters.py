@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from bsdgate.harness.cloud.service import SERVICES
-from bsdgate.harness.cloud.spec import CloudName
+from bsdgate.harness.cloud.spec import CloudName, checked_name
 from bsdgate.harness.errors import UsageError
 
 PORTS = range(1, 65536)
@@ -22,7 +22,7 @@ class NameParameter(click.ParamType[CloudName]):
     ) -> CloudName:
         """Check the name."""
         try:
-            return CloudName(value)
+            return checked_name(value)
         except UsageError as error:
             self.fail(f"{error.message}; {error.hint}", param, ctx)
 

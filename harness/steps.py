@@ -14,7 +14,7 @@ import yaml
 
 from bsdgate.harness import files, places
 from bsdgate.harness.cloud.client import Cloud
-from bsdgate.harness.cloud.spec import CloudName
+from bsdgate.harness.cloud.spec import checked_name
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.nodes import environment
 from bsdgate.harness.profiles.model import Profile
@@ -29,7 +29,7 @@ from bsdgate.results import witness
 from bsdgate.results.model import Kind
 from bsdgate.results.parsers.subunit import StatusEvent, StreamReader
 
-CLOUD: Final = CloudName("bsdgate")
+CLOUD: Final = checked_name("bsdgate")
 """The name of a run's cloud in the clouds.yaml of the run."""
 ALTERED: Final = "base-altered"
 """What the journal calls it if a change altered what runs without it; the judge reads it."""

@@ -20,7 +20,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NewType, Self
 
 from bsdgate.harness import files, folders
 from bsdgate.harness.errors import UsageError
@@ -32,27 +32,24 @@ ADMIN = "admin"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-class CloudName(str):
-    """The name of a cloud: also that of a folder, and of an entry in clouds.yaml.
+CloudName = NewType("CloudName", str)
+"""The name of a cloud, checked: also that of a folder, and of an entry in clouds.yaml."""
 
-    No text that leads elsewhere, such as ``..``, can become one.
+
+def checked_name(text: str) -> CloudName:
+    """Return the text as the name of a cloud: none that leads elsewhere, such as ``..``.
 
     :raises UsageError: the text is no such name.
     """
-
-    __slots__ = ()
-
-    def __new__(cls, text: str) -> Self:
-        """Check the text."""
-        if not _NAME.fullmatch(text):
-            raise UsageError(
-                f"{text!r} cannot be the name of a cloud",
-                "use at most 64 letters, digits, '.', '_' and '-', a letter or digit first",
-            )
-        return super().__new__(cls, text)
+    if not _NAME.fullmatch(text):
+        raise UsageError(
+            f"{text!r} cannot be the name of a cloud",
+            "use at most 64 letters, digits, '.', '_' and '-', a letter or digit first",
+        )
+    return CloudName(text)
 
 
-DEFAULT_NAME = CloudName("bsdgate")
+DEFAULT_NAME = checked_name("bsdgate")
 
 
 @dataclasses.dataclass(frozen=True)

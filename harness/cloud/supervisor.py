@@ -300,6 +300,8 @@ class Supervisor:
         alive = [unit for unit in self._units.values() if not unit.pipe.closed]
         for unit in alive:
             unit.pipe.close()
+            if unit.state == "importing":  # it sees the closed pipe only when that is over
+                os.kill(unit.nursery, signal.SIGKILL)
         for listener in self._listeners.values():
             listener.close()
         for unit in alive:

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bsdgate.harness import cli
-from bsdgate.harness.cloud.spec import CloudName
+from bsdgate.harness.cloud.spec import checked_name
 from bsdgate.harness.errors import UsageError
 
 COMMANDS = {
@@ -50,14 +50,14 @@ NASTY = (
 @pytest.mark.parametrize("text", NASTY)
 def test_what_leads_elsewhere_is_no_name(text: str) -> None:
     with pytest.raises(UsageError, match="cannot be the name of a cloud") as caught:
-        CloudName(text)
+        checked_name(text)
     assert repr(text) in str(caught.value)
 
 
 @given(st.text())
 def test_a_name_is_one_step_of_a_path(text: str) -> None:
     try:
-        name = CloudName(text)
+        name = checked_name(text)
     except UsageError:
         return
     path = Path("/clouds") / name
@@ -110,7 +110,7 @@ def test_any_name_is_refused_or_that_of_no_cloud(
     before = everything(top)
     words = [command, f"--name={name}", *COMMANDS[command]]
     try:
-        CloudName(name)
+        checked_name(name)
     except UsageError:
         with pytest.raises(click.UsageError, match="cannot be the name of a cloud"):
             cli.bsdgate.main(words, standalone_mode=False)

@@ -9,6 +9,7 @@ import yaml
 
 from bsdgate.harness import clouds_yaml, files
 from bsdgate.harness.errors import UsageError
+from bsdgate.harness.parameters import NameParameter
 
 ENTRY = {"auth": {"auth_url": "http://127.0.0.1:5000/v3", "password": "secret"}}
 THEIRS = """\
@@ -37,6 +38,12 @@ def test_a_file_is_made_where_there_is_none(file):
     clouds_yaml.put(file, "bsdgate", ENTRY)
     assert yaml.safe_load(file.read_text()) == {"clouds": {"bsdgate": ENTRY}}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_name_from_the_command_line_can_be_written(file):
+    name = NameParameter().convert("one", None, None)
+    clouds_yaml.put(file, name, ENTRY)
+    assert yaml.safe_dump({name: yaml.safe_load(file.read_text())["clouds"][name]})
 
 
 def test_what_the_user_wrote_stays(theirs):
