@@ -51,10 +51,11 @@ SHELLS = r"PWD|OLDPWD|SHLVL|_"
 # What bsdgate itself says to a service, and to Tempest.
 SERVICES = r"OS_KEYSTONE_CONFIG_DIR"
 TESTS = r"OS_CLIENT_CONFIG_FILE|OS_TEST_\w+|PYTHON|TEMPEST_CONFIG\w*|STESTR_\w+|OS_TESTR?_\w+"
+# The last of these are uv's and setuptools's own.
 BUILDS = (
     r"(?i:https?_proxy|all_proxy|no_proxy)|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|"
     r"UV_(CACHE_DIR|DEFAULT_INDEX|FIND_LINKS|INDEX\w*|INTERNAL__\w+|LINK_MODE|OFFLINE)|"
-    r"UV_PYTHON_DOWNLOADS|PBR_VERSION|SKIP_\w+|PEP517_\w+|VIRTUAL_ENV|UV"
+    r"UV_PYTHON_DOWNLOADS|PBR_VERSION|SKIP_\w+|PEP517_\w+|VIRTUAL_ENV|UV|PYTHONIOENCODING|PLAT"
 )
 
 # At build time: note the variables, and have every Python of the environment do so as it starts.
