@@ -87,14 +87,12 @@ def describe(package: Path) -> str:
 
 
 def _ask_git(root: Path, folder: Path) -> str:
-    # What git is told by the environment, such as inside a hook, is about another repository.
-    told = dict.fromkeys(name for name in os.environ if name.startswith("GIT_"))
     process.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
         log=folder / "git.log",
         timeout=_GIT_TIMEOUT,
         cwd=root,
-        env=process.environment(**told | {"GIT_OPTIONAL_LOCKS": "0"}),
+        env=process.environment(GIT_OPTIONAL_LOCKS="0"),
         stdout=folder / "git.out",
     )
     return (folder / "git.out").read_text(encoding="ascii").strip()

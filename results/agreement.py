@@ -64,7 +64,7 @@ _BY_POLICY: Final = frozenset(
         Code.EXONERATED,
     }
 )
-"""Reasons whose level the policy says, or the versions of the run. All others are errors."""
+"""Reasons with a level that the policy or the versions of the run give; all others are errors."""
 
 
 def require(run_dir: Path, verdict: Verdict, now: datetime) -> None:

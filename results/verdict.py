@@ -171,7 +171,7 @@ def _narrowed(run: Run, policy: Policy) -> list[Reason]:
     """A part of the suite is no proof of the whole; what that is worth, the policy says."""
     if not run.selection:
         return []
-    said = f"only those tests of the suite were asked whose ids match --tests {run.selection}"
+    said = f"only the tests of the suite that match --tests {run.selection} were asked"
     return [Reason(policy.narrowed, Code.NARROWED, said)]
 
 

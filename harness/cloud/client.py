@@ -173,18 +173,18 @@ class Cloud:
 
         ``state`` is ready, degraded (a service died), starting, resetting, down, or killed.
         """
-        status = {"state": "starting", "services": {}} | self._told()
+        status = {"state": "starting", "services": {}} | self._last_status()
         if not self.alive():
             status["state"] = "down" if status["state"] == "down" else "killed"
         return status
 
-    def _told(self) -> Event:
+    def _last_status(self) -> Event:
         """Return what the supervisor has written of itself; nothing where it has not."""
         try:
-            told = json.loads((self.directory / "status.json").read_bytes())
+            status = json.loads((self.directory / "status.json").read_bytes())
         except (FileNotFoundError, ValueError):
             return {}
-        return told if isinstance(told, dict) else {}
+        return status if isinstance(status, dict) else {}
 
     def reset(self) -> None:
         """Put the cloud back to how it was when it first became ready."""
@@ -259,7 +259,7 @@ class Cloud:
             raise InfrastructureError(
                 f"the cloud in {self.directory} does not end: {self._lock} is still held, and names"
                 f" process {files.holder(self._lock) or 'unknown'}",
-                f"end the processes whose working folder is {self.directory}, then try again",
+                f"end the processes with the working folder {self.directory}, then try again",
             )
 
     def clean(self) -> None:
@@ -322,7 +322,7 @@ class Cloud:
 
     def _named(self) -> set[int]:
         """Return the supervisor's process id, by the lock and by its status."""
-        named = {files.holder(self._lock), self._told().get("pid")}
+        named = {files.holder(self._lock), self._last_status().get("pid")}
         return {pid for pid in named if isinstance(pid, int) and 0 < pid <= files.PID_MAX}
 
     def _belongs(self, each: psutil.Process, group: int) -> bool:

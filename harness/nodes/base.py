@@ -115,7 +115,7 @@ def _describe(found: os.stat_result) -> tuple[Entry, int]:
 
 
 def _is_still(path: str, before: Listing, after: Listing, differing: set[str]) -> bool:
-    """Whether a file whose time of change differs has the content that was installed.
+    """Whether a file has the content that was installed, although its time of change differs.
 
     An installer that makes hard links from its cache sets that time whenever another environment
     gets or loses the same file.

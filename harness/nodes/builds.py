@@ -39,15 +39,15 @@ class Build:
         """Where the project's files are put, to be built; it is not there yet."""
         return self.work / "source"
 
-    def uv(self, *arguments: str | Path, **told: str | None) -> None:
-        """Run uv; ``told`` are variables for it and for what it builds.
+    def uv(self, *arguments: str | Path, **extra: str | None) -> None:
+        """Run uv; ``extra`` are variables for it and for what it builds.
 
         :raises UsageError: there is no uv, or the user's settings for it hold a password.
         :raises ProcessError: uv failed; the error ends with its last lines.
         """
         own = {name: str(self.work / folder) for name, folder in _OWN.items()}
         fixed = {"UV_PYTHON_DOWNLOADS": "never", "UV_LINK_MODE": "copy"}
-        env = process.environment(**{**variables.for_builds(), **own, **fixed, **told})
+        env = process.environment(**{**variables.for_builds(), **own, **fixed, **extra})
         inside = _sandbox([self.work, self.environment]) if sandbox_missing() is None else []
         command = [*inside, _find_uv(), *arguments]
         process.run(command, log=self.log, timeout=_BUILD_TIMEOUT, cwd=Path("/"), env=env)

@@ -300,21 +300,21 @@ def _install(
 ) -> None:
     """Build and install one changed project: with what is at hand, else from the index."""
     change, environment = resolved.change, _layer_of(folder)
-    told: dict[str, str | None] = dict(_PBR)
+    variables: dict[str, str | None] = dict(_PBR)
     with builds.begun(folder / "work", environment, log) as build:
         if change.kind == "version":
             what: str | Path = f"{change.distribution}=={change.source}"
         else:
-            told["PBR_VERSION"] = under_test.unpack(resolved, build.source, pinned, log)
+            variables["PBR_VERSION"] = under_test.unpack(resolved, build.source, pinned, log)
             what = build.source
         python = environment / "bin" / "python"
         arguments = ("pip", "install", "--no-deps", "--compile-bytecode", "--python", python, what)
         try:
-            build.uv(*arguments, "--offline", "--no-build-isolation", **told)
+            build.uv(*arguments, "--offline", "--no-build-isolation", **variables)
         except process.ProcessError as offline:
             progress(f"building {change} again, with what the index has")
             try:
-                build.uv(*arguments, **told)
+                build.uv(*arguments, **variables)
             except process.ProcessError as online:
                 # Either may be what is wrong: the second has no part of what is at hand.
                 online.message = f"{offline.message}\n{online.message}"
