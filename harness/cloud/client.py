@@ -247,7 +247,7 @@ class Cloud:
 
     def _end(self) -> None:
         # For a moment the lock of a new cloud names the process that starts it.
-        _until(lambda: self._supervisor() is not None or not self.alive())
+        _until(lambda: bool(self._remains()) or not self.alive())
         if supervisor := self._supervisor():
             with contextlib.suppress(psutil.NoSuchProcess):
                 supervisor.terminate()
@@ -255,12 +255,20 @@ class Cloud:
                     supervisor.wait(STOP_TIMEOUT)
                 except psutil.TimeoutExpired:
                     guard.signal_group(supervisor.pid, signal.SIGKILL)
+        else:
+            # The supervisor is gone, and a process that it had forked has inherited the lock.
+            self._kill_remains()
         if not _until(lambda: not self.alive()):
             raise InfrastructureError(
                 f"the cloud in {self.directory} does not end: {self._lock} is still held, and names"
                 f" process {files.holder(self._lock) or 'unknown'}",
                 f"end the processes with the working folder {self.directory}, then try again",
             )
+
+    def _kill_remains(self) -> None:
+        for remaining in self._remains():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                remaining.kill()
 
     def clean(self) -> None:
         """Remove what a cloud that is down or was killed has left.
@@ -281,9 +289,7 @@ class Cloud:
             raise self._is_up()
         # A killed supervisor's processes end as soon as they see it gone.
         psutil.wait_procs(self._remains(), STOP_TIMEOUT)
-        for remaining in self._remains():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                remaining.kill()
+        self._kill_remains()
         folders.remove_tree(self.directory, inside=self.directory.parent)
 
     def _is_up(self) -> UsageError:
@@ -311,7 +317,7 @@ class Cloud:
         return None
 
     def _remains(self) -> list[psutil.Process]:
-        """Return the processes of a supervisor that is gone: of its group, and at home here."""
+        """Return the processes of the supervisor's group that are at home here."""
         groups = self._named()
         remains = []
         for each in psutil.process_iter() if groups else ():

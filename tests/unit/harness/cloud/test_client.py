@@ -122,6 +122,39 @@ def test_the_supervisor_is_found_by_its_status_too(
     assert not psutil.pid_exists(holder.pid)
 
 
+FORKER = """
+import os, signal
+if not os.fork():
+    print(os.getpid(), flush=True)
+    signal.pause()
+os._exit(0)
+"""
+
+
+def test_a_process_that_has_inherited_the_lock_of_a_dead_supervisor_is_ended(
+    cloud: Cloud, lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "STOP_TIMEOUT", 10)
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKER],
+        cwd=cloud.directory,
+        pass_fds=[lock],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+    ) as supervisor:
+        assert supervisor.stdout
+        orphan = psutil.Process(int(supervisor.stdout.readline()))
+        assert supervisor.wait(10) == 0
+        files.name_holder(lock, supervisor.pid)
+        let_go(lock)
+        assert cloud.alive()
+        cloud.stop()
+    assert not cloud.alive()
+    assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+    cloud.clean()
+    assert not cloud.directory.exists()
+
+
 def test_a_process_that_only_has_the_number_is_left_alone(cloud: Cloud, lock: int) -> None:
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
         files.name_holder(lock, stranger.pid)
