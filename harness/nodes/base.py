@@ -73,8 +73,9 @@ def take() -> Listing:
 def see_unaltered(before: Listing, log: Path) -> None:
     """See that the base is what it was; byte code that was written since is made anew.
 
-    A change's processes write byte code of what they import, as Python does; only what is compiled
-    here from the sources stays. ``log`` takes what the compiler says.
+    A change's processes write byte code of what they import, as Python does: new files, and others
+    in place of those that are older than their sources. Only what is compiled here from the sources
+    stays. ``log`` takes what the compiler says.
 
     :raises InfrastructureError: a file was added, removed or altered; it names the first of them.
     """
@@ -84,10 +85,9 @@ def see_unaltered(before: Listing, log: Path) -> None:
         for path in before.files.keys() | after.files.keys()
         if before.files.get(path) != after.files.get(path)
     }
-    written = {each for each in differing if each not in before.files and _source(each)}
-    altered = sorted(
-        each for each in differing - written if not _is_still(each, before, after, differing)
-    )
+    changed = {each for each in differing if not _is_still(each, before, after, differing)}
+    written = {each for each in changed if _source(each)}
+    altered = sorted(changed - written)
     if altered:
         raise InfrastructureError(
             f"{len(altered)} files of {sys.prefix} were altered while the change's code ran: "
