@@ -27,6 +27,7 @@ OPTIONAL_NAME = click.option(
 )
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+FOLDER_OR_FILE = click.Path(path_type=Path, exists=True)
 RUN_DIR = click.Path(path_type=Path, exists=True, file_okay=False)
 
 PROFILE = click.option(
@@ -54,6 +55,14 @@ POLICY_OF = click.option(
     type=click.Choice(list(POLICIES)),
     help="How strictly to judge.",
     show_default="as the run was; evidence from elsewhere: developer",
+)
+
+EXPECTATIONS = click.option(
+    "--expectations",
+    multiple=True,
+    metavar="PATH",
+    type=FOLDER_OR_FILE,
+    help="Known failures beside those of bsdgate: a YAML file or a folder; repeatable.",
 )
 
 WITH = click.option(
@@ -158,6 +167,7 @@ def reset(name: CloudName) -> None:
 )
 @WITH
 @POLICY
+@EXPECTATIONS
 @HISTORY
 @click.option("--keep", is_flag=True, help="Leave the cloud running afterwards.")
 @click.option(
@@ -173,6 +183,8 @@ def run(resume: Path | None, keep: bool, history: str | None, **options: Any) ->
 
     if resume is None:
         return command.new(Options(keep=keep, history=history, **options), Console())
+    if options["expectations"]:
+        raise click.UsageError("--expectations is for a new run: a resumed one keeps its own")
     return command.again(resume.absolute(), keep, history, Console())
 
 
@@ -184,31 +196,33 @@ def run(resume: Path | None, keep: bool, history: str | None, **options: Any) ->
 @click.option("--rally", type=FILE, multiple=True, help="A Rally task report; repeatable.")
 @click.option("--rally-task", type=FILE, multiple=True, help="What Rally was asked; repeatable.")
 @POLICY_OF
+@EXPECTATIONS
 @HISTORY
 @click.option("--json", "as_json", is_flag=True, help="Print the whole verdict as JSON.")
 def verdict(
-    run_dir: Path | None, policy: str | None, history: str | None, as_json: bool, **files: Any
+    run_dir: Path | None, policy: str | None, history: str | None, expectations: Any, **more: Any
 ) -> int:
     """Judge the run in RUN_DIR again, or evidence from elsewhere."""
     from bsdgate.harness.commands import verdict as command
 
-    given = any(files.values())
-    if given == (run_dir is not None):
+    terms, as_json = command.Terms(policy, history, expectations), more.pop("as_json")
+    if any(more.values()) == (run_dir is not None):
         raise click.UsageError("give RUN_DIR, or evidence by --subunit, --junit, --rally")
     if run_dir is not None:
-        return command.of_run(run_dir, policy, history, as_json, Console())
-    return command.of_files(command.Files(**files), policy, as_json, Console())
+        return command.of_run(run_dir, terms, as_json, Console())
+    return command.of_files(command.Files(**more), terms, as_json, Console())
 
 
 @bsdgate.command()
 @click.argument("run_dir", type=RUN_DIR)
 @POLICY_OF
+@EXPECTATIONS
 @HISTORY
-def report(run_dir: Path, policy: str | None, history: str | None) -> int:
+def report(run_dir: Path, **terms: Any) -> int:
     """Judge the run in RUN_DIR again and write its reports."""
     from bsdgate.harness.commands import verdict as command
 
-    return command.report(run_dir, policy, history, Console())
+    return command.report(run_dir, command.Terms(**terms), Console())
 
 
 SUITE_OF = click.option("--suite", help="Only runs of this suite.")
@@ -297,9 +311,6 @@ def history_forget(store: Any, days: int) -> None:
     from bsdgate.harness.commands import history as command
 
     command.forget(store, days, Console())
-
-
-FOLDER_OR_FILE = click.Path(path_type=Path, exists=True)
 
 
 @bsdgate.group()

@@ -29,6 +29,7 @@ from bsdgate.harness.steps import (
 )
 from bsdgate.results import judge as results
 from bsdgate.results.attribution import SECONDS_BOUND, Rerun
+from bsdgate.results.expectations import listed, load
 from bsdgate.results.model import Side
 
 BASE: Final = "base"
@@ -38,6 +39,16 @@ BASE: Final = "base"
 def known_failures() -> Path:
     """Return the folder of the known failures that come with bsdgate."""
     return Path(str(resources.files("bsdgate"))) / "expectations"
+
+
+def added_failures(paths: Sequence[Path]) -> dict[str, bytes]:
+    """Read the known failures that a run is given: what its directory keeps, by name.
+
+    :raises ExpectationsError: something is wrong in them, or a file cannot be read.
+    """
+    load(paths)
+    files = enumerate(listed(paths), 1)
+    return {f"{number:03}-{file.name}": file.read_bytes() for number, file in files}
 
 
 def confirm(run: Run) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run is judged in the light of earlier ones, reported, and remembered among them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,15 +50,22 @@ def see(url: str | None, policy: Policy) -> None:
             raise
 
 
-def judge(run_dir: Path, policy: Policy, url: str | None, say: Callable[[str], None]) -> Verdict:
+def judge(
+    run_dir: Path,
+    policy: Policy,
+    url: str | None,
+    say: Callable[[str], None],
+    expectations: Sequence[Path] = (),
+) -> Verdict:
     """Judge a run, write its reports, and remember it.
 
+    ``expectations`` are known failures beside those of bsdgate and those that the run was given.
     Without a history that can be read, the policy says what the verdict is worth. One that can be
     read and not written to is told of by ``say``.
     """
 
     def report(store: Store | None, unread: str) -> Verdict:
-        verdict = _judge(run_dir, policy, store, unread)
+        verdict = _judge(run_dir, policy, expectations, store, unread)
         verdict = replace(verdict, judged=datetime.now(UTC))
         _report(verdict, run_dir, store)
         if store is not None:
@@ -68,11 +75,15 @@ def judge(run_dir: Path, policy: Policy, url: str | None, say: Callable[[str], N
     return _with_history(url, report, make=True)
 
 
-def judge_only(run_dir: Path, policy: Policy, url: str | None) -> Verdict:
+def judge_only(
+    run_dir: Path, policy: Policy, url: str | None, expectations: Sequence[Path] = ()
+) -> Verdict:
     """Judge a run as ``judge`` does; write and remember nothing."""
-    return _with_history(
-        url, lambda store, unread: _judge(run_dir, policy, store, unread), make=False
-    )
+
+    def look(store: Store | None, unread: str) -> Verdict:
+        return _judge(run_dir, policy, expectations, store, unread)
+
+    return _with_history(url, look, make=False)
 
 
 def _with_history(
@@ -86,8 +97,11 @@ def _with_history(
         return use(None, str(error))
 
 
-def _judge(run_dir: Path, policy: Policy, store: Store | None, unread: str) -> Verdict:
-    return results.judge_run(run_dir, [known_failures()], policy, store, unread=unread)
+def _judge(
+    run_dir: Path, policy: Policy, expectations: Sequence[Path], store: Store | None, unread: str
+) -> Verdict:
+    known = [known_failures(), *expectations]
+    return results.judge_run(run_dir, known, policy, store, unread=unread)
 
 
 def _report(verdict: Verdict, run_dir: Path, store: Store | None) -> None:

@@ -58,6 +58,7 @@ class Manifest(BaseModel):
     policy: str = "developer"
     facts: dict[str, str] = {}
     features: tuple[dict[str, str], ...] = ()
+    expectations: dict[str, str] = {}
     versions: dict[str, str]
     profile_settings: Settings
     suite_settings: Settings

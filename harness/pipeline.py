@@ -7,6 +7,7 @@ a new cloud.
 """
 
 import contextlib
+import hashlib
 import random
 import shlex
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from bsdgate.harness import history, places
-from bsdgate.harness.confirm import confirm
+from bsdgate.harness.confirm import added_failures, confirm
 from bsdgate.harness.errors import InfrastructureError, Interrupted, UsageError
 from bsdgate.harness.identity import Settings
 from bsdgate.harness.manifest import Manifest
@@ -35,6 +36,7 @@ from bsdgate.harness.steps import (
 from bsdgate.harness.suites import model as suites
 from bsdgate.harness.suites import rally
 from bsdgate.results.errors import BsdgateError
+from bsdgate.results.evidence import EXPECTATIONS
 from bsdgate.results.model import Level, Verdict
 from bsdgate.results.policy import DEVELOPER, POLICIES
 
@@ -43,7 +45,8 @@ from bsdgate.results.policy import DEVELOPER, POLICIES
 class Options:
     """What the user asks for.
 
-    ``changes`` are texts as ``--with`` takes them, ``history`` is the URL of a shared history.
+    ``changes`` are texts as ``--with`` takes them, ``history`` is the URL of a shared history,
+    ``expectations`` are files and folders of known failures beside those of bsdgate.
     """
 
     profile: str = "embedded"
@@ -54,6 +57,7 @@ class Options:
     changes: tuple[str, ...] = ()
     policy: str = DEVELOPER.name
     history: str | None = None
+    expectations: tuple[Path, ...] = ()
 
 
 # Before the steps: a run directory, made or found ------------------------------------------
@@ -65,8 +69,10 @@ def begin(options: Options, listener: Listener) -> Run:
     :raises UsageError: an unknown profile, suite, project or an unusable pattern.
     :raises ConfigurationError: the profile, the suite or the change does not fit.
     :raises StoreError: the policy needs a history, and it cannot be read.
+    :raises ExpectationsError: something is wrong with the known failures.
     """
     listener.step("prepare")
+    known = added_failures(options.expectations)
     profile, suite = profiles.load_local(options.profile), suites.load(options.suite)
     suites.check_pattern(options.tests)
     _check_policy(options)
@@ -89,11 +95,14 @@ def begin(options: Options, listener: Listener) -> Run:
         policy=options.policy,
         facts=facts.local(),
         features=tuple(profile.said()),
+        expectations={name: hashlib.sha256(each).hexdigest() for name, each in known.items()},
         versions=found.versions(),
         profile_settings=Settings.of(profile),
         suite_settings=Settings.of(suite),
     )
     folder = RunDir.create(places.state() / "runs", manifest)
+    for name, content in known.items():
+        folder.write(f"{EXPECTATIONS}/{name}", content.decode())
     return Run(
         folder,
         profile,

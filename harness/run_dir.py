@@ -214,7 +214,10 @@ class RunDir:
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the run that is neither evidence nor log, such as clouds.yaml."""
-        files.write_atomically(self.path / name, text.encode())
+        path = self.path / name
+        with files.explained(path.parent):
+            folders.make(path.parent)
+        files.write_atomically(path, text.encode())
 
     def begin_attempt(
         self, kind: Kind, form: Format, asked: bytes, *, side: str = "change", confirms: str = ""

@@ -6,6 +6,7 @@ manifest is an error, for nothing says which run it is. Nothing here follows a l
 leads out of the attempt's own folder.
 """
 
+import hashlib
 import re
 import stat
 from collections.abc import Collection, Mapping, Sequence
@@ -37,6 +38,9 @@ from bsdgate.results.model import (
 from bsdgate.results.policy import DEVELOPER, POLICIES, Policy
 
 SCHEMAS = (1, 2)
+EXPECTATIONS = "expectations"
+"""The folder, in a run directory, of the known failures that the run was given."""
+
 FEATURE = ("option", "value", "reason")
 ATTEMPTS_BOUND = 1000
 CHANGED_BOUND = 500
@@ -58,12 +62,45 @@ def load(run_dir: Path) -> Evidence:
         except UnreadableError as reason:
             problems.append(error(reason.code, f"evidence/{name}: {reason}"))
     owed, unsaid = _owed(manifest)
+    problems += _expectations(run_dir, manifest)[1]
     return Evidence(run, owed, tuple(attempts), (*problems, *lost, *_gaps(names), *unsaid))
 
 
 def run_of(run_dir: Path) -> Run:
     """Return what the manifest in ``run_dir`` says of the run; EvidenceError without one."""
     return _run(_read_manifest(run_dir / "manifest.json"))[0]
+
+
+def expectations_of(run_dir: Path) -> list[Path]:
+    """The files of known failures that the run was given: those that are what was recorded.
+
+    What is lost or changed is among the evidence's problems.
+    """
+    return _expectations(run_dir, _read_manifest(run_dir / "manifest.json"))[0]
+
+
+def _expectations(run_dir: Path, manifest: Mapping[str, Any]) -> tuple[list[Path], list[Reason]]:
+    recorded = manifest.get("expectations") or {}
+    if not isinstance(recorded, dict):
+        return [], [error(Code.DAMAGED, "manifest.json: expectations is no mapping")]
+    good: list[Path] = []
+    problems: list[Reason] = []
+    for name, digest in sorted(recorded.items()):
+        path = run_dir / EXPECTATIONS / name
+        try:
+            if path.name != name:
+                raise UnreadableError("not the name of a file")
+            with open_plain(path, HEAD_BOUND) as file:
+                same = hashlib.sha256(file.read()).hexdigest() == digest
+        except UnreadableError as reason:
+            problems.append(error(reason.code, f"{EXPECTATIONS}/{name}: {reason}"))
+            continue
+        if same:
+            good.append(path)
+        else:
+            message = f"{EXPECTATIONS}/{name} is not what was recorded (sha256)"
+            problems.append(error(Code.DIGEST_MISMATCH, message))
+    return good, problems
 
 
 def changed_files(run_dir: Path) -> tuple[str, ...]:

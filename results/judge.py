@@ -28,12 +28,13 @@ def judge_run(
 
     ``unread`` says why there is none, where there should be one.
 
-    ``expectations`` are YAML files of known failures, or folders of such files. Raises
-    EvidenceError if the directory is not a run's, ExpectationsError if the known failures cannot
-    be read, StoreError if the history cannot. Whatever else is wrong is in the verdict.
+    ``expectations`` are YAML files of known failures, or folders of such files; those that the run
+    itself was given are added. Raises EvidenceError if the directory is not a run's,
+    ExpectationsError if the known failures cannot be read, StoreError if the history cannot.
+    Whatever else is wrong is in the verdict.
     """
     found = evidence.load(run_dir)
-    known = load_expectations(expectations)
+    known = load_expectations([*expectations, *evidence.expectations_of(run_dir)])
     left_out = _left_out(run_dir / "excluded.json")
     if history is None:
         return judge(found, known, policy, earlier=Remembered(unread=unread), left_out=left_out)
@@ -102,7 +103,8 @@ def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun,
     Only Tempest's failures that no known failure excuses. Raises as ``judge_run`` does.
     """
     found = evidence.load(run_dir)
-    verdict = judge(found, load_expectations(expectations))
+    known = load_expectations([*expectations, *evidence.expectations_of(run_dir)])
+    verdict = judge(found, known)
     failed = {case.id for case in verdict.cases if case.outcome is Outcome.FAIL}
     by_attempt: dict[str, list[str]] = {}
     # An id without an outcome is asked again: it failed in the last attempt that asked for it.

@@ -131,7 +131,7 @@ def _graded(reasons: Sequence[Reason], policy: Policy) -> list[Reason]:
 
 
 def _dated(problems: Sequence[Reason], excused: _Excused, policy: Policy) -> list[Reason]:
-    """The evidence's problems; the policy says what an excuse is worth where the day is a guess."""
+    """The evidence's problems; the policy grades an excuse that rests on a guessed day."""
     used = bool(excused.known or excused.excused_skips)
     return [
         replace(reason, level=policy.undated) if used and reason.code is Code.UNDATED else reason

@@ -27,18 +27,36 @@ class Files:
     rally_task: Sequence[Path] = ()
 
 
-def of_run(
-    run_dir: Path, policy: str | None, history_url: str | None, as_json: bool, console: Console
-) -> int:
-    """Judge a run anew and print the verdict; return the exit code. Nothing is written.
+@dataclass(frozen=True)
+class Terms:
+    """By what is judged: the policy's name, the history's URL, and known failures.
 
-    Without the name of a ``policy``, by the one that the run was made for.
+    Without a policy, by the one that the run was made for; evidence from elsewhere has none, and is
+    judged as a developer's. The known failures are added to those of bsdgate and of the run.
     """
-    verdict = history.judge_only(run_dir, _policy(policy, run_dir), history_url)
+
+    policy: str | None = None
+    history: str | None = None
+    expectations: Sequence[Path] = ()
+
+    @property
+    def known(self) -> list[Path]:
+        """Where known failures are."""
+        return [known_failures(), *self.expectations]
+
+    def of(self, run_dir: Path) -> Policy:
+        """The policy that a run is judged by."""
+        return evidence.policy_of(run_dir) if self.policy is None else POLICIES[self.policy]
+
+
+def of_run(run_dir: Path, terms: Terms, as_json: bool, console: Console) -> int:
+    """Judge a run anew and print the verdict; return the exit code. Nothing is written."""
+    policy = terms.of(run_dir)
+    verdict = history.judge_only(run_dir, policy, terms.history, terms.expectations)
     return _tell(verdict, as_json, console)
 
 
-def of_files(found: Files, policy: str | None, as_json: bool, console: Console) -> int:
+def of_files(found: Files, terms: Terms, as_json: bool, console: Console) -> int:
     """Judge files and print the verdict; return the exit code."""
     verdict = judge.judge_files(
         found.asked,
@@ -46,13 +64,13 @@ def of_files(found: Files, policy: str | None, as_json: bool, console: Console) 
         junit=found.junit,
         rally=found.rally,
         rally_task=found.rally_task,
-        expectations=[known_failures()],
-        policy=POLICIES[policy or DEVELOPER.name],
+        expectations=terms.known,
+        policy=POLICIES[terms.policy or DEVELOPER.name],
     )
     return _tell(verdict, as_json, console)
 
 
-def report(run_dir: Path, policy: str | None, history_url: str | None, console: Console) -> int:
+def report(run_dir: Path, terms: Terms, console: Console) -> int:
     """Judge a run anew, write its reports again and remember it; return the exit code.
 
     What is printed is the verdict, then where the reports are.
@@ -61,16 +79,13 @@ def report(run_dir: Path, policy: str | None, history_url: str | None, console: 
     def say(told: str) -> None:
         console.print("\n".join(map(plain, told.split("\n"))), markup=False, highlight=False)
 
-    verdict = history.judge(run_dir, _policy(policy, run_dir), history_url, say)
+    policy, known = terms.of(run_dir), terms.expectations
+    verdict = history.judge(run_dir, policy, terms.history, say, known)
     show(verdict, console)
     console.print()
     for name in sorted(path.name for path in (run_dir / "report").iterdir()):
         console.print(str(run_dir / "report" / name), soft_wrap=True, highlight=False)
     return verdict.result.exit_code
-
-
-def _policy(name: str | None, run_dir: Path) -> Policy:
-    return evidence.policy_of(run_dir) if name is None else POLICIES[name]
 
 
 def _tell(verdict: Verdict, as_json: bool, console: Console) -> int:

@@ -17,7 +17,7 @@ expired. Anything else that is wrong with a file keeps all of them from being us
 """
 
 from bsdgate.results.expectations.entries import Expectation, Expectations, valid
-from bsdgate.results.expectations.files import ExpectationsError, load, read, strays
+from bsdgate.results.expectations.files import ExpectationsError, listed, load, read, strays
 from bsdgate.results.expectations.strictness import complaints, unmatched, unmatched_note
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Expectations",
     "ExpectationsError",
     "complaints",
+    "listed",
     "load",
     "read",
     "strays",

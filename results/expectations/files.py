@@ -53,7 +53,7 @@ def read(paths: Iterable[Path]) -> tuple[tuple[Expectation, ...], tuple[str, ...
     """Read as ``load`` does; return the entries that can be used, and what is wrong."""
     entries: list[Expectation] = []
     problems: list[str] = []
-    for file in _files(paths):
+    for file in listed(paths):
         try:
             root = _compose(file.read_text(encoding="utf-8"))
         except yaml.MarkedYAMLError as reason:
@@ -69,7 +69,8 @@ def read(paths: Iterable[Path]) -> tuple[tuple[Expectation, ...], tuple[str, ...
     return tuple(entries), tuple(problems)
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
+def listed(paths: Iterable[Path]) -> Iterator[Path]:
+    """Give the files among ``paths``, and the ``*.yaml`` of the folders among them."""
     for path in paths:
         if path.is_dir():
             yield from sorted(path.glob("*.yaml"))

@@ -100,9 +100,8 @@ def test_each_kind_of_report_has_its_times(tmp_path, kind, name, moment):
 @pytest.mark.parametrize("said", ["", "soon", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00+23"])
 def test_a_time_that_is_none_dates_nothing(tmp_path, said):
     report = tmp_path / "report.xml"
-    report.write_text(
-        f'<testsuite timestamp="{said}"><testcase classname="a" name="b"/></testsuite>'
-    )
+    case = '<testcase classname="a" name="b"/>'
+    report.write_text(f'<testsuite timestamp="{said}">{case}</testsuite>')
     (problem,) = load_files(junit=[report]).problems
     assert problem.code is Code.UNDATED
 

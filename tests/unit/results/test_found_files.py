@@ -200,6 +200,10 @@ def test_without_a_task_nobody_knows_how_many_iterations_were_asked():
     assert Code.NO_LIST in codes(load_files(rally=[REPORT]))
 
 
+WHEN = {"name": "event", "args": {"unit": "time", "at": [0, 9]}}
+HOOK = {"name": "sys_call", "args": "true", "trigger": WHEN}
+
+
 @pytest.mark.parametrize(
     ("task", "asked"),
     [
@@ -212,22 +216,7 @@ def test_without_a_task_nobody_knows_how_many_iterations_were_asked():
             {"D.one": Load(None, ())},
         ),
         (
-            {
-                "D.one": [
-                    {
-                        "hooks": [
-                            {
-                                "name": "sys_call",
-                                "args": "true",
-                                "trigger": {
-                                    "name": "event",
-                                    "args": {"unit": "time", "at": [0, 9]},
-                                },
-                            }
-                        ]
-                    }
-                ]
-            },
+            {"D.one": [{"hooks": [HOOK]}]},
             {"D.one": Load(1, (("sys_call", "event", 2),))},
         ),
         (

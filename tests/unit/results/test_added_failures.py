@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Known failures beside those of bsdgate: ``--expectations``, and what a run keeps of them."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from unit.harness.test_commands import Here
+from unit.results.conftest import RunDir, seal
+
+from bsdgate.harness.confirm import added_failures
+from bsdgate.results.errors import BsdgateError
+from bsdgate.results.judge import to_confirm
+from bsdgate.results.model import Code, Level, Outcome, Result
+
+ENTRY = """\
+- test: {}
+  bug: https://bugs.example.org/1
+  owner: jane
+  reason: known
+  since: 2026-01-01
+  expires: 2027-06-30
+"""
+IDS = b"m.C.a\nm.C.b\nm.C.good\n"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: Any, capsys: Any) -> Here:
+    return Here(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def stream(subunit_stream: Any) -> bytes:
+    made: bytes = subunit_stream(("m.C.a", "fail"), ("m.C.b", "fail"), ("m.C.good", "success"))
+    return made
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Path:
+    """A folder with two files of known failures and what is none."""
+    folder = tmp_path / "known"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(ENTRY.format("m.C.a"))
+    (folder / "b.yaml").write_text(ENTRY.format("m.C.b"))
+    (folder / "notes.txt").write_text("no entries")
+    return folder
+
+
+@pytest.fixture
+def run(run_dir: RunDir, stream: bytes) -> RunDir:
+    run_dir.attempt("01-tempest", IDS, seal(stream, "01-tempest"))
+    return run_dir
+
+
+def keep(run: RunDir, **files: str) -> None:
+    """Write what ``bsdgate run --expectations`` keeps."""
+    folder = run.path / "expectations"
+    folder.mkdir()
+    digests = {}
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text)
+        digests[f"{name}.yaml"] = hashlib.sha256(text.encode()).hexdigest()
+    run.manifest["expectations"] = digests
+    run.write_manifest()
+
+
+def excused(run: RunDir) -> dict[str, str]:
+    verdict = run.judge()
+    return {case.id: str(case.outcome) for case in verdict.cases}
+
+
+def test_they_are_added_to_those_of_bsdgate(here: Here, stream: bytes, known: Path) -> None:
+    (here.path / "asked.txt").write_bytes(IDS)
+    (here.path / "s.subunit").write_bytes(stream)
+    words = ("verdict", "--asked", here.path / "asked.txt", "--subunit", here.path / "s.subunit")
+    one, other = (("--expectations", known / f"{name}.yaml") for name in "ab")
+    assert here.call(*words).code == 1
+    assert here.call(*words, *one).code == 1
+    assert here.call(*words, *one, *other).code == 0
+    assert here.call(*words, "--expectations", known).code == 0
+    assert here.call(*words, "--expectations", known / "none").code == 2
+
+
+@pytest.mark.parametrize("command", ["verdict", "report"])
+def test_a_run_can_be_judged_by_more(here: Here, run: RunDir, known: Path, command: str) -> None:
+    assert here.call(command, run.path).code == 1
+    ended = here.call(command, run.path, "--expectations", known)
+    assert ended.code == 0
+    assert "2 known failures excused" in ended.out
+
+
+@pytest.mark.parametrize("command", ["verdict", "report", "run"])
+def test_what_is_wrong_with_them_is_named(
+    here: Here, run: RunDir, known: Path, command: str
+) -> None:
+    (known / "b.yaml").write_text("- test: m.C.b\n")
+    words = [] if command == "run" else [run.path]
+    ended = here.call(command, *words, "--expectations", known)
+    assert ended.code == 2
+    assert "b.yaml:1: reason is missing" in "".join(ended.err.split("\n"))
+    assert not (here.state / "runs").exists()
+
+
+def test_a_resumed_run_keeps_its_own(here: Here, run: RunDir, known: Path) -> None:
+    ended = here.call("run", "--resume", run.path, "--expectations", known)
+    assert ended.code == 2
+    assert "--expectations is for a new run" in ended.err
+
+
+def test_what_a_run_keeps_is_what_is_read(known: Path) -> None:
+    kept = added_failures([known / "b.yaml", known])
+    assert list(kept) == ["001-b.yaml", "002-a.yaml", "003-b.yaml"]
+    assert kept["002-a.yaml"] == (known / "a.yaml").read_bytes()
+    (known / "a.yaml").write_text("nonsense")
+    with pytest.raises(BsdgateError, match=r"a\.yaml:1"):
+        added_failures([known])
+
+
+def test_a_run_is_judged_by_what_it_was_given(run: RunDir) -> None:
+    assert run.judge().result is Result.FAIL
+    keep(run, a=ENTRY.format("m.C.a"), b=ENTRY.format("m.C.b"))
+    assert run.judge().result is Result.PASS
+    assert excused(run) == {"m.C.a": "xfail", "m.C.b": "xfail", "m.C.good": "success"}
+    assert to_confirm(run.path) == ()
+
+
+def test_only_the_rest_is_run_again(run: RunDir) -> None:
+    keep(run, a=ENTRY.format("m.C.a"))
+    assert {rerun.ids for rerun in to_confirm(run.path)} == {("m.C.b",)}
+
+
+@pytest.mark.parametrize(
+    ("harm", "code"),
+    [
+        (lambda kept: kept.unlink(), Code.EVIDENCE_LOST),
+        (lambda kept: kept.write_text(ENTRY.format("m.C.*")), Code.DIGEST_MISMATCH),
+        (lambda kept: kept.rename(kept.with_name("other.yaml")), Code.EVIDENCE_LOST),
+    ],
+    ids=["gone", "changed", "renamed"],
+)
+def test_what_was_lost_or_changed_excuses_nothing(run: RunDir, harm: Any, code: Code) -> None:
+    keep(run, a=ENTRY.format("m.C.a"), b=ENTRY.format("m.C.b"))
+    harm(run.path / "expectations" / "a.yaml")
+    verdict = run.judge()
+    assert verdict.result is Result.ERROR
+    assert code in {one.code for one in verdict.reasons if one.level is Level.ERROR}
+    assert {case.id for case in verdict.cases if case.outcome is Outcome.FAIL} == {"m.C.a"}
+
+
+def test_what_nothing_recorded_excuses_nothing(run: RunDir) -> None:
+    keep(run, b=ENTRY.format("m.C.b"))
+    (run.path / "expectations" / "more.yaml").write_text(ENTRY.format("*"))
+    assert run.judge().result is Result.FAIL
+
+
+@pytest.mark.parametrize("name", ["../../known/a.yaml", "/etc/passwd", "..", ""])
+def test_a_manifest_leads_to_no_other_folder(run: RunDir, known: Path, name: str) -> None:
+    digest = hashlib.sha256((known / "a.yaml").read_bytes()).hexdigest()
+    run.manifest["expectations"] = {name: digest}
+    run.write_manifest()
+    verdict = run.judge()
+    assert verdict.result is Result.ERROR
+    assert {case.id for case in verdict.cases if case.outcome is Outcome.FAIL} >= {"m.C.a"}
+
+
+@pytest.mark.parametrize("kept", [["a.yaml"], "a.yaml", 5])
+def test_a_manifest_that_names_them_otherwise_is_damaged(run: RunDir, kept: Any) -> None:
+    run.manifest["expectations"] = kept
+    run.write_manifest()
+    assert Code.DAMAGED in {reason.code for reason in run.judge().reasons}
