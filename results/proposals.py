@@ -21,6 +21,7 @@ from bsdgate.results.model import Outcome
 
 # jobs/FreeBSD-stable-15-aarch64-KASAN_test/xfail-list
 _JOB: Final = re.compile(r"FreeBSD-(main|stable-(\d+))-([a-z0-9]+)-([\w-]+)")
+_DOTTED: Final = re.compile(r"(?<![^/])usr/(s?bin)/")
 _TRACKERS: Final = {
     "launchpad": "https://launchpad.net/bugs/",
     "storyboard": "https://storyboard.openstack.org/#!/story/",
@@ -71,12 +72,20 @@ def from_xfail_lists(lists: Mapping[str, str]) -> list[Proposal]:
             if line.strip() and not (program and colon and name):
                 problems.append(f"{path}:{number}: {line!r} is not classname:name")
             elif line.strip():
-                test = f"{program.replace('.', '/')}:{name}"
+                test = f"{_path(program)}:{name}"
                 known[test].add((job[3], job[1], job[0]))
     if problems:
         raise BsdgateError("\n".join(problems), "give the lists as freebsd/freebsd-ci has them")
     branches = {branch for found in known.values() for _, branch, _ in found}
     return [one for test in sorted(known) for one in _listed(test, known[test], branches)]
+
+
+def _path(classname: str) -> str:
+    """The test program's path as Kyua lists it: the folders of /usr/tests that have a dot keep it.
+
+    A classname has dots for the slashes of the path, and does not tell them from others.
+    """
+    return _DOTTED.sub(r"usr.\1/", classname.replace(".", "/"))
 
 
 def _listed(test: str, found: set[tuple[str, str, str]], branches: set[str]) -> Iterator[Proposal]:

@@ -3,7 +3,8 @@
 
 A file is a YAML list of entries:
 
-    - test: tempest.api.compute.servers.test_rescue.*    # an id, a glob of * and ?, or id-<uuid>
+    # test is an id, a glob of * and ?, or id-<uuid>.
+    - test: tempest.api.compute.servers.test_rescue.*
       bug: https://bugs.launchpad.net/nova/+bug/1
       owner: jane
       reason: fake servers have no rescue disk

@@ -24,6 +24,7 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NEIGHBOURS: Final = ("README.rst", "__init__.py", "__pycache__")
 """What is beside the entries that come with bsdgate."""
 _DEPTH: Final = 8
+_COMMENT: Final = re.compile(r"\s*#")
 _DATES: Final = ("since", "expires")
 _OUTCOMES: Final = (Outcome.FAIL, Outcome.SKIP)
 
@@ -55,7 +56,8 @@ def read(paths: Iterable[Path]) -> tuple[tuple[Expectation, ...], tuple[str, ...
     problems: list[str] = []
     for file in listed(paths):
         try:
-            root = _compose(file.read_text(encoding="utf-8"))
+            text = file.read_text(encoding="utf-8")
+            root = _compose(text)
         except yaml.MarkedYAMLError as reason:
             mark = reason.problem_mark or reason.context_mark
             line = f":{mark.line + 1}" if mark else ""
@@ -64,6 +66,7 @@ def read(paths: Iterable[Path]) -> tuple[tuple[Expectation, ...], tuple[str, ...
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as reason:
             problems.append(f"{file}: {' '.join(str(reason).split())}")
             continue
+        problems += _cut_ids(file, root, text.splitlines())
         for found in _entries(file, root):
             (problems if isinstance(found, str) else entries).append(found)  # type: ignore[arg-type]
     return tuple(entries), tuple(problems)
@@ -112,6 +115,21 @@ def _entries(file: Path, root: yaml.Node | None) -> Iterator[Expectation | str]:
             yield from _entry(file, node)
         else:
             yield f"{_place(file, node)}: a mapping with {', '.join(REQUIRED)} was expected"
+
+
+def _cut_ids(file: Path, root: yaml.Node | None, lines: Sequence[str]) -> Iterator[str]:
+    """Complaints about ids that may be longer than what YAML takes for them."""
+    entries = root.value if isinstance(root, yaml.SequenceNode) else ()
+    for entry in entries:
+        for key, value in entry.value if isinstance(entry, yaml.MappingNode) else ():
+            plain = key.value == "test" and isinstance(value, yaml.ScalarNode) and not value.style
+            end = value.end_mark
+            behind = "".join(lines[end.line : end.line + 1])[end.column :]
+            if plain and _COMMENT.match(behind):
+                yield (
+                    f"{_place(file, value)}: test: {value.value!r} ends at ' #', where YAML begins"
+                    " a comment: put the id in quotes, or the comment on a line of its own"
+                )
 
 
 def _entry(file: Path, node: yaml.MappingNode) -> Iterator[Expectation | str]:

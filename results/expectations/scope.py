@@ -29,6 +29,24 @@ _SIGNS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 }
 # Both systems' names for one architecture.
 _ALSO_CALLED: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+_ARCHITECTURES: Final = (
+    *("amd64", "arm64", "i386", "arm", "armv7", "powerpc", "powerpc64", "powerpc64le", "riscv"),
+    *("riscv64", *_ALSO_CALLED),
+)
+_COMPARED: Final = ("freebsd", "branch", "ports")
+# What a want may be that is no comparison. A version has at least two numbers: 15 fits none.
+_FORMS: Final = {
+    "freebsd": re.compile(r"(?:[\d*?]+\.[\d*?]+|[\d?]*\*[\d*?]*)(?:-[\w.*?-]+)?"),
+    "branch": re.compile(r"[\d*?]+\.[\d*?]+|[\d?]*\*[\d*?]*"),
+    "ports": re.compile(r"[0-9a-f]{7,40}|[0-9a-f?]*\*[0-9a-f*?]*"),
+}
+_ALLOWED: Final = {
+    "freebsd": "allowed are 15.1, 15.*, '>=15.0 <16', and a list of such: [15.1, 15.2]",
+    "architecture": f"allowed are {', '.join(_ARCHITECTURES)}, and a list of them",
+    "profile": "allowed are a profile's name, and a list of names",
+    "branch": "allowed are 2026.2, 2026.*, '>=2026.1', and a list of such",
+    "ports": "allowed are 7 to 40 digits of a commit, and a port's version: py311-nova<31.0.0_2",
+}
 
 
 def facts(run: Run) -> dict[str, str]:
@@ -42,13 +60,23 @@ def problem(key: str, want: str) -> str | None:
     if key not in KEYS:
         return f"unknown; allowed are {', '.join(KEYS)}"
     if not set(want) & set("<=>!"):
-        return None
+        return None if _may_fit(key, want) else f"{want!r} fits no run; {_ALLOWED[key]}"
+    if key not in _COMPARED:
+        return f"{want!r}: only {', '.join(_COMPARED)} are compared; {_ALLOWED[key]}"
     match = _BOUNDS.fullmatch(want)
     if match is None:
         return f"{want!r} is no comparison such as {'nova<31.0.0_2' if key == 'ports' else '>=15'}"
     if bool(match["port"]) != (key == "ports"):
         return f"{want!r}: only ports are compared by name, and always are"
     return None
+
+
+def _may_fit(key: str, want: str) -> bool:
+    """Whether a want without a comparison can be what a run says of that key."""
+    if key == "architecture":
+        return any(map(glob(want).fullmatch, _ARCHITECTURES))
+    form = _FORMS.get(key)
+    return form is None or form.fullmatch(want) is not None
 
 
 def fact(key: str, want: str) -> str:

@@ -16,6 +16,7 @@ from bsdgate.results.expectations import (
     unmatched_note,
     valid,
 )
+from bsdgate.results.expectations.scope import problem
 from bsdgate.results.model import Code, Level, Outcome, Run
 from bsdgate.results.policy import DEVELOPER, GATE
 
@@ -126,6 +127,27 @@ def test_all_problems_are_named_with_file_and_line(tmp_path):
         ("  scope: {freebsd: '>=x'}", "2: scope: freebsd: '>=x' is no comparison such as >=15"),
         ("  scope: {freebsd: 'nova<1'}", "2: scope: freebsd: 'nova<1': only ports are compared"),
         ("  scope: {ports: '>=1'}", "2: scope: ports: '>=1': only ports are compared by name"),
+        (
+            "  scope: {freebsd: FreeBSD-15.1}",
+            "2: scope: freebsd: 'FreeBSD-15.1' fits no run; allow",
+        ),
+        (
+            "  scope: {freebsd: '15.1, 15.2'}",
+            "2: scope: freebsd: '15.1, 15.2' fits no run; allowed",
+        ),
+        ("  scope: {freebsd: 15}", "'15' fits no run; allowed are 15.1, 15.*, '>=15.0 <16', and a"),
+        ("  scope: {freebsd: [15.1, 14]}", "2: scope: freebsd: '14' fits no run"),
+        ("  scope: {architecture: AMD64}", "'AMD64' fits no run; allowed are amd64, arm64, i386"),
+        ("  scope: {architecture: '>=5'}", "'>=5': only freebsd, branch, ports are compared"),
+        (
+            "  scope: {profile: '>=5'}",
+            "'>=5': only freebsd, branch, ports are compared; allowed are",
+        ),
+        ("  scope: {branch: 2026}", "'2026' fits no run; allowed are 2026.2, 2026.*"),
+        ("  scope: {branch: master}", "'master' fits no run; allowed are 2026.2"),
+        ("  scope: {ports: py311-nova}", "'py311-nova' fits no run; allowed are 7 to 40 digits"),
+        ("  scope: {ports: 3F2A1B0}", "'3F2A1B0' fits no run; allowed are 7 to 40 digits"),
+        ("  scope: {ports: 3f2a1b}", "'3f2a1b' fits no run; allowed are 7 to 40 digits"),
         ("  proposal: from a list", "2: proposal: complete the entry (owner, expires), then"),
         ("  outcome: []", "2: outcome: a text was expected"),
     ],
@@ -138,6 +160,36 @@ def test_what_is_wrong_with_a_key_is_said(tmp_path, line, said):
     assert len(problems) == 1
     assert said in problems[0]
     assert problems[0].startswith(f"{file}:")
+
+
+@pytest.mark.parametrize(
+    ("test", "cut"),
+    [
+        ("t.py::test_x[a #1]", "t.py::test_x[a"),
+        ("t.py::test_x #1", "t.py::test_x"),
+        ("t.py::test_x\t# why", "t.py::test_x"),
+        ("t.py::test_x[a\n    b] # why", "t.py::test_x[a b]"),
+        ("", None),
+        ("t.py::test_x[#1]", None),
+        ('"t.py::test_x[a #1]" # why', None),
+        ("'t.py::test_x[a #1]'", None),
+        ("t.py::test_x\n# why", None),
+    ],
+)
+def test_an_id_that_yaml_may_have_cut_is_a_problem(tmp_path, test, cut):
+    file = tmp_path / "a.yaml"
+    file.write_text(WHOLE.replace("tempest.api.compute.test_rescue.*", test))
+    _, problems = read([file])
+    said = [problem for problem in problems if "ends at ' #'" in problem]
+    assert len(said) == (cut is not None)
+    assert all(problem.startswith(f"{file}:1: test: {cut!r} ends at") for problem in said)
+
+
+@pytest.mark.parametrize("text", ["- test:", "- test:\n", "- {test: }\n"])
+def test_an_id_that_is_empty_is_a_problem_of_its_own(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(text)
+    _, problems = read([tmp_path])
+    assert any("test: a text was expected" in problem for problem in problems)
 
 
 def test_an_entry_cannot_expire_before_it_is_known(tmp_path):
@@ -259,6 +311,11 @@ SAID = {
         ("freebsd", "15.*", True),
         ("freebsd", "15.1", True),
         ("freebsd", "15.1-RELEASE-p2", True),
+        ("freebsd", "1?.1", True),
+        ("freebsd", "15*", True),
+        ("architecture", "a*64", True),
+        ("branch", "2026.*", True),
+        ("ports", "3f2a1b*", True),
         ("freebsd", "14.*", False),
         ("freebsd", "15.10", False),
         ("freebsd", ">=15.0", True),
@@ -285,6 +342,7 @@ SAID = {
 )
 def test_an_entry_applies_where_its_scope_fits(key, want, fits):
     one = entry("m.C.one", scope=((key, want),))
+    assert problem(key, want) is None
     assert bool(Expectations([one], run_of(**SAID)).of("m.C.one")) is fits
 
 

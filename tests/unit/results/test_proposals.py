@@ -9,6 +9,7 @@ import yaml
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.expectations import Expectation, load, read
 from bsdgate.results.model import Outcome
+from bsdgate.results.parsers.address import address
 from bsdgate.results.proposals import Proposal, from_source, from_xfail_lists, render
 
 TODAY = date(2026, 11, 22)
@@ -180,3 +181,22 @@ def test_what_is_rendered_is_yaml_whatever_the_names_are():
         hostile.reason,
     )
     assert entry["outcome"] == "skip"
+
+
+@pytest.mark.parametrize(
+    ("classname", "path"),
+    [
+        ("usr.sbin.demo.demo_test", "usr.sbin/demo/demo_test"),
+        ("usr.bin.demo.deep.demo_test", "usr.bin/demo/deep/demo_test"),
+        ("gnu.usr.bin.demo.demo_test", "gnu/usr.bin/demo/demo_test"),
+        ("bin.demo.demo_test", "bin/demo/demo_test"),
+        ("sys.busr.bin.demo_test", "sys/busr/bin/demo_test"),
+        ("usr.binary.demo_test", "usr/binary/demo_test"),
+    ],
+)
+def test_folders_with_a_dot_keep_it(classname, path):
+    """And so the id is spelt in a report as the line of the list is."""
+    line = f"{classname}:case"
+    (found,) = from_xfail_lists({"jobs/FreeBSD-main-amd64-test/xfail-list": line})
+    assert found.test == f"{path}:case"
+    assert address(found.test) == f"{classname}.case"
