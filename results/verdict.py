@@ -231,8 +231,13 @@ def result_of(reasons: Iterable[Reason]) -> Result:
     return Result.FAIL if Level.FAIL in levels else Result.PASS
 
 
-def _severity(reason: Reason) -> tuple[int, str, str, tuple[str, ...]]:
-    return list(Level).index(reason.level), reason.code, reason.message, reason.ids
+def _severity(reason: Reason) -> tuple[int, bool, str, str, tuple[str, ...]]:
+    """Gravest first, and of one level what is of the whole run, for it may explain the others."""
+    level = list(Level).index(reason.level)
+    return level, reason.code not in _WHOLE_RUN, reason.code, reason.message, reason.ids
+
+
+_WHOLE_RUN = (Code.HARNESS_PROBLEM, Code.NODE_FAILED)
 
 
 def _check_owed(evidence: Evidence) -> list[Reason]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bsdgate.results import fixtures
+from bsdgate.results import attribution, fixtures
 from bsdgate.results.model import Case, Cause, Finding, Level, Outcome, Verdict
 
 KNOWN: Final = "known"
@@ -31,16 +31,28 @@ _TITLES: Final = {
     KNOWN: ("Known failures", "Each is excused by an entry with a bug, an owner and a last day."),
 }
 
+_RELEASE: Final = (
+    "Not a change: the release itself fails",
+    "No change was under test; these failed each time in the same way.",
+)
+
+_MOSTLY: Final = 3
+"""Failures alike from which on they can be what most of a run's have in common."""
+
 _EXCUSABLE: Final = frozenset({Cause.BASE, Cause.FLAKE, KNOWN})
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failure; ``members`` are the tests that a failed fixture took with it."""
+    """One failure; ``members`` are the tests that a failed fixture took with it.
+
+    Failures that are alike have one ``signature``.
+    """
 
     case: Case
     finding: Finding | None = None
     members: tuple[str, ...] = ()
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,7 @@ def groups(verdict: Verdict) -> tuple[Group, ...]:
     return tuple(
         Group(
             cause,
-            *_TITLES[cause],
+            *(_TITLES[cause] if verdict.run.changed or cause != Cause.BASE else _RELEASE),
             decides=cause not in _EXCUSABLE
             or any(failure.case.id in deciding for failure in found[cause]),
             alike=_alike(found[cause]),
@@ -82,6 +94,17 @@ def groups(verdict: Verdict) -> tuple[Group, ...]:
         for cause in _TITLES
         if cause in found
     )
+
+
+def mostly(verdict: Verdict) -> str:
+    """Say in a line what more than half of all failures have in common; empty if nothing."""
+    alike = [each for group in groups(verdict) if group.decides for each in group.alike]
+    largest = max(alike, key=len, default=())
+    total = sum(map(len, alike))
+    if len(largest) < _MOSTLY or 2 * len(largest) <= total:
+        return ""
+    said = largest[0].case.reason or largest[0].signature
+    return f"{len(largest)} of {total} failures are alike: {said}"
 
 
 def blamed(verdict: Verdict) -> frozenset[str]:
@@ -95,13 +118,19 @@ def _failures(verdict: Verdict) -> list[Failure]:
     members = fixtures.members(verdict.fixtures, verdict.cases)
     spoken_for = {test_id for ids in members.values() for test_id in ids}
     found = [
-        Failure(fixture, _shared(findings, members[fixture.id]), members[fixture.id])
+        Failure(
+            fixture,
+            _shared(findings, members[fixture.id]),
+            members[fixture.id],
+            attribution.signature(fixture),
+        )
         for fixture in verdict.fixtures
     ]
     for case in verdict.cases:
         failed = case.outcome is Outcome.FAIL and case.id not in spoken_for
         if failed or case.details or (case.id in findings and case.id not in spoken_for):
-            found.append(Failure(case, findings.get(case.id)))
+            finding = findings.get(case.id)
+            found.append(Failure(case, finding, (), finding.signature if finding else ""))
     return found
 
 
@@ -120,7 +149,6 @@ def _cause(failure: Failure) -> str:
 def _alike(failures: Sequence[Failure]) -> tuple[tuple[Failure, ...], ...]:
     by_signature: dict[str, list[Failure]] = defaultdict(list)
     for number, failure in enumerate(failures):
-        signature = failure.finding.signature if failure.finding else ""
-        by_signature[signature or f"\n{number}"].append(failure)
+        by_signature[failure.signature or f"\n{number}"].append(failure)
     # The sort is stable: fixtures stay before tests, and tests in the order of their ids.
     return tuple(tuple(alike) for alike in sorted(by_signature.values(), key=len, reverse=True))

@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from xml.sax.saxutils import quoteattr
 
 from bsdgate.results.model import Case, Code, Outcome, Result, Verdict
-from bsdgate.results.reporters.failures import blamed
+from bsdgate.results.reporters.failures import blamed, groups, mostly
 from bsdgate.results.reporters.text import narrowing, plain
 
 _FAILING = {
@@ -57,7 +57,7 @@ def parts(verdict: Verdict) -> Iterator[str]:
         yield _written(_selection(verdict.run.selection))
     yield _written(_verdict(verdict))
     for case in chain(verdict.fixtures, verdict.cases):
-        yield _written(_case(case, tags.of(case), tags.causes.get(case.id)))
+        yield _written(_case(case, tags.of(case), tags.causes.get(case.id), tags.like(case)))
     yield "</testsuite>\n</testsuites>\n"
 
 
@@ -76,6 +76,17 @@ class _Tags:
             excused.update(fixture.id for fixture in verdict.fixtures)
         self._excused = excused - blamed(verdict)
         self.causes = {finding.id: finding.cause for finding in verdict.findings}
+        self._first = {
+            failure.case.id: alike[0].case.id
+            for group in groups(verdict)
+            for alike in group.alike
+            for failure in alike[1:]
+            if failure.case.id != alike[0].case.id
+        }
+
+    def like(self, case: Case) -> str | None:
+        """The id of the failure before this one that it is like, which has the traceback."""
+        return self._first.get(case.id)
 
     def of(self, case: Case) -> str | None:
         # What the policy lets pass must not fail here: nobody would know why.
@@ -91,16 +102,26 @@ def _selection(pattern: str) -> Element:
 
 def _verdict(verdict: Verdict) -> Element:
     element = Element("testcase", classname="bsdgate", name="verdict")
-    said = "; ".join(reason.message for reason in verdict.reasons)
+    said = "; ".join(filter(None, [mostly(verdict), *(one.message for one in verdict.reasons)]))
     message = _text(f"{verdict.result}: {said}")
     if verdict.result is not Result.PASS:
         SubElement(element, _FAILED_VERDICT[verdict.result], message=message)
+        if alike := list(_alike(verdict)):
+            SubElement(element, "system-out").text = "\n".join(alike)
     elif said:
         SubElement(element, "system-out").text = message
     return element
 
 
-def _case(case: Case, tag: str | None, cause: str | None) -> Element:
+def _alike(verdict: Verdict) -> Iterator[str]:
+    for group in groups(verdict):
+        for alike in group.alike if group.decides else ():
+            if len(alike) > 1:
+                ids = ", ".join(failure.case.id for failure in alike)
+                yield _text(f"{len(alike)} fail alike ({alike[0].signature}): {ids}")
+
+
+def _case(case: Case, tag: str | None, cause: str | None, like: str | None) -> Element:
     head, bracket, parameters = case.id.partition("[")
     classname, _, name = head.rpartition(".")
     element = Element(
@@ -113,7 +134,9 @@ def _case(case: Case, tag: str | None, cause: str | None) -> Element:
         result = SubElement(element, tag, message=_text(message))
         if cause:
             result.set("type", cause)
-        if case.details:
+        if case.details and like:
+            result.text = _text(f"fails as {like} does")
+        elif case.details:
             result.text = "\n".join(_text(line) for line in case.details.splitlines())
     return element
 

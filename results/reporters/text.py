@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from bsdgate.results.model import Level, Outcome, Result, Run, Verdict, count
-from bsdgate.results.reporters.failures import Failure, groups
+from bsdgate.results.reporters.failures import Failure, groups, mostly
 
 IDS_SHOWN = 20
 FAILURES_SHOWN = 10
@@ -17,7 +17,13 @@ PATTERN_SHOWN = 100
 
 def render(verdict: Verdict) -> str:
     """Write ``verdict`` as text: result, counts, reasons with their ids, failures' last lines."""
-    parts = [*_head(verdict), *_reasons(verdict), *_failures(verdict), *_tail(verdict)]
+    parts = [
+        *_head(verdict),
+        *_mostly(verdict),
+        *_reasons(verdict),
+        *_failures(verdict),
+        *_tail(verdict),
+    ]
     return "".join(f"{_cut(part)}\n" for part in parts)
 
 
@@ -105,20 +111,34 @@ def _ids(ids: Sequence[str]) -> Iterator[str]:
         yield f"    and {len(ids) - IDS_SHOWN} more, listed in verdict.json"
 
 
+def _mostly(verdict: Verdict) -> Iterator[str]:
+    if said := mostly(verdict):
+        yield f"  mostly {plain(said)}"
+
+
 def _failures(verdict: Verdict) -> Iterator[str]:
+    """One traceback for each way to fail."""
     deciding = [group for group in groups(verdict) if group.decides]
-    shown = [(group.title, failure) for group in deciding for failure in group]
-    for title, failure in shown[:FAILURES_SHOWN]:
-        case = failure.case
+    found = [(group.title, alike) for group in deciding for alike in group.alike]
+    for title, alike in found[:FAILURES_SHOWN]:
         yield ""
-        yield f"--- {plain(case.id)}: {case.outcome} {plain(case.reason or '')}".rstrip()
-        if failure.finding:
-            yield f"    cause: {title}"
-        yield from _shown_by(failure)
-        yield from (f"    {plain(line)}" for line in _last_lines(case.details or ""))
-    if len(shown) > FAILURES_SHOWN:
+        yield from _alike(title, alike)
+    if left := sum(len(alike) for _, alike in found[FAILURES_SHOWN:]):
         yield ""
-        yield f"--- and {len(shown) - FAILURES_SHOWN} more failures: see report.html"
+        yield f"--- and {left} more failures: see report.html"
+
+
+def _alike(title: str, alike: Sequence[Failure]) -> Iterator[str]:
+    """Failures of one signature: those that are alike are named, the first one is shown."""
+    case = alike[0].case
+    what = plain(case.id) if len(alike) == 1 else f"{len(alike)} fail alike"
+    yield f"--- {what}: {case.outcome} {plain(case.reason or '')}".rstrip()
+    if len(alike) > 1:
+        yield from _ids([failure.case.id for failure in alike])
+    if alike[0].finding:
+        yield f"    cause: {title}"
+    yield from _shown_by(alike[0])
+    yield from (f"    {plain(line)}" for line in _last_lines(case.details or ""))
 
 
 def _shown_by(failure: Failure) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from bsdgate.results.model import Cause, Code, Level, Reason, Verdict
-from bsdgate.results.reporters.failures import Failure, groups
+from bsdgate.results.reporters.failures import Failure, groups, mostly
 from bsdgate.results.reporters.servicelogs import Lines
 from bsdgate.results.reporters.text import describe_counts, plain
 
@@ -89,6 +89,8 @@ def _warnings(verdict: Verdict) -> Iterator[str]:
     ]
     if told:
         yield f"bsdgate {verdict.result}: {describe_counts(verdict)}"
+    if told and (said := mostly(verdict)):
+        yield _cut(said, WARNING_BOUND)
     for reason in told[:WARNINGS_BOUND]:
         yield _cut(f"{reason.level.upper()} {reason.code}: {_say(reason)}", WARNING_BOUND)
     if len(told) > WARNINGS_BOUND:
