@@ -48,7 +48,11 @@ class Expectation:
         """
         if (uuid := idempotent(test_id)) and self.key == f"id-{uuid}":
             return True
-        return any(map(self._pattern.fullmatch, (test_id, without_attributes(test_id))))
+        return self.fits(_written(test_id))
+
+    def fits(self, forms: Iterable[str]) -> bool:
+        """Whether one of the ways in which an id is written is the entry's, or fits its glob."""
+        return any(map(self._pattern.fullmatch, forms))
 
     @property
     def key(self) -> str:
@@ -120,7 +124,7 @@ class Expectations:
         """
         if not self.entries:
             return []
-        written = dict.fromkeys((test_id, without_attributes(test_id)))
+        written = _written(test_id)
         forms = list(written)
         if uuid := idempotent(test_id):
             forms.append(f"id-{uuid}")
@@ -130,10 +134,17 @@ class Expectations:
                 (number, entry)
                 for under in {*scopes(test_id), ""}
                 for number, piece, entry in self._globs.get(under, ())
-                if any(piece in form for form in written) and entry.matches(test_id)
+                if piece in written[0] or piece in written[-1]
+                if entry.fits(written)
             ]
             found += (entry for _, entry in sorted(globs, key=itemgetter(0)))
         return [entry for entry in found if outcome in {None, entry.outcome}]
+
+
+def _written(test_id: str) -> tuple[str, ...]:
+    """A test's id, and without its attributes if it has some."""
+    short = without_attributes(test_id)
+    return (test_id,) if short == test_id else (test_id, short)
 
 
 def valid(entries: Iterable[Expectation], day: date) -> list[Expectation]:
