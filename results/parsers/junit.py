@@ -263,8 +263,8 @@ class _Children:
         return replace(case, outcome=outcome, started=begun, reason=reason, details=details)
 
     def _kyua_start(self) -> datetime | None:
-        told = self._texts["system-err"].head if "system-err" in self._texts else ""
-        match = _KYUA_START.search(told) if told.startswith(_KYUA_HEADS) else None
+        written = self._texts["system-err"].head if "system-err" in self._texts else ""
+        match = _KYUA_START.search(written) if written.startswith(_KYUA_HEADS) else None
         return moment(match[1]) if match else None
 
     def _outcome(self) -> tuple[Outcome, str | None]:

@@ -89,7 +89,7 @@ def _asked_hooks(hooks: Any, iterations: int | None) -> tuple[tuple[str, str, in
 def _asked_hook(hook: Mapping[str, Any], iterations: int | None) -> tuple[str, str, int]:
     """A hook's action and trigger, and how often it has to run.
 
-    One whose trigger Rally may well pull more often, or that is a plugin's, has to run once.
+    A hook by time, or by the trigger of a plugin, has to run once at least.
     """
     ((action, _),) = hook["action"].items()
     ((trigger, when),) = hook["trigger"].items()
@@ -218,8 +218,8 @@ def _lost_hooks(
 ) -> str | None:
     """Say which hook is not there, or did not run as often as it has to; None if all are.
 
-    Rally's report has them in another order, and writes more into their settings than the task
-    has: hooks of one action and trigger are told apart by how often they run alone.
+    Rally's report has them in another order and with more settings than the task, so hooks of one
+    action and trigger are compared by the number of their runs only.
     """
     for action, trigger in sorted({hook[:2] for hook in asked}):
         wanted, found = (

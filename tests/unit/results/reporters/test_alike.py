@@ -41,22 +41,22 @@ MOST = "8 of 9 failures are alike: tempest.lib.exceptions.Forbidden: Quota excee
 
 
 def test_the_text_has_one_traceback_of_them():
-    told = text.render(verdict_on(*EIGHT, OTHER))
-    assert told.count("create_server()") == 1
-    assert told.count("\n--- ") == 2
+    shown = text.render(verdict_on(*EIGHT, OTHER))
+    assert shown.count("create_server()") == 1
+    assert shown.count("\n--- ") == 2
     ids = "".join(f"    m.A.t{number}\n" for number in range(1, 9))
     head = "--- 8 fail alike: fail tempest.lib.exceptions.Forbidden: Quota exceeded for cores"
-    assert f"{head}: requested 10000\n{ids}    cause: Not attributed\n" in told
-    assert "--- m.B.other: fail ValueError: 5\n" in told
-    assert f"  mostly {MOST}" in told
-    assert told.index("mostly") < told.index("FAIL tests-failed")
+    assert f"{head}: requested 10000\n{ids}    cause: Not attributed\n" in shown
+    assert "--- m.B.other: fail ValueError: 5\n" in shown
+    assert f"  mostly {MOST}" in shown
+    assert shown.index("mostly") < shown.index("FAIL tests-failed")
 
 
 def test_the_text_names_not_too_many_of_them():
-    told = text.render(verdict_on(*(quota(number) for number in range(60)), OTHER))
-    assert "--- 60 fail alike" in told
-    assert "    and 40 more, listed in verdict.json\n    cause: " in told
-    assert "--- m.B.other" in told
+    shown = text.render(verdict_on(*(quota(number) for number in range(60)), OTHER))
+    assert "--- 60 fail alike" in shown
+    assert "    and 40 more, listed in verdict.json\n    cause: " in shown
+    assert "--- m.B.other" in shown
 
 
 def test_junit_has_one_traceback_of_them():
@@ -91,10 +91,10 @@ def test_the_review_says_first_what_most_of_them_have_in_common():
 def test_fixtures_of_several_classes_are_alike():
     fixtures = [quota(number, f"setUpClass (m.{number})") for number in range(4)]
     verdict = verdict_on(fixtures=fixtures)
-    told = text.render(verdict)
-    assert "--- 4 fail alike" in told
-    assert told.count("create_server()") == 1
-    assert "4 of 4 failures are alike" in told
+    shown = text.render(verdict)
+    assert "--- 4 fail alike" in shown
+    assert shown.count("create_server()") == 1
+    assert "4 of 4 failures are alike" in shown
     assert "4 fail alike" in html.render(verdict)
 
 
