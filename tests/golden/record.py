@@ -245,17 +245,21 @@ def record_pytest(case, work):
     )
 
 
-def record_rally(case, work):
+def record_rally(case, work, task="task.yaml"):
     (work / "rally.conf").write_text(f"[database]\nconnection = sqlite:///{work}/rally.db\n")
     (work / "spec.json").write_text("{}")
     rally = ["rally", "--config-file", str(work / "rally.conf")]
-    task = PROJECTS / "rally" / "task.yaml"
+    task = PROJECTS / "rally" / task
     run([*rally, "db", "create"], work)
     run([*rally, "env", "create", "--name", "none", "--spec", "spec.json"], work)
     status, _ = run([*rally, "task", "start", str(task)], work)
     run([*rally, "task", "report", "--json", "--out", "report.json"], work)
     asked = [
-        {"name": next(iter(load["scenario"])), "iterations": load["runner"]["constant"]["times"]}
+        {
+            "name": next(iter(load["scenario"])),
+            "iterations": load["runner"]["constant"]["times"],
+            **({"hooks": load["hooks"]} if "hooks" in load else {}),
+        }
         for subtask in yaml.safe_load(task.read_text())["subtasks"]
         for load in subtask["workloads"]
     ]
@@ -311,6 +315,7 @@ CASES = {
     ),
     "pytest": lambda work: record_pytest("pytest", work),
     "dummies": lambda work: record_rally("dummies", work),
+    "rally-hooks": lambda work: record_rally("hooks", work, "hooks.yaml"),
 }
 
 
