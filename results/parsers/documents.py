@@ -20,6 +20,7 @@ SHAPE_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueEr
 """What taking apart a document raises that is not of the expected shape."""
 
 _MESSAGE_BOUND = 300
+_MOMENT_BOUND = 40
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -71,9 +72,11 @@ def seconds(value: Any) -> float:
 
 
 def moment(value: Any) -> datetime | None:
-    """An ISO time, in UTC where it names no zone; None if it is none."""
+    """An ISO time, in UTC where it names no zone; None if it is none, or longer than a time is."""
+    if not isinstance(value, str) or len(value) > _MOMENT_BOUND:
+        return None
     try:
         found = datetime.fromisoformat(value)
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    except (TypeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         return None

@@ -97,7 +97,12 @@ def test_each_kind_of_report_has_its_times(tmp_path, kind, name, moment):
     assert Code.UNDATED not in {problem.code for problem in found.problems}
 
 
-@pytest.mark.parametrize("said", ["", "soon", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00+23"])
+TOO_LONG = f"2026-11-28T03:00:00.{'1' * 30}+05:00"
+
+
+@pytest.mark.parametrize(
+    "said", ["", "soon", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00+23", TOO_LONG]
+)
 def test_a_time_that_is_none_dates_nothing(tmp_path, said):
     report = tmp_path / "report.xml"
     case = '<testcase classname="a" name="b"/>'
