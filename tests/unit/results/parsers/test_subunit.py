@@ -58,9 +58,8 @@ def two_tests(subunit_stream):
 
 
 @pytest.mark.parametrize("status", ["fail", "uxsuccess", "skip", "success", "xfail"])
-@pytest.mark.parametrize("attached", [{}, {"file_name": "traceback", "file_bytes": b"E\n"}])
-def test_an_outcome_of_no_test_is_an_error(subunit_stream, status, attached):
-    lost = {"test_id": None, "test_status": status, **attached}
+def test_an_outcome_of_no_test_is_an_error(subunit_stream, status):
+    lost = {"test_id": None, "test_status": status, "file_name": "a", "file_bytes": b"E"}
     cases, errors = read(sealed(subunit_stream(("m.A.one", "success"), lost)), OWNER)
     assert [case.id for case in cases] == ["m.A.one"]
     assert repr(status) in errors[Code.DAMAGED].message
