@@ -7,14 +7,18 @@ hold (half of a surrogate pair).
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from bsdgate.results import strict_json
-from bsdgate.results.model import Code, Reason, error
+from bsdgate.results.model import Code, Dated, Found, Reason, error
 
 SIZE_BOUND = 64 << 20
 """Bytes of a report."""
+
+PROBLEMS_BOUND = 20
+"""Faults of one report that are named."""
 
 SHAPE_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What taking apart a document raises that is not of the expected shape."""
@@ -42,6 +46,19 @@ def read(stream: BinaryIO) -> dict[str, Any] | Reason:
     except (ValueError, RecursionError) as reason:
         return misshapen("the report", reason)
     return found
+
+
+def bounded(found: Iterable[Found | Dated]) -> Iterator[Found | Dated]:
+    """``found`` with no more than PROBLEMS_BOUND things that are damaged; the rest is counted."""
+    damaged = 0
+    for one in found:
+        if isinstance(one, Reason) and one.code is Code.DAMAGED:
+            damaged += 1
+            if damaged > PROBLEMS_BOUND:
+                continue
+        yield one
+    if damaged > PROBLEMS_BOUND:
+        yield error(Code.DAMAGED, f"the report has {damaged - PROBLEMS_BOUND} more such faults")
 
 
 def misshapen(what: str, reason: Exception) -> Reason:

@@ -125,44 +125,75 @@ def parse(stream: BinaryIO, asked: Asked) -> Iterator[Found | Dated]:
     if "verifications" in report:
         yield from verification.take_apart(report)
         return
-    try:
-        found = [item for task in report["tasks"] for item in _task(task)]
-    except documents.SHAPE_ERRORS as reason:
-        yield documents.misshapen("the report", reason)
-        return
+    yield from documents.bounded(_tasks(report, asked))
+
+
+def _tasks(report: Mapping[str, Any], asked: Asked) -> Iterator[Found]:
+    """All that the report says; of what has another shape, that it has, and then the rest."""
     names = _Names()
-    for item in found:
-        if isinstance(item, Reason):
-            yield item
+    for task in _members(report, "tasks"):
+        if isinstance(task, Mapping):
+            yield from _status(task)
+    for raw in _members(report, "tasks", "subtasks", "workloads"):
+        if isinstance(raw, Reason):
+            yield raw
+            continue
+        try:
+            name = names.next(_scenario(raw))
+        except documents.SHAPE_ERRORS as reason:
+            yield documents.misshapen("a workload", reason)
+            continue
+        try:
+            workload = _Workload(name, raw)
+        except documents.SHAPE_ERRORS as reason:
+            yield documents.misshapen(f"the workload {name[:80]}", reason)
         else:
-            yield from _workload(item, names, asked)
+            yield from _workload(workload, asked.get(name, Load(None)))
 
 
-def _task(task: Mapping[str, Any]) -> Iterator["_Workload | Reason"]:
-    status = text(task["status"])
-    if status != "finished":
-        message = f"rally says that the task {text(task['uuid'])[:80]} is {status[:80]!r}"
-        yield error(Code.TRUNCATED, message)
-    for subtask in task["subtasks"]:
-        for workload in subtask["workloads"]:
-            yield _Workload(workload)
+def _members(thing: Any, *keys: str) -> Iterator[Any]:
+    """What is in the lists within lists of these names; a Reason in place of what is no list."""
+    if not keys or isinstance(thing, Reason):
+        yield thing
+        return
+    try:
+        found = list(thing[keys[0]])
+    except documents.SHAPE_ERRORS as reason:
+        found = [documents.misshapen("the report", reason)]
+    for one in found:
+        yield from _members(one, *keys[1:])
+
+
+def _status(task: Mapping[str, Any]) -> Iterator[Reason]:
+    try:
+        if (status := text(task["status"])) != "finished":
+            message = f"rally says that the task {text(task['uuid'])[:80]} is {status[:80]!r}"
+            yield error(Code.TRUNCATED, message)
+    except documents.SHAPE_ERRORS as reason:
+        yield documents.misshapen("a task", reason)
+
+
+def _scenario(raw: Mapping[str, Any]) -> str:
+    (name,) = raw["scenario"]
+    if len(text(name)) > ID_BOUND:
+        raise ValueError(f"a scenario's name of {len(name)} characters")
+    return text(name)
 
 
 class _Workload:
     """What we read of one workload of the report; raises one of SHAPE_ERRORS if absent."""
 
-    def __init__(self, raw: Mapping[str, Any]) -> None:
-        (name,) = raw["scenario"]
-        self.name = text(name)
-        if len(self.name) > ID_BOUND:
-            raise ValueError(f"a scenario's name of {len(self.name)} characters")
+    def __init__(self, name: str, raw: Mapping[str, Any]) -> None:
+        self.name = name
         iterations = list(raw["data"])
         self.count = len(iterations)
         self.errors = [list(one["error"]) for one in iterations if one["error"]]
         self.actions = [one["atomic_actions"] for one in iterations]
         self.total = int(raw["total_iteration_count"])
         self.failed = int(raw["failed_iteration_count"])
-        criteria = raw["sla_results"]["sla"]
+        # Rally writes them when the workload has ended: one that was killed has none.
+        self.ended = bool(raw["sla_results"])
+        criteria = raw["sla_results"]["sla"] if self.ended else []
         self.broken_slas = [text(one["detail"]) for one in criteria if one["success"] is not True]
         if raw["pass_sla"] is not True and not self.broken_slas:
             self.broken_slas.append("rally says that an SLA failed")
@@ -184,8 +215,15 @@ class _Workload:
         texts = (part for part in last if isinstance(part, str))
         return tail("\n".join(dict.fromkeys(texts))) or None
 
-    def complaint(self, asked: Load) -> str | None:
+    def complaint(self, asked: Load) -> Reason | None:
         """What is wrong with the number of iterations, or with how often hooks ran, if anything."""
+        if not self.ended:
+            return error(Code.IN_PROGRESS, f"{self.name}: begun and never ended", (self.name,))
+        if said := self._miscounted(asked):
+            return error(Code.ITERATIONS, f"{self.name}: {said}", (self.name,))
+        return None
+
+    def _miscounted(self, asked: Load) -> str | None:
         if self.count == 0:
             return "not one iteration ran"
         if asked.iterations is not None and self.count != asked.iterations:
@@ -235,13 +273,12 @@ def _lost_hooks(
     return None
 
 
-def _workload(workload: _Workload, names: _Names, asked: Asked) -> Iterator[Found]:
-    name = names.next(workload.name)
-    complaint = workload.complaint(asked.get(name) or Load(None))
+def _workload(workload: _Workload, asked: Load) -> Iterator[Found]:
+    complaint = workload.complaint(asked)
     failed = workload.reason is not None
     if failed or complaint is None:
         yield Case(
-            id=name,
+            id=workload.name,
             outcome=Outcome.FAIL if failed else Outcome.SUCCESS,
             started=workload.started,
             seconds=workload.seconds,
@@ -249,9 +286,9 @@ def _workload(workload: _Workload, names: _Names, asked: Asked) -> Iterator[Foun
             details=workload.details,
         )
     if complaint is not None:
-        yield error(Code.ITERATIONS, f"{name}: {complaint}", (name,))
+        yield complaint
     elif not failed:
-        yield from _timings(name, workload.actions)
+        yield from _timings(workload.name, workload.actions)
 
 
 def _timings(name: str, iterations: Iterable[Any]) -> Iterator[Timing | Reason]:

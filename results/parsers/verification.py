@@ -12,7 +12,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from bsdgate.results.ids import ID_BOUND
-from bsdgate.results.model import Case, Code, Dated, Outcome, Reason, count, error, note
+from bsdgate.results.model import (
+    Case,
+    Code,
+    Dated,
+    Found,
+    Outcome,
+    Reason,
+    count,
+    error,
+    note,
+)
 from bsdgate.results.parsers import documents
 from bsdgate.results.parsers.details import REASON_BOUND, last_line, tail
 from bsdgate.results.parsers.documents import duration, text
@@ -43,7 +53,7 @@ def begins(head: bytes) -> bool:
     return _BEGIN.match(head) is not None
 
 
-def parse(stream: BinaryIO) -> Iterator[Case | Reason | Dated]:
+def parse(stream: BinaryIO) -> Iterator[Found | Dated]:
     """Read a report of one verification: its cases, then what is wrong with it."""
     report = documents.read(stream)
     if isinstance(report, Reason):
@@ -52,33 +62,49 @@ def parse(stream: BinaryIO) -> Iterator[Case | Reason | Dated]:
         yield from take_apart(report)
 
 
-def take_apart(report: Mapping[str, Any]) -> Iterator[Case | Reason | Dated]:
+def take_apart(report: Mapping[str, Any]) -> Iterator[Found | Dated]:
     """As ``parse``, of a report that has been decoded."""
+    yield from documents.bounded(_account(report))
+
+
+def _account(report: Mapping[str, Any]) -> Iterator[Found | Dated]:
     try:
         found = list(_tests(report))
-        complaints = list(_complaints(report, found))
+        dated = list(_dated(report))
     except documents.SHAPE_ERRORS as reason:
         yield documents.misshapen("the report", reason)
         return
-    for head in report["verifications"].values():
-        if begun := documents.moment(head.get("started_at")):
-            yield Dated(begun)
-    yield from (case for _, case in found if case)
-    yield from complaints
+    yield from dated
+    yield from (one for _, one in found if one)
+    try:
+        yield from _complaints(report, found)
+    except documents.SHAPE_ERRORS as reason:
+        yield documents.misshapen("the report", reason)
     message = "rally's report never tells of a failed tearDownClass or of a worker that died"
     yield note(Code.UNTOLD, message)
 
 
-def _tests(report: Mapping[str, Any]) -> Iterator[tuple[str, Case | None]]:
-    """Each test's id, and its case if it came to an end."""
+def _dated(report: Mapping[str, Any]) -> Iterator[Dated]:
+    for head in report["verifications"].values():
+        if isinstance(head, Mapping) and (begun := documents.moment(head.get("started_at"))):
+            yield Dated(begun)
+
+
+def _tests(report: Mapping[str, Any]) -> Iterator[tuple[str, Case | Reason | None]]:
+    """Each test's id, and its case if it came to an end, or why that cannot be read."""
     verifications = report["verifications"]
     if len(verifications) != 1:
         raise ValueError(f"it compares {len(verifications)} verifications: make one of each")
     (uuid,) = verifications
     for test_id, test in report["tests"].items():
         if len(test_id) > ID_BOUND:
-            raise ValueError(f"a test id of {len(test_id)} characters")
-        yield test_id, _case(test_id, test["by_verification"][uuid])
+            message = f"a test id of {len(test_id)} characters: {test_id[:80]}..."
+            yield test_id[:80], error(Code.DAMAGED, message)
+            continue
+        try:
+            yield test_id, _case(test_id, test["by_verification"][uuid])
+        except documents.SHAPE_ERRORS as reason:
+            yield test_id, documents.misshapen(f"the result of {test_id[:80]}", reason)
 
 
 def _case(test_id: str, result: Mapping[str, Any]) -> Case | None:
@@ -86,7 +112,7 @@ def _case(test_id: str, result: Mapping[str, Any]) -> Case | None:
     if status == _UNENDED:
         return None
     if status not in _OUTCOMES:
-        raise ValueError(f"{test_id[:80]} has the status {status[:80]!r}")
+        raise ValueError(f"the status {status[:80]!r}")
     outcome = _OUTCOMES[status]
     details = text(result.get("details", ""))
     why = last_line(details) if outcome is Outcome.FAIL else " ".join(details.split())
@@ -100,17 +126,19 @@ def _case(test_id: str, result: Mapping[str, Any]) -> Case | None:
 
 
 def _complaints(
-    report: Mapping[str, Any], found: list[tuple[str, Case | None]]
+    report: Mapping[str, Any], found: list[tuple[str, Case | Reason | None]]
 ) -> Iterator[Reason]:
     ((uuid, head),) = report["verifications"].items()
     if (status := text(head["status"])) not in _WHOLE:
         message = f"rally says that the verification {uuid[:80]} is {status[:80]!r}"
         yield error(Code.TRUNCATED, message)
-    unended = tuple(sorted(test_id for test_id, case in found if case is None))
+    unended = tuple(sorted(test_id for test_id, one in found if one is None))
     if unended:
         message = f"{count(unended, 'test')} begun or listed and never ended"
         yield error(Code.IN_PROGRESS, message, unended)
-    counted = Counter(case.outcome for _, case in found if case)
+    if any(isinstance(one, Reason) for _, one in found):
+        return  # what the counters have beside these cases has been said
+    counted = Counter(one.outcome for _, one in found if isinstance(one, Case))
     told = {name: int(head[counter]) for counter, name in _COUNTERS.items()}
     there = {name: counted[outcome] for name, outcome in _OUTCOMES.items()}
     if told != there or int(head["tests_count"]) != len(found):

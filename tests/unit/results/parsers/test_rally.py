@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bsdgate.results.model import Case, Code, Outcome, Reason, Timing
+from bsdgate.results.parsers.documents import PROBLEMS_BOUND
 from bsdgate.results.parsers.rally import ACTIONS_BOUND, Load, parse, read_asked
 
 RECORDED = Path(__file__).resolve().parents[3] / "golden" / "rally" / "dummies" / "stream.json"
@@ -219,7 +220,7 @@ def test_workloads_of_one_scenario_are_told_apart_by_their_order():
         ("start_time", -1),
         ("full_duration", 1e999),
         ("full_duration", "long"),
-        ("sla_results", {}),
+        ("sla_results", {"sla": None}),
         ("sla_results", {"sla": [{"success": False, "detail": [[]]}]}),
     ],
 )
@@ -227,6 +228,51 @@ def test_a_workload_of_another_shape_is_an_error_and_no_case(report, field, valu
     workload(report)[field] = value
     content = json.dumps(report).replace("Infinity", "1e999").encode()
     assert read(content) == ([], [Code.DAMAGED])
+
+
+def test_a_workload_that_was_killed_is_named_and_its_failures_are_listed(report):
+    load = workload(report)
+    load |= {"sla_results": {}, "start_time": None, "pass_sla": True}
+    assert read(report) == ([], [Code.IN_PROGRESS])
+    load["data"][1]["error"] = ["ValueError", "5", "Traceback\nValueError: 5\n"]
+    load["failed_iteration_count"] = 1
+    assert read(report) == (BAD, [Code.IN_PROGRESS])
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    "odd", [5, {}, {"scenario": {"Dummy.odd": {}}}, {"scenario": {"a": 1, "b": 2}}]
+)
+def test_one_odd_workload_hides_no_other(report, place, odd):
+    loads = report["tasks"][0]["subtasks"][0]["workloads"]
+    loads.append(json.loads(json.dumps(loads[0])))
+    loads.insert(place, odd)
+    second = [("Dummy.dummy#2", Outcome.SUCCESS)]
+    assert read(report) == (GOOD + second, [Code.DAMAGED])
+
+
+def test_an_odd_workload_keeps_its_place_among_those_of_its_name(report):
+    loads = report["tasks"][0]["subtasks"][0]["workloads"]
+    loads.append(json.loads(json.dumps(loads[0])))
+    loads[0]["data"] = 5
+    assert read(report) == ([("Dummy.dummy#2", Outcome.SUCCESS)], [Code.DAMAGED])
+
+
+@pytest.mark.parametrize("level", ["task", "subtask"])
+@pytest.mark.parametrize("odd", [5, {}, None, "x"])
+def test_one_odd_task_or_subtask_hides_no_other(report, level, odd):
+    tasks = report["tasks"]
+    (tasks if level == "task" else tasks[0]["subtasks"]).insert(0, odd)
+    cases, problems = read(report)
+    assert cases == GOOD
+    assert set(problems) == {Code.DAMAGED}
+
+
+def test_any_number_of_odd_workloads_is_told_within_bounds(report):
+    report["tasks"][0]["subtasks"][0]["workloads"] += [5] * 100_000
+    cases, problems = read(report)
+    assert cases == GOOD
+    assert problems == [Code.DAMAGED] * (PROBLEMS_BOUND + 1)
 
 
 def test_a_tasks_status_of_any_size_is_told_within_bounds(report):
