@@ -46,6 +46,7 @@ from bsdgate.results.model import (
     error,
     note,
 )
+from bsdgate.results.parsers import compressed
 from bsdgate.results.parsers import junit as junit_parser
 from bsdgate.results.parsers import rally as rally_parser
 from bsdgate.results.parsers import subunit as subunit_parser
@@ -68,9 +69,10 @@ def load_files(
     ``asked`` has one test id a line; where none of them has Tempest's attributes
     (``[compute,id-<uuid>,smoke]``), the reports' are read without. All subunit and JUnit files and
     Rally's reports of verifications are one account, so that a test in two of them is duplicated.
-    Each of Rally's other reports goes with the task in the same place. The run is named after what
-    the files hold. It was created when the last of its tests began, by the times in the reports;
-    where they have none, when the newest file was written, which is noted.
+    Each of Rally's other reports goes with the task in the same place. All but the list and tasks
+    may be compressed with gzip. The run is named after what the files hold. It was created when the
+    last of its tests began, by the times in the reports; where they have none, when the newest file
+    was written, which is noted.
 
     Raises EvidenceError for a file that cannot be read, or a list or task that is none.
     """
@@ -150,7 +152,8 @@ def _is_verification(report: Path) -> bool:
     """Whether a report of Rally's is about tests; what is wrong with it is told when it is read."""
     try:
         with open_plain(report, DOCUMENT_BOUND) as file:
-            return verification_parser.begins(file.read(HEAD_BOUND))
+            head = compressed.Reader(file, DOCUMENT_BOUND).read(HEAD_BOUND)
+            return verification_parser.begins(head)
     except UnreadableError:
         return False
 
@@ -222,7 +225,8 @@ def _told(
 ) -> Iterator[Found]:
     for path in paths:
         with files.open(path, bound) as file:
-            for one in parse(file):
+            unfolded = compressed.Reader(file, bound)
+            for one in chain(parse(unfolded), unfolded.problems()):
                 if isinstance(one, Dated):
                     files.date(one.moment)
                 elif isinstance(one, Reason):

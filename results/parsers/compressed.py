@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads a file whether or not it is compressed with gzip, as logs of CI jobs are kept.
+
+Memory is bounded by the sizes of the reads, time by the bound of what comes out: a small file can
+unfold to a thousand times its size.
+"""
+
+import zlib
+from collections.abc import Iterator
+from io import BytesIO
+from typing import BinaryIO
+
+from bsdgate.results.model import Code, Reason, error
+
+MAGIC = b"\x1f\x8b"
+
+UNPACKED_BOUND = 1 << 30
+"""Bytes that a compressed file may unfold to."""
+
+_CHUNK = 1 << 16
+_GZIP = 31  # zlib's way to say: a window of 32 KiB, within gzip's head and checksum
+
+
+class Reader(BytesIO):
+    """Hands out what a file holds, unfolded if it begins as gzip does.
+
+    What can be unfolded of a damaged or cut file is handed out, then the end; ``problem`` says then
+    what is wrong.
+    """
+
+    def __init__(self, file: BinaryIO, bound: int) -> None:
+        super().__init__()
+        self._file = file
+        self._room = min(bound, UNPACKED_BOUND)
+        self._head = file.read(len(MAGIC))
+        self._unpacker = zlib.decompressobj(_GZIP) if self._head == MAGIC else None
+        self.problem: Reason | None = None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read up to ``size`` bytes; fewer than that only at the end."""
+        wanted = self._room + 1 if size is None or size < 0 else size
+        if self._unpacker is None:
+            head, self._head = self._head[:wanted], self._head[wanted:]
+            return head + self._file.read(wanted - len(head))
+        pieces = []
+        while wanted > 0 and self.problem is None and (piece := self._unpacked(wanted)):
+            pieces.append(piece)
+            wanted -= len(piece)
+        return b"".join(pieces)
+
+    def problems(self) -> Iterator[Reason]:
+        """What is wrong with what has been read so far."""
+        if self.problem is not None:
+            yield self.problem
+
+    def _unpacked(self, size: int) -> bytes:
+        """Some of what comes next, at most ``size`` bytes; none at the end."""
+        assert self._unpacker is not None
+        piece, packed = b"", b"start"
+        try:
+            while packed and not piece:
+                packed = self._packed()
+                # Without more to read some may still be to be handed out.
+                piece = self._unpacker.decompress(packed, size)
+        except zlib.error as reason:
+            self.problem = error(Code.DAMAGED, f"it is damaged gzip: {reason}")
+        if not piece and self.problem is None and not self._unpacker.eof:
+            self.problem = error(Code.TRUNCATED, "it is gzip that has no end")
+        self._room -= len(piece)
+        if self._room < 0:
+            self.problem = error(Code.TOO_LARGE, "it unfolds to more than what is read of its kind")
+        return piece
+
+    def _packed(self) -> bytes:
+        """The next compressed bytes; another file in gzip's format may follow the first."""
+        assert self._unpacker is not None
+        left, self._head = self._head or self._unpacker.unconsumed_tail, b""
+        if not self._unpacker.eof:
+            return left + (b"" if left[len(MAGIC) :] else self._file.read(_CHUNK))
+        left = (self._unpacker.unused_data or self._file.read(_CHUNK)).lstrip(b"\0")
+        if left:
+            self._unpacker = zlib.decompressobj(_GZIP)
+        return left

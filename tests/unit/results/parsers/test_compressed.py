@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+import gzip
+import random
+import tracemalloc
+from io import BytesIO
+
+import pytest
+
+from bsdgate.results.model import Code
+from bsdgate.results.parsers.compressed import Reader
+
+BOUND = 1 << 20
+WHOLE = random.Random(20261122).randbytes(50_000) + b"line\n" * 50_000
+
+
+def unfolded(content, size=1 << 16, bound=BOUND):
+    reader = Reader(BytesIO(content), bound)
+    pieces = list(iter(lambda: reader.read(size), b""))
+    assert all(len(piece) == size for piece in pieces[:-1])
+    return b"".join(pieces), reader.problem and reader.problem.code
+
+
+@pytest.mark.parametrize("size", [7, 1 << 10, 1 << 16, BOUND, -1])
+@pytest.mark.parametrize("whole", [WHOLE, b"", b"x", b"\x1f", b"a\x1f\x8b"])
+def test_a_file_is_read_alike_whether_compressed_or_not(whole, size):
+    if size > 0:
+        assert unfolded(whole, size) == unfolded(gzip.compress(whole), size) == (whole, None)
+    assert Reader(BytesIO(gzip.compress(whole)), BOUND).read() == whole
+
+
+def test_several_compressed_files_in_one_are_read_and_zeros_behind_them_left_out():
+    parts = gzip.compress(b"one") + gzip.compress(b"") + gzip.compress(b"two")
+    assert unfolded(parts + bytes(100_000)) == (b"onetwo", None)
+
+
+@pytest.mark.parametrize("left", [2, 5, 11, 100, 40_000, -9, -8, -1])
+def test_what_has_no_end_is_read_as_far_as_it_goes(left):
+    content, problem = unfolded(gzip.compress(WHOLE)[:left])
+    assert problem is Code.TRUNCATED
+    assert WHOLE.startswith(content)
+    assert len(content) > left - 1000
+
+
+@pytest.mark.parametrize("place", [3, 20_000, -8, -1])
+def test_a_flipped_byte_is_noticed(place):
+    damaged = bytearray(gzip.compress(WHOLE))
+    damaged[place] ^= 0xFF
+    assert unfolded(bytes(damaged))[1] in {Code.DAMAGED, Code.TRUNCATED}
+
+
+def test_what_follows_and_is_not_compressed_is_damage():
+    assert unfolded(gzip.compress(b"one") + b"text")[1] is Code.DAMAGED
+
+
+def test_what_unfolds_without_end_is_bounded():
+    bomb = gzip.compress(bytes(50 << 20))
+    tracemalloc.start()
+    reader = Reader(BytesIO(bomb), BOUND)
+    size = sum(map(len, iter(lambda: reader.read(1 << 16), b"")))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert reader.problem is not None
+    assert reader.problem.code is Code.TOO_LARGE
+    assert size <= BOUND + (1 << 16)
+    assert peak < 2 << 20
