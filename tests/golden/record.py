@@ -11,14 +11,17 @@ variables is left out; nothing else is touched. "stestr" needs subunit2junitxml 
 junitxml, and "kyua" needs kyua, both on the PATH.
 """
 
+import contextlib
 import datetime
 import io
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import types
 from pathlib import Path
 
@@ -32,9 +35,13 @@ FAILED_IMPORT = "unittest.loader._FailedTest.tiny_plugin.tests.test_broken"
 STESTR_CONF = "[DEFAULT]\ntest_path=./tiny\ntop_dir=./\ngroup_regex=([^\\.]*\\.)*\n"
 
 
+def surroundings(home):
+    return os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(home)}
+
+
 def run(argv, cwd, **env):
     """Run to the end, and give back the exit status and standard output."""
-    whole = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(cwd)} | env
+    whole = surroundings(cwd) | env
     done = subprocess.run(argv, cwd=cwd, env=whole, stdout=subprocess.PIPE, check=False)
     return done.returncode, done.stdout
 
@@ -245,14 +252,27 @@ def record_pytest(case, work):
     )
 
 
-def record_rally(case, work, task="task.yaml"):
+def killed(argv, work):
+    """Start a command of Rally's and kill it when the second subtask of its task has begun."""
+    process = subprocess.Popen([BIN / argv[0], *argv[1:]], cwd=work, env=surroundings(work))
+    states = []
+    while process.poll() is None and states != ["finished", "running"]:
+        time.sleep(0.1)
+        with contextlib.suppress(sqlite3.OperationalError), sqlite3.connect(work / "rally.db") as found:
+            states = [one for (one,) in found.execute("select status from subtasks order by id")]
+    process.kill()
+    return process.wait()
+
+
+def record_rally(case, work, task="task.yaml", *, kill=False):
     (work / "rally.conf").write_text(f"[database]\nconnection = sqlite:///{work}/rally.db\n")
     (work / "spec.json").write_text("{}")
     rally = ["rally", "--config-file", str(work / "rally.conf")]
     task = PROJECTS / "rally" / task
     run([*rally, "db", "create"], work)
     run([*rally, "env", "create", "--name", "none", "--spec", "spec.json"], work)
-    status, _ = run([*rally, "task", "start", str(task)], work)
+    start = [*rally, "task", "start", str(task)]
+    status = killed(start, work) if kill else run(start, work)[0]
     run([*rally, "task", "report", "--json", "--out", "report.json"], work)
     asked = [
         {
@@ -316,6 +336,7 @@ CASES = {
     "pytest": lambda work: record_pytest("pytest", work),
     "dummies": lambda work: record_rally("dummies", work),
     "rally-hooks": lambda work: record_rally("hooks", work, "hooks.yaml"),
+    "rally-killed": lambda work: record_rally("killed", work, "killed.yaml", kill=True),
 }
 
 
