@@ -36,6 +36,7 @@ _EXCUSED = frozenset(
 # against an excuse.
 _CUT_SHORT = _EXCUSED.union({Code.LOST_TEST}) - {Code.EVIDENCE_LOST}
 
+_RERUNS = ": where the runner repeats failed tests (pytest --reruns), drop --reruns"
 _BAD = frozenset({Outcome.FAIL, Outcome.UXSUCCESS})
 _FIXTURES = frozenset({Synthetic.SET_UP, Synthetic.TEAR_DOWN})
 
@@ -356,7 +357,7 @@ def _complain(cases: Cases, where: str = "") -> list[Reason]:
     reasons = []
     for outcome, code, said in (
         (Outcome.MISSING, Code.LOST_TEST, "asked to run and without an outcome"),
-        (Outcome.DUPLICATED, Code.DUPLICATED, "reported more than once"),
+        (Outcome.DUPLICATED, Code.DUPLICATED, f"reported more than once{_RERUNS}"),
     ):
         if ids := cases.ids_of(outcome):
             reasons.append(error(code, f"{where}{count(ids, 'test')} {said}", ids))

@@ -93,3 +93,31 @@ def test_of_a_report_without_a_list_it_is_no_test(tmp_path: Path, outcome: str) 
     verdict = judge_files(None, junit=[tmp_path / "r.xml"])
     assert [case.id for case in verdict.cases] == ["checks.test_good.test_x"]
     assert len(verdict.fixtures) == (outcome == "fail")
+
+
+def test_the_documented_command_lists_what_pytest_runs(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "doc" / "source" / "user" / "run.rst").read_text()
+    (command,) = (line[5:] for line in page.splitlines() if line.startswith("   $ pytest "))
+    (tmp_path / "test_good.py").write_text(CLASS.format(""))
+    (tmp_path / "test_breaks.py").write_text(BREAKS)
+    env = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, env=env, check=True)
+    assert (tmp_path / "asked.txt").read_text().splitlines() == [
+        "test_good.py::test_x",
+        "test_good.py::TestC::test_a",
+        "test_good.py::TestC::test_b",
+    ]
+
+
+def test_a_test_that_was_repeated_is_an_error_that_says_what_to_drop(tmp_path: Path) -> None:
+    # As pytest-rerunfailures writes it: the first time has no failure.
+    once = '<testcase classname="test_x" name="test_a" time="0.001"/>'
+    (tmp_path / "r.xml").write_text(f"<testsuites><testsuite>{once * 2}</testsuite></testsuites>")
+    (tmp_path / "asked.txt").write_text("test_x.py::test_a\n")
+    verdict = judge_files(tmp_path / "asked.txt", junit=[tmp_path / "r.xml"])
+    assert verdict.result is Result.ERROR
+    (twice,) = (reason for reason in verdict.reasons if reason.code is Code.DUPLICATED)
+    assert twice.message == (
+        "1 test reported more than once: where the runner repeats failed tests (pytest --reruns), "
+        "drop --reruns"
+    )
