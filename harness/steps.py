@@ -199,7 +199,7 @@ def cleanup(run: Run) -> None:
         file = shlex.quote(str(run.clouds_yaml))
         variables = f"OS_CLIENT_CONFIG_FILE={file} OS_CLOUD={CLOUD}"
         run.listener.say(f"the cloud was kept: {variables} openstack server list")
-        run.listener.say(f"`bsdgate down {run.folder.path}` ends it")
+        run.listener.say(f"`bsdgate down {shlex.quote(str(run.folder.path))}` ends it")
     else:
         _remove(run, run.cloud)
     run.cloud = None

@@ -19,6 +19,7 @@ import psutil
 from bsdgate.harness.cloud.service import SERVICES
 from kills.schedule import PAIR, Trial
 
+GUARD = "guard.py"
 _SUPERVISOR = "bsdgate.harness.cloud.supervisor"
 
 # From <sys/prctl.h> of Linux and <sys/procctl.h> and <sys/wait.h> of FreeBSD.
@@ -91,7 +92,7 @@ def find(trial: Trial, harness: psutil.Process) -> list[psutil.Process]:
     """Return the processes that a trial's signal is for, none if one of them is not there."""
     with contextlib.suppress(psutil.Error):
         if trial.target == PAIR:
-            guard = _called(harness, "guard.py")[:1]
+            guard = _called(harness, GUARD)[:1]
             # Of the two this one first: it ends the rest as soon as it sees the harness gone.
             return [*guard, harness] if guard else []
         return _FINDERS[trial.target](harness, trial.service)[:1]
@@ -103,7 +104,9 @@ def _called(harness: psutil.Process, *names: str) -> list[psutil.Process]:
     found = []
     for each in harness.children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if set(names) & {Path(word).name for word in each.cmdline()}:
+            words = {Path(word).name for word in each.cmdline()}
+            # The command line of a guard has that of its command in it.
+            if set(names) & words and (GUARD in names) == (GUARD in words):
                 found.append(each)
     return sorted(found, key=_age)
 
@@ -130,7 +133,7 @@ def _service(harness: psutil.Process, service: str) -> list[psutil.Process]:
 
 _FINDERS: dict[str, Callable[[psutil.Process, str], list[psutil.Process]]] = {
     "harness": lambda harness, _: [harness],
-    "guard": lambda harness, _: _called(harness, "guard.py"),
+    "guard": lambda harness, _: _called(harness, GUARD),
     "supervisor": _supervisor,
     "nursery": _nursery,
     "service": _service,
