@@ -81,20 +81,20 @@ def render(
 
 
 def _warnings(verdict: Verdict) -> Iterator[str]:
-    told = [
+    shown = [
         reason
         for level in Level
         for reason in verdict.reasons
         if reason.level is level and (level is not Level.NOTE or reason.code in _TOLD)
     ]
-    if told:
+    if shown:
         yield f"bsdgate {verdict.result}: {describe_counts(verdict)}"
-    if told and (said := mostly(verdict)):
+    if shown and (said := mostly(verdict)):
         yield _cut(said, WARNING_BOUND)
-    for reason in told[:WARNINGS_BOUND]:
+    for reason in shown[:WARNINGS_BOUND]:
         yield _cut(f"{reason.level.upper()} {reason.code}: {_say(reason)}", WARNING_BOUND)
-    if len(told) > WARNINGS_BOUND:
-        yield f"and {len(told) - WARNINGS_BOUND} more reasons, see the bsdgate report"
+    if len(shown) > WARNINGS_BOUND:
+        yield f"and {len(shown) - WARNINGS_BOUND} more reasons, see the bsdgate report"
 
 
 def _say(reason: Reason) -> str:

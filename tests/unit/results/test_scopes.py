@@ -71,7 +71,7 @@ def test_all_keys_must_fit_and_of_alternatives_any():
     assert [one.test for one in known.entries] == ["either"]
 
 
-def test_what_the_run_does_not_say_never_fits_and_is_told():
+def test_what_the_run_does_not_say_never_fits_and_is_named():
     entries = [
         entry("silent", scope=(("freebsd", "15.*"),)),
         entry("elsewhere", scope=(("freebsd", "15.*"), ("profile", "minicloud"))),

@@ -113,6 +113,15 @@ def test_a_verification_that_came_to_no_end_is_an_error(report, status):
     assert len(problem.message) < 200
 
 
+@pytest.mark.parametrize("odd", [5, None, [], "x", {}])
+def test_an_odd_head_of_a_verification_hides_no_test(report, odd):
+    whole, _ = read(report)
+    (uuid,) = report["verifications"]
+    report["verifications"][uuid] = odd
+    cases, (problem,) = read(report)
+    assert (cases, problem.code) == (whole, Code.DAMAGED)
+
+
 def test_several_verifications_in_one_report_are_refused(report):
     report["verifications"]["another"] = head(report)
     cases, (problem,) = read(report)
