@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from unit.harness.manifests import manifest
 
 from bsdgate.harness import confirm, steps
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.errors import InfrastructureError
-from bsdgate.harness.identity import Settings
-from bsdgate.harness.manifest import ChangedProject, Manifest
+from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.nodes import base
 from bsdgate.harness.nodes.environment import Environment
-from bsdgate.harness.profiles.load import load as load_profile
 from bsdgate.harness.run_dir import RunDir
 from bsdgate.harness.steps import Run
-from bsdgate.harness.suites.model import load as load_suite
 
 CHANGED = ChangedProject(project="keystone", source="x", version="30.0.1", identity="sha256:1")
 
@@ -61,19 +59,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     packages = tmp_path / "site-packages"
     packages.mkdir()
     monkeypatch.setattr(base, "roots", lambda: [packages])
-    manifest = Manifest(
-        profile="embedded",
-        suite="smoke",
-        release="2026.2",
-        evidence=("tempest",),
-        concurrency=1,
-        seed=1,
-        profile_settings=Settings.of(load_profile("embedded")),
-        suite_settings=Settings.of(load_suite("smoke")),
-        versions={},
-    )
     environment = Environment(Path(sys.executable), (CHANGED,), base.take())
-    with RunDir.create(tmp_path / "runs", manifest) as folder:
+    with RunDir.create(tmp_path / "runs", manifest()) as folder:
         listener, cloud = cast(Any, Listened()), cast(Cloud, WritingCloud(packages))
         yield Run(folder, cast(Any, None), cast(Any, None), environment, listener, cloud=cloud)
 

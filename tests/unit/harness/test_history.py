@@ -11,15 +11,12 @@ from typing import Any
 
 import pytest
 from subunit.v2 import StreamResultToBytes
+from unit.harness.manifests import manifest
 from unit.results import conftest
 
 from bsdgate.harness import history
 from bsdgate.harness.cli import main
-from bsdgate.harness.identity import Settings
-from bsdgate.harness.manifest import Manifest
-from bsdgate.harness.profiles.load import load as load_profile
 from bsdgate.harness.run_dir import RunDir
-from bsdgate.harness.suites.model import load as load_suite
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.model import Code, Result
 from bsdgate.results.parsers.subunit import StreamReader
@@ -152,28 +149,17 @@ TRACEBACK = 'Traceback:\n  File "/venv/site-packages/keystone/api/users.py", lin
 
 def failed_run(base: Path, **fields: Any) -> Path:
     """Make a run of one test, which failed in a file of keystone's."""
-    manifest = Manifest(
-        profile="embedded",
-        suite="smoke",
-        release="2026.2",
-        evidence=("tempest",),
-        concurrency=1,
-        seed=1,
-        versions={},
-        profile_settings=Settings.of(load_profile("embedded")),
-        suite_settings=Settings.of(load_suite("smoke")),
-        **fields,
-    )
     stream = BytesIO()
     writer = StreamResultToBytes(stream)
     writer.status(test_id="m.A.one", file_name="traceback", file_bytes=TRACEBACK.encode())
     writer.status(test_id="m.A.one", test_status="fail")
     reader = StreamReader()
     reader.feed(stream.getvalue())
-    with RunDir.create(base, manifest) as run:
+    made = manifest(**fields)
+    with RunDir.create(base, made) as run:
         attempt = run.begin_attempt("tempest", "subunit", b"m.A.one\n")
         attempt.stream.write(stream.getvalue())
-        attempt.stream.write(reader.make_seal(manifest.run_id, attempt.name))
+        attempt.stream.write(reader.make_seal(made.run_id, attempt.name))
         attempt.end(0)
         return run.path
 

@@ -15,32 +15,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.harness.manifests import manifest
 
 from bsdgate.harness import files
 from bsdgate.harness.errors import InfrastructureError, UsageError
-from bsdgate.harness.identity import Settings, digest, version
-from bsdgate.harness.manifest import ChangedProject, Manifest
+from bsdgate.harness.identity import digest, version
+from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.profiles.load import load as load_profile
 from bsdgate.harness.run_dir import RunDir
-from bsdgate.harness.suites.model import load as load_suite
 from bsdgate.results.attempts import BOUND
-
-
-def manifest(**fields: Any) -> Manifest:
-    return Manifest(
-        **{
-            "profile": "embedded",
-            "suite": "smoke",
-            "release": "2026.2",
-            "evidence": ("hostchecks", "tempest"),
-            "concurrency": 2,
-            "seed": 7,
-            "versions": {"keystone": "30.0.0"},
-            "profile_settings": Settings.of(load_profile("embedded")),
-            "suite_settings": Settings.of(load_suite("smoke")),
-            **fields,
-        }
-    )
 
 
 @pytest.fixture
@@ -60,7 +43,8 @@ def sha256(content: bytes) -> str:
 
 def test_manifest_says_all_that_the_judge_reads(tmp_path: Path) -> None:
     changed = ChangedProject(project="keystone", source="x", version="30.0.1", identity="sha256:1")
-    with RunDir.create(tmp_path, manifest(changes=(changed,))) as run:
+    made = manifest(changes=(changed,), evidence=("hostchecks", "tempest"))
+    with RunDir.create(tmp_path, made) as run:
         written = json.loads((run.path / "manifest.json").read_text())
     assert written["schema"] == 2
     assert written["bsdgate_version"] == version()

@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unit.harness.manifests import manifest
 
 from bsdgate.harness import pipeline
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.identity import Settings
-from bsdgate.harness.manifest import Manifest
 from bsdgate.harness.nodes.environment import Environment
-from bsdgate.harness.profiles.load import load as load_profile
 from bsdgate.harness.run_dir import RunDir
 from bsdgate.harness.steps import LEFT, Run, cleanup
-from bsdgate.harness.suites.model import load as load_suite
 
 
 class Cloud:
@@ -51,18 +48,7 @@ class Listener:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[RunDir]:
-    manifest = Manifest(
-        profile="embedded",
-        suite="smoke",
-        release="2026.2",
-        evidence=("tempest",),
-        concurrency=1,
-        seed=1,
-        profile_settings=Settings.of(load_profile("embedded")),
-        suite_settings=Settings.of(load_suite("smoke")),
-        versions={},
-    )
-    with RunDir.create(tmp_path / "runs", manifest) as folder:
+    with RunDir.create(tmp_path / "runs", manifest()) as folder:
         yield folder
 
 

@@ -6,14 +6,11 @@ from pathlib import Path
 
 import click
 import pytest
+from unit.harness.manifests import manifest
 
 from bsdgate.harness import cli, folders
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.identity import Settings
-from bsdgate.harness.manifest import Manifest
-from bsdgate.harness.profiles.load import load as load_profile
 from bsdgate.harness.run_dir import RunDir
-from bsdgate.harness.suites.model import load as load_suite
 
 
 @pytest.fixture
@@ -21,19 +18,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunDir]:
     """Return a run in progress, with the clouds that a killed harness would leave."""
     monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "1000")
-    manifest = Manifest(
-        profile="embedded",
-        suite="smoke",
-        name="one",
-        release="2026.2",
-        evidence=("tempest",),
-        concurrency=1,
-        seed=1,
-        profile_settings=Settings.of(load_profile("embedded")),
-        suite_settings=Settings.of(load_suite("smoke")),
-        versions={},
-    )
-    with RunDir.create(tmp_path / "runs", manifest) as run:
+    with RunDir.create(tmp_path / "runs", manifest(name="one")) as run:
         for cloud in (run.cloud, run.path / "base" / "cloud"):
             folders.remove_tree(cloud, inside=run.path)
             folders.make_marked(cloud)
