@@ -37,6 +37,7 @@ def _step(name: str, seconds: float, *targets: str) -> Moment:
     return Moment(name, STEP_LINE.format(name), ANY_STEP, seconds, (first, second, third, fourth))
 
 
+HARNESS: Final = "harness"
 PAIR: Final = "harness and guard"
 MOMENTS: Final = (
     _step("deploy", 5, "supervisor", "nursery", "service", "harness"),
@@ -85,7 +86,7 @@ class Trial:
     @property
     def ends_harness(self) -> bool:
         """Whether the harness itself is hit."""
-        return self.target in {"harness", PAIR}
+        return self.target in {HARNESS, PAIR}
 
     @property
     def stays_stopped(self) -> bool:

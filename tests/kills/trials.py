@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from functional.run_folder import RunFolder, runs
 
 from kills import proof
 from kills.family import Reaper, find
-from kills.schedule import Moment, Trial
+from kills.schedule import HARNESS, Moment, Trial
 
 PROFILES = Path(__file__).parents[2] / "harness" / "profiles"
 TESTS = (
@@ -132,7 +132,7 @@ class Bench:
             outcome.seconds = time.monotonic() - began
             (new,) = (run for run in runs(self.place) if run.path not in before)
             self._judge(new, outcome)
-            if trial.ends_harness and outcome.result is None:
+            if outcome.trial.ends_harness and outcome.result is None:
                 outcome.resumed, problems = self.resumed(new, trial.moment.fails)
                 outcome.problems += problems
         finally:
@@ -186,7 +186,8 @@ class Bench:
         time.sleep(outcome.delay)
         targets = _awaited(trial, started, harness)
         if not targets:
-            outcome.hit = " (not there, so the harness)"
+            outcome.hit = f" (no {trial.target} there, so the harness)"
+            trial = outcome.trial = replace(trial, target=HARNESS)
             targets = [harness]
         ports = _ports(runs(self.place)[-1])
         if not _send(trial, targets):
