@@ -61,8 +61,9 @@ def up(
         highlight=False,
         soft_wrap=True,
     )
-    console.print(f"\n    OS_CLOUD={name} {_client(python)} server list\n", highlight=False)
-    console.print(f"`{_ourselves(name, 'down')}` ends it.", highlight=False)
+    command = f"OS_CLOUD={name} {_client(python)} server list"
+    console.print(f"\n    {command}\n", highlight=False, soft_wrap=True)
+    console.print(f"`{_ourselves(name, 'down')}` ends it.", highlight=False, soft_wrap=True)
 
 
 def _hand_over(cloud: Cloud, name: CloudName, file: Path) -> float:

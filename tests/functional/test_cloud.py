@@ -8,6 +8,7 @@ cloud lives: those that end one come last.
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -98,9 +99,12 @@ def test_up_says_how_to_use_and_to_end_the_cloud(first_up: Done, one: UpCloud) -
     assert "ready" in first_up.text
     assert str(one.directory / "logs") in first_up.text
     assert str(one.place.clouds_yaml) in first_up.text
-    assert "OS_CLOUD=one " in first_up.text
-    assert "openstack server list" in first_up.text
-    assert "bsdgate down --name one" in first_up.text
+    said = first_up.text.splitlines()
+    (command,) = (shlex.split(each) for each in said if "OS_CLOUD=" in each)
+    assert command[0] == "OS_CLOUD=one"
+    assert (Path(command[1]).name, *command[2:]) == ("openstack", "server", "list")
+    (end,) = (shlex.split(each.strip("`").partition("`")[0]) for each in said if "ends it" in each)
+    assert (Path(end[0]).name, *end[1:]) == ("bsdgate", "down", "--name", "one")
 
 
 def test_what_up_says_works_as_it_is(first_up: Done, one: UpCloud) -> None:
