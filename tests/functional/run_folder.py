@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from functional.place import BIN, Done, Place, Started, listening, wait_for
+from functional.place import BIN, PATIENCE, Done, Place, Started, listening, wait_for
 
 from bsdgate.results.parsers.subunit import StreamReader
 
@@ -101,7 +101,8 @@ def wait_for_tests(started: Started, folder: RunFolder, modules: int = 1) -> Non
         last = [each["state"] for name, each in folder.attempts.items() if "tempest" in name][-1:]
         return last == ["running"] and folder.modules() >= modules
 
-    wait_for(reporting, "a test reports")
+    # A cloud has to start before, and may have to build its templates.
+    wait_for(reporting, "a test reports", PATIENCE * 3)
 
 
 def resumed(place: Place, folder: RunFolder, modules: int = 1) -> Started:

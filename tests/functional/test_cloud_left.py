@@ -12,7 +12,7 @@ import pytest
 from functional.place import Place, Started, listening, wait_for
 from functional.run_folder import FEW, MANY, TWO, RunFolder, assert_nothing_left, begun
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 def kill_with_guard(started: Started) -> None:
