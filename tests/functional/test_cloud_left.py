@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clouds that outlive what started them, and commands on one cloud at the same time."""
 
-import os
 import shlex
-import signal
 import time
 from pathlib import Path
 
@@ -16,10 +14,11 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def kill_with_guard(started: Started) -> None:
-    """Kill a command and the guard that would end what it has started."""
+    """Kill a command and the guards that would end what it has started."""
     harness = psutil.Process(started.popen.pid)
-    (guard,) = (each for each in harness.children() if "guard.py" in " ".join(each.cmdline()))
-    guard.kill()
+    for guard in harness.children():
+        assert "guard.py" in " ".join(guard.cmdline())
+        guard.kill()
     harness.kill()
     started.done()
 
@@ -87,7 +86,7 @@ def test_cloud_of_a_killed_run_ends_and_that_of_a_kept_one_can_be_ended(place: P
     wait_for(lambda: not place.processes(cloud_of(folder)), "the cloud ends by itself", 20)
     assert listening(ports) == []
     status = place.bsdgate("status")
-    assert f"bsdgate down {folder.path}" in status.text
+    assert f"bsdgate down {shlex.quote(str(folder.path))}" in status.text
     assert " down " in status.text
 
     kept = place.bsdgate("run", "--resume", folder.path, "--keep")
@@ -96,7 +95,8 @@ def test_cloud_of_a_killed_run_ends_and_that_of_a_kept_one_can_be_ended(place: P
     ports = folder.ports()
     assert sorted(listening(ports)) == sorted(ports)
     status = place.bsdgate("status")
-    (row,) = (each for each in status.text.splitlines() if f"bsdgate down {folder.path}" in each)
+    command = f"bsdgate down {shlex.quote(str(folder.path))}"
+    (row,) = (each for each in status.text.splitlines() if command in each)
     assert " ready " in row
     assert f" {time.strftime('%Y-')}" in row
     down = place.bsdgate("down", folder.path)
@@ -118,19 +118,13 @@ def test_what_a_killed_supervisor_leaves_is_found_and_ended(place: Place) -> Non
     started, directory = booting(place, "stopped")
     wait_for(lambda: len(place.processes(directory)) > 3, "its nurseries are there")
     supervisor = int((directory / "lock").read_text())
-    nurseries = psutil.Process(supervisor).children()
+    leader = psutil.Process(supervisor)
+    nurseries = leader.children()
     for each in nurseries:
         each.suspend()
-    # With its guard, which would end the nurseries as well.
-    (guard,) = (
-        each
-        for each in psutil.Process(started.popen.pid).children()
-        if "guard.py" in " ".join(each.cmdline())
-    )
-    guard.kill()
-    os.kill(started.popen.pid, signal.SIGKILL)
-    os.kill(supervisor, signal.SIGKILL)
-    started.done()
+    # With its guard, which would end the nurseries as well. The supervisor ends with the guard.
+    kill_with_guard(started)
+    psutil.wait_procs([leader], 20)
     assert any(each.is_running() for each in nurseries)
     done = place.bsdgate("down", "--name", "stopped")
     assert done.code == 0, done
