@@ -212,7 +212,7 @@ def test_hostile_evidence_is_text(chromium: Browser, tmp_path: Path) -> None:
 
     chromium.open(tmp_path / "report" / "report.html")
     chromium.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-    assert chromium.evaluate("document.title").startswith("FAIL · bsdgate")
+    assert chromium.evaluate("document.title").startswith("FAIL (narrowed) · bsdgate")
     assert chromium.evaluate("document.body.innerText").count("alert(1)") >= 10
     assert chromium.evaluate("document.querySelectorAll('img, link, [onload]').length") == 0
     assert chromium.evaluate("document.scripts.length") == 1

@@ -148,7 +148,9 @@ def test_run_is_not_resumed_with_an_edited_profile(
 @pytest.mark.downloads
 def test_ctrl_c_through_tox_is_not_cut_short(place: Place, through_tox: Stopped) -> None:
     assert through_tox.done.code != 0
-    assert f"bsdgate run --resume {through_tox.folder.path}" in through_tox.done.text
+    assert (
+        f"bsdgate run --resume {shlex.quote(str(through_tox.folder.path))}" in through_tox.done.text
+    )
     assert through_tox.seconds < 10
     assert through_tox.folder.attempts["03-tempest"]["state"] == "interrupted"
     assert_nothing_left(place, through_tox.ports)
