@@ -286,7 +286,7 @@ def _layer_of(folder: Path) -> Path:
 
 
 def _lay_over(environment: Path, folder: Path, log: Path) -> None:
-    """Make a virtual environment whose path goes on into the running one."""
+    """Make a virtual environment that falls back to the packages of the running one."""
     options = ("--no-project", "--allow-existing")
     with builds.begun(folder / "work", environment, log) as build:
         build.uv("venv", "--python", sys.executable, *options, environment)

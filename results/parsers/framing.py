@@ -166,7 +166,7 @@ class _Between:
             self._printable = self._printable and not _CONTROL.search(text)
 
     def give_up(self, size: int) -> None:
-        """Take that many bytes that nobody looks at any more."""
+        """Count this many bytes without a look at them: the search for packets has ended."""
         self.size += size
         self._printable = False
 

@@ -211,19 +211,21 @@ def about(record: Record) -> dict[str, Any]:
     }
 
 
-def record_of(told: Mapping[str, Any], versions: tuple[tuple[str, str], ...]) -> Record:
+def record_of(fields: Mapping[str, Any], versions: tuple[tuple[str, str], ...]) -> Record:
     """Make a record of what ``about`` returned."""
     run = Run(
-        run_id=told["run_id"],
-        created=datetime.fromisoformat(told["created"]),
-        sources=tuple(told["sources"]),
-        facts=tuple(told["facts"].items()),
+        run_id=fields["run_id"],
+        created=datetime.fromisoformat(fields["created"]),
+        sources=tuple(fields["sources"]),
+        facts=tuple(fields["facts"].items()),
         versions=versions,
-        **{name: told[name] for name in _TEXTS},
+        **{name: fields[name] for name in _TEXTS},
     )
-    counts = MappingProxyType(told["counts"])
-    judged = datetime.fromisoformat(told["judged"]) if "judged" in told else None
-    return Record(run, Result(told["result"]), told["policy"], counts, told["seconds"], judged)
+    counts = MappingProxyType(fields["counts"])
+    judged = datetime.fromisoformat(fields["judged"]) if "judged" in fields else None
+    return Record(
+        run, Result(fields["result"]), fields["policy"], counts, fields["seconds"], judged
+    )
 
 
 def notes(run: PastRun) -> list[Any]:

@@ -58,10 +58,10 @@ class Outcome:
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        told = f"{self.trial} after {self.delay:.2f} s{self.hit}: exit {self.code}, "
-        told += f"{self.result or 'no verdict'}, {self.seconds:.0f} s"
-        told += f", resumed: {self.resumed}" if self.resumed else ""
-        return "\n    ".join([told, *self.problems])
+        line = f"{self.trial} after {self.delay:.2f} s{self.hit}: exit {self.code}, "
+        line += f"{self.result or 'no verdict'}, {self.seconds:.0f} s"
+        line += f", resumed: {self.resumed}" if self.resumed else ""
+        return "\n    ".join([line, *self.problems])
 
 
 @contextlib.contextmanager

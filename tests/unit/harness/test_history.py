@@ -138,10 +138,10 @@ def test_a_history_that_may_not_be_looked_at_is_not_an_empty_one(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(connection.Path, "exists", refuse)
-    verdict = history.judge_only(run, GATE, "sqlite:////root/history.sqlite")
+    verdict = history.judge_only(run, GATE, "sqlite:////absent/history.sqlite")
     assert verdict.result is Result.ERROR
     (reason,) = (one for one in verdict.reasons if one.code is Code.NO_HISTORY)
-    assert "cannot open the history /root/history.sqlite: Permission denied" in reason.message
+    assert "cannot open the history /absent/history.sqlite: Permission denied" in reason.message
 
 
 TRACEBACK = 'Traceback:\n  File "/venv/site-packages/keystone/api/users.py", line 7, in get\nBoom\n'
