@@ -165,13 +165,17 @@ class Guard:
     def end_rest(self, packages: str) -> list[str]:
         """End all other processes of the command; return what had to be killed, by its name."""
         self._settle(SETTLE)
-        killed: dict[int, str] = {}
+        names: dict[int, str] = {}
+        groups: set[int] = set()
         deadline = time.monotonic() + KILL_TIMEOUT
         while self._reap() and time.monotonic() < deadline:
-            killed |= _kill_descendants(packages)
+            found, killed = _kill_descendants(packages)
+            names |= found
+            groups |= killed
             self._listen(TICK)
         signal_group(self._command, signal.SIGKILL)
-        return list(killed.values())
+        # Processes that replace themselves all the time may end before their names can be read.
+        return list(names.values()) or [f"process group {group}" for group in sorted(groups)]
 
     def _settle(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -242,17 +246,17 @@ def _wake_on_signals() -> int:
     return ours
 
 
-def _kill_descendants(packages: str) -> dict[int, str]:
-    """Kill all below this process; return their names by pid.
+def _kill_descendants(packages: str) -> tuple[dict[int, str], set[int]]:
+    """Kill all below this process; return the names of live ones by pid, and all their groups.
 
     They are killed by their groups: a group that gains a process all the time is killed at one
-    stroke, where a list of its processes is never right. One that has ended and was not taken in
-    yet still tells its group.
+    stroke, where a list of its processes is never right. A process that has ended and was not
+    reaped yet still has its group.
     """
     try:
         psutil = _import_psutil(packages)
     except ImportError:
-        return {}
+        return {}, set()
     found = psutil.Process().children(recursive=True)
     names = {each.pid: _name(psutil, each) for each in found if _lives(psutil, each)}
     groups = {_group_of(each.pid) for each in found} - {0, os.getpgrp()}
@@ -260,8 +264,7 @@ def _kill_descendants(packages: str) -> dict[int, str]:
         signal_group(group, signal.SIGKILL)
     # FreeBSD's own way to do the same, for all below at one stroke.
     _procctl(os.getpid(), _PROC_REAP_KILL, ctypes.byref(_ReaperKill(rk_sig=signal.SIGKILL)))
-    # None may have lived long enough to be asked for its name.
-    return names or {group: f"process group {group}" for group in groups}
+    return names, groups
 
 
 def _group_of(pid: int) -> int:

@@ -3,6 +3,7 @@
 
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -108,6 +109,22 @@ def test_processes_that_replace_themselves_are_caught(log: Path) -> None:
         finally:
             guard.signal_group(group, signal.SIGKILL)
         assert running.left
+
+
+def test_a_process_is_named_once_however_late_it_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first look names it; at the second it has ended and has its group only."""
+    looks = [({7: "sleep (process 7)"}, {5}), ({}, {5})]
+    monkeypatch.setattr(guard, "_kill_descendants", lambda _: looks.pop(0))
+    monkeypatch.setattr(guard, "SETTLE", 0)
+    monkeypatch.setattr(guard, "signal_group", lambda *_: False)
+    monkeypatch.setattr(guard, "adopt_orphans", lambda: True)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        monkeypatch.setattr(guard, "_wake_on_signals", theirs.fileno)
+        owner = guard.Guard(ours.fileno(), 1)
+        monkeypatch.setattr(owner, "_reap", lambda: bool(looks))
+        monkeypatch.setattr(owner, "_listen", lambda _: None)
+        assert owner.end_rest("") == ["sleep (process 7)"]
 
 
 def test_killed_harness_leaves_no_daemon(log: Path) -> None:

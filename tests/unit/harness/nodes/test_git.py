@@ -120,7 +120,7 @@ NAMES = st.sampled_from(HARMFUL) | st.from_regex(r"GIT_[A-Z0-9_]{1,12}", fullmat
 
 @pytest.mark.timeout(180)  # each example asks git a dozen times
 @settings(
-    max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 @given(variables=st.dictionaries(NAMES, VALUES, min_size=1, max_size=8))
 @example(variables=dict.fromkeys(HARMFUL, "{root}/.git/index"))
