@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a verdict that somebody else wrote agrees with itself, and with its run's manifest.
+"""Whether an imported verdict agrees with itself, and with the manifest of its run.
 
 A verdict that is imported becomes what later runs are compared with. So it is refused where its
 result does not follow from its reasons, its reasons not from its cases, or where it is of another
 run than the directory that it lies in.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,10 +15,11 @@ from typing import Final
 
 from bsdgate.results import evidence
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.ids import synthetic
 from bsdgate.results.model import (
     RAN,
     Code,
+    Disposition,
+    Excuse,
     Level,
     Outcome,
     Result,
@@ -33,18 +34,37 @@ CLOCKS: Final = timedelta(minutes=10)
 """By how much the clocks of machines that share a history may differ."""
 
 _SHOWN: Final = 80
+_PLAIN: Final = frozenset({Outcome.SUCCESS, Outcome.SKIP})
+_EXCUSED: Final = MappingProxyType(
+    {
+        None: Code.TESTS_FAILED,
+        Excuse.FAILS_ON_BASE: Code.FAILS_ON_BASE,
+        Excuse.KNOWN_FLAKE: Code.KNOWN_FLAKE,
+        Excuse.KNOWN_FAILURE: Code.KNOWN_FAILURE,
+    }
+)
+_OF_OUTCOME: Final[Mapping[Outcome | None, Code]] = MappingProxyType(
+    {
+        Outcome.MISSING: Code.LOST_TEST,
+        Outcome.DUPLICATED: Code.DUPLICATED,
+        Outcome.UXSUCCESS: Code.UNEXPECTED_SUCCESS,
+        Outcome.KNOWN_FAILURE: Code.KNOWN_FAILURE,
+        Outcome.KNOWN_FAILURE_PASSED: Code.UNEXPECTED_SUCCESS,
+    }
+)
 
 _FIXED: Final = MappingProxyType(
-    dict.fromkeys([Code.TESTS_FAILED, Code.FIXTURE_FAILED, Code.PASS_RATE_FELL], Level.FAIL)
+    dict.fromkeys([Code.TESTS_FAILED, Code.SETUP_FAILED, Code.PASS_RATE_FELL], Level.FAIL)
     | dict.fromkeys(
         [
             Code.KNOWN_FAILURE,
             Code.EXPECTATION_UNMATCHED,
             Code.RESUMED,
-            Code.FLAKED,
+            Code.KNOWN_FLAKE,
             Code.NOT_CONFIRMED,
             Code.NO_SEAL,
-            Code.UNTOLD,
+            Code.STRAY,
+            Code.NOT_REPORTED,
         ],
         Level.NOTE,
     )
@@ -61,7 +81,9 @@ _BY_POLICY: Final = frozenset(
         Code.FEWER_RAN,
         Code.NARROWED,
         Code.NO_HISTORY,
-        Code.EXONERATED,
+        Code.FAILS_ON_BASE,
+        Code.LEFT_BEHIND,
+        Code.UNDATED,
     }
 )
 """Reasons with a level that the policy or the versions of the run give; all others are errors."""
@@ -88,7 +110,6 @@ def contradictions(verdict: Verdict, now: datetime) -> Iterator[str]:
         yield f"the result is {verdict.result}, and {follows} follows from its reasons"
     yield from _wrong_levels(verdict)
     yield from _unexplained(verdict)
-    yield from _unfixed(verdict)
     if verdict.result is not Result.ERROR:
         yield from _not_whole(verdict)
     yield from _in_the_future(verdict, now + CLOCKS)
@@ -109,39 +130,49 @@ def _wrong_levels(verdict: Verdict) -> Iterator[str]:
 
 
 def _unexplained(verdict: Verdict) -> Iterator[str]:
-    """Cases for which there is no reason, and reasons for which there is no such case."""
-    ids = {outcome: _ids(verdict, outcome) for outcome in Outcome}
-    failed, found = ids[Outcome.FAIL], {finding.id for finding in verdict.findings}
-    yield from _unequal("a finding", found, "failed", failed)
-    excused = _named(verdict, Code.EXONERATED) | _named(verdict, Code.FLAKED)
-    blamed = _named(verdict, Code.TESTS_FAILED)
-    yield from _unequal("the reason tests-failed", blamed, "failed unexcused", failed - excused)
-    for outcome, code in (
-        (Outcome.MISSING, Code.LOST_TEST),
-        (Outcome.DUPLICATED, Code.DUPLICATED),
-        (Outcome.UXSUCCESS, Code.UNEXPECTED_SUCCESS),
-    ):
-        if lost := ids[outcome] - _named(verdict, code):
-            yield f"{_listed(lost)} ended as {outcome} without a reason {code}"
+    """Cases for which there is no reason or disposition, and those for which there is no case."""
+    named = {code: _named(verdict, code) for code in Code}
+    counting = {
+        test for reason in verdict.reasons if reason.level is not Level.NOTE for test in reason.ids
+    }
+    outcomes = {case.id: case.outcome for case in verdict.cases if case.outcome not in _PLAIN}
+    failures = {failure.id for failure in verdict.setup_failures}
+    disposed = {one.id: one for one in verdict.dispositions}
+    yield from _unequal(disposed.keys(), {*outcomes, *failures})
+    failed = {test for test, outcome in outcomes.items() if outcome is Outcome.FAIL}
+    if extra := named[Code.TESTS_FAILED] - failed:
+        yield f"the reason tests-failed names {_listed(extra)}, which did not fail"
+    for one in verdict.dispositions:
+        if one.counts != (one.id in counting):
+            yield f"{_text(one.id)} counts, or does not, against its reasons"
+        code = _code(one, outcomes.get(one.id))
+        if code is not None and one.id not in named[code]:
+            yield f"{_text(one.id)} ended as {outcomes[one.id]} without a reason {code}"
+        if one.id in failures and not _explained(one, disposed, named):
+            yield f"the fixture {_text(one.id)} failed, and no reason says so or excuses it"
 
 
-def _unequal(what: str, named: set[str], how: str, cases: set[str]) -> Iterator[str]:
-    if extra := named - cases:
-        yield f"{what} names {_listed(extra)}, of which no case {how}"
-    if lost := cases - named:
-        yield f"{_listed(lost)} {how}, and {what} does not say so"
+def _code(one: Disposition, outcome: Outcome | None) -> Code | None:
+    """The code of the reason that has to name a test of this outcome, if one has to."""
+    return _EXCUSED[one.excuse] if outcome is Outcome.FAIL else _OF_OUTCOME.get(outcome)
 
 
-def _unfixed(verdict: Verdict) -> Iterator[str]:
-    """Broken fixtures that fail nothing although not all of their tests are excused."""
-    codes = (Code.EXONERATED, Code.FLAKED, Code.KNOWN_FAILURE)
-    excused = set[str]().union(*(_named(verdict, code) for code in codes))
-    blamed = _named(verdict, Code.FIXTURE_FAILED)
-    for fixture in verdict.fixtures:
-        made = synthetic(fixture.id)
-        scope = f"{made.scope}." if made else fixture.id
-        if fixture.id not in blamed and not any(test.startswith(scope) for test in excused):
-            yield f"the fixture {_text(fixture.id)} failed, and no reason says so or excuses it"
+def _explained(
+    one: Disposition, disposed: Mapping[str, Disposition], named: Mapping[Code, set[str]]
+) -> bool:
+    """Whether a setup failure fails the run, or is excused by itself or with all its tests."""
+    if one.id in named[Code.SETUP_FAILED]:
+        return one.counts
+    if one.excuse is Excuse.KNOWN_FAILURE:
+        return one.id in named[Code.KNOWN_FAILURE]
+    return bool(one.tests) and all(test in disposed and disposed[test].excuse for test in one.tests)
+
+
+def _unequal(disposed: Set[str], expected: Set[str]) -> Iterator[str]:
+    if extra := disposed - expected:
+        yield f"it has a disposition of {_listed(extra)}, which passed or is no test"
+    if lost := expected - disposed:
+        yield f"it has no disposition of {_listed(lost)}, which did not pass"
 
 
 def _not_whole(verdict: Verdict) -> Iterator[str]:
@@ -170,10 +201,6 @@ def _in_the_future(verdict: Verdict, latest: datetime) -> Iterator[str]:
     for what, moment in times.items():
         if moment is not None and moment > latest:
             yield f"{_text(what)} is of {moment.isoformat()}, which is in the future"
-
-
-def _ids(verdict: Verdict, outcome: Outcome) -> set[str]:
-    return {case.id for case in verdict.cases if case.outcome is outcome}
 
 
 def _named(verdict: Verdict, code: Code) -> set[str]:

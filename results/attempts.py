@@ -4,6 +4,7 @@
 import hashlib
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from bsdgate.results import strict_json
-from bsdgate.results.cases import Cases, find
 from bsdgate.results.ids import IDS_BOUND, read_ids
 from bsdgate.results.model import (
     Attempt,
@@ -45,14 +45,14 @@ DOCUMENT_BOUND = 256 * 1024 * 1024
 STREAM_BOUND = 16 * 1024 * 1024 * 1024
 """Bytes of a stream of packets. Nothing keeps it in memory; reading more takes too long."""
 
-STRANGE_BOUND = 100_000
-"""Reports beside two of each asked test; a stream that has more is kept no further."""
+MAX_UNEXPECTED_REPORTS = 10_000
+"""Reports of other ids than the asked ones; a stream that has more is kept no further.
 
-STRANGE_SIZE = 4 * 1024 * 1024
-"""Characters of the ids that nobody asked for, beside twice those of the asked ones.
-
-Fixtures report too, at most twice for each class, and under ids no longer than their tests'.
+Class and module fixtures report too, at most twice for each class.
 """
+
+MAX_REPORTS_PER_TEST = 10
+"""Reports of one asked test that are kept; the second one already makes it duplicated."""
 
 TIMINGS_BOUND = 10_000
 """Parts of cases that are measured in one attempt."""
@@ -141,7 +141,8 @@ def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
     head = _read_head(folder, manifest)
     problems = [error(Code.HARNESS_PROBLEM, problem) for problem in head.problems]
     asked: tuple[str, ...] = ()
-    reports, witness = Cases(), None
+    reports: list[Case] = []
+    witness = None
     timings: list[Timing] = []
     try:
         found = _read_asked(folder, head, problems)
@@ -178,33 +179,33 @@ def gather(
     asked: Collection[str] | None,
     problems: list[Reason],
     timings: list[Timing],
-) -> Cases:
+) -> list[Case]:
     """Gather what a parser finds: return its cases, add the rest to ``problems`` and ``timings``.
 
-    ``asked`` is None where nobody knows what was.
+    ``asked`` is None where there is no list of what was asked.
     """
-    known = sorted(asked or ())
-    bound = IDS_BOUND if asked is None else 2 * len(known) + STRANGE_BOUND
-    room = DOCUMENT_BOUND if asked is None else 2 * sum(map(len, known)) + STRANGE_SIZE
-    left = room
-    reports = Cases()
-    left_out = untimed = 0
+    known = frozenset(asked or ())
+    times: Counter[str] = Counter()
+    reports: list[Case] = []
+    unexpected = left_out = untimed = 0
+    most = IDS_BOUND if asked is None else MAX_UNEXPECTED_REPORTS
     for one in found:
         if isinstance(one, Reason):
             problems.append(one)
         elif isinstance(one, Timing):
-            if len(timings) < TIMINGS_BOUND:
-                timings.append(one)
-            else:
-                untimed += 1
-        elif len(reports) < bound and (left > 0 or find(known, one.id) is not None):
-            if not reports.append(one, known):
-                left -= len(one.id)
+            untimed += len(timings) >= TIMINGS_BOUND
+            timings += [one] if len(timings) < TIMINGS_BOUND else []
+        elif one.id in known and times[one.id] < MAX_REPORTS_PER_TEST:
+            times[one.id] += 1
+            reports.append(one)
+        elif one.id not in known and unexpected < most:
+            unexpected += 1
+            reports.append(one)
         else:
             left_out += 1
     if left_out:
-        most = f"beyond {bound}, or {room} characters of ids that nobody asked for"
-        message = f"{left_out} reports are left out: {most}, for {len(known)} asked tests"
+        message = f"{left_out} reports are left out: more than {most} of tests that were not asked"
+        message += f", or more than {MAX_REPORTS_PER_TEST} of one test"
         problems.append(error(Code.TOO_LARGE, message))
     if untimed:
         message = f"{untimed} atomic actions beyond {TIMINGS_BOUND} are left out"

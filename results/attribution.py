@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose a failure is: the change's, the base's, a flake's, the node's, or nobody knows.
+"""The cause of each failure: the change, the base, a flake, the node, or unknown.
 
-``plan`` says which failures to run again, how often and on which build; somebody else does that.
-``attribute`` reads what came of it. Nothing here makes a failure less than a failure: where
-evidence is lacking the cause is UNKNOWN, which is judged like the change's.
+``plan`` says which failures to run again, how often and on which build; the harness runs them.
+``attribute`` reads the results. Nothing here excuses a failure: without evidence the cause is
+UNKNOWN, which is judged like a failure that the change caused.
 """
 
 import hashlib
@@ -14,14 +14,12 @@ from itertools import groupby
 from typing import Final
 
 from bsdgate.results import passrate
-from bsdgate.results.fixtures import innermost, message
 from bsdgate.results.model import (
     RAN,
     Case,
     Cause,
     Code,
     Confirmation,
-    Finding,
     Level,
     Outcome,
     Past,
@@ -29,6 +27,7 @@ from bsdgate.results.model import (
     Side,
 )
 from bsdgate.results.passrate import Counts, Fall, Flake, Record
+from bsdgate.results.setup_failures import innermost, message
 
 IDS_BOUND: Final = 20
 """More failures than this are not run again: they are no flakes."""
@@ -61,6 +60,20 @@ _NODE_SIGNS: Final = re.compile(
     r"No space left on device|database or disk is full|Cannot allocate memory"
     r"|Too many open files|Read-only file system|Input/output error"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The cause of the failure of ``id``, and what shows it, one line for each attempt.
+
+    ``signature`` is the failure with all that differs from run to run taken out: two failures
+    of a test are the same failure if their signatures are equal.
+    """
+
+    id: str
+    cause: Cause
+    signature: str = ""
+    evidence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +112,7 @@ def attribute(
     *,
     change: bool,
 ) -> tuple[Finding, ...]:
-    """Return whose each failure is, sorted by id.
+    """Return the cause of each failure, sorted by id.
 
     ``reasons`` are what else is wrong with the run, ``change`` whether a change is under test.
     """

@@ -10,6 +10,7 @@ import hashlib
 import re
 import stat
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from bsdgate.results.model import (
     Kind,
     Reason,
     Run,
+    Source,
     error,
     note,
 )
@@ -191,13 +193,13 @@ def _run(manifest: Mapping[str, Any]) -> tuple[Run, list[Reason]]:
         value = manifest.get(key)
         return "" if value is None else str(value)
 
-    def pairs(key: str) -> tuple[tuple[str, str], ...]:
+    def pairs(key: str) -> dict[str, str]:
         found = manifest.get(key) or {}
         if isinstance(found, dict) and all(isinstance(each, str) for each in found.values()):
-            return tuple(sorted(found.items()))
+            return dict(sorted(found.items()))
         message = f"manifest.json: {key} does not give a text for each of its names"
         problems.append(error(Code.DAMAGED, message))
-        return ()
+        return {}
 
     def features() -> tuple[Feature, ...]:
         found = manifest.get("features") or []
@@ -211,7 +213,6 @@ def _run(manifest: Mapping[str, Any]) -> tuple[Run, list[Reason]]:
 
     created = moment(manifest["created"])
     assert created is not None  # _read_manifest has looked
-    change = ",".join(filter(None, [text("change"), text("patchset")]))
     run = Run(
         run_id=str(manifest["run_id"]),
         created=created,
@@ -221,7 +222,8 @@ def _run(manifest: Mapping[str, Any]) -> tuple[Run, list[Reason]]:
         suite=text("suite"),
         release=text("release"),
         selection=text("selection"),
-        change=change,
+        change=text("change"),
+        patchset=text("patchset"),
         sources=tuple(_source(source) for source in _list(manifest.get("with"))),
         facts=pairs("facts"),
         versions=pairs("versions"),
@@ -235,11 +237,10 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value] if value else []
 
 
-def _source(source: Any) -> str:
+def _source(source: Any) -> Source:
     if not isinstance(source, Mapping):
-        return str(source)
-    parts = (source.get(key) for key in ("project", "version", "source", "identity"))
-    return " ".join(str(part) for part in parts if part)
+        return Source(str(source))
+    return Source(**{field.name: str(source.get(field.name) or "") for field in fields(Source)})
 
 
 def _owed(manifest: Mapping[str, Any]) -> tuple[frozenset[Kind], list[Reason]]:

@@ -202,7 +202,7 @@ def _found(name: str, kind: Kind, ids: tuple[str, ...] | None, found: Iterable[F
     timings: list[Timing] = []
     reports = gather(found, ids, problems, timings)
     if ids is None:
-        ids = tuple(sorted({one for one in reports.ids if not synthetic(one)}))
+        ids = tuple(sorted({one.id for one in reports if not synthetic(one.id)}))
         message = "without a list of what was asked, nobody can tell whether anything is missing"
         problems.append(error(Code.NO_LIST, message))
     return Attempt(

@@ -26,7 +26,7 @@ from typing import BinaryIO
 ID_BOUND = 4096
 """Characters of a test's id; what is longer is none."""
 
-IDS_BOUND = 5_000_000
+IDS_BOUND = 100_000
 """Tests in a list of asked tests."""
 
 

@@ -40,7 +40,7 @@ def judge_run(
         return judge(found, known, policy, earlier=Remembered(unread=unread), left_out=left_out)
     earlier = _earlier(found.run, history)
     verdict = judge(found, known, policy, earlier=earlier, left_out=left_out)
-    flakes = [finding.id for finding in verdict.findings if finding.cause is Cause.FLAKE]
+    flakes = [one.id for one in verdict.dispositions if one.cause is Cause.FLAKE]
     if not flakes:
         return verdict
     past = history.window(_like(found.run)).past(flakes)

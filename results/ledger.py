@@ -5,11 +5,9 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from enum import Enum, auto
 from itertools import chain as chained
 
-from bsdgate.results.cases import Cases
-from bsdgate.results.fixtures import by_fixture
 from bsdgate.results.ids import Made, Synthetic, scopes, synthetic
 from bsdgate.results.model import (
     RAN,
@@ -25,6 +23,7 @@ from bsdgate.results.model import (
     error,
     note,
 )
+from bsdgate.results.setup_failures import inherited
 from bsdgate.results.witness import contradictions
 
 # What an interruption does to a stream. It costs nothing where a later attempt asked again for
@@ -43,81 +42,79 @@ _FIXTURES = frozenset({Synthetic.SET_UP, Synthetic.TEAR_DOWN})
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """``cases`` has every asked id once; ``fixtures`` are failures that are no test's own.
+    """``cases`` has every asked id once, sorted; ``setup_failures`` are class and module fixtures.
 
-    ``confirmations`` are what came of running failures again: no part of the account.
+    ``confirmations`` are what running failures again gave: no part of the account.
     """
 
-    cases: Cases
-    fixtures: tuple[Case, ...]
+    cases: tuple[Case, ...]
+    setup_failures: tuple[Case, ...]
     reasons: tuple[Reason, ...]
     confirmations: tuple[Confirmation, ...] = ()
 
 
-class _Mark(IntEnum):
-    """What an attempt has to do with a test of the account; contradicted once is enough."""
+class _Mark(Enum):
+    """What an attempt reported about a test that it was asked to run."""
 
-    UNASKED = 0
-    SILENT = 1
-    SPOKEN_FOR = 2
-    REPORTED = 3
-    CONTRADICTED = 4
+    SILENT = auto()
+    BY_FIXTURE = auto()
+    REPORTED = auto()
+    CONTRADICTED = auto()
 
 
 class _Account:
-    """Every asked id and its one state, from everything that was reported of it."""
+    """Every asked id, with everything that was reported about it."""
 
     def __init__(self, attempts: Iterable[Attempt]) -> None:
         asked = chained.from_iterable(attempt.asked for attempt in attempts)
-        self.cases = Cases.missing(asked, "no outcome was reported")
-        self._several: dict[int, list[Case]] = {}
+        self._reports: dict[str, list[Case]] = {test_id: [] for test_id in sorted(set(asked))}
+        self.ids = tuple(self._reports)
 
-    def add(self, place: int, report: Case) -> None:
-        """Take a report of the id at that place."""
-        if place in self._several:
-            self._several[place].append(report)
-        elif self.cases.outcome(place) is Outcome.MISSING:
-            self.cases[place] = report
-        else:
-            self._several[place] = [self.cases[place], report]
+    def add(self, report: Case) -> None:
+        """Add a report of an asked test."""
+        self._reports[report.id].append(report)
 
-    def members(self, made: Made) -> range:
-        """The places of all ids in what ``made`` speaks for; sorted, they stand together."""
-        ids, begin = self.cases.ids, made.prefix
+    def members(self, made: Made) -> Sequence[str]:
+        """The ids of all tests of a class, module or file; in sorted order they are neighbours."""
+        begin = made.prefix
         end = begin[:-1] + chr(ord(begin[-1]) + 1)
-        return range(bisect_left(ids, begin), bisect_left(ids, end))
+        return self.ids[bisect_left(self.ids, begin) : bisect_left(self.ids, end)]
 
-    def settled(self) -> Cases:
-        """Every id in its one state; who reports of it afterwards comes too late."""
-        for place, found in self._several.items():
-            self.cases[place] = _duplicated(found)
-        return self.cases
+    def cases(self) -> tuple[Case, ...]:
+        """Every id in its one state."""
+        return tuple(_settled(test_id, found) for test_id, found in self._reports.items())
+
+
+def _settled(test_id: str, found: Sequence[Case]) -> Case:
+    if not found:
+        return Case(test_id, Outcome.MISSING, reason="no outcome was reported")
+    return found[0] if len(found) == 1 else _duplicated(found)
 
 
 @dataclass(slots=True)
 class _Tally:
-    """One attempt's part in the account: ``marks`` has a _Mark for each of its places."""
+    """The part of one attempt in the account; ``marks`` has each test that it was asked."""
 
     attempt: Attempt
-    marks: bytearray
+    marks: dict[str, _Mark] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
-    fixtures: list[Case] = field(default_factory=list)
+    setup_failures: list[Case] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     ran: bool = False
 
     @property
     def listed(self) -> bool:
-        """Whether anybody knows what was asked."""
+        """Whether there is a list of what was asked."""
         return all(problem.code is not Code.NO_LIST for problem in self.attempt.problems)
 
     def complain(self, code: Code, message: str, ids: Sequence[str] = ()) -> None:
         """Add an error of this attempt."""
         self.reasons.append(error(code, f"{self.attempt.name}: {message}", tuple(ids)))
 
-    def take(self, account: _Account, place: int, report: Case, mark: _Mark) -> None:
+    def take(self, account: _Account, report: Case, mark: _Mark) -> None:
         """Take a report of an asked test into the account."""
-        account.add(place, report)
-        self.marks[place] = mark
+        account.add(report)
+        self.marks[report.id] = mark
         self.ran |= report.outcome in RAN
         if report.outcome is Outcome.FAIL:
             self.failed.add(report.id)
@@ -133,9 +130,9 @@ def reconcile(attempts: Iterable[Attempt]) -> Ledger:
         chains[attempt.kind].append(_tally(attempt, account))
     reasons: list[Reason] = []
     for kind, chain in chains.items():
-        reasons += _link(kind, chain, account.cases.ids)
+        reasons += _link(kind, chain)
     tallies = list(chained.from_iterable(chains.values()))
-    cases = account.settled()
+    cases = account.cases()
     reasons += _complain(cases)
     failed = {(tally.attempt.name, tally.attempt.kind): tally.failed for tally in tallies}
     confirmations = []
@@ -145,8 +142,8 @@ def reconcile(attempts: Iterable[Attempt]) -> Ledger:
             confirmation, wrong = _confirm(attempt, named)
             confirmations.append(confirmation)
             reasons += wrong
-    fixtures = sorted((one for tally in tallies for one in tally.fixtures), key=_order)
-    return Ledger(cases, tuple(fixtures), tuple(reasons), tuple(confirmations))
+    failures = sorted((one for tally in tallies for one in tally.setup_failures), key=_order)
+    return Ledger(cases, tuple(failures), tuple(reasons), tuple(confirmations))
 
 
 def unreported(attempt: Attempt) -> tuple[str, ...]:
@@ -154,27 +151,24 @@ def unreported(attempt: Attempt) -> tuple[str, ...]:
 
     Of an interrupted attempt these are also the good outcomes in modules that were not left yet.
     """
-    account = _Account([attempt])
-    marks = _tally(attempt, account).marks
-    lost = {account.cases.ids[place] for place, mark in enumerate(marks) if mark == _Mark.SILENT}
-    return tuple(test_id for test_id in attempt.asked if test_id in lost)
+    marks = _tally(attempt, _Account([attempt])).marks
+    return tuple(test_id for test_id in attempt.asked if marks[test_id] is _Mark.SILENT)
 
 
 def _tally(attempt: Attempt, account: _Account) -> _Tally:
-    tally = _Tally(attempt, bytearray(len(account.cases)))
-    _check_asked(tally, account.cases)
+    tally = _Tally(attempt)
+    _check_asked(tally)
     made: list[tuple[Case, Made]] = []
     unasked: list[str] = []
     failed = False
     left_open = _left_open(attempt)
     for report in attempt.reports:
         failed = failed or report.outcome is Outcome.FAIL
-        place = account.cases.place(report.id)
-        if place is not None and tally.marks[place]:
+        if report.id in tally.marks:
             if left_open and left_open(report):
                 tally.ran |= report.outcome in RAN
             else:
-                tally.take(account, place, report, _Mark.REPORTED)
+                tally.take(account, report, _Mark.REPORTED)
         elif speaks := synthetic(report.id):
             made.append((report, speaks))
         else:
@@ -236,15 +230,13 @@ def _module(test_id: str) -> str:
     return next(iter(packages), _class)
 
 
-def _check_asked(tally: _Tally, cases: Cases) -> None:
-    """Mark what was asked, each of which is in ``cases``."""
+def _check_asked(tally: _Tally) -> None:
+    """Mark what was asked."""
     twice = set()
     for test_id in tally.attempt.asked:
-        place = cases.place(test_id)
-        assert place is not None  # the account is made of what was asked
-        if tally.marks[place]:
+        if test_id in tally.marks:
             twice.add(test_id)
-        tally.marks[place] = _Mark.SILENT
+        tally.marks[test_id] = _Mark.SILENT
     if not tally.attempt.asked:
         tally.complain(Code.NOTHING_ASKED, "no test was asked to run")
     if twice:
@@ -268,13 +260,13 @@ def _expand(tally: _Tally, account: _Account, report: Case, made: Made, *, again
         tally.complain(Code.DAMAGED, "what a worker sent could not be decoded", [report.id])
         return
     if report.outcome is Outcome.FAIL:
-        tally.fixtures.append(report)
+        tally.setup_failures.append(report)
     elif report.outcome is not Outcome.SKIP or made.kind is Synthetic.TEAR_DOWN:
         tally.complain(Code.UNASKED, f"a fixture cannot end in {report.outcome}", [report.id])
         return
     if again:
         return
-    members = [place for place in account.members(made) if tally.marks[place]]
+    members = [test_id for test_id in account.members(made) if test_id in tally.marks]
     if not members and report.outcome is Outcome.SKIP and made.loaded:
         # A list that was made in the same way has none of its tests: none is lost.
         message = f"{tally.attempt.name}: {report.id}: {report.reason}"
@@ -290,17 +282,22 @@ def _tears_down(fixture: Case) -> bool:
     return made is not None and made.kind is Synthetic.TEAR_DOWN
 
 
-def _inherit(tally: _Tally, account: _Account, report: Case, members: Iterable[int]) -> None:
-    why = report.reason if report.outcome is Outcome.SKIP else by_fixture(report)
-    for place in members:
-        mark = _Mark(tally.marks[place])
+def _inherit(tally: _Tally, account: _Account, report: Case, members: Iterable[str]) -> None:
+    """Give the outcome of a class or module fixture to its tests that have none."""
+    skipped = report.outcome is Outcome.SKIP
+    shared = replace(
+        report,
+        reason=report.reason if skipped else inherited(report),
+        details=None,
+        setup_failure=None if skipped else report.id,
+    )
+    for test_id in members:
+        mark = tally.marks[test_id]
         # A skipped class runs nothing: a test of it that did run is a contradiction.
-        contradicted = mark is _Mark.REPORTED and report.outcome is Outcome.SKIP
+        contradicted = mark is _Mark.REPORTED and skipped
         if mark is _Mark.SILENT or contradicted:
-            test_id = account.cases.ids[place]
-            inherited = replace(report, id=test_id, reason=why, details=None)
-            now = _Mark.CONTRADICTED if contradicted else _Mark.SPOKEN_FOR
-            tally.take(account, place, inherited, now)
+            now = _Mark.CONTRADICTED if contradicted else _Mark.BY_FIXTURE
+            tally.take(account, replace(shared, id=test_id), now)
 
 
 def _duplicated(found: Sequence[Case]) -> Case:
@@ -314,31 +311,27 @@ def _duplicated(found: Sequence[Case]) -> Case:
     )
 
 
-def _link(kind: Kind, chain: Sequence[_Tally], ids: Sequence[str]) -> list[Reason]:
+def _link(kind: Kind, chain: Sequence[_Tally]) -> list[Reason]:
     """Judge the attempts of one kind, each in the light of the one that followed it."""
     reasons: list[Reason] = []
     followers: list[_Tally | None] = [*chain[1:], None]
     for tally, follower in zip(chain, followers, strict=True):
         excused = tally.attempt.state is State.INTERRUPTED and follower is not None
         reasons += (reason for reason in tally.reasons if not (excused and reason.code in _EXCUSED))
-        reasons += _check_state(tally, follower, ids)
+        reasons += _check_state(tally, follower)
     if not any(tally.ran for tally in chain):
         reasons.append(error(Code.NOTHING_RAN, f"not one test of {kind} was executed"))
     return reasons
 
 
-def _check_state(tally: _Tally, follower: _Tally | None, ids: Sequence[str]) -> list[Reason]:
+def _check_state(tally: _Tally, follower: _Tally | None) -> list[Reason]:
     attempt = tally.attempt
     if attempt.state is not State.INTERRUPTED:
         return _check_running(attempt)
     if follower is None:
         return [error(Code.INTERRUPTED, f"{attempt.name}: the run was interrupted")]
-    strange = [
-        test_id
-        for test_id, left, asked in zip(ids, tally.marks, follower.marks, strict=True)
-        if (left == _Mark.SILENT) != (asked != _Mark.UNASKED)
-    ]
-    if strange:
+    left = {test_id for test_id, mark in tally.marks.items() if mark is _Mark.SILENT}
+    if strange := sorted(left ^ follower.marks.keys()):
         message = (
             f"{follower.attempt.name} did not ask for exactly the tests that {attempt.name} left"
         )
@@ -353,13 +346,13 @@ def _check_running(attempt: Attempt) -> list[Reason]:
     return [error(Code.ATTEMPT_RUNNING, message)]
 
 
-def _complain(cases: Cases, where: str = "") -> list[Reason]:
+def _complain(cases: Sequence[Case], where: str = "") -> list[Reason]:
     reasons = []
     for outcome, code, said in (
         (Outcome.MISSING, Code.LOST_TEST, "asked to run and without an outcome"),
         (Outcome.DUPLICATED, Code.DUPLICATED, f"reported more than once{_RERUNS}"),
     ):
-        if ids := cases.ids_of(outcome):
+        if ids := tuple(case.id for case in cases if case.outcome is outcome):
             reasons.append(error(code, f"{where}{count(ids, 'test')} {said}", ids))
     return reasons
 
@@ -372,7 +365,7 @@ def _confirm(attempt: Attempt, failed: Set[str]) -> tuple[Confirmation, list[Rea
     """
     account = _Account([attempt])
     tally = _tally(attempt, account)
-    cases = account.settled()
+    cases = account.cases()
     if strange := sorted(set(attempt.asked) - failed):
         message = f"it runs {count(strange, 'test')} again that did not fail in {attempt.confirms}"
         tally.complain(Code.UNASKED, message, strange)
@@ -380,9 +373,9 @@ def _confirm(attempt: Attempt, failed: Set[str]) -> tuple[Confirmation, list[Rea
     if attempt.state is State.INTERRUPTED:
         message = f"{attempt.name} was interrupted: it confirms nothing"
         wrong = (reason for reason in reasons if reason.code not in _CUT_SHORT)
-        reasons = [note(Code.NOT_CONFIRMED, message, tuple(cases.ids)), *wrong]
+        reasons = [note(Code.NOT_CONFIRMED, message, account.ids), *wrong]
         whole = False
     else:
         # A test that passes and leaves its class broken has not passed.
-        whole = not reasons and not any(map(_tears_down, tally.fixtures))
-    return Confirmation(attempt.name, attempt.side, tuple(cases), whole), reasons
+        whole = not reasons and not any(map(_tears_down, tally.setup_failures))
+    return Confirmation(attempt.name, attempt.side, cases, whole), reasons

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that flow through the judge; all frozen, none of them does any work.
+"""The values that the judge works with. All are frozen, and none of them does any work.
 
 parsers -> Case, Reason -> Attempt -> Evidence -> ledger, verdict -> Verdict -> reporters
+
+The types of a verdict are also its JSON document, its schema and the rows of the history: pydantic
+makes these from the fields and their docstrings (document.py, store/rows.py).
 """
 
 from collections import Counter
@@ -9,26 +12,41 @@ from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, Final
+
+from bsdgate.results.codes import Code as Code  # noqa: PLC0414 - part of the model
+
+DOCUMENT: Final[dict[str, Any]] = {"use_attribute_docstrings": True, "extra": "forbid"}
+"""Settings of pydantic for the types that are written into a document."""
 
 
 class Outcome(StrEnum):
-    """The one state in which an asked test ends: subunit's terminal states and two of ours."""
+    """How an asked test ended: a terminal state of subunit, or one of four that the judge adds.
+
+    - ``xfail``, ``uxsuccess``: the test itself expects to fail, and failed, or passed.
+    - ``known-failure``: the test failed, and an entry of the known failures excuses that.
+    - ``known-failure-passed``: such an entry expects a failure, and the test passed.
+    - ``missing``: the test was asked to run, and no outcome was reported.
+    - ``duplicated``: more than one outcome was reported.
+    """
 
     SUCCESS = "success"
     FAIL = "fail"
     SKIP = "skip"
     XFAIL = "xfail"
     UXSUCCESS = "uxsuccess"
+    KNOWN_FAILURE = "known-failure"
+    KNOWN_FAILURE_PASSED = "known-failure-passed"
     MISSING = "missing"
     DUPLICATED = "duplicated"
 
 
-RAN = frozenset({Outcome.SUCCESS, Outcome.FAIL, Outcome.XFAIL, Outcome.UXSUCCESS})
-"""The outcomes of a test whose body was executed."""
+RAN: Final = frozenset(Outcome) - {Outcome.SKIP, Outcome.MISSING, Outcome.DUPLICATED}
+"""The outcomes of a test that was executed."""
 
 
 class Result(StrEnum):
-    """A run's result. ERROR means that the evidence proves nothing either way."""
+    """The result of a run. ERROR: the results are incomplete, so there is no verdict."""
 
     PASS = "PASS"  # noqa: S105 - a result, no password
     FAIL = "FAIL"
@@ -36,99 +54,45 @@ class Result(StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """What a process that judges ends with."""
+        """The exit status of a command that judges."""
         return {Result.PASS: 0, Result.FAIL: 1, Result.ERROR: 3}[self]
 
 
 class Level(StrEnum):
-    """What a reason does to the result; a note does nothing."""
+    """What a reason does to the result. A note does nothing."""
 
     ERROR = "error"
     FAIL = "fail"
     NOTE = "note"
 
 
-class Code(StrEnum):
-    """Why, in a form that a program can compare. Part of the verdict document's schema."""
-
-    # Nothing, or not the right thing, was asked.
-    NOTHING_ASKED = "nothing-asked"
-    ASKED_TWICE = "asked-twice"
-    NO_LIST = "no-list"
-    NOTHING_RAN = "nothing-ran"
-    # Evidence is absent or damaged.
-    NO_EVIDENCE = "no-evidence"
-    EVIDENCE_LOST = "evidence-lost"
-    ATTEMPT_UNREADABLE = "attempt-unreadable"
-    ATTEMPT_RUNNING = "attempt-running"
-    INTERRUPTED = "interrupted"
-    RESUME_MISMATCH = "resume-mismatch"
-    FOREIGN_EVIDENCE = "foreign-evidence"
-    DIGEST_MISMATCH = "digest-mismatch"
-    EMPTY_STREAM = "empty-stream"
-    TRUNCATED = "truncated"
-    NO_SEAL = "no-seal"
-    STRAY = "stray-output"
-    UNTOLD = "untold"
-    UNDATED = "undated"
-    DAMAGED = "damaged"
-    TOO_LARGE = "too-large"
-    # What was asked and what reported back do not agree.
-    LOST_TEST = "lost-test"
-    IN_PROGRESS = "in-progress"
-    DUPLICATED = "duplicated"
-    UNASKED = "unasked"
-    ITERATIONS = "iterations"
-    # A second witness says otherwise.
-    WORKER_LOST = "worker-lost"
-    EXIT_STATUS = "exit-status"
-    CONTRADICTED = "contradicted"
-    HARNESS_PROBLEM = "harness-problem"
-    LEFT_BEHIND = "left-behind"
-    # The tests themselves.
-    TESTS_FAILED = "tests-failed"
-    FIXTURE_FAILED = "fixture-failed"
-    UNEXPECTED_SUCCESS = "unexpected-success"
-    EXPECTATION_EXPIRED = "expectation-expired"
-    EXPECTATION_INVALID = "expectation-invalid"
-    KNOWN_FAILURE = "known-failure"
-    EXPECTATION_UNMATCHED = "expectation-unmatched"
-    RESUMED = "resumed"
-    # Less was tested than could have been.
-    COVERAGE_LOST = "coverage-lost"
-    FEWER_RAN = "fewer-ran"
-    NARROWED = "narrowed"
-    NO_HISTORY = "no-history"
-    # Whose a failure is.
-    EXONERATED = "exonerated"
-    FLAKED = "flaked"
-    PASS_RATE_FELL = "pass-rate-fell"  # noqa: S105 - a reason, no password
-    NODE_FAILED = "node-failed"
-    NOT_CONFIRMED = "not-confirmed"
-
-
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One test: what a report says of it or, after the ledger, how it ended.
+    """One test: what a report says about it and, after the ledger, how it ended."""
 
-    ``seconds`` is its duration, ``worker`` the lane that ran it, ``reason`` one line (why it was
-    skipped, the failure's last line), ``details`` the bounded traceback and logs of a failure.
-    """
+    __pydantic_config__ = DOCUMENT
 
     id: str
+    """The test's id, as the runner lists it."""
     outcome: Outcome
     started: datetime | None = None
     seconds: float | None = None
+    """How long the test took."""
     worker: str | None = None
+    """The worker process that ran the test."""
     reason: str | None = None
+    """One line: why the test was skipped, or the last line of its traceback."""
     details: str | None = None
+    """Traceback and captured logs of a failure, cut to a bound."""
+    setup_failure: str | None = None
+    """The id of the class or module fixture whose failure failed this test."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long a part of a case took that is no test by itself: an atomic action of Rally's.
+    """How long a part of a case took that is no test itself: an atomic action of Rally.
 
-    ``name`` is the case's id and the way to the part in it, put together with ``/``.
+    ``name`` is the case's id and the path to the part in it, with ``/`` between.
     """
 
     name: str
@@ -137,12 +101,15 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One contribution to the result, with the ids of all tests it is about."""
+    """One reason for the result."""
+
+    __pydantic_config__ = DOCUMENT
 
     level: Level
     code: Code
     message: str
     ids: tuple[str, ...] = ()
+    """The ids of all tests that the reason is about."""
 
 
 Found = Case | Timing | Reason
@@ -167,12 +134,12 @@ def note(code: Code, message: str, ids: tuple[str, ...] = ()) -> Reason:
 
 
 def count(things: Sized, noun: str) -> str:
-    """Say how many there are: ``1 test``, ``2 tests``."""
+    """Return the number with its noun: ``1 test``, ``2 tests``."""
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 class Cause(StrEnum):
-    """Whose a failure is. UNKNOWN where nothing has been tried that could tell."""
+    """The cause of a failure. ``unknown`` where nothing that was run shows it."""
 
     CHANGE = "change"
     BASE = "base"
@@ -182,22 +149,53 @@ class Cause(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Whose the failure of ``id`` is, and what shows it, one line for each piece of evidence.
+class Excuse(StrEnum):
+    """Why a failure does not fail the run."""
 
-    ``signature`` is the failure with all that differs from run to run taken out: two failures
-    of a test are the same failure if their signatures are equal.
+    KNOWN_FAILURE = "known-failure"
+    FAILS_ON_BASE = "fails-on-base"
+    KNOWN_FLAKE = "known-flake"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFailure:
+    """The entry of the known failures that a test matched."""
+
+    __pydantic_config__ = DOCUMENT
+
+    bug: str
+    owner: str
+    reason: str
+    source: str = ""
+    """File and line of the entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """What the verdict makes of a test, or of a class or module fixture, that did not simply pass.
+
+    There is one for each outcome but ``success`` and ``skip``, and one for each setup failure.
     """
 
+    __pydantic_config__ = DOCUMENT
+
     id: str
-    cause: Cause
+    counts: bool
+    """Whether a reason of level fail or error is about it."""
+    cause: Cause = Cause.UNKNOWN
+    excuse: Excuse | None = None
+    known_failure: KnownFailure | None = None
+    """The entry that excuses the failure, or that expects one where the test passed."""
     signature: str = ""
-    shown_by: tuple[str, ...] = ()
+    """The failure without what differs from run to run. Equal signatures: the same failure."""
+    evidence: tuple[str, ...] = ()
+    """What shows the cause, one line for each attempt that ran the test again."""
+    tests: tuple[str, ...] = ()
+    """Of a setup failure: the ids of the tests that failed by it."""
 
 
 class Kind(StrEnum):
-    """What produced an attempt's evidence."""
+    """The runner that produced an attempt's evidence."""
 
     TEMPEST = "tempest"
     HOSTCHECKS = "hostchecks"
@@ -205,16 +203,17 @@ class Kind(StrEnum):
 
 
 class Side(StrEnum):
-    """Which build an attempt ran on: with the change under test, or without it."""
+    """The build that an attempt ran on: with the change under test, or the base without it."""
 
     CHANGE = "change"
     BASE = "base"
 
 
 class State(StrEnum):
-    """How far the harness got with an attempt. RUNNING in evidence means it was killed.
+    """How far the harness got with an attempt.
 
-    FOUND is what no harness of ours recorded: files from elsewhere.
+    ``running`` in evidence means that the harness was killed, ``found`` that no harness recorded
+    the evidence: files from elsewhere.
     """
 
     RUNNING = "running"
@@ -283,7 +282,9 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """What the profile says of an option of Tempest's, or of the cloud, and why."""
+    """What the profile says about an option of Tempest, or about the cloud, and why."""
+
+    __pydantic_config__ = DOCUMENT
 
     option: str
     value: str
@@ -291,38 +292,67 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What a reader of a report wants to know of the run. ``created`` also dates expectations.
+class Source:
+    """A project under test: where the change came from, and what exactly was installed."""
 
-    ``facts`` are what known failures are scoped by, such as ``("freebsd", "15.1")``, and
-    ``versions`` the installed distributions, both sorted pairs. ``features`` are what skips are
-    explained by, sorted by option. ``selection`` is the regular expression that narrowed the suite
-    to some of its tests; empty where all of them were asked.
-    """
+    __pydantic_config__ = DOCUMENT
+
+    project: str
+    version: str = ""
+    source: str = ""
+    """The path or URL that was given."""
+    identity: str = ""
+    """The commit, or the digest of the files."""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.project, self.version, self.source, self.identity)))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a reader of a report wants to know about the run."""
+
+    __pydantic_config__ = DOCUMENT
 
     run_id: str
     created: datetime
+    """When the run began. Known failures are valid, or expired, on this day (UTC)."""
     name: str = ""
     version: str = ""
+    """The version of bsdgate."""
     profile: str = ""
     suite: str = ""
     release: str = ""
+    """The OpenStack release."""
     selection: str = ""
+    """The regular expression of ``--tests``, which narrowed the suite; empty: all tests ran."""
     change: str = ""
-    sources: tuple[str, ...] = ()
-    facts: tuple[tuple[str, str], ...] = ()
-    versions: tuple[tuple[str, str], ...] = ()
+    """The number of the change on the review server."""
+    patchset: str = ""
+    sources: tuple[Source, ...] = ()
+    """The projects under test."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """Facts of the node, by which known failures are scoped: ``freebsd: "15.1"``."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """The installed Python distributions."""
     features: tuple[Feature, ...] = ()
+    """What explains skipped tests, sorted by option."""
 
     @property
     def changed(self) -> bool:
         """Whether a change was under test, so that there is a base to compare with."""
         return bool(self.sources or self.change)
 
+    @property
+    def under_test(self) -> str:
+        """The change and the projects under test in one line; empty where there are none."""
+        change = ",".join(filter(None, (self.change, self.patchset)))
+        return " ".join(filter(None, (change, *map(str, self.sources))))
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All of a run's evidence. ``owed`` are the kinds of attempts that the run promised."""
+    """All evidence of a run. ``owed`` are the kinds of attempts that the run promised."""
 
     run: Run
     owed: frozenset[Kind]
@@ -332,52 +362,58 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """An attempt in a verdict: its head without its reports."""
+    """An attempt in a verdict, without its reports."""
+
+    __pydantic_config__ = DOCUMENT
 
     name: str
     kind: Kind
     state: State
-    exit_status: int | None
-    asked: int
+    exit_status: int | None = None
+    asked: int = 0
+    """How many tests the attempt was asked to run."""
     started: datetime | None = None
     ended: datetime | None = None
     side: Side = Side.CHANGE
     confirms: str = ""
+    """The attempt of which this one ran failures again; empty: it ran the suite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judge's answer. ``cases`` holds every asked id exactly once, sorted by id.
+    """The result of a run, its reasons, and how each test ended."""
 
-    ``fixtures`` are failed class and module fixtures: failures, but never counted as tests.
-    ``findings`` say whose each failure is, sorted by id; ``policy`` is the policy's name.
-    ``unmatched`` are the known failures in whose scope the run was and that spoke of none of its
-    tests, each as a text that stays the same from run to run. ``timings`` are those of the cases'
-    parts, each name once, sorted by name; they are measured, never judged. ``judged`` is when a
-    verdict was made that is kept: of two on one run the later holds.
-    """
+    __pydantic_config__ = DOCUMENT
 
     run: Run
     result: Result
     reasons: tuple[Reason, ...]
-    cases: Sequence[Case]
-    fixtures: tuple[Case, ...] = ()
-    attempts: tuple[Summary, ...] = field(default=())
-    findings: tuple[Finding, ...] = ()
+    """Sorted: the gravest first, and within a level what is about the whole run."""
+    cases: tuple[Case, ...]
+    """Every asked test exactly once, sorted by id."""
+    setup_failures: tuple[Case, ...] = ()
+    """Class and module fixtures that failed; they are never counted as tests."""
+    attempts: tuple[Summary, ...] = ()
+    dispositions: tuple[Disposition, ...] = ()
+    """Sorted by id."""
     policy: str = "developer"
     unmatched: tuple[str, ...] = ()
-    timings: tuple[Timing, ...] = ()
+    """Known failures in the scope of the run that matched none of its tests."""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that parts of cases took, by the case's id and the part's name with ``/`` between
+    (atomic actions of Rally; the median of the iterations). They are measured, never judged."""
     judged: datetime | None = None
+    """When the verdict was made. Of two verdicts on one run the later one holds."""
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Number of asked tests and of tests in each state; counted, never carried along."""
+        """Number of asked tests and of tests in each state; always counted, never stored."""
         seen = Counter(case.outcome for case in self.cases)
         return {"asked": len(self.cases)} | {str(state): seen[state] for state in Outcome}
 
     @property
     def seconds(self) -> float | None:
-        """How long the run's own attempts took, those left out that only confirm failures."""
+        """How long the attempts of the suite took, without those that only confirm failures."""
         spans = [
             (attempt.ended - attempt.started).total_seconds()
             for attempt in self.attempts

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """JSON without what makes two readers disagree: no duplicate keys, no NaN, bounded depth and size.
 
+Half of a surrogate pair is refused too: no file and no database can hold it.
+
 What is bounded is the number of values: each takes dozens of bytes in memory, however short it is.
 """
 
 import json
+import re
 from collections import Counter
 from typing import Any, Final
 
 VALUES_BOUND: Final = 3_000_000
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 class BadJsonError(ValueError):
@@ -30,10 +34,13 @@ def loads(content: bytes | str, most: int = VALUES_BOUND) -> Any:
         raise TooLargeError(f"more than {most} values")
     try:
         text = content.decode("utf-8") if isinstance(content, bytes) else content
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+        found = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+        if _SURROGATE.search(text):
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
     except RecursionError:
         raise BadJsonError("nested too deeply") from None
-    except UnicodeDecodeError as reason:
+    except UnicodeError as reason:
         raise BadJsonError(f"not UTF-8: {reason}") from None
 
 

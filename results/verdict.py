@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from bsdgate.results import attribution, coverage
-from bsdgate.results.attribution import PastRuns
-from bsdgate.results.cases import Cases
+from bsdgate.results.attribution import Finding, PastRuns
+from bsdgate.results.dispositions import Grounds, dispose
 from bsdgate.results.expectations import (
     Expectation,
     Expectations,
@@ -20,7 +20,6 @@ from bsdgate.results.expectations import (
     unmatched_note,
     valid,
 )
-from bsdgate.results.fixtures import members
 from bsdgate.results.ledger import Ledger, reconcile
 from bsdgate.results.model import (
     Attempt,
@@ -28,7 +27,7 @@ from bsdgate.results.model import (
     Cause,
     Code,
     Evidence,
-    Finding,
+    Excuse,
     Level,
     Outcome,
     Reason,
@@ -36,13 +35,13 @@ from bsdgate.results.model import (
     Run,
     Side,
     Summary,
-    Timing,
     Verdict,
     count,
     error,
     note,
 )
 from bsdgate.results.policy import DEVELOPER, Policy
+from bsdgate.results.setup_failures import tests_of
 
 UNMATCHED_RUNS = 10
 """In how many runs on end an entry matches nothing until that is told."""
@@ -64,14 +63,18 @@ class Remembered:
 
 @dataclass(slots=True)
 class _Excused:
-    """The ledger's cases in the light of the known failures."""
+    """The ledger's cases in the light of the known failures; ``entries`` are those used, by id."""
 
-    cases: Cases
-    fixtures: list[Case]
-    known: list[str]
-    unexpected: list[str]
-    excused_skips: set[str]
-    needless_skips: list[str]
+    cases: tuple[Case, ...] = ()
+    entries: dict[str, Expectation] = field(default_factory=dict)
+    known: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    excused_skips: set[str] = field(default_factory=set)
+    needless_skips: list[str] = field(default_factory=list)
+
+    def ids_of(self, outcome: Outcome) -> tuple[str, ...]:
+        """The ids of all cases that ended so."""
+        return tuple(case.id for case in self.cases if case.outcome is outcome)
 
 
 def judge(
@@ -97,7 +100,7 @@ def judge(
     earlier = earlier or Remembered()
     problems = _dated(evidence.problems, excused, policy)
     reasons = _graded([*problems, *ledger.reasons], policy) + _check_owed(evidence)
-    failed = list(excused.cases.of(Outcome.FAIL))
+    failed = [case for case in excused.cases if case.outcome is Outcome.FAIL]
     findings = attribution.attribute(failed, ledger.confirmations, reasons, change=run.changed)
     weighed = _weigh(findings, ledger, policy, past or {}, change=run.changed)
     reasons += _failures(excused, ledger, weighed)
@@ -108,16 +111,18 @@ def judge(
     reasons += _coverage(excused, known, run, policy, earlier=earlier, left_out=left_out)
     reasons += _narrowed(run, policy)
     ordered = tuple(sorted(set(reasons), key=_severity))
+    by_id = {finding.id: finding for finding in findings}
+    grounds = Grounds(by_id, excused.entries, weighed.excuses)
     return Verdict(
         run=run,
         result=result_of(ordered),
         reasons=ordered,
         cases=excused.cases,
-        fixtures=tuple(excused.fixtures),
+        setup_failures=ledger.setup_failures,
         attempts=tuple(
             _summary(attempt) for attempt in sorted(evidence.attempts, key=lambda one: one.name)
         ),
-        findings=findings,
+        dispositions=dispose(excused.cases, ledger.setup_failures, grounds, ordered),
         policy=policy.name,
         unmatched=silent,
         timings=_timings(evidence.attempts),
@@ -153,11 +158,12 @@ def _coverage(
     explained = {*coverage.explanations(excused.cases, run.features), *excused.excused_skips}
     reasons = coverage.lost(excused.cases, explained, policy.coverage_lost)
     if earlier.unread:
-        said = f"nobody knows whether fewer tests ran than before: {earlier.unread}"
+        said = f"it is not known whether fewer tests ran than before: {earlier.unread}"
         reasons.append(Reason(policy.no_history, Code.NO_HISTORY, said))
     if earlier.ran is None:
         return reasons
-    unasked = (test for test in earlier.ran if excused.cases.place(test) is None)
+    asked = {case.id for case in excused.cases}
+    unasked = (test for test in earlier.ran if test not in asked)
     gone = (test for test in unasked if valid(known.of(test, Outcome.SKIP), day))
     return reasons + coverage.fewer_ran(
         excused.cases,
@@ -175,19 +181,19 @@ def _narrowed(run: Run, policy: Policy) -> list[Reason]:
     return [Reason(policy.narrowed, Code.NARROWED, said)]
 
 
-def _timings(attempts: Sequence[Attempt]) -> tuple[Timing, ...]:
+def _timings(attempts: Sequence[Attempt]) -> Mapping[str, float]:
     """What was measured on the build under judgement; where a run was resumed, the later."""
     mine = (each for each in attempts if each.side is Side.CHANGE and not each.confirms)
     in_order = sorted(mine, key=lambda attempt: attempt.name)
-    found = {timing.name: timing for attempt in in_order for timing in attempt.timings}
-    return tuple(found[name] for name in sorted(found))
+    found = {timing.name: timing.seconds for attempt in in_order for timing in attempt.timings}
+    return dict(sorted(found.items()))
 
 
 @dataclass(slots=True)
 class _Weighed:
-    """Failures that do not fail the run, by id, and what is to be said of those and of others."""
+    """Why failures do not fail the run, by id, and the reasons for these and for others."""
 
-    excused: frozenset[str]
+    excuses: Mapping[str, Excuse]
     reasons: list[Reason]
 
 
@@ -210,17 +216,18 @@ def _weigh(
     reasons = []
     if based:
         said = f"{count(based, 'failure')} that the base has as well, without the change"
-        reasons.append(Reason(policy.base, Code.EXONERATED, said, based))
+        reasons.append(Reason(policy.base, Code.FAILS_ON_BASE, said, based))
     if flaked:
         said = f"{count(flaked, 'known flake')}: passed each time when run again"
-        reasons.append(note(Code.FLAKED, said, flaked))
+        reasons.append(note(Code.KNOWN_FLAKE, said, flaked))
     if fell:
         said = f"{count(fell, 'flake')} more often than before: {'; '.join(map(str, fallen))}"
         reasons.append(Reason(Level.FAIL, Code.PASS_RATE_FELL, said, fell))
     if node:
         said = f"{count(node, 'failure')} of the node, which say nothing of what was tested"
         reasons.append(error(Code.NODE_FAILED, said, node))
-    return _Weighed(frozenset(based + flaked), reasons)
+    excuses = dict.fromkeys(based, Excuse.FAILS_ON_BASE)
+    return _Weighed(excuses | dict.fromkeys(flaked, Excuse.KNOWN_FLAKE), reasons)
 
 
 def result_of(reasons: Iterable[Reason]) -> Result:
@@ -251,44 +258,42 @@ def _check_owed(evidence: Evidence) -> list[Reason]:
 
 
 def _excuse(ledger: Ledger, expectations: Expectations, day: date) -> _Excused:
-    result = _Excused(ledger.cases, [], [], [], set(), [])
-    changes: dict[int, Case] = {}
-    for place, case in enumerate(ledger.cases):
-        spoken = expectations.of(case.id, None) if case.outcome in _SPOKEN_OF else []
-        if valid([entry for entry in spoken if entry.outcome is Outcome.SKIP], day):
-            if case.outcome is Outcome.SKIP:
-                result.excused_skips.add(case.id)
-            elif case.outcome is Outcome.SUCCESS:
-                result.needless_skips.append(case.id)
-        fails = [entry for entry in spoken if entry.outcome is Outcome.FAIL]
-        entries = fails if case.outcome in _EXCUSABLE else []
-        entry = next(iter(valid(entries, day)), None)
-        if entry is None:
-            continue
-        if case.outcome is Outcome.FAIL:
-            result.known.append(case.id)
-            changes[place] = replace(case, outcome=Outcome.XFAIL, reason=_why(entry))
-        else:
-            result.unexpected.append(case.id)
-            changes[place] = replace(case, outcome=Outcome.UXSUCCESS, reason=_why(entry))
-    if changes:
-        result.cases = ledger.cases.replaced(changes)
-    for fixture in ledger.fixtures:
-        entries = expectations.of(fixture.id) + expectations.of(_alias(fixture.id))
-        if valid(entries, day):
-            result.known.append(fixture.id)
-        else:
-            result.fixtures.append(fixture)
+    result = _Excused()
+    result.cases = tuple(_excused(case, expectations, day, result) for case in ledger.cases)
+    for failure in ledger.setup_failures:
+        entries = expectations.of(failure.id) + expectations.of(_alias(failure.id))
+        if entry := next(iter(valid(entries, day)), None):
+            result.known.append(failure.id)
+            result.entries[failure.id] = entry
     return result
 
 
-_EXCUSABLE = (Outcome.FAIL, Outcome.SUCCESS)
-_SPOKEN_OF = (*_EXCUSABLE, Outcome.SKIP)
+def _excused(case: Case, expectations: Expectations, day: date, result: _Excused) -> Case:
+    """Return the case in the state that a known failure gives it, and note that in ``result``."""
+    entries = expectations.of(case.id, None) if case.outcome in _EXPECTED else []
+    entries = valid(entries, day)
+    if any(entry.outcome is Outcome.SKIP for entry in entries):
+        if case.outcome is Outcome.SKIP:
+            result.excused_skips.add(case.id)
+        elif case.outcome is Outcome.SUCCESS:
+            result.needless_skips.append(case.id)
+    entry = next((entry for entry in entries if entry.outcome is Outcome.FAIL), None)
+    if entry is None or case.outcome is Outcome.SKIP:
+        return case
+    failed = case.outcome is Outcome.FAIL
+    (result.known if failed else result.unexpected).append(case.id)
+    result.entries[case.id] = entry
+    outcome = Outcome.KNOWN_FAILURE if failed else Outcome.KNOWN_FAILURE_PASSED
+    return replace(case, outcome=outcome, reason=_why(entry))
 
 
-def _alias(fixture_id: str) -> str:
+_EXPECTED = frozenset({Outcome.FAIL, Outcome.SUCCESS, Outcome.SKIP})
+"""The outcomes for which a known failure is looked up."""
+
+
+def _alias(failure_id: str) -> str:
     """``setUpClass (C)`` as ``C.setUpClass``, so that a glob over the class covers it."""
-    name, _, scope = fixture_id.removesuffix(")").partition(" (")
+    name, _, scope = failure_id.removesuffix(")").partition(" (")
     return f"{scope}.{name}"
 
 
@@ -299,24 +304,21 @@ def _why(entry: Expectation) -> str:
 def _failures(excused: _Excused, ledger: Ledger, weighed: _Weighed) -> list[Reason]:
     reasons = []
     failed = tuple(
-        test_id for test_id in excused.cases.ids_of(Outcome.FAIL) if test_id not in weighed.excused
+        test_id for test_id in excused.ids_of(Outcome.FAIL) if test_id not in weighed.excuses
     )
-    own = ledger.cases.ids_of(Outcome.UXSUCCESS)
+    own = excused.ids_of(Outcome.UXSUCCESS)
     # A fixture is excused if all tests that failed by it are.
-    fell = members(excused.fixtures, ledger.cases.of(Outcome.FAIL))
-    pardoned = weighed.excused.union(excused.known)
-    broken = tuple(
-        fixture.id
-        for fixture in excused.fixtures
-        if not fell[fixture.id] or set(fell[fixture.id]) - pardoned
-    )
+    failures = [one for one in ledger.setup_failures if one.id not in excused.entries]
+    fell = tests_of(failures, excused.cases)
+    pardoned = {*weighed.excuses, *excused.known}
+    broken = tuple(one.id for one in failures if not fell[one.id] or set(fell[one.id]) - pardoned)
     if failed:
         reasons.append(
             Reason(Level.FAIL, Code.TESTS_FAILED, f"{count(failed, 'test')} failed", failed)
         )
     if broken:
         message = f"{count(broken, 'class or module fixture')} failed"
-        reasons.append(Reason(Level.FAIL, Code.FIXTURE_FAILED, message, broken))
+        reasons.append(Reason(Level.FAIL, Code.SETUP_FAILED, message, broken))
     if own:
         message = f"{count(own, 'expected failure')} passed (so declared by the tests)"
         reasons.append(Reason(Level.FAIL, Code.UNEXPECTED_SUCCESS, message, own))

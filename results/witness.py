@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import BinaryIO, Final
 
-from bsdgate.results.cases import Cases
 from bsdgate.results.model import (
     Attempt,
     Code,
@@ -36,12 +35,10 @@ def contradictions(attempt: Attempt, *, failed: bool) -> list[Reason]:
 
     Only of one that ended is the exit status asked: an interrupted runner's is that of the signal.
     """
-    given = attempt.reports
-    reports = given if isinstance(given, Cases) else Cases(given)
     return [
-        *_check_times(attempt, reports),
+        *_check_times(attempt),
         *_check_status(attempt, failed),
-        *_check_record(attempt, reports),
+        *_check_record(attempt),
     ]
 
 
@@ -62,10 +59,11 @@ def record(repository: BinaryIO) -> bytes:
     return json.dumps({"reports": reports, "others": sorted(others)}, indent=1).encode() + b"\n"
 
 
-def _check_times(attempt: Attempt, reports: Cases) -> list[Reason]:
-    if reports.span is None:
+def _check_times(attempt: Attempt) -> list[Reason]:
+    times = [report.started for report in attempt.reports if report.started is not None]
+    if not times:
         return []
-    first, last = reports.span
+    first, last = min(times), max(times)
     early = attempt.started is not None and attempt.started - first > SLACK
     late = attempt.ended is not None and last - attempt.ended > SLACK
     if not early and not late:
@@ -119,8 +117,8 @@ _SAID = {Kind.TEMPEST: _tempest, Kind.HOSTCHECKS: _pytest, Kind.RALLY: _rally}
 _OTHERS: Final = frozenset(Outcome) - {Outcome.SUCCESS}
 
 
-def _check_record(attempt: Attempt, reports: Cases) -> list[Reason]:
-    witness = attempt.witness
+def _check_record(attempt: Attempt) -> list[Reason]:
+    witness, reports = attempt.witness, attempt.reports
     if witness is None:
         return []
     reasons = []
@@ -128,7 +126,7 @@ def _check_record(attempt: Attempt, reports: Cases) -> list[Reason]:
         told = f"{witness.reports} reports, the stream has {len(reports)}"
         reasons.append(error(Code.CONTRADICTED, f"{attempt.name}: the runner recorded {told}"))
     differing = Counter(witness.others)
-    differing.subtract((case.id, case.outcome) for case in reports.of(*_OTHERS))
+    differing.subtract((case.id, case.outcome) for case in reports if case.outcome in _OTHERS)
     ids = tuple(sorted({test_id for (test_id, _), times in differing.items() if times}))
     if ids:
         message = f"{attempt.name}: the runner recorded another outcome of {count(ids, 'test')}"

@@ -23,8 +23,8 @@ from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import RAN, Outcome, Result, Verdict
 from bsdgate.results.reporters.text import narrowing, plain
 from bsdgate.results.store.base import Scope, Store
-from bsdgate.results.store.packing import PastRun, Record, pack
-from bsdgate.results.store.window import Told, Window
+from bsdgate.results.store.rows import PastRun, Record, pack
+from bsdgate.results.store.window import PastOutcome, Window
 
 PATIENCE: Final = 2.0
 """Seconds after which a person wants to see how far an import is."""
@@ -40,10 +40,14 @@ MARKS: Final = MappingProxyType(
         Outcome.SKIP: ("s", "dim"),
         Outcome.XFAIL: ("x", "yellow"),
         Outcome.UXSUCCESS: ("U", "yellow"),
+        Outcome.KNOWN_FAILURE: ("k", "yellow"),
+        Outcome.KNOWN_FAILURE_PASSED: ("P", "yellow"),
         Outcome.MISSING: ("?", "bold magenta"),
         Outcome.DUPLICATED: ("2", "bold magenta"),
     }
 )
+_FAILED: Final = frozenset({Outcome.FAIL, Outcome.XFAIL, Outcome.KNOWN_FAILURE})
+_PASSED: Final = RAN - _FAILED
 _NOT_ASKED: Final = ("-", "dim")
 _TITLES: Final = ("result", "run", "asked", "ran", "failed", "took", "of")
 _NAME: Final = 40
@@ -84,7 +88,7 @@ def _row(record: Record) -> Iterator[Text]:
     yield Text(_duration(record.seconds))
     # Names that the harness makes have the suite in them, and lines are short.
     suite = "" if f"-{run.suite}-" in run.name else run.suite
-    about = (run.profile, suite, narrowing(run), run.change, *run.sources)
+    about = (run.profile, suite, narrowing(run), run.under_test)
     yield Text(plain(" ".join(filter(None, about))))
 
 
@@ -202,20 +206,20 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "created", f"{_moment(run.created)} UTC, took {_duration(record.seconds)}"
     yield "judged", f"{_moment(record.judged)} UTC" if record.judged else ""
     yield "of", " ".join(filter(None, (run.profile, run.suite, run.release, narrowing(run))))
-    yield "change", " ".join(filter(None, (run.change, *run.sources)))
-    yield "facts", ", ".join(f"{name} {value}" for name, value in run.facts)
+    yield "change", run.under_test
+    yield "facts", ", ".join(f"{name} {value}" for name, value in run.facts.items())
     states = (f"{record.counts[state]} {state}" for state in Outcome if record.counts[state])
     yield "tests", f"{record.counts['asked']} asked: {', '.join(states)}"
 
 
 def _story(run: PastRun) -> Iterator[str]:
-    for reason in run.reasons:
+    for reason in run.notes.reasons:
         yield f"\n{reason.level.upper()} {reason.code}: {escape(plain(reason.message))}"
         yield from (f"    {escape(plain(test))}" for test in reason.ids)
-    for finding in run.findings:
-        yield f"\n{escape(plain(finding.id))}: [bold]{finding.cause}[/]"
-        yield f"    {escape(plain(finding.signature))}"
-        yield from (f"    {escape(plain(line))}" for line in finding.shown_by)
+    for one in run.notes.dispositions:
+        yield f"\n{escape(plain(one.id))}: [bold]{one.excuse or one.cause}[/]"
+        yield f"    {escape(plain(one.signature))}"
+        yield from (f"    {escape(plain(line))}" for line in one.evidence)
 
 
 def show_test(store: Store, regex: str, scope: Scope, limit: int, console: Console) -> None:
@@ -248,7 +252,7 @@ def _searcher(regex: str) -> Callable[[str], object]:
         raise UsageError(f"{regex!r} is no regular expression: {reason}") from None
 
 
-def _line(test: str, history: Sequence[Told], window: Window) -> Text:
+def _line(test: str, history: Sequence[PastOutcome], window: Window) -> Text:
     told = {id(one.record): one for one in history}
     line = Text()
     for record in reversed(window.records):
@@ -257,13 +261,13 @@ def _line(test: str, history: Sequence[Told], window: Window) -> Text:
     return line.append(f"  {_rate(history):>12}  ", "dim").append(plain(test))
 
 
-def _failures(history: Sequence[Told]) -> int:
-    return sum(one.outcome in {Outcome.FAIL, Outcome.XFAIL} for one in history)
+def _failures(history: Sequence[PastOutcome]) -> int:
+    return sum(one.outcome in _FAILED for one in history)
 
 
-def _rate(history: Sequence[Told]) -> str:
+def _rate(history: Sequence[PastOutcome]) -> str:
     ran = [one.outcome for one in history if one.outcome in RAN]
-    passed = sum(outcome in {Outcome.SUCCESS, Outcome.UXSUCCESS} for outcome in ran)
+    passed = sum(outcome in _PASSED for outcome in ran)
     return f"{passed} of {len(ran)}"
 
 

@@ -81,7 +81,7 @@ def _account(report: Mapping[str, Any]) -> Iterator[Found | Dated]:
     except documents.SHAPE_ERRORS as reason:
         yield documents.misshapen("the report", reason)
     message = "rally's report never tells of a failed tearDownClass or of a worker that died"
-    yield note(Code.UNTOLD, message)
+    yield note(Code.NOT_REPORTED, message)
 
 
 def _dated(report: Mapping[str, Any]) -> Iterator[Dated]:

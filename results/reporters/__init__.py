@@ -43,10 +43,10 @@ def write_all(
     comments = zuul.render(verdict, changed=changed, logs=logs)
     reports: Mapping[str, Iterable[str]] = {
         "report.txt": [text.render(verdict)],
-        "report.xml": junit.parts(verdict),
+        "report.xml": [junit.render(verdict)],
         "report.html": html.parts(verdict, logs=logs, remarks=remarks, history=history),
         "zuul.json": [json.dumps(comments, indent=1), "\n"],
-        "verdict.json": document.parts(verdict),  # last: where it is, the others are
+        "verdict.json": [document.render(verdict)],  # last: where it is, the others are
     }
     drafts = {folder / name: folder / f".{name}.{os.getpid()}" for name in reports}
     try:

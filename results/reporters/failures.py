@@ -1,34 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict's failures in the order in which a reader wants them: by whose doing, then alike."""
+"""The failures of a verdict in the order in which a reader wants them: by cause, then alike."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bsdgate.results import attribution, fixtures
-from bsdgate.results.model import Case, Cause, Finding, Level, Outcome, Verdict
+from bsdgate.results.model import Case, Cause, Disposition, Excuse, Outcome, Verdict
 
-KNOWN: Final = "known"
-"""The group of failures that an expectation excuses: nobody looks for their cause."""
-
-_TITLES: Final = {
+_TITLES: Final[Mapping[Cause | Excuse, tuple[str, str]]] = {
     Cause.CHANGE: ("The change", "These fail with the change and pass without it."),
     Cause.UNKNOWN: (
         "Not attributed",
-        "Nothing shows whose these are; they are judged like the change's.",
+        "The cause of these is not known; they are judged like failures of the change.",
     ),
     Cause.NODE: (
         "The machine",
-        "The machine or a service failed under these tests; they say nothing of the change.",
+        "The machine or a service failed during these tests; they do not speak against the change.",
     ),
     Cause.HARNESS: (
         "The evidence",
-        "The evidence of this run is not whole, so nobody can tell whose these are.",
+        "The results of this run are incomplete, so the cause of these cannot be found.",
     ),
     Cause.BASE: ("The base", "These fail in the same way with no change applied."),
-    Cause.FLAKE: ("Flakes", "These ended in another way when they were run again."),
-    KNOWN: ("Known failures", "Each is excused by an entry with a bug, an owner and a last day."),
+    Cause.FLAKE: ("Flakes", "These ended differently when they were run again."),
+    Excuse.KNOWN_FAILURE: (
+        "Known failures",
+        "Each is excused by an entry with a bug, an owner and a last day.",
+    ),
 }
 
 _RELEASE: Final = (
@@ -37,22 +36,17 @@ _RELEASE: Final = (
 )
 
 _MOSTLY: Final = 3
-"""Failures alike from which on they can be what most of a run's have in common."""
+"""The least number of failures alike that can be what most failures of a run have in common."""
 
-_EXCUSABLE: Final = frozenset({Cause.BASE, Cause.FLAKE, KNOWN})
+_EXCUSABLE: Final = frozenset({Cause.BASE, Cause.FLAKE, Excuse.KNOWN_FAILURE})
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failure; ``members`` are the tests that a failed fixture took with it.
-
-    Failures that are alike have one ``signature``.
-    """
+    """One failure, of a test or of a class or module fixture, and what the verdict makes of it."""
 
     case: Case
-    finding: Finding | None = None
-    members: tuple[str, ...] = ()
-    signature: str = ""
+    disposition: Disposition
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +56,7 @@ class Group:
     ``decides`` is false where all of them are excused, so that a report can fold the group away.
     """
 
-    cause: str
+    cause: Cause | Excuse
     title: str
     meaning: str
     decides: bool
@@ -79,16 +73,15 @@ class Group:
 
 def groups(verdict: Verdict) -> tuple[Group, ...]:
     """Group everything that failed: fixtures, tests, and excused and duplicated failures."""
-    found: dict[str, list[Failure]] = defaultdict(list)
+    found: dict[Cause | Excuse, list[Failure]] = defaultdict(list)
     for failure in _failures(verdict):
         found[_cause(failure)].append(failure)
-    deciding = blamed(verdict)
     return tuple(
         Group(
             cause,
-            *(_TITLES[cause] if verdict.run.changed or cause != Cause.BASE else _RELEASE),
+            *(_TITLES[cause] if verdict.run.changed or cause is not Cause.BASE else _RELEASE),
             decides=cause not in _EXCUSABLE
-            or any(failure.case.id in deciding for failure in found[cause]),
+            or any(failure.disposition.counts for failure in found[cause]),
             alike=_alike(found[cause]),
         )
         for cause in _TITLES
@@ -103,52 +96,29 @@ def mostly(verdict: Verdict) -> str:
     total = sum(map(len, alike))
     if len(largest) < _MOSTLY or 2 * len(largest) <= total:
         return ""
-    said = largest[0].case.reason or largest[0].signature
+    said = largest[0].case.reason or largest[0].disposition.signature
     return f"{len(largest)} of {total} failures are alike: {said}"
 
 
-def blamed(verdict: Verdict) -> frozenset[str]:
-    """The ids that a reason for FAIL or ERROR is about."""
-    deciding = (reason.ids for reason in verdict.reasons if reason.level is not Level.NOTE)
-    return frozenset(test_id for ids in deciding for test_id in ids)
-
-
-def _failures(verdict: Verdict) -> list[Failure]:
-    findings = {finding.id: finding for finding in verdict.findings}
-    members = fixtures.members(verdict.fixtures, verdict.cases)
-    spoken_for = {test_id for ids in members.values() for test_id in ids}
-    found = [
-        Failure(
-            fixture,
-            _shared(findings, members[fixture.id]),
-            members[fixture.id],
-            attribution.signature(fixture),
-        )
-        for fixture in verdict.fixtures
-    ]
+def _failures(verdict: Verdict) -> Iterator[Failure]:
+    by_id = {one.id: one for one in verdict.dispositions}
+    shown_with = {failure.id for failure in verdict.setup_failures}
+    for failure in verdict.setup_failures:
+        yield Failure(failure, by_id[failure.id])
     for case in verdict.cases:
-        failed = case.outcome is Outcome.FAIL and case.id not in spoken_for
-        if failed or case.details or (case.id in findings and case.id not in spoken_for):
-            finding = findings.get(case.id)
-            found.append(Failure(case, finding, (), finding.signature if finding else ""))
-    return found
+        failed = case.outcome is Outcome.FAIL and case.setup_failure not in shown_with
+        if (failed or case.details) and case.id in by_id:
+            yield Failure(case, by_id[case.id])
 
 
-def _shared(findings: Mapping[str, Finding], ids: Iterable[str]) -> Finding | None:
-    """The finding of a fixture: that of its tests, if they have one cause."""
-    found = [findings[test_id] for test_id in ids if test_id in findings]
-    return found[0] if len({finding.cause for finding in found}) == 1 else None
-
-
-def _cause(failure: Failure) -> str:
-    if failure.case.outcome is Outcome.XFAIL:
-        return KNOWN
-    return failure.finding.cause if failure.finding else Cause.UNKNOWN
+def _cause(failure: Failure) -> Cause | Excuse:
+    excused = failure.disposition.excuse is Excuse.KNOWN_FAILURE
+    return Excuse.KNOWN_FAILURE if excused else failure.disposition.cause
 
 
 def _alike(failures: Sequence[Failure]) -> tuple[tuple[Failure, ...], ...]:
     by_signature: dict[str, list[Failure]] = defaultdict(list)
     for number, failure in enumerate(failures):
-        by_signature[failure.signature or f"\n{number}"].append(failure)
+        by_signature[failure.disposition.signature or f"\n{number}"].append(failure)
     # The sort is stable: fixtures stay before tests, and tests in the order of their ids.
     return tuple(tuple(alike) for alike in sorted(by_signature.values(), key=len, reverse=True))

@@ -11,42 +11,40 @@ from itertools import chain
 from xml.etree.ElementTree import Element, SubElement, tostring
 from xml.sax.saxutils import quoteattr
 
-from bsdgate.results.model import Case, Code, Outcome, Result, Verdict
-from bsdgate.results.reporters.failures import blamed, groups, mostly
+from bsdgate.results.model import Case, Cause, Outcome, Result, Verdict
+from bsdgate.results.reporters.failures import groups, mostly
 from bsdgate.results.reporters.text import narrowing, plain
 
-_FAILING = {
+_TAGS = {
     Outcome.FAIL: "failure",
     Outcome.UXSUCCESS: "failure",
+    Outcome.KNOWN_FAILURE_PASSED: "failure",
     Outcome.MISSING: "error",
     Outcome.DUPLICATED: "error",
     Outcome.SKIP: "skipped",
     Outcome.XFAIL: "skipped",
+    Outcome.KNOWN_FAILURE: "skipped",
 }
+_TAGS_EXCUSED = _TAGS | {Outcome.FAIL: "skipped", Outcome.KNOWN_FAILURE_PASSED: None}
 _FAILED_VERDICT = {Result.FAIL: "failure", Result.ERROR: "error"}
-_EXCUSED = {outcome: tag for outcome, tag in _FAILING.items() if tag != "failure"} | {
-    Outcome.FAIL: "skipped"
-}
-_EXCUSING = frozenset({Code.EXONERATED, Code.FLAKED, Code.UNEXPECTED_SUCCESS})
 
 
 def render(verdict: Verdict) -> str:
     """Write ``verdict`` as one JUnit test suite."""
-    return "".join(parts(verdict))
+    return "".join(_parts(verdict))
 
 
-def parts(verdict: Verdict) -> Iterator[str]:
-    """Write ``verdict`` piece by piece, so that never all of it is in memory."""
+def _parts(verdict: Verdict) -> Iterator[str]:
     tags = _Tags(verdict)
-    told = Counter(map(tags.of, chain(verdict.fixtures, verdict.cases)))
+    numbers = Counter(map(tags.of, chain(verdict.setup_failures, verdict.cases)))
     if verdict.result is not Result.PASS:
-        told[_FAILED_VERDICT[verdict.result]] += 1
+        numbers[_FAILED_VERDICT[verdict.result]] += 1
     counts = {
         "name": _text(", ".join(filter(None, ["bsdgate", narrowing(verdict.run)]))),
-        "tests": str(1 + len(verdict.fixtures) + len(verdict.cases)),
-        "failures": str(told["failure"]),
-        "errors": str(told["error"]),
-        "skipped": str(told["skipped"]),
+        "tests": str(1 + len(verdict.setup_failures) + len(verdict.cases)),
+        "failures": str(numbers["failure"]),
+        "errors": str(numbers["error"]),
+        "skipped": str(numbers["skipped"]),
         "timestamp": verdict.run.created.isoformat(),
         "time": f"{sum(case.seconds or 0 for case in verdict.cases):.3f}",
     }
@@ -56,26 +54,16 @@ def parts(verdict: Verdict) -> Iterator[str]:
     if verdict.run.selection:
         yield _written(_selection(verdict.run.selection))
     yield _written(_verdict(verdict))
-    for case in chain(verdict.fixtures, verdict.cases):
-        yield _written(_case(case, tags.of(case), tags.causes.get(case.id), tags.like(case)))
+    for case in chain(verdict.setup_failures, verdict.cases):
+        yield _written(_case(case, tags.of(case), tags.cause(case), tags.like(case)))
     yield "</testsuite>\n</testsuites>\n"
 
 
 class _Tags:
-    """What a case is in JUnit's terms, in the light of the verdict's reasons."""
+    """What a case is in the terms of JUnit, by its disposition."""
 
     def __init__(self, verdict: Verdict) -> None:
-        excused = {
-            test_id
-            for reason in verdict.reasons
-            if reason.code in _EXCUSING
-            for test_id in reason.ids
-        }
-        if verdict.result is Result.PASS:
-            # The tests of such a fixture are excused, and it with them.
-            excused.update(fixture.id for fixture in verdict.fixtures)
-        self._excused = excused - blamed(verdict)
-        self.causes = {finding.id: finding.cause for finding in verdict.findings}
+        self._dispositions = {one.id: one for one in verdict.dispositions}
         self._first = {
             failure.case.id: alike[0].case.id
             for group in groups(verdict)
@@ -88,10 +76,20 @@ class _Tags:
         """The id of the failure before this one that it is like, which has the traceback."""
         return self._first.get(case.id)
 
+    def cause(self, case: Case) -> str | None:
+        """The cause of a failure, where one was looked for."""
+        found = self._dispositions.get(case.id)
+        return (
+            found.cause if found and (found.signature or found.cause is not Cause.UNKNOWN) else None
+        )
+
     def of(self, case: Case) -> str | None:
-        # What the policy lets pass must not fail here: nobody would know why.
-        tags = _EXCUSED if case.id in self._excused else _FAILING
-        return tags.get(case.outcome)
+        """The element of JUnit's that says how the case ended; None for a success."""
+        found = self._dispositions.get(case.id)
+        # What the policy lets pass must not fail here, and no other failure may pass.
+        passed = case.outcome is Outcome.KNOWN_FAILURE_PASSED
+        excused = found is not None and not found.counts and (found.excuse or passed)
+        return (_TAGS_EXCUSED if excused else _TAGS).get(case.outcome)
 
 
 def _selection(pattern: str) -> Element:
@@ -118,7 +116,7 @@ def _alike(verdict: Verdict) -> Iterator[str]:
         for alike in group.alike if group.decides else ():
             if len(alike) > 1:
                 ids = ", ".join(failure.case.id for failure in alike)
-                yield _text(f"{len(alike)} fail alike ({alike[0].signature}): {ids}")
+                yield _text(f"{len(alike)} fail alike ({alike[0].disposition.signature}): {ids}")
 
 
 def _case(case: Case, tag: str | None, cause: str | None, like: str | None) -> Element:

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from bsdgate.results.model import Level, Outcome, Result, Run, Verdict, count
+from bsdgate.results.model import Cause, Disposition, Level, Outcome, Result, Run, Verdict, count
 from bsdgate.results.reporters.failures import Failure, groups, mostly
 
 IDS_SHOWN = 20
@@ -11,6 +11,7 @@ FAILURES_SHOWN = 10
 LINES_SHOWN = 12
 LINE_SHOWN = 300
 """Characters of a line."""
+_FAILED = frozenset({Outcome.FAIL, Outcome.KNOWN_FAILURE})
 PATTERN_SHOWN = 100
 """Characters of what narrowed a run; verdict.json has all."""
 
@@ -66,8 +67,8 @@ def meaning(verdict: Verdict) -> str:
 
 def _meaning(verdict: Verdict) -> str:
     if verdict.result is Result.ERROR:
-        return "the evidence is not whole, so it proves nothing either way"
-    failed = verdict.fixtures or any(case.outcome is Outcome.FAIL for case in verdict.cases)
+        return "results incomplete: no verdict"
+    failed = verdict.setup_failures or any(case.outcome in _FAILED for case in verdict.cases)
     if verdict.result is Result.PASS:
         rest = "what failed is excused" if failed else "none failed"
         return f"every asked test is accounted for, and {rest}"
@@ -88,7 +89,7 @@ def duration(seconds: float) -> str:
 
 def _head(verdict: Verdict) -> Iterator[str]:
     run = verdict.run
-    about = (run.profile, run.suite, run.release, run.change, *run.sources)
+    about = (run.profile, run.suite, run.release, run.under_test)
     yield f"{verdict.result}: {meaning(verdict)}"
     yield f"  run    {plain(' '.join(filter(None, (run.name, run.run_id))))}"
     yield f"  of     {plain(' '.join(filter(None, about)) or '-')}"
@@ -135,17 +136,16 @@ def _alike(title: str, alike: Sequence[Failure]) -> Iterator[str]:
     yield f"--- {what}: {case.outcome} {plain(case.reason or '')}".rstrip()
     if len(alike) > 1:
         yield from _ids([failure.case.id for failure in alike])
-    if alike[0].finding:
+    if alike[0].disposition.cause is not Cause.UNKNOWN or alike[0].disposition.signature:
         yield f"    cause: {title}"
-    yield from _shown_by(alike[0])
+    yield from _evidence(alike[0].disposition)
     yield from (f"    {plain(line)}" for line in _last_lines(case.details or ""))
 
 
-def _shown_by(failure: Failure) -> Iterator[str]:
-    if failure.finding:
-        yield from (f"      {plain(line)}" for line in failure.finding.shown_by)
-    if failure.members:
-        yield f"    with it failed {count(failure.members, 'test')}"
+def _evidence(disposition: Disposition) -> Iterator[str]:
+    yield from (f"      {plain(line)}" for line in disposition.evidence)
+    if disposition.tests:
+        yield f"    with it failed {count(disposition.tests, 'test')}"
 
 
 def _last_lines(details: str) -> Iterable[str]:

@@ -22,7 +22,7 @@ THINNEST_TROUBLE: Final = 0.3
 """Least widths: one failure among thousands has to be seen."""
 
 _STEPS: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
-_QUIET: Final = frozenset({Outcome.SUCCESS, Outcome.SKIP, Outcome.XFAIL})
+_QUIET: Final = frozenset({Outcome.SUCCESS, Outcome.SKIP, Outcome.XFAIL, Outcome.KNOWN_FAILURE})
 
 
 @dataclass(frozen=True, slots=True)

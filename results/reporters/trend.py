@@ -16,7 +16,13 @@ WIDTH: Final = 94.0
 LEAST_SLOTS: Final = 20
 """With few runs the bars stay as narrow as with so many."""
 
-_TROUBLE: Final = (Outcome.FAIL, Outcome.UXSUCCESS, Outcome.MISSING, Outcome.DUPLICATED)
+_TROUBLE: Final = (
+    Outcome.FAIL,
+    Outcome.UXSUCCESS,
+    Outcome.KNOWN_FAILURE_PASSED,
+    Outcome.MISSING,
+    Outcome.DUPLICATED,
+)
 
 
 @dataclass(frozen=True, slots=True)

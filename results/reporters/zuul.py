@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from bsdgate.results.model import Cause, Code, Level, Reason, Verdict
+from bsdgate.results.model import Cause, Code, Excuse, Level, Reason, Verdict
 from bsdgate.results.reporters.failures import Failure, groups, mostly
 from bsdgate.results.reporters.servicelogs import Lines
 from bsdgate.results.reporters.text import describe_counts, plain
@@ -32,18 +32,18 @@ ARTIFACTS: Final = (
 _TOLD = frozenset(
     {
         Code.NO_SEAL,
-        Code.UNTOLD,
+        Code.NOT_REPORTED,
         Code.LEFT_BEHIND,
         Code.UNEXPECTED_SUCCESS,
         Code.EXPECTATION_EXPIRED,
         Code.COVERAGE_LOST,
         Code.FEWER_RAN,
         Code.NARROWED,
-        Code.EXONERATED,
-        Code.FLAKED,
+        Code.FAILS_ON_BASE,
+        Code.KNOWN_FLAKE,
     }
 )
-_LEVELS = {Cause.CHANGE: "error", Cause.UNKNOWN: "warning"}
+_LEVELS: Final[Mapping[Cause | Excuse, str]] = {Cause.CHANGE: "error", Cause.UNKNOWN: "warning"}
 _FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,7})')
 
 
@@ -115,7 +115,7 @@ def _comments(
             endings.setdefault(ending.rpartition("/")[2], {})[ending] = path
     places: dict[tuple[str, int], list[tuple[Failure, str]]] = {}
     for group in groups(verdict):
-        level = _LEVELS.get(Cause(group.cause)) if group.cause in set(Cause) else None
+        level = _LEVELS.get(group.cause)
         for failure in group if level and endings else ():
             place = _place(_tracebacks(failure, logs), endings)
             if place and (place in places or len(places) < COMMENTS_BOUND):

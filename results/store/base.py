@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.model import Result, Run, Verdict
-from bsdgate.results.store.packing import PastRun, Record
+from bsdgate.results.store.rows import PastRun, Record
 from bsdgate.results.store.window import Window
 
 WINDOW: Final = 200
@@ -163,6 +163,6 @@ class Store(ABC):
 
 def _versions(run: Run, under_test: Run) -> dict[str, str]:
     """The versions that ``run`` had of everything that is not itself under test."""
-    projects = {canonicalize_name(source.split()[0]) for source in under_test.sources if source}
+    projects = {canonicalize_name(source.project) for source in under_test.sources}
     ignored = projects | {f"openstack-{project}" for project in projects}
-    return {name: version for name, version in run.versions if name not in ignored}
+    return {name: version for name, version in run.versions.items() if name not in ignored}

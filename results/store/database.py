@@ -31,17 +31,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bsdgate.results.model import Verdict
 from bsdgate.results.store.base import ANY, WINDOW, Scope, Store
 from bsdgate.results.store.connection import Database
-from bsdgate.results.store.packing import (
+from bsdgate.results.store.rows import (
     PastRun,
     Record,
     about,
     ascii_of,
-    measured,
-    noted,
-    notes,
+    notes_in,
+    notes_out,
     pack,
     record_of,
-    timings_of,
 )
 from bsdgate.results.store.tables import SCHEMA, VERSION_TABLE, contents, runs
 from bsdgate.results.store.window import Window
@@ -52,7 +50,7 @@ _INSERT: Final[Mapping[str, Callable[[Table], Any]]] = MappingProxyType(
 )
 
 _HEAD: Final = (runs.c.about, runs.c.versions)
-_BODY: Final = (*_HEAD, runs.c.ids, runs.c.outcomes, runs.c.notes, runs.c.seconds, runs.c.timings)
+_BODY: Final = (*_HEAD, runs.c.ids, runs.c.outcomes, runs.c.notes, runs.c.seconds)
 _NEWEST: Final = (runs.c.created.desc(), runs.c.run_id.desc())
 _AT_ONCE: Final = 500
 """Values in one statement: every database takes so many."""
@@ -167,15 +165,10 @@ def _columns(run: PastRun) -> dict[str, Any]:
         "digest": run.digest,
         "about": json.dumps(about(record)),
         "outcomes": run.outcomes,
-        "notes": _small(notes(run)),
+        "notes": zlib.compress(json.dumps(notes_out(run.notes)).encode()),
         "seconds": run.seconds,
-        "timings": _small(measured(run)) if run.timings else None,
         "judged": _utc(record.judged) if record.judged else None,
     }
-
-
-def _small(content: object) -> bytes:
-    return zlib.compress(json.dumps(content).encode())
 
 
 def _utc(moment: datetime) -> datetime:
@@ -190,7 +183,7 @@ def _conditions(scope: Scope) -> Iterable[ColumnElement[bool]]:
     yield runs.c.result.in_(sorted(scope.results))
 
 
-def _shared(connection: Connection, digests: Iterable[bytes]) -> Mapping[bytes, tuple[Any, ...]]:
+def _shared(connection: Connection, digests: Iterable[bytes]) -> Mapping[bytes, Any]:
     """Read the lists that runs share, each once."""
     wanted = sorted(set(digests))
     found = {}
@@ -198,7 +191,7 @@ def _shared(connection: Connection, digests: Iterable[bytes]) -> Mapping[bytes, 
         some = contents.c.digest.in_(wanted[start : start + _AT_ONCE])
         for row in connection.execute(select(contents).where(some)):
             content = json.loads(zlib.decompress(row.content))
-            found[row.digest] = tuple(content.items() if isinstance(content, dict) else content)
+            found[row.digest] = content if isinstance(content, dict) else tuple(content)
     return found
 
 
@@ -210,12 +203,11 @@ def _past_runs(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]) ->
             ids=shared[row.ids],
             outcomes=row.outcomes,
             seconds=row.seconds,
-            timings=timings_of(json.loads(zlib.decompress(row.timings))) if row.timings else (),
-            **noted(json.loads(zlib.decompress(row.notes))),
+            notes=notes_in(json.loads(zlib.decompress(row.notes))),
         )
         for row in rows
     ]
 
 
-def _record(row: Row[*tuple[Any, ...]], shared: Mapping[bytes, tuple[Any, ...]]) -> Record:
+def _record(row: Row[*tuple[Any, ...]], shared: Mapping[bytes, Any]) -> Record:
     return record_of(json.loads(row.about), shared[row.versions])

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from bsdgate.results.model import Verdict
 from bsdgate.results.store.base import ANY, WINDOW, Scope, Store
-from bsdgate.results.store.packing import PastRun, Record, pack
+from bsdgate.results.store.rows import PastRun, Record, pack
 from bsdgate.results.store.window import Window
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Brings a history's tables up to date, or refuses those of a newer bsdgate.
 
-All migrations are one transaction, which only one process has at a time: whoever is killed in it
-leaves the history as it was. They are modules of the package ``migrations``, which Alembic reads
-without an env.py.
+All migrations are one transaction, which only one process has at a time: a process that is killed
+in it leaves the history as it was. They are modules of the package ``migrations``, which Alembic
+reads without an env.py.
 """
 
 from pathlib import Path
@@ -25,14 +25,14 @@ def scripts() -> ScriptDirectory:
     return ScriptDirectory(Path(folder), version_locations=[folder])
 
 
-def upgrade(database: Database) -> None:
-    """Bring the tables up to date; raise BsdgateError if they are of a newer bsdgate."""
+def upgrade(database: Database, target: str = "head") -> None:
+    """Bring the tables up to a revision; raise BsdgateError if they are of a newer bsdgate."""
     known = scripts()
 
     def steps(revision: tuple[str, ...], _context: MigrationContext) -> object:
         try:
             # What Alembic's own commands and its cookbook call.
-            return known._upgrade_revs("head", revision)  # type: ignore[arg-type] # noqa: SLF001
+            return known._upgrade_revs(target, revision)  # type: ignore[arg-type] # noqa: SLF001
         except CommandError:
             raise BsdgateError(
                 f"{database.named} was made by a newer bsdgate (its schema is {revision[0]})",

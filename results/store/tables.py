@@ -15,7 +15,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA: Final = "0003"
+SCHEMA: Final = "0004"
 """The newest migration: what the tables below are like."""
 
 VERSION_TABLE: Final = "history_version"
@@ -55,9 +55,7 @@ runs = Table(
     Column("notes", LargeBinary, nullable=False),
     # The largest come last: SQLite walks through them to whatever is behind.
     Column("seconds", LargeBinary, nullable=False),
-    # Compressed JSON; without a value where nothing was measured.
-    Column("timings", LargeBinary),
-    # In UTC; without a value where the verdict does not say when it was made.
+    # In UTC; NULL where the verdict does not say when it was made.
     Column("judged", DateTime),
     Index("history_run_created", "created", "run_id"),
     Index("history_run_scope", "suite", "profile", "created"),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Some earlier runs, and what they tell of tests; no database is asked any more.
+"""Some earlier runs, and the history of their tests, in memory.
 
-Runs that asked for the same tests lie on one another like sheets, so that a test is one column
-through all of them: a slice with a stride, which costs no loop over the runs.
+Runs with the same test list are stored column-wise: the outcomes of a test in all of these runs are
+a slice with a stride, which costs no loop over the runs.
 """
 
 from collections import Counter, defaultdict
@@ -15,8 +15,8 @@ from operator import itemgetter
 from typing import Final
 
 from bsdgate.results import ids as test_ids
-from bsdgate.results.model import Finding, Outcome, Past
-from bsdgate.results.store.packing import LETTERS, OUTCOMES, PastRun, Record, floats_in
+from bsdgate.results.model import Disposition, Outcome, Past
+from bsdgate.results.store.rows import LETTERS, OUTCOMES, PastRun, Record, floats_in
 
 _SUCCESS: Final = LETTERS[Outcome.SUCCESS]
 _PLAIN: Final = {letter: Past(outcome) for letter, outcome in OUTCOMES.items()}
@@ -26,13 +26,13 @@ _Cell = tuple[int, str, int, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PastOutcome:
     """How a test ended in one run. ``seconds`` is None where that is not known."""
 
     record: Record
     outcome: Outcome
     seconds: float | None
-    finding: Finding | None
+    disposition: Disposition | None
 
 
 class Window:
@@ -49,7 +49,7 @@ class Window:
         numbers: dict[int, list[int]] = {}
         for number, run in enumerate(self._runs):
             numbers.setdefault(id(run.ids), []).append(number)
-        self._sheaves = [_Sheaf(self._runs, found) for found in numbers.values()]
+        self._groups = [_RunGroup(self._runs, found) for found in numbers.values()]
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -58,9 +58,9 @@ class Window:
     def ids(self) -> tuple[str, ...]:
         """The ids of all tests, sorted; of several ids of one test that in the newest run."""
         found: dict[str, str] = {}
-        for sheaf in self._sheaves:
-            for test in sheaf.places:
-                found.setdefault(_key(test) if sheaf.alone(test) else test, test)
+        for group in self._groups:
+            for test in group.places:
+                found.setdefault(_key(test) if group.alone(test) else test, test)
         return tuple(sorted(set(found.values())))
 
     def past(self, ids: Iterable[str]) -> Mapping[str, tuple[Past, ...]]:
@@ -69,17 +69,17 @@ class Window:
 
     def _past(self, test: str) -> Iterator[Past]:
         for number, name, letter, _ in self._column(test):
-            finding = self._findings[number].get(name)
-            yield Past(OUTCOMES[letter], finding.signature) if finding else _PLAIN[letter]
+            found = self._dispositions[number].get(name)
+            yield Past(OUTCOMES[letter], found.signature) if found else _PLAIN[letter]
 
-    def history(self, test: str) -> tuple[Told, ...]:
+    def history(self, test: str) -> tuple[PastOutcome, ...]:
         """Return all that is known of one test, newest first."""
         return tuple(
-            Told(
+            PastOutcome(
                 self.records[number],
                 OUTCOMES[letter],
                 seconds if _known(seconds) else None,
-                self._findings[number].get(name),
+                self._dispositions[number].get(name),
             )
             for number, name, letter, seconds in self._column(test)
         )
@@ -100,9 +100,9 @@ class Window:
                     if letter == _SUCCESS and _known(seconds):
                         found[test].append((*heads[number], seconds))
         for head, run in zip(heads, self._runs, strict=True):
-            for timing in run.timings:
-                if timing.name.startswith(prefix):
-                    found[timing.name].append((*head, timing.seconds))
+            for name, seconds in run.notes.timings.items():
+                if name.startswith(prefix):
+                    found[name].append((*head, seconds))
         return {
             name: tuple(reversed(points))
             for name, points in found.items()
@@ -111,7 +111,7 @@ class Window:
 
     def unmatched(self) -> Mapping[str, int]:
         """Return in how many runs on end, up to the newest, a known failure matched nothing."""
-        entries = [frozenset(run.unmatched) for run in self._runs]
+        entries = [frozenset(run.notes.unmatched) for run in self._runs]
         newest = sorted(entries[0]) if entries else []
         return {
             entry: next((age for age, one in enumerate(entries) if entry not in one), len(entries))
@@ -119,22 +119,22 @@ class Window:
         }
 
     def _column(self, test: str) -> Sequence[_Cell]:
-        there = [sheaf for sheaf in self._sheaves if test in sheaf.places]
-        columns = [sheaf.column(test) for sheaf in there]
-        if len(there) < len(self._sheaves) and all(sheaf.alone(test) for sheaf in there):
-            elsewhere = (sheaf for sheaf in self._sheaves if sheaf not in there)
-            renamed = ((sheaf, sheaf.by_key.get(_key(test))) for sheaf in elsewhere)
-            columns += [sheaf.column(name) for sheaf, name in renamed if name]
+        there = [group for group in self._groups if test in group.places]
+        columns = [group.column(test) for group in there]
+        if len(there) < len(self._groups) and all(group.alone(test) for group in there):
+            elsewhere = (group for group in self._groups if group not in there)
+            renamed = ((group, group.by_key.get(_key(test))) for group in elsewhere)
+            columns += [group.column(name) for group, name in renamed if name]
         if len(columns) == 1:
             return columns[0]
         return sorted((cell for column in columns for cell in column), key=itemgetter(0))
 
     @cached_property
-    def _findings(self) -> list[dict[str, Finding]]:
-        return [{finding.id: finding for finding in run.findings} for run in self._runs]
+    def _dispositions(self) -> list[dict[str, Disposition]]:
+        return [{one.id: one for one in run.notes.dispositions} for run in self._runs]
 
 
-class _Sheaf:
+class _RunGroup:
     """Runs that asked for the same tests."""
 
     def __init__(self, runs: Sequence[PastRun], numbers: list[int]) -> None:

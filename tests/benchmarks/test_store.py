@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from bsdgate.results.model import Case, Cause, Finding, Outcome, Past, Result, Run, Verdict
+from bsdgate.results.model import Case, Cause, Disposition, Outcome, Past, Result, Run, Verdict
 from bsdgate.results.store.base import Scope
 from bsdgate.results.store.database import DatabaseStore
-from bsdgate.results.store.packing import pack
+from bsdgate.results.store.rows import pack
 
 RUNS, CASES = 200, 2000
 SEED = 3
@@ -45,7 +45,7 @@ def make_verdicts() -> list[Verdict]:
         f"[id-{chance.getrandbits(32):08x}-0000-4000-8000-{number:012x},smoke]"
         for number in range(CASES)
     )
-    versions = tuple((f"package-{number}", f"{number}.0") for number in range(230))
+    versions = {f"package-{number}": f"{number}.0" for number in range(230)}
     kinds, odds = [Outcome.SUCCESS, Outcome.SKIP, Outcome.FAIL], [89.8, 10, 0.2]
     made = []
     for number in range(RUNS):
@@ -54,8 +54,9 @@ def make_verdicts() -> list[Verdict]:
             Case(test, outcome, seconds=chance.uniform(0.01, 9))
             for test, outcome in zip(ids, outcomes, strict=True)
         )
-        findings = tuple(
-            Finding(case.id, Cause.FLAKE, "TimeoutError: after <n> s @ waiters.py:wait")
+        signature = "TimeoutError: after <n> s @ waiters.py:wait"
+        failed = tuple(
+            Disposition(case.id, True, Cause.FLAKE, signature=signature)
             for case in cases
             if case.outcome is Outcome.FAIL
         )
@@ -66,8 +67,8 @@ def make_verdicts() -> list[Verdict]:
             suite="gate",
             versions=versions,
         )
-        result = Result.FAIL if findings else Result.PASS
-        made.append(Verdict(run, result, (), cases, findings=findings))
+        result = Result.FAIL if failed else Result.PASS
+        made.append(Verdict(run, result, (), cases, dispositions=failed))
     return made
 
 
@@ -96,7 +97,7 @@ class Rows:
         names = [(test,) for test in run.ids]
         self.database.executemany("INSERT OR IGNORE INTO test (name) VALUES (?)", names)
         known = dict(do("SELECT name, id FROM test"))
-        signatures = {finding.id: finding.signature for finding in run.findings}
+        signatures = {one.id: one.signature for one in run.notes.dispositions}
         self.database.executemany(
             "INSERT INTO outcome VALUES (?, ?, ?, ?, ?)",
             [

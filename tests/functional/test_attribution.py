@@ -32,9 +32,9 @@ def test_defect_of_the_change_fails_and_is_attributed_to_the_change(
     (failed,) = folder.reasons()["tests-failed"]["ids"]
     assert POLICY_TEST in failed
     assert POLICY_TEST in done.text
-    (finding,) = folder.verdict["findings"]
+    (finding,) = folder.verdict["dispositions"]
     assert (finding["id"], finding["cause"]) == (failed, "change"), finding
-    shown = [re.sub(r"^\d\d-", "", each) for each in finding["shown_by"]]
+    shown = [re.sub(r"^\d\d-", "", each) for each in finding["evidence"]]
     again = "confirm-change, with the change: fail, the same failure"
     assert shown == [again] * 2 + ["confirm-base, on the base: success"] * 2
     assert_nothing_left(place, [])
@@ -54,16 +54,16 @@ def test_defect_that_the_base_has_as_well_is_not_the_changes(
     assert done.code == 0, done
     folder = runs(place)[-1]
     assert folder.verdict["result"] == "PASS"
-    (exonerated,) = folder.reasons()["exonerated"]["ids"]
-    assert PARENT_TEST in exonerated
+    (excused,) = folder.reasons()["fails-on-base"]["ids"]
+    assert PARENT_TEST in excused
     assert folder.verdict["counts"]["fail"] == 1
-    (finding,) = folder.verdict["findings"]
-    assert (finding["id"], finding["cause"]) == (exonerated, "base"), finding
+    (finding,) = folder.verdict["dispositions"]
+    assert (finding["id"], finding["cause"]) == (excused, "base"), finding
     assert PARENT_TEST in done.text
     # The nightly policy wants to know what is broken, whoever broke it.
     nightly = place.bsdgate("verdict", folder.path, "--policy", "nightly")
     assert nightly.code == 3, nightly
     assert "ERROR narrowed: " in nightly.text
-    assert "FAIL exonerated: " in nightly.text
+    assert "FAIL fails-on-base: " in nightly.text
     assert PARENT_TEST in nightly.text
     assert_nothing_left(place, [])

@@ -14,17 +14,21 @@ import pytest
 from functional import browser
 from functional.browser import Browser
 
+from bsdgate.results.attribution import Finding
+from bsdgate.results.dispositions import Grounds, dispose
 from bsdgate.results.model import (
     Case,
     Cause,
     Code,
-    Finding,
+    Disposition,
+    Excuse,
     Kind,
     Level,
     Outcome,
     Reason,
     Result,
     Run,
+    Source,
     State,
     Summary,
     Verdict,
@@ -84,18 +88,21 @@ def make_verdict(chance: random.Random) -> Verdict:
         for n, test_id in enumerate(ids)
     )
     excused = tuple(one.id for one in findings if one.cause in (Cause.BASE, Cause.FLAKE))
+    excuses = dict.fromkeys(excused, Excuse.FAILS_ON_BASE)
     own = tuple(sorted(set(ids) - set(excused)))
     attempt = Summary("02-tempest", Kind.TEMPEST, State.ENDED, 1, CASES, BEGAN, BEGAN)
+    reasons = (
+        Reason(Level.FAIL, Code.TESTS_FAILED, f"{len(own)} tests failed", own),
+        Reason(Level.NOTE, Code.FAILS_ON_BASE, f"{len(excused)} failures excused", excused),
+    )
+    grounds = Grounds({one.id: one for one in findings}, {}, excuses)
     return Verdict(
         run=Run("1234", BEGAN, name="made up", suite="gate", profile="embedded"),
         result=Result.FAIL,
-        reasons=(
-            Reason(Level.FAIL, Code.TESTS_FAILED, f"{len(own)} tests failed", own),
-            Reason(Level.NOTE, Code.EXONERATED, f"{len(excused)} failures excused", excused),
-        ),
+        reasons=reasons,
         cases=tuple(cases),
         attempts=(attempt,),
-        findings=findings,
+        dispositions=dispose(cases, [], grounds, reasons),
     )
 
 
@@ -201,9 +208,10 @@ def test_it_asks_nobody_for_anything(opened: Browser, page: Path) -> None:
 def test_hostile_evidence_is_text(chromium: Browser, tmp_path: Path) -> None:
     case = Case(HARM, Outcome.FAIL, BEGAN, 1.0, HARM, HARM, f"{HARM}\n\n{HARM}:\n{HARM}")
     reason = Reason(Level.FAIL, Code.TESTS_FAILED, HARM, (HARM, HARM))
-    run = Run(HARM, BEGAN, *[HARM] * 7, sources=(HARM,), facts=((HARM, HARM),))
-    finding = Finding(HARM, Cause.CHANGE, HARM, (HARM,))
-    verdict = Verdict(run, Result.FAIL, (reason,), (case,), (case, case), (), (finding,), HARM)
+    source = Source(HARM, HARM, HARM, HARM)
+    run = Run(HARM, BEGAN, *[HARM] * 8, sources=(source,), facts={HARM: HARM})
+    made = Disposition(HARM, True, Cause.CHANGE, signature=HARM, evidence=(HARM,))
+    verdict = Verdict(run, Result.FAIL, (reason,), (case,), (case, case), (), (made,), HARM)
     services = tmp_path / "logs" / "services"
     services.mkdir(parents=True)
     (services / f"{HARM[:8]}.log").write_text(f"{BEGAN:%Y-%m-%d %H:%M:%S}.000 7 ERROR x [-] {HARM}")

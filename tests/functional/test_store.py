@@ -19,10 +19,11 @@ from functional.place import wait_for
 from sqlalchemy import event, func, select, text
 from sqlalchemy.engine import Engine
 from unit.results.store.contract import FIRST, StoreContract, numbers, verdict
+from unit.results.store.old_history import OldHistoryContract
 from unit.results.store.replacing import ReplacingContract
 
 from bsdgate.results.errors import BsdgateError
-from bsdgate.results.model import Timing
+from bsdgate.results.store import migrate
 from bsdgate.results.store.base import WINDOW
 from bsdgate.results.store.connection import Database
 from bsdgate.results.store.database import DatabaseStore
@@ -102,6 +103,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return request.getfixturevalue("postgresql")
 
 
+class TestOldPostgresql(OldHistoryContract):
+    @pytest.fixture
+    def place(self, postgresql):
+        return postgresql
+
+
 class TestPostgresql(StoreContract, ReplacingContract):
     @pytest.fixture
     def store(self, postgresql):
@@ -129,18 +136,12 @@ def test_a_newer_database_is_refused(url):
 
 
 def test_an_older_database_is_brought_up_to_date(url):
-    with DatabaseStore(url) as store:
-        store.import_run(verdict(1, "sf"))
     database = Database(url)
-    with database.writing() as one:
-        one.execute(text("ALTER TABLE history_run DROP COLUMN timings"))
-        one.execute(text("ALTER TABLE history_run DROP COLUMN judged"))
-        one.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
+    migrate.upgrade(database, "0001")
     database.close()
     with DatabaseStore(url) as store:
-        assert store.find("run-1").timings == ()
         assert store.import_run(verdict(1, "sf", judged=FIRST))
-        assert store.import_run(verdict(2, "sf", timings=(Timing("t0/a", 1.5),)))
+        assert store.import_run(verdict(2, "sf", timings={"t0/a": 1.5}))
         assert [len(points) for points in store.window().series().values()] == [2, 1]
 
 
@@ -268,7 +269,7 @@ def test_a_killed_import_leaves_nothing_half(url):
 
     def work() -> None:
         with DatabaseStore(url) as store:
-            store.import_run(verdict(2, "ssf", versions=(("tempest", "48"),)))
+            store.import_run(verdict(2, "ssf", versions={"tempest": "48"}))
 
     moment = 0
     while (ended := killed_at(moment, work)) != 0:
@@ -279,7 +280,7 @@ def test_a_killed_import_leaves_nothing_half(url):
     assert counted(url) == (2, 4)
     with DatabaseStore(url) as store:
         assert numbers(store.runs(limit=WINDOW)) == [2, 1]
-        assert not store.import_run(verdict(2, "ssf", versions=(("tempest", "48"),)))
+        assert not store.import_run(verdict(2, "ssf", versions={"tempest": "48"}))
 
 
 @pytest.mark.timeout(300)

@@ -117,7 +117,7 @@ def test_that_is_said_before_the_run() -> None:
 
 def test_failures_of_a_narrowed_run_keep_their_causes(here: Here) -> None:
     run = here.run("outcomes", selection=PATTERN)
-    causes = [judge_run(run, policy=policy).findings for policy in (DEVELOPER, GATE)]
+    causes = [judge_run(run, policy=policy).dispositions for policy in (DEVELOPER, GATE)]
     assert causes[0] == causes[1] != ()
 
 
@@ -128,7 +128,7 @@ def earlier(selection: str, **changes: Any) -> MemoryStore:
     """Remember a good run, before the recorded one, in which more tests ran."""
     store = MemoryStore()
     cases = {f"gone.{number}": Outcome.SUCCESS for number in range(3)}
-    store.import_run(verdict(1, cases, selection=selection, versions=(), **changes))
+    store.import_run(verdict(1, cases, selection=selection, versions={}, **changes))
     return store
 
 

@@ -79,7 +79,7 @@ def counted(content):
 def test_what_the_judge_says_agrees(run):
     content = told(run)
     assert content["result"] == "PASS"
-    assert content["counts"]["fail"] == content["counts"]["xfail"] - 1 == 1
+    assert content["counts"]["fail"] == content["counts"]["known-failure"] == 1
     assert accepts(run, content)
     assert accepts(run, {key: value for key, value in content.items() if key != "judged"})
 
@@ -104,11 +104,13 @@ def test_manifest_of_schema_1_and_2_are_alike(run):
 def test_a_pass_has_no_missing_test(run):
     content = told(run)
     content["cases"][2]["outcome"] = "missing"
+    assert "it has no disposition of m.A.one" in refused(run, counted(content))
+    content["dispositions"].append({"id": "m.A.one", "counts": False})
     assert "m.A.one ended as missing without a reason lost-test" in refused(run, counted(content))
 
 
 def test_a_pass_has_asked_for_something(run):
-    content = told(run, cases=[], reasons=[], findings=[], attempts=[])
+    content = told(run, cases=[], reasons=[], dispositions=[], attempts=[])
     assert "and not one test was executed" in refused(run, counted(content))
 
 
@@ -128,8 +130,8 @@ def test_no_reason_is_made_lighter(run):
 
 def test_no_failure_is_left_out(run):
     content = told(run)
-    content["reasons"] = [each for each in content["reasons"] if each["code"] != "exonerated"]
-    assert "m.A.base failed unexcused, and the reason tests-failed" in refused(run, content)
+    content["reasons"] = [each for each in content["reasons"] if each["code"] != "fails-on-base"]
+    assert "m.A.base ended as fail without a reason fails-on-base" in refused(run, content)
 
 
 def test_no_test_is_left_out(run):
@@ -146,7 +148,10 @@ def test_no_attempt_is_left_open(run):
 
 def test_a_broken_fixture_is_a_reason(run):
     content = told(run)
-    content["fixtures"] = [{"id": "setUpClass (m.B)", "outcome": "fail"}]
+    failure = "setUpClass (m.B)"
+    content["setup_failures"] = [{"id": failure, "outcome": "fail"}]
+    assert f"it has no disposition of {failure}" in refused(run, content)
+    content["dispositions"].append({"id": failure, "counts": False})
     assert "the fixture setUpClass (m.B) failed" in refused(run, content)
 
 
@@ -234,7 +239,7 @@ def holds(verdict, run):
     }
     levels = {reason.level for reason in verdict.reasons}
     by_code = {reason.code: set(reason.ids) for reason in verdict.reasons}
-    excused = by_code.get(Code.EXONERATED, set()) | by_code.get(Code.FLAKED, set())
+    excused = by_code.get(Code.FAILS_ON_BASE, set()) | by_code.get(Code.KNOWN_FLAKE, set())
     good = verdict.result is Result.PASS
     return (
         verdict.run == evidence.run_of(run.path)

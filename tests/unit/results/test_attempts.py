@@ -5,46 +5,31 @@ from bsdgate.results import attempts
 from bsdgate.results.model import Case, Code, Outcome, Result, Timing
 
 
-def test_no_more_reports_are_kept_than_the_list_makes_likely(run_dir, subunit_stream, monkeypatch):
-    monkeypatch.setattr(attempts, "STRANGE_BOUND", 10)
-    strange = [(f"strange.{number}", "success") for number in range(20)]
-    run_dir.attempt("01-tempest", b"a\n", subunit_stream(("a", "success"), *strange))
-    verdict = run_dir.judge()
-    assert verdict.result is Result.ERROR
-    (reason,) = (reason for reason in verdict.reasons if reason.code is Code.TOO_LARGE)
-    assert "9 reports are left out: beyond 12" in reason.message
-
-
-def test_of_ids_that_nobody_asked_for_no_more_is_kept_than_the_list_makes_likely(
-    run_dir, subunit_stream, monkeypatch
-):
-    monkeypatch.setattr(attempts, "STRANGE_SIZE", 500)
-    strange = [(f"strange.{number}." + "x" * 90, "success") for number in range(20)]
+def test_few_reports_of_other_tests_than_asked_are_kept(run_dir, subunit_stream, monkeypatch):
+    monkeypatch.setattr(attempts, "MAX_UNEXPECTED_REPORTS", 10)
+    other = [(f"other.{number}", "success") for number in range(20)]
     asked = [("m.A.a", "success"), ("m.A.b", "fail")]
-    fixtures = [("setUpClass (m.A)", "fail"), ("tearDownClass (m.A)", "fail")]
-    run_dir.attempt("01-tempest", b"m.A.a\nm.A.b\n", subunit_stream(*strange, *fixtures, *asked))
+    run_dir.attempt("01-tempest", b"m.A.a\nm.A.b\n", subunit_stream(*other, *asked))
     verdict = run_dir.judge()
     assert verdict.result is Result.ERROR
     (reason,) = (reason for reason in verdict.reasons if reason.code is Code.TOO_LARGE)
-    assert "16 reports are left out: beyond 100004, or 520 characters" in reason.message
+    assert "10 reports are left out: more than 10 of tests that were not asked" in reason.message
     # What was asked is in the account all the same, wherever it stands in the stream.
     assert [case.outcome for case in verdict.cases] == ["success", "fail"]
 
 
-def test_fixtures_of_many_classes_are_no_strangers(run_dir, subunit_stream, monkeypatch):
-    monkeypatch.setattr(attempts, "STRANGE_BOUND", 0)
-    monkeypatch.setattr(attempts, "STRANGE_SIZE", len("tearDownClass ()") * 2)
-    tests = [f"m.C{number}.test_it" for number in range(50)]
-    fixtures = [(f"setUpClass (m.C{number})", "skip") for number in range(50)]
-    asked = "".join(f"{test}\n" for test in tests).encode()
-    run_dir.attempt("01-tempest", asked, subunit_stream(*fixtures))
+def test_few_reports_of_one_test_are_kept(run_dir, subunit_stream, monkeypatch):
+    monkeypatch.setattr(attempts, "MAX_REPORTS_PER_TEST", 3)
+    run_dir.attempt("01-tempest", b"a\n", subunit_stream(*[("a", "success")] * 5))
     verdict = run_dir.judge()
-    assert verdict.counts["skip"] == 50
-    assert all(reason.code is not Code.TOO_LARGE for reason in verdict.reasons)
+    assert verdict.result is Result.ERROR
+    assert verdict.cases[0].reason == "reported 3 times: success, success, success"
+    (reason,) = (reason for reason in verdict.reasons if reason.code is Code.TOO_LARGE)
+    assert "2 reports are left out" in reason.message
 
 
 def test_without_a_list_ids_have_the_bound_of_a_list(monkeypatch):
-    monkeypatch.setattr(attempts, "DOCUMENT_BOUND", 10)
+    monkeypatch.setattr(attempts, "IDS_BOUND", 2)
     problems = []
     found = [Case(f"{number}abcd", Outcome.SUCCESS) for number in range(9)]
     assert len(attempts.gather(found, None, problems, [])) == 2

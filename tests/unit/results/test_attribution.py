@@ -7,6 +7,7 @@ import pytest
 from bsdgate.results.attribution import (
     IDS_BOUND,
     SIGNATURE_BOUND,
+    Finding,
     attribute,
     falls,
     known_flake,
@@ -19,7 +20,6 @@ from bsdgate.results.model import (
     Cause,
     Code,
     Confirmation,
-    Finding,
     Outcome,
     Past,
     Side,
@@ -110,14 +110,14 @@ def test_without_a_change_a_lasting_failure_is_the_bases():
 
 def test_finding_says_what_shows_it():
     (finding,) = attribute([failing()], CHANGE_FAILS + OTHERWISE, change=True)
-    assert finding.shown_by[0] == "03-change, with the change: fail, the same failure"
-    assert finding.shown_by[-1].startswith("06-base, on the base: fail, another failure: Gone")
+    assert finding.evidence[0] == "03-change, with the change: fail, the same failure"
+    assert finding.evidence[-1].startswith("06-base, on the base: fail, another failure: Gone")
 
 
 def test_what_dies_under_a_test_is_the_nodes():
     died = error(Code.HARNESS_PROBLEM, "02-tempest: nova died with status -9")
     (finding,) = attribute([failing()], CHANGE_FAILS, [died], change=True)
-    assert (finding.cause, finding.shown_by) == (Cause.NODE, (died.message,))
+    assert (finding.cause, finding.evidence) == (Cause.NODE, (died.message,))
 
 
 def test_full_disk_is_the_nodes_whoever_says_so():

@@ -11,7 +11,7 @@ import pytest
 from bsdgate.results import attempts, evidence, ids
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.ids import ID_BOUND
-from bsdgate.results.model import Code, Level, Result
+from bsdgate.results.model import Code, Level, Result, Source
 
 
 @pytest.fixture
@@ -270,15 +270,15 @@ def test_the_run_is_told_with_what_it_was_made_of(run_dir, clean):
         "2026.2",
         "",
     )
-    assert run.sources == ("keystone 30.0.0 sha256:12",)
+    assert run.sources == (Source("keystone", "30.0.0", identity="sha256:12"),)
 
 
 def test_facts_and_versions_are_told_sorted(run_dir, clean):
     run_dir.manifest |= {"facts": {"freebsd": "15.1", "arch": "arm64"}, "versions": {"nova": "34"}}
     run_dir.write_manifest()
     run = evidence.load(run_dir.path).run
-    assert run.facts == (("arch", "arm64"), ("freebsd", "15.1"))
-    assert run.versions == (("nova", "34"),)
+    assert list(run.facts.items()) == [("arch", "arm64"), ("freebsd", "15.1")]
+    assert run.versions == {"nova": "34"}
     assert run_dir.judge().result is Result.PASS
 
 
@@ -288,7 +288,7 @@ def test_facts_that_are_no_texts_are_an_error(run_dir, clean, key, value):
     run_dir.manifest[key] = value
     run_dir.write_manifest()
     assert codes(run_dir) == {Code.DAMAGED}
-    assert getattr(evidence.load(run_dir.path).run, key) == ()
+    assert getattr(evidence.load(run_dir.path).run, key) == {}
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,7 @@ def test_a_verification_passes_and_what_it_never_tells_is_noted(write, listed):
     found = load_files(listed(*ids), rally=[write("v.json", json.dumps(report))])
     verdict = judge(found)
     assert verdict.result is Result.PASS
-    assert Code.UNTOLD in {reason.code for reason in verdict.reasons}
+    assert Code.NOT_REPORTED in {reason.code for reason in verdict.reasons}
     assert codes(load_files(listed(*ids, "m.A.one"), rally=[write("v.json", json.dumps(report))]))
 
 

@@ -31,7 +31,7 @@ LOST = re.compile("/.*(exit-|kill-|cut-|lost|returncode)|/import-error")
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
     whole = json.loads(document.render(verdict))
-    return {key: whole[key] for key in ("result", "reasons", "counts", "fixtures", "cases")}
+    return {key: whole[key] for key in ("result", "reasons", "counts", "setup_failures", "cases")}
 
 
 def parse(case: str) -> Iterator[Case | Reason | Timing | Dated]:

@@ -59,7 +59,7 @@ def test_a_module_that_cannot_be_imported_fails_its_tests(tmp_path: Path) -> Non
     asked = [*broken, "checks/test_breaks_not.py::test_x"]
     verdict = judged(tmp_path, asked, test_breaks=BREAKS, test_breaks_not=GOOD)
     assert verdict.result is Result.FAIL
-    (fixture,) = verdict.fixtures
+    (fixture,) = verdict.setup_failures
     assert fixture.id == "collection (checks/test_breaks.py)"
     assert fixture.reason == (
         "collection failure: ModuleNotFoundError: No module named 'no_such_module'"
@@ -73,7 +73,7 @@ def test_a_module_that_cannot_be_imported_fails_its_tests(tmp_path: Path) -> Non
 def test_a_module_whose_tests_are_not_asked_and_that_breaks_is_an_error(tmp_path: Path) -> None:
     verdict = judged(tmp_path, ["checks/test_good.py::test_x"], test_good=GOOD, test_breaks=BREAKS)
     assert verdict.result is Result.ERROR
-    (fixture,) = verdict.fixtures
+    (fixture,) = verdict.setup_failures
     assert "no_such_module" in (fixture.reason or "")
 
 
@@ -84,7 +84,7 @@ def test_a_class_that_cannot_be_collected_fails_its_tests(tmp_path: Path) -> Non
     verdict = judged(tmp_path, asked, test_c=CLASS.format(WRONG))
     assert verdict.result is Result.FAIL
     assert [case.id for case in verdict.cases if case.outcome is Outcome.FAIL] == members
-    assert "function uses no argument 'nope'" in (verdict.fixtures[0].reason or "")
+    assert "function uses no argument 'nope'" in (verdict.setup_failures[0].reason or "")
 
 
 @pytest.mark.parametrize("outcome", ["skip", "fail"])
@@ -92,7 +92,7 @@ def test_of_a_report_without_a_list_it_is_no_test(tmp_path: Path, outcome: str) 
     judged(tmp_path, [], test_good=GOOD, test_other=SKIPS if outcome == "skip" else BREAKS)
     verdict = judge_files(None, junit=[tmp_path / "r.xml"])
     assert [case.id for case in verdict.cases] == ["checks.test_good.test_x"]
-    assert len(verdict.fixtures) == (outcome == "fail")
+    assert len(verdict.setup_failures) == (outcome == "fail")
 
 
 def test_the_documented_command_lists_what_pytest_runs(tmp_path: Path) -> None:

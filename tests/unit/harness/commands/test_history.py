@@ -17,7 +17,17 @@ from bsdgate.harness.errors import UsageError
 from bsdgate.harness.history import open_store
 from bsdgate.results import document
 from bsdgate.results.judge import judge_run
-from bsdgate.results.model import Case, Cause, Code, Finding, Level, Outcome, Reason, Result
+from bsdgate.results.model import (
+    Case,
+    Cause,
+    Code,
+    Disposition,
+    Level,
+    Outcome,
+    Reason,
+    Result,
+    Source,
+)
 from bsdgate.results.store.base import ANY, Scope
 from bsdgate.results.store.memory import MemoryStore
 
@@ -60,7 +70,7 @@ def write(folder, **changes):
 
 def test_the_list_has_a_line_for_each_run(store, console):
     store.import_run(verdict(1, "ssk"))
-    store.import_run(verdict(2, "sff", result=Result.FAIL, sources=("keystone 30.0.1",)))
+    store.import_run(verdict(2, "sff", result=Result.FAIL, sources=(Source("keystone", "30.0.1"),)))
     history.show_runs(store, ANY, 10, console)
     head, newest, oldest = said(console).splitlines()
     assert " ".join(head.split()) == "result run asked ran failed took of"
@@ -140,7 +150,7 @@ def test_a_verdict_that_contradicts_itself_is_refused(store, console, run_dir):
     assert [record.run.name for record in store.runs()] == ["run-3"]
     told = said(console)
     assert f"refused {wrong}: {wrong}/report/verdict.json contradicts itself or its run: " in told
-    assert "t ended as missing without a reason lost-test" in told
+    assert "it has no disposition of t, which did not pass" in told
     assert "its name is run-1, and run-2 in manifest.json" in told
     assert told.count(f"-> judge the run again: bsdgate report {wrong}") == 1
     assert "1 imported, 0 known already, 2 refused" in told
@@ -184,8 +194,11 @@ def test_a_short_import_does_not(store, run_dir):
 
 def test_one_run_is_told_with_its_reasons(store, console):
     reason = Reason(Level.FAIL, Code.TESTS_FAILED, "1 test failed", ("t1",))
-    finding = Finding("t1", Cause.BASE, "ValueError: <n>", ("03-tempest, on the base: fail",))
-    store.import_run(verdict(1, "sf", result=Result.FAIL, reasons=(reason,), findings=(finding,)))
+    evidence = ("03-tempest, on the base: fail",)
+    failed = Disposition("t1", True, Cause.BASE, signature="ValueError: <n>", evidence=evidence)
+    store.import_run(
+        verdict(1, "sf", result=Result.FAIL, reasons=(reason,), dispositions=(failed,))
+    )
     history.show_run(store, "run-1", console)
     told = said(console)
     for part in (

@@ -14,7 +14,7 @@ from unit.results.store.contract import verdict
 
 from bsdgate.harness.commands import trends
 from bsdgate.harness.errors import UsageError
-from bsdgate.results.model import Case, Outcome, Timing
+from bsdgate.results.model import Case, Outcome
 from bsdgate.results.store.base import ANY, Scope
 from bsdgate.results.store.memory import MemoryStore
 from bsdgate.results.trends import Care, Series, Trend, follow
@@ -57,7 +57,7 @@ def test_an_action_of_rallys_that_became_slower_is_told() -> None:
     slower = made_of(name, (80, 10.0), (40, 11.0))
     with MemoryStore() as store:
         for number, point in enumerate(slower.points):
-            store.import_run(verdict(number, timings=(Timing(name, point.seconds),)))
+            store.import_run(verdict(number, timings={name: point.seconds}))
         found = trends.of(store.window(limit=400), "NovaServers")
     assert [(each.name, len(each.points)) for each in found] == [(name, 120)]
     text = shown(*found)
@@ -109,7 +109,7 @@ def test_each_of_them_has_as_many_runs_as_were_asked_for(two_profiles: MemorySto
         (Scope(suite="nope"), "", "no run of nope .*\n.* 80 runs are of embedded smoke, morello"),
         (Scope(suite="nope", profile="p"), "t", "no run of p nope "),
     ],
-    ids=str,
+    ids=["suite", "gate", "none", "profile"],
 )
 def test_what_matches_nothing_is_a_mistake(
     two_profiles: MemoryStore, scope: Scope, prefix: str, message: str

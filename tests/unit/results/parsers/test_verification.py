@@ -43,7 +43,7 @@ def read(report):
 def test_what_no_report_of_rallys_tells_is_said(report):
     found = parse(BytesIO(json.dumps(report).encode()))
     notes = [item for item in found if isinstance(item, Reason)]
-    assert [(item.level, item.code) for item in notes] == [(Level.NOTE, Code.UNTOLD)]
+    assert [(item.level, item.code) for item in notes] == [(Level.NOTE, Code.NOT_REPORTED)]
 
 
 def test_each_test_is_a_case_with_its_whole_id(report):

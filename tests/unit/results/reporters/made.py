@@ -3,7 +3,20 @@
 
 from datetime import UTC, datetime, timedelta
 
-from bsdgate.results.model import Case, Code, Finding, Level, Outcome, Reason, Result, Run, Verdict
+from bsdgate.results.attribution import Finding
+from bsdgate.results.dispositions import Grounds, dispose
+from bsdgate.results.model import (
+    Case,
+    Cause,
+    Code,
+    Excuse,
+    Level,
+    Outcome,
+    Reason,
+    Result,
+    Run,
+    Verdict,
+)
 
 BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOSTILE = "m.<script>alert(1)</script>.\x1b[31mred\x1b[0m.\N{RIGHT-TO-LEFT OVERRIDE}txt'\"&\x00"
@@ -11,8 +24,19 @@ REQUEST = "req-5cb5a854-1548-41fe-939d-a240b5b3b9d2"
 
 
 def verdict_of(result, *cases, reasons=(), fixtures=(), findings=(), **fields):
+    """Return a verdict with the dispositions that follow from the findings and reasons."""
     run = Run("1234", BEGAN, name="n")
-    fields |= {"fixtures": tuple(fixtures), "findings": tuple(findings)}
+    excuses = {
+        test: Excuse(reason.code)
+        for reason in reasons
+        if reason.code in {Code.FAILS_ON_BASE, Code.KNOWN_FLAKE}
+        for test in reason.ids
+    }
+    grounds = Grounds({finding.id: finding for finding in findings}, {}, excuses)
+    fields |= {
+        "setup_failures": tuple(fixtures),
+        "dispositions": dispose(cases, list(fixtures), grounds, reasons),
+    }
     return Verdict(run, result, tuple(reasons), tuple(cases), **fields)
 
 
@@ -25,8 +49,8 @@ def blames(*ids):
     return Reason(Level.FAIL, Code.TESTS_FAILED, f"{len(ids)} tests failed", ids)
 
 
-def caused(cause, *ids, signature="", shown_by=()):
-    return [Finding(test_id, cause, signature, shown_by) for test_id in ids]
+def caused(cause, *ids, signature="", evidence=()):
+    return [Finding(test_id, cause, signature, evidence) for test_id in ids]
 
 
 def hostile():
@@ -35,7 +59,7 @@ def hostile():
         HOSTILE, worker=HOSTILE, reason=HOSTILE, details=f"{HOSTILE}\n\n{HOSTILE}:\n{REQUEST}"
     )
     reasons = [Reason(Level.FAIL, Code.TESTS_FAILED, HOSTILE, (HOSTILE,))]
-    finding = Finding(HOSTILE, "change", HOSTILE, (HOSTILE,))
+    finding = Finding(HOSTILE, Cause.CHANGE, HOSTILE, (HOSTILE,))
     return verdict_of(
         Result.FAIL,
         case,

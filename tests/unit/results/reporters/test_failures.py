@@ -3,8 +3,8 @@
 
 from unit.results.reporters.made import blames, caused, failed, verdict_of
 
-from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result
-from bsdgate.results.reporters.failures import KNOWN, groups
+from bsdgate.results.model import Case, Cause, Code, Excuse, Level, Outcome, Reason, Result
+from bsdgate.results.reporters.failures import groups
 
 
 def told(verdict):
@@ -14,11 +14,11 @@ def told(verdict):
 def test_groups_stand_in_the_order_in_which_they_matter():
     cases = [failed(f"m.{cause}") for cause in Cause]
     findings = [one for cause in Cause for one in caused(cause, f"m.{cause}")]
-    known = Case("m.known", Outcome.XFAIL, details="traceback:\nno\n")
+    known = Case("m.known", Outcome.KNOWN_FAILURE, details="traceback:\nno\n")
     found = groups(verdict_of(Result.FAIL, *cases, known, findings=findings))
     assert [group.cause for group in found] == [
         *(Cause.CHANGE, Cause.UNKNOWN, Cause.NODE, Cause.HARNESS, Cause.BASE, Cause.FLAKE),
-        KNOWN,
+        Excuse.KNOWN_FAILURE,
     ]
     assert [group.decides for group in found] == [True] * 4 + [False] * 3
 
@@ -46,24 +46,30 @@ def test_a_flake_that_fails_the_run_is_not_folded_away():
         verdict_of(Result.FAIL, failed("m.a"), reasons=[blames("m.a")], findings=flake)
     )
     assert blamed.decides
-    note = Reason(Level.NOTE, Code.FLAKED, "flake", ("m.a",))
+    note = Reason(Level.NOTE, Code.KNOWN_FLAKE, "flake", ("m.a",))
     (excused,) = groups(verdict_of(Result.PASS, failed("m.a"), reasons=[note], findings=flake))
     assert not excused.decides
 
 
 def test_a_fixture_speaks_for_its_tests_and_has_their_cause():
     fixture = failed("setUpClass (m.A)", reason="boom", details="traceback:\nboom\n")
-    members = [failed(f"m.A.t{n}", reason="setUpClass (m.A): boom") for n in range(3)]
+    members = [
+        failed(f"m.A.t{n}", reason="setUpClass (m.A): boom", setup_failure="setUpClass (m.A)")
+        for n in range(3)
+    ]
     findings = caused(Cause.BASE, *(case.id for case in members))
     (group,) = groups(verdict_of(Result.FAIL, *members, fixtures=[fixture], findings=findings))
     (failure,) = group
     assert group.cause == Cause.BASE
-    assert failure.members == ("m.A.t0", "m.A.t1", "m.A.t2")
+    assert failure.disposition.tests == ("m.A.t0", "m.A.t1", "m.A.t2")
 
 
 def test_a_fixture_whose_tests_have_several_causes_has_none():
     fixture = failed("setUpClass (m.A)")
-    members = [failed(f"m.A.t{n}", reason="setUpClass (m.A): boom") for n in range(2)]
+    members = [
+        failed(f"m.A.t{n}", reason="setUpClass (m.A): boom", setup_failure="setUpClass (m.A)")
+        for n in range(2)
+    ]
     findings = caused(Cause.BASE, "m.A.t0") + caused(Cause.FLAKE, "m.A.t1")
     verdict = verdict_of(Result.FAIL, *members, fixtures=[fixture], findings=findings)
     assert told(verdict) == {Cause.UNKNOWN: ["setUpClass (m.A)"]}
@@ -73,5 +79,3 @@ def test_what_left_details_is_shown_whatever_its_outcome():
     twice = Case("m.a", Outcome.DUPLICATED, details="traceback:\none of them\n")
     lost = Case("m.b", Outcome.MISSING)
     assert told(verdict_of(Result.ERROR, twice, lost)) == {Cause.UNKNOWN: ["m.a"]}
-    found = caused(Cause.NODE, "m.b")
-    assert told(verdict_of(Result.ERROR, twice, lost, findings=found))[Cause.NODE] == ["m.b"]

@@ -119,9 +119,9 @@ def test_nothing_has_a_style_of_its_own(recorded):
 
 def test_failures_are_grouped_by_cause_and_excused_ones_folded():
     cases = [failed("m.A.a"), failed("m.A.b"), failed("m.A.c")]
-    findings = caused(Cause.CHANGE, "m.A.a", "m.A.b", signature="boom", shown_by=("03: fail",))
+    findings = caused(Cause.CHANGE, "m.A.a", "m.A.b", signature="boom", evidence=("03: fail",))
     findings += caused(Cause.BASE, "m.A.c")
-    reasons = [blames("m.A.a", "m.A.b"), Reason(Level.NOTE, Code.EXONERATED, "base", ("m.A.c",))]
+    reasons = [blames("m.A.a", "m.A.b"), Reason(Level.NOTE, Code.FAILS_ON_BASE, "base", ("m.A.c",))]
     page = html.render(verdict_of(Result.FAIL, *cases, reasons=reasons, findings=findings))
     groups = [one for one in Elements(page).named("details") if "group" in one.get("class", "")]
     assert [(one["class"], "open" in one) for one in groups] == [

@@ -32,7 +32,7 @@ def test_it_begins_and_ends_with_the_result(run_dir, case):
             Outcome.SUCCESS,
             "the evidence is whole, and the policy developer asks for more",
         ),
-        (Result.ERROR, Outcome.FAIL, "the evidence is not whole, so it proves nothing either way"),
+        (Result.ERROR, Outcome.FAIL, "results incomplete: no verdict"),
     ],
 )
 def test_it_says_what_the_result_means(result, outcome, told):
@@ -56,7 +56,7 @@ def test_it_names_errors_before_failures_and_the_end_of_each_traceback():
 def test_it_bounds_its_lines():
     long = "x" * 65_000
     case = failed(f"m.{long}", reason=long, details=f"traceback:\n{long}\nValueError: {long}\n")
-    found = caused(Cause.CHANGE, case.id, shown_by=(long,))
+    found = caused(Cause.CHANGE, case.id, evidence=(long,))
     reasons = [Reason(Level.FAIL, Code.TESTS_FAILED, long, (case.id,))]
     lines = text.render(verdict_of(Result.FAIL, case, reasons=reasons, findings=found)).splitlines()
     assert max(map(len, lines)) == text.LINE_SHOWN
@@ -76,25 +76,31 @@ def test_it_bounds_the_failures_it_shows():
 
 
 def test_it_says_whose_a_failure_is_and_what_shows_it():
-    found = caused(Cause.CHANGE, "m.a", shown_by=("03-tempest, on the base: success",))
+    found = caused(Cause.CHANGE, "m.a", evidence=("03-tempest, on the base: success",))
     told = text.render(verdict_of(Result.FAIL, failed("m.a"), findings=found))
     assert "    cause: The change\n      03-tempest, on the base: success\n" in told
 
 
 def test_excused_failures_are_named_and_not_shown():
-    reasons = [Reason(Level.NOTE, Code.EXONERATED, "1 of the base", ("m.a",))]
-    cases = [failed("m.a", details="the traceback"), Case("m.b", Outcome.XFAIL, details="known")]
+    reasons = [Reason(Level.NOTE, Code.FAILS_ON_BASE, "1 of the base", ("m.a",))]
+    cases = [
+        failed("m.a", details="the traceback"),
+        Case("m.b", Outcome.KNOWN_FAILURE, details="no"),
+    ]
     told = text.render(
         verdict_of(Result.PASS, *cases, reasons=reasons, findings=caused(Cause.BASE, "m.a"))
     )
-    assert "NOTE exonerated: 1 of the base\n    m.a\n" in told
+    assert "NOTE fails-on-base: 1 of the base\n    m.a\n" in told
     assert "the traceback" not in told
-    assert "known" not in told
+    assert "m.b" not in told
 
 
 def test_a_fixture_says_how_many_failed_with_it():
     fixture = failed("setUpClass (m.A)", reason="boom")
-    members = [failed(f"m.A.t{n}", reason="setUpClass (m.A): boom") for n in range(3)]
+    members = [
+        failed(f"m.A.t{n}", reason="setUpClass (m.A): boom", setup_failure="setUpClass (m.A)")
+        for n in range(3)
+    ]
     told = text.render(verdict_of(Result.FAIL, *members, fixtures=[fixture]))
     assert told.count("--- ") == 1
     assert "with it failed 3 tests" in told

@@ -39,7 +39,7 @@ def test_warnings_name_what_decided_and_whom_it_hit():
     reasons = [
         blames(*(f"m.t{number}" for number in range(7))),
         Reason(Level.ERROR, Code.LOST_TEST, "lost", ("m.lost",)),
-        Reason(Level.NOTE, Code.EXONERATED, "excused", ("m.base",)),
+        Reason(Level.NOTE, Code.FAILS_ON_BASE, "excused", ("m.base",)),
         Reason(Level.NOTE, Code.KNOWN_FAILURE, "nothing new", ("m.known",)),
     ]
     verdict = verdict_of(Result.ERROR, Case("m.a", Outcome.SUCCESS), reasons=reasons)
@@ -47,7 +47,7 @@ def test_warnings_name_what_decided_and_whom_it_hit():
         "bsdgate ERROR: 1 asked: 1 success",
         "ERROR lost-test: lost: m.lost",
         "FAIL tests-failed: 7 tests failed: m.t0, m.t1, m.t2, m.t3, m.t4 and 2 more",
-        "NOTE exonerated: excused: m.base",
+        "NOTE fails-on-base: excused: m.base",
     ]
 
 

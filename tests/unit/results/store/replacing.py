@@ -4,7 +4,7 @@
 import pytest
 from unit.results.store.contract import at, verdict
 
-from bsdgate.results.model import Cause, Finding, Result, Timing
+from bsdgate.results.model import Cause, Disposition, Result
 
 
 class ReplacingContract:
@@ -24,11 +24,11 @@ class ReplacingContract:
             {"result": Result.FAIL},
             {"policy": "gate"},
             {"cases": "sf"},
-            {"versions": ()},
+            {"versions": {}},
             {"unmatched": ("x",)},
-            {"findings": (Finding("t0", Cause.FLAKE),)},
+            {"dispositions": (Disposition("t0", False, Cause.FLAKE),)},
             {"cases": "sss"},
-            {"timings": (Timing("t0/a", 1.0),)},
+            {"timings": {"t0/a": 1.0}},
         ],
         ids=str,
     )

@@ -11,10 +11,11 @@ from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
 from unit.results.store.contract import FIRST, StoreContract, verdict
+from unit.results.store.old_history import OldHistoryContract
 from unit.results.store.replacing import ReplacingContract
 
 from bsdgate.results.errors import BsdgateError
-from bsdgate.results.model import Cause, Finding, Result
+from bsdgate.results.model import Cause, Disposition, Result
 from bsdgate.results.store import connection, migrate
 from bsdgate.results.store.base import Scope, StoreError
 from bsdgate.results.store.connection import Database
@@ -33,6 +34,12 @@ class TestSqlite(StoreContract, ReplacingContract):
     def store(self, path):
         with DatabaseStore(path) as store:
             yield store
+
+
+class TestOldSqlite(OldHistoryContract):
+    @pytest.fixture
+    def place(self, path):
+        return path
 
 
 def sql(path, *statements):
@@ -217,7 +224,7 @@ def test_a_writer_that_never_ends_is_told(path, monkeypatch):
     other.close()
 
 
-letters = st.text("sfkxumd", max_size=3)
+letters = st.text("sfkxunpmd", max_size=3)
 marks = st.sets(st.sampled_from("abc")).map(sorted).map(tuple)
 
 
@@ -225,7 +232,12 @@ marks = st.sets(st.sampled_from("abc")).map(sorted).map(tuple)
 def verdicts(draw):
     cases = draw(letters)
     failed = tuple(
-        Finding(f"t{place}", draw(st.sampled_from(Cause)), draw(st.text(max_size=3)))
+        Disposition(
+            f"t{place}",
+            draw(st.booleans()),
+            draw(st.sampled_from(Cause)),
+            signature=draw(st.text(max_size=3)),
+        )
         for place, letter in enumerate(cases)
         if letter == "f"
     )
@@ -235,7 +247,7 @@ def verdicts(draw):
         suite=draw(st.sampled_from(["smoke", "gate"])),
         change=draw(st.sampled_from(["", "1,1"])),
         result=draw(st.sampled_from(Result)),
-        findings=failed,
+        dispositions=failed,
         unmatched=draw(marks),
     )
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.results.store.contract import BY_LETTER, verdict
 
-from bsdgate.results.model import Cause, Finding, Outcome, Past
+from bsdgate.results.model import Cause, Disposition, Outcome, Past
 from bsdgate.results.store.memory import MemoryStore
 
 TESTS = [f"t{place}" for place in range(5)]
@@ -19,15 +19,18 @@ def test_columns_are_what_the_verdicts_say(runs, data):
     made = []
     for number, cases in enumerate(runs):
         failed = sorted(test for test, outcome in cases.items() if outcome is Outcome.FAIL)
-        found = tuple(Finding(test, Cause.FLAKE, f"{test} {number % 3}") for test in failed)
-        made.append(verdict(number, dict(sorted(cases.items())), findings=found))
+        found = tuple(
+            Disposition(test, True, Cause.FLAKE, signature=f"{test} {number % 3}")
+            for test in failed
+        )
+        made.append(verdict(number, dict(sorted(cases.items())), dispositions=found))
     for each in data.draw(st.permutations(made)):
         store.import_run(each)
     window = store.window()
     for test in TESTS:
         told = [(one, case) for one in reversed(made) for case in one.cases if case.id == test]
         signed = [
-            (one.run, case, {each.id: each.signature for each in one.findings}.get(test, ""))
+            (one.run, case, {each.id: each.signature for each in one.dispositions}.get(test, ""))
             for one, case in told
         ]
         assert window.past([test])[test] == tuple(

@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests that failed only because a class or module fixture did: how that is said, and read."""
+"""Tests that failed only because a class or module fixture failed, and what failures say."""
 
 import re
 from collections.abc import Iterable, Mapping
 
-from bsdgate.results.model import Case, Outcome
+from bsdgate.results.model import Case
 
-_SAID = ": "
 _FRAME = re.compile(r'^[ \t]*File "([^"\n]+)", line \d+, in (\S{1,100})', re.MULTILINE)
-# Every assertion and every refusal of an API ends in these; where it came from is further out.
-_TELLERS = re.compile(
+# Every assertion and every refusal of an API ends in these; its origin is further out.
+_HELPERS = re.compile(
     r"/(?:testtools|unittest|tempest/lib/(?:common/rest_client\.|services/\S*base))"
 )
 _MESSAGE_BOUND = 4000
-"""Characters of a fixture's message that its tests repeat."""
+"""Characters of the message of a fixture that its tests repeat."""
 
 
 def innermost(details: str | None) -> str:
     """Where a failure's first traceback ends, as `` @ file:function``; empty if it has none."""
     frames = _FRAME.findall(_first(details))
-    own = [frame for frame in frames if not _TELLERS.search(frame[0])]
+    own = [frame for frame in frames if not _HELPERS.search(frame[0])]
     for path, function in (own or frames)[-1:]:
         return f" @ {path.rpartition('/')[2]}:{function}"
     return ""
@@ -28,7 +27,7 @@ def innermost(details: str | None) -> str:
 def message(case: Case) -> str:
     """What a failure says: its reason, and what stands before that in a message of several lines.
 
-    Tempest's exceptions tell in their first line what they are, assertions what was expected.
+    The first line of Tempest's exceptions names their kind, that of assertions what was expected.
     """
     reason = case.reason or "failed"
     first = _first(case.details)
@@ -45,17 +44,15 @@ def _first(details: str | None) -> str:
     return (details or "").split("\n\n", 1)[0]
 
 
-def by_fixture(fixture: Case) -> str:
-    """The reason of a test that failed only because ``fixture`` did."""
-    return f"{fixture.id}{_SAID}{message(fixture)[-_MESSAGE_BOUND:]}{innermost(fixture.details)}"
+def inherited(failure: Case) -> str:
+    """The reason of a test that failed only because the class or module fixture ``failure`` did."""
+    return f"{failure.id}: {message(failure)[-_MESSAGE_BOUND:]}{innermost(failure.details)}"
 
 
-def members(fixtures: Iterable[Case], cases: Iterable[Case]) -> Mapping[str, tuple[str, ...]]:
-    """The ids of the tests that failed only because a fixture did, by the fixture's id."""
-    found: dict[str, list[str]] = {fixture.id: [] for fixture in fixtures}
+def tests_of(failures: Iterable[Case], cases: Iterable[Case]) -> Mapping[str, tuple[str, ...]]:
+    """The ids of the tests that failed only because a fixture did, by the id of the fixture."""
+    found: dict[str, list[str]] = {failure.id: [] for failure in failures}
     for case in cases if found else ():
-        if case.outcome is Outcome.FAIL and not case.details:
-            fixture, said, _ = (case.reason or "").partition(_SAID)
-            if said and fixture in found:
-                found[fixture].append(case.id)
-    return {fixture: tuple(ids) for fixture, ids in found.items()}
+        if case.setup_failure in found:
+            found[case.setup_failure].append(case.id)
+    return {failure: tuple(ids) for failure, ids in found.items()}

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict made small: what of a run is remembered, and how its tests become two columns."""
+"""What the history keeps of a verdict: a record of the run, its notes, and columns for its tests.
+
+The outcomes of a run are one letter for each test, the durations one float for each. Record and
+notes are JSON, written and read by pydantic.
+"""
 
 import hashlib
 import json
@@ -7,34 +11,32 @@ import math
 import sys
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final
+
+from pydantic import TypeAdapter
 
 from bsdgate.results.document import JUDGE_AGAIN
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import (
     RAN,
     Case,
-    Cause,
-    Code,
-    Finding,
-    Level,
+    Disposition,
     Outcome,
     Reason,
     Result,
     Run,
-    Timing,
     Verdict,
 )
 
 NAME_BOUND: Final = 400
-"""Characters of whatever a run is looked up by."""
+"""Characters of the names by which a run is looked up."""
 
 IDS_KEPT: Final = 20
-"""Ids kept of each reason; the verdict has all."""
+"""Ids kept of each reason; verdict.json has all."""
 
 LETTERS: Final = MappingProxyType(
     {
@@ -43,6 +45,8 @@ LETTERS: Final = MappingProxyType(
         Outcome.SKIP: ord("k"),
         Outcome.XFAIL: ord("x"),
         Outcome.UXSUCCESS: ord("u"),
+        Outcome.KNOWN_FAILURE: ord("n"),
+        Outcome.KNOWN_FAILURE_PASSED: ord("p"),
         Outcome.MISSING: ord("m"),
         Outcome.DUPLICATED: ord("d"),
     }
@@ -58,7 +62,7 @@ _NAMED: Final = ("run_id", "name", "suite", "profile", "release", "selection")
 class Record:
     """What is known of a run without its tests. ``seconds`` is how long its attempts took.
 
-    Of the run all is known but ``features``.
+    Of the run everything is known but ``features``.
     """
 
     run: Run
@@ -71,29 +75,40 @@ class Record:
     def replaces(self, known: "Record") -> bool:
         """Whether this verdict was made later than the ``known`` one on the same run.
 
-        One that does not say when it was made is older than any that does.
+        A verdict without the time when it was made is older than any that has it.
         """
         if self.judged is None:
             return False
         return known.judged is None or known.judged < self.judged
 
 
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What else is kept of a verdict; ``reasons`` have some of their ids only."""
+
+    dispositions: tuple[Disposition, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+
+_RECORD: Final = TypeAdapter(Record)
+_NOTES: Final = TypeAdapter(Notes)
+
+
 @dataclass(frozen=True)
 class PastRun:
-    """An earlier run with its tests; ValueError if these are not told in full.
+    """An earlier run with its tests; ValueError if the columns do not fit the ids.
 
     ``outcomes`` has a letter for each of ``ids``, ``seconds`` a float of four bytes, the lowest
-    first, which is NaN where the time is not known. ``reasons`` have some of their ids only.
+    first, which is NaN where the time is not known.
     """
 
     record: Record
     ids: tuple[str, ...]
     outcomes: bytes
     seconds: bytes
-    findings: tuple[Finding, ...] = ()
-    reasons: tuple[Reason, ...] = ()
-    unmatched: tuple[str, ...] = ()
-    timings: tuple[Timing, ...] = ()
+    notes: Notes = field(default_factory=Notes)
 
     def __post_init__(self) -> None:
         lengths = {len(self.ids), len(self.outcomes), len(self.seconds) / _FLOAT}
@@ -115,45 +130,48 @@ class PastRun:
     @cached_property
     def digest(self) -> bytes:
         """What two verdicts on a run have in common if the store sees no difference."""
-        record = self.record
-        told = json.dumps(
-            [about(record), record.run.versions, self.ids, notes(self), measured(self)]
-        )
-        return hashlib.sha256(told.encode() + self.outcomes + self.seconds).digest()
+        run = self.record.run
+        content = [about(self.record), dict(run.versions), self.ids, notes_out(self.notes)]
+        return hashlib.sha256(json.dumps(content).encode() + self.outcomes + self.seconds).digest()
 
 
 def pack(verdict: Verdict) -> PastRun:
-    """Make a verdict small; raise EvidenceError if it cannot be told which run it is of."""
+    """Return what is kept of a verdict.
+
+    :raises EvidenceError: it does not say of which run it is, or has a test more than once.
+    """
     cases = verdict.cases
     ids = tuple(case.id for case in cases)
     if len(set(ids)) != len(ids):
-        raise EvidenceError("the verdict tells twice of one test", JUDGE_AGAIN)
+        raise EvidenceError("the verdict has a test more than once", JUDGE_AGAIN)
     return PastRun(
         record=Record(
             run=replace(_checked(verdict.run), features=()),
             result=verdict.result,
             policy=verdict.policy,
-            counts=MappingProxyType(dict(verdict.counts)),
+            counts=dict(verdict.counts),
             seconds=verdict.seconds,
             judged=verdict.judged,
         ),
         ids=ids,
         outcomes=bytes(LETTERS[case.outcome] for case in cases),
         seconds=_floats_out(_seconds(case) for case in cases),
-        findings=verdict.findings,
-        reasons=tuple(replace(one, ids=one.ids[:IDS_KEPT]) for one in verdict.reasons),
-        unmatched=verdict.unmatched,
-        timings=verdict.timings,
+        notes=Notes(
+            dispositions=verdict.dispositions,
+            reasons=tuple(replace(one, ids=one.ids[:IDS_KEPT]) for one in verdict.reasons),
+            unmatched=verdict.unmatched,
+            timings=dict(verdict.timings),
+        ),
     )
 
 
 def _checked(run: Run) -> Run:
-    """``run`` in the store's time, which is UTC."""
+    """``run`` with its time in UTC."""
     if not run.run_id:
-        raise EvidenceError("the verdict does not say which run it is of", JUDGE_AGAIN)
+        raise EvidenceError("the verdict does not say of which run it is", JUDGE_AGAIN)
     for name in _NAMED:
-        if len(told := ascii_of(getattr(run, name))) > NAME_BOUND:
-            message = f"the run's {name} has {len(told)} characters, more than {NAME_BOUND}"
+        if len(value := ascii_of(getattr(run, name))) > NAME_BOUND:
+            message = f"the run's {name} has {len(value)} characters, more than {NAME_BOUND}"
             raise EvidenceError(message, JUDGE_AGAIN)
     try:
         if run.created.tzinfo is None:
@@ -191,73 +209,24 @@ def ascii_of(text: str) -> str:
     return json.dumps(text)[1:-1]
 
 
-_TEXTS: Final = ("name", "version", "profile", "suite", "release", "selection", "change")
-
-
 def about(record: Record) -> dict[str, Any]:
-    """Return what ``record_of`` makes a record of, without the versions."""
-    run = record.run
-    judged = {"judged": record.judged.isoformat()} if record.judged else {}
-    return judged | {
-        "run_id": run.run_id,
-        "created": run.created.isoformat(),
-        **{name: getattr(run, name) for name in _TEXTS},
-        "sources": run.sources,
-        "facts": dict(run.facts),
-        "result": record.result,
-        "policy": record.policy,
-        "counts": dict(record.counts),
-        "seconds": record.seconds,
-    }
+    """Return the record as JSON has it, without the versions, which runs share."""
+    fields: dict[str, Any] = _RECORD.dump_python(record, mode="json", exclude_none=True)
+    del fields["run"]["versions"]
+    return fields | {"seconds": record.seconds}
 
 
-def record_of(fields: Mapping[str, Any], versions: tuple[tuple[str, str], ...]) -> Record:
-    """Make a record of what ``about`` returned."""
-    run = Run(
-        run_id=fields["run_id"],
-        created=datetime.fromisoformat(fields["created"]),
-        sources=tuple(fields["sources"]),
-        facts=tuple(fields["facts"].items()),
-        versions=versions,
-        **{name: fields[name] for name in _TEXTS},
-    )
-    counts = MappingProxyType(fields["counts"])
-    judged = datetime.fromisoformat(fields["judged"]) if "judged" in fields else None
-    return Record(
-        run, Result(fields["result"]), fields["policy"], counts, fields["seconds"], judged
-    )
+def record_of(fields: Mapping[str, Any], versions: Mapping[str, str]) -> Record:
+    """Return the record of what ``about`` returned; ValueError if it is damaged."""
+    return _RECORD.validate_python(dict(fields) | {"run": fields["run"] | {"versions": versions}})
 
 
-def notes(run: PastRun) -> list[Any]:
-    """Return what ``findings_of`` and its like are made of."""
-    return [
-        [[one.id, one.cause, one.signature, one.shown_by] for one in run.findings],
-        [[one.level, one.code, one.message, one.ids] for one in run.reasons],
-        list(run.unmatched),
-    ]
+def notes_out(notes: Notes) -> dict[str, Any]:
+    """Return the notes as JSON has them."""
+    fields: dict[str, Any] = _NOTES.dump_python(notes, mode="json", exclude_none=True)
+    return fields
 
 
-def noted(told: list[Any]) -> dict[str, Any]:
-    """Return the fields of a PastRun that ``notes`` was made of."""
-    findings, reasons, unmatched = told
-    return {
-        "findings": tuple(
-            Finding(test, Cause(cause), signature, tuple(shown))
-            for test, cause, signature, shown in findings
-        ),
-        "reasons": tuple(
-            Reason(Level(level), Code(code), message, tuple(ids))
-            for level, code, message, ids in reasons
-        ),
-        "unmatched": tuple(unmatched),
-    }
-
-
-def measured(run: PastRun) -> list[Any]:
-    """Return what ``timings_of`` is given."""
-    return [[timing.name, timing.seconds] for timing in run.timings]
-
-
-def timings_of(told: list[Any]) -> tuple[Timing, ...]:
-    """Return the timings of which ``measured`` told."""
-    return tuple(Timing(name, seconds) for name, seconds in told)
+def notes_in(fields: Mapping[str, Any]) -> Notes:
+    """Return the notes of what ``notes_out`` returned; ValueError if they are damaged."""
+    return _NOTES.validate_python(fields)

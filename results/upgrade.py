@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Brings what an earlier bsdgate wrote to the present model: verdict.json and rows of the history.
+
+Version 3 had findings in place of dispositions, known failures as ``xfail`` and ``uxsuccess``, the
+fixture of a failure within the text of its reason, and the change and its projects as texts. The
+functions take and return what JSON has; the reader validates what they return.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+FROM: Final = 3
+
+_CODES: Final = {
+    "untold": "not-reported",
+    "exonerated": "fails-on-base",
+    "flaked": "known-flake",
+    "fixture-failed": "setup-failed",
+}
+_OUTCOMES: Final = {"xfail": "known-failure", "uxsuccess": "known-failure-passed"}
+_OLD_OUTCOMES: Final = ("success", "fail", "skip", "xfail", "uxsuccess", "missing", "duplicated")
+_KNOWN: Final = re.compile(r"known failure (\S+) \((.*?)\): (.*)", re.DOTALL)
+_CHANGE: Final = re.compile(r"([^,]*)(?:,(.*))?", re.DOTALL)
+_PLAIN: Final = ("success", "skip")
+
+Fields = dict[str, Any]
+
+
+def document(old: Mapping[str, Any]) -> Fields:
+    """Return a verdict document of version 3 as one of version 4.
+
+    :raises ValueError: it contradicts itself.
+    """
+    fixtures = {failure["id"] for failure in old["fixtures"]}
+    if old["counts"] != _counts(old["cases"], _OLD_OUTCOMES):
+        raise ValueError("its counts are not those of its cases")
+    if old["run_id"] != old["run"]["run_id"]:
+        raise ValueError("it names two runs")
+    cases = [_case(case, fixtures) for case in old["cases"]]
+    failures = [dict(failure) for failure in old["fixtures"]]
+    found = reasons(old["reasons"])
+    made = {
+        "schema": 4,
+        "counts": _counts(cases, (*_OLD_OUTCOMES, *_OUTCOMES.values())),
+        "run": run(old["run"]),
+        "reasons": found,
+        "cases": cases,
+        "setup_failures": failures,
+        "dispositions": dispositions(old["findings"], found, [*cases, *failures], fixtures),
+    }
+    same = ("result", "policy", "attempts", "unmatched", "timings", "judged")
+    return made | {name: old[name] for name in same if name in old}
+
+
+def run(old: Mapping[str, Any]) -> Fields:
+    """Return what is known of a run."""
+    match = _CHANGE.fullmatch(old["change"])
+    change, patchset = match.groups() if match else ("", "")
+    sources = [_source(text) for text in old["sources"]]
+    return dict(old) | {"change": change, "patchset": patchset or "", "sources": sources}
+
+
+def _source(text: str) -> Fields:
+    # A path may have spaces; a project, a version and a commit have none.
+    project, _, rest = text.partition(" ")
+    version, _, rest = rest.partition(" ")
+    source, _, identity = rest.rpartition(" ")
+    fields = {"project": project, "version": version, "source": source, "identity": identity}
+    return {name: value for name, value in fields.items() if value or name == "project"}
+
+
+def reasons(old: Iterable[Mapping[str, Any]]) -> list[Fields]:
+    """Return the reasons with their present codes."""
+    return [dict(reason) | {"code": _CODES.get(reason["code"], reason["code"])} for reason in old]
+
+
+def dispositions(
+    findings: Iterable[Mapping[str, Any]],
+    found: Iterable[Mapping[str, Any]],
+    cases: Iterable[Mapping[str, Any]] = (),
+    fixtures: Iterable[str] = (),
+) -> list[Fields]:
+    """Return the dispositions that findings and reasons (of present codes) amount to.
+
+    ``cases`` are tests and setup failures; without them only what has a finding gets one.
+    """
+    found = list(found)
+    by_id = {finding["id"]: finding for finding in findings}
+    known = {case["id"]: case for case in cases if case["outcome"] not in _PLAIN}
+    fixtures = set(fixtures)
+    tests = {
+        fixture: [each["id"] for each in known.values() if each.get("setup_failure") == fixture]
+        for fixture in fixtures
+    }
+    return [
+        _disposition(test_id, by_id.get(test_id), known.get(test_id), found, tests.get(test_id, []))
+        for test_id in sorted(known.keys() | by_id.keys())
+    ]
+
+
+def _disposition(
+    test_id: str,
+    finding: Mapping[str, Any] | None,
+    case: Mapping[str, Any] | None,
+    found: Iterable[Mapping[str, Any]],
+    tests: list[str],
+) -> Fields:
+    excuses = [reason["code"] for reason in found if test_id in reason["ids"]]
+    blamed = any(reason["level"] != "note" and test_id in reason["ids"] for reason in found)
+    known = _known(case) if case else None
+    excuse = next((code for code in ("fails-on-base", "known-flake") if code in excuses), None)
+    if known and case and case["outcome"] == "known-failure":
+        excuse = "known-failure"
+    fields = {"id": test_id, "counts": blamed, "excuse": excuse, "known_failure": known}
+    if finding:
+        fields |= {name: finding[name] for name in ("cause", "signature")}
+        fields["evidence"] = finding["shown_by"]
+    if tests:
+        fields["tests"] = tests
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _case(old: Mapping[str, Any], fixtures: set[str]) -> Fields:
+    case = dict(old)
+    if _known(case):
+        case["outcome"] = _OUTCOMES.get(case["outcome"], case["outcome"])
+    if case["outcome"] == "fail" and not case.get("details"):
+        fixture, separator, _ = (case.get("reason") or "").partition(": ")
+        if separator and fixture in fixtures:
+            case["setup_failure"] = fixture
+    return case
+
+
+def _known(case: Mapping[str, Any]) -> Fields | None:
+    match = _KNOWN.fullmatch(case.get("reason") or "")
+    if match is None or case["outcome"] not in {*_OUTCOMES, *_OUTCOMES.values()}:
+        return None
+    return dict(zip(("bug", "owner", "reason"), match.groups(), strict=True))
+
+
+def _counts(cases: Iterable[Mapping[str, Any]], outcomes: Iterable[str]) -> dict[str, int]:
+    seen = Counter(_outcomes(cases))
+    return {"asked": seen.total()} | {outcome: seen[outcome] for outcome in outcomes}
+
+
+def _outcomes(cases: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for case in cases:
+        yield case["outcome"]
