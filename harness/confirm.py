@@ -31,6 +31,7 @@ from bsdgate.results import judge as results
 from bsdgate.results.attribution import SECONDS_BOUND, Rerun
 from bsdgate.results.expectations import listed, load
 from bsdgate.results.model import Side
+from bsdgate.results.problems import Problem
 
 BASE: Final = "base"
 """The folder, in the run directory, of the cloud without the change."""
@@ -105,8 +106,8 @@ def _rerun(run: Run, reruns: Sequence[Rerun], deadline: float) -> None:
             run_tempest(run, rerun.ids, attempt, look)
 
 
-def _until(deadline: float, look: Callable[[], list[str]]) -> Callable[[], list[str]]:
-    def late() -> list[str]:
+def _until(deadline: float, look: Callable[[], list[Problem]]) -> Callable[[], list[Problem]]:
+    def late() -> list[Problem]:
         if time.monotonic() > deadline:
             raise OutOfTimeError
         return look()

@@ -28,6 +28,7 @@ from bsdgate.results import judge as results
 from bsdgate.results import witness
 from bsdgate.results.model import Kind
 from bsdgate.results.parsers.subunit import StatusEvent, StreamReader
+from bsdgate.results.problems import Problem, ProblemCode
 
 CLOUD: Final = checked_name("bsdgate")
 """The name of a run's cloud in the clouds.yaml of the run."""
@@ -279,7 +280,7 @@ def _select(run: Run) -> Sequence[str]:
 
 
 def run_tempest(
-    run: Run, ids: Sequence[str], attempt: Attempt, look: Callable[[], Sequence[str]]
+    run: Run, ids: Sequence[str], attempt: Attempt, look: Callable[[], Sequence[Problem]]
 ) -> None:
     """Run these tests as an attempt that has begun, while ``look`` finds nothing to end it for."""
     reader = StreamReader()
@@ -304,9 +305,10 @@ def run_tempest(
             with path.open("rb") as file:
                 record = witness.record(file)
     except ValueError as error:
-        problems.append(str(error))
+        problems.append(Problem(ProblemCode.RECORD_UNREADABLE, str(error)))
     if record is None and not problems:
-        problems.append("stestr kept no record of its run: nothing bears witness beside the stream")
+        text = "stestr kept no record of its run: nothing bears witness beside the stream"
+        problems.append(Problem(ProblemCode.RECORD_MISSING, text))
     attempt.end(status, problems, record)
 
 
@@ -341,15 +343,16 @@ def _run_rally(run: Run, ids: Sequence[str]) -> None:
     attempt.end(status, problems or reader.problems(running))
 
 
-def looking_after(run: Run) -> Callable[[], list[str]]:
+def looking_after(run: Run) -> Callable[[], list[Problem]]:
     """Return what says why going on is pointless: a service is gone, or time is up."""
     assert run.cloud is not None
     cloud, limit = run.cloud, run.profile.timeouts.run
     deadline = time.monotonic() + limit
 
-    def look() -> list[str]:
+    def look() -> list[Problem]:
         late = time.monotonic() > deadline
-        problems = [f"the tests did not end within {limit:g} s"] if late else []
+        text = f"the tests did not end within {limit:g} s"
+        problems = [Problem(ProblemCode.TIME_LIMIT, text)] if late else []
         return problems + complaints(cloud.status())
 
     return look

@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from bsdgate.results import problems as harness_problems
 from bsdgate.results import strict_json
 from bsdgate.results.cases import Cases, find
 from bsdgate.results.ids import IDS_BOUND, read_ids
@@ -31,7 +32,7 @@ from bsdgate.results.model import (
 )
 from bsdgate.results.parsers import junit, rally, subunit
 
-SCHEMA = 1
+SCHEMAS = (1, 2)
 
 HEAD_BOUND = 1024 * 1024
 """Bytes of a manifest, an attempt.json or a Rally task."""
@@ -82,7 +83,7 @@ class _Head:
     count: int
     stream: str
     digests: Mapping[str, Any]
-    problems: tuple[str, ...]
+    problems: tuple[Reason, ...]
     started: datetime | None
     ended: datetime | None
     side: Side
@@ -139,7 +140,7 @@ def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
     wrong is among the attempt's problems.
     """
     head = _read_head(folder, manifest)
-    problems = [error(Code.HARNESS_PROBLEM, problem) for problem in head.problems]
+    problems = list(head.problems)
     asked: tuple[str, ...] = ()
     reports, witness = Cases(), None
     timings: list[Timing] = []
@@ -267,8 +268,9 @@ def _read_head(folder: Path, manifest: Mapping[str, Any]) -> _Head:
 
 
 def _head(fields: Mapping[str, Any]) -> _Head:
-    if fields["schema"] != SCHEMA:
-        raise ValueError(f"schema {fields['schema']!r} is not {SCHEMA}")
+    schema = fields["schema"]
+    if type(schema) is not int or schema not in SCHEMAS:
+        raise ValueError(f"schema {schema!r} is none of {SCHEMAS}")
     if fields["format"] not in _FORMATS:
         raise ValueError(f"format {fields['format']!r} is none of {', '.join(_FORMATS)}")
     status, problems = fields["exit_status"], fields["problems"]
@@ -293,7 +295,7 @@ def _head(fields: Mapping[str, Any]) -> _Head:
         count=int(fields["count"]),
         stream=_file_name(fields["stream"]),
         digests=dict(fields["sha256"]),
-        problems=tuple(str(problem) for problem in problems),
+        problems=tuple(harness_problems.read(problem, schema) for problem in problems),
         started=moment(fields.get("started")),
         ended=moment(fields.get("ended")),
         side=side,

@@ -57,6 +57,7 @@ _VARYING: Final = tuple(
 )
 
 # Of these no test and no change is the cause.
+_NODE_CODES: Final = frozenset({Code.SERVICE_DIED, Code.CLOUD_NOT_READY, Code.HARNESS_PROBLEM})
 _NODE_SIGNS: Final = re.compile(
     r"No space left on device|database or disk is full|Cannot allocate memory"
     r"|Too many open files|Read-only file system|Input/output error"
@@ -193,7 +194,7 @@ def _agreed(seen: _Seen, side: Side, said: Callable[[Case], bool]) -> bool:
 def _trouble(reasons: Iterable[Reason]) -> tuple[Cause, tuple[str, ...]] | None:
     """What else went wrong: something died under the tests, or their evidence is not whole."""
     errors = [reason for reason in reasons if reason.level is Level.ERROR]
-    died = tuple(reason.message for reason in errors if reason.code is Code.HARNESS_PROBLEM)
+    died = tuple(reason.message for reason in errors if reason.code in _NODE_CODES)
     if died:
         return Cause.NODE, died
     return (Cause.HARNESS, tuple(reason.message for reason in errors)) if errors else None

@@ -83,8 +83,17 @@ class Code(StrEnum):
     WORKER_LOST = "worker-lost"
     EXIT_STATUS = "exit-status"
     CONTRADICTED = "contradicted"
-    HARNESS_PROBLEM = "harness-problem"
     LEFT_BEHIND = "left-behind"
+    # What the harness saw go wrong (results.problems); the last is of evidence without codes.
+    SERVICE_DIED = "service-died"
+    CLOUD_NOT_READY = "cloud-not-ready"
+    TIME_LIMIT = "time-limit"
+    RUNNER_FAILED = "runner-failed"
+    RUNNER_REFUSED = "runner-refused"
+    RECORD_MISSING = "record-missing"
+    RECORD_UNREADABLE = "record-unreadable"
+    BASE_ALTERED = "base-altered"
+    HARNESS_PROBLEM = "harness-problem"
     # The tests themselves.
     TESTS_FAILED = "tests-failed"
     FIXTURE_FAILED = "fixture-failed"

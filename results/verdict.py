@@ -43,6 +43,7 @@ from bsdgate.results.model import (
     note,
 )
 from bsdgate.results.policy import DEVELOPER, Policy
+from bsdgate.results.problems import ProblemCode
 
 UNMATCHED_RUNS = 10
 """In how many runs on end an entry matches nothing until that is told."""
@@ -237,7 +238,9 @@ def _severity(reason: Reason) -> tuple[int, bool, str, str, tuple[str, ...]]:
     return level, reason.code not in _WHOLE_RUN, reason.code, reason.message, reason.ids
 
 
-_WHOLE_RUN = (Code.HARNESS_PROBLEM, Code.NODE_FAILED)
+_WHOLE_RUN = frozenset(
+    {Code.NODE_FAILED, Code.BASE_ALTERED, Code.HARNESS_PROBLEM, *map(Code, ProblemCode)}
+)
 
 
 def _check_owed(evidence: Evidence) -> list[Reason]:

@@ -114,10 +114,31 @@ def test_finding_says_what_shows_it():
     assert finding.shown_by[-1].startswith("06-base, on the base: fail, another failure: Gone")
 
 
-def test_what_dies_under_a_test_is_the_nodes():
-    died = error(Code.HARNESS_PROBLEM, "02-tempest: nova died with status -9")
+@pytest.mark.parametrize(
+    "code", [Code.SERVICE_DIED, Code.CLOUD_NOT_READY, Code.HARNESS_PROBLEM], ids=str
+)
+def test_what_dies_under_a_test_is_the_nodes(code):
+    died = error(code, "02-tempest: nova died with status -9")
     (finding,) = attribute([failing()], CHANGE_FAILS, [died], change=True)
     assert (finding.cause, finding.shown_by) == (Cause.NODE, (died.message,))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        Code.TIME_LIMIT,
+        Code.RUNNER_FAILED,
+        Code.RUNNER_REFUSED,
+        Code.RECORD_MISSING,
+        Code.RECORD_UNREADABLE,
+        Code.BASE_ALTERED,
+    ],
+    ids=str,
+)
+def test_other_problems_do_not_blame_the_node(code):
+    problem = error(code, "02-tempest: the tests did not end within 7200 s")
+    (finding,) = attribute([failing()], CHANGE_FAILS, [problem], change=True)
+    assert (finding.cause, finding.shown_by) == (Cause.HARNESS, (problem.message,))
 
 
 def test_full_disk_is_the_nodes_whoever_says_so():
