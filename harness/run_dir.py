@@ -222,13 +222,21 @@ class RunDir:
         files.write_atomically(path, text.encode())
 
     def begin_attempt(
-        self, kind: Kind, form: Format, asked: bytes, *, side: str = "change", confirms: str = ""
+        self,
+        kind: Kind,
+        form: Format,
+        asked: bytes,
+        *,
+        side: str = "change",
+        confirms: str = "",
+        test_timeout: float | None = None,
     ) -> Attempt:
         """Make the next attempt's folder with what is asked, and open its stream.
 
         ``asked`` is the content of asked.txt (a test id per line) or, for Rally, asked.json. An
         attempt that runs failures again says of which attempt they are (``confirms``) and whether
-        it runs on the build with the change or on its base (``side``).
+        it runs on the build with the change or on its base (``side``). ``test_timeout`` is how many
+        seconds each test may take, where the runner sees to that.
         """
         taken = [int(folder.name.partition("-")[0]) for folder in self.evidence.iterdir()]
         purpose = f"confirm-{side}" if confirms else kind
@@ -251,6 +259,7 @@ class RunDir:
             "problems": [],
             "side": side,
             "confirms": confirms,
+            "test_timeout": test_timeout,
             "mark": f"{self.manifest.run_id}/{name}",
         }
         # Whole or not at all: an attempt without its attempt.json could be neither read nor mended.

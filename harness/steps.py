@@ -165,7 +165,7 @@ def test(run: Run) -> None:
     if kind is Kind.RALLY:
         _run_rally(run, ids)
     else:
-        attempt = run.folder.begin_attempt("tempest", "subunit", lines(ids))
+        attempt = begin_tempest(run, ids)
         run_tempest(run, ids, attempt, looking_after(run))
 
 
@@ -253,7 +253,7 @@ def _report_left(run: Run, what: str, left: Sequence[str]) -> None:
 
 def _report(run: Run, message: str) -> None:
     """Write down what was left behind; the base's is not the change's doing and is only said."""
-    if run.site == run.folder.path:
+    if run.site == run.folder.path or run.environment.changes:
         run.folder.record(LEFT, "fail", message=message)
     else:
         run.listener.say(message)
@@ -279,6 +279,20 @@ def _select(run: Run) -> Sequence[str]:
     return selection.ids
 
 
+def begin_tempest(
+    run: Run, ids: Sequence[str], side: str = "change", confirms: str = ""
+) -> Attempt:
+    """Begin an attempt at these tests, each within the time that the profile gives a test."""
+    return run.folder.begin_attempt(
+        "tempest",
+        "subunit",
+        lines(ids),
+        side=side,
+        confirms=confirms,
+        test_timeout=run.profile.timeouts.test,
+    )
+
+
 def run_tempest(
     run: Run, ids: Sequence[str], attempt: Attempt, look: Callable[[], Sequence[Problem]]
 ) -> None:
@@ -293,7 +307,8 @@ def run_tempest(
     concurrency = min(run.folder.manifest.concurrency, len(ids))
     before = len(run.workspace.records())
     with _interruptible(attempt):
-        with _shown(run, ids), run.workspace.running(ids, concurrency) as running:
+        timeout = run.profile.timeouts.test
+        with _shown(run, ids), run.workspace.running(ids, concurrency, timeout) as running:
             status, problems = watch(running, take, look)
         _report_left(run, "the test runner", running.left)
         for event in reader.close():
@@ -343,10 +358,13 @@ def _run_rally(run: Run, ids: Sequence[str]) -> None:
     attempt.end(status, problems or reader.problems(running))
 
 
-def looking_after(run: Run) -> Callable[[], list[Problem]]:
-    """Return what says why going on is pointless: a service is gone, or time is up."""
+def looking_after(run: Run, seconds: float | None = None) -> Callable[[], list[Problem]]:
+    """Return what says why going on is pointless: a service is gone, or time is up.
+
+    The time is ``seconds``, by default what the profile gives all tests.
+    """
     assert run.cloud is not None
-    cloud, limit = run.cloud, run.profile.timeouts.run
+    cloud, limit = run.cloud, seconds or run.profile.timeouts.run
     deadline = time.monotonic() + limit
 
     def look() -> list[Problem]:
