@@ -18,6 +18,7 @@ from bsdgate.results.errors import EvidenceError
 from bsdgate.results.ids import synthetic
 from bsdgate.results.model import (
     RAN,
+    Cause,
     Code,
     Level,
     Outcome,
@@ -35,7 +36,9 @@ CLOCKS: Final = timedelta(minutes=10)
 _SHOWN: Final = 80
 
 _FIXED: Final = MappingProxyType(
-    dict.fromkeys([Code.TESTS_FAILED, Code.FIXTURE_FAILED, Code.PASS_RATE_FELL], Level.FAIL)
+    dict.fromkeys(
+        [Code.TESTS_FAILED, Code.FIXTURE_FAILED, Code.PASS_RATE_FELL, Code.UNFINISHED], Level.FAIL
+    )
     | dict.fromkeys(
         [
             Code.KNOWN_FAILURE,
@@ -103,9 +106,19 @@ def _of_other_run(said: Run, manifest: Run) -> Iterator[str]:
 
 def _wrong_levels(verdict: Verdict) -> Iterator[str]:
     for reason in verdict.reasons:
-        level = _FIXED.get(reason.code, Level.ERROR)
+        level = (
+            _limited(verdict)
+            if reason.code is Code.TIME_LIMIT
+            else _FIXED.get(reason.code, Level.ERROR)
+        )
         if reason.code not in _BY_POLICY and reason.level is not level:
             yield f"the reason {reason.code} has the level {reason.level}, not {level}"
+
+
+def _limited(verdict: Verdict) -> Level:
+    """The level of a time limit: it decides nothing where the change made a test hang."""
+    hung = any(finding.cause is Cause.CHANGE for finding in verdict.findings)
+    return Level.FAIL if hung and verdict.result is Result.FAIL else Level.ERROR
 
 
 def _unexplained(verdict: Verdict) -> Iterator[str]:
@@ -116,12 +129,12 @@ def _unexplained(verdict: Verdict) -> Iterator[str]:
     excused = _named(verdict, Code.EXONERATED) | _named(verdict, Code.FLAKED)
     blamed = _named(verdict, Code.TESTS_FAILED)
     yield from _unequal("the reason tests-failed", blamed, "failed unexcused", failed - excused)
-    for outcome, code in (
-        (Outcome.MISSING, Code.LOST_TEST),
-        (Outcome.DUPLICATED, Code.DUPLICATED),
-        (Outcome.UXSUCCESS, Code.UNEXPECTED_SUCCESS),
+    for outcome, code, other in (
+        (Outcome.MISSING, Code.LOST_TEST, Code.UNFINISHED),
+        (Outcome.DUPLICATED, Code.DUPLICATED, Code.DUPLICATED),
+        (Outcome.UXSUCCESS, Code.UNEXPECTED_SUCCESS, Code.UNEXPECTED_SUCCESS),
     ):
-        if lost := ids[outcome] - _named(verdict, code):
+        if lost := ids[outcome] - _named(verdict, code) - _named(verdict, other):
             yield f"{_listed(lost)} ended as {outcome} without a reason {code}"
 
 

@@ -58,6 +58,9 @@ Fixtures report too, at most twice for each class, and under ids no longer than 
 TIMINGS_BOUND = 10_000
 """Parts of cases that are measured in one attempt."""
 
+MOST_SECONDS = 366 * 86400
+"""More than any test may take."""
+
 CHUNK = 1 << 16
 
 
@@ -90,6 +93,7 @@ class _Head:
     confirms: str
     witness: str | None
     mark: str
+    test_timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,7 @@ def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
         confirms=head.confirms,
         witness=witness,
         timings=tuple(timings),
+        test_timeout=head.test_timeout,
     )
 
 
@@ -302,7 +307,16 @@ def _head(fields: Mapping[str, Any]) -> _Head:
         confirms=confirms,
         witness=None if witness is None else _file_name(witness),
         mark=mark,
+        test_timeout=_seconds(fields.get("test_timeout")),
     )
+
+
+def _seconds(value: Any) -> float:
+    if value is None:
+        return 0
+    if type(value) not in (int, float) or not 0 < value < MOST_SECONDS:
+        raise ValueError(f"{value!r:.80} is no number of seconds")
+    return float(value)
 
 
 def _state(value: Any) -> State:

@@ -8,7 +8,7 @@ evidence is lacking the cause is UNKNOWN, which is judged like the change's.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -29,9 +29,13 @@ from bsdgate.results.model import (
     Side,
 )
 from bsdgate.results.passrate import Counts, Fall, Flake, Record
+from bsdgate.results.time_limits import NOT_ENDED, timed_out
 
 IDS_BOUND: Final = 20
 """More failures than this are not run again: they are no flakes."""
+
+HANGS_BOUND: Final = 8
+"""More tests than this that did not end are not run again: each takes all of its time once more."""
 
 RERUNS: Final = 2
 SECONDS_BOUND: Final = 180.0
@@ -66,29 +70,45 @@ _NODE_SIGNS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """What to run again: failures of an attempt, so many times, on this build."""
+    """What to run again: failures of an attempt, so many times, on this build.
+
+    They ``hung``, if a time limit ended them: each may take all of its time once more, and leave a
+    cloud in which everything hangs.
+    """
 
     attempt: str
     side: Side
     times: int
     ids: tuple[str, ...]
+    hung: bool = False
 
 
 def plan(
-    failed: Mapping[str, Sequence[str]], reasons: Iterable[Reason] = (), *, change: bool
+    failed: Mapping[str, Sequence[str]],
+    reasons: Iterable[Reason] = (),
+    *,
+    change: bool,
+    hung: Set[str] = frozenset(),
 ) -> tuple[Rerun, ...]:
     """Say what to run again, of the failures of each attempt, so that each finds its cause.
 
     Nothing, where the evidence is not whole (the run is an ERROR whoever is the cause) or so much
-    failed that it cannot be chance. ``change`` tells whether there is a base to compare with.
+    failed that it cannot be chance. ``change`` tells whether there is a base to compare with,
+    ``hung`` are those of the failures that a time limit ended.
     """
     total = sum(len(ids) for ids in failed.values())
     if not 0 < total <= IDS_BOUND or any(reason.level is Level.ERROR for reason in reasons):
         return ()
-    return tuple(
-        Rerun(attempt, side, RERUNS, tuple(sorted(ids)))
-        for side in (Side.CHANGE, Side.BASE)
+    groups = [
+        (attempt, tuple(sorted(group)), those)
         for attempt, ids in sorted(failed.items())
+        for those, group in ((False, set(ids) - hung), (True, set(ids) & hung))
+        if group and not (those and len(hung) > HANGS_BOUND)
+    ]
+    return tuple(
+        Rerun(attempt, side, RERUNS, ids, those)
+        for side in (Side.CHANGE, Side.BASE)
+        for attempt, ids, those in groups
         if change or side is Side.CHANGE
     )
 
@@ -141,8 +161,11 @@ def signature(case: Case) -> str:
     """Return a failure's text without what differs from run to run.
 
     Its message and the innermost frame of its traceback, so that two ways to fail with one
-    message are two failures. What is too long to be told is told apart all the same.
+    message are two failures. What is too long to be told is told apart all the same. A test that a
+    time limit ended fails in one way.
     """
+    if timed_out(case):
+        return NOT_ENDED
     where = innermost(case.details)
     text = message(case)
     for pattern, place in _VARYING:

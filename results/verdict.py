@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from bsdgate.results import attribution, coverage
+from bsdgate.results import attribution, coverage, hangs
 from bsdgate.results.attribution import PastRuns
 from bsdgate.results.cases import Cases
 from bsdgate.results.expectations import (
@@ -98,14 +98,18 @@ def judge(
     earlier = earlier or Remembered()
     problems = _dated(evidence.problems, excused, policy)
     reasons = _graded([*problems, *ledger.reasons], policy) + _check_owed(evidence)
-    failed = list(excused.cases.of(Outcome.FAIL))
+    hung = hangs.weigh(evidence, ledger, reasons)
+    excused.cases, reasons = hung.put_into(excused.cases), hung.reasons
+    failed = [case for case in excused.cases.of(Outcome.FAIL) if case.id not in hung.failed]
     findings = attribution.attribute(failed, ledger.confirmations, reasons, change=run.changed)
+    findings = tuple(sorted((*findings, *hung.findings), key=lambda finding: finding.id))
     weighed = _weigh(findings, ledger, policy, past or {}, change=run.changed)
     reasons += _failures(excused, ledger, weighed)
     reasons += weighed.reasons
     reasons += _remarks(excused, policy)
     reasons += complaints(expectations, run, day, policy)
     reasons += unmatched_note(known, silent, earlier.unmatched, UNMATCHED_RUNS)
+    left_out = {*left_out, *hung.unfinished}
     reasons += _coverage(excused, known, run, policy, earlier=earlier, left_out=left_out)
     reasons += _narrowed(run, policy)
     ordered = tuple(sorted(set(reasons), key=_severity))

@@ -126,6 +126,11 @@ def test_what_the_attempt_says_against_itself(run_dir, clean, change, code):
         {"side": "other"},
         {"side": "base"},
         {"confirms": 1},
+        {"test_timeout": "5"},
+        {"test_timeout": True},
+        {"test_timeout": 0},
+        {"test_timeout": -1},
+        {"test_timeout": 1e12},
     ],
 )
 def test_an_attempt_that_cannot_be_read_is_an_error(run_dir, clean, change):
