@@ -116,9 +116,9 @@ def _wrong_levels(verdict: Verdict) -> Iterator[str]:
 
 
 def _limited(verdict: Verdict) -> Level:
-    """The level of a time limit: it decides nothing where the change made a test hang."""
+    """The level of a time limit: with any error beside it, no failure has the cause change."""
     hung = any(finding.cause is Cause.CHANGE for finding in verdict.findings)
-    return Level.FAIL if hung and verdict.result is Result.FAIL else Level.ERROR
+    return Level.FAIL if hung else Level.ERROR
 
 
 def _unexplained(verdict: Verdict) -> Iterator[str]:

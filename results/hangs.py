@@ -64,7 +64,9 @@ def limited(attempts: Iterable[Attempt]) -> Attempt | None:
     """
     own = [one for one in attempts if one.kind is Kind.TEMPEST and not one.confirms]
     last = max(own, key=lambda one: one.name, default=None)
-    if last is None or not time_was_up(last) or any(map(time_was_up, own[:-1])):
+    if last is None or not time_was_up(last):
+        return None
+    if any(time_was_up(one) for one in own if one is not last):
         return None
     codes = {one.code for one in last.problems if one.level is Level.ERROR}
     return last if codes <= _ITS_OWN else None

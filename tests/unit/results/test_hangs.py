@@ -277,6 +277,25 @@ def test_a_known_failure_does_not_excuse_what_keeps_the_rest_from_running():
     assert (verdict.result, causes(verdict)) == (Result.FAIL, {HUNG: Cause.CHANGE})
 
 
+def test_a_narrowed_run_gives_no_verdict_on_a_hang_either():
+    narrowed = replace(RUN, selection="m")
+    verdict = verdict_of(limited(HUNG), *HANGS, *ENDS, run=narrowed, policy="gate")
+    assert (verdict.result, causes(verdict)) == (Result.ERROR, {HUNG: Cause.CHANGE})
+
+
+def test_attempts_may_be_given_in_any_order():
+    found = [limited(HUNG), *HANGS, *ENDS]
+    assert verdict_of(*found) == verdict_of(*reversed(found))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_second_attempt_whose_time_was_up_leaves_the_error(backwards):
+    first = attempt("01-tempest", [], ASKED, problems=(UP,), exit_status=-15)
+    found = [first, limited(HUNG), *HANGS, *ENDS]
+    verdict = verdict_of(*(reversed(found) if backwards else found))
+    assert verdict.result is Result.ERROR
+
+
 def test_what_did_not_run_because_of_the_hang_is_not_missed_once_more():
     earlier = Remembered(ran=frozenset(ASKED), same_versions=True)
     verdict = verdict_of(limited(HUNG), *HANGS, *ENDS, earlier=earlier)
