@@ -33,7 +33,7 @@ from bsdgate.results.model import (
 from bsdgate.results.time_limits import time_was_up, timed_out, unfinished
 
 _ITS_OWN: Final = frozenset({Code.TIME_LIMIT, Code.IN_PROGRESS})
-"""The problems of an attempt whose evidence is whole and whose time was up."""
+"""The problems that an attempt has because its time was up; any other leaves the run an ERROR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +58,10 @@ class Hangs:
 
 
 def limited(attempts: Iterable[Attempt]) -> Attempt | None:
-    """Return the attempt at the run's tests that ended because its time was up.
-
-    None, if there is none, or its evidence lacks anything else, or another followed it.
-    """
+    """Return the last attempt at the run's tests, if it ended because its time was up."""
     own = [one for one in attempts if one.kind is Kind.TEMPEST and not one.confirms]
     last = max(own, key=lambda one: one.name, default=None)
-    if last is None or not time_was_up(last):
-        return None
-    if any(time_was_up(one) for one in own if one is not last):
-        return None
-    codes = {one.code for one in last.problems if one.level is Level.ERROR}
-    return last if codes <= _ITS_OWN else None
+    return last if last is not None and time_was_up(last) else None
 
 
 def unexplained(reasons: Iterable[Reason], attempt: Attempt) -> list[Reason]:

@@ -193,6 +193,12 @@ def test_whatever_else_the_run_stays_an_error(confirmations):
     assert levels(verdict)[Code.TIME_LIMIT][0] is Level.ERROR
 
 
+def test_one_rerun_is_not_enough_to_call_it_a_hang():
+    verdict = verdict_of(limited(HUNG), *HANGS[:1], *ENDS)
+    assert causes(verdict) == {}
+    assert levels(verdict)[Code.LOST_TEST] == (Level.ERROR, (HUNG, OTHER, NEVER))
+
+
 def test_a_rerun_whose_time_was_up_before_the_test_began_says_so():
     late = change(still_going(), problems=(UP,))
     level, ids = levels(verdict_of(limited(HUNG), *late))[Code.NOT_CONFIRMED]
@@ -235,8 +241,12 @@ def test_failures_before_the_time_was_up_are_listed_and_their_cause_is_unknown()
 )
 def test_any_other_fault_beside_the_hang_is_an_error(also):
     assert verdict_of(limited(HUNG, also=(also,)), *HANGS, *ENDS).result is Result.ERROR
-    broken = [replace(one, problems=(*one.problems, also)) for one in (*HANGS, *ENDS)]
-    assert verdict_of(limited(HUNG), *broken).result is Result.ERROR
+    stopped = change(still_going(), still_going())
+    for confirmations in ((*HANGS, *ENDS), (*stopped, *ENDS)):
+        for broken in confirmations:
+            harmed = replace(broken, problems=(*broken.problems, also))
+            found = [harmed if one is broken else one for one in confirmations]
+            assert verdict_of(limited(HUNG), *found).result is Result.ERROR
 
 
 def test_evidence_that_is_owed_and_lost_is_an_error_beside_a_hang():
@@ -251,9 +261,16 @@ def test_a_test_that_reported_twice_is_an_error_beside_a_hang():
 
 
 def test_a_test_that_was_asked_elsewhere_and_lost_is_an_error_beside_a_hang():
-    first = attempt("01-tempest", [passed(DONE)], [DONE, "m.X.lost"])
+    first = attempt("01-tempest", [passed("m.X.done")], ["m.X.done", "m.X.lost"])
     verdict = verdict_of(first, limited(HUNG), *HANGS, *ENDS)
     assert verdict.result is Result.ERROR
+    assert levels(verdict)[Code.LOST_TEST] == (Level.ERROR, (OTHER, NEVER, "m.X.lost"))
+
+
+def test_a_test_that_ended_in_an_earlier_attempt_does_not_hang():
+    first = attempt("01-tempest", [passed()], [HUNG])
+    verdict = verdict_of(first, limited(HUNG), *HANGS, *ENDS)
+    assert (verdict.result, causes(verdict)) == (Result.ERROR, {})
 
 
 def test_only_what_had_not_ended_may_be_run_again():
@@ -261,6 +278,12 @@ def test_only_what_had_not_ended_may_be_run_again():
     verdict = verdict_of(limited(HUNG), *strange, *base(passed(NEVER), passed(NEVER)))
     assert verdict.result is Result.ERROR
     assert Code.UNASKED in levels(verdict)
+
+
+def test_what_was_never_asked_may_be_in_progress_and_is_no_hang():
+    strange = [replace(one, problems=(UP, in_progress("m.X.strange"))) for one in (*HANGS, *ENDS)]
+    verdict = verdict_of(limited("m.X.strange"), *strange)
+    assert (verdict.result, causes(verdict)) == (Result.ERROR, {})
 
 
 def test_an_attempt_after_the_time_was_up_leaves_the_error():
