@@ -6,8 +6,10 @@ own among the evidence. What cannot be run again in time confirms nothing and st
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -18,11 +20,11 @@ from bsdgate.harness.nodes import environment
 from bsdgate.harness.steps import (
     OutOfTimeError,
     Run,
+    begin_tempest,
     cleanup,
     collect,
     configure,
     deploy,
-    lines,
     looking_after,
     run_tempest,
     see_base_unaltered,
@@ -31,9 +33,14 @@ from bsdgate.results import judge as results
 from bsdgate.results.attribution import SECONDS_BOUND, Rerun
 from bsdgate.results.expectations import listed, load
 from bsdgate.results.model import Side
+from bsdgate.results.problems import Problem
 
 BASE: Final = "base"
 """The folder, in the run directory, of the cloud without the change."""
+AGAIN: Final = "again"
+"""The folder of another cloud with it, for what hung on the first."""
+SET_UP_SECONDS: Final = 20.0
+"""What it may take to begin and end the tests that are run again, beside their own time."""
 
 
 def known_failures() -> Path:
@@ -54,13 +61,16 @@ def added_failures(paths: Sequence[Path]) -> dict[str, bytes]:
 def confirm(run: Run) -> None:
     """Run failures again, so that each finds its cause; nothing, where nothing failed."""
     plan = results.to_confirm(run.folder.path, [known_failures()])
+    failed = [rerun for rerun in plan if not rerun.hung]
     deadline = time.monotonic() + SECONDS_BOUND
     try:
-        _rerun(run, [rerun for rerun in plan if rerun.side is Side.CHANGE], deadline)
-        if without := [rerun for rerun in plan if rerun.side is Side.BASE]:
+        _rerun(run, [rerun for rerun in failed if rerun.side is Side.CHANGE], deadline)
+        if without := [rerun for rerun in failed if rerun.side is Side.BASE]:
             _rerun_without(run, without, deadline)
     except OutOfTimeError:
         run.listener.say(f"no more is run again: {SECONDS_BOUND:g} s are over")
+    if hung := [rerun for rerun in plan if rerun.hung]:
+        _rerun_hung(run, hung)
     if plan:
         collect(run)
     see_base_unaltered(run)
@@ -76,37 +86,71 @@ def _rerun_without(run: Run, reruns: Sequence[Rerun], deadline: float) -> None:
         _rerun(base, reruns, deadline)
 
 
-@contextlib.contextmanager
-def _base(run: Run) -> Iterator[Run]:
+def _rerun_hung(run: Run, reruns: Sequence[Rerun]) -> None:
+    """Run again what a time limit ended, each time on a new cloud: one that hangs may stay so."""
+    if run.keep:
+        run.listener.say("what hung is not run again: --keep leaves the change's cloud running")
+        return
+    see_base_unaltered(run)
+    for rerun in reruns:
+        limit = hung_seconds(run, len(rerun.ids))
+        bring_up = _base if rerun.side is Side.BASE else _again
+        for number in range(rerun.times):
+            with bring_up(run) as fresh:
+                _run_once(fresh, rerun, number, looking_after(fresh, limit))
+
+
+def hung_seconds(run: Run, tests: int) -> float:
+    """Return how long the re-run of so many tests may take, each of which may hang.
+
+    What is to be ended after a test that hung, such as its class, may take as long again.
+    """
+    waves = math.ceil(tests / run.folder.manifest.concurrency)
+    return SET_UP_SECONDS + 2 * waves * run.profile.timeouts.test
+
+
+def _base(run: Run) -> AbstractContextManager[Run]:
     """Bring up a cloud like the run's, without the change under test."""
     run.listener.say("bringing up the base, without the change")
     released = environment.prepare((), run.profile.release, places.cache(), run.listener.say)
-    base = replace(run, environment=released, cloud=None, keep=False, site=run.site / BASE)
-    folders.make(base.logs)
+    return _cloud(replace(run, environment=released, cloud=None, site=run.site / BASE))
+
+
+def _again(run: Run) -> AbstractContextManager[Run]:
+    """Bring up another cloud with the change under test."""
+    run.listener.say("bringing up another cloud")
+    return _cloud(replace(run, cloud=None, site=run.site / AGAIN, base_seen=False))
+
+
+@contextlib.contextmanager
+def _cloud(run: Run) -> Iterator[Run]:
+    folders.make(run.logs)
     try:
-        deploy(base)
-        configure(base)
-        yield base
-        collect(base)
+        deploy(run)
+        configure(run)
+        yield run
+        collect(run)
     finally:
-        cleanup(base)
+        cleanup(run)
 
 
 def _rerun(run: Run, reruns: Sequence[Rerun], deadline: float) -> None:
-    where = "on the base" if run.site.name == BASE else "with the change"
     for rerun in reruns:
         for number in range(rerun.times):
-            run.listener.say(f"again, {where}, {number + 1} of {rerun.times}")
             look = _until(deadline, looking_after(run))
             look()
-            attempt = run.folder.begin_attempt(
-                "tempest", "subunit", lines(rerun.ids), side=rerun.side, confirms=rerun.attempt
-            )
-            run_tempest(run, rerun.ids, attempt, look)
+            _run_once(run, rerun, number, look)
 
 
-def _until(deadline: float, look: Callable[[], list[str]]) -> Callable[[], list[str]]:
-    def late() -> list[str]:
+def _run_once(run: Run, rerun: Rerun, number: int, look: Callable[[], Sequence[Problem]]) -> None:
+    where = "on the base" if rerun.side is Side.BASE else "with the change"
+    run.listener.say(f"again, {where}, {number + 1} of {rerun.times}")
+    attempt = begin_tempest(run, rerun.ids, side=rerun.side, confirms=rerun.attempt)
+    run_tempest(run, rerun.ids, attempt, look)
+
+
+def _until(deadline: float, look: Callable[[], list[Problem]]) -> Callable[[], list[Problem]]:
+    def late() -> list[Problem]:
         if time.monotonic() > deadline:
             raise OutOfTimeError
         return look()

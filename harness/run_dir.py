@@ -20,8 +20,9 @@ from typing import Any, BinaryIO, Final, Literal, Self
 from bsdgate.harness import files, folders
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.manifest import Kind, Manifest
+from bsdgate.results.problems import Problem
 
-ATTEMPT_SCHEMA: Final = 1
+ATTEMPT_SCHEMA: Final = 2
 
 Format = Literal["subunit", "junit", "rally"]
 WITNESS: Final = "witness.json"
@@ -84,7 +85,7 @@ class Attempt:
         return str(self._head["mark"])
 
     def end(
-        self, exit_status: int, problems: Sequence[str] = (), witness: bytes | None = None
+        self, exit_status: int, problems: Sequence[Problem] = (), witness: bytes | None = None
     ) -> None:
         """Close the evidence: the runner ended by itself. Each problem is an ERROR reason.
 
@@ -95,13 +96,14 @@ class Attempt:
                 files.write_atomically(self.folder / WITNESS, witness)
             self._head["witness"] = WITNESS
             self._head["sha256"][WITNESS] = hashlib.sha256(witness).hexdigest()
-        self._close(state="ended", exit_status=exit_status, problems=list(problems))
+        self._close(problems, state="ended", exit_status=exit_status)
 
-    def interrupt(self, problems: Sequence[str] = ()) -> None:
+    def interrupt(self, problems: Sequence[Problem] = ()) -> None:
         """Close the evidence of a runner that was stopped; a later attempt asks for the rest."""
-        self._close(state="interrupted", exit_status=None, problems=list(problems))
+        self._close(problems, state="interrupted", exit_status=None)
 
-    def _close(self, **fields: Any) -> None:
+    def _close(self, problems: Sequence[Problem], **ending: Any) -> None:
+        fields = {**ending, "problems": [problem.fields for problem in problems]}
         _close_attempt(self.folder, self._head, self.stream.close(), **fields)
 
 
@@ -220,13 +222,21 @@ class RunDir:
         files.write_atomically(path, text.encode())
 
     def begin_attempt(
-        self, kind: Kind, form: Format, asked: bytes, *, side: str = "change", confirms: str = ""
+        self,
+        kind: Kind,
+        form: Format,
+        asked: bytes,
+        *,
+        side: str = "change",
+        confirms: str = "",
+        test_timeout: float | None = None,
     ) -> Attempt:
         """Make the next attempt's folder with what is asked, and open its stream.
 
         ``asked`` is the content of asked.txt (a test id per line) or, for Rally, asked.json. An
         attempt that runs failures again says of which attempt they are (``confirms``) and whether
-        it runs on the build with the change or on its base (``side``).
+        it runs on the build with the change or on its base (``side``). ``test_timeout`` is how many
+        seconds each test may take, where the runner sees to that.
         """
         taken = [int(folder.name.partition("-")[0]) for folder in self.evidence.iterdir()]
         purpose = f"confirm-{side}" if confirms else kind
@@ -249,6 +259,7 @@ class RunDir:
             "problems": [],
             "side": side,
             "confirms": confirms,
+            "test_timeout": test_timeout,
             "mark": f"{self.manifest.run_id}/{name}",
         }
         # Whole or not at all: an attempt without its attempt.json could be neither read nor mended.

@@ -28,6 +28,7 @@ from bsdgate.results import judge as results
 from bsdgate.results import witness
 from bsdgate.results.model import Kind
 from bsdgate.results.parsers.subunit import StatusEvent, StreamReader
+from bsdgate.results.problems import Problem, ProblemCode
 
 CLOUD: Final = checked_name("bsdgate")
 """The name of a run's cloud in the clouds.yaml of the run."""
@@ -164,7 +165,7 @@ def test(run: Run) -> None:
     if kind is Kind.RALLY:
         _run_rally(run, ids)
     else:
-        attempt = run.folder.begin_attempt("tempest", "subunit", lines(ids))
+        attempt = begin_tempest(run, ids)
         run_tempest(run, ids, attempt, looking_after(run))
 
 
@@ -252,7 +253,7 @@ def _report_left(run: Run, what: str, left: Sequence[str]) -> None:
 
 def _report(run: Run, message: str) -> None:
     """Write down what was left behind; the base's is not the change's doing and is only said."""
-    if run.site == run.folder.path:
+    if run.site == run.folder.path or run.environment.changes:
         run.folder.record(LEFT, "fail", message=message)
     else:
         run.listener.say(message)
@@ -278,8 +279,22 @@ def _select(run: Run) -> Sequence[str]:
     return selection.ids
 
 
+def begin_tempest(
+    run: Run, ids: Sequence[str], side: str = "change", confirms: str = ""
+) -> Attempt:
+    """Begin an attempt at these tests, each within the time that the profile gives a test."""
+    return run.folder.begin_attempt(
+        "tempest",
+        "subunit",
+        lines(ids),
+        side=side,
+        confirms=confirms,
+        test_timeout=run.profile.timeouts.test,
+    )
+
+
 def run_tempest(
-    run: Run, ids: Sequence[str], attempt: Attempt, look: Callable[[], Sequence[str]]
+    run: Run, ids: Sequence[str], attempt: Attempt, look: Callable[[], Sequence[Problem]]
 ) -> None:
     """Run these tests as an attempt that has begun, while ``look`` finds nothing to end it for."""
     reader = StreamReader()
@@ -292,7 +307,8 @@ def run_tempest(
     concurrency = min(run.folder.manifest.concurrency, len(ids))
     before = len(run.workspace.records())
     with _interruptible(attempt):
-        with _shown(run, ids), run.workspace.running(ids, concurrency) as running:
+        timeout = run.profile.timeouts.test
+        with _shown(run, ids), run.workspace.running(ids, concurrency, timeout) as running:
             status, problems = watch(running, take, look)
         _report_left(run, "the test runner", running.left)
         for event in reader.close():
@@ -304,9 +320,10 @@ def run_tempest(
             with path.open("rb") as file:
                 record = witness.record(file)
     except ValueError as error:
-        problems.append(str(error))
+        problems.append(Problem(ProblemCode.RECORD_UNREADABLE, str(error)))
     if record is None and not problems:
-        problems.append("stestr kept no record of its run: nothing bears witness beside the stream")
+        text = "stestr kept no record of its run: nothing bears witness beside the stream"
+        problems.append(Problem(ProblemCode.RECORD_MISSING, text))
     attempt.end(status, problems, record)
 
 
@@ -341,15 +358,19 @@ def _run_rally(run: Run, ids: Sequence[str]) -> None:
     attempt.end(status, problems or reader.problems(running))
 
 
-def looking_after(run: Run) -> Callable[[], list[str]]:
-    """Return what says why going on is pointless: a service is gone, or time is up."""
+def looking_after(run: Run, seconds: float | None = None) -> Callable[[], list[Problem]]:
+    """Return what says why going on is pointless: a service is gone, or time is up.
+
+    The time is ``seconds``, by default what the profile gives all tests.
+    """
     assert run.cloud is not None
-    cloud, limit = run.cloud, run.profile.timeouts.run
+    cloud, limit = run.cloud, seconds or run.profile.timeouts.run
     deadline = time.monotonic() + limit
 
-    def look() -> list[str]:
+    def look() -> list[Problem]:
         late = time.monotonic() > deadline
-        problems = [f"the tests did not end within {limit:g} s"] if late else []
+        text = f"the tests did not end within {limit:g} s"
+        problems = [Problem(ProblemCode.TIME_LIMIT, text)] if late else []
         return problems + complaints(cloud.status())
 
     return look

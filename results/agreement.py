@@ -17,6 +17,7 @@ from bsdgate.results import evidence
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import (
     RAN,
+    Cause,
     Code,
     Disposition,
     Excuse,
@@ -54,7 +55,9 @@ _OF_OUTCOME: Final[Mapping[Outcome | None, Code]] = MappingProxyType(
 )
 
 _FIXED: Final = MappingProxyType(
-    dict.fromkeys([Code.TESTS_FAILED, Code.SETUP_FAILED, Code.PASS_RATE_FELL], Level.FAIL)
+    dict.fromkeys(
+        [Code.TESTS_FAILED, Code.SETUP_FAILED, Code.PASS_RATE_FELL, Code.UNFINISHED], Level.FAIL
+    )
     | dict.fromkeys(
         [
             Code.KNOWN_FAILURE,
@@ -124,9 +127,19 @@ def _of_other_run(said: Run, manifest: Run) -> Iterator[str]:
 
 def _wrong_levels(verdict: Verdict) -> Iterator[str]:
     for reason in verdict.reasons:
-        level = _FIXED.get(reason.code, Level.ERROR)
+        level = (
+            _limited(verdict)
+            if reason.code is Code.TIME_LIMIT
+            else _FIXED.get(reason.code, Level.ERROR)
+        )
         if reason.code not in _BY_POLICY and reason.level is not level:
             yield f"the reason {reason.code} has the level {reason.level}, not {level}"
+
+
+def _limited(verdict: Verdict) -> Level:
+    """The level of a time limit: with any error beside it, no failure has the cause change."""
+    hung = any(one.cause is Cause.CHANGE for one in verdict.dispositions)
+    return Level.FAIL if hung else Level.ERROR
 
 
 def _unexplained(verdict: Verdict) -> Iterator[str]:
@@ -146,6 +159,8 @@ def _unexplained(verdict: Verdict) -> Iterator[str]:
         if one.counts != (one.id in counting):
             yield f"{_text(one.id)} counts, or does not, against its reasons"
         code = _code(one, outcomes.get(one.id))
+        if code is Code.LOST_TEST and one.id in named[Code.UNFINISHED]:
+            continue
         if code is not None and one.id not in named[code]:
             yield f"{_text(one.id)} ended as {outcomes[one.id]} without a reason {code}"
         if one.id in failures and not _explained(one, disposed, named):

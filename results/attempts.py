@@ -12,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from bsdgate.results import problems as harness_problems
 from bsdgate.results import strict_json
 from bsdgate.results.ids import IDS_BOUND, read_ids
 from bsdgate.results.model import (
@@ -31,7 +32,7 @@ from bsdgate.results.model import (
 )
 from bsdgate.results.parsers import junit, rally, subunit
 
-SCHEMA = 1
+SCHEMAS = (1, 2)
 
 HEAD_BOUND = 1024 * 1024
 """Bytes of a manifest, an attempt.json or a Rally task."""
@@ -56,6 +57,9 @@ MAX_REPORTS_PER_TEST = 10
 
 TIMINGS_BOUND = 10_000
 """Parts of cases that are measured in one attempt."""
+
+MOST_SECONDS = 366 * 86400
+"""More than any test may take."""
 
 CHUNK = 1 << 16
 
@@ -82,13 +86,14 @@ class _Head:
     count: int
     stream: str
     digests: Mapping[str, Any]
-    problems: tuple[str, ...]
+    problems: tuple[Reason, ...]
     started: datetime | None
     ended: datetime | None
     side: Side
     confirms: str
     witness: str | None
     mark: str
+    test_timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,7 @@ def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
     wrong is among the attempt's problems.
     """
     head = _read_head(folder, manifest)
-    problems = [error(Code.HARNESS_PROBLEM, problem) for problem in head.problems]
+    problems = list(head.problems)
     asked: tuple[str, ...] = ()
     reports: list[Case] = []
     witness = None
@@ -171,6 +176,7 @@ def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
         confirms=head.confirms,
         witness=witness,
         timings=tuple(timings),
+        test_timeout=head.test_timeout,
     )
 
 
@@ -268,8 +274,9 @@ def _read_head(folder: Path, manifest: Mapping[str, Any]) -> _Head:
 
 
 def _head(fields: Mapping[str, Any]) -> _Head:
-    if fields["schema"] != SCHEMA:
-        raise ValueError(f"schema {fields['schema']!r} is not {SCHEMA}")
+    schema = fields["schema"]
+    if type(schema) is not int or schema not in SCHEMAS:
+        raise ValueError(f"schema {schema!r} is none of {SCHEMAS}")
     if fields["format"] not in _FORMATS:
         raise ValueError(f"format {fields['format']!r} is none of {', '.join(_FORMATS)}")
     status, problems = fields["exit_status"], fields["problems"]
@@ -294,14 +301,23 @@ def _head(fields: Mapping[str, Any]) -> _Head:
         count=int(fields["count"]),
         stream=_file_name(fields["stream"]),
         digests=dict(fields["sha256"]),
-        problems=tuple(str(problem) for problem in problems),
+        problems=tuple(harness_problems.read(problem, schema) for problem in problems),
         started=moment(fields.get("started")),
         ended=moment(fields.get("ended")),
         side=side,
         confirms=confirms,
         witness=None if witness is None else _file_name(witness),
         mark=mark,
+        test_timeout=_seconds(fields.get("test_timeout")),
     )
+
+
+def _seconds(value: Any) -> float:
+    if value is None:
+        return 0
+    if type(value) not in (int, float) or not 0 < value < MOST_SECONDS:
+        raise ValueError(f"{value!r:.80} is no number of seconds")
+    return float(value)
 
 
 def _state(value: Any) -> State:

@@ -8,7 +8,7 @@ UNKNOWN, which is judged like a failure that the change caused.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -28,9 +28,13 @@ from bsdgate.results.model import (
 )
 from bsdgate.results.passrate import Counts, Fall, Flake, Record
 from bsdgate.results.setup_failures import innermost, message
+from bsdgate.results.time_limits import NOT_ENDED, timed_out
 
 IDS_BOUND: Final = 20
 """More failures than this are not run again: they are no flakes."""
+
+HANGS_BOUND: Final = 8
+"""More tests than this that did not end are not run again: each takes all of its time once more."""
 
 RERUNS: Final = 2
 SECONDS_BOUND: Final = 180.0
@@ -56,6 +60,7 @@ _VARYING: Final = tuple(
 )
 
 # Of these no test and no change is the cause.
+_NODE_CODES: Final = frozenset({Code.SERVICE_DIED, Code.CLOUD_NOT_READY, Code.HARNESS_PROBLEM})
 _NODE_SIGNS: Final = re.compile(
     r"No space left on device|database or disk is full|Cannot allocate memory"
     r"|Too many open files|Read-only file system|Input/output error"
@@ -78,29 +83,45 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """What to run again: failures of an attempt, so many times, on this build."""
+    """What to run again: failures of an attempt, so many times, on this build.
+
+    They ``hung``, if a time limit ended them: each may take all of its time once more, and leave a
+    cloud in which everything hangs.
+    """
 
     attempt: str
     side: Side
     times: int
     ids: tuple[str, ...]
+    hung: bool = False
 
 
 def plan(
-    failed: Mapping[str, Sequence[str]], reasons: Iterable[Reason] = (), *, change: bool
+    failed: Mapping[str, Sequence[str]],
+    reasons: Iterable[Reason] = (),
+    *,
+    change: bool,
+    hung: Set[str] = frozenset(),
 ) -> tuple[Rerun, ...]:
     """Say what to run again, of the failures of each attempt, so that each finds its cause.
 
     Nothing, where the evidence is not whole (the run is an ERROR whoever is the cause) or so much
-    failed that it cannot be chance. ``change`` tells whether there is a base to compare with.
+    failed that it cannot be chance. ``change`` tells whether there is a base to compare with,
+    ``hung`` are those of the failures that a time limit ended.
     """
     total = sum(len(ids) for ids in failed.values())
     if not 0 < total <= IDS_BOUND or any(reason.level is Level.ERROR for reason in reasons):
         return ()
-    return tuple(
-        Rerun(attempt, side, RERUNS, tuple(sorted(ids)))
-        for side in (Side.CHANGE, Side.BASE)
+    groups = [
+        (attempt, tuple(sorted(group)), those)
         for attempt, ids in sorted(failed.items())
+        for those, group in ((False, set(ids) - hung), (True, set(ids) & hung))
+        if group and not (those and len(hung) > HANGS_BOUND)
+    ]
+    return tuple(
+        Rerun(attempt, side, RERUNS, ids, those)
+        for side in (Side.CHANGE, Side.BASE)
+        for attempt, ids, those in groups
         if change or side is Side.CHANGE
     )
 
@@ -153,8 +174,11 @@ def signature(case: Case) -> str:
     """Return a failure's text without what differs from run to run.
 
     Its message and the innermost frame of its traceback, so that two ways to fail with one
-    message are two failures. What is too long to be told is told apart all the same.
+    message are two failures. What is too long to be told is told apart all the same. A test that a
+    time limit ended fails in one way.
     """
+    if timed_out(case):
+        return NOT_ENDED
     where = innermost(case.details)
     text = message(case)
     for pattern, place in _VARYING:
@@ -206,7 +230,7 @@ def _agreed(seen: _Seen, side: Side, said: Callable[[Case], bool]) -> bool:
 def _trouble(reasons: Iterable[Reason]) -> tuple[Cause, tuple[str, ...]] | None:
     """What else went wrong: something died under the tests, or their evidence is not whole."""
     errors = [reason for reason in reasons if reason.level is Level.ERROR]
-    died = tuple(reason.message for reason in errors if reason.code is Code.HARNESS_PROBLEM)
+    died = tuple(reason.message for reason in errors if reason.code in _NODE_CODES)
     if died:
         return Cause.NODE, died
     return (Cause.HARNESS, tuple(reason.message for reason in errors)) if errors else None

@@ -31,16 +31,26 @@ class Code(StrEnum):
     TOO_LARGE = "too-large"
     # What was asked and what reported back do not agree.
     LOST_TEST = "lost-test"
+    UNFINISHED = "unfinished"
     IN_PROGRESS = "in-progress"
     DUPLICATED = "duplicated"
     UNASKED = "unasked"
     ITERATIONS = "iterations"
-    # Another record of the same tests disagrees, or the run itself had a problem.
+    # Another record of the same tests disagrees.
     WORKER_LOST = "worker-lost"
     EXIT_STATUS = "exit-status"
     CONTRADICTED = "contradicted"
-    HARNESS_PROBLEM = "harness-problem"
     LEFT_BEHIND = "left-behind"
+    # What the harness saw go wrong (results.problems); the last is of evidence without codes.
+    SERVICE_DIED = "service-died"
+    CLOUD_NOT_READY = "cloud-not-ready"
+    TIME_LIMIT = "time-limit"
+    RUNNER_FAILED = "runner-failed"
+    RUNNER_REFUSED = "runner-refused"
+    RECORD_MISSING = "record-missing"
+    RECORD_UNREADABLE = "record-unreadable"
+    BASE_ALTERED = "base-altered"
+    HARNESS_PROBLEM = "harness-problem"
     # The tests themselves.
     TESTS_FAILED = "tests-failed"
     SETUP_FAILED = "setup-failed"

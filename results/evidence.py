@@ -153,7 +153,7 @@ def _journalled(path: Path, names: Collection[str]) -> list[Reason]:
         *(error(Code.EVIDENCE_LOST, f"evidence/ has no attempt {name}") for name in lost),
         *(error(Code.TRUNCATED, f"{path.name} does not tell of {name}") for name in untold),
         *(note(Code.LEFT_BEHIND, message) for message in left),
-        *(error(Code.HARNESS_PROBLEM, message) for message in altered),
+        *(error(Code.BASE_ALTERED, message) for message in altered),
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bsdgate.results import evidence, found_files, ledger, strict_json
+from bsdgate.results import evidence, found_files, hangs, ledger, strict_json
 from bsdgate.results.attempts import HEAD_BOUND, UnreadableError, open_plain
 from bsdgate.results.attribution import Rerun, plan
 from bsdgate.results.errors import EvidenceError
@@ -13,6 +13,7 @@ from bsdgate.results.expectations import load as load_expectations
 from bsdgate.results.model import Cause, Kind, Outcome, Run, Verdict
 from bsdgate.results.policy import DEVELOPER, Policy
 from bsdgate.results.store.base import JUDGED, Scope, Store
+from bsdgate.results.time_limits import timed_out, unfinished
 from bsdgate.results.verdict import Remembered, judge
 
 
@@ -100,12 +101,20 @@ def _left_out(path: Path) -> frozenset[str]:
 def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun, ...]:
     """What of the run in ``run_dir`` has failed and is to be run again, to find whose it is.
 
-    Only Tempest's failures that no known failure excuses. Raises as ``judge_run`` does.
+    Only Tempest's failures that no known failure excuses or, where the time of all tests was up,
+    those that had begun and not ended. Raises as ``judge_run`` does.
     """
     found = evidence.load(run_dir)
     known = load_expectations([*expectations, *evidence.expectations_of(run_dir)])
     verdict = judge(found, known)
-    failed = {case.id for case in verdict.cases if case.outcome is Outcome.FAIL}
+    change = verdict.run.changed
+    if limited := hangs.limited(found.attempts):
+        begun = unfinished(limited)
+        reasons = hangs.unexplained(verdict.reasons, limited)
+        return plan({limited.name: sorted(begun)}, reasons, change=change, hung=begun)
+    failures = [case for case in verdict.cases if case.outcome is Outcome.FAIL]
+    failed = {case.id for case in failures}
+    hung = {case.id for case in failures if timed_out(case)}
     by_attempt: dict[str, list[str]] = {}
     # An id without an outcome is asked again: it failed in the last attempt that asked for it.
     for attempt in sorted(found.attempts, key=lambda attempt: attempt.name, reverse=True):
@@ -113,7 +122,7 @@ def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun,
             own = failed.intersection(attempt.asked)
             failed -= own
             by_attempt |= {attempt.name: sorted(own)} if own else {}
-    return plan(by_attempt, verdict.reasons, change=verdict.run.changed)
+    return plan(by_attempt, verdict.reasons, change=change, hung=hung)
 
 
 def remaining(run_dir: Path, kind: Kind) -> tuple[str, ...]:

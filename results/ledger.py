@@ -24,6 +24,7 @@ from bsdgate.results.model import (
     note,
 )
 from bsdgate.results.setup_failures import inherited
+from bsdgate.results.time_limits import not_ended, time_was_up, unfinished
 from bsdgate.results.witness import contradictions
 
 # What an interruption does to a stream. It costs nothing where a later attempt asked again for
@@ -34,6 +35,8 @@ _EXCUSED = frozenset(
 # The same of what was run again and is never asked again. A file of it that is gone may have spoken
 # against an excuse.
 _CUT_SHORT = _EXCUSED.union({Code.LOST_TEST}) - {Code.EVIDENCE_LOST}
+# The same where the harness itself ended the tests and closed their stream.
+_TIME_UP = frozenset({Code.TIME_LIMIT, Code.IN_PROGRESS, Code.LOST_TEST})
 
 _RERUNS = ": where the runner repeats failed tests (pytest --reruns), drop --reruns"
 _BAD = frozenset({Outcome.FAIL, Outcome.UXSUCCESS})
@@ -134,12 +137,11 @@ def reconcile(attempts: Iterable[Attempt]) -> Ledger:
     tallies = list(chained.from_iterable(chains.values()))
     cases = account.cases()
     reasons += _complain(cases)
-    failed = {(tally.attempt.name, tally.attempt.kind): tally.failed for tally in tallies}
+    named = {(tally.attempt.name, tally.attempt.kind): tally for tally in tallies}
     confirmations = []
     for attempt in ordered:
         if attempt.confirms:
-            named = failed.get((attempt.confirms, attempt.kind), set())
-            confirmation, wrong = _confirm(attempt, named)
+            confirmation, wrong = _confirm(attempt, named.get((attempt.confirms, attempt.kind)))
             confirmations.append(confirmation)
             reasons += wrong
     failures = sorted((one for tally in tallies for one in tally.setup_failures), key=_order)
@@ -162,6 +164,8 @@ def _tally(attempt: Attempt, account: _Account) -> _Tally:
     unasked: list[str] = []
     failed = False
     left_open = _left_open(attempt)
+    # A test that has begun was executed, however far it came.
+    tally.ran = bool(unfinished(attempt))
     for report in attempt.reports:
         failed = failed or report.outcome is Outcome.FAIL
         if report.id in tally.marks:
@@ -182,9 +186,14 @@ def _tally(attempt: Attempt, account: _Account) -> _Tally:
         message = f"{count(unasked, 'report')} of tests that were not asked to run"
         tally.complain(Code.UNASKED, message, sorted(unasked))
     for problem in attempt.problems:
-        tally.reasons.append(replace(problem, message=f"{attempt.name}: {problem.message}"))
+        tally.reasons.append(of(attempt, problem))
     tally.reasons += contradictions(attempt, failed=failed)
     return tally
+
+
+def of(attempt: Attempt, problem: Reason) -> Reason:
+    """Return a problem of the attempt as a reason of the run's, which says of which attempt."""
+    return replace(problem, message=f"{attempt.name}: {problem.message}")
 
 
 def _left_open(attempt: Attempt) -> Callable[[Case], bool] | None:
@@ -357,16 +366,23 @@ def _complain(cases: Sequence[Case], where: str = "") -> list[Reason]:
     return reasons
 
 
-def _confirm(attempt: Attempt, failed: Set[str]) -> tuple[Confirmation, list[Reason]]:
+def _confirm(attempt: Attempt, named: _Tally | None) -> tuple[Confirmation, list[Reason]]:
     """What an attempt that ran failures again found; its evidence must be whole by itself.
 
-    ``failed`` are the failures of the attempt that it names, for no other test may be asked.
-    One whose time was up confirms nothing, and what it has not said is nothing wrong with it.
+    ``named`` is the attempt that it names: no other test may be asked than those that failed in it,
+    or had not ended when its time was up. One that was interrupted, or whose own time was up,
+    confirms nothing by what it has not said, and that is nothing wrong with it; what hung and hangs
+    again has failed again.
     """
     account = _Account([attempt])
     tally = _tally(attempt, account)
-    cases = account.cases()
-    if strange := sorted(set(attempt.asked) - failed):
+    failed, begun = (named.failed, unfinished(named.attempt)) if named else (set[str](), set[str]())
+    hung = begun & unfinished(attempt)
+    cases = tuple(
+        not_ended(case.id, attempt.test_timeout) if case.id in hung else case
+        for case in account.cases()
+    )
+    if strange := sorted(set(attempt.asked) - failed - begun):
         message = f"it runs {count(strange, 'test')} again that did not fail in {attempt.confirms}"
         tally.complain(Code.UNASKED, message, strange)
     reasons = [*tally.reasons, *_complain(cases, f"{attempt.name}: "), *_check_running(attempt)]
@@ -375,6 +391,13 @@ def _confirm(attempt: Attempt, failed: Set[str]) -> tuple[Confirmation, list[Rea
         wrong = (reason for reason in reasons if reason.code not in _CUT_SHORT)
         reasons = [note(Code.NOT_CONFIRMED, message, account.ids), *wrong]
         whole = False
+    elif time_was_up(attempt):
+        reasons = [reason for reason in reasons if reason.code not in _TIME_UP]
+        lost = tuple(case.id for case in cases if case.outcome is Outcome.MISSING)
+        whole = not lost and not reasons
+        if lost:
+            message = f"{attempt.name}: the time of {count(lost, 'test')} was up: nothing confirmed"
+            reasons.append(note(Code.NOT_CONFIRMED, message, lost))
     else:
         # A test that passes and leaves its class broken has not passed.
         whole = not reasons and not any(map(_tears_down, tally.setup_failures))

@@ -241,7 +241,8 @@ class Attempt:
     ``name`` is its folder ("02-tempest") and orders attempts. ``reports`` are as the parser gave
     them, synthetic ids included; ``problems`` are what the loader, the parser and the harness saw
     go wrong. An attempt that runs failures again names in ``confirms`` the attempt in which they
-    failed; what it reports speaks for the cause, never for the outcome.
+    failed; what it reports speaks for the cause, never for the outcome. ``test_timeout`` is how
+    many seconds each test had, where the runner saw to that.
     """
 
     name: str
@@ -257,6 +258,7 @@ class Attempt:
     confirms: str = ""
     witness: Witness | None = None
     timings: tuple[Timing, ...] = ()
+    test_timeout: float = 0
 
 
 @dataclass(frozen=True, slots=True)

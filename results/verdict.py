@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from bsdgate.results import attribution, coverage
+from bsdgate.results import attribution, coverage, hangs
 from bsdgate.results.attribution import Finding, PastRuns
 from bsdgate.results.dispositions import Grounds, dispose
 from bsdgate.results.expectations import (
@@ -41,6 +41,7 @@ from bsdgate.results.model import (
     note,
 )
 from bsdgate.results.policy import DEVELOPER, Policy
+from bsdgate.results.problems import ProblemCode
 from bsdgate.results.setup_failures import tests_of
 
 UNMATCHED_RUNS = 10
@@ -100,14 +101,22 @@ def judge(
     earlier = earlier or Remembered()
     problems = _dated(evidence.problems, excused, policy)
     reasons = _graded([*problems, *ledger.reasons], policy) + _check_owed(evidence)
-    failed = [case for case in excused.cases if case.outcome is Outcome.FAIL]
+    hung = hangs.weigh(evidence, ledger, reasons)
+    excused.cases, reasons = hung.put_into(excused.cases), hung.reasons
+    failed = [
+        case
+        for case in excused.cases
+        if case.outcome is Outcome.FAIL and case.id not in hung.failed
+    ]
     findings = attribution.attribute(failed, ledger.confirmations, reasons, change=run.changed)
+    findings = tuple(sorted((*findings, *hung.findings), key=lambda finding: finding.id))
     weighed = _weigh(findings, ledger, policy, past or {}, change=run.changed)
     reasons += _failures(excused, ledger, weighed)
     reasons += weighed.reasons
     reasons += _remarks(excused, policy)
     reasons += complaints(expectations, run, day, policy)
     reasons += unmatched_note(known, silent, earlier.unmatched, UNMATCHED_RUNS)
+    left_out = {*left_out, *hung.unfinished}
     reasons += _coverage(excused, known, run, policy, earlier=earlier, left_out=left_out)
     reasons += _narrowed(run, policy)
     ordered = tuple(sorted(set(reasons), key=_severity))
@@ -244,7 +253,9 @@ def _severity(reason: Reason) -> tuple[int, bool, str, str, tuple[str, ...]]:
     return level, reason.code not in _WHOLE_RUN, reason.code, reason.message, reason.ids
 
 
-_WHOLE_RUN = (Code.HARNESS_PROBLEM, Code.NODE_FAILED)
+_WHOLE_RUN = frozenset(
+    {Code.NODE_FAILED, Code.BASE_ALTERED, Code.HARNESS_PROBLEM, *map(Code, ProblemCode)}
+)
 
 
 def _check_owed(evidence: Evidence) -> list[Reason]:

@@ -23,6 +23,7 @@ from bsdgate.results.model import (
     count,
     error,
 )
+from bsdgate.results.time_limits import time_was_up
 
 SLACK: Final = timedelta(seconds=10)
 """By how much the clock may have been set while an attempt ran."""
@@ -33,7 +34,8 @@ LINE_BOUND: Final = 1 << 16
 def contradictions(attempt: Attempt, *, failed: bool) -> list[Reason]:
     """What speaks against the stream of an attempt. ``failed`` tells whether it has a failure.
 
-    Only of one that ended is the exit status asked: an interrupted runner's is that of the signal.
+    Only of one that ended by itself is the exit status asked: that of a runner that was interrupted
+    or whose time was up is the signal's.
     """
     return [
         *_check_times(attempt),
@@ -73,7 +75,7 @@ def _check_times(attempt: Attempt) -> list[Reason]:
 
 
 def _check_status(attempt: Attempt, failed: bool) -> list[Reason]:
-    if attempt.state is not State.ENDED:
+    if attempt.state is not State.ENDED or time_was_up(attempt):
         return []
     if attempt.exit_status is None:
         said: str | None = "the runner's exit status is not known"

@@ -13,13 +13,13 @@ from rich.table import Table
 
 from bsdgate.harness import files, places
 from bsdgate.harness.cloud.client import Cloud
-from bsdgate.harness.confirm import BASE
+from bsdgate.harness.confirm import AGAIN, BASE
 from bsdgate.harness.errors import UsageError
 
 
 def clouds_of(run_dir: Path) -> list[Cloud]:
-    """Return the clouds in a run directory: that of the run, and the one without its change."""
-    clouds = [Cloud(run_dir / "cloud"), Cloud(run_dir / BASE / "cloud")]
+    """Return the clouds in a run directory: that of the run, and those of what was run again."""
+    clouds = [Cloud(run_dir / site / "cloud") for site in ("", AGAIN, BASE)]
     return [each for each in clouds if (each.directory / "lock").exists()]
 
 

@@ -17,6 +17,7 @@ from bsdgate.harness.errors import UsageError
 from bsdgate.harness.profiles import checked_yaml
 from bsdgate.harness.profiles.model import Part
 from bsdgate.harness.suites.model import Suite, select
+from bsdgate.results.problems import Problem, ProblemCode
 
 # Rally waits a second or two before it looks, for clouds that take longer; that would be most of
 # what is measured here.
@@ -181,14 +182,15 @@ class Reader:
         self._refused += [event for event in events if event.status == "refused"]
         return events
 
-    def problems(self, running: process.Running) -> list[str]:
+    def problems(self, running: process.Running) -> list[Problem]:
         """Return why workloads have no outcome, once the process has ended."""
         if self._refused:
-            return [f"Rally refused {event.id}: {event.text}" for event in self._refused]
+            refused = (f"Rally refused {event.id}: {event.text}" for event in self._refused)
+            return [Problem(ProblemCode.RUNNER_REFUSED, text) for text in refused]
         if running.exit_status in ENDINGS:
             return []
         failure = running.failure(f"ended with status {running.exit_status}")
-        return [f"Rally's process: {failure.message}"]
+        return [Problem(ProblemCode.RUNNER_FAILED, f"Rally's process: {failure.message}")]
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tempest: its workspace, its configuration discovered from the cloud, its list, its run."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from bsdgate.harness import folders, process
@@ -12,6 +14,8 @@ from bsdgate.harness.errors import InfrastructureError
 
 LIST_TIMEOUT: Final = 120.0
 INIT_TIMEOUT: Final = 60.0
+TEST_TIMEOUT: Final = "OS_TEST_TIMEOUT"
+"""The environment variable in which Tempest's base class finds how long a test may take."""
 IMAGE_BYTES: Final = 64 * 1024
 SECTION_MISSPELT: Final = "oslo_concurrency.lock_path"
 """python-tempestconf writes ``[oslo-concurrency]``, which nothing reads."""
@@ -82,13 +86,20 @@ class Workspace:
         return ids
 
     @contextmanager
-    def running(self, ids: Sequence[str], concurrency: int) -> Iterator[process.Running]:
-        """Run these tests; the subunit stream comes from the process's output."""
+    def running(
+        self, ids: Sequence[str], concurrency: int, test_timeout: float
+    ) -> Iterator[process.Running]:
+        """Run these tests; the subunit stream comes from the process's output.
+
+        A test that does not end within ``test_timeout`` seconds fails, by Tempest's own base class.
+        """
         chosen = self.path / "asked.txt"
         chosen.write_text("".join(f"{each}\n" for each in ids))
         argv = self._tempest("run", "--config-file", self.config, "--load-list", chosen)
         argv += ["--concurrency", str(concurrency), "--subunit"]
-        with self._start("run", argv, process.PIPE) as running:
+        # Tempest takes whole seconds, and 0 for no limit.
+        limit = {TEST_TIMEOUT: str(math.ceil(test_timeout))}
+        with self._start("run", argv, process.PIPE, limit) as running:
             yield running
 
     def records(self) -> list[Path]:
@@ -114,16 +125,21 @@ class Workspace:
     def _tempest(self, *arguments: str | Path) -> list[str | Path]:
         return [self.bin / "python", "-m", "bsdgate.harness.suites.tempest_worker", *arguments]
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, changes: Mapping[str, str]) -> dict[str, str]:
         # Tempest keeps settings and locks at home, and temporary files that it does not remove.
         return process.environment(
             OS_CLIENT_CONFIG_FILE=str(self.clouds_yaml),
             HOME=str(self._home),
             TMPDIR=str(self._home / "tmp"),
+            **changes,
         )
 
     def _start(
-        self, name: str, argv: Sequence[str | Path], stdout: Path | int | None = None
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        stdout: Path | int | None = None,
+        changes: Mapping[str, str] = MappingProxyType({}),
     ) -> process.Running:
-        log = self.logs / f"tempest-{name}.log"
-        return process.start(argv, log=log, cwd=self.path, env=self._environment(), stdout=stdout)
+        log, env = self.logs / f"tempest-{name}.log", self._environment(changes)
+        return process.start(argv, log=log, cwd=self.path, env=env, stdout=stdout)

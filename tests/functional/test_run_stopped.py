@@ -233,7 +233,7 @@ def test_killed_service_ends_the_run_at_once_and_is_named(place: Place) -> None:
     assert done.code == 3, done
     assert "nova died with status -9" in done.text
     assert folder.verdict["result"] == "ERROR"
-    assert "nova died with status -9" in folder.reasons()["harness-problem"]["message"]
+    assert "nova died with status -9" in folder.reasons()["service-died"]["message"]
     assert_lost_tests_are_named(folder)
     assert_nothing_left(place, ports)
 

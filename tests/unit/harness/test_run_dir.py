@@ -24,6 +24,7 @@ from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.profiles.load import load as load_profile
 from bsdgate.harness.run_dir import RunDir
 from bsdgate.results.attempts import BOUND
+from bsdgate.results.problems import Problem, ProblemCode
 
 
 @pytest.fixture
@@ -207,14 +208,15 @@ def test_attempt_is_sealed_by_digests_taken_on_the_way(run: RunDir) -> None:
     assert (attempt.name, begun["state"], begun["exit_status"]) == ("01-tempest", "running", None)
     for chunk in (b"one", b"", b"two" * 100_000):
         attempt.stream.write(chunk)
-    attempt.end(1, ["service nova died"])
+    attempt.end(1, [Problem(ProblemCode.SERVICE_DIED, "nova died")])
     ended = head(run, attempt.name)
     content = (attempt.folder / "stream.subunit").read_bytes()
     assert content == b"one" + b"two" * 100_000
     assert (attempt.folder / "asked.txt").read_bytes() == b"a\nb\n"
     assert ended["sha256"] == {"asked.txt": sha256(b"a\nb\n"), "stream.subunit": sha256(content)}
     assert (ended["state"], ended["exit_status"]) == ("ended", 1)
-    assert ended["problems"] == ["service nova died"]
+    assert ended["schema"] == 2
+    assert ended["problems"] == [{"code": "service-died", "text": "nova died"}]
     assert ended["started"] <= ended["ended"]
     assert ended["run_id"] == run.manifest.run_id
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bsdgate.results.attribution import (
+    HANGS_BOUND,
     IDS_BOUND,
     SIGNATURE_BOUND,
     Finding,
@@ -27,6 +28,7 @@ from bsdgate.results.model import (
     note,
 )
 from bsdgate.results.passrate import EARLIER_RUNS
+from bsdgate.results.time_limits import NOT_ENDED
 
 TRACEBACK = """\
 traceback:
@@ -114,10 +116,31 @@ def test_finding_says_what_shows_it():
     assert finding.evidence[-1].startswith("06-base, on the base: fail, another failure: Gone")
 
 
-def test_what_dies_under_a_test_is_the_nodes():
-    died = error(Code.HARNESS_PROBLEM, "02-tempest: nova died with status -9")
+@pytest.mark.parametrize(
+    "code", [Code.SERVICE_DIED, Code.CLOUD_NOT_READY, Code.HARNESS_PROBLEM], ids=str
+)
+def test_what_dies_under_a_test_is_the_nodes(code):
+    died = error(code, "02-tempest: nova died with status -9")
     (finding,) = attribute([failing()], CHANGE_FAILS, [died], change=True)
     assert (finding.cause, finding.evidence) == (Cause.NODE, (died.message,))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        Code.TIME_LIMIT,
+        Code.RUNNER_FAILED,
+        Code.RUNNER_REFUSED,
+        Code.RECORD_MISSING,
+        Code.RECORD_UNREADABLE,
+        Code.BASE_ALTERED,
+    ],
+    ids=str,
+)
+def test_other_problems_do_not_blame_the_node(code):
+    problem = error(code, "02-tempest: the tests did not end within 7200 s")
+    (finding,) = attribute([failing()], CHANGE_FAILS, [problem], change=True)
+    assert (finding.cause, finding.evidence) == (Cause.HARNESS, (problem.message,))
 
 
 def test_full_disk_is_the_nodes_whoever_says_so():
@@ -149,6 +172,51 @@ def test_signature_tells_failures_apart():
     assert signature(failing(reason="Forbidden")) != signature(failing(reason="NotFound"))
     elsewhere = replace(failing(), details=(failing().details or "").replace("test_create", "x"))
     assert signature(elsewhere) != signature(failing())
+
+
+ALARM = "fixtures._fixtures.timeout.TimeoutException"
+ENDED_BY_THE_CLOCK = """\
+traceback:
+Traceback (most recent call last):
+  File "/somewhere/tempest/api/test_policies.py", line 9, in test_create
+    self.client.{call}(policy)
+  File "/somewhere/{where}", line 30, in {call}
+    raise TimeoutException()
+fixtures._fixtures.timeout.TimeoutException
+"""
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        failing(reason=ALARM),
+        failing(reason=f"{ALARM}; tempest.lib.exceptions.Conflict: in use"),
+        Case(
+            "m.A.one",
+            Outcome.FAIL,
+            reason=ALARM,
+            details=ENDED_BY_THE_CLOCK.format(call="show_server", where="ssl.py"),
+        ),
+        Case("m.A.one", Outcome.FAIL, reason="did not end within 300 s"),
+    ],
+)
+def test_signature_of_a_test_that_did_not_end_is_the_same_wherever_it_was(other):
+    details = ENDED_BY_THE_CLOCK.format(call="create_policy", where="time.py")
+    assert signature(other) == signature(failing(reason=ALARM)) == NOT_ENDED
+    assert signature(replace(other, reason=ALARM, details=details)) == NOT_ENDED
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        failing(reason=f"AssertionError: {ALARM} not raised"),
+        failing(reason="did not end within 300 s"),
+        failing(reason="urllib3.exceptions.ReadTimeoutError: read timed out"),
+        Case("m.A.one", Outcome.FAIL, reason="the server did not end within 300 s"),
+    ],
+)
+def test_signature_of_other_failures_that_speak_of_time_is_their_own(other):
+    assert signature(other) != NOT_ENDED
 
 
 CALLED = """\
@@ -247,6 +315,24 @@ def test_plan_is_empty_where_it_would_show_nothing():
     assert plan({"02-tempest": many[1:]}, change=True) != ()
     lost = error(Code.LOST_TEST, "lost")
     assert plan({"02-tempest": ["a"]}, [lost], change=True) == ()
+
+
+def test_plan_sets_apart_what_a_time_limit_ended():
+    failed = {"02-tempest": ["b", "a", "c"]}
+    assert [(one.side, one.hung, one.ids) for one in plan(failed, change=True, hung={"b"})] == [
+        (Side.CHANGE, False, ("a", "c")),
+        (Side.CHANGE, True, ("b",)),
+        (Side.BASE, False, ("a", "c")),
+        (Side.BASE, True, ("b",)),
+    ]
+
+
+def test_plan_leaves_out_more_hangs_than_there_is_time_for():
+    ids = [f"t{number}" for number in range(HANGS_BOUND + 1)]
+    assert plan({"02-tempest": ids}, change=True, hung=set(ids)) == ()
+    assert plan({"02-tempest": ids[1:]}, change=True, hung=set(ids[1:])) != ()
+    (rerun,) = plan({"02-tempest": ["a", *ids]}, change=False, hung=set(ids))
+    assert (rerun.hung, rerun.ids) == (False, ("a",))
 
 
 def past(failures, runs, mark="s"):

@@ -13,6 +13,8 @@ from bsdgate.results.errors import EvidenceError
 from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Code, Level, Result, Source
 
+DIED = {"code": "service-died", "text": "nova died"}
+
 
 @pytest.fixture
 def clean(run_dir):
@@ -84,6 +86,8 @@ def test_an_attempt_under_another_name_is_refused_where_no_seal_names_it(run_dir
         ({"exit_status": 1}, Code.EXIT_STATUS),
         ({"exit_status": None}, Code.EXIT_STATUS),
         ({"problems": ["nova died"]}, Code.HARNESS_PROBLEM),
+        ({"problems": [{"code": "x"}]}, Code.HARNESS_PROBLEM),
+        ({"schema": 2, "problems": [DIED]}, Code.SERVICE_DIED),
     ],
 )
 def test_what_the_attempt_says_against_itself(run_dir, clean, change, code):
@@ -94,7 +98,17 @@ def test_what_the_attempt_says_against_itself(run_dir, clean, change, code):
 @pytest.mark.parametrize(
     "change",
     [
-        {"schema": 2},
+        {"schema": 3},
+        {"schema": True},
+        {"schema": 2, "problems": ["nova died"]},
+        {"schema": 2, "problems": [None]},
+        {"schema": 2, "problems": [{"code": "service-died"}]},
+        {"schema": 2, "problems": [DIED | {"level": "note"}]},
+        {"schema": 2, "problems": [DIED | {"text": 5}]},
+        {"schema": 2, "problems": [DIED | {"code": 5}]},
+        {"schema": 2, "problems": [DIED | {"code": ["service-died"]}]},
+        {"schema": 2, "problems": [DIED | {"code": "known-failure"}]},
+        {"schema": 2, "problems": [DIED | {"code": "left-behind"}]},
         {"state": "fine"},
         {"kind": "other"},
         {"format": "csv"},
@@ -112,6 +126,11 @@ def test_what_the_attempt_says_against_itself(run_dir, clean, change, code):
         {"side": "other"},
         {"side": "base"},
         {"confirms": 1},
+        {"test_timeout": "5"},
+        {"test_timeout": True},
+        {"test_timeout": 0},
+        {"test_timeout": -1},
+        {"test_timeout": 1e12},
     ],
 )
 def test_an_attempt_that_cannot_be_read_is_an_error(run_dir, clean, change):

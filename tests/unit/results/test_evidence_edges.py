@@ -161,6 +161,6 @@ def test_a_base_that_the_change_altered_spoils_the_run(run_dir, clean):
     path.write_text(f"{path.read_text()}{json.dumps(line)}\n")
     verdict = run_dir.judge()
     assert verdict.result is Result.ERROR
-    assert [each.message for each in verdict.reasons if each.code is Code.HARNESS_PROBLEM] == [
+    assert [each.message for each in verdict.reasons if each.code is Code.BASE_ALTERED] == [
         "x.pth was altered"
     ]

@@ -8,14 +8,18 @@ import pytest
 
 from bsdgate.harness import process
 from bsdgate.harness.suites.watch import complaints, watch
+from bsdgate.results.problems import Problem, ProblemCode
 
 
 def shell(script: str, folder: Path) -> process.Running:
     return process.start(["/bin/sh", "-c", script], log=folder / "log", stdout=process.PIPE)
 
 
-def nothing_wrong() -> list[str]:
+def nothing_wrong() -> list[Problem]:
     return []
+
+
+DIED = Problem(ProblemCode.SERVICE_DIED, "a service died")
 
 
 def test_all_output_is_handed_on_and_the_status_returned(tmp_path: Path) -> None:
@@ -41,13 +45,13 @@ def test_the_process_is_ended_as_soon_as_something_is_wrong(
     monkeypatch.setattr("bsdgate.harness.suites.watch.TICK", 0.01)
     fifo = tmp_path / "never"
     with shell(f"mkfifo {fifo}; echo started; exec cat <> {fifo}", tmp_path) as running:
-        status, problems = watch(running, lambda _: None, lambda: ["a service died"])
-    assert (status, problems) == (-15, ["a service died"])
+        status, problems = watch(running, lambda _: None, lambda: [DIED])
+    assert (status, problems) == (-15, [DIED])
 
 
 def test_what_went_wrong_at_the_very_end_is_seen(tmp_path: Path) -> None:
     with shell("exit 0", tmp_path) as running:
-        assert watch(running, lambda _: None, lambda: ["late"]) == (0, ["late"])
+        assert watch(running, lambda _: None, lambda: [DIED]) == (0, [DIED])
 
 
 def status(state: str, **services: Any) -> dict[str, Any]:
@@ -63,15 +67,16 @@ def test_a_dead_service_is_named_with_its_last_lines(tmp_path: Path) -> None:
     log.write_text("".join(f"line {number}\n" for number in range(20)))
     nova, glance = service("died", log), service("serving", log)
     (complaint,) = complaints(status("failed", nova=nova, glance=glance))
-    assert complaint.startswith("nova died with status -9; its last lines:\nline 10\n")
-    assert complaint.endswith("line 19")
+    assert complaint.code is ProblemCode.SERVICE_DIED
+    assert complaint.text.startswith("nova died with status -9; its last lines:\nline 10\n")
+    assert complaint.text.endswith("line 19")
 
 
 def test_a_dead_service_without_a_log_is_named(tmp_path: Path) -> None:
     (complaint,) = complaints(status("failed", nova=service("died", tmp_path / "none")))
-    assert complaint.startswith("nova died with status -9")
+    assert complaint.text.startswith("nova died with status -9")
 
 
 def test_a_cloud_that_is_ready_has_no_complaint_and_one_that_is_gone_has(tmp_path: Path) -> None:
     assert complaints(status("ready", nova=service("serving", tmp_path))) == []
-    assert complaints(status("gone")) == ["the cloud is gone"]
+    assert complaints(status("gone")) == [Problem(ProblemCode.CLOUD_NOT_READY, "the cloud is gone")]

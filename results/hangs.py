@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests that were in progress when the time of all tests was up: whether they hang, and by whom.
+
+They have no outcome, and what had not begun by then has none either: an ERROR, as long as nothing
+more is known. Run again, each within its own time, a test shows that it hangs. If it hangs each
+time with the change and ends on the base, the change is the cause, of its failure and of all that
+did not run because of it: a FAIL. In all other cases the run stays an ERROR, and none is a PASS.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bsdgate.results.attribution import RERUNS, Finding, attribute
+from bsdgate.results.ledger import Ledger, of
+from bsdgate.results.model import (
+    Attempt,
+    Case,
+    Cause,
+    Code,
+    Confirmation,
+    Evidence,
+    Kind,
+    Level,
+    Outcome,
+    Reason,
+    Side,
+    count,
+    error,
+)
+from bsdgate.results.time_limits import time_was_up, timed_out, unfinished
+
+_ITS_OWN: Final = frozenset({Code.TIME_LIMIT, Code.IN_PROGRESS})
+"""The problems that an attempt has because its time was up; any other leaves the run an ERROR."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hangs:
+    """What is known of the tests that were in progress when the time was up.
+
+    ``failed`` are those that hang again, each as a failure, and ``findings`` say who is the cause.
+    ``reasons`` are the run's in the light of that. ``unfinished`` are the tests without an outcome
+    for which that is the explanation.
+    """
+
+    failed: Mapping[str, Case]
+    findings: tuple[Finding, ...]
+    reasons: list[Reason]
+    unfinished: tuple[str, ...] = ()
+
+    def put_into(self, cases: Iterable[Case]) -> tuple[Case, ...]:
+        """Return the cases with the tests that hang again as failures."""
+        return tuple(self.failed.get(case.id, case) for case in cases)
+
+
+def limited(attempts: Iterable[Attempt]) -> Attempt | None:
+    """Return the last attempt at the run's tests, if it ended because its time was up."""
+    own = [one for one in attempts if one.kind is Kind.TEMPEST and not one.confirms]
+    last = max(own, key=lambda one: one.name, default=None)
+    return last if last is not None and time_was_up(last) else None
+
+
+def unexplained(reasons: Iterable[Reason], attempt: Attempt) -> list[Reason]:
+    """Return the reasons without what is there because the time of this attempt was up."""
+    own = {of(attempt, problem) for problem in attempt.problems if problem.code in _ITS_OWN}
+    return list(_without(set(attempt.asked), (one for one in reasons if one not in own)))
+
+
+def weigh(evidence: Evidence, ledger: Ledger, reasons: list[Reason]) -> Hangs:
+    """Say what came of running again the tests that were in progress when the time was up."""
+    attempt = limited(evidence.attempts)
+    failed = _hang_again(attempt, ledger) if attempt else {}
+    if attempt is None or not failed:
+        return Hangs({}, (), reasons)
+    rest = unexplained(reasons, attempt)
+    changed = evidence.run.changed
+    findings = attribute(failed.values(), ledger.confirmations, rest, change=changed)
+    blamed = any(finding.cause is Cause.CHANGE for finding in findings)
+    if not blamed or any(reason.level is Level.ERROR for reason in rest):
+        return Hangs(failed, findings, list(_without(failed.keys(), reasons)))
+    left = tuple(sorted((_missing(ledger) & set(attempt.asked)) - failed.keys()))
+    return Hangs(failed, findings, [*rest, *_by_the_change(attempt, left)], left)
+
+
+def _by_the_change(attempt: Attempt, left: tuple[str, ...]) -> list[Reason]:
+    """What the time limit does to the verdict if the change made the tests hang."""
+    reasons = [
+        replace(of(attempt, problem), level=Level.FAIL)
+        for problem in attempt.problems
+        if problem.code is Code.TIME_LIMIT
+    ]
+    if left:
+        message = f"{count(left, 'test')} without an outcome, because the time was up"
+        reasons.append(Reason(Level.FAIL, Code.UNFINISHED, message, left))
+    return reasons
+
+
+def _without(explained: Set[str], reasons: Iterable[Reason]) -> Iterable[Reason]:
+    """Leave the explained ids out of what is said of tests that were lost."""
+    for reason in reasons:
+        if reason.code is not Code.LOST_TEST or explained.isdisjoint(reason.ids):
+            yield reason
+        elif ids := tuple(test_id for test_id in reason.ids if test_id not in explained):
+            message = f"{count(ids, 'test')} asked to run and without an outcome"
+            yield error(Code.LOST_TEST, message, ids)
+
+
+def _hang_again(attempt: Attempt, ledger: Ledger) -> dict[str, Case]:
+    """Return the tests that hang each time that they are run again with the change."""
+    begun = sorted(unfinished(attempt) & _missing(ledger))
+    again = {test_id: _again(test_id, ledger.confirmations) for test_id in begun}
+    return {test_id: case for test_id, case in again.items() if case is not None}
+
+
+def _missing(ledger: Ledger) -> set[str]:
+    return {case.id for case in ledger.cases if case.outcome is Outcome.MISSING}
+
+
+def _again(test_id: str, confirmations: Sequence[Confirmation]) -> Case | None:
+    """Return the test's failure, if all that was seen of it with the change is that it hangs."""
+    seen = [
+        (one.whole, case)
+        for one in confirmations
+        if one.side is Side.CHANGE
+        for case in one.cases
+        if case.id == test_id and case.outcome is not Outcome.MISSING
+    ]
+    hung = [case for _, case in seen if timed_out(case)]
+    if len(hung) < len(seen) or sum(whole for whole, _ in seen) < RERUNS:
+        return None
+    return hung[-1]

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the harness saw go wrong with an attempt: a code from the place that saw it, and a text.
+
+Every problem is an error, whatever its code; the code says what a failure beside it is blamed on.
+attempt.json has each problem as ``{"code": ..., "text": ...}``; in its first schema, as a text.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from bsdgate.results.model import Code, Reason, error
+
+TEXT_SCHEMA = 1
+"""The schema of attempt.json in which a problem is a text without a code."""
+
+
+class ProblemCode(StrEnum):
+    """What went wrong; each is a code of a verdict's reasons as well."""
+
+    SERVICE_DIED = "service-died"
+    CLOUD_NOT_READY = "cloud-not-ready"
+    TIME_LIMIT = "time-limit"
+    RUNNER_FAILED = "runner-failed"
+    RUNNER_REFUSED = "runner-refused"
+    RECORD_MISSING = "record-missing"
+    RECORD_UNREADABLE = "record-unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that went wrong."""
+
+    code: ProblemCode
+    text: str
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The problem as attempt.json has it."""
+        return {"code": self.code, "text": self.text}
+
+
+def read(value: Any, schema: int) -> Reason:
+    """Return the error that a problem in an attempt.json of that schema is.
+
+    :raises ValueError: it is no problem of that schema.
+    """
+    if schema == TEXT_SCHEMA:
+        return error(Code.HARNESS_PROBLEM, str(value))
+    if not isinstance(value, Mapping) or value.keys() != {"code", "text"}:
+        raise ValueError(f"{value!r:.200} is no problem: it has not just code and text")
+    code, text = value["code"], value["text"]
+    if not isinstance(code, str) or not isinstance(text, str):
+        raise ValueError(f"{value!r:.200} is no problem: code and text are not both texts")
+    return error(Code(ProblemCode(code)), text)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests that did not end: within their own time, or before the time of all tests was up."""
+
+import re
+from collections.abc import Set
+from typing import Final
+
+from bsdgate.results.model import Attempt, Case, Code, Outcome, State
+
+NOT_ENDED: Final = "the test did not end in time"
+"""The signature of every failure of a test that was ended by a time limit.
+
+Where a test was at that moment says nothing: a test that waits is found at another place each time.
+"""
+
+_LIMIT = "did not end within {:g} s"
+# What Tempest's base class raises in a test when the seconds of OS_TEST_TIMEOUT are over.
+_ALARM: Final = re.compile(r"(?:^|; )fixtures\._fixtures\.timeout\.TimeoutException\b")
+_NOT_ENDED: Final = re.compile(r"did not end within \S+ s$")
+
+
+def time_was_up(attempt: Attempt) -> bool:
+    """Whether the harness ended the tests because the time of all of them was up."""
+    return attempt.state is State.ENDED and any(
+        problem.code is Code.TIME_LIMIT for problem in attempt.problems
+    )
+
+
+def unfinished(attempt: Attempt) -> Set[str]:
+    """Return the asked tests that had begun and not ended when the time of all tests was up."""
+    if not time_was_up(attempt):
+        return set()
+    begun = {
+        test_id
+        for problem in attempt.problems
+        if problem.code is Code.IN_PROGRESS
+        for test_id in problem.ids
+    }
+    return begun.intersection(attempt.asked)
+
+
+def not_ended(test_id: str, seconds: float) -> Case:
+    """Return the failure of a test that was in progress when the time of its attempt was up."""
+    return Case(test_id, Outcome.FAIL, reason=_LIMIT.format(seconds))
+
+
+def timed_out(case: Case) -> bool:
+    """Whether the case is the failure of a test that a time limit ended."""
+    reason = case.reason or ""
+    alarm = _ALARM.search(reason) or (not case.details and _NOT_ENDED.match(reason))
+    return case.outcome is Outcome.FAIL and bool(alarm)

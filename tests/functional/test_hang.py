@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs whose time is up while a test is in progress: by the change, by the base, by neither."""
+
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from functional.place import Place
+from functional.run_folder import MANY, TWO, RunFolder, assert_nothing_left, runs
+
+pytestmark = [pytest.mark.timeout(900), pytest.mark.downloads]
+
+PROFILES = Path(__file__).parents[2] / "harness" / "profiles"
+POLICIES = r"tempest\.api\.identity\.admin\.v3\.test_policies\."
+POLICY_TEST = "test_policies.PoliciesTestJSON.test_create_update_delete_policy"
+NETWORKS = r"tempest\.api\.compute\.test_tenant_networks\."
+NETWORKS_TEST = "test_tenant_networks.ComputeTenantNetworksTest.test_list_show_tenant_networks"
+
+SECONDS = 20
+"""What a test may take, and all of them together: one that hangs has not ended by then."""
+HANGS = SECONDS + 10
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Return the URL of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def profile_with(folder: Path, seconds: float, **services: Any) -> Path:
+    """Write a profile like the embedded one, with these limits and settings."""
+    profile = yaml.safe_load((PROFILES / "embedded.yaml").read_text())
+    profile["timeouts"] |= {"test": SECONDS, "run": seconds}
+    profile["services"] |= services
+    path = folder / "hurried.yaml"
+    path.write_text(yaml.safe_dump(profile))
+    return path
+
+
+def run(
+    place: Place, checkout: Path, profile: Path, tests: str, code: int
+) -> tuple[RunFolder, str]:
+    asked = ["--suite", "gate", "--profile", profile, "--tests", tests, *TWO]
+    done = place.start("bsdgate", "run", "--with", f"keystone={checkout}", *asked).done(600)
+    assert done.code == code, done
+    assert_nothing_left(place, [])
+    return runs(place)[-1], done.text
+
+
+def failures(folder: Any) -> list[dict[str, Any]]:
+    """What the verdict makes of tests that failed; those without an outcome have no signature."""
+    return [each for each in folder.verdict["dispositions"] if each["signature"]]
+
+
+def shown(finding: dict[str, Any]) -> list[str]:
+    return [re.sub(r"^\d\d-", "", each) for each in finding["evidence"]]
+
+
+WITH_THE_CHANGE = "confirm-change, with the change: "
+ON_THE_BASE = "confirm-base, on the base: "
+SAME = "fail, the same failure"
+
+
+def test_a_test_that_hangs_by_the_change_fails_and_is_attributed_to_the_change(
+    place: Place, checkout: Path, tmp_path: Path
+) -> None:
+    """Keystone answers with one thread: while it hangs, all its clients wait."""
+    module = checkout / "keystone" / "api" / "policy.py"
+    made = "policy = self._assign_unique_id(self._normalize_dict(policy_body))\n"
+    assert module.read_text().count(made) == 1
+    planted = f"__import__('time').sleep({HANGS})\n        {made}"
+    module.write_text(module.read_text().replace(made, planted))
+    folder, text = run(place, checkout, profile_with(tmp_path, SECONDS), POLICIES, 1)
+    assert folder.verdict["result"] == "FAIL"
+    reasons = folder.reasons()
+    (failed,) = reasons["tests-failed"]["ids"]
+    assert POLICY_TEST in failed
+    assert reasons["time-limit"]["level"] == "fail"
+    assert f"did not end within {SECONDS} s" in reasons["time-limit"]["message"]
+    (finding,) = failures(folder)
+    assert (finding["id"], finding["cause"]) == (failed, "change"), finding
+    assert shown(finding) == [WITH_THE_CHANGE + SAME] * 2 + [ON_THE_BASE + "success"] * 2
+    assert POLICY_TEST in text
+
+
+def test_a_test_that_hangs_on_the_base_too_is_not_the_changes(
+    place: Place, checkout: Path, tmp_path: Path, silent: str
+) -> None:
+    """Nova's settings are the defect: it asks a server that never answers for networks."""
+    options = {"options": {"neutron": {"endpoint_override": silent}}}
+    profile = profile_with(tmp_path, SECONDS, nova=options)
+    folder, text = run(place, checkout, profile, NETWORKS, 3)
+    assert folder.verdict["result"] == "ERROR"
+    assert folder.reasons()["time-limit"]["level"] == "error"
+    (finding,) = failures(folder)
+    assert NETWORKS_TEST in finding["id"]
+    assert finding["cause"] == "base", finding
+    assert shown(finding) == [WITH_THE_CHANGE + SAME] * 2 + [ON_THE_BASE + SAME] * 2
+    assert NETWORKS_TEST in text
+
+
+def test_a_run_whose_time_is_up_while_no_test_hangs_is_an_error(
+    place: Place, checkout: Path, tmp_path: Path
+) -> None:
+    folder, _ = run(place, checkout, profile_with(tmp_path, SECONDS / 2), MANY, 3)
+    assert folder.verdict["result"] == "ERROR"
+    reasons = folder.reasons()
+    assert reasons["time-limit"]["level"] == "error"
+    in_progress = set(reasons["in-progress"]["ids"])
+    assert 1 <= len(in_progress) <= int(TWO[1])
+    again = {name for name, each in folder.attempts.items() if each["confirms"]}
+    assert {folder.attempts[name]["side"] for name in again} == {"change", "base"}
+    assert all(set(folder.asked(name)) == in_progress for name in again)
+    assert failures(folder) == []
+    assert in_progress < set(reasons["lost-test"]["ids"])

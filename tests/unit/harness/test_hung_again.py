@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The re-runs of tests that hung: each on a cloud of its own, within a limit of its own."""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from unit.harness.manifests import manifest
+
+from bsdgate.harness import confirm, steps
+from bsdgate.harness.commands.run_clouds import clouds_of
+from bsdgate.harness.manifest import ChangedProject
+from bsdgate.harness.nodes import base
+from bsdgate.harness.nodes.environment import Environment
+from bsdgate.harness.profiles.load import load
+from bsdgate.harness.run_dir import Attempt, RunDir
+from bsdgate.harness.steps import Run
+from bsdgate.results.attribution import Rerun
+from bsdgate.results.model import Side
+from bsdgate.results.problems import Problem, ProblemCode
+
+CHANGED = ChangedProject(project="keystone", source="x", version="30.0.1", identity="sha256:1")
+HUNG = [Rerun("02-tempest", side, 2, ("m.A.one", "m.A.two"), hung=True) for side in Side]
+
+
+class Cloud:
+    """A cloud that is ready until it is stopped."""
+
+    def __init__(self, ended: list[str], name: str) -> None:
+        self.ended = ended
+        self.name = name
+        self.stopped = False
+
+    def stop(self) -> list[str]:
+        if not self.stopped:
+            self.ended.append(self.name)
+        self.stopped = True
+        return []
+
+    def clean(self) -> None:
+        """Have nothing to remove."""
+
+    def status(self) -> dict[str, Any]:
+        return {"state": "ready", "services": {}}
+
+
+class Listened:
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def events() -> list[str]:
+    """Return what happens, in order: which clouds begin and end, and what runs on which."""
+    return []
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[str]) -> Iterator[Run]:
+    """Return a run of a change whose clouds and tests only note what happens."""
+    packages = tmp_path / "site-packages"
+    packages.mkdir()
+    monkeypatch.setattr(base, "roots", lambda: [packages])
+    released = Environment(Path(sys.executable))
+    monkeypatch.setattr(confirm.environment, "prepare", lambda *_: released)
+
+    def deploy(fresh: Run) -> None:
+        events.append(f"{fresh.site.name} begins, changed: {bool(fresh.environment.changes)}")
+        fresh.cloud = cast(Any, Cloud(events, f"{fresh.site.name} ends"))
+
+    def tests(
+        fresh: Run, ids: Sequence[str], attempt: Attempt, look: Callable[[], Sequence[Problem]]
+    ) -> None:
+        events.append(f"{attempt.name} on {fresh.site.name}: {' '.join(ids)}")
+        assert look() == []
+        attempt.end(0)
+
+    for name, double in (("deploy", deploy), ("run_tempest", tests)):
+        monkeypatch.setattr(confirm, name, double)
+    for name in ("configure", "collect"):
+        monkeypatch.setattr(confirm, name, lambda _: None)
+    environment = Environment(Path(sys.executable), (CHANGED,), base.take())
+    with RunDir.create(tmp_path / "runs", manifest(name="first")) as folder:
+        cloud, listener = Cloud(events, "first ends"), Listened()
+        yield Run(
+            folder,
+            load("embedded"),
+            cast(Any, None),
+            environment,
+            cast(Any, listener),
+            cloud=cast(Any, cloud),
+        )
+
+
+def test_each_time_has_a_cloud_of_its_own(run: Run, events: list[str]) -> None:
+    confirm._rerun_hung(run, HUNG)
+    assert events == [
+        "first ends",
+        "again begins, changed: True",
+        "01-confirm-change on again: m.A.one m.A.two",
+        "again ends",
+        "again begins, changed: True",
+        "02-confirm-change on again: m.A.one m.A.two",
+        "again ends",
+        "base begins, changed: False",
+        "03-confirm-base on base: m.A.one m.A.two",
+        "base ends",
+        "base begins, changed: False",
+        "04-confirm-base on base: m.A.one m.A.two",
+        "base ends",
+    ]
+
+
+def test_nothing_that_hung_is_run_again_beside_a_kept_cloud(run: Run, events: list[str]) -> None:
+    confirm._rerun_hung(dataclasses.replace(run, keep=True), HUNG)
+    assert events == []
+    assert "--keep" in "".join(cast(Any, run.listener).said)
+
+
+def test_a_rerun_has_time_for_each_test_and_for_what_follows_it(run: Run) -> None:
+    test = run.profile.timeouts.test
+    assert run.folder.manifest.concurrency == 1
+    assert confirm.hung_seconds(run, 1) == confirm.SET_UP_SECONDS + 2 * test
+    assert confirm.hung_seconds(run, 3) == confirm.SET_UP_SECONDS + 6 * test
+
+
+def test_the_time_limit_is_a_problem_of_its_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = steps.looking_after(run, 5)
+    assert look() == []
+    later = time.monotonic() + 6
+    monkeypatch.setattr(steps.time, "monotonic", lambda: later)
+    (problem,) = look()
+    assert problem == Problem(ProblemCode.TIME_LIMIT, "the tests did not end within 5 s")
+
+
+def test_an_attempt_says_how_long_each_of_its_tests_may_take(run: Run) -> None:
+    attempt = steps.begin_tempest(run, ["m.A.one"])
+    assert attempt._head["test_timeout"] == run.profile.timeouts.test
+
+
+@pytest.mark.parametrize("site", ["", "again", "base"])
+def test_a_cloud_that_a_killed_harness_left_is_found(run: Run, site: str) -> None:
+    folder = run.folder.path / site / "cloud"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "lock").write_text("")
+    assert [each.directory for each in clouds_of(run.folder.path)] == [folder]
