@@ -380,13 +380,13 @@ def trends(history: str | None, limit: int, prefix: str, **options: Any) -> None
     from bsdgate.harness.commands import trends as command
     from bsdgate.harness.history import open_store
     from bsdgate.results.store.base import JUDGED, Scope
-    from bsdgate.results.trends import Care
+    from bsdgate.results.trends import Thresholds
 
-    care = Care(options.pop("share"), options.pop("seconds"))
+    thresholds = Thresholds(options.pop("share"), options.pop("seconds"))
     scope = Scope(changed=False, results=JUDGED, **options)
     with open_store(history, make=False) as store:
         series = command.remembered(store, scope, limit, prefix)
-    command.show(series, Console(), care)
+    command.show(series, Console(), thresholds)
 
 
 def main() -> int:

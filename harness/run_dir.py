@@ -25,7 +25,7 @@ from bsdgate.results.problems import Problem
 ATTEMPT_SCHEMA: Final = 2
 
 Format = Literal["subunit", "junit", "rally"]
-WITNESS: Final = "witness.json"
+RUNNER_RECORD: Final = "runner-record.json"
 ATTEMPT: Final = "attempt"
 """What the journal calls an attempt that has begun, so that one that is lost is missed."""
 
@@ -85,17 +85,17 @@ class Attempt:
         return str(self._head["mark"])
 
     def end(
-        self, exit_status: int, problems: Sequence[Problem] = (), witness: bytes | None = None
+        self, exit_status: int, problems: Sequence[Problem] = (), record: bytes | None = None
     ) -> None:
         """Close the evidence: the runner ended by itself. Each problem is an ERROR reason.
 
-        ``witness`` is what the runner itself recorded (results.witness.record), where it did.
+        ``record`` is what the runner itself recorded (results.crosscheck.record), where it did.
         """
-        if witness is not None:
+        if record is not None:
             with files.explained(self.folder):
-                files.write_atomically(self.folder / WITNESS, witness)
-            self._head["witness"] = WITNESS
-            self._head["sha256"][WITNESS] = hashlib.sha256(witness).hexdigest()
+                files.write_atomically(self.folder / RUNNER_RECORD, record)
+            self._head["runner_record"] = RUNNER_RECORD
+            self._head["sha256"][RUNNER_RECORD] = hashlib.sha256(record).hexdigest()
         self._close(problems, state="ended", exit_status=exit_status)
 
     def interrupt(self, problems: Sequence[Problem] = ()) -> None:

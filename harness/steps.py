@@ -24,8 +24,8 @@ from bsdgate.harness.suites import model as suites
 from bsdgate.harness.suites.rally import RallyWorkspace
 from bsdgate.harness.suites.tempest import Workspace
 from bsdgate.harness.suites.watch import complaints, watch
+from bsdgate.results import crosscheck
 from bsdgate.results import judge as results
-from bsdgate.results import witness
 from bsdgate.results.model import Kind
 from bsdgate.results.parsers.subunit import StatusEvent, StreamReader
 from bsdgate.results.problems import Problem, ProblemCode
@@ -318,11 +318,11 @@ def run_tempest(
     try:
         for path in run.workspace.records()[before:]:
             with path.open("rb") as file:
-                record = witness.record(file)
+                record = crosscheck.record(file)
     except ValueError as error:
         problems.append(Problem(ProblemCode.RECORD_UNREADABLE, str(error)))
     if record is None and not problems:
-        text = "stestr kept no record of its run: nothing bears witness beside the stream"
+        text = "stestr record missing: the stream cannot be cross-checked"
         problems.append(Problem(ProblemCode.RECORD_MISSING, text))
     attempt.end(status, problems, record)
 

@@ -24,10 +24,10 @@ from bsdgate.results.model import (
     Kind,
     Outcome,
     Reason,
+    RunnerRecord,
     Side,
     State,
     Timing,
-    Witness,
     error,
 )
 from bsdgate.results.parsers import junit, rally, subunit
@@ -37,7 +37,7 @@ SCHEMAS = (1, 2)
 HEAD_BOUND = 1024 * 1024
 """Bytes of a manifest, an attempt.json or a Rally task."""
 
-WITNESS_BOUND = 64 * 1024 * 1024
+RECORD_BOUND = 64 * 1024 * 1024
 """Bytes of what the runner itself recorded."""
 
 DOCUMENT_BOUND = 256 * 1024 * 1024
@@ -91,7 +91,7 @@ class _Head:
     ended: datetime | None
     side: Side
     confirms: str
-    witness: str | None
+    runner_record: str | None
     mark: str
     test_timeout: float
 
@@ -147,7 +147,7 @@ def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
     problems = list(head.problems)
     asked: tuple[str, ...] = ()
     reports: list[Case] = []
-    witness = None
+    record = None
     timings: list[Timing] = []
     try:
         found = _read_asked(folder, head, problems)
@@ -157,7 +157,7 @@ def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
             message = f"{head.asked} has {len(asked)} ids, and {head.count} were written"
             problems.append(error(Code.TRUNCATED, message))
         reports = gather(_read_stream(folder, head, found), asked, problems, timings)
-        witness = _read_witness(folder, head, problems)
+        record = _read_record(folder, head, problems)
     except UnreadableError as reason:
         problems.append(error(reason.code, str(reason)))
     except ValueError as reason:
@@ -174,7 +174,7 @@ def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
         ended=head.ended,
         side=head.side,
         confirms=head.confirms,
-        witness=witness,
+        runner_record=record,
         timings=tuple(timings),
         test_timeout=head.test_timeout,
     )
@@ -287,7 +287,9 @@ def _head(fields: Mapping[str, Any]) -> _Head:
     side, confirms = Side(fields.get("side") or Side.CHANGE), fields.get("confirms") or ""
     if not isinstance(confirms, str) or (side is Side.BASE and not confirms):
         raise ValueError(f"on the {side}, confirms {confirms!r}: not the name of an attempt")
-    witness, mark = fields.get("witness"), fields.get("mark") or ""
+    # Until schema 1 the file was called a witness.
+    record = fields.get("runner_record", fields.get("witness"))
+    mark = fields.get("mark") or ""
     if not isinstance(mark, str):
         raise ValueError(f"mark {mark!r} is no text")
     return _Head(
@@ -306,7 +308,7 @@ def _head(fields: Mapping[str, Any]) -> _Head:
         ended=moment(fields.get("ended")),
         side=side,
         confirms=confirms,
-        witness=None if witness is None else _file_name(witness),
+        runner_record=None if record is None else _file_name(record),
         mark=mark,
         test_timeout=_seconds(fields.get("test_timeout")),
     )
@@ -345,18 +347,18 @@ def _read_asked(folder: Path, head: _Head, problems: list[Reason]) -> Collection
     return asked
 
 
-def _read_witness(folder: Path, head: _Head, problems: list[Reason]) -> Witness | None:
-    if head.witness is None:
+def _read_record(folder: Path, head: _Head, problems: list[Reason]) -> RunnerRecord | None:
+    if head.runner_record is None:
         return None
-    with open_plain(folder / head.witness, WITNESS_BOUND) as file:
+    with open_plain(folder / head.runner_record, RECORD_BOUND) as file:
         content = file.read()
-    problems += _check_digest(head, head.witness, hashlib.sha256(content).hexdigest())
+    problems += _check_digest(head, head.runner_record, hashlib.sha256(content).hexdigest())
     try:
         fields = strict_json.loads_object(content)
         others = tuple((str(test_id), Outcome(outcome)) for test_id, outcome in fields["others"])
-        return Witness(int(fields["reports"]), others)
+        return RunnerRecord(int(fields["reports"]), others)
     except (ValueError, KeyError, TypeError, OverflowError) as reason:
-        raise UnreadableError(f"{head.witness}: {type(reason).__name__}: {reason}") from None
+        raise UnreadableError(f"{head.runner_record}: {type(reason).__name__}: {reason}") from None
 
 
 def _read_stream(folder: Path, head: _Head, asked: Collection[str]) -> Iterator[Found]:

@@ -26,7 +26,7 @@ from bsdgate.results.model import (
     Reason,
     Side,
 )
-from bsdgate.results.passrate import Counts, Fall, Flake, Record
+from bsdgate.results.passrate import Counts, FailureHistory, Fall, Flake
 from bsdgate.results.setup_failures import innermost, message
 from bsdgate.results.time_limits import NOT_ENDED, timed_out
 
@@ -161,9 +161,9 @@ def falls(flakes: Iterable[Finding], past: "PastRuns", ran: int) -> tuple[Fall, 
     return passrate.gate((_record(one.id, past.get(one.id, ())) for one in flakes), ran)
 
 
-def _record(test_id: str, past: Sequence[Past]) -> Record:
+def _record(test_id: str, past: Sequence[Past]) -> FailureHistory:
     before = [_failed(one) for one in reversed(past) if one.outcome in RAN]
-    return Record(test_id, [*before, True], Counts(0, 0))
+    return FailureHistory(test_id, [*before, True], Counts(0, 0))
 
 
 def _failed(one: Past) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bsdgate.results import evidence, found_files, hangs, ledger, strict_json
+from bsdgate.results import evidence, external_evidence, hangs, ledger, strict_json
 from bsdgate.results.attempts import HEAD_BOUND, UnreadableError, open_plain
 from bsdgate.results.attribution import Rerun, plan
 from bsdgate.results.errors import EvidenceError
@@ -58,8 +58,8 @@ def judge_files(
     expectations: Sequence[Path] = (),
     policy: Policy = DEVELOPER,
 ) -> Verdict:
-    """Judge files that no run of ours has left, as ``found_files.load_files`` reads them."""
-    found = found_files.load_files(
+    """Judge files that no run of ours has left, as ``external_evidence.load_files`` reads them."""
+    found = external_evidence.load_files(
         asked, subunit=subunit, junit=junit, rally=rally, rally_task=rally_task
     )
     return judge(found, load_expectations(expectations), policy)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import chain as chained
 
+from bsdgate.results.crosscheck import contradictions
 from bsdgate.results.ids import Made, Synthetic, scopes, synthetic
 from bsdgate.results.model import (
     RAN,
@@ -25,7 +26,6 @@ from bsdgate.results.model import (
 )
 from bsdgate.results.setup_failures import inherited
 from bsdgate.results.time_limits import not_ended, time_was_up, unfinished
-from bsdgate.results.witness import contradictions
 
 # What an interruption does to a stream. It costs nothing where a later attempt asked again for
 # exactly the tests that have no outcome.

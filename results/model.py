@@ -223,7 +223,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class RunnerRecord:
     """What the runner itself recorded beside its stream.
 
     ``reports`` is how many tests ended by its record, ``others`` the id and outcome of each that
@@ -256,7 +256,7 @@ class Attempt:
     ended: datetime | None = None
     side: Side = Side.CHANGE
     confirms: str = ""
-    witness: Witness | None = None
+    runner_record: RunnerRecord | None = None
     timings: tuple[Timing, ...] = ()
     test_timeout: float = 0
 

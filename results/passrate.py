@@ -49,7 +49,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class FailureHistory:
     """A test that ran: its last outcomes, newest last, True for a failure, and all before them."""
 
     id: str
@@ -102,7 +102,7 @@ def _log_ways(runs: int, fails: int) -> float:
     return math.lgamma(runs + 1) - math.lgamma(fails + 1) - math.lgamma(runs - fails + 1)
 
 
-def find_fall(record: Record) -> Fall | None:
+def find_fall(record: FailureHistory) -> Fall | None:
     """The least likely fall that ends with a failure now; None if the test passed now.
 
     A fall begins with a failure, so that failures close to each other count more than the same
@@ -122,7 +122,7 @@ def find_fall(record: Record) -> Fall | None:
 
 
 def gate(
-    records: Iterable[Record], tests: int, false_discoveries: float = FALSE_DISCOVERIES
+    records: Iterable[FailureHistory], tests: int, false_discoveries: float = FALSE_DISCOVERIES
 ) -> tuple[Fall, ...]:
     """The falls for which a run is to be blocked, least likely first.
 

@@ -19,15 +19,15 @@ from bsdgate.results.model import count
 from bsdgate.results.reporters.text import plain
 from bsdgate.results.store.base import Scope, Store
 from bsdgate.results.store.window import Window
-from bsdgate.results.trends import Care, Change, Kind, Point, Series, Trend, follow
+from bsdgate.results.trends import Change, Movement, Point, Series, Thresholds, Trend, follow
 
 WIDTH: Final = 30
 """Columns of a plot; each is the median of its share of the points."""
 
 CHANGES_SHOWN: Final = 40
 
-_ORDER: Final = (Kind.REGRESSION, Kind.IMPROVEMENT, Kind.NOISE)
-_STYLES: Final = {Kind.REGRESSION: "red", Kind.IMPROVEMENT: "green", Kind.NOISE: "dim"}
+_ORDER: Final = (Movement.REGRESSION, Movement.IMPROVEMENT, Movement.NOISE)
+_STYLES: Final = {Movement.REGRESSION: "red", Movement.IMPROVEMENT: "green", Movement.NOISE: "dim"}
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _ASCII_BARS: Final = "_.:-=+*#"
 _ID: Final = 8
@@ -97,7 +97,7 @@ def of(past: Past, prefix: str = "") -> list[Series]:
     return [Series(name, [Point(*told) for told in points]) for name, points in found.items()]
 
 
-def show(series: Iterable[Series], console: Console, care: Care | None = None) -> None:
+def show(series: Iterable[Series], console: Console, thresholds: Thresholds | None = None) -> None:
     """Print the last change of each series, regressions first, and how many have none."""
     wanted = list(series)
     if not wanted:
@@ -109,7 +109,7 @@ def show(series: Iterable[Series], console: Console, care: Care | None = None) -
     watched = track(
         wanted, "looking", console=console, transient=True, disable=not console.is_terminal
     )
-    trends = [follow(each, care or Care()) for each in watched]
+    trends = [follow(each, thresholds or Thresholds()) for each in watched]
     changed = sorted((trend for trend in trends if trend.changes), key=_rank)
     if changed:
         bars = _ASCII_BARS if console.options.ascii_only else _BARS

@@ -20,7 +20,7 @@ from bsdgate.results.reporters import timeline, trend
 from bsdgate.results.reporters.servicelogs import Lines
 from bsdgate.results.reporters.text import describe_counts, duration, meaning, plain
 from bsdgate.results.reporters.trend import Earlier
-from bsdgate.results.reporters.views import ledger, reasons, sections, split
+from bsdgate.results.reporters.views import case_table, reasons, sections, split
 
 LANE: Final = 28
 AXIS: Final = 26
@@ -54,7 +54,7 @@ def parts(
     """
     style, script = _asset("report.css"), _asset("report.js")
     shown = sections(verdict, logs or {})
-    book = ledger(verdict, shown.anchors)
+    table = case_table(verdict, shown.anchors)
     return _template().generate(
         verdict=verdict,
         meaning=meaning(verdict),
@@ -64,8 +64,8 @@ def parts(
         reasons=reasons(verdict),
         failures=shown,
         remarks=remarks,
-        ledger=book,
-        timeline=timeline.lay_out([row.case for row in book.rows]),
+        cases=table,
+        timeline=timeline.lay_out([row.case for row in table.rows]),
         trend=trend.lay_out(verdict, history),
         sizes={"lane": LANE, "axis": AXIS, "trend": TREND_HEIGHT},
         style=Markup(style),  # noqa: S704 - a file of ours, nothing is put into it

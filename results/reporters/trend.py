@@ -53,7 +53,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Trend:
+class RunChart:
     """The drawing, oldest run first. ``usual`` is the median duration of earlier passes."""
 
     columns: tuple[Column, ...]
@@ -63,7 +63,7 @@ class Trend:
     usual: float | None
 
 
-def lay_out(verdict: Verdict, history: Sequence[Earlier]) -> Trend | None:
+def lay_out(verdict: Verdict, history: Sequence[Earlier]) -> RunChart | None:
     """Draw the last runs before ``verdict``'s, and that; None if there are none before."""
     run = verdict.run
     earlier = sorted(
@@ -81,7 +81,7 @@ def lay_out(verdict: Verdict, history: Sequence[Earlier]) -> Trend | None:
     )
     passes = [past for past in earlier if past.result is Result.PASS]
     times = [past.seconds for past in passes if past.seconds is not None]
-    return Trend(columns, WIDTH, longest, len(passes), median(times) if times else None)
+    return RunChart(columns, WIDTH, longest, len(passes), median(times) if times else None)
 
 
 def _height(past: Earlier, longest: float) -> float:

@@ -47,7 +47,7 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ShownFailure:
     """One failure as shown: its attachments, the requests it names, what services logged."""
 
     anchor: str
@@ -63,7 +63,7 @@ class Section:
     """A group of failures; ``alike`` are those with one signature side by side."""
 
     group: Group
-    alike: tuple[tuple[Told, ...], ...]
+    alike: tuple[tuple[ShownFailure, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class CaseTable:
     """The cases shown. Where there are too many, ``left_out`` of those that passed are not."""
 
     rows: tuple[Row, ...]
@@ -107,51 +107,51 @@ def reasons(verdict: Verdict) -> list[Reason]:
     return sorted(verdict.reasons, key=lambda reason: order.index(reason.level))
 
 
-def ledger(verdict: Verdict, anchors: Mapping[str, str]) -> Ledger:
+def case_table(verdict: Verdict, anchors: Mapping[str, str]) -> CaseTable:
     """All cases in their order, or as many as a page can hold, those in trouble first."""
     cases: Sequence[Case] = verdict.cases
     if len(cases) > ROWS_BOUND:
         cases = sorted(cases, key=lambda case: case.outcome is Outcome.SUCCESS)[:ROWS_BOUND]
     rows = tuple(Row(case, split(case.id), anchors.get(case.id, "")) for case in cases)
-    return Ledger(rows, len(verdict.cases) - len(rows))
+    return CaseTable(rows, len(verdict.cases) - len(rows))
 
 
 def sections(verdict: Verdict, logs: Mapping[str, Lines]) -> Sections:
     """Choose the failures that are shown, and what of each."""
-    teller = _Teller(logs)
+    chosen = _FailureList(logs)
     found = groups(verdict)
-    shown = tuple(Section(group, teller.tell_all(group)) for group in found)
+    shown = tuple(Section(group, chosen.choose(group)) for group in found)
     total = sum(map(len, found))
-    return Sections(shown, teller.anchors, total, total - teller.told)
+    return Sections(shown, chosen.anchors, total, total - chosen.shown)
 
 
-class _Teller:
+class _FailureList:
     """Prepares failures for the page, one after the other, until its bounds are reached."""
 
     def __init__(self, logs: Mapping[str, Lines]) -> None:
         self._logs = logs
         self._details = DETAILS_BOUND
         self._lines = LINES_BOUND
-        self.told = 0
+        self.shown = 0
         self.anchors: dict[str, str] = {}
 
-    def tell_all(self, group: Group) -> tuple[tuple[Told, ...], ...]:
+    def choose(self, group: Group) -> tuple[tuple[ShownFailure, ...], ...]:
         alike = (
-            tuple(self._tell(failure) for failure in failures[: FAILURES_BOUND - self.told])
+            tuple(self._choose(failure) for failure in failures[: FAILURES_BOUND - self.shown])
             for failures in group.alike
         )
         return tuple(filter(None, alike))
 
-    def _tell(self, failure: Failure) -> Told:
+    def _choose(self, failure: Failure) -> ShownFailure:
         case = failure.case
-        self.told += 1
-        anchor = f"failure-{self.told}"
+        self.shown += 1
+        anchor = f"failure-{self.shown}"
         self.anchors.setdefault(case.id, anchor)
         details = self._cut(case.details or "")
         found = self._logs.get(case.id, Lines())
         lines = found.lines[-self._lines :] if self._lines > 0 else ()
         self._lines -= len(lines)
-        return Told(
+        return ShownFailure(
             anchor=anchor,
             failure=failure,
             texts=_attachments(details),

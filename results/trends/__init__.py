@@ -15,21 +15,29 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from bsdgate.results.trends.follower import Alarm, Follower
-from bsdgate.results.trends.series import Care, Change, Kind, Point, Series, Trend, TrendsError
+from bsdgate.results.trends.series import (
+    Change,
+    Movement,
+    Point,
+    Series,
+    Thresholds,
+    Trend,
+    TrendsError,
+)
 
-__all__ = ["Care", "Change", "Kind", "Point", "Series", "Trend", "TrendsError", "follow"]
+__all__ = ["Change", "Movement", "Point", "Series", "Thresholds", "Trend", "TrendsError", "follow"]
 
 # A clock is not better than this.
 _SHORTEST = 0.001
 _COMPARED = 100
-_AS_IT_COMES = Care()
+_AS_IT_COMES = Thresholds()
 
 
-def follow(series: Series, care: Care = _AS_IT_COMES) -> Trend:
+def follow(series: Series, thresholds: Thresholds = _AS_IT_COMES) -> Trend:
     """Find the changes in a series as if its points came one by one, in the order of moments."""
     points = sorted(series.points, key=lambda point: (point.moment, point.run_id))
     values = [_check(series.name, point) for point in points]
-    follower = Follower(values, care)
+    follower = Follower(values, thresholds)
     alarms = [alarm for index in range(len(values)) if (alarm := follower.see(index)) is not None]
     scores = follower.scores
     return Trend(
@@ -58,7 +66,7 @@ def _describe(
         after = values[alarm.since : end][:_COMPARED]
         ratio, low, high = compare(before, after)
         yield Change(
-            kind=Kind.REGRESSION if alarm.sign > 0 else Kind.IMPROVEMENT,
+            kind=Movement.REGRESSION if alarm.sign > 0 else Movement.IMPROVEMENT,
             since=points[alarm.since],
             found=points[alarm.found],
             before=median(before),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from bsdgate.results.trends.noise import PATIENT, QUICK, Scores, learn, sureness
-from bsdgate.results.trends.series import Care
+from bsdgate.results.trends.series import Thresholds
 
 WARM_UP = 30
 """Points at a level before another level can be told from it."""
@@ -87,7 +87,7 @@ class Follower:
     """
 
     values: Sequence[float]
-    care: Care
+    thresholds: Thresholds
     level: list[int] = field(default_factory=list)
     used: int = 0
     learned: int = 0
@@ -107,7 +107,7 @@ class Follower:
         loudest = max(self.sums, key=self._strength)
         strength = self._strength(loudest)
         self.peak = max(self.peak, strength)
-        alarm = self._raise(loudest, self.scores) if strength > self.care.limit else None
+        alarm = self._raise(loudest, self.scores) if strength > self.thresholds.limit else None
         if alarm is None:
             self._absorb()
         return alarm
@@ -115,7 +115,7 @@ class Follower:
     def _warm_up(self, index: int) -> Alarm | None:
         if self.back is not None:
             self.back.add(self.values[index], index)
-            if self.back.value > LIMITS[QUICK] * self.care.limit:
+            if self.back.value > LIMITS[QUICK] * self.thresholds.limit:
                 return self._restore(self.back)
         if len(self.level) >= WARM_UP:
             self._begin()
@@ -157,7 +157,7 @@ class Follower:
             return None
         onset = self._onset(loudest.start, before, now)
         over = min(
-            loudest.value * (1 - self.care.limit / self._strength(loudest)),
+            loudest.value * (1 - self.thresholds.limit / self._strength(loudest)),
             self._beyond_echo(onset, now - before, scores),
         )
         if over <= 0:
@@ -179,7 +179,7 @@ class Follower:
 
     def _matters(self, before: float, after: float) -> bool:
         less, more = sorted((before, after))
-        return more - less >= max(self.care.seconds, self.care.share * less)
+        return more - less >= max(self.thresholds.seconds, self.thresholds.share * less)
 
     def _beyond_echo(self, onset: int, moved: float, scores: Scores) -> float:
         """By how much more than an echo of the points before it a move is, as a log likelihood.
@@ -190,7 +190,7 @@ class Follower:
         before = [scores.of(value) for value in self._at(begin, onset)]
         after = [scores.of(value, moved) for value in self._at(onset, len(self.level))]
         sure = max(math.copysign(1, moved) * sureness(before + after, len(before)), 0.0)
-        least = self.care.limit * _least(len(before) + len(after), scores.shared)
+        least = self.thresholds.limit * _least(len(before) + len(after), scores.shared)
         return (sure**2 - least**2) / 2
 
     def _onset(self, start: int, before: float, now: float) -> int:
@@ -206,7 +206,7 @@ class Follower:
     def _restore(self, back: _Return) -> Alarm:
         """Know again the level that was left; what came between is not of it."""
         place = self.level.index(back.start)
-        over = back.value - LIMITS[QUICK] * self.care.limit
+        over = back.value - LIMITS[QUICK] * self.thresholds.limit
         alarm = Alarm(
             left=self.level[:place],
             since=back.start,

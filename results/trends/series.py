@@ -9,7 +9,7 @@ from enum import StrEnum
 from bsdgate.results.errors import BsdgateError
 
 
-class Kind(StrEnum):
+class Movement(StrEnum):
     """What a series did."""
 
     REGRESSION = "regression"
@@ -35,7 +35,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Care:
+class Thresholds:
     """What is worth a person's time: a change of at least this share and this many seconds.
 
     ``limit`` multiplies the limits of alarm; anything but 1 is for calibration.
@@ -55,7 +55,7 @@ class Change:
     noise alone is, at most, to raise such an alarm within 365 runs.
     """
 
-    kind: Kind
+    kind: Movement
     since: Point
     found: Point
     before: float
@@ -68,7 +68,7 @@ class Change:
     @property
     def held(self) -> bool:
         """Whether the points since still differ, as surely, from those before."""
-        return self.low > 1 if self.kind is Kind.REGRESSION else self.high < 1
+        return self.low > 1 if self.kind is Movement.REGRESSION else self.high < 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Trend:
 
     ``noise`` is the standard deviation at the present level as a share of it; None before
     30 points. ``peak`` is how near to an alarm the sums came: beyond 1 one is raised, unless the
-    change is too small to care for or may be an echo of the points before it.
+    change is too small to matter for or may be an echo of the points before it.
     """
 
     series: Series
@@ -86,9 +86,9 @@ class Trend:
     peak: float
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> Movement:
         """What the series did last."""
-        return self.changes[-1].kind if self.changes else Kind.NOISE
+        return self.changes[-1].kind if self.changes else Movement.NOISE
 
 
 class TrendsError(BsdgateError):

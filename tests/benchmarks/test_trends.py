@@ -19,7 +19,7 @@ from campaign import noise
 from campaign.peers import Peers, make_peers
 
 from bsdgate.results import passrate
-from bsdgate.results.passrate import Counts, Record
+from bsdgate.results.passrate import Counts, FailureHistory
 from bsdgate.results.trends import follow
 
 SERIES = int(os.environ.get("BSDGATE_BENCH_SERIES", "5000"))
@@ -96,7 +96,7 @@ def test_seconds_for_a_suite() -> None:
 def test_seconds_for_the_gate() -> None:
     rng = random.Random(noise.SEED)
     records = [
-        Record(f"t{number}", [rng.random() < 0.05 for _ in range(15)], Counts(100, 2000))
+        FailureHistory(f"t{number}", [rng.random() < 0.05 for _ in range(15)], Counts(100, 2000))
         for number in range(1445)
     ]
     began = time.perf_counter()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bsdgate.results import passrate
-from bsdgate.results.passrate import Counts, Record
+from bsdgate.results.passrate import Counts, FailureHistory
 
 RUNS_A_DAY = 10
 SEED = 20261122
@@ -39,12 +39,12 @@ def failures(rng: random.Random, rate: float, runs: int) -> list[int]:
         found.append(place)
 
 
-def record(name: str, failed: list[int], now: int) -> Record:
+def record(name: str, failed: list[int], now: int) -> FailureHistory:
     """What the store would tell of a test at a run: the last runs, and the runs before these."""
     begin = max(0, now + 1 - passrate.RECENT)
     oldest = max(0, begin - passrate.BASELINE)
     recent = set(failed)
-    return Record(
+    return FailureHistory(
         name,
         [run in recent for run in range(begin, now + 1)],
         Counts(sum(oldest <= run < begin for run in failed), begin - oldest),
@@ -58,7 +58,7 @@ def false_blocks(suite: Suite, rng: random.Random) -> Iterator[tuple[int, str]]:
     """
     rates = suite.rates(rng)
     for variant in range(suite.variants):
-        by_run: dict[int, list[Record]] = defaultdict(list)
+        by_run: dict[int, list[FailureHistory]] = defaultdict(list)
         for test, rate in enumerate(rates):
             failed = failures(rng, rate, suite.days * RUNS_A_DAY)
             for place, run in enumerate(failed):
@@ -69,7 +69,7 @@ def false_blocks(suite: Suite, rng: random.Random) -> Iterator[tuple[int, str]]:
         yield from _blocked(by_run, suite.tests)
 
 
-def _blocked(by_run: dict[int, list[Record]], tests: int) -> Iterator[tuple[int, str]]:
+def _blocked(by_run: dict[int, list[FailureHistory]], tests: int) -> Iterator[tuple[int, str]]:
     last: Counter[str] = Counter()
     for run, records in sorted(by_run.items()):
         for fall in passrate.gate(records, tests):

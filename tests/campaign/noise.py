@@ -14,12 +14,12 @@ from functools import partial
 from multiprocessing import get_context
 from typing import TypeVar
 
-from bsdgate.results.trends import Care, Point, Series, follow
+from bsdgate.results.trends import Point, Series, Thresholds, follow
 
 SEED = 20261122
 YEAR = 365
 LEVEL, NOISE, STEP = 10.0, 0.05, 0.10
-ANY = Care(share=0, seconds=0)
+ANY = Thresholds(share=0, seconds=0)
 _FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
 Some = TypeVar("Some")
@@ -94,14 +94,14 @@ def series(durations: Sequence[float]) -> Series:
     return Series("made up", tuple(points))
 
 
-def alarms(durations: Sequence[float], care: Care = ANY) -> list[int]:
+def alarms(durations: Sequence[float], thresholds: Thresholds = ANY) -> list[int]:
     """The places at which alarms were raised."""
-    return [int(change.found.run_id) for change in follow(series(durations), care).changes]
+    return [int(change.found.run_id) for change in follow(series(durations), thresholds).changes]
 
 
-def raises_any(kind: str, care: Care, number: int) -> bool:
+def raises_any(kind: str, thresholds: Thresholds, number: int) -> bool:
     rng = random.Random(f"{SEED} {kind} {number}")
-    return bool(alarms(seconds(NOISES[kind](rng, YEAR)), care))
+    return bool(alarms(seconds(NOISES[kind](rng, YEAR)), thresholds))
 
 
 def stepped(

@@ -14,7 +14,7 @@ import pytest
 from campaign import noise
 from campaign.peers import Peers, make_peers
 
-from bsdgate.results.trends import Care, Kind, follow
+from bsdgate.results.trends import Movement, Thresholds, follow
 
 SERIES = int(os.environ.get("BSDGATE_CAMPAIGN_SERIES", "5000"))
 WHOLE = SERIES >= 5000
@@ -28,16 +28,16 @@ def tell(what: str, value: str) -> None:
     print(f"  {what:46} {value}")
 
 
-def share(kind: str, care: Care) -> float:
-    return sum(noise.each(partial(noise.raises_any, kind, care), SERIES)) / SERIES
+def share(kind: str, thresholds: Thresholds) -> float:
+    return sum(noise.each(partial(noise.raises_any, kind, thresholds), SERIES)) / SERIES
 
 
 @pytest.mark.parametrize("kind", noise.NOISES)
 def test_a_year_of_noise_raises_hardly_an_alarm(kind: str) -> None:
-    bare, usual = share(kind, noise.ANY), share(kind, Care())
+    bare, usual = share(kind, noise.ANY), share(kind, Thresholds())
     tell(
         f"{kind}: series of 365 with any alarm",
-        f"{bare:6.2%} {usual:6.2%} with the usual care  ({SERIES} series, seed {noise.SEED})",
+        f"{bare:6.2%} {usual:6.2%} with the usual thresholds  ({SERIES} series, seed {noise.SEED})",
     )
     most = PROMISED.get(kind, AIM)
     by_chance = 3 * math.sqrt(most * (1 - most) / SERIES)
@@ -98,7 +98,7 @@ def test_otava_sees_the_same_changes(peers: Peers) -> None:
     for step, values, places in zip(steps, series, theirs, strict=True):
         changes = follow(noise.series(values)).changes
         assert [change.kind for change in changes] == [
-            Kind.REGRESSION if step > 0 else Kind.IMPROVEMENT
+            Movement.REGRESSION if step > 0 else Movement.IMPROVEMENT
         ]
         place = int(changes[0].since.run_id)
         near += any(abs(place - each) <= 1 for each in places)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bsdgate.results.expectations import Expectation
-from bsdgate.results.found_files import load_files
+from bsdgate.results.external_evidence import load_files
 from bsdgate.results.model import Code, Level, Result
 from bsdgate.results.policy import CHECK, DEVELOPER, GATE, NIGHTLY
 from bsdgate.results.verdict import judge

@@ -13,6 +13,7 @@ from bsdgate.results.errors import EvidenceError
 from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Code, Level, Result, Source
 
+RECORD = "runner-record.json"
 DIED = {"code": "service-died", "text": "nova died"}
 
 
@@ -119,7 +120,7 @@ def test_what_the_attempt_says_against_itself(run_dir, clean, change, code):
         {"stream": ".."},
         {"asked": "a\0b"},
         {"stream": "x/"},
-        {"witness": "../02-tempest/witness.json"},
+        {"runner_record": "../02-tempest/runner-record.json"},
         {"problems": None},
         {"problems": "nova died"},
         {"state": "found"},
@@ -332,43 +333,43 @@ def test_changed_files_are_what_the_manifest_says_and_no_more_than_a_change_has(
 
 
 @pytest.fixture
-def witnessed(run_dir, clean):
+def recorded(run_dir, clean):
     """The clean run with what stestr recorded of it; writes other records too."""
     reports = evidence.load(run_dir.path).attempts[0].reports
     others = [(case.id, case.outcome) for case in reports if case.outcome != "success"]
 
     def write(content):
-        (clean / "witness.json").write_text(content)
+        (clean / RECORD).write_text(content)
         head = json.loads((clean / "attempt.json").read_text())
         digest = hashlib.sha256(content.encode()).hexdigest()
-        edit(clean, witness="witness.json", sha256={**head["sha256"], "witness.json": digest})
+        edit(clean, runner_record=RECORD, sha256={**head["sha256"], RECORD: digest})
 
     write(json.dumps({"reports": len(reports), "others": others}))
     assert run_dir.judge().result is Result.PASS
     return write
 
 
-def test_a_record_that_says_otherwise_is_an_error(run_dir, witnessed):
-    witnessed('{"reports": 1, "others": [["m.A.one", "fail"]]}')
+def test_a_record_that_says_otherwise_is_an_error(run_dir, recorded):
+    recorded('{"reports": 1, "others": [["m.A.one", "fail"]]}')
     assert codes(run_dir) == {Code.CONTRADICTED}
 
 
 @pytest.mark.parametrize(
     "content", ["", "[]", "{}", '{"reports": "x", "others": []}', '{"reports": 1, "others": [1]}']
 )
-def test_a_record_that_cannot_be_read_is_an_error(run_dir, witnessed, content):
-    witnessed(content)
+def test_a_record_that_cannot_be_read_is_an_error(run_dir, recorded, content):
+    recorded(content)
     assert codes(run_dir) == {Code.ATTEMPT_UNREADABLE}
 
 
-def test_a_changed_record_is_noticed(run_dir, clean, witnessed):
-    with (clean / "witness.json").open("a") as file:
+def test_a_changed_record_is_noticed(run_dir, clean, recorded):
+    with (clean / RECORD).open("a") as file:
         file.write(" ")
     assert codes(run_dir) == {Code.DIGEST_MISMATCH}
 
 
-def test_a_lost_record_is_noticed(run_dir, clean, witnessed):
-    (clean / "witness.json").unlink()
+def test_a_lost_record_is_noticed(run_dir, clean, recorded):
+    (clean / RECORD).unlink()
     assert codes(run_dir) == {Code.EVIDENCE_LOST}
 
 

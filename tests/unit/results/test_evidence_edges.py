@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.found_files import load_files
+from bsdgate.results.external_evidence import load_files
 from bsdgate.results.judge import judge_run
 from bsdgate.results.model import Code, Result
 from bsdgate.results.policy import POLICIES
@@ -43,9 +43,9 @@ def test_a_time_that_cannot_be_held_is_none(run_dir, clean, times):
 
 
 @pytest.mark.parametrize("content", ['{"reports": 1e999, "others": []}', "[" * 100_000, "{}"])
-def test_a_witness_that_cannot_be_read_is_an_error(run_dir, clean, content):
-    (clean / "witness.json").write_text(content)
-    edit(clean, witness="witness.json")
+def test_a_record_that_cannot_be_read_is_an_error(run_dir, clean, content):
+    (clean / "runner-record.json").write_text(content)
+    edit(clean, runner_record="runner-record.json")
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 

@@ -13,9 +13,9 @@ from bsdgate.results.model import (
     Kind,
     Level,
     Outcome,
+    RunnerRecord,
     Side,
     State,
-    Witness,
     error,
 )
 
@@ -244,7 +244,7 @@ def test_a_test_asked_in_two_whole_attempts_is_duplicated():
 
 
 def test_the_runners_own_record_is_asked():
-    found = attempt(ALL, witness=Witness(3, (("m.A.one", FAIL),)))
+    found = attempt(ALL, runner_record=RunnerRecord(3, (("m.A.one", FAIL),)))
     assert codes(found) == {Code.CONTRADICTED: ("m.A.one",)}
 
 
@@ -315,7 +315,7 @@ def test_only_what_failed_there_can_be_run_again(fields):
         ([("m.A.one", SUCCESS)], {"exit_status": 1}, Code.EXIT_STATUS),
         ([("m.A.one", SUCCESS)], {"state": State.RUNNING}, Code.ATTEMPT_RUNNING),
         ([("m.A.one", SUCCESS)], {"problems": (error(Code.DAMAGED, "x"),)}, Code.DAMAGED),
-        ([("m.A.one", SUCCESS)], {"witness": Witness(0, ())}, Code.CONTRADICTED),
+        ([("m.A.one", SUCCESS)], {"runner_record": RunnerRecord(0, ())}, Code.CONTRADICTED),
     ],
 )
 def test_evidence_of_a_confirmation_must_be_whole(reports, fields, code):

@@ -10,7 +10,7 @@ from campaign import flaky_year
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsdgate.results.passrate import Counts, Record, find_fall, fisher, gate, known_flake
+from bsdgate.results.passrate import Counts, FailureHistory, find_fall, fisher, gate, known_flake
 
 counts = st.integers(0, 60).flatmap(
     lambda runs: st.integers(0, runs).map(lambda fails: Counts(fails, runs))
@@ -52,7 +52,7 @@ def test_counts_that_cannot_be(fails: int, runs: int) -> None:
 
 def test_a_fall_begins_with_a_failure_and_ends_now() -> None:
     recent = [False, False, False, True, True, False, True]
-    fall = find_fall(Record("t", recent, Counts(0, 1000)))
+    fall = find_fall(FailureHistory("t", recent, Counts(0, 1000)))
     assert fall is not None
     assert (fall.since, fall.before) == (Counts(3, 4), Counts(0, 1003))
     assert fall.chance == pytest.approx(comb(4, 3) / comb(1007, 3))
@@ -60,12 +60,12 @@ def test_a_fall_begins_with_a_failure_and_ends_now() -> None:
 
 
 def test_no_fall_where_it_passed_now_or_never_ran() -> None:
-    assert find_fall(Record("t", [True, True, False], Counts(0, 1000))) is None
-    assert find_fall(Record("t", [], Counts(0, 0))) is None
+    assert find_fall(FailureHistory("t", [True, True, False], Counts(0, 1000))) is None
+    assert find_fall(FailureHistory("t", [], Counts(0, 0))) is None
 
 
 def test_what_is_not_recent_joins_the_baseline() -> None:
-    long = Record("t", [True, *[False] * 20, True], Counts(0, 100))
+    long = FailureHistory("t", [True, *[False] * 20, True], Counts(0, 100))
     fall = find_fall(long)
     assert fall is not None
     assert fall.before == Counts(1, 121)
@@ -73,15 +73,15 @@ def test_what_is_not_recent_joins_the_baseline() -> None:
 
 def test_gate_blocks_a_test_that_never_failed_and_spares_one_that_often_does() -> None:
     recent = [False] * 10 + [True, False, True, True, False, True]
-    fallen = Record("fallen", recent, Counts(0, 1000))
-    flaky = Record("flaky", recent, Counts(200, 1000))
+    fallen = FailureHistory("fallen", recent, Counts(0, 1000))
+    flaky = FailureHistory("flaky", recent, Counts(200, 1000))
     blocked = gate([fallen, flaky], tests=1445)
     assert [fall.id for fall in blocked] == ["fallen"]
 
 
 def test_gate_believes_many_falls_sooner_than_one() -> None:
     recent = [False] * 12 + [True] * 2
-    some = [Record(f"t{number}", recent, Counts(0, 300)) for number in range(100)]
+    some = [FailureHistory(f"t{number}", recent, Counts(0, 300)) for number in range(100)]
     assert gate(some[:1], tests=1445) == ()
     assert len(gate(some, tests=1445)) == 100
 
@@ -93,7 +93,7 @@ def test_gate_of_nothing() -> None:
 @given(st.lists(st.lists(st.booleans(), min_size=1, max_size=20), max_size=20))
 def test_the_order_of_tests_does_not_matter(outcomes: list[list[bool]]) -> None:
     records = [
-        Record(f"t{number:02}", recent, Counts(number, 500))
+        FailureHistory(f"t{number:02}", recent, Counts(number, 500))
         for number, recent in enumerate(outcomes)
     ]
     assert gate(records, 20) == gate(records[::-1], 20)

@@ -11,7 +11,7 @@ from campaign import noise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsdgate.results.trends import Care, Change, Kind, Series, Trend, TrendsError, follow
+from bsdgate.results.trends import Change, Movement, Series, Thresholds, Trend, TrendsError, follow
 from bsdgate.results.trends.follower import WARM_UP
 from bsdgate.results.trends.noise import sureness
 
@@ -35,7 +35,7 @@ def place(change: Change) -> tuple[int, int]:
 
 def test_noise_is_noise() -> None:
     trend = follow(made_of((200, 10.0)))
-    assert (trend.kind, trend.changes) == (Kind.NOISE, ())
+    assert (trend.kind, trend.changes) == (Movement.NOISE, ())
     assert trend.noise == pytest.approx(0.05, rel=0.2)
     assert 0 < trend.peak < 1
 
@@ -43,7 +43,7 @@ def test_noise_is_noise() -> None:
 def test_regression_says_which_run_how_large_and_how_sure() -> None:
     trend = follow(made_of((80, 10.0), (40, 11.0)))
     change = only(trend)
-    assert (trend.kind, change.kind) == (Kind.REGRESSION, Kind.REGRESSION)
+    assert (trend.kind, change.kind) == (Movement.REGRESSION, Movement.REGRESSION)
     since, found = place(change)
     assert abs(since - 80) <= 1
     assert 80 < found < 92
@@ -57,14 +57,14 @@ def test_regression_says_which_run_how_large_and_how_sure() -> None:
 
 def test_improvement() -> None:
     change = only(follow(made_of((80, 10.0), (40, 9.0))))
-    assert change.kind is Kind.IMPROVEMENT
+    assert change.kind is Movement.IMPROVEMENT
     assert change.low < 0.9 < change.high
     assert change.held
 
 
 def test_a_change_is_told_once_and_a_later_one_is_told_of_the_new_level() -> None:
     changes = follow(made_of((80, 10.0), (150, 12.0), (150, 9.0))).changes
-    assert [change.kind for change in changes] == [Kind.REGRESSION, Kind.IMPROVEMENT]
+    assert [change.kind for change in changes] == [Movement.REGRESSION, Movement.IMPROVEMENT]
     assert changes[1].before == pytest.approx(12, rel=0.02)
     assert changes[1].ratio == pytest.approx(0.75, rel=0.02)
 
@@ -72,9 +72,9 @@ def test_a_change_is_told_once_and_a_later_one_is_told_of_the_new_level() -> Non
 def test_what_is_mended_soon_is_told_and_the_old_level_is_known_at_once() -> None:
     changes = follow(made_of((80, 10.0), (15, 12.0), (25, 10.0), (20, 12.0))).changes
     assert [change.kind for change in changes] == [
-        Kind.REGRESSION,
-        Kind.IMPROVEMENT,
-        Kind.REGRESSION,
+        Movement.REGRESSION,
+        Movement.IMPROVEMENT,
+        Movement.REGRESSION,
     ]
     for change, at in zip(changes, (80, 95, 120), strict=True):
         assert abs(place(change)[0] - at) <= 1
@@ -92,7 +92,7 @@ def test_a_small_step_is_found_with_patience() -> None:
     changes = [
         only(follow(made_of((150, 10.0), (80, 11.0), spread=0.1, seed=seed))) for seed in range(9)
     ]
-    assert {change.kind for change in changes} == {Kind.REGRESSION}
+    assert {change.kind for change in changes} == {Movement.REGRESSION}
 
 
 def test_creeping_is_found() -> None:
@@ -100,16 +100,16 @@ def test_creeping_is_found() -> None:
     values = [10 * (1 + 0.3 * day / 365 + rng.gauss(0, 0.03)) for day in range(365)]
     changes = follow(noise.series(values)).changes
     assert changes
-    assert {change.kind for change in changes} == {Kind.REGRESSION}
+    assert {change.kind for change in changes} == {Movement.REGRESSION}
 
 
 def test_what_is_too_small_to_care_for() -> None:
     series = made_of((80, 10.0), (60, 10.3), spread=0.005)
     assert follow(series).changes == ()
-    assert only(follow(series, Care(share=0.02))).ratio == pytest.approx(1.03, rel=0.005)
+    assert only(follow(series, Thresholds(share=0.02))).ratio == pytest.approx(1.03, rel=0.005)
     quick = made_of((80, 0.010), (60, 0.020))
     assert follow(quick).changes == ()
-    assert only(follow(quick, Care(seconds=0.005))).ratio == pytest.approx(2, rel=0.05)
+    assert only(follow(quick, Thresholds(seconds=0.005))).ratio == pytest.approx(2, rel=0.05)
 
 
 def test_a_step_after_one_too_small_is_found_soon_and_in_its_place() -> None:

@@ -17,7 +17,7 @@ from bsdgate.harness.errors import UsageError
 from bsdgate.results.model import Case, Outcome
 from bsdgate.results.store.base import ANY, Scope
 from bsdgate.results.store.memory import MemoryStore
-from bsdgate.results.trends import Care, Series, Trend, follow
+from bsdgate.results.trends import Series, Thresholds, Trend, follow
 
 
 def made_of(name: str, *parts: tuple[int, float], seed: int = 1) -> Series:
@@ -131,8 +131,8 @@ def test_figures_fit_a_narrow_terminal_and_ids_are_whole() -> None:
 
 
 def test_a_change_that_faded_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fade(series: Series, care: Care) -> Trend:
-        trend = follow(series, care)
+    def fade(series: Series, thresholds: Thresholds) -> Trend:
+        trend = follow(series, thresholds)
         if series.name != "gone":
             return trend
         return replace(trend, changes=(replace(trend.changes[0], low=0.99),))

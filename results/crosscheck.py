@@ -45,7 +45,7 @@ def contradictions(attempt: Attempt, *, failed: bool) -> list[Reason]:
 
 
 def record(repository: BinaryIO) -> bytes:
-    """Make witness.json of a run in stestr's repository, such as ``.stestr/0``.
+    """Make runner-record.json of a run in stestr's repository, such as ``.stestr/0``.
 
     Raises ValueError if it is not subunit's first version, which is what stestr keeps.
     """
@@ -120,14 +120,14 @@ _OTHERS: Final = frozenset(Outcome) - {Outcome.SUCCESS}
 
 
 def _check_record(attempt: Attempt) -> list[Reason]:
-    witness, reports = attempt.witness, attempt.reports
-    if witness is None:
+    record, reports = attempt.runner_record, attempt.reports
+    if record is None:
         return []
     reasons = []
-    if witness.reports != len(reports):
-        told = f"{witness.reports} reports, the stream has {len(reports)}"
+    if record.reports != len(reports):
+        told = f"{record.reports} reports, the stream has {len(reports)}"
         reasons.append(error(Code.CONTRADICTED, f"{attempt.name}: the runner recorded {told}"))
-    differing = Counter(witness.others)
+    differing = Counter(record.others)
     differing.subtract((case.id, case.outcome) for case in reports if case.outcome in _OTHERS)
     ids = tuple(sorted({test_id for (test_id, _), times in differing.items() if times}))
     if ids:

@@ -7,8 +7,8 @@ import pytest
 import testtools
 from subunit import TestProtocolClient as ProtocolClient
 
-from bsdgate.results.model import Attempt, Case, Code, Kind, Outcome, State, Witness
-from bsdgate.results.witness import SLACK, contradictions, record
+from bsdgate.results.crosscheck import SLACK, contradictions, record
+from bsdgate.results.model import Attempt, Case, Code, Kind, Outcome, RunnerRecord, State
 
 BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ENDED = BEGAN + timedelta(minutes=1)
@@ -96,8 +96,10 @@ GOOD, BAD, LEFT = ("a", Outcome.SUCCESS), ("b", Outcome.FAIL), ("c", Outcome.SKI
     ],
 )
 def test_no_outcome_can_differ_from_the_runners_own_record(reports, ids):
-    witness = Witness(3, (BAD, LEFT))
-    attempt = Attempt("01-x", Kind.TEMPEST, State.ENDED, 0, (), seen(*reports), witness=witness)
+    record = RunnerRecord(3, (BAD, LEFT))
+    attempt = Attempt(
+        "01-x", Kind.TEMPEST, State.ENDED, 0, (), seen(*reports), runner_record=record
+    )
     found = contradictions(attempt, failed=True)
     assert {reason.code for reason in found} == ({Code.CONTRADICTED} if ids is not None else set())
     assert tuple(each for reason in found for each in reason.ids) == (ids or ())

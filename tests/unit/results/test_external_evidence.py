@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.found_files import load_files
+from bsdgate.results.external_evidence import load_files
 from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Code, Level, Result, State
 from bsdgate.results.parsers.rally import Load
@@ -234,7 +234,7 @@ HOOK = {"name": "sys_call", "args": "true", "trigger": WHEN}
 def test_tasks_of_both_versions_are_read(task, asked, write, monkeypatch):
     seen = {}
     monkeypatch.setattr(
-        "bsdgate.results.found_files.rally_parser.parse",
+        "bsdgate.results.external_evidence.rally_parser.parse",
         lambda _file, asked: seen.update(asked) or (),
     )
     path = write("task.json", json.dumps(task))
