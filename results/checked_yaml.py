@@ -25,6 +25,8 @@ VALUES_BOUND: Final = 100_000
 
 # libyaml's, where PyYAML has it, takes a tenth of the time.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_STARTS: Final = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
+_ENDS: Final = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 _QUOTED: Final = re.compile(r"'([^']+)'")
 _COMMENT: Final = re.compile(r"\s*#")
 _UNKNOWN_KEY: Final = ("extra_forbidden", "unexpected_keyword_argument")
@@ -198,10 +200,13 @@ def _check_depth(text: str) -> None:
     # libyaml composes by recursion, without a bound: what nests too deeply must not get there.
     depth = 0
     for event in yaml.parse(text, Loader=_LOADER):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEPTH_BOUND:
-            raise yaml.YAMLError("nested too deeply")
+        kind = type(event)
+        if kind in _STARTS:
+            depth += 1
+            if depth > DEPTH_BOUND:
+                raise yaml.YAMLError("nested too deeply")
+        elif kind in _ENDS:
+            depth -= 1
 
 
 def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, yaml.Node] | None:
