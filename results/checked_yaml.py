@@ -88,7 +88,7 @@ class Document:
         return self._at(node, text, place)
 
     def key_problem(self, place: Place, text: str) -> Problem:
-        """Return a problem with the key whose value is at ``place``."""
+        """Return a problem with the key of the value at ``place``."""
         _, key, node = self._locate(place)
         return self._at(key or node, text, place)
 

@@ -38,7 +38,7 @@ def load(name_or_path: str) -> Profile:
 
 
 def load_local(name_or_path: str) -> Profile:
-    """Return a profile whose nodes are processes of this machine.
+    """Return a profile; its nodes must be processes of this machine.
 
     :raises UsageError: there is no such profile, or its nodes come from elsewhere.
     :raises ConfigurationError: it is wrong.

@@ -137,8 +137,8 @@ class Expectation(Entry):
 class Expectations:
     """The known failures of a run, looked up by test id.
 
-    With a ``run``, they are those whose scope fits it. ``undecided`` are those whose scope asks
-    for facts that the run does not have.
+    With a ``run``, they are the entries with a scope that fits it. ``undecided`` are the
+    entries that need facts which the run does not have.
     """
 
     def __init__(self, entries: Iterable[Expectation], run: Run | None = None) -> None:
