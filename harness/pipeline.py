@@ -94,7 +94,7 @@ def begin(options: Options, listener: Listener) -> Run:
         changed_files=changes.changed_files(asked),
         policy=options.policy,
         facts=facts.local(),
-        features=tuple(profile.said()),
+        features=tuple(profile.skip_reasons()),
         expectations={name: hashlib.sha256(each).hexdigest() for name, each in known.items()},
         versions=found.versions(),
         profile_settings=Settings.of(profile),

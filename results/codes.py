@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The codes of reasons: a public interface, part of verdict.json."""
+"""The codes of reasons and the states of attempts: a public interface, part of verdict.json."""
 
 from enum import StrEnum
 
@@ -7,67 +7,151 @@ from enum import StrEnum
 class Code(StrEnum):
     """What a reason is about, in a form that a program can compare."""
 
-    # Nothing, or not the right thing, was asked.
+    # What was asked.
     NOTHING_ASKED = "nothing-asked"
+    """An attempt was asked to run no test."""
     ASKED_TWICE = "asked-twice"
+    """The list of asked tests has a test more than once."""
     NO_LIST = "no-list"
+    """There is no list of what was asked, so lost tests cannot be seen."""
     NOTHING_RAN = "nothing-ran"
+    """Not one test of a runner was executed."""
     # Evidence is absent or damaged.
     NO_EVIDENCE = "no-evidence"
+    """The run has no evidence, or does not say what evidence it promised."""
     EVIDENCE_LOST = "evidence-lost"
+    """A file or an attempt that the run recorded is not there."""
     ATTEMPT_UNREADABLE = "attempt-unreadable"
+    """A file of an attempt cannot be read."""
     ATTEMPT_RUNNING = "attempt-running"
+    """The harness was killed while the tests ran."""
     INTERRUPTED = "interrupted"
+    """The run was interrupted and not resumed."""
     RESUME_MISMATCH = "resume-mismatch"
+    """A resumed run did not ask for exactly the tests that were left."""
     FOREIGN_EVIDENCE = "foreign-evidence"
+    """A file is evidence of another run, change, attempt or time."""
     DIGEST_MISMATCH = "digest-mismatch"
+    """A file is not what was recorded (SHA-256)."""
     EMPTY_STREAM = "empty-stream"
+    """The runner's report is empty."""
     TRUNCATED = "truncated"
+    """A file is cut: its end is missing."""
     NO_SEAL = "no-seal"
+    """The stream comes from elsewhere and has no seal at its end."""
     STRAY = "stray-output"
+    """The stream has text, or attachments, between the outcomes of tests."""
     NOT_REPORTED = "not-reported"
+    """The format of the report leaves out some kinds of failures."""
     UNDATED = "undated"
+    """No report says when its tests ran, so the day for known failures is a guess."""
     DAMAGED = "damaged"
+    """A file does not have the form that it should have."""
     TOO_LARGE = "too-large"
+    """A file or a report is larger than what is read."""
     # What was asked and what reported back do not agree.
     LOST_TEST = "lost-test"
+    """Tests were asked to run and have no outcome."""
     UNFINISHED = "unfinished"
+    """Tests have no outcome because the time was up, and the change is the cause."""
     IN_PROGRESS = "in-progress"
+    """Tests had begun and not ended."""
     DUPLICATED = "duplicated"
+    """Tests reported more than once."""
     UNASKED = "unasked"
+    """Tests reported that were not asked to run."""
     ITERATIONS = "iterations"
+    """Rally ran other iterations or hooks than it was asked."""
     # Another record of the same tests disagrees.
     WORKER_LOST = "worker-lost"
+    """A worker process of the runner ended badly."""
     EXIT_STATUS = "exit-status"
+    """The runner's exit status does not fit its report."""
     CONTRADICTED = "contradicted"
+    """The runner's own record has other outcomes than its stream."""
     LEFT_BEHIND = "left-behind"
-    # What the harness saw go wrong (results.problems); the last is of evidence without codes.
+    """Processes outlived the cloud or the tests and had to be killed."""
+    # What the harness saw go wrong (results.problems).
     SERVICE_DIED = "service-died"
+    """A service of the cloud died while the tests ran."""
     CLOUD_NOT_READY = "cloud-not-ready"
+    """The cloud was not ready."""
     TIME_LIMIT = "time-limit"
+    """The tests did not end within their time."""
     RUNNER_FAILED = "runner-failed"
+    """The runner could not do its work."""
     RUNNER_REFUSED = "runner-refused"
+    """The runner refused what it was asked."""
     RECORD_MISSING = "record-missing"
+    """The runner kept no record of its run, so the stream cannot be cross-checked."""
     RECORD_UNREADABLE = "record-unreadable"
+    """The runner's own record cannot be read."""
     BASE_ALTERED = "base-altered"
+    """Something changed the base environment, which runs without the change."""
     HARNESS_PROBLEM = "harness-problem"
+    """A problem in evidence of an earlier bsdgate, which had no codes."""
     # The tests themselves.
     TESTS_FAILED = "tests-failed"
+    """Tests failed, and nothing excuses that."""
     SETUP_FAILED = "setup-failed"
+    """Class or module fixtures failed, and nothing excuses that."""
     UNEXPECTED_SUCCESS = "unexpected-success"
+    """Tests passed that were expected to fail or to be skipped."""
     EXPECTATION_EXPIRED = "expectation-expired"
+    """Known failures are past their last day."""
     EXPECTATION_INVALID = "expectation-invalid"
+    """Known failures have no bug or no owner; they excuse nothing."""
     KNOWN_FAILURE = "known-failure"
+    """Failures are excused by known failures."""
     EXPECTATION_UNMATCHED = "expectation-unmatched"
+    """Known failures matched no test in many runs, or their scope could not be decided."""
     RESUMED = "resumed"
+    """The run was interrupted and resumed."""
     # Less was tested than could have been.
     COVERAGE_LOST = "coverage-lost"
+    """Tests were skipped, and nothing explains it."""
     FEWER_RAN = "fewer-ran"
+    """Tests that ran in the last good run did not run."""
     NARROWED = "narrowed"
+    """Only some tests of the suite were asked (``--tests``)."""
     NO_HISTORY = "no-history"
+    """The history could not be read."""
     # The cause of failures.
     FAILS_ON_BASE = "fails-on-base"
+    """Failures that the base has as well, without the change."""
     KNOWN_FLAKE = "known-flake"
+    """Failures that come and go without the change, and passed when run again."""
     PASS_RATE_FELL = "pass-rate-fell"  # noqa: S105 - a reason, no password
+    """Flakes that fail more often than before."""
     NODE_FAILED = "node-failed"
+    """Failures of the machine, such as a full disk."""
     NOT_CONFIRMED = "not-confirmed"
+    """Running failures again was interrupted, so it confirms nothing."""
+
+
+class Kind(StrEnum):
+    """The runner that produced an attempt's evidence."""
+
+    TEMPEST = "tempest"
+    HOSTCHECKS = "hostchecks"
+    RALLY = "rally"
+
+
+class Side(StrEnum):
+    """The build that an attempt ran on: with the change under test, or the base without it."""
+
+    CHANGE = "change"
+    BASE = "base"
+
+
+class State(StrEnum):
+    """How far the harness got with an attempt.
+
+    ``running`` in evidence means that the harness was killed, ``found`` that no harness recorded
+    the evidence: files from elsewhere.
+    """
+
+    RUNNING = "running"
+    ENDED = "ended"
+    INTERRUPTED = "interrupted"
+    FOUND = "found"

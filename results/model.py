@@ -15,6 +15,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 from bsdgate.results.codes import Code as Code  # noqa: PLC0414 - part of the model
+from bsdgate.results.codes import Kind as Kind  # noqa: PLC0414 - part of the model
+from bsdgate.results.codes import Side as Side  # noqa: PLC0414 - part of the model
+from bsdgate.results.codes import State as State  # noqa: PLC0414 - part of the model
 
 DOCUMENT: Final[dict[str, Any]] = {"use_attribute_docstrings": True, "extra": "forbid"}
 """Settings of pydantic for the types that are written into a document."""
@@ -75,7 +78,9 @@ class Case:
     id: str
     """The test's id, as the runner lists it."""
     outcome: Outcome
+    """How it ended."""
     started: datetime | None = None
+    """When it began."""
     seconds: float | None = None
     """How long the test took."""
     worker: str | None = None
@@ -106,8 +111,11 @@ class Reason:
     __pydantic_config__ = DOCUMENT
 
     level: Level
+    """What the reason does to the result."""
     code: Code
+    """What the reason is about."""
     message: str
+    """The reason in words; they may change from version to version."""
     ids: tuple[str, ...] = ()
     """The ids of all tests that the reason is about."""
 
@@ -164,8 +172,11 @@ class KnownFailure:
     __pydantic_config__ = DOCUMENT
 
     bug: str
+    """The URL of the bug."""
     owner: str
+    """The owner of the entry."""
     reason: str
+    """Why the failure is known."""
     source: str = ""
     """File and line of the entry."""
 
@@ -180,10 +191,13 @@ class Disposition:
     __pydantic_config__ = DOCUMENT
 
     id: str
+    """The id of the test, or of the fixture."""
     counts: bool
     """Whether a reason of level fail or error is about it."""
     cause: Cause = Cause.UNKNOWN
+    """The cause of the failure."""
     excuse: Excuse | None = None
+    """Why the failure does not fail the run, if it is excused."""
     known_failure: KnownFailure | None = None
     """The entry that excuses the failure, or that expects one where the test passed."""
     signature: str = ""
@@ -192,34 +206,6 @@ class Disposition:
     """What shows the cause, one line for each attempt that ran the test again."""
     tests: tuple[str, ...] = ()
     """Of a setup failure: the ids of the tests that failed by it."""
-
-
-class Kind(StrEnum):
-    """The runner that produced an attempt's evidence."""
-
-    TEMPEST = "tempest"
-    HOSTCHECKS = "hostchecks"
-    RALLY = "rally"
-
-
-class Side(StrEnum):
-    """The build that an attempt ran on: with the change under test, or the base without it."""
-
-    CHANGE = "change"
-    BASE = "base"
-
-
-class State(StrEnum):
-    """How far the harness got with an attempt.
-
-    ``running`` in evidence means that the harness was killed, ``found`` that no harness recorded
-    the evidence: files from elsewhere.
-    """
-
-    RUNNING = "running"
-    ENDED = "ended"
-    INTERRUPTED = "interrupted"
-    FOUND = "found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +275,11 @@ class Feature:
     __pydantic_config__ = DOCUMENT
 
     option: str
+    """``section.option`` of tempest.conf, or a name that the profile gives."""
     value: str
+    """Its value."""
     reason: str
+    """Why it has that value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +289,9 @@ class Source:
     __pydantic_config__ = DOCUMENT
 
     project: str
+    """The project, such as ``nova``."""
     version: str = ""
+    """The installed version."""
     source: str = ""
     """The path or URL that was given."""
     identity: str = ""
@@ -317,13 +308,17 @@ class Run:
     __pydantic_config__ = DOCUMENT
 
     run_id: str
+    """Identifies the run among all runs."""
     created: datetime
     """When the run began. Known failures are valid, or expired, on this day (UTC)."""
     name: str = ""
+    """The name of the run directory."""
     version: str = ""
     """The version of bsdgate."""
     profile: str = ""
+    """The profile: the cluster."""
     suite: str = ""
+    """The suite: the selection of tests."""
     release: str = ""
     """The OpenStack release."""
     selection: str = ""
@@ -331,6 +326,7 @@ class Run:
     change: str = ""
     """The number of the change on the review server."""
     patchset: str = ""
+    """The number of its patchset."""
     sources: tuple[Source, ...] = ()
     """The projects under test."""
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -369,14 +365,21 @@ class Summary:
     __pydantic_config__ = DOCUMENT
 
     name: str
+    """The folder of the attempt; names order attempts."""
     kind: Kind
+    """The runner."""
     state: State
+    """How far the harness got."""
     exit_status: int | None = None
+    """The runner's exit status; absent where it is not known."""
     asked: int = 0
     """How many tests the attempt was asked to run."""
     started: datetime | None = None
+    """When it began."""
     ended: datetime | None = None
+    """When it ended."""
     side: Side = Side.CHANGE
+    """The build that it ran on."""
     confirms: str = ""
     """The attempt of which this one ran failures again; empty: it ran the suite."""
 
@@ -388,7 +391,9 @@ class Verdict:
     __pydantic_config__ = DOCUMENT
 
     run: Run
+    """The run that was judged."""
     result: Result
+    """The gravest reason decides."""
     reasons: tuple[Reason, ...]
     """Sorted: the gravest first, and within a level what is about the whole run."""
     cases: tuple[Case, ...]
@@ -396,9 +401,11 @@ class Verdict:
     setup_failures: tuple[Case, ...] = ()
     """Class and module fixtures that failed; they are never counted as tests."""
     attempts: tuple[Summary, ...] = ()
+    """All attempts, in their order."""
     dispositions: tuple[Disposition, ...] = ()
     """Sorted by id."""
     policy: str = "developer"
+    """The policy by which the run was judged."""
     unmatched: tuple[str, ...] = ()
     """Known failures in the scope of the run that matched none of its tests."""
     timings: Mapping[str, float] = field(default_factory=dict)

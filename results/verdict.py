@@ -15,8 +15,8 @@ from bsdgate.results.dispositions import Grounds, dispose
 from bsdgate.results.expectations import (
     Expectation,
     Expectations,
-    complaints,
-    unmatched,
+    entry_reasons,
+    unmatched_names,
     unmatched_note,
     valid,
 )
@@ -97,7 +97,7 @@ def judge(
     ledger = reconcile(evidence.attempts)
     known = Expectations(expectations, run)
     excused = _excuse(ledger, known, day)
-    silent = unmatched(known, ((case.id, case.outcome) for case in ledger.cases))
+    silent = unmatched_names(known, ((case.id, case.outcome) for case in ledger.cases))
     earlier = earlier or Remembered()
     problems = _dated(evidence.problems, excused, policy)
     reasons = _graded([*problems, *ledger.reasons], policy) + _check_owed(evidence)
@@ -114,7 +114,7 @@ def judge(
     reasons += _failures(excused, ledger, weighed)
     reasons += weighed.reasons
     reasons += _remarks(excused, policy)
-    reasons += complaints(expectations, run, day, policy)
+    reasons += entry_reasons(expectations, run, day, policy)
     reasons += unmatched_note(known, silent, earlier.unmatched, UNMATCHED_RUNS)
     left_out = {*left_out, *hung.unfinished}
     reasons += _coverage(excused, known, run, policy, earlier=earlier, left_out=left_out)

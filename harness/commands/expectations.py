@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands about known failures: check those that are there, propose others."""
+"""The commands about known failures: check entries, propose new ones."""
 
 import sys
 from collections import defaultdict
@@ -12,14 +12,14 @@ from typing import Final
 from bsdgate.harness.confirm import known_failures
 from bsdgate.harness.errors import UsageError
 from bsdgate.results import proposals
-from bsdgate.results.expectations import Expectation, read, strays
+from bsdgate.results.expectations import Expectation, ignored, read
 from bsdgate.results.model import count
 from bsdgate.results.reporters.text import plain
 
 SOON: Final = timedelta(days=30)
-"""How long before an entry expires its owner is told."""
+"""How long before an entry expires ``check`` lists it."""
 LONGEST: Final = timedelta(days=366)
-"""What lives longer than this is no quarantine."""
+"""An entry that is valid for longer is listed by ``check``."""
 LIST: Final = "xfail-list"
 
 _TEMPEST: Final = ("tempest.api", "tempest.scenario", "tempest.serial_tests")
@@ -38,14 +38,14 @@ def check(paths: Sequence[Path]) -> int:
         print(plain(line))
     for line in _doubtful(entries, today):
         print(plain(f"{line} (no problem yet)"))
-    told = count(found, "problem") if found else "nothing wrong"
-    print(f"{count(entries, 'known failure')} read, {told}")
+    problems_text = count(found, "problem") if found else "no problem"
+    print(f"{count(entries, 'known failure')} read, {problems_text}")
     return 2 if found else 0
 
 
 def _unread(places: Iterable[Path]) -> Iterator[str]:
     try:
-        for path in strays(places):
+        for path in ignored(places):
             yield f"{path}: is not read: of a folder, only files called *.yaml are"
     except OSError as error:
         yield f"{error.filename}: {error.strerror}"
@@ -54,13 +54,13 @@ def _unread(places: Iterable[Path]) -> Iterator[str]:
 def _wrong(entries: Iterable[Expectation], today: date) -> Iterator[str]:
     first: dict[tuple[object, ...], Expectation] = {}
     for entry in entries:
-        if entry.lacks:
-            yield f"{entry.source}: {' and '.join(entry.lacks)} missing: it excuses nothing"
+        if entry.missing:
+            yield f"{entry.source}: {' and '.join(entry.missing)} missing: it excuses nothing"
         if entry.expires < today:
             yield f"{entry.source}: expired on {entry.expires} ({entry.owner}): {entry.test}"
         other = first.setdefault((entry.test, entry.outcome, entry.scope), entry)
         if other is not entry:
-            yield f"{entry.source}: says what {other.source} says"
+            yield f"{entry.source}: has the same test, outcome and scope as {other.source}"
 
 
 def _doubtful(entries: Iterable[Expectation], today: date) -> Iterator[str]:
@@ -126,5 +126,5 @@ def _print(found: Sequence[proposals.Proposal]) -> None:
     by_kind: dict[str, int] = defaultdict(int)
     for proposal in found:
         by_kind[proposal.source.partition(" ")[0]] += 1
-    told = ", ".join(f"{number} by {kind}" for kind, number in sorted(by_kind.items()))
-    print(f"{count(found, 'proposal')}: {told or 'nothing was found'}", file=sys.stderr)
+    kinds = ", ".join(f"{number} by {kind}" for kind, number in sorted(by_kind.items()))
+    print(f"{count(found, 'proposal')}: {kinds or 'nothing was found'}", file=sys.stderr)

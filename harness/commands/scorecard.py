@@ -67,7 +67,7 @@ def _known(
         profile=profile.name,
         selected=frozenset(selected),
         excluded={test: why for test, why in excluded.items() if test not in selected},
-        features=tuple(Feature(**one) for one in profile.said()),
+        features=tuple(Feature(**one) for one in profile.skip_reasons()),
         cases=_newest(one for one in verdicts if one.run.profile == profile.name),
     )
 

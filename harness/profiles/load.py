@@ -5,7 +5,7 @@ import difflib
 from pathlib import Path
 
 from bsdgate.harness.errors import ConfigurationError, UsageError
-from bsdgate.harness.profiles import checked_yaml, releases
+from bsdgate.harness.profiles import releases, settings
 from bsdgate.harness.profiles.model import Profile
 
 _FOLDER = Path(__file__).parent
@@ -28,7 +28,7 @@ def load(name_or_path: str) -> Profile:
         path = _FOLDER / f"{name_or_path}.yaml"
     else:
         raise UsageError(f"there is no profile {name_or_path!r}", _proposal(name_or_path))
-    profile = checked_yaml.read(path, Profile)
+    profile = settings.read(path, Profile)
     if profile.release not in releases.names():
         raise ConfigurationError(
             f"{path}: there are no constraints for release {profile.release!r}",
@@ -38,7 +38,7 @@ def load(name_or_path: str) -> Profile:
 
 
 def load_local(name_or_path: str) -> Profile:
-    """Return the profile, whose nodes are to be processes of this machine.
+    """Return a profile; its nodes must be processes of this machine.
 
     :raises UsageError: there is no such profile, or its nodes come from elsewhere.
     :raises ConfigurationError: it is wrong.

@@ -17,13 +17,13 @@ from pydantic import (
 Architecture = Literal["amd64", "arm64"]
 ServiceName = Literal["keystone", "glance", "placement", "neutron", "nova", "ironic"]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
-"""Why something is left out, in words that a reader can check."""
+"""Why something is left out; a reader can check it."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
 Option = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*\.[a-z][a-z0-9_]*$")]
 Trait = Annotated[str, StringConstraints(pattern=r"^CUSTOM_[A-Z0-9_]+$")]
 Lack = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z-]*(\.[A-Za-z0-9_-]+)?$")]
-"""What a cloud may lack and no option of Tempest's decides: see results.coverage.rules."""
+"""A feature that a cloud may be without and no Tempest option decides: see coverage.rules."""
 ResourceClass = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$")]
 
 
@@ -50,7 +50,7 @@ Pattern = Annotated[str, AfterValidator(_compiles)]
 
 
 class Part(BaseModel):
-    """A part of a file of settings: it never changes, and knows all its keys."""
+    """A part of a file of settings: it is immutable and refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -74,7 +74,7 @@ class Qemu(Part):
 
 
 class Host(Part):
-    """A machine that is there and answers ssh."""
+    """An existing machine that answers ssh."""
 
     name: Name
     address: str = Field(min_length=1)
@@ -83,14 +83,14 @@ class Host(Part):
 
 
 class Static(Part):
-    """Machines that are there already."""
+    """Existing machines."""
 
     source: Literal["static"]
     hosts: tuple[Host, ...] = Field(min_length=1)
 
 
 class Zuul(Part):
-    """The nodes that a Zuul job was given."""
+    """The nodes of a Zuul job."""
 
     source: Literal["zuul"]
     nodeset: Name
@@ -100,7 +100,7 @@ Nodes = Annotated[Local | Qemu | Static | Zuul, Field(discriminator="source")]
 
 
 class Service(Part):
-    """A service of the cloud. ``options`` go over its own: section, option, value."""
+    """A service of the cloud. ``options`` override its own: section, option, value."""
 
     options: dict[str, dict[str, Scalar]] = {}
 
@@ -120,7 +120,7 @@ class Board(Part):
 
     @property
     def has_bmc(self) -> bool:
-        """Whether the board has a management controller that is asked for more than power."""
+        """Whether the board has a management controller that does more than switch power."""
         return self.power in {"ipmi", "redfish"}
 
     @model_validator(mode="after")
@@ -131,7 +131,7 @@ class Board(Part):
 
 
 class Feature(Part):
-    """An option of Tempest that the profile decides, and why."""
+    """An option of Tempest that the profile sets, and why."""
 
     value: Scalar
     reason: Reason
@@ -160,7 +160,7 @@ class Timeouts(Part):
 
 
 class Profile(Part):
-    """A cluster: nodes, services, boards, and what Tempest has to know of them."""
+    """A cluster: nodes, services, boards, and the Tempest options that follow from them."""
 
     name: Name
     description: str = Field(min_length=1)
@@ -185,11 +185,11 @@ class Profile(Part):
         return self
 
     def service_options(self) -> dict[str, dict[str, dict[str, Scalar]]]:
-        """Return what goes over the services' own settings: by service, section, option."""
+        """Return what overrides the services' own settings: by service, section, option."""
         return {name: service.options for name, service in self.services.items()}
 
-    def said(self) -> list[dict[str, str]]:
-        """Return what explains skips: option (or what is lacking), value and reason."""
+    def skip_reasons(self) -> list[dict[str, str]]:
+        """Return the options, and the absent features, that explain skips: value and reason."""
         found = {option: (str(one.value), one.reason) for option, one in self.features.items()}
         found |= {name: ("false", reason) for name, reason in self.lacks.items()}
         for name in get_args(ServiceName):

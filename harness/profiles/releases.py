@@ -11,7 +11,7 @@ _FOLDER = Path(__file__).parent.parent / "releases"
 
 
 def names() -> list[str]:
-    """Return the releases that there are constraints for."""
+    """Return the releases that have a constraints file."""
     return sorted(path.stem for path in _FOLDER.glob("*.txt"))
 
 
@@ -21,7 +21,7 @@ def constraints(release: str) -> Path:
 
 
 def pins(release: str) -> dict[NormalizedName, Version]:
-    """Return the packages of a release and their versions, as far as they are for this system."""
+    """Return the packages of a release for this system, with their versions."""
     lines = constraints(release).read_text(encoding="utf-8").splitlines()
     # Hashes stand on indented lines of their own.
     found = [Requirement(line.rstrip(" \\")) for line in lines if line and line[0].isalnum()]

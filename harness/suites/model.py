@@ -12,7 +12,7 @@ from typing import Literal, Self, TypeVar
 from pydantic import Field, model_validator
 
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.profiles import checked_yaml
+from bsdgate.harness.profiles import settings
 from bsdgate.harness.profiles.model import Exclusion, Name, Part, Pattern, Reason
 
 _FOLDER = Path(__file__).parent
@@ -83,7 +83,7 @@ def load(name: str) -> Suite:
         near = difflib.get_close_matches(name, names(), n=1)
         question = f"did you mean {near[0]}? " if near else ""
         raise UsageError(f"there is no suite {name!r}", f"{question}Known: {', '.join(names())}")
-    return checked_yaml.read(_FOLDER / f"{name}.yaml", Suite)
+    return settings.read(_FOLDER / f"{name}.yaml", Suite)
 
 
 def select(

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from bsdgate.harness import files, folders, process
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.profiles import checked_yaml
+from bsdgate.harness.profiles import settings
 from bsdgate.harness.profiles.model import Part
 from bsdgate.harness.suites.model import Suite, select
 from bsdgate.results.problems import Problem, ProblemCode
@@ -126,7 +126,7 @@ def read(path: Path) -> Task:
 
     :raises ConfigurationError: it cannot be read, or is wrong; it names each line.
     """
-    return checked_yaml.read(path, Task)
+    return settings.read(path, Task)
 
 
 def check(suite: Suite, only: str | None, concurrency: int | None) -> int:

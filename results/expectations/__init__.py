@@ -1,36 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """Known failures: each with a bug, an owner, a reason and a day on which it ends.
 
-A file is a YAML list of entries:
-
-    # test is an id, a glob of * and ?, or id-<uuid>.
-    - test: tempest.api.compute.servers.test_rescue.*
-      bug: https://bugs.launchpad.net/nova/+bug/1
-      owner: jane
-      reason: fake servers have no rescue disk
-      since: 2026-11-01
-      expires: 2027-05-01
-      outcome: fail                                      # or skip: coverage known to be lost
-      scope: {profile: embedded, freebsd: ">=15.0"}      # all keys must fit the run's facts
-
-An entry without a bug or an owner is read, excuses nothing, and is reported; so is one that has
-expired. Anything else that is wrong with a file keeps all of them from being used.
+A file is a YAML list of entries; their keys are documented at ``entries.Entry`` and, from there,
+in doc/source/reference/expectations.rst. An entry without a bug or an owner, or one that has
+expired, is reported and excuses nothing. With any other problem in a file, no file is used.
 """
 
-from bsdgate.results.expectations.entries import Expectation, Expectations, valid
-from bsdgate.results.expectations.files import ExpectationsError, listed, load, read, strays
-from bsdgate.results.expectations.strictness import complaints, unmatched, unmatched_note
+from bsdgate.results.expectations.entries import Entry, Expectation, Expectations, valid
+from bsdgate.results.expectations.files import ExpectationsError, ignored, listed, load, read
+from bsdgate.results.expectations.scope import Scope
+from bsdgate.results.expectations.strictness import (
+    entry_reasons,
+    unmatched_names,
+    unmatched_note,
+)
 
 __all__ = [
+    "Entry",
     "Expectation",
     "Expectations",
     "ExpectationsError",
-    "complaints",
+    "Scope",
+    "entry_reasons",
+    "ignored",
     "listed",
     "load",
     "read",
-    "strays",
-    "unmatched",
+    "unmatched_names",
     "unmatched_note",
     "valid",
 ]

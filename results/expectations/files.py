@@ -1,36 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads files of entries, and says of all that is wrong with them where it stands."""
+"""Reads files of entries, and lists all that is wrong with them, each with its place."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
+from bsdgate.results.checked_yaml import Document, Problem
 from bsdgate.results.errors import BsdgateError
-from bsdgate.results.expectations import scope
-from bsdgate.results.expectations.entries import OWED, Expectation
-from bsdgate.results.model import Outcome, count
+from bsdgate.results.expectations.entries import NEEDED_TO_EXCUSE, Entry, Expectation
+from bsdgate.results.model import count
 
-REQUIRED: Final = ("test", *OWED, "reason", "since", "expires")
-ALLOWED: Final = (*REQUIRED, "outcome", "scope")
 PROPOSAL: Final = "proposal"
-"""The key that marks an entry which nobody has completed yet."""
+"""The key that marks a proposed entry, which a person has to complete."""
 
-# libyaml's, where PyYAML has it, takes a tenth of the time.
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_NEIGHBOURS: Final = ("README.rst", "__init__.py", "__pycache__")
-"""What is beside the entries that come with bsdgate."""
-_DEPTH: Final = 8
-_COMMENT: Final = re.compile(r"\s*#")
-_DATES: Final = ("since", "expires")
-_OUTCOMES: Final = (Outcome.FAIL, Outcome.SKIP)
+_NOT_ENTRIES: Final = ("README.rst", "__init__.py", "__pycache__")
+"""The names in the folder of the entries that come with bsdgate that hold no entries."""
 
 
 class ExpectationsError(BsdgateError):
-    """Files of known failures that cannot be used; ``problems`` has every one, with its place."""
+    """Files of known failures that cannot be used; ``problems`` has all, each with its place."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         head = f"{count(problems, 'problem')} in the known failures:"
@@ -39,10 +27,12 @@ class ExpectationsError(BsdgateError):
 
 
 def load(paths: Iterable[Path]) -> tuple[Expectation, ...]:
-    """Read files, and the ``*.yaml`` of folders; raise ExpectationsError naming all that is wrong.
+    """Read files, and the ``*.yaml`` of folders.
 
-    An empty file holds no entries. One that lacks its bug or owner is among the entries: it is
-    invalid, and excuses nothing.
+    An empty file holds no entries. An entry without bug or owner is returned: it is invalid, and
+    excuses nothing.
+
+    :raises ExpectationsError: something is wrong; it lists every problem.
     """
     entries, problems = read(paths)
     if problems:
@@ -53,23 +43,14 @@ def load(paths: Iterable[Path]) -> tuple[Expectation, ...]:
 def read(paths: Iterable[Path]) -> tuple[tuple[Expectation, ...], tuple[str, ...]]:
     """Read as ``load`` does; return the entries that can be used, and what is wrong."""
     entries: list[Expectation] = []
-    problems: list[str] = []
+    problems: list[Problem] = []
     for file in listed(paths):
-        try:
-            text = file.read_text(encoding="utf-8")
-            root = _compose(text)
-        except yaml.MarkedYAMLError as reason:
-            mark = reason.problem_mark or reason.context_mark
-            line = f":{mark.line + 1}" if mark else ""
-            problems.append(f"{file}{line}: not YAML: {reason.problem or reason.context}")
-            continue
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as reason:
-            problems.append(f"{file}: {' '.join(str(reason).split())}")
-            continue
-        problems += _cut_ids(file, root, text.splitlines())
-        for found in _entries(file, root):
-            (problems if isinstance(found, str) else entries).append(found)  # type: ignore[arg-type]
-    return tuple(entries), tuple(problems)
+        for found in _check(Document(file, scalars_as_text=True)):
+            if isinstance(found, Problem):
+                problems.append(found)
+            else:
+                entries.append(found)
+    return tuple(entries), tuple(map(str, sorted(problems)))
 
 
 def listed(paths: Iterable[Path]) -> Iterator[Path]:
@@ -81,120 +62,55 @@ def listed(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def strays(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """Return what is in these folders and is not read, though somebody may believe that it is."""
+def ignored(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Return what is in these folders and is not read, though it may be meant as entries."""
     return tuple(
         path
         for folder in paths
         if folder.is_dir()
         for path in sorted(folder.iterdir())
-        if path.suffix != ".yaml" and path.name not in _NEIGHBOURS and path.name[0] != "."
+        if path.suffix != ".yaml" and path.name not in _NOT_ENTRIES and path.name[0] != "."
     )
 
 
-def _compose(text: str) -> yaml.Node | None:
-    # libyaml composes by recursion, without a bound: what nests too deeply must not get there.
-    depth = 0
-    for event in yaml.parse(text, Loader=_LOADER):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEPTH:
-            raise yaml.YAMLError("nested too deeply")
-    root: yaml.Node | None = yaml.compose(text, Loader=_LOADER)
-    return root
-
-
-def _entries(file: Path, root: yaml.Node | None) -> Iterator[Expectation | str]:
-    if root is None:
+def _check(document: Document) -> Iterator[Expectation | Problem]:
+    yield from document.problems
+    if document.empty or not document.readable:
         return
-    if not isinstance(root, yaml.SequenceNode):
-        yield f"{_place(file, root)}: a list of entries was expected"
+    if not isinstance(document.data, list):
+        yield document.problem((), "a list of entries was expected")
         return
-    for node in root.value:
-        if isinstance(node, yaml.MappingNode):
-            yield from _entry(file, node)
-        else:
-            yield f"{_place(file, node)}: a mapping with {', '.join(REQUIRED)} was expected"
+    spoiled = {problem.place[0] for problem in document.problems if problem.place}
+    for index, data in enumerate(document.data):
+        found = list(_check_entry(document, index, data))
+        if index in spoiled:
+            found = [one for one in found if isinstance(one, Problem)]
+        yield from found
 
 
-def _cut_ids(file: Path, root: yaml.Node | None, lines: Sequence[str]) -> Iterator[str]:
-    """Complaints about ids that may be longer than what YAML takes for them."""
-    entries = root.value if isinstance(root, yaml.SequenceNode) else ()
-    for entry in entries:
-        for key, value in entry.value if isinstance(entry, yaml.MappingNode) else ():
-            plain = key.value == "test" and isinstance(value, yaml.ScalarNode) and not value.style
-            end = value.end_mark
-            behind = "".join(lines[end.line : end.line + 1])[end.column :]
-            if plain and _COMMENT.match(behind):
-                yield (
-                    f"{_place(file, value)}: test: {value.value!r} ends at ' #', where YAML begins"
-                    " a comment: put the id in quotes, or the comment on a line of its own"
-                )
-
-
-def _entry(file: Path, node: yaml.MappingNode) -> Iterator[Expectation | str]:
-    problems: list[str] = []
-    fields: dict[str, Any] = {}
-    for key, value in node.value:
-        name = str(key.value)
-        try:
-            if name in fields:
-                raise ValueError("there more than once")
-            fields[name] = None
-            if name == "scope":
-                fields[name] = tuple(_scope(file, value, problems))
-            else:
-                fields[name] = _value(name, value)
-        except ValueError as reason:
-            problems.append(f"{_place(file, key)}: {name}: {reason}")
-    if not problems and fields.keys() >= set(_DATES) and fields["expires"] < fields["since"]:
-        problems.append(f"{_place(file, node)}: it expires before the day since when it is known")
-    missing: list[str] = [name for name in REQUIRED if name not in fields]
-    if problems or set(missing) - set(OWED):
-        yield from problems
-        yield from (f"{_place(file, node)}: {name} is missing" for name in missing)
-    else:
-        whole: dict[str, Any] = dict.fromkeys(missing, "") | fields
-        yield Expectation(**whole, source=_place(file, node))
-
-
-def _scope(file: Path, node: yaml.Node, problems: list[str]) -> Iterator[tuple[str, str]]:
-    """The pairs of a scope, of a list of alternatives one for each; what is wrong is added."""
-    if not isinstance(node, yaml.MappingNode):
-        raise ValueError("a mapping was expected")
-    for key, value in sorted(node.value, key=lambda pair: str(pair[0].value)):
-        for want in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-            if isinstance(want, yaml.ScalarNode) and want.value:
-                wrong = scope.problem(str(key.value), want.value)
-            else:
-                wrong = "a text, or a list of texts, was expected"
-            if wrong:
-                problems.append(f"{_place(file, key)}: scope: {key.value}: {wrong}")
-            else:
-                yield key.value, want.value
-
-
-def _value(name: str, node: yaml.Node) -> Any:
-    if name == PROPOSAL:
-        raise ValueError("complete the entry (owner, expires), then remove this line")
-    if name not in ALLOWED:
-        raise ValueError(f"unknown; allowed are {', '.join(ALLOWED)}")
-    scalar = isinstance(node, yaml.ScalarNode) and not node.tag.endswith(":null")
-    text = node.value.strip() if scalar else ""
-    if not text and name in OWED and isinstance(node, yaml.ScalarNode):
-        return ""
-    if not text:
-        raise ValueError("a text was expected")
-    if name in _DATES:
-        return date.fromisoformat(text)
-    if name == "outcome":
-        if text not in _OUTCOMES:
-            raise ValueError(f"{text!r} is neither {' nor '.join(_OUTCOMES)}")
-        return Outcome(text)
-    if name == "bug" and not re.match(r"https?://", text):
-        raise ValueError(f"{text!r} is not the URL of a bug")
-    return text
-
-
-def _place(file: Path, node: yaml.Node) -> str:
-    return f"{file}:{node.start_mark.line + 1}"
+def _check_entry(document: Document, index: int, data: Any) -> Iterator[Expectation | Problem]:
+    problems = []
+    place = (index, "test")
+    if isinstance(data, dict):
+        if document.comment_follows(place) and data.get("test"):
+            text = (
+                f"test: {data['test']!r} ends at ' #', where YAML begins a comment: put the id in"
+                " quotes, or the comment on a line of its own"
+            )
+            yield document.problem(place, text)
+        if PROPOSAL in data:
+            text = "proposal: complete the entry (owner, expires), then remove this line"
+            problems.append(document.key_problem((index, PROPOSAL), text))
+            data = {key: value for key, value in data.items() if key != PROPOSAL}
+    entry, wrong = document.validate(Entry, data, (index,))
+    problems += wrong
+    if entry is not None and entry.expires < entry.since:
+        text = f"expires: {entry.expires} is before since: {entry.since}"
+        problems.append(document.problem((index, "expires"), text))
+    if entry is not None and not problems:
+        yield Expectation(**vars(entry), source=f"{document.file}:{document.line((index,))}")
+        return
+    yield from problems
+    for key in NEEDED_TO_EXCUSE if isinstance(data, dict) else ():
+        if key not in data:
+            yield document.problem((index,), f"the key {key} is missing in the entry")

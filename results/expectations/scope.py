@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where an entry applies: what its scope wants of a run, against what the run says of itself.
+"""The scope of an entry: which facts of a run it needs.
 
-A want is a glob (``15.*``), bounds (``>=15.0 <16``), a commit, or bounds of a port's revision
+A value is a glob (``15.*``), bounds (``>=15.0 <16``), a commit, or bounds of a port's version
 (``py311-nova<31.0.0_2``).
 """
 
 import operator
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict
 
 from bsdgate.results.model import Run
-
-KEYS: Final = ("freebsd", "architecture", "profile", "branch", "ports")
 
 # A version with FreeBSD's branch behind it, or a port's with its revision and epoch.
 _NUMBER: Final = re.compile(r"(\d+(?:\.\d+)*)[^_,]*(?:_(\d+))?(?:,(\d+))?")
@@ -34,7 +36,7 @@ _ARCHITECTURES: Final = (
     *("riscv64", *_ALSO_CALLED),
 )
 _COMPARED: Final = ("freebsd", "branch", "ports")
-# What a want may be that is no comparison. A version has at least two numbers: 15 fits none.
+# The forms of a value without bounds. A version has at least two numbers: 15 fits none.
 _FORMS: Final = {
     "freebsd": re.compile(r"(?:[\d*?]+\.[\d*?]+|[\d?]*\*[\d*?]*)(?:-[\w.*?-]+)?"),
     "branch": re.compile(r"[\d*?]+\.[\d*?]+|[\d?]*\*[\d*?]*"),
@@ -50,50 +52,98 @@ _ALLOWED: Final = {
 
 
 def facts(run: Run) -> dict[str, str]:
-    """What scopes are compared with: the facts of a run, its profile and its release."""
+    """Return what scopes are compared with: the facts of a run, its profile and its release."""
     found = dict(run.facts) | {"profile": run.profile, "branch": run.release}
     return {key: value for key, value in found.items() if value}
 
 
-def problem(key: str, want: str) -> str | None:
-    """Say what is wrong with a pair of a scope; None if nothing is."""
-    if key not in KEYS:
-        return f"unknown; allowed are {', '.join(KEYS)}"
-    if not set(want) & set("<=>!"):
-        return None if _may_fit(key, want) else f"{want!r} fits no run; {_ALLOWED[key]}"
+def find_problem(key: str, value: str) -> str | None:
+    """Return what is wrong with a value of a scope's key; None if nothing is."""
+    if not value:
+        return "a text, or a list of texts, was expected"
+    if not set(value) & set("<=>!"):
+        return None if _has_form(key, value) else f"fits no run; {_ALLOWED[key]}"
     if key not in _COMPARED:
-        return f"{want!r}: only {', '.join(_COMPARED)} are compared; {_ALLOWED[key]}"
-    match = _BOUNDS.fullmatch(want)
+        return f"only {', '.join(_COMPARED)} are compared; {_ALLOWED[key]}"
+    match = _BOUNDS.fullmatch(value)
     if match is None:
-        return f"{want!r} is no comparison such as {'nova<31.0.0_2' if key == 'ports' else '>=15'}"
+        return f"no comparison such as {'nova<31.0.0_2' if key == 'ports' else '>=15'}"
     if bool(match["port"]) != (key == "ports"):
-        return f"{want!r}: only ports are compared by name, and always are"
+        return "a comparison under ports begins with the name of a port, and no other one does"
     return None
 
 
-def _may_fit(key: str, want: str) -> bool:
-    """Whether a want without a comparison can be what a run says of that key."""
+def _has_form(key: str, value: str) -> bool:
+    """Whether a run may have a fact that fits a value without bounds."""
     if key == "architecture":
-        return any(map(glob(want).fullmatch, _ARCHITECTURES))
+        return any(map(glob(value).fullmatch, _ARCHITECTURES))
     form = _FORMS.get(key)
-    return form is None or form.fullmatch(want) is not None
+    return form is None or form.fullmatch(value) is not None
 
 
-def fact(key: str, want: str) -> str:
-    """The name of the fact that ``want`` is about: each port's version is a fact of its own."""
-    match = _BOUNDS.fullmatch(want)
+def _all_checked(key: str, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if (problem := find_problem(key, value)) is not None:
+            raise ValueError(f"{value!r}: {problem}" if len(values) > 1 else problem)
+    return values
+
+
+def _as_list(value: Any) -> Any:
+    if isinstance(value, str) and value:
+        return [value]
+    if not value or not all(isinstance(one, str) for one in value) or isinstance(value, dict):
+        raise ValueError("a text, or a list of texts, was expected")
+    return value
+
+
+_Values = Annotated[
+    tuple[str, ...], BeforeValidator(_as_list, json_schema_input_type=str | list[str])
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Where an entry applies.
+
+    All keys must fit the run; of the list of values under one key, one must. A key of which the
+    run has no fact never fits.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    freebsd: Annotated[_Values, AfterValidator(partial(_all_checked, "freebsd"))] = ()
+    """The version of FreeBSD: ``15.1``, ``15.*``, ``">=15.0"``, ``">=15.0 <16"``."""
+    architecture: Annotated[_Values, AfterValidator(partial(_all_checked, "architecture"))] = ()
+    """The architecture of the nodes, such as ``arm64``; ``aarch64`` means the same."""
+    profile: Annotated[_Values, AfterValidator(partial(_all_checked, "profile"))] = ()
+    """The name of the cluster's profile, such as ``embedded``."""
+    branch: Annotated[_Values, AfterValidator(partial(_all_checked, "branch"))] = ()
+    """The release of OpenStack: ``2026.2``, ``2026.*``, ``">=2026.1"``."""
+    ports: Annotated[_Values, AfterValidator(partial(_all_checked, "ports"))] = ()
+    """The commit of the ports tree (7 to 40 digits, such as ``3f2a1b0``), or a port's version,
+    revision and epoch, compared as pkg does: ``"py311-nova<31.0.0_2"``."""
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return each value with its key, in the order of the keys."""
+        keys = sorted(field.name for field in fields(self))
+        return [(key, value) for key in keys for value in getattr(self, key)]
+
+
+def fact_name(key: str, value: str) -> str:
+    """Return the fact that a value is compared with: each port's version is a fact of its own."""
+    match = _BOUNDS.fullmatch(value)
     return f"{key}.{match['port']}" if match and match["port"] else key
 
 
-def covers(want: str, said: str) -> bool:
-    """Whether ``said``, the value of a fact, is what is wanted."""
-    if _BOUNDS.fullmatch(want):
-        return all(_compare(said, *bound) for bound in _BOUND.findall(want))
-    if _COMMIT.fullmatch(want) and said.startswith(want):
+def fits(value: str, fact: str) -> bool:
+    """Whether a fact of a run fits the value of a scope."""
+    if _BOUNDS.fullmatch(value):
+        return all(_compare(fact, *bound) for bound in _BOUND.findall(value))
+    if _COMMIT.fullmatch(value) and fact.startswith(value):
         return True
-    want, said = _ALSO_CALLED.get(want, want), _ALSO_CALLED.get(said, said)
+    value, fact = _ALSO_CALLED.get(value, value), _ALSO_CALLED.get(fact, fact)
     # 15.1 is 15.1-RELEASE-p2 too.
-    return any(glob(want).fullmatch(form) for form in (said, said.partition("-")[0]))
+    return any(glob(value).fullmatch(form) for form in (fact, fact.partition("-")[0]))
 
 
 def glob(text: str) -> re.Pattern[str]:
@@ -103,8 +153,8 @@ def glob(text: str) -> re.Pattern[str]:
     return re.compile("".join(pieces), re.DOTALL)
 
 
-def _compare(said: str, sign: str, bound: str) -> bool:
-    left, right = _number(said), _number(bound)
+def _compare(fact: str, sign: str, bound: str) -> bool:
+    left, right = _number(fact), _number(bound)
     return left is not None and right is not None and _SIGNS[sign](left, right)
 
 

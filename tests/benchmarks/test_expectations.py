@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bsdgate.results.expectations import Expectation, Expectations, load, unmatched
+from bsdgate.results.expectations import Expectation, Expectations, load, unmatched_names
 from bsdgate.results.expectations.scope import glob
 from bsdgate.results.ids import bare, idempotent
 from bsdgate.results.model import Outcome
@@ -58,7 +58,14 @@ def test_entries_are_looked_up(shape: str) -> None:
     chance = random.Random(2)
     day = date(2027, 1, 1)
     entries = [
-        Expectation(SHAPES[shape](number, chance.choice(IDS)), "u", "o", "r", day, day)
+        Expectation(
+            SHAPES[shape](number, chance.choice(IDS)),
+            bug="u",
+            owner="o",
+            reason="r",
+            since=day,
+            expires=day,
+        )
         for number in range(ENTRIES)
     ]
 
@@ -66,7 +73,7 @@ def test_entries_are_looked_up(shape: str) -> None:
         known = Expectations(entries)
         for test in IDS:
             known.of(test)
-        unmatched(known, ((test, Outcome.SUCCESS) for test in IDS))
+        unmatched_names(known, ((test, Outcome.SUCCESS) for test in IDS))
 
     def ask_one_regex() -> None:
         every = re.compile("|".join(f"(?:{glob(entry.test).pattern})" for entry in entries))

@@ -17,7 +17,12 @@ from bsdgate.results.verdict import judge
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 LAST_DAY = date(2026, 6, 30)
 KNOWN = Expectation(
-    "m.C.fails", "https://bugs.example.org/1", "jane", "reason", date(2026, 1, 1), LAST_DAY
+    "m.C.fails",
+    bug="https://bugs.example.org/1",
+    owner="jane",
+    reason="reason",
+    since=date(2026, 1, 1),
+    expires=LAST_DAY,
 )
 LONG_AGO = 499162500
 """In 1985: what npm and others date the files of an archive with."""

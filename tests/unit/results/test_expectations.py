@@ -9,10 +9,11 @@ from bsdgate.results.expectations import (
     Expectation,
     Expectations,
     ExpectationsError,
-    complaints,
+    Scope,
+    entry_reasons,
     load,
     read,
-    unmatched,
+    unmatched_names,
     unmatched_note,
     valid,
 )
@@ -54,10 +55,10 @@ def test_a_whole_entry_is_read(tmp_path):
     file.write_text(WHOLE)
     (found,) = load([tmp_path])
     assert found.expires == date(2027, 5, 1)
-    assert found.scope == (("profile", "embedded"),)
+    assert found.scope == Scope(profile=("embedded",))
     assert found.source == f"{file}:1"
     assert found.outcome is Outcome.FAIL
-    assert found.lacks == ()
+    assert found.missing == ()
 
 
 def test_an_entry_may_be_for_a_skip_and_name_alternatives(tmp_path):
@@ -69,7 +70,7 @@ def test_an_entry_may_be_for_a_skip_and_name_alternatives(tmp_path):
     )
     (found,) = load([tmp_path])
     assert found.outcome is Outcome.SKIP
-    assert found.scope == (("branch", "2026.10"), ("freebsd", "14.*"), ("freebsd", ">=15.1"))
+    assert found.scope == Scope(branch=("2026.10",), freebsd=("14.*", ">=15.1"))
 
 
 def test_an_empty_file_has_no_entries(tmp_path):
@@ -86,7 +87,7 @@ def test_without_bug_or_owner_an_entry_is_read_and_excuses_nothing(tmp_path, gon
         kept.append(f"  {gone}:")
     (tmp_path / "a.yaml").write_text("\n".join(kept))
     (found,) = load([tmp_path])
-    assert found.lacks == (gone,)
+    assert found.missing == (gone,)
     assert valid([found], TODAY) == []
 
 
@@ -100,18 +101,18 @@ def test_all_problems_are_named_with_file_and_line(tmp_path):
     with pytest.raises(ExpectationsError) as caught:
         load([tmp_path, tmp_path / "absent.yaml"])
     problems = caught.value.problems
-    told = str(caught.value)
+    text = str(caught.value)
     for said in (
-        f"{first}:2: bug: 'bugs.example.org/1' is not the URL",
-        f"{first}:6: expires:",
-        f"{first}:8: colour: unknown; allowed are test, bug,",
-        f"{first}:9: a mapping with",
-        f"{second}:2: test: there more than once",
-        f"{second}:1: owner is missing",
-        f"{third}:2: not YAML: ",
+        f"{first}:2:8: bug: 'bugs.example.org/1': not the URL",
+        f"{first}:6:12: expires: 'soon': a day was expected",
+        f"{first}:8:3: unknown key colour (allowed: bug, expires,",
+        f"{first}:9:3: the entry: '5': a mapping with the keys test, bug,",
+        f"{second}:2:3: duplicate key test, first in line 1",
+        f"{second}:1:3: the key owner is missing",
+        f"{third}:2:8: not YAML: ",
         "absent.yaml: ",
     ):
-        assert said in told
+        assert said in text
     assert len(problems) == 12
     assert caught.value.exit_code == 2
 
@@ -119,36 +120,44 @@ def test_all_problems_are_named_with_file_and_line(tmp_path):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("  outcome: error", "2: outcome: 'error' is neither fail nor skip"),
-        ("  scope: 15", "2: scope: a mapping was expected"),
-        ("  scope: {colour: red}", "2: scope: colour: unknown; allowed are freebsd, architecture,"),
-        ("  scope: {freebsd: {a: b}}", "2: scope: freebsd: a text, or a list of texts, was"),
-        ("  scope: {freebsd: '>=x'}", "2: scope: freebsd: '>=x' is no comparison such as >=15"),
-        ("  scope: {freebsd: 'nova<1'}", "2: scope: freebsd: 'nova<1': only ports are compared"),
-        ("  scope: {ports: '>=1'}", "2: scope: ports: '>=1': only ports are compared by name"),
+        ("  outcome: error", "2:12: outcome: 'error' is not known (allowed: fail, skip)"),
+        ("  scope: 15", "2:10: scope: '15': a mapping with the keys freebsd, architecture,"),
+        (
+            "  scope: {colour: red}",
+            "2:11: unknown key scope.colour (allowed: architecture, branch,",
+        ),
+        ("  scope: {freebsd: {a: b}}", "2:20: scope.freebsd: a text, or a list of texts, was"),
+        ("  scope: {freebsd: '>=x'}", "2:20: scope.freebsd: '>=x': no comparison such as >=15"),
+        ("  scope: {freebsd: 'nova<1'}", "2:20: scope.freebsd: 'nova<1': a comparison under ports"),
+        ("  scope: {ports: '>=1'}", "2:18: scope.ports: '>=1': a comparison under ports begins"),
         (
             "  scope: {freebsd: FreeBSD-15.1}",
-            "2: scope: freebsd: 'FreeBSD-15.1' fits no run; allow",
+            "2:20: scope.freebsd: 'FreeBSD-15.1': fits no run; allow",
         ),
         (
             "  scope: {freebsd: '15.1, 15.2'}",
-            "2: scope: freebsd: '15.1, 15.2' fits no run; allowed",
+            "2:20: scope.freebsd: '15.1, 15.2': fits no run; allowed",
         ),
-        ("  scope: {freebsd: 15}", "'15' fits no run; allowed are 15.1, 15.*, '>=15.0 <16', and a"),
-        ("  scope: {freebsd: [15.1, 14]}", "2: scope: freebsd: '14' fits no run"),
-        ("  scope: {architecture: AMD64}", "'AMD64' fits no run; allowed are amd64, arm64, i386"),
+        (
+            "  scope: {freebsd: 15}",
+            "'15': fits no run; allowed are 15.1, 15.*, '>=15.0 <16', and a",
+        ),
+        ("  scope: {freebsd: [15.1, 14]}", "2:20: scope.freebsd: '14': fits no run"),
+        ("  scope: {architecture: AMD64}", "'AMD64': fits no run; allowed are amd64, arm64, i386"),
         ("  scope: {architecture: '>=5'}", "'>=5': only freebsd, branch, ports are compared"),
         (
             "  scope: {profile: '>=5'}",
             "'>=5': only freebsd, branch, ports are compared; allowed are",
         ),
-        ("  scope: {branch: 2026}", "'2026' fits no run; allowed are 2026.2, 2026.*"),
-        ("  scope: {branch: master}", "'master' fits no run; allowed are 2026.2"),
-        ("  scope: {ports: py311-nova}", "'py311-nova' fits no run; allowed are 7 to 40 digits"),
-        ("  scope: {ports: 3F2A1B0}", "'3F2A1B0' fits no run; allowed are 7 to 40 digits"),
-        ("  scope: {ports: 3f2a1b}", "'3f2a1b' fits no run; allowed are 7 to 40 digits"),
-        ("  proposal: from a list", "2: proposal: complete the entry (owner, expires), then"),
-        ("  outcome: []", "2: outcome: a text was expected"),
+        ("  scope: {branch: 2026}", "'2026': fits no run; allowed are 2026.2, 2026.*"),
+        ("  scope: {branch: master}", "'master': fits no run; allowed are 2026.2"),
+        ("  scope: {ports: py311-nova}", "'py311-nova': fits no run; allowed are 7 to 40 digits"),
+        ("  scope: {ports: 3F2A1B0}", "'3F2A1B0': fits no run; allowed are 7 to 40 digits"),
+        ("  scope: {ports: 3f2a1b}", "'3f2a1b': fits no run; allowed are 7 to 40 digits"),
+        ("  proposal: from a list", "2:3: proposal: complete the entry (owner, expires), then"),
+        ("  scope: {freebsd: []}", "2:20: scope.freebsd: a text, or a list of texts, was"),
+        ("  source: x.yaml:1", "2:3: unknown key source; did you mean outcome? (allowed: "),
+        ("  outcome: []", "2:12: outcome: [] is not known (allowed: fail, skip)"),
     ],
 )
 def test_what_is_wrong_with_a_key_is_said(tmp_path, line, said):
@@ -181,7 +190,7 @@ def test_an_id_that_yaml_may_have_cut_is_a_problem(tmp_path, test, cut):
     _, problems = read([file])
     said = [problem for problem in problems if "ends at ' #'" in problem]
     assert len(said) == (cut is not None)
-    assert all(problem.startswith(f"{file}:1: test: {cut!r} ends at") for problem in said)
+    assert all(problem.startswith(f"{file}:1:9: test: {cut!r} ends at") for problem in said)
 
 
 @pytest.mark.parametrize("text", ["- test:", "- test:\n", "- {test: }\n"])
@@ -194,7 +203,7 @@ def test_an_id_that_is_empty_is_a_problem_of_its_own(tmp_path, text):
 def test_an_entry_cannot_expire_before_it_is_known(tmp_path):
     file = tmp_path / "a.yaml"
     file.write_text(WHOLE.replace("2027-05-01", "2026-10-01"))
-    assert read([file])[1] == (f"{file}:1: it expires before the day since when it is known",)
+    assert read([file])[1] == (f"{file}:6:12: expires: 2026-10-01 is before since: 2026-11-01",)
 
 
 def test_the_good_entries_of_bad_files_can_be_read(tmp_path):
@@ -223,7 +232,7 @@ def test_hostile_files_are_problems(tmp_path, content):
         ("m.C.one", f"m.C.one[{UUID},smoke]", True),
         ("m.C.one", f"m.C.one[compute,{UUID},network,smoke]", True),
         ("m.C.one", f"m.C.one[compute,{UUID.upper().replace('ID-', 'id-')}]", True),
-        # Everything else in brackets or parentheses tells one test from another.
+        # Everything else in brackets or parentheses distinguishes tests.
         ("m.C.one", "m.C.one[id-1,smoke]", False),
         ("m.C.one", "m.C.one[smoke]", False),
         ("m.C.one", "m.C.one(v4)", False),
@@ -300,22 +309,22 @@ def test_invalid_and_expired_entries_fail_under_the_gate_alone():
         entry("invalid", bug="", owner=""),
         entry("expired", "2026-11-21"),
         entry("last-day", "2026-11-22"),
-        entry("elsewhere", "2026-11-21", scope=(("profile", "minicloud"),)),
+        entry("elsewhere", "2026-11-21", scope=Scope(profile=("minicloud",))),
     ]
-    reasons = complaints(entries, run_of(), TODAY, GATE)
+    reasons = entry_reasons(entries, run_of(), TODAY, GATE)
     assert [(one.level, one.code, one.ids) for one in reasons] == [
         (Level.FAIL, Code.EXPECTATION_INVALID, ("invalid",)),
         (Level.FAIL, Code.EXPECTATION_EXPIRED, ("expired",)),
     ]
     assert "x.yaml:invalid (no bug and no owner)" in reasons[0].message
     assert "x.yaml:expired (2026-11-21, jane)" in reasons[1].message
-    for one in complaints(entries, run_of(), TODAY, DEVELOPER):
+    for one in entry_reasons(entries, run_of(), TODAY, DEVELOPER):
         assert one.level is Level.NOTE
 
 
-def test_many_are_told_in_one_reason_of_bounded_length():
+def test_many_are_listed_in_one_reason_of_bounded_length():
     entries = [entry(f"t{number:03}", "2026-11-21") for number in range(300)]
-    (reason,) = complaints(entries, run_of(), TODAY, GATE)
+    (reason,) = entry_reasons(entries, run_of(), TODAY, GATE)
     assert len(reason.ids) == 300
     assert reason.message.endswith("; 280 more")
 
@@ -326,18 +335,22 @@ def test_unmatched_entries_are_those_that_spoke_of_nothing_where_they_apply():
         entry("m.C.skipped"),
         entry("m.C.gone"),
         entry("m.C.skipped", outcome=Outcome.SKIP, owner="jim"),
-        entry("m.D.*", scope=(("profile", "minicloud"),)),
+        entry("m.D.*", scope=Scope(profile=("minicloud",))),
     ]
     tests = [(f"m.C.fails[{UUID}]", Outcome.XFAIL), ("m.C.skipped", Outcome.SKIP)]
     known = Expectations(entries, run_of())
-    now = unmatched(known, [*tests, ("m.C.gone", Outcome.MISSING)])
+    now = unmatched_names(known, [*tests, ("m.C.gone", Outcome.MISSING)])
     assert now == ("m.C.gone", "m.C.skipped")
     elsewhere = Expectations(entries, run_of(profile="minicloud"))
-    assert unmatched(elsewhere, tests) == ("m.C.gone", "m.C.skipped", "m.D.*; profile: minicloud")
-    assert unmatched(known, [("m.C.skipped", Outcome.SUCCESS)]) == ("m.C.fails", "m.C.gone")
+    assert unmatched_names(elsewhere, tests) == (
+        "m.C.gone",
+        "m.C.skipped",
+        "m.D.*; profile: minicloud",
+    )
+    assert unmatched_names(known, [("m.C.skipped", Outcome.SUCCESS)]) == ("m.C.fails", "m.C.gone")
 
 
-def test_what_is_unmatched_is_told_after_so_many_runs_on_end():
+def test_what_is_unmatched_is_reported_after_so_many_runs_on_end():
     known = Expectations([entry("m.C.gone"), entry("m.C.new"), entry("m.C.fails")])
     now = ("m.C.gone", "m.C.new")
     (reason,) = unmatched_note(known, now, {"m.C.gone": 9, "m.C.fails": 30}, 10)
@@ -348,7 +361,7 @@ def test_what_is_unmatched_is_told_after_so_many_runs_on_end():
 
 
 def test_an_entry_keeps_its_name_while_its_test_and_scope_are_the_same():
-    scope = (("freebsd", "15.*"), ("profile", "embedded"))
+    scope = Scope(freebsd=("15.*",), profile=("embedded",))
     one = entry("m.C.one", scope=scope)
     assert one.name == "m.C.one; freebsd: 15.*; profile: embedded"
     renewed = entry("m.C.one", "2028-01-01", scope=scope, owner="jim", source="y.yaml:9")

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from bsdgate.results.errors import BsdgateError
-from bsdgate.results.expectations import Expectation, load, read
+from bsdgate.results.expectations import Expectation, Scope, load, read
 from bsdgate.results.model import Outcome
 from bsdgate.results.parsers.address import address
 from bsdgate.results.proposals import Proposal, from_source, from_xfail_lists, render
@@ -146,7 +146,7 @@ def test_no_proposal_loads_before_it_is_complete(tmp_path, plugin):
     entries, problems = read([file])
     assert entries == ()
     assert sum("complete the entry" in problem for problem in problems) == len(found)
-    assert sum("expires: a text was expected" in problem for problem in problems) == len(found)
+    assert sum("expires: a day was expected" in problem for problem in problems) == len(found)
 
 
 def test_a_completed_proposal_loads(tmp_path):
@@ -167,7 +167,7 @@ def test_a_completed_proposal_loads(tmp_path):
         reason='odd: "reason" # here',
         since=TODAY,
         expires=date(2027, 1, 1),
-        scope=(("architecture", "aarch64"), ("architecture", "armv7"), ("freebsd", "15.*")),
+        scope=Scope(architecture=("aarch64", "armv7"), freebsd=("15.*",)),
         source=entry.source,
     )
 

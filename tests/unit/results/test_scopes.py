@@ -4,8 +4,8 @@
 import pytest
 from unit.results.test_expectations import TODAY, entry, run_of
 
-from bsdgate.results.expectations import Expectations, complaints
-from bsdgate.results.expectations.scope import problem
+from bsdgate.results.expectations import Expectations, Scope, entry_reasons
+from bsdgate.results.expectations.scope import find_problem
 from bsdgate.results.model import Code, Level
 from bsdgate.results.policy import GATE
 
@@ -55,16 +55,16 @@ SAID = {
     ],
 )
 def test_an_entry_applies_where_its_scope_fits(key, want, fits):
-    one = entry("m.C.one", scope=((key, want),))
-    assert problem(key, want) is None
+    one = entry("m.C.one", scope=Scope(**{key: (want,)}))
+    assert find_problem(key, want) is None
     assert bool(Expectations([one], run_of(**SAID)).of("m.C.one")) is fits
 
 
 def test_all_keys_must_fit_and_of_alternatives_any():
     known = Expectations(
         [
-            entry("both", scope=(("freebsd", "15.*"), ("architecture", "amd64"))),
-            entry("either", scope=(("freebsd", "14.*"), ("freebsd", "15.*"))),
+            entry("both", scope=Scope(freebsd=("15.*",), architecture=("amd64",))),
+            entry("either", scope=Scope(freebsd=("14.*", "15.*"))),
         ],
         run_of(**SAID),
     )
@@ -73,15 +73,15 @@ def test_all_keys_must_fit_and_of_alternatives_any():
 
 def test_what_the_run_does_not_say_never_fits_and_is_named():
     entries = [
-        entry("silent", scope=(("freebsd", "15.*"),)),
-        entry("elsewhere", scope=(("freebsd", "15.*"), ("profile", "minicloud"))),
-        entry("negative", scope=(("freebsd", "!=15.1"),)),
-        entry("here", scope=(("profile", "embedded"),)),
+        entry("silent", scope=Scope(freebsd=("15.*",))),
+        entry("elsewhere", scope=Scope(freebsd=("15.*",), profile=("minicloud",))),
+        entry("negative", scope=Scope(freebsd=("!=15.1",))),
+        entry("here", scope=Scope(profile=("embedded",))),
     ]
     known = Expectations(entries, run_of())
     assert [one.test for one in known.entries] == ["here"]
-    assert [one.test for one in known.unsaid] == ["negative", "silent"]
-    (reason,) = complaints(entries, run_of(), TODAY, GATE)
+    assert [one.test for one in known.undecided] == ["negative", "silent"]
+    (reason,) = entry_reasons(entries, run_of(), TODAY, GATE)
     assert (reason.level, reason.code) == (Level.NOTE, Code.EXPECTATION_UNMATCHED)
     assert reason.ids == ("negative", "silent")
     assert "x.yaml:silent (freebsd)" in reason.message

@@ -40,7 +40,14 @@ def evidence(*attempts, owed=(Kind.TEMPEST,), problems=()):
 
 
 def known(test, expires=date(2027, 1, 1)):
-    return Expectation(test, "https://b/1", "jane", "why", date(2026, 1, 1), expires)
+    return Expectation(
+        test,
+        bug="https://b/1",
+        owner="jane",
+        reason="why",
+        since=date(2026, 1, 1),
+        expires=expires,
+    )
 
 
 ONE = Case("m.A.one", Outcome.SUCCESS)

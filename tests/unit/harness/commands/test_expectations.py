@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person is told of known failures, and of those that others know."""
+"""The commands that check known failures and propose new ones."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,18 +36,18 @@ def entries(tmp_path):
 
 def test_good_entries_pass(entries, capsys):
     assert expectations.check([entries({}, {"test": "m.C.two"})]) == 0
-    assert capsys.readouterr().out == "2 known failures read, nothing wrong\n"
+    assert capsys.readouterr().out == "2 known failures read, no problem\n"
 
 
 def test_what_comes_with_bsdgate_is_good(capsys):
     assert expectations.check([]) == 0
-    assert "nothing wrong" in capsys.readouterr().out
+    assert "no problem" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ({"expires": "soon"}, ":6: expires:"),
+        ({"expires": "soon"}, ":6:12: expires: 'soon': a day was expected, such as 2027-05-01"),
         ({"owner": ""}, ":1: owner missing: it excuses nothing"),
         ({"expires": day(-1)}, f":1: expired on {day(-1)} (jane): m.C.one"),
     ],
@@ -63,13 +63,13 @@ def test_all_that_is_wrong_is_a_problem_with_its_place(entries, capsys, entry, s
 def test_what_is_not_read_is_a_problem(entries, tmp_path, capsys):
     good = entries({})
     for name in ("b.yml", "c.yaml~", "README.rst", "__init__.py", ".b.yaml.swp", "d.txt"):
-        (tmp_path / name).write_text("what nobody reads")
+        (tmp_path / name).write_text("not read")
     (tmp_path / "nova").mkdir()
     (tmp_path / "__pycache__").mkdir()
     assert expectations.check([tmp_path]) == 2
-    *told, _ = capsys.readouterr().out.splitlines()
+    *lines, _ = capsys.readouterr().out.splitlines()
     names = ["b.yml", "c.yaml~", "d.txt", "nova"]
-    assert [line.split(": is not read: ")[0] for line in told] == [
+    assert [line.split(": is not read: ")[0] for line in lines] == [
         str(tmp_path / name) for name in names
     ]
     assert expectations.check([good]) == 0
@@ -96,7 +96,7 @@ def test_nothing_in_an_entry_is_obeyed(entries, capsys):
 def test_an_entry_that_is_there_twice_is_a_problem(entries, capsys):
     file = entries({}, {"owner": "jim"})
     assert expectations.check([file]) == 2
-    assert f"{file}:7: says what {file}:1 says" in capsys.readouterr().out
+    assert f"{file}:7: has the same test, outcome and scope as {file}:1" in capsys.readouterr().out
 
 
 def test_what_ends_soon_or_hardly_ever_is_told(entries, capsys):
@@ -115,10 +115,10 @@ def test_lists_are_imported_from_a_checkout(tmp_path, capsys):
         folder.mkdir(parents=True)
         (folder / "xfail-list").write_text("lib.libx.a_test:one\n")
     expectations.import_lists([tmp_path])
-    told = capsys.readouterr()
-    assert told.out.count("test: lib/libx/a_test:one") == 2
-    assert str(tmp_path) not in told.out
-    assert told.err == "2 proposals: 2 by xfail-list\n"
+    printed = capsys.readouterr()
+    assert printed.out.count("test: lib/libx/a_test:one") == 2
+    assert str(tmp_path) not in printed.out
+    assert printed.err == "2 proposals: 2 by xfail-list\n"
 
 
 @pytest.mark.parametrize("name", ["empty", "absent"])
@@ -134,9 +134,9 @@ def test_installed_tests_are_read(tmp_path, monkeypatch, capsys):
     )
     monkeypatch.setattr(expectations, "installed", lambda: {"p.tests": tmp_path})
     expectations.propose()
-    told = capsys.readouterr()
-    assert "test: p.tests.test_x.C.test_one" in told.out
-    assert told.err == "1 proposal: 1 by unstable_test\n"
+    printed = capsys.readouterr()
+    assert "test: p.tests.test_x.C.test_one" in printed.out
+    assert printed.err == "1 proposal: 1 by unstable_test\n"
 
 
 def test_what_is_installed_is_found_without_being_imported(monkeypatch):

@@ -90,7 +90,7 @@ def test_a_resumed_run_asks_for_what_is_left(write: Write) -> None:
         ({"constant": {"times": 0, "concurrency": 1}}, "times: 0:"),
         ({"constant": {"times": "many"}}, "'many': Input should be a valid integer"),
         ({"constant": {"times": True}}, "True: Input should be a valid integer"),
-        ({"constant_for_duration": {"duration": 3}}, "lacks the key times"),
+        ({"constant_for_duration": {"duration": 3}}, "the key times is missing"),
         ({"constant": {"times": 1}, "serial": {"times": 1}}, "at most 1 item"),
         ({}, "at least 1 item"),
     ],

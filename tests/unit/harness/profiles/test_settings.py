@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.profiles.checked_yaml."""
+"""bsdgate.harness.profiles.settings."""
 
 import contextlib
 from pathlib import Path
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bsdgate.harness.errors import ConfigurationError
-from bsdgate.harness.profiles import checked_yaml
+from bsdgate.harness.profiles import settings
 from bsdgate.harness.profiles.model import Profile
 
 GOOD = """\
@@ -29,7 +29,7 @@ def problems(tmp_path: Path, text: str | bytes) -> list[str]:
     path = tmp_path / "p.yaml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(ConfigurationError) as caught:
-        checked_yaml.read(path, Profile)
+        settings.read(path, Profile)
     assert str(path) in str(caught.value)
     lines = caught.value.problems or [caught.value.message]
     return [line.removeprefix(f"{path}:") for line in lines]
@@ -38,16 +38,16 @@ def problems(tmp_path: Path, text: str | bytes) -> list[str]:
 def test_good_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(GOOD)
-    profile = checked_yaml.read(path, Profile)
+    profile = settings.read(path, Profile)
     assert (profile.nodes.source, list(profile.services)) == ("local", ["keystone"])
     assert profile.timeouts.test == 300
 
 
-# What is changed in GOOD, and what is then said.
+# What is changed in GOOD, and the problems listed then.
 MISTAKES = [
     (
         ("concurrency: 2", "concurrenci: 2"),
-        "1:1: the file lacks the key concurrency",
+        "1:1: the key concurrency is missing in the file",
         "8:1: unknown key concurrenci; did you mean concurrency? (allowed: boards, concurrency, ",
     ),
     (
@@ -56,7 +56,7 @@ MISTAKES = [
     ),
     (
         ("source: local", "source: zuul\n  nodesett: x"),
-        "5:3: nodes lacks the key nodeset",
+        "5:3: the key nodeset is missing in nodes",
         "6:3: unknown key nodes.nodesett; did you mean nodeset? (allowed: nodeset, source)",
     ),
     (
@@ -65,7 +65,7 @@ MISTAKES = [
     ),
     (
         ('release: "2026.2"', "release: 2026.2"),
-        "3:10: release: 2026.2: Input should be a valid string; put it in quotes",
+        "3:10: release: 2026.2: a text was expected; put it in quotes",
     ),
     (
         ("concurrency: 2", "concurrency: 0"),
@@ -73,7 +73,7 @@ MISTAKES = [
     ),
     (
         ("concurrency: 2", "concurrency: 2\nconcurrency: 4"),
-        "9:1: concurrency stands here a second time, first in line 8",
+        "9:1: duplicate key concurrency, first in line 8",
     ),
     (
         ("concurrency: 2", "concurrency: 2\nexcludes:\n- tests: '('\n  reason: short"),
@@ -85,12 +85,23 @@ MISTAKES = [
         "7:41: services.keystone.options.DEFAULT.debug: not a single value",
     ),
     (("concurrency: 2", "concurrency: 2\n? [a]\n: 1"), "9:3: a key must be a word"),
-    (("name: mine", "name: ["), "3:8: not YAML: expected ',' or ']', but got ':'"),
+    (
+        ("concurrency: 2", "concurrency: 2026-02-30"),
+        "8:14: concurrency: '2026-02-30': Input should be a valid integer",
+    ),
+    (
+        ("nodes:\n  source: local", "nodes: local"),
+        "4:8: nodes: 'local': ",
+    ),
+    (
+        ("name: mine", "name: mine\nboards: [5]"),
+        "2:10: boards.0: 5: a mapping with the keys name, architecture, power, boot, con",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("change", "expected"), [(each[0], each[1:]) for each in MISTAKES])
-def test_each_problem_is_told_with_its_place(
+def test_each_problem_is_listed_with_its_place(
     tmp_path: Path, change: tuple[str, str], expected: tuple[str, ...]
 ) -> None:
     found = problems(tmp_path, GOOD.replace(*change))
@@ -98,7 +109,7 @@ def test_each_problem_is_told_with_its_place(
     assert starts == list(expected)
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("local", "locl").replace("concurrency: 2", "concurrency: many\nx: 1\nx: 2")
     assert [line.split(": ")[0] for line in problems(tmp_path, text)] == [
         "5:3",
@@ -114,8 +125,8 @@ def test_what_is_no_profile_at_all_is_refused(tmp_path: Path, text: str | bytes)
 
 
 def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot read .*absent.yaml: No such file"):
-        checked_yaml.read(tmp_path / "absent.yaml", Profile)
+    with pytest.raises(ConfigurationError, match="absent.yaml: cannot be read: No such file"):
+        settings.read(tmp_path / "absent.yaml", Profile)
 
 
 @given(text=st.text(max_size=60), line=st.integers(min_value=0, max_value=8))
@@ -128,4 +139,4 @@ def test_any_text_is_read_or_refused(
     path = tmp_path_factory.mktemp("p") / "p.yaml"
     path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
     with contextlib.suppress(ConfigurationError):
-        checked_yaml.read(path, Profile)
+        settings.read(path, Profile)
