@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs whose time is up while a test is in progress: by the change, by the base, by neither."""
+"""Runs that end by the time limit of all tests: a test hangs by the change, by the base, or not."""
 
 import re
 import socket
@@ -99,7 +99,7 @@ def test_a_test_that_hangs_on_the_base_too_is_not_the_changes(
     assert NETWORKS_TEST in text
 
 
-def test_a_run_whose_time_is_up_while_no_test_hangs_is_an_error(
+def test_a_run_that_runs_out_of_time_while_no_test_hangs_is_an_error(
     place: Place, checkout: Path, tmp_path: Path
 ) -> None:
     folder, _ = run(place, checkout, profile_with(tmp_path, SECONDS / 2), MANY, 3)
