@@ -45,7 +45,7 @@ def profile_with(folder: Path, seconds: float, **services: Any) -> Path:
 def run(
     place: Place, checkout: Path, profile: Path, tests: str, code: int
 ) -> tuple[RunFolder, str]:
-    asked = ["--suite", "gate", "--profile", profile, "--tests", tests, *TWO]
+    asked: list[str | Path] = ["--suite", "gate", "--profile", profile, "--tests", tests, *TWO]
     done = place.start("bsdgate", "run", "--with", f"keystone={checkout}", *asked).done(600)
     assert done.code == code, done
     assert_nothing_left(place, [])
