@@ -30,7 +30,7 @@ from bsdgate.results.model import (
     count,
     error,
 )
-from bsdgate.results.time_limits import time_was_up, timed_out, unfinished
+from bsdgate.results.time_limits import not_ended, time_was_up, timed_out, unfinished
 
 _ITS_OWN: Final = frozenset({Code.TIME_LIMIT, Code.IN_PROGRESS})
 """The problems that an attempt has because its time was up; any other leaves the run an ERROR."""
@@ -80,7 +80,7 @@ def weigh(evidence: Evidence, ledger: Ledger, reasons: list[Reason]) -> Hangs:
     changed = evidence.run.changed
     findings = attribute(failed.values(), ledger.confirmations, rest, change=changed)
     blamed = any(finding.cause is Cause.CHANGE for finding in findings)
-    if not blamed or any(reason.level is Level.ERROR for reason in rest):
+    if not blamed:  # as where there is an error in the rest
         return Hangs(failed, findings, list(_without(failed.keys(), reasons)))
     lost = set(ledger.cases.ids_of(Outcome.MISSING)).intersection(attempt.asked) - failed.keys()
     left = tuple(sorted(lost))
@@ -117,12 +117,12 @@ def _hang_again(attempt: Attempt, ledger: Ledger) -> dict[str, Case]:
         place = ledger.cases.place(test_id)
         missing = place is not None and ledger.cases.outcome(place) is Outcome.MISSING
         if missing and (again := _again(test_id, ledger.confirmations)):
-            found[test_id] = again
+            found[test_id] = not_ended(test_id, attempt.test_timeout, again.details)
     return found
 
 
 def _again(test_id: str, confirmations: Sequence[Confirmation]) -> Case | None:
-    """Return the test's failure, if all that was seen of it with the change is that it hangs."""
+    """Return how the test failed, if all that was seen of it with the change is that it hangs."""
     seen = [
         (one.whole, case)
         for one in confirmations

@@ -132,6 +132,9 @@ def test_a_test_that_hangs_because_of_the_change_fails(policy):
         Code.UNFINISHED: (Level.FAIL, (OTHER, NEVER)),
     }
     assert "02-tempest: the tests did not end within 20 s" in str(verdict.reasons)
+    (case,) = [case for case in verdict.cases if case.id == HUNG]
+    assert (case.outcome, case.reason) == (FAIL, "did not end within 5 s")
+    assert case.details == TRACEBACK
 
 
 def test_a_test_that_is_in_progress_each_time_hangs_too():
