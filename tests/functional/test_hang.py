@@ -20,7 +20,7 @@ POLICY_TEST = "test_policies.PoliciesTestJSON.test_create_update_delete_policy"
 NETWORKS = r"tempest\.api\.compute\.test_tenant_networks\."
 NETWORKS_TEST = "test_tenant_networks.ComputeTenantNetworksTest.test_list_show_tenant_networks"
 
-SECONDS = 20
+SECONDS = 30
 """What a test may take, and all of them together: one that hangs has not ended by then."""
 SLEEPS = f"__import__('time').sleep({SECONDS + 10})"
 
@@ -54,7 +54,7 @@ def run(
     place: Place, checkout: Path, profile: Path, tests: str, code: int
 ) -> tuple[RunFolder, str]:
     asked: list[str | Path] = ["--suite", "gate", "--profile", profile, "--tests", tests, *TWO]
-    done = place.start("bsdgate", "run", "--with", f"keystone={checkout}", *asked).done(600)
+    done = place.start("bsdgate", "run", "--with", f"keystone={checkout}", *asked).done(800)
     assert done.code == code, done
     assert_nothing_left(place, [])
     return runs(place)[-1], done.text
