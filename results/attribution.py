@@ -174,8 +174,8 @@ def signature(case: Case) -> str:
     """Return a failure's text without what differs from run to run.
 
     Its message and the innermost frame of its traceback, so that two ways to fail with one
-    message are two failures. What is too long to be told is told apart all the same. A test that a
-    time limit ended fails in one way.
+    message are two failures. What is too long to be shown still differs by its digest. All failures
+    of a test that a time limit ended have one signature.
     """
     if timed_out(case):
         return NOT_ENDED

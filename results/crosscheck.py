@@ -34,8 +34,8 @@ LINE_BOUND: Final = 1 << 16
 def contradictions(attempt: Attempt, *, failed: bool) -> list[Reason]:
     """What speaks against the stream of an attempt. ``failed`` tells whether it has a failure.
 
-    Only of one that ended by itself is the exit status asked: that of a runner that was interrupted
-    or whose time was up is the signal's.
+    The exit status counts only if the runner ended by itself: if it was interrupted or ran out of
+    time, the status is that of the signal.
     """
     return [
         *_check_times(attempt),

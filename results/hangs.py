@@ -28,7 +28,7 @@ from bsdgate.results.model import (
     count,
     error,
 )
-from bsdgate.results.time_limits import time_was_up, timed_out, unfinished
+from bsdgate.results.time_limits import not_ended, time_was_up, timed_out, unfinished
 
 _ITS_OWN: Final = frozenset({Code.TIME_LIMIT, Code.IN_PROGRESS})
 """The problems that an attempt has because its time was up; any other leaves the run an ERROR."""
@@ -76,7 +76,7 @@ def weigh(evidence: Evidence, ledger: Ledger, reasons: list[Reason]) -> Hangs:
     changed = evidence.run.changed
     findings = attribute(failed.values(), ledger.confirmations, rest, change=changed)
     blamed = any(finding.cause is Cause.CHANGE for finding in findings)
-    if not blamed or any(reason.level is Level.ERROR for reason in rest):
+    if not blamed:  # as where there is an error in the rest
         return Hangs(failed, findings, list(_without(failed.keys(), reasons)))
     left = tuple(sorted((_missing(ledger) & set(attempt.asked)) - failed.keys()))
     return Hangs(failed, findings, [*rest, *_by_the_change(attempt, left)], left)
@@ -109,7 +109,11 @@ def _hang_again(attempt: Attempt, ledger: Ledger) -> dict[str, Case]:
     """Return the tests that hang each time that they are run again with the change."""
     begun = sorted(unfinished(attempt) & _missing(ledger))
     again = {test_id: _again(test_id, ledger.confirmations) for test_id in begun}
-    return {test_id: case for test_id, case in again.items() if case is not None}
+    return {
+        test_id: not_ended(test_id, attempt.test_timeout, case.details)
+        for test_id, case in again.items()
+        if case is not None
+    }
 
 
 def _missing(ledger: Ledger) -> set[str]:
@@ -117,7 +121,7 @@ def _missing(ledger: Ledger) -> set[str]:
 
 
 def _again(test_id: str, confirmations: Sequence[Confirmation]) -> Case | None:
-    """Return the test's failure, if all that was seen of it with the change is that it hangs."""
+    """Return how the test failed, if all that was seen of it with the change is that it hangs."""
     seen = [
         (one.whole, case)
         for one in confirmations

@@ -370,9 +370,9 @@ def _confirm(attempt: Attempt, named: _Tally | None) -> tuple[Confirmation, list
     """What an attempt that ran failures again found; its evidence must be whole by itself.
 
     ``named`` is the attempt that it names: no other test may be asked than those that failed in it,
-    or had not ended when its time was up. One that was interrupted, or whose own time was up,
-    confirms nothing by what it has not said, and that is nothing wrong with it; what hung and hangs
-    again has failed again.
+    or had not ended when its time was up. One that was interrupted, or itself ran out of time, says
+    nothing of tests that it did not report, which is no fault of it. A test that hung and is in
+    progress again has failed again.
     """
     account = _Account([attempt])
     tally = _tally(attempt, account)

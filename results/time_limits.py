@@ -15,8 +15,9 @@ Where a test was at that moment says nothing: a test that waits is found at anot
 
 _LIMIT = "did not end within {:g} s"
 # What Tempest's base class raises in a test when the seconds of OS_TEST_TIMEOUT are over.
-_ALARM: Final = re.compile(r"(?:^|; )fixtures\._fixtures\.timeout\.TimeoutException\b")
-_NOT_ENDED: Final = re.compile(r"did not end within \S+ s$")
+_ALARM: Final = "fixtures._fixtures.timeout.TimeoutException"
+_RAISED: Final = re.compile(rf"(?:^|; ){re.escape(_ALARM)}\b")
+_SAID: Final = re.compile(r"did not end within \S+ s$")
 
 
 def time_was_up(attempt: Attempt) -> bool:
@@ -39,13 +40,13 @@ def unfinished(attempt: Attempt) -> Set[str]:
     return begun.intersection(attempt.asked)
 
 
-def not_ended(test_id: str, seconds: float) -> Case:
-    """Return the failure of a test that was in progress when the time of its attempt was up."""
-    return Case(test_id, Outcome.FAIL, reason=_LIMIT.format(seconds))
+def not_ended(test_id: str, seconds: float, details: str | None = None) -> Case:
+    """Return the failure of a test that hangs; ``details`` show where it was, as far as known."""
+    return Case(test_id, Outcome.FAIL, reason=_LIMIT.format(seconds), details=details)
 
 
 def timed_out(case: Case) -> bool:
     """Whether the case is the failure of a test that a time limit ended."""
-    reason = case.reason or ""
-    alarm = _ALARM.search(reason) or (not case.details and _NOT_ENDED.match(reason))
-    return case.outcome is Outcome.FAIL and bool(alarm)
+    reason, details = case.reason or "", case.details or _ALARM
+    ended = _RAISED.search(reason) or (_SAID.match(reason) and _ALARM in details)
+    return case.outcome is Outcome.FAIL and bool(ended)

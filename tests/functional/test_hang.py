@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs whose time is up while a test is in progress: by the change, by the base, by neither."""
+"""Runs that end by the time limit of all tests: a test hangs by the change, by the base, or not."""
 
 import re
 import socket
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from functional.place import Place
-from functional.run_folder import MANY, TWO, RunFolder, assert_nothing_left, runs
+from functional.run_folder import TWO, RunFolder, assert_nothing_left, runs
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.downloads]
 
@@ -20,9 +20,9 @@ POLICY_TEST = "test_policies.PoliciesTestJSON.test_create_update_delete_policy"
 NETWORKS = r"tempest\.api\.compute\.test_tenant_networks\."
 NETWORKS_TEST = "test_tenant_networks.ComputeTenantNetworksTest.test_list_show_tenant_networks"
 
-SECONDS = 20
+SECONDS = 30
 """What a test may take, and all of them together: one that hangs has not ended by then."""
-HANGS = SECONDS + 10
+SLEEPS = f"__import__('time').sleep({SECONDS + 10})"
 
 
 @pytest.fixture
@@ -32,21 +32,29 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def profile_with(folder: Path, seconds: float, **services: Any) -> Path:
+def profile_with(folder: Path, **services: Any) -> Path:
     """Write a profile like the embedded one, with these limits and settings."""
     profile = yaml.safe_load((PROFILES / "embedded.yaml").read_text())
-    profile["timeouts"] |= {"test": SECONDS, "run": seconds}
+    profile["timeouts"] |= {"test": SECONDS, "run": SECONDS}
     profile["services"] |= services
     path = folder / "hurried.yaml"
     path.write_text(yaml.safe_dump(profile))
     return path
 
 
+def plant(checkout: Path, statement: str) -> None:
+    """Let Keystone do that before it makes a policy."""
+    module = checkout / "keystone" / "api" / "policy.py"
+    made = "policy = self._assign_unique_id(self._normalize_dict(policy_body))\n"
+    assert module.read_text().count(made) == 1
+    module.write_text(module.read_text().replace(made, f"{statement}\n        {made}"))
+
+
 def run(
     place: Place, checkout: Path, profile: Path, tests: str, code: int
 ) -> tuple[RunFolder, str]:
-    asked = ["--suite", "gate", "--profile", profile, "--tests", tests, *TWO]
-    done = place.start("bsdgate", "run", "--with", f"keystone={checkout}", *asked).done(600)
+    asked: list[str | Path] = ["--suite", "gate", "--profile", profile, "--tests", tests, *TWO]
+    done = place.start("bsdgate", "run", "--with", f"keystone={checkout}", *asked).done(800)
     assert done.code == code, done
     assert_nothing_left(place, [])
     return runs(place)[-1], done.text
@@ -70,12 +78,8 @@ def test_a_test_that_hangs_by_the_change_fails_and_is_attributed_to_the_change(
     place: Place, checkout: Path, tmp_path: Path
 ) -> None:
     """Keystone answers with one thread: while it hangs, all its clients wait."""
-    module = checkout / "keystone" / "api" / "policy.py"
-    made = "policy = self._assign_unique_id(self._normalize_dict(policy_body))\n"
-    assert module.read_text().count(made) == 1
-    planted = f"__import__('time').sleep({HANGS})\n        {made}"
-    module.write_text(module.read_text().replace(made, planted))
-    folder, text = run(place, checkout, profile_with(tmp_path, SECONDS), POLICIES, 1)
+    plant(checkout, SLEEPS)
+    folder, text = run(place, checkout, profile_with(tmp_path), POLICIES, 1)
     assert folder.verdict["result"] == "FAIL"
     reasons = folder.reasons()
     (failed,) = reasons["tests-failed"]["ids"]
@@ -85,7 +89,7 @@ def test_a_test_that_hangs_by_the_change_fails_and_is_attributed_to_the_change(
     (finding,) = failures(folder)
     assert (finding["id"], finding["cause"]) == (failed, "change"), finding
     assert shown(finding) == [WITH_THE_CHANGE + SAME] * 2 + [ON_THE_BASE + "success"] * 2
-    assert POLICY_TEST in text
+    assert f"{failed}: fail did not end within {SECONDS} s" in text
 
 
 def test_a_test_that_hangs_on_the_base_too_is_not_the_changes(
@@ -93,7 +97,7 @@ def test_a_test_that_hangs_on_the_base_too_is_not_the_changes(
 ) -> None:
     """Nova's settings are the defect: it asks a server that never answers for networks."""
     options = {"options": {"neutron": {"endpoint_override": silent}}}
-    profile = profile_with(tmp_path, SECONDS, nova=options)
+    profile = profile_with(tmp_path, nova=options)
     folder, text = run(place, checkout, profile, NETWORKS, 3)
     assert folder.verdict["result"] == "ERROR"
     assert folder.reasons()["time-limit"]["level"] == "error"
@@ -104,17 +108,20 @@ def test_a_test_that_hangs_on_the_base_too_is_not_the_changes(
     assert NETWORKS_TEST in text
 
 
-def test_a_run_whose_time_is_up_while_no_test_hangs_is_an_error(
+def test_a_run_that_runs_out_of_time_while_no_test_hangs_is_an_error(
     place: Place, checkout: Path, tmp_path: Path
 ) -> None:
-    folder, _ = run(place, checkout, profile_with(tmp_path, SECONDS / 2), MANY, 3)
+    """Keystone waits once, as on a machine that was busy, and never again."""
+    marker = f"marker = __import__('pathlib').Path({str(tmp_path / 'waited')!r})"
+    plant(checkout, f"{marker}; marker.exists() or (marker.touch(), {SLEEPS})")
+    folder, _ = run(place, checkout, profile_with(tmp_path), POLICIES, 3)
     assert folder.verdict["result"] == "ERROR"
     reasons = folder.reasons()
     assert reasons["time-limit"]["level"] == "error"
     in_progress = set(reasons["in-progress"]["ids"])
-    assert 1 <= len(in_progress) <= int(TWO[1])
-    again = {name for name, each in folder.attempts.items() if each["confirms"]}
-    assert {folder.attempts[name]["side"] for name in again} == {"change", "base"}
+    again = {name: each for name, each in folder.attempts.items() if each["confirms"]}
+    assert [each["side"] for each in again.values()] == ["change"] * 2 + ["base"] * 2
     assert all(set(folder.asked(name)) == in_progress for name in again)
+    assert all(each["problems"] == [] for each in again.values())
     assert failures(folder) == []
-    assert in_progress < set(reasons["lost-test"]["ids"])
+    assert in_progress <= set(reasons["lost-test"]["ids"])

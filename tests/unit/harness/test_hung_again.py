@@ -33,13 +33,15 @@ class Cloud:
     def __init__(self, ended: list[str], name: str) -> None:
         self.ended = ended
         self.name = name
+        self.left: list[str] = []
         self.stopped = False
 
     def stop(self) -> list[str]:
+        left = [] if self.stopped else self.left
         if not self.stopped:
             self.ended.append(self.name)
         self.stopped = True
-        return []
+        return left
 
     def clean(self) -> None:
         """Have nothing to remove."""
@@ -66,12 +68,12 @@ def events() -> list[str]:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[str]) -> Iterator[Run]:
-    """Return a run of a change whose clouds and tests only note what happens."""
+    """Return a run of a change, with clouds and tests that only note what happens."""
     packages = tmp_path / "site-packages"
     packages.mkdir()
     monkeypatch.setattr(base, "roots", lambda: [packages])
     released = Environment(Path(sys.executable))
-    monkeypatch.setattr(confirm.environment, "prepare", lambda *_: released)
+    monkeypatch.setattr("bsdgate.harness.nodes.environment.prepare", lambda *_: released)
 
     def deploy(fresh: Run) -> None:
         events.append(f"{fresh.site.name} begins, changed: {bool(fresh.environment.changes)}")
@@ -137,7 +139,7 @@ def test_the_time_limit_is_a_problem_of_its_own(run: Run, monkeypatch: pytest.Mo
     look = steps.looking_after(run, 5)
     assert look() == []
     later = time.monotonic() + 6
-    monkeypatch.setattr(steps.time, "monotonic", lambda: later)
+    monkeypatch.setattr("time.monotonic", lambda: later)
     (problem,) = look()
     assert problem == Problem(ProblemCode.TIME_LIMIT, "the tests did not end within 5 s")
 
@@ -153,3 +155,19 @@ def test_a_cloud_that_a_killed_harness_left_is_found(run: Run, site: str) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "lock").write_text("")
     assert [each.directory for each in clouds_of(run.folder.path)] == [folder]
+
+
+@pytest.mark.parametrize(("site", "written"), [("again", 1), ("base", 0)])
+def test_what_outlived_the_second_cloud_of_the_change_is_written_down(
+    run: Run, site: str, written: int
+) -> None:
+    """What the base has left is not the change's doing."""
+    environment = run.environment if site == "again" else Environment(Path(sys.executable))
+    cloud = Cloud([], site)
+    cloud.left = ["a-daemon (process 7)"]
+    fresh = dataclasses.replace(
+        run, environment=environment, cloud=cast(Any, cloud), site=run.site / site
+    )
+    steps.cleanup(fresh)
+    left = [event for event in run.folder.events() if event["step"] == steps.LEFT]
+    assert len(left) == written

@@ -98,7 +98,7 @@ def test_what_is_wrong_with_them_is_named(
     words = [] if command == "run" else [run.path]
     ended = here.call(command, *words, "--expectations", known)
     assert ended.code == 2
-    assert "b.yaml:1: reason is missing" in "".join(ended.err.split("\n"))
+    assert "b.yaml:1:3: the key reason is missing" in "".join(ended.err.split("\n"))
     assert not (here.state / "runs").exists()
 
 

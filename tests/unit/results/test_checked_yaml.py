@@ -48,14 +48,14 @@ def test_a_dataclass_is_read(tmp_path: Path) -> None:
     ("text", "expected"),
     [
         (
-            "nam: x",
-            ["1:1: the key name is missing in the file", "1:1: unknown key nam; did you me"],
+            "nme: x",
+            ["1:1: the key name is missing in the file", "1:1: unknown key nme; did you me"],
         ),
         (
-            "name: x\ndisks:\n- sise: 1",
+            "name: x\ndisks:\n- sze: 1",
             [
                 "3:3: the key size is missing in disks.0",
-                "3:3: unknown key disks.0.sise; did you mean size? (allowed: size)",
+                "3:3: unknown key disks.0.sze; did you mean size? (allowed: size)",
             ],
         ),
         ("name: x\ndisks: [7]", ["2:9: disks.0: 7: a mapping with the keys size was expected"]),

@@ -58,7 +58,7 @@ def attempt(name, reports, asked, **fields):
 
 
 def limited(*begun, reports=FIRST, asked=ASKED, also=(), **fields):
-    """The attempt whose time was up: its runner was ended by a signal."""
+    """The attempt that ran out of time: its runner was ended by a signal."""
     problems = (UP, in_progress(*begun), *also) if begun else (UP, *also)
     ended = {"exit_status": -15, "problems": problems}
     return attempt("02-tempest", reports, asked, **ended | fields)
@@ -132,6 +132,9 @@ def test_a_test_that_hangs_because_of_the_change_fails(policy):
         Code.UNFINISHED: (Level.FAIL, (OTHER, NEVER)),
     }
     assert "02-tempest: the tests did not end within 20 s" in str(verdict.reasons)
+    (case,) = [case for case in verdict.cases if case.id == HUNG]
+    assert (case.outcome, case.reason) == (FAIL, "did not end within 5 s")
+    assert case.details == TRACEBACK
 
 
 def test_a_test_that_is_in_progress_each_time_hangs_too():
@@ -199,7 +202,7 @@ def test_one_rerun_is_not_enough_to_call_it_a_hang():
     assert levels(verdict)[Code.LOST_TEST] == (Level.ERROR, (HUNG, OTHER, NEVER))
 
 
-def test_a_rerun_whose_time_was_up_before_the_test_began_says_so():
+def test_a_rerun_that_ran_out_of_time_before_the_test_began_says_so():
     late = change(still_going(), problems=(UP,))
     level, ids = levels(verdict_of(limited(HUNG), *late))[Code.NOT_CONFIRMED]
     assert (level, ids) == (Level.NOTE, (HUNG,))
@@ -312,7 +315,7 @@ def test_attempts_may_be_given_in_any_order():
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_second_attempt_whose_time_was_up_leaves_the_error(backwards):
+def test_a_second_attempt_that_ran_out_of_time_leaves_the_error(backwards):
     first = attempt("01-tempest", [], ASKED, problems=(UP,), exit_status=-15)
     found = [first, limited(HUNG), *HANGS, *ENDS]
     verdict = verdict_of(*(reversed(found) if backwards else found))
@@ -341,7 +344,7 @@ def test_a_failure_by_the_clock_is_confirmed_like_any_other():
 
 
 def test_a_base_that_was_only_stopped_excuses_no_failure():
-    """Its time was up, so nobody saw it fail as the change does."""
+    """It ran out of time, so it was not seen to fail as the change does."""
     first = attempt("02-tempest", [passed(DONE), timed_out()], (DONE, HUNG))
     verdict = verdict_of(first, *HANGS, *base(still_going(), still_going()))
     assert (verdict.result, causes(verdict)) == (Result.FAIL, {HUNG: Cause.UNKNOWN})
@@ -361,7 +364,7 @@ PROBLEMS = st.lists(
     st.sampled_from([(), (HUNG,), (HUNG, OTHER)]),
     st.lists(st.sampled_from(ASKED), unique=True),
 )
-def test_no_run_passes_whose_time_was_up(with_change, on_base, also, begun, reported):
+def test_no_run_passes_that_ran_out_of_time(with_change, on_base, also, begun, reported):
     first = limited(*begun, also=also, reports=[passed(one) for one in reported])
     attempts = [first, *change(*with_change, first=10), *base(*on_base, first=20)]
     for policy in POLICIES:

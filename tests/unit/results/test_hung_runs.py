@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run directories of runs whose time was up, as the harness leaves them and as they are forged."""
+"""Run directories of runs that ran out of time, as the harness leaves them and forged ones."""
 
 import json
 
@@ -35,7 +35,7 @@ def attempt(run_dir, subunit_stream, sealed):
 
 @pytest.fixture
 def limited(attempt):
-    """The attempt whose time was up while m.A.two was in progress; the run has a change."""
+    """The attempt that ran out of time with m.A.two in progress; the run has a change."""
     packets = ("m.A.one", "success"), ("m.A.two", "inprogress")
     ids = ("m.A.one", "m.A.two", "m.A.three")
     return attempt("01-tempest", ids, packets, exit_status=-15, problems=[UP])

@@ -12,7 +12,7 @@ from bsdgate.harness.suites.tempest import Workspace
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Return a workspace whose Python only shows its environment."""
+    """Return a workspace with a Python that only shows its environment."""
     programs = tmp_path / "bin"
     programs.mkdir()
     python = programs / "python"
