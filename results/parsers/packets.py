@@ -25,12 +25,10 @@ from typing import Any, NamedTuple
 from subunit.v2 import ByteStreamToStreamResult
 
 from bsdgate.results.model import Code, Reason, error
+from bsdgate.results.parsers.noise import Noise
 
 SHORTEST = 8
 """Bytes of the shortest packet: signature, flags, length and checksum."""
-
-SAMPLE = 600
-"""Bytes between packets that a message shows, and characters of that text."""
 
 DAMAGE_BOUND = 1 << 20
 """Bytes between packets after which the search for packets ends."""
@@ -42,10 +40,6 @@ _PROBLEMS_BOUND = 20
 _CANDIDATE = 256  # what a failed checksum costs besides its bytes
 # The signature and version 2, or what may become that with the next byte.
 _BEGIN = re.compile(rb"\xb3(?:[\x20-\x2f]|\Z)")
-# Control characters, except white space and the escape that begins a colour.
-_CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
-# A UTF-8 character without its last bytes.
-_UNFINISHED = re.compile(rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})\Z")
 
 
 class BadPacketError(ValueError):
@@ -101,7 +95,7 @@ class PacketReader:
         self._buffer = bytearray()
         self._wanted = 0  # bytes that the buffer needs for the packet at its begin
         self._offset = 0  # of the buffer in the stream
-        self._noise = _Noise()
+        self._noise = Noise()
         self._searched = 0
         self._cut = 0
         self._given_up = False
@@ -184,52 +178,6 @@ class PacketReader:
         self._given_up = True
         self._noise.add_unread(len(data) - end)
         return len(data)
-
-
-class _Noise:
-    """The bytes between packets.
-
-    No damaged packet with a status is taken for text: the first byte of a packet begins no
-    character, and the third byte of a packet with a status and no attachment is not text.
-    """
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._content = bytearray()  # the places apart by a line feed
-        self._end = 0  # in the stream
-        self._unread = False
-
-    def add(self, data: bytes, offset: int) -> None:
-        """Add bytes that stand at that offset of the stream."""
-        if self.size and offset != self._end:
-            self._content += b"\n"
-        self._content += data
-        self.size += len(data)
-        self._end = offset + len(data)
-
-    def add_unread(self, size: int) -> None:
-        """Count bytes that are not searched for packets."""
-        self.size += size
-        self._unread = True
-
-    def splits_character(self, offset: int) -> bool:
-        """Whether that byte of the stream continues a character of text."""
-        return offset == self._end and _UNFINISHED.search(self._content[-3:]) is not None
-
-    @property
-    def is_text(self) -> bool:
-        """Whether all of it is text that can be printed."""
-        try:
-            return not self._unread and not _CONTROL.search(self._content.decode())
-        except UnicodeDecodeError:
-            return False
-
-    @property
-    def sample(self) -> str:
-        """How it begins, in characters that can be printed."""
-        text = self._content[:SAMPLE].decode("utf-8", "backslashreplace")
-        line = " ".join(text.split()) or text
-        return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)[:SAMPLE]
 
 
 def _claimed_length(data: bytes, at: int) -> int:
