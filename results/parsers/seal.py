@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The seal: one last packet that the harness appends when the runner's output has ended.
 
-Subunit cannot tell a stream that was cut between two packets from a whole one. The seal can: it
-says how many packets came before it. It also names the run and the attempt, so that another
+In subunit a stream that was cut between two packets looks like a whole one. The seal shows the cut:
+it says how many packets came before it. It also names the run and the attempt, so that another
 stream in place of this one is noticed. Other readers of subunit see an attachment of no test.
 """
 
