@@ -33,8 +33,8 @@ TYPES: Final = (
 _HEAD: Final = f"""\
 ``report/verdict.json`` in a run directory is one JSON object: the fields of Verdict_ and two more.
 ``schema`` is the version of the document ({SCHEMA}; bsdgate reads version 3 as well). ``counts``
-has the number of ``asked`` tests, and of tests in each outcome; a reader counts the cases. Outcomes:
-{", ".join(Outcome)}. Fields without a value are absent. Times are ISO 8601 in UTC.
+has the number of ``asked`` tests, and of tests in each outcome; a reader counts the cases.
+The outcomes are {", ".join(Outcome)}. Fields without a value are absent. Times are ISO 8601 in UTC.
 """
 
 

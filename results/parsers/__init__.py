@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded streams into cases. A parser recounts; it never believes a header."""
+"""Parsers: recorded streams into cases. A parser counts by itself; counters are only compared."""

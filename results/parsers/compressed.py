@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a file whether or not it is compressed with gzip, as logs of CI jobs are kept.
+"""Reads a file whether or not it is compressed with gzip, as the logs of CI jobs are.
 
-Memory is bounded by the sizes of the reads, time by the bound of what comes out: a small file can
-unfold to a thousand times its size.
+Memory is bounded by the sizes of the reads, time by the bound of the unpacked bytes: a small file
+can unpack to a thousand times its size.
 """
 
 import zlib
@@ -15,17 +15,16 @@ from bsdgate.results.model import Code, Reason, error
 MAGIC = b"\x1f\x8b"
 
 UNPACKED_BOUND = 1 << 30
-"""Bytes that a compressed file may unfold to."""
+"""Bytes that a compressed file may unpack to."""
 
 _CHUNK = 1 << 16
-_GZIP = 31  # zlib's way to say: a window of 32 KiB, within gzip's head and checksum
+_GZIP = 31  # for zlib: a window of 32 KiB, and the header and checksum of gzip
 
 
 class Reader(BytesIO):
-    """Hands out what a file holds, unfolded if it begins as gzip does.
+    """Reads the content of a file, unpacked if it begins as gzip does.
 
-    What can be unfolded of a damaged or cut file is handed out, then the end; ``problem`` says then
-    what is wrong.
+    A damaged or cut file is read as far as it can be unpacked; ``problem`` is then what is wrong.
     """
 
     def __init__(self, file: BinaryIO, bound: int) -> None:
@@ -37,7 +36,7 @@ class Reader(BytesIO):
         self.problem: Reason | None = None
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read up to ``size`` bytes; fewer than that only at the end."""
+        """Read ``size`` bytes, fewer only at the end."""
         wanted = self._room + 1 if size is None or size < 0 else size
         if self._unpacker is None:
             head, self._head = self._head[:wanted], self._head[wanted:]
@@ -54,13 +53,13 @@ class Reader(BytesIO):
             yield self.problem
 
     def _unpacked(self, size: int) -> bytes:
-        """Some of what comes next, at most ``size`` bytes; none at the end."""
+        """The next bytes, at most ``size``; none at the end."""
         assert self._unpacker is not None
         piece, packed = b"", b"start"
         try:
             while packed and not piece:
                 packed = self._packed()
-                # Without more to read some may still be to be handed out.
+                # The unpacker may still hold some bytes when the file has no more.
                 piece = self._unpacker.decompress(packed, size)
         except zlib.error as reason:
             self.problem = error(Code.DAMAGED, f"it is damaged gzip: {reason}")
@@ -68,11 +67,11 @@ class Reader(BytesIO):
             self.problem = error(Code.TRUNCATED, "it is gzip that has no end")
         self._room -= len(piece)
         if self._room < 0:
-            self.problem = error(Code.TOO_LARGE, "it unfolds to more than what is read of its kind")
+            self.problem = error(Code.TOO_LARGE, "it unpacks to more than what is read of its kind")
         return piece
 
     def _packed(self) -> bytes:
-        """The next compressed bytes; another file in gzip's format may follow the first."""
+        """The next compressed bytes. Another gzip file may follow the first."""
         assert self._unpacker is not None
         left, self._head = self._head or self._unpacker.unconsumed_tail, b""
         if not self._unpacker.eof:

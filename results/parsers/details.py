@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a test attached (tracebacks, logs, a skip's reason), kept within bounds while it runs."""
+"""The attachments of a test (tracebacks, logs, the reason of a skip), in bounded memory."""
 
 from dataclasses import dataclass, field
 
 CASE_BOUND = 64 * 1024
-"""Bytes of attachments kept per test. The tail is kept: that is where the exception stands."""
+"""Bytes of attachments kept per test. The end is kept: a traceback ends with the exception."""
 
 KEPT_BOUND = 32 * 1024 * 1024
 """Characters of details that are kept of one stream."""
@@ -42,11 +42,10 @@ class _Attachment:
 
 
 class Details:
-    """The attachments of one test in flight.
+    """The attachments of one test in progress.
 
-    ``offset`` is the byte of the evidence at which the first begins, if known: where something is
-    cut, it is said where all of it stands. ``dropped`` counts the chunks not kept, ``held`` the
-    bytes in memory.
+    ``offset`` is the byte of the stream at which the first begins, if known; a mark at a cut says
+    it. ``dropped`` counts the chunks that are not kept, ``held`` the bytes in memory.
     """
 
     def __init__(self, offset: int | None = None) -> None:
@@ -74,12 +73,12 @@ class Details:
         return growth
 
     def reason(self) -> str | None:
-        """One line that says why: a skip's reason, or the last line of a traceback."""
+        """The reason of a skip, or the last line of each traceback, in one line."""
         tracebacks = sorted(name for name in self._attachments if name.startswith("traceback"))
-        # Of several (the test's own, its cleanups') each is a failure.
-        told = ["reason"] if "reason" in self._attachments else tracebacks
-        lines = (last_line(self._attachments[name].decoded(CASE_BOUND)[0]) for name in told)
-        share = REASON_BOUND // max(len(told), 1)
+        # Each of several tracebacks (of the test, of its cleanups) is a failure.
+        names = ["reason"] if "reason" in self._attachments else tracebacks
+        lines = (last_line(self._attachments[name].decoded(CASE_BOUND)[0]) for name in names)
+        share = REASON_BOUND // max(len(names), 1)
         return "; ".join(line[:share] for line in lines if line)[:REASON_BOUND] or None
 
     def text(self) -> str | None:
@@ -116,7 +115,7 @@ HEAD_BOUND = 4 * REASON_BOUND
 
 
 class Tail:
-    """A text that grows by pieces, of which a bounded head and a bounded tail are kept."""
+    """A text that arrives in pieces; a bounded begin and a bounded end of it are kept."""
 
     def __init__(self) -> None:
         self._size = 0
@@ -125,8 +124,8 @@ class Tail:
         self.head = ""
 
     def add(self, piece: str) -> None:
-        """Append ``piece``, which is itself short."""
-        # A piece ends where the reader's block does: the head must not depend on that.
+        """Append a short piece."""
+        # A piece may end anywhere, where a block of the file ends.
         if len(self.head) < HEAD_BOUND:
             self.head += piece[: HEAD_BOUND - len(self.head)]
         self._pieces.append(piece)
@@ -149,13 +148,13 @@ class Tail:
 
 
 class Kept:
-    """Keeps the details of one stream's cases until all together are too large."""
+    """Bounds the details of all cases of one stream together."""
 
     def __init__(self) -> None:
         self._room = KEPT_BOUND
 
     def keep(self, details: str | None, offset: int | None) -> str | None:
-        """``details`` while there is room, then only where in the stream they begin."""
+        """Return ``details`` while there is room, then only where in the stream they begin."""
         if details is None or self._room > 0:
             self._room -= len(details or "")
             return details
@@ -163,7 +162,7 @@ class Kept:
 
 
 def whole_from(offset: int | None) -> str:
-    """Where all of what was cut can be read, if that is known."""
+    """Where in the stream the whole text is, if that is known."""
     return "" if offset is None else f", whole from byte {offset} of the stream"
 
 

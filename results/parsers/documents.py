@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports that are one JSON document: read whole, so their size is bounded.
+"""Reports that are one JSON document. They are read whole, so their size is bounded.
 
 Doubtful JSON (duplicate keys, NaN, deep nesting, half of a surrogate pair) is refused.
 """
@@ -16,17 +16,17 @@ SIZE_BOUND = 64 << 20
 """Bytes of a report."""
 
 PROBLEMS_BOUND = 20
-"""Faults of one report that are named."""
+"""Errors of one report that are listed."""
 
 SHAPE_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What taking apart a document raises that is not of the expected shape."""
+"""What code that reads a document raises if the document has another shape."""
 
 _MESSAGE_BOUND = 300
 _MOMENT_BOUND = 40
 
 
 def read(stream: BinaryIO) -> dict[str, Any] | Reason:
-    """Decode the report, which must be one object; say why if it cannot be done."""
+    """Decode the report, which must be one object; return a Reason if it is not."""
     content = stream.read(SIZE_BOUND + 1)
     if not content.strip():
         return error(Code.EMPTY_STREAM, "the report is empty")
@@ -44,7 +44,7 @@ def read(stream: BinaryIO) -> dict[str, Any] | Reason:
 
 
 def bounded(found: Iterable[Found | Dated]) -> Iterator[Found | Dated]:
-    """``found`` with no more than PROBLEMS_BOUND things that are damaged; the rest is counted."""
+    """``found`` with at most PROBLEMS_BOUND errors of damage; more of them are only counted."""
     damaged = 0
     for one in found:
         if isinstance(one, Reason) and one.code is Code.DAMAGED:
@@ -57,7 +57,7 @@ def bounded(found: Iterable[Found | Dated]) -> Iterator[Found | Dated]:
 
 
 def misshapen(what: str, reason: Exception) -> Reason:
-    """``what`` cannot be taken apart, and why, in a bounded message."""
+    """The error that ``what`` is not as Rally writes it, in a bounded message."""
     message = f"{what} is not Rally's: {type(reason).__name__}: {reason}"
     return error(Code.DAMAGED, message[:_MESSAGE_BOUND])
 
@@ -70,13 +70,13 @@ def text(value: Any) -> str:
 
 
 def duration(value: Any) -> float | None:
-    """``value`` as seconds that something took; None if negative: the clock was set back."""
+    """``value`` as a duration in seconds; None if negative, as after the clock was set back."""
     number = float(value)
     return None if -1e10 < number < 0 else seconds(number)
 
 
 def seconds(value: Any) -> float:
-    """``value`` as a number of seconds, which a century has."""
+    """``value`` as a number of seconds, at most some centuries."""
     number = float(value)
     if not 0 <= number < 1e10:
         raise ValueError("a number of seconds was expected")
@@ -84,7 +84,7 @@ def seconds(value: Any) -> float:
 
 
 def moment(value: Any) -> datetime | None:
-    """An ISO time, in UTC where it names no zone; None if it is none, or longer than a time is."""
+    """``value`` as an ISO time, in UTC if it has no zone; None if it is not a time."""
     if not isinstance(value, str) or len(value) > _MOMENT_BOUND:
         return None
     try:

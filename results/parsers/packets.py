@@ -1,138 +1,195 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Subunit v2's packets: where one begins and ends in a stream, and what it says.
+"""Finds the packets of subunit v2 in a stream that arrives in pieces; python-subunit decodes them.
 
-python-subunit reads a packet in a dozen small reads; here it is taken apart in one pass. The
-tests hold both to the same events on any stream that python-subunit can write.
+``ByteStreamToStreamResult`` decodes each whole packet. It was also tried on the whole stream, which
+does not serve, for these reasons:
+
+- It reads from a file until the end, while the harness feeds the bytes as they come.
+- Behind a damaged length it skips as many bytes as that length claims, up to 4 MiB, with all the
+  packets in them; a length below 6 makes it read the rest of the stream at once.
+- It does not say at which byte a packet begins, which references to attachments need, nor how many
+  packets there are, which the seal needs.
+
+So the search for packets is done here: at each possible begin the checksum decides, and after a
+failure the search goes on at the next byte. Time and memory are bounded for a hostile stream.
 """
 
+import re
+import struct
 import zlib
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from collections.abc import Iterator
+from datetime import datetime
+from io import BytesIO
+from typing import Any, NamedTuple
 
-SIGNATURE = 0xB3
+from subunit.v2 import ByteStreamToStreamResult
+
+from bsdgate.results.model import Code, Reason, error
+from bsdgate.results.parsers.noise import Noise
+
 SHORTEST = 8
 """Bytes of the shortest packet: signature, flags, length and checksum."""
 
-_VERSION = 2
-_TEST_ID = 0x0800
-_ROUTE_CODE = 0x0400
-_TIMESTAMP = 0x0200
-_TAGS = 0x0080
-_FILE_CONTENT = 0x0040
-_MIME_TYPE = 0x0020
-_STATUS = (None, "exists", "inprogress", "success", "uxsuccess", "skip", "fail", "xfail")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAMAGE_BOUND = 1 << 20
+"""Bytes between packets after which the search for packets ends."""
+
+SEARCH_BOUND = 64 << 20
+"""Bytes of failed checksums after which the search for packets ends."""
+
+_PROBLEMS_BOUND = 20
+_CANDIDATE = 256  # what a failed checksum costs besides its bytes
+# The signature and version 2, or what may become that with the next byte.
+_BEGIN = re.compile(rb"\xb3(?:[\x20-\x2f]|\Z)")
 
 
 class BadPacketError(ValueError):
-    """A packet whose checksum is right and whose content is not."""
+    """A packet with a correct checksum and wrong content."""
 
 
 class Packet(NamedTuple):
-    """What one packet says. ``file_name`` is None where it attaches nothing."""
+    """What one packet says, with the names of python-subunit."""
 
-    test_id: str | None
-    status: str | None
-    timestamp: datetime | None
-    tags: tuple[str, ...]
-    mime_type: str | None
-    file_name: str | None
-    file_bytes: bytes
-    route_code: str | None
-
-
-def claimed(data: bytes, at: int) -> int:
-    """The length that the packet at ``at`` claims; 0 if no packet begins so.
-
-    From ``at`` on there must be at least ``SHORTEST`` bytes.
-    """
-    extra = data[at + 3] >> 6  # bytes by which the number is longer than one; three is too many
-    if data[at] != SIGNATURE or data[at + 1] >> 4 != _VERSION or extra == 3:
-        return 0
-    length = data[at + 3] & 0x3F
-    for byte in data[at + 4 : at + 4 + extra]:
-        length = length << 8 | byte
-    return length if length >= SHORTEST else 0
+    test_id: str | None = None
+    test_status: str | None = None
+    test_tags: set[str] | None = None
+    runnable: bool = True
+    file_name: str | None = None
+    file_bytes: bytes | None = None
+    eof: bool = False
+    mime_type: str | None = None
+    route_code: str | None = None
+    timestamp: datetime | None = None
 
 
-def is_whole(data: bytes, begin: int, end: int) -> bool:
-    """Whether the checksum of the packet from ``begin`` to ``end`` is right."""
-    return zlib.crc32(data[begin : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
-
-
-def decode(data: bytes, begin: int, end: int) -> Packet:
-    """Take the packet from ``begin`` to ``end`` apart; BadPacketError if it is no packet's."""
-    flags = data[begin + 1] << 8 | data[begin + 2]
-    at = begin + 4 + (data[begin + 3] >> 6)
-    stop = end - 4
-    timestamp = test_id = mime_type = file_name = route_code = None
-    tags: tuple[str, ...] = ()
-    file_bytes = b""
-    if flags & _TIMESTAMP:
-        seconds = int.from_bytes(data[at : at + 4], "big")
-        nanoseconds, at = _number(data, at + 4, stop)
-        timestamp = _EPOCH + timedelta(0, seconds, nanoseconds // 1000)
-    if flags & _TEST_ID:
-        test_id, at = _text(data, at, stop)
-    if flags & _TAGS:
-        tags, at = _tags(data, at, stop)
-    if flags & _MIME_TYPE:
-        mime_type, at = _text(data, at, stop)
-    if flags & _FILE_CONTENT:
-        file_name, at = _text(data, at, stop)
-        file_bytes, at = _bytes(data, at, stop)
-    if flags & _ROUTE_CODE:
-        route_code, at = _text(data, at, stop)
-    status = _STATUS[flags & 7]
-    return Packet(test_id, status, timestamp, tags, mime_type, file_name, file_bytes, route_code)
-
-
-def _number(data: bytes, at: int, stop: int) -> tuple[int, int]:
-    """The number at ``at``, of one to four bytes, and where the next field begins."""
-    if at >= stop:
-        raise BadPacketError("a number is expected beyond the packet's end")
-    first = data[at]
-    extra = first >> 6
-    number = first & 0x3F
-    if extra:
-        number = number << 8 * extra | int.from_bytes(data[at + 1 : at + 1 + extra], "big")
-    at += 1 + extra
-    if at > stop:
-        raise BadPacketError("a number reaches over the packet's end")
-    return number, at
-
-
-def _bytes(data: bytes, at: int, stop: int) -> tuple[bytes, int]:
-    length, at = _number(data, at, stop)
-    end = at + length
-    if end > stop:
-        raise BadPacketError(f"{length} bytes reach over the packet's end")
-    return data[at:end], end
-
-
-def _text(data: bytes, at: int, stop: int) -> tuple[str, int]:
-    # Behind ``stop`` there is the checksum, so there is always a byte to look at.
-    length = data[at]
-    if length < 0x40:  # nearly always, so it is worth a call saved
-        at += 1
-    else:
-        length, at = _number(data, at, stop)
-    end = at + length
-    if end > stop:
-        raise BadPacketError(f"a text of {length} bytes reaches over the packet's end")
-    content = data[at:end]
-    if 0 in content:
-        raise BadPacketError("a text with a nul byte")
+def decode(packet: bytes) -> Packet:
+    """Decode one packet with a correct checksum; raise BadPacketError if its content is wrong."""
+    decoded = _Decoded()
     try:
-        return content.decode(), end
-    except UnicodeDecodeError:
-        raise BadPacketError("a text that is not UTF-8") from None
+        ByteStreamToStreamResult(BytesIO(packet)).run(decoded)
+    except (struct.error, IndexError, ValueError, OverflowError) as reason:
+        raise BadPacketError(str(reason)) from None
+    if len(decoded.packets) != 1:  # python-subunit reports a bad packet as a test, in two packets
+        raise BadPacketError((decoded.packets[-1].file_bytes or b"").decode())
+    return decoded.packets[0]
 
 
-def _tags(data: bytes, at: int, stop: int) -> tuple[tuple[str, ...], int]:
-    count, at = _number(data, at, stop)
-    tags = []
-    for _ in range(count):
-        tag, at = _text(data, at, stop)
-        tags.append(tag)
-    return tuple(tags), at
+class _Decoded:
+    """Keeps what python-subunit reports."""
+
+    def __init__(self) -> None:
+        self.packets: list[Packet] = []
+
+    def status(self, *, file_bytes: bytes | memoryview | None = None, **fields: Any) -> None:
+        content = None if file_bytes is None else bytes(file_bytes)
+        self.packets.append(Packet(file_bytes=content, **fields))
+
+
+class PacketReader:
+    """Returns the packets of a stream, each with the byte of the stream at which it begins.
+
+    ``feed`` takes the next bytes, ``close`` the end; their iterators must be used up. ``count`` is
+    the number of packets so far.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._wanted = 0  # bytes that the buffer needs for the packet at its begin
+        self._offset = 0  # of the buffer in the stream
+        self._noise = Noise()
+        self._searched = 0
+        self._cut = 0
+        self._given_up = False
+        self._bad: list[Reason] = []
+        self.count = 0
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, Packet]]:
+        """Take the next bytes and return the packets that they complete."""
+        if self._given_up:
+            self._noise.add_unread(len(data))
+            return
+        self._buffer += data
+        if len(self._buffer) >= self._wanted:
+            yield from self._packets(final=False)
+
+    def close(self) -> Iterator[tuple[int, Packet]]:
+        """Take the end of the stream; whole packets within a cut one are found too."""
+        if not self._given_up:
+            yield from self._packets(final=True)
+
+    @property
+    def problems(self) -> list[Reason]:
+        """What is wrong with the stream so far."""
+        found = list(self._bad)
+        if self._noise.size and self.printed is None:
+            message = f"{self._noise.size} bytes between packets are not subunit"
+            found.append(error(Code.DAMAGED, f"{message}: {self._noise.sample}"))
+        if self._cut:
+            found.append(error(Code.TRUNCATED, f"the stream ends inside a packet ({self._cut} B)"))
+        return found
+
+    @property
+    def printed(self) -> str | None:
+        """The size and begin of the text between packets; None if there is none, or other bytes.
+
+        A stream without any packet is not subunit, so its text is not text between packets.
+        """
+        if not (self.count and self._noise.size and self._noise.is_text):
+            return None
+        return f"{self._noise.size} bytes of text between packets: {self._noise.sample}"
+
+    def _packets(self, *, final: bool) -> Iterator[tuple[int, Packet]]:
+        data = bytes(self._buffer)
+        at, size = 0, len(data)
+        self._wanted = 0
+        while at < size:
+            length = _claimed_length(data, at)
+            end = at + length
+            if end > size and not final:
+                self._wanted = length
+                break
+            if length and end <= size and _has_checksum(data[at:end]):
+                yield from self._decoded(data[at:end], self._offset + at)
+                at = end
+                continue
+            if end > size and not self._noise.splits_character(self._offset + at):
+                self._cut = self._cut or size - at
+            self._searched += min(length, size - at) + _CANDIDATE
+            at = self._skip(data, at)
+        self._offset += at
+        del self._buffer[:at]
+
+    def _decoded(self, packet: bytes, offset: int) -> Iterator[tuple[int, Packet]]:
+        self.count += 1
+        try:
+            yield offset, decode(packet)
+        except BadPacketError as reason:
+            if len(self._bad) < _PROBLEMS_BOUND:
+                message = f"the packet at byte {offset} cannot be decoded: {reason}"
+                self._bad.append(error(Code.DAMAGED, message))
+
+    def _skip(self, data: bytes, at: int) -> int:
+        """Return where the next packet may begin, or the end if the search is given up."""
+        found = _BEGIN.search(data, at + 1)
+        end = found.start() if found else len(data)
+        if not self._cut:  # else these bytes are the rest of the packet that is reported as cut
+            self._noise.add(data[at:end], self._offset + at)
+        if self._noise.size < DAMAGE_BOUND and self._searched < SEARCH_BOUND:
+            return end
+        self._given_up = True
+        self._noise.add_unread(len(data) - end)
+        return len(data)
+
+
+def _claimed_length(data: bytes, at: int) -> int:
+    """The length that a packet at ``at`` has by its own account; 0 if none begins there."""
+    if not _BEGIN.match(data, at):
+        return 0
+    if len(data) - at < SHORTEST:
+        return SHORTEST
+    extra = data[at + 3] >> 6  # the length has one to three bytes
+    length = int.from_bytes(data[at + 3 : at + 4 + extra], "big") & ((0x40 << 8 * extra) - 1)
+    return length if extra < 3 and length >= SHORTEST else 0
+
+
+def _has_checksum(packet: bytes) -> bool:
+    return zlib.crc32(packet[:-4]) == int.from_bytes(packet[-4:], "big")

@@ -2,8 +2,8 @@
 """Rally's verification report (``rally verify report --type json``), one case per test.
 
 It holds less than the subunit stream that Rally made it from: failed ``tearDownClass`` fixtures,
-modules that could not be imported and lost workers are not in it, which is noted. A test that Rally
-saw begin or listed and never end has the status "init": it gets no case, so that it goes missing.
+modules that could not be imported and lost workers are not in it, which is noted. A test that began
+or was listed and did not end has the status "init": it has no case here and so becomes missing.
 """
 
 import re
@@ -42,14 +42,14 @@ _COUNTERS = {
     "expected_failures": "xfail",
     "unexpected_success": "uxsuccess",
 }
-# "failed" says that tests failed, anything else that the verification itself came to no end.
+# "failed" says that tests failed; any other status that the verification did not end.
 _WHOLE = ("finished", "failed")
 # Its two parts, in either order; a task report begins with "info" or "tasks".
 _BEGIN = re.compile(rb'\s*\{\s*"(?:verifications|tests)"\s*:')
 
 
 def begins(head: bytes) -> bool:
-    """Whether what begins so is such a report, be it whole or not."""
+    """Whether a file that begins with ``head`` is such a report, complete or not."""
     return _BEGIN.match(head) is not None
 
 
@@ -63,7 +63,7 @@ def parse(stream: BinaryIO) -> Iterator[Found | Dated]:
 
 
 def take_apart(report: Mapping[str, Any]) -> Iterator[Found | Dated]:
-    """As ``parse``, of a report that has been decoded."""
+    """The same for a report that has been decoded."""
     yield from documents.bounded(_account(report))
 
 
@@ -80,7 +80,7 @@ def _account(report: Mapping[str, Any]) -> Iterator[Found | Dated]:
         yield from _complaints(report, found)
     except documents.SHAPE_ERRORS as reason:
         yield documents.misshapen("the report", reason)
-    message = "rally's report never tells of a failed tearDownClass or of a worker that died"
+    message = "rally's report never has a failed tearDownClass or a worker that died"
     yield note(Code.NOT_REPORTED, message)
 
 
@@ -91,7 +91,7 @@ def _dated(report: Mapping[str, Any]) -> Iterator[Dated]:
 
 
 def _tests(report: Mapping[str, Any]) -> Iterator[tuple[str, Case | Reason | None]]:
-    """Each test's id, and its case if it came to an end, or why that cannot be read."""
+    """Each test's id with its case, None if it did not end, or why it cannot be read."""
     verifications = report["verifications"]
     if len(verifications) != 1:
         raise ValueError(f"it compares {len(verifications)} verifications: make one of each")
@@ -137,12 +137,12 @@ def _complaints(
         message = f"{count(unended, 'test')} begun or listed and never ended"
         yield error(Code.IN_PROGRESS, message, unended)
     if any(isinstance(one, Reason) for _, one in found):
-        return  # what the counters have beside these cases has been said
+        return  # then the counters differ for a reason that is listed already
     counted = Counter(one.outcome for _, one in found if isinstance(one, Case))
-    told = {name: int(head[counter]) for counter, name in _COUNTERS.items()}
+    reported = {name: int(head[counter]) for counter, name in _COUNTERS.items()}
     there = {name: counted[outcome] for name, outcome in _OUTCOMES.items()}
-    if told != there or int(head["tests_count"]) != len(found):
+    if reported != there or int(head["tests_count"]) != len(found):
         message = (
-            f"rally counts {head['tests_count']} tests, {told}; there are {len(found)}, {there}"
+            f"rally counts {head['tests_count']} tests, {reported}; there are {len(found)}, {there}"
         )
         yield error(Code.DAMAGED, message[:REASON_BOUND])

@@ -25,7 +25,7 @@ from subunit.v2 import StreamResultToBytes
 
 from bsdgate.results import document, evidence, ids, ledger, verdict
 from bsdgate.results.model import Evidence
-from bsdgate.results.parsers.subunit import SEAL_NAME
+from bsdgate.results.parsers.seal import SEAL_NAME
 from bsdgate.results.reporters import junit
 
 BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)

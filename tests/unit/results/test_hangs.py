@@ -298,7 +298,14 @@ def test_an_attempt_after_the_time_was_up_leaves_the_error():
 
 
 def test_a_known_failure_does_not_excuse_what_keeps_the_rest_from_running():
-    entry = Expectation("*", "https://b/1", "jane", "why", date(2026, 1, 1), date(2027, 1, 1))
+    entry = Expectation(
+        "*",
+        bug="https://b/1",
+        owner="jane",
+        reason="why",
+        since=date(2026, 1, 1),
+        expires=date(2027, 1, 1),
+    )
     verdict = verdict_of(limited(HUNG), *HANGS, *ENDS, expectations=[entry])
     assert (verdict.result, causes(verdict)) == (Result.FAIL, {HUNG: Cause.CHANGE})
 

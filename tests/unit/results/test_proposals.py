@@ -9,7 +9,7 @@ import yaml
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.expectations import Expectation, Scope, load, read
 from bsdgate.results.model import Outcome
-from bsdgate.results.parsers.address import address
+from bsdgate.results.parsers.junit_ids import report_name
 from bsdgate.results.proposals import Proposal, from_source, from_xfail_lists, render
 
 TODAY = date(2026, 11, 22)
@@ -199,4 +199,4 @@ def test_folders_with_a_dot_keep_it(classname, path):
     line = f"{classname}:case"
     (found,) = from_xfail_lists({"jobs/FreeBSD-main-amd64-test/xfail-list": line})
     assert found.test == f"{path}:case"
-    assert address(found.test) == f"{classname}.case"
+    assert report_name(found.test) == f"{classname}.case"

@@ -8,7 +8,8 @@ import pytest
 from unit.results.parsers.test_subunit import OWNER, events, read, sealed
 
 from bsdgate.results.model import Code, Level, Reason
-from bsdgate.results.parsers.subunit import FLIGHTS_BOUND, parse
+from bsdgate.results.parsers.progress import HELD_BOUND, OPEN_BOUND
+from bsdgate.results.parsers.subunit import parse
 
 BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -124,11 +125,18 @@ def test_attachments_without_an_end_are_in_progress(subunit_stream):
 
 
 def test_any_number_of_attachments_after_the_end_takes_no_place_of_tests(subunit_stream):
-    ids = [f"t{number}" for number in range(2 * FLIGHTS_BOUND + 5)]
+    ids = [f"t{number}" for number in range(2 * OPEN_BOUND + 5)]
     stream = subunit_stream(
         *((each, "success") for each in ids), *(attachment(each) for each in ids), ("z", "success")
     )
     assert read(stream)[1] == {}
     _, reader = events(stream)
-    assert len(reader.late) > FLIGHTS_BOUND
-    assert reader._held < 2000 * FLIGHTS_BOUND
+    assert set(reader.late) == set(ids)
+
+
+def test_attachments_after_the_end_leave_room_for_those_of_tests(subunit_stream):
+    chunk = {"file_name": "log", "file_bytes": b"x" * 100_000, "mime_type": "text/x"}
+    late = subunit_stream(*(chunk | {"test_id": f"t{n}"} for n in range(HELD_BOUND // 60_000)))
+    ended = subunit_stream(*((f"t{n}", "success") for n in range(HELD_BOUND // 60_000)))
+    (*_, case), problems = read(ended + late + subunit_stream(attachment("a"), ("a", "fail")))
+    assert (case.details, problems) == ("log:\nlate\n", {})

@@ -322,6 +322,17 @@ def test_ids_are_kept_as_they_are_whatever_they_hold(subunit_stream):
     assert (case.id, problems) == (test_id, {})
 
 
+@pytest.mark.parametrize("place", [3, 4])
+def test_a_damaged_length_loses_one_packet(subunit_stream, place):
+    # python-subunit alone skips as many bytes as that length claims, with the packets in them.
+    first, *others = [subunit_stream((name, "success")) for name in "abcde"]
+    damaged = bytearray(first)
+    damaged[place] |= 0x80
+    cases, problems = read(bytes(damaged) + b"".join(others))
+    assert [case.id for case in cases] == ["b", "c", "d", "e"]
+    assert problems
+
+
 @pytest.mark.parametrize("content", [b"\x02\xff\xfe", b"\x03a\0b"])
 def test_an_id_that_is_no_text_is_an_error_and_loses_one_packet(subunit_stream, content):
     body = b"\xb3" + struct.pack(">H", 0x2803) + bytes([8 + len(content)]) + content
@@ -387,7 +398,7 @@ def test_a_seal_that_cannot_be_read_is_an_error(subunit_stream, content):
 
 def test_a_million_tests_are_read_in_bounded_memory(subunit_stream, monkeypatch):
     # Of 2,000 of them: what is held does not depend on the number.
-    monkeypatch.setattr("bsdgate.results.parsers.subunit.ENDED_BOUND", 100)
+    monkeypatch.setattr("bsdgate.results.parsers.progress.ENDED_BOUND", 100)
     reader = StreamReader()
     tracemalloc.start()
     for number in range(0, 2_000, 50):

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from bsdgate.results.parsers.address import address, by_spelling, collectors
+from bsdgate.results.parsers.junit_ids import (
+    containers_by_report_name,
+    ids_by_report_name,
+    report_name,
+)
 
 
 @pytest.mark.parametrize(
-    ("test_id", "spelt"),
+    ("test_id", "name"),
     [
         ("checks/test_host.py::test_one", "checks.test_host.test_one"),
         ("a/b/test_c.py::TestD::test_e[x/y::z.py]", "a.b.test_c.TestD.test_e[x/y::z.py]"),
@@ -17,22 +21,22 @@ from bsdgate.results.parsers.address import address, by_spelling, collectors
         ("", ""),
     ],
 )
-def test_ids_are_spelt_as_in_reports(test_id, spelt):
-    assert address(test_id) == spelt
+def test_ids_have_the_names_of_reports(test_id, name):
+    assert report_name(test_id) == name
 
 
-def test_ids_that_are_spelt_alike_are_not_taken_for_one_another():
-    assert by_spelling(["a/b.py::c", "a/d:e", "a/b:c"]) == {"a.d.e": "a/d:e"}
+def test_ids_with_the_same_name_are_left_out():
+    assert ids_by_report_name(["a/b.py::c", "a/d:e", "a/b:c"]) == {"a.d.e": "a/d:e"}
 
 
 def test_an_id_that_was_asked_twice_is_still_found():
-    assert by_spelling(["a/d:e", "a/d:e"]) == {"a.d.e": "a/d:e"}
+    assert ids_by_report_name(["a/d:e", "a/d:e"]) == {"a.d.e": "a/d:e"}
 
 
-def test_what_ids_are_collected_from_is_found_as_a_report_spells_it():
+def test_classes_files_and_folders_are_found_by_their_names_in_a_report():
     several = ["a/b/test_c.py::C::D::test_e[x::y]", "a/b/test_c.py::test_f"]
     asked = [*several, "test_g.py::test_h", "a/k:t"]
-    assert collectors(asked) == {
+    assert containers_by_report_name(asked) == {
         "a": "a/",
         "a.b": "a/b/",
         "a.b.test_c": "a/b/test_c.py",
@@ -43,4 +47,4 @@ def test_what_ids_are_collected_from_is_found_as_a_report_spells_it():
 
 
 def test_a_file_comes_before_a_folder_of_its_name():
-    assert collectors(["a/b/c.py::d", "a/b.py::e"])["a.b"] == "a/b.py"
+    assert containers_by_report_name(["a/b/c.py::d", "a/b.py::e"])["a.b"] == "a/b.py"

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One <testcase> of a JUnit report: what its attributes and the elements in it say."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from math import inf
+
+from bsdgate.results.model import Outcome
+from bsdgate.results.parsers.details import (
+    CASE_BOUND,
+    HEAD_BOUND,
+    REASON_BOUND,
+    Tail,
+    last_line,
+    tail,
+    whole_from,
+)
+from bsdgate.results.parsers.documents import moment
+
+FAILURES = ("error", "failure")
+_RESULTS = (*FAILURES, "skipped")
+_OUTPUTS = ("system-out", "system-err")
+TEXTS = frozenset({*_RESULTS, *_OUTPUTS})
+"""The elements that have text which is read."""
+
+# What pytest writes of a file or class that it could not collect, or that skips itself.
+_COLLECTION = {"error": "collection failure", "skipped": "collection skipped"}
+_SKIPPED_AT = re.compile(r""", \d+, (['"])(?:Skipped: )?(.*)\1\)\s*\Z""", re.DOTALL)
+
+# Kyua writes of an expected failure only here, in front of what the test itself wrote.
+_KYUA_XFAIL = "Expected failure result details\n---"
+_KYUA_SKIP = "Skipped result details\n---"
+_KYUA_HEADS = (_KYUA_XFAIL, _KYUA_SKIP, "Test case metadata\n---")
+_KYUA_START = re.compile(r"^Timing information\n-+\n\nStart time: (\S{1,40})$", re.MULTILINE)
+
+# pytest's xfail(run=False): the test was not executed. It has no other mark in a report.
+_PYTEST_NOT_RUN = "[NOTRUN]"
+
+# subunit2junitxml puts each of several attachments between lines of three braces.
+_ATTACHMENT_END = re.compile(r"\n\}\}\}\s*\Z")
+
+# The values of the attributes status and result that some writers give to a success.
+_SUCCESSFUL = frozenset({"run", "completed", "passed", "pass", "success", "successful", "ok"})
+
+
+class CaseElement:
+    """A <testcase>. ``offset`` is the byte of the report at which the first element in it begins.
+
+    ``unknown`` is an element in it that no known writer writes.
+    """
+
+    def __init__(self, attributes: Mapping[str, str]) -> None:
+        self._attributes = attributes
+        self._results: dict[str, Mapping[str, str]] = {}
+        self._texts: defaultdict[str, Tail] = defaultdict(Tail)
+        self._current = ""
+        self.offset: int | None = None
+        self.unknown: str | None = None
+
+    def begin(self, tag: str, attributes: Mapping[str, str], offset: int) -> None:
+        """Take the begin of an element in it; of several failures the first message counts."""
+        self._current = tag
+        if self.offset is None:
+            self.offset = offset
+        if tag in _RESULTS:
+            self._results.setdefault(tag, attributes)
+        elif tag not in TEXTS and tag != "properties":
+            self.unknown = tag
+
+    def text(self, data: str) -> None:
+        """Take text of the element that has begun."""
+        self._texts[self._current].add(data)
+
+    @property
+    def full_name(self) -> str:
+        """``classname.name``; empty if the test has no name."""
+        name, classname = self._attributes.get("name", ""), self._attributes.get("classname")
+        return f"{classname}.{name}" if classname and name else name
+
+    @property
+    def seconds(self) -> float | None:
+        """The duration."""
+        try:
+            seconds = float(self._attributes.get("time", ""))
+        except ValueError:
+            return None
+        return seconds if 0 <= seconds < inf else None
+
+    @property
+    def started(self) -> datetime | None:
+        """When the test began: Kyua writes it among what goes to system-err."""
+        written = self._kyua
+        match = _KYUA_START.search(written) if written.startswith(_KYUA_HEADS) else None
+        return moment(match[1]) if match else None
+
+    def outcome(self) -> tuple[Outcome, str | None]:
+        """The outcome by the known elements, and its reason in one line."""
+        for tag in FAILURES:
+            if tag in self._results:
+                if self._results[tag].get("type") == "unittest.case._UnexpectedSuccess":
+                    return Outcome.UXSUCCESS, None
+                return Outcome.FAIL, self._message(tag)
+        if "skipped" in self._results:
+            skipped = self._results["skipped"]
+            executed = not skipped.get("message", "").startswith(_PYTEST_NOT_RUN)
+            expected = executed and skipped.get("type") == "pytest.xfail"
+            reason = self._message("skipped") or self._kyua_reason(_KYUA_SKIP)
+            return (Outcome.XFAIL if expected else Outcome.SKIP), reason
+        if self._kyua.startswith(_KYUA_XFAIL):
+            return Outcome.XFAIL, self._kyua_reason(_KYUA_XFAIL)
+        return Outcome.SUCCESS, None
+
+    def contradiction(self) -> str | None:
+        """The attribute that contradicts a success, if there is one."""
+        for name in ("status", "result"):
+            value = self._attributes.get(name)
+            if value is not None and value.lower() not in _SUCCESSFUL:
+                return f'{name}="{value[:80]}"'
+        return None
+
+    def not_collected(self) -> str | None:
+        """Why pytest could not collect what this names, or skipped it; None if this is a test."""
+        for tag, message in _COLLECTION.items():
+            result = self._results.get(tag, {})
+            if result.get("message") == message and "type" not in result:
+                text = self._texts[tag].kept
+                skipped = _SKIPPED_AT.search(text)
+                reason = skipped[2] if skipped else re.sub(r"\AE\s+", "", last_line(text) or "")
+                return f"{message}: {' '.join(reason.split())}"[:REASON_BOUND]
+        return None
+
+    def details(self) -> str | None:
+        """The text of the failures, then what the test wrote, up to the bound of one test."""
+        parts = []
+        room = CASE_BOUND
+        for tag in (*FAILURES, *_OUTPUTS):
+            content = self._texts[tag].within(room, whole_from(self.offset))
+            if tag in self._results and not content.strip():
+                content = tail(self._results[tag].get("message", ""))
+            if content.strip():
+                parts.append(f"{tag}:\n{content}" if tag in _OUTPUTS else content)
+                room -= len(content)
+        return "\n".join(parts) or None
+
+    def _message(self, tag: str) -> str | None:
+        """The attribute, or else the last line of the text."""
+        message = self._results[tag].get("message", "")[:HEAD_BOUND]
+        line = " ".join(message.split())[:REASON_BOUND]
+        return line or last_line(_ATTACHMENT_END.sub("", self._texts[tag].kept))
+
+    @property
+    def _kyua(self) -> str:
+        return self._texts["system-err"].head
+
+    def _kyua_reason(self, heading: str) -> str | None:
+        """The first paragraph below this heading and its underline."""
+        if not self._kyua.startswith(heading):
+            return None
+        _, _, rest = self._kyua.partition("\n\n")
+        return " ".join(rest.partition("\n\n")[0].split())[:REASON_BOUND] or None
