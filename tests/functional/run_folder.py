@@ -19,7 +19,10 @@ FEW = (
 MANY = r"tempest\.api\.network\.test_(networks|ports|security_groups)"
 """Tests of some seconds each: there is time to do harm."""
 TWO = ("--concurrency", "2")
-MODULES = r"tempest\.api\.identity\.admin\.v3\."
+MODULES = (
+    r"tempest\.api\.identity\.admin\.v3\.test_(application|credentials|default|domain|endpoint|oauth|"
+    r"policies|projects_negative|regions|services|users_negative)"
+)
 """Tests of many small modules, so that a run that goes on does not begin from the start."""
 LEFT = 3
 """Modules of which tests have reported when one of two workers has surely left one."""
