@@ -26,6 +26,8 @@ CLAIM_SECONDS = 30.0
 """How long another process may take to make or remove a cloud's directory."""
 SOCKET_PATH_MAX = 100
 """Bytes that a socket's path may have everywhere: 104 on FreeBSD, with the closing nul."""
+SHORT_PLACES = ("/tmp", "/var/tmp")  # noqa: S108 - a folder with a random name is made in one
+"""Where a link to a long path is made if TMPDIR is long as well."""
 
 _ENDED_BY_OTHERS = (0, -signal.SIGTERM, -signal.SIGKILL)
 """How a supervisor ends that failed at nothing."""
@@ -373,12 +375,20 @@ def _events(running: process.Running, timeout: float) -> Iterator[Event]:
         yield from map(json.loads, lines)
 
 
+def _short_folder(rest: int) -> "tempfile.TemporaryDirectory[str]":
+    """Make a folder with a path that leaves room for a socket; TMPDIR itself may be long."""
+    room = SOCKET_PATH_MAX - len("/bsdgate-XXXXXXXX/cloud/") - rest
+    places = (tempfile.gettempdir(), *SHORT_PLACES)
+    short = next(place for place in places if len(os.fsencode(place)) <= room)
+    return tempfile.TemporaryDirectory(prefix="bsdgate-", dir=short)
+
+
 @contextlib.contextmanager
 def _connected(address: Path) -> Iterator[Connection]:
     """Connect to a socket, whose path may be longer than one may be."""
     with contextlib.ExitStack() as stack:
         if len(os.fsencode(address)) > SOCKET_PATH_MAX:
-            short = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bsdgate-")))
+            short = Path(stack.enter_context(_short_folder(len(address.name))))
             (short / "cloud").symlink_to(address.parent)
             address = short / "cloud" / address.name
         yield stack.enter_context(Client(str(address), "AF_UNIX"))

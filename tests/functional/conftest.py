@@ -5,15 +5,46 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from functional.place import ODD, Place
+from xdist.scheduler import LoadScopeScheduling
+
+OF_CHANGES = (
+    "test_attribution",
+    "test_environment",
+    "test_hang",
+    "test_index",
+    "test_run",
+    "test_untrusted",
+)
+"""Run in one process: some of them alter the base, which others would report as altered."""
+
+
+class ByModule(LoadScopeScheduling):
+    """Keeps the tests of a module in one process: they share a place, and have an order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = Path(nodeid.partition("::")[0]).stem
+        return "base" if module in OF_CHANGES else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
+    """Return what hands the tests to the processes."""
+    return ByModule(config, log)
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of what bsdgate builds once, for all tests together."""
-    return tmp_path_factory.mktemp(f"cache {ODD}")
+def cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of what bsdgate builds once, for all tests of all processes together."""
+    root = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        root = root.parent
+    folder = root / f"cache {ODD}"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +67,9 @@ def sdist(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def checkout(sdist: Path, tmp_path: Path) -> Path:
+def checkout(request: pytest.FixtureRequest, sdist: Path, tmp_path: Path) -> Path:
     """Unpack a released Keystone, as a checkout of a change to it would be."""
+    assert request.path.stem in OF_CHANGES, f"add {request.path.stem} to OF_CHANGES"
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path / "sources", filter="data")
     (found,) = (tmp_path / "sources").iterdir()

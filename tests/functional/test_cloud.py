@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import shlex
-import shutil
 import signal
 import sqlite3
 import sys
@@ -20,11 +19,11 @@ from typing import Any
 
 import psutil
 import pytest
-from functional.place import BIN, SERVICES, Done, Place, UpCloud, listening, wait_for
+from functional.place import BIN, ODD, SERVICES, Done, Place, UpCloud, listening, wait_for
 from functional.sdk import connected, create_server, names, seeds
 
 # openstacksdk warns of itself.
-pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(180)]
 
 USERS_OWN = """\
 # My clouds. Hands off!
@@ -42,9 +41,14 @@ LONG_NAME = "a-cloud-whose-directory-is-longer-than-a-unix-socket-path-may-be"
 
 
 @pytest.fixture(scope="module")
-def first_up(place: Place, cache: Path) -> Done:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache of this module's own, which is empty."""
+    return tmp_path_factory.mktemp(f"cache {ODD}")
+
+
+@pytest.fixture(scope="module")
+def first_up(place: Place) -> Done:
     """Bring up the first cloud, from an empty cache, for a user who has other clouds already."""
-    shutil.rmtree(cache / "templates", ignore_errors=True)
     place.clouds_yaml.parent.mkdir(parents=True)
     elsewhere = place.root / "dotfiles.yaml"
     elsewhere.write_text(USERS_OWN)

@@ -21,7 +21,7 @@ from functional.place import SERVICES, Done, Place, UpCloud, free_port, listenin
 from functional.sdk import connected, create_server, names
 
 # openstacksdk warns of itself.
-pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(180)]
 
 PROFILES = Path(__file__).parents[2] / "harness" / "profiles"
 TOKEN_SECONDS = 1234

@@ -37,7 +37,7 @@ PROGRAMS = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server() -> Iterator[Path]:
     """Run a PostgreSQL of our own; return the folder of its socket, which is all that it serves."""
     missing = [name for name, path in PROGRAMS.items() if path is None]

@@ -102,11 +102,8 @@ def assert_only(variables: dict[str, str], *listed: str) -> None:
 
 
 def test_a_change_sees_no_secret_and_leaves_nothing_for_later_runs(
-    tmp_path: Path, hostile: Path
+    place: Place, tmp_path: Path, hostile: Path
 ) -> None:
-    root = tmp_path / "place"
-    root.mkdir()
-    place = Place(root, root / "cache")
     planted = dict.fromkeys(VARIABLES, SECRET) | {
         "BSDGATE_HISTORY_URL": f"sqlite:///{tmp_path}/{SECRET}.sqlite",
         "PYTHONPATH": f"/nowhere/{SECRET}",

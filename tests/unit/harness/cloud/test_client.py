@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Listener
 from pathlib import Path
 
 import psutil
@@ -231,3 +232,18 @@ def test_a_supervisor_ends_with_its_starter_unless_it_was_detached(word: str) ->
     else:
         assert psutil.wait_procs([supervisor], 1)[1] == [supervisor]
         supervisor.kill()
+
+
+def test_a_socket_is_reached_however_long_its_path_and_tmpdir_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    # Bound by its name from within the folder, as the supervisor does.
+    monkeypatch.chdir(folder)
+    with Listener("control", "AF_UNIX") as listener, client._connected(folder / "control") as ours:
+        theirs = listener.accept()
+        ours.send_bytes(b"hello")
+        assert theirs.recv_bytes() == b"hello"
+        theirs.close()
