@@ -58,7 +58,7 @@ def refused(place: Place, *arguments: str | Path, **environment: str) -> Done:
     [
         (["run", "--profile", "embeddid"], ["no profile 'embeddid'", "did you mean embedded?"]),
         (["run", "--profile", "freebsd"], ["profile freebsd", "--profile embedded"]),
-        (["run", "--profile", "none/such.yaml"], ["cannot read none/such.yaml", "No such file"]),
+        (["run", "--profile", "none/such.yaml"], ["none/such.yaml: cannot be read", "No such file"]),
         (["run", "--suite", "smok"], ["no suite 'smok'", "did you mean smoke?", "gate"]),
         (["run", "--tests", "test_(a"], ["test_(a", "unterminated", "position 5"]),
         (["run", "--concurrency", "0"], ["--concurrency", "0", "x>=1"]),
@@ -105,7 +105,7 @@ def test_broken_profile_is_shown_where_it_is_broken(place: Place) -> None:
     profile.write_text(BROKEN_YAML)
     done = refused(place, "run", "--profile", profile)
     assert re.search(rf"{re.escape(str(profile))}:4:\d+: not YAML", done.text), done
-    assert "mend the file" in done.text
+    assert "correct the file" in done.text
 
 
 def test_all_mistakes_of_a_profile_are_told_at_once(place: Place) -> None:
