@@ -158,7 +158,7 @@ def reset(name: CloudName) -> None:
 @bsdgate.command()
 @PROFILE
 @click.option("--suite", default="smoke", help="Which tests: smoke, gate, nightly, rally-smoke.")
-@click.option("--tests", metavar="REGEX", help="Only the suite's tests in whose id it is found.")
+@click.option("--tests", metavar="REGEX", help="Only the suite's tests with an id that it matches.")
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1),
@@ -190,7 +190,7 @@ def run(resume: Path | None, keep: bool, history: str | None, **options: Any) ->
 
 @bsdgate.command()
 @click.argument("run_dir", required=False, type=RUN_DIR)
-@click.option("--asked", type=FILE, help="Ids of all tests that were asked to run, one a line.")
+@click.option("--asked", type=FILE, help="Ids of all tests that were asked to run, one per line.")
 @click.option("--subunit", type=FILE, multiple=True, help="A subunit v2 stream; repeatable.")
 @click.option("--junit", type=FILE, multiple=True, help="A JUnit XML report; repeatable.")
 @click.option("--rally", type=FILE, multiple=True, help="A Rally task report; repeatable.")
@@ -202,7 +202,7 @@ def run(resume: Path | None, keep: bool, history: str | None, **options: Any) ->
 def verdict(
     run_dir: Path | None, policy: str | None, history: str | None, expectations: Any, **more: Any
 ) -> int:
-    """Judge the run in RUN_DIR again, or evidence from elsewhere."""
+    """Judge the run in RUN_DIR again, or files that bsdgate did not record."""
     from bsdgate.harness.commands import verdict as command
 
     terms, as_json = command.Terms(policy, history, expectations), more.pop("as_json")
@@ -242,7 +242,7 @@ def history(
     profile: str | None,
     limit: int,
 ) -> None:
-    """List earlier runs; with a command, import or look at them."""
+    """List earlier runs; with a command, import, show or forget runs."""
     from bsdgate.harness.commands import history as command
     from bsdgate.harness.history import open_store
     from bsdgate.results.store.base import Scope
@@ -271,7 +271,7 @@ def _given(context: click.Context, *names: str) -> list[str]:
 )
 @click.pass_obj
 def history_import(store: Any, folders: tuple[Path, ...]) -> int:
-    """Add runs to the history; those that are there already do no harm."""
+    """Add runs to the history; it is safe to add a run again."""
     from bsdgate.harness.commands import history as command
 
     return command.import_runs(store, folders, Console())
@@ -281,7 +281,7 @@ def history_import(store: Any, folders: tuple[Path, ...]) -> int:
 @click.argument("run")
 @click.pass_obj
 def history_show(store: Any, run: str) -> None:
-    """Show what is remembered of RUN: an id, its beginning, or a name."""
+    """Show one run of the history. RUN is a name, an id, or the beginning of one."""
     from bsdgate.harness.commands import history as command
 
     command.show_run(store, run, Console())
@@ -296,7 +296,7 @@ def history_show(store: Any, run: str) -> None:
 def history_test(
     store: Any, regex: str, suite: str | None, profile: str | None, limit: int
 ) -> None:
-    """Show how the tests with REGEX in their ids ended, a mark for each run."""
+    """Show the outcomes of tests with an id that matches REGEX, a mark for each run."""
     from bsdgate.harness.commands import history as command
     from bsdgate.results.store.base import Scope
 
@@ -307,7 +307,7 @@ def history_test(
 @click.option("--days", default=365, type=click.IntRange(min=1), help="How many days to remember.")
 @click.pass_obj
 def history_forget(store: Any, days: int) -> None:
-    """Forget older runs."""
+    """Delete older runs from the history."""
     from bsdgate.harness.commands import history as command
 
     command.forget(store, days, Console())
@@ -321,7 +321,7 @@ def expectations() -> None:
 @expectations.command()
 @click.argument("paths", metavar="[FILE|FOLDER]...", nargs=-1, type=FOLDER_OR_FILE)
 def check(paths: tuple[Path, ...]) -> int:
-    """Say all that is wrong with known failures; with those of bsdgate by default."""
+    """List all problems of known failures; by default, of those that come with bsdgate."""
     from bsdgate.harness.commands import expectations as command
 
     return command.check(paths)
@@ -330,7 +330,7 @@ def check(paths: tuple[Path, ...]) -> int:
 @expectations.command("import")
 @click.argument("paths", metavar="CHECKOUT|LIST...", nargs=-1, type=FOLDER_OR_FILE, required=True)
 def import_(paths: tuple[Path, ...]) -> None:
-    """Print what FreeBSD CI's xfail lists know, as entries to be completed."""
+    """Print the tests in FreeBSD CI's xfail lists, as entries to be completed."""
     from bsdgate.harness.commands import expectations as command
 
     command.import_lists(paths)
@@ -338,7 +338,7 @@ def import_(paths: tuple[Path, ...]) -> None:
 
 @expectations.command()
 def propose() -> None:
-    """Print what the installed Tempest and its plugins call unstable, as entries."""
+    """Print tests that Tempest and its plugins mark as unstable, as entries to be completed."""
     from bsdgate.harness.commands import expectations as command
 
     command.propose()
@@ -352,7 +352,7 @@ def propose() -> None:
 def scorecard(
     profiles: tuple[str, ...], suites: tuple[str, ...], listed: Path | None, html: Path | None
 ) -> None:
-    """Show how far each profile is with every test that is installed."""
+    """Show which of the installed tests each profile runs, skips or lacks."""
     from bsdgate.harness.commands import scorecard as command
 
     command.show(profiles, suites, listed, html)
@@ -367,15 +367,20 @@ def scorecard(
     "--limit",
     default=400,
     type=click.IntRange(min=30),
-    help="Runs to look at of each suite and profile.",
+    help="Runs to read of each suite and profile.",
 )
-@click.option("--share", default=0.05, type=click.FloatRange(min=0), help="Least change to tell.")
-@click.option("--seconds", default=0.05, type=click.FloatRange(min=0), help="Least in seconds.")
+@click.option(
+    "--share",
+    default=0.05,
+    type=click.FloatRange(min=0),
+    help="Smallest relative change reported.",
+)
+@click.option("--seconds", default=0.05, type=click.FloatRange(min=0), help="Smallest in seconds.")
 @click.argument("prefix", default="")
 def trends(history: str | None, limit: int, prefix: str, **options: Any) -> None:
-    """Show what has become slower or faster, of what begins with PREFIX.
+    """Show the tests, workloads and actions that became slower or faster.
 
-    Tests by their ids, Rally's workloads by theirs, and an action within one as WORKLOAD/ACTION.
+    PREFIX is the beginning of a test's id, of a Rally workload's name, or of WORKLOAD/ACTION.
     """
     from bsdgate.harness.commands import trends as command
     from bsdgate.harness.history import open_store

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Judges runs: evidence and a policy in, a verdict and its reports out.
 
-Knows no node, no cloud and no subprocess. Reads the paths it is given and writes only
+It uses no node, no cloud and no subprocess. It reads the paths that it is given and writes only
 ``report/``. Start reading at ``bsdgate.results.judge``.
 """

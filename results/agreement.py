@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether an imported verdict agrees with itself, and with the manifest of its run.
 
-A verdict that is imported becomes what later runs are compared with. So it is refused where its
-result does not follow from its reasons, its reasons not from its cases, or where it is of another
-run than the directory that it lies in.
+Later runs are compared with an imported verdict. So it is refused if its result does not follow
+from its reasons, if its reasons do not follow from its cases, or if it belongs to another run than
+the directory that contains it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -72,7 +72,7 @@ _FIXED: Final = MappingProxyType(
         Level.NOTE,
     )
 )
-"""The level of reasons that have the same under every policy, and are no errors."""
+"""Reasons with the same level under every policy, except errors."""
 
 _BY_POLICY: Final = frozenset(
     {
@@ -93,9 +93,9 @@ _BY_POLICY: Final = frozenset(
 
 
 def require(run_dir: Path, verdict: Verdict, now: datetime) -> None:
-    """See that the verdict in the run directory can be believed as far as it can be checked.
+    """Check that the verdict in the run directory agrees with itself and with the manifest.
 
-    :raises EvidenceError: it cannot; the message names every contradiction, the hint what to do.
+    :raises EvidenceError: it does not; the message names every contradiction.
     """
     found = [*_of_other_run(verdict.run, evidence.run_of(run_dir)), *contradictions(verdict, now)]
     if found:
@@ -107,10 +107,10 @@ def require(run_dir: Path, verdict: Verdict, now: datetime) -> None:
 
 
 def contradictions(verdict: Verdict, now: datetime) -> Iterator[str]:
-    """Name what in a verdict cannot be so together, at the time ``now``."""
-    follows = result_of(verdict.reasons)
-    if verdict.result is not follows:
-        yield f"the result is {verdict.result}, and {follows} follows from its reasons"
+    """Return the contradictions within a verdict, one text for each, at the time ``now``."""
+    expected = result_of(verdict.reasons)
+    if verdict.result is not expected:
+        yield f"the result is {verdict.result}, and {expected} follows from its reasons"
     yield from _wrong_levels(verdict)
     yield from _unexplained(verdict)
     if verdict.result is not Result.ERROR:
@@ -118,9 +118,9 @@ def contradictions(verdict: Verdict, now: datetime) -> Iterator[str]:
     yield from _in_the_future(verdict, now + CLOCKS)
 
 
-def _of_other_run(said: Run, manifest: Run) -> Iterator[str]:
+def _of_other_run(named: Run, manifest: Run) -> Iterator[str]:
     for field in fields(Run):
-        one, other = getattr(said, field.name), getattr(manifest, field.name)
+        one, other = getattr(named, field.name), getattr(manifest, field.name)
         if one != other:
             yield f"its {field.name} is {_text(one)}, and {_text(other)} in manifest.json"
 
@@ -137,13 +137,13 @@ def _wrong_levels(verdict: Verdict) -> Iterator[str]:
 
 
 def _limited(verdict: Verdict) -> Level:
-    """The level of a time limit: with any error beside it, no failure has the cause change."""
+    """Return the level of a time limit: FAIL if the change caused a failure, else ERROR."""
     hung = any(one.cause is Cause.CHANGE for one in verdict.dispositions)
     return Level.FAIL if hung else Level.ERROR
 
 
 def _unexplained(verdict: Verdict) -> Iterator[str]:
-    """Cases for which there is no reason or disposition, and those for which there is no case."""
+    """Find cases without a reason or disposition, and dispositions without a case."""
     named = {code: _named(verdict, code) for code in Code}
     counting = {
         test for reason in verdict.reasons if reason.level is not Level.NOTE for test in reason.ids
@@ -157,7 +157,7 @@ def _unexplained(verdict: Verdict) -> Iterator[str]:
         yield f"the reason tests-failed names {_listed(extra)}, which did not fail"
     for one in verdict.dispositions:
         if one.counts != (one.id in counting):
-            yield f"{_text(one.id)} counts, or does not, against its reasons"
+            yield f"counts of {_text(one.id)} is {one.counts}, which contradicts the reasons"
         code = _code(one, outcomes.get(one.id))
         if code is Code.LOST_TEST and one.id in named[Code.UNFINISHED]:
             continue
@@ -168,14 +168,14 @@ def _unexplained(verdict: Verdict) -> Iterator[str]:
 
 
 def _code(one: Disposition, outcome: Outcome | None) -> Code | None:
-    """The code of the reason that has to name a test of this outcome, if one has to."""
+    """Return the code of the reason that must name this test; None if none must."""
     return _EXCUSED[one.excuse] if outcome is Outcome.FAIL else _OF_OUTCOME.get(outcome)
 
 
 def _explained(
     one: Disposition, disposed: Mapping[str, Disposition], named: Mapping[Code, set[str]]
 ) -> bool:
-    """Whether a setup failure fails the run, or is excused by itself or with all its tests."""
+    """Return whether a reason names a setup failure, or an excuse covers it or all its tests."""
     if one.id in named[Code.SETUP_FAILED]:
         return one.counts
     if one.excuse is Excuse.KNOWN_FAILURE:
@@ -185,13 +185,13 @@ def _explained(
 
 def _unequal(disposed: Set[str], expected: Set[str]) -> Iterator[str]:
     if extra := disposed - expected:
-        yield f"it has a disposition of {_listed(extra)}, which passed or is no test"
+        yield f"it has a disposition of {_listed(extra)}, which passed or is no case"
     if lost := expected - disposed:
         yield f"it has no disposition of {_listed(lost)}, which did not pass"
 
 
 def _not_whole(verdict: Verdict) -> Iterator[str]:
-    """What only a verdict of the result ERROR may have."""
+    """Find what only a verdict with the result ERROR may contain."""
     if not any(case.outcome in RAN for case in verdict.cases):
         yield f"the result is {verdict.result}, and not one test was executed"
     if len({case.id for case in verdict.cases}) < len(verdict.cases):
@@ -212,7 +212,7 @@ def _in_the_future(verdict: Verdict, latest: datetime) -> Iterator[str]:
     times = {"the run": verdict.run.created, "the verdict": verdict.judged}
     for attempt in verdict.attempts:
         times[f"the end of {attempt.name}"] = attempt.ended
-        times[f"the begin of {attempt.name}"] = attempt.started
+        times[f"the start of {attempt.name}"] = attempt.started
     for what, moment in times.items():
         if moment is not None and moment > latest:
             yield f"{_text(what)} is of {moment.isoformat()}, which is in the future"

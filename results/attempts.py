@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads one attempt's folder. What cannot be believed becomes a problem of the attempt."""
+"""Loads the folder of one attempt. Damaged or contradictory evidence becomes a problem of it."""
 
 import hashlib
 import os
@@ -35,37 +35,37 @@ from bsdgate.results.parsers import junit, rally, subunit
 SCHEMAS = (1, 2)
 
 HEAD_BOUND = 1024 * 1024
-"""Bytes of a manifest, an attempt.json or a Rally task."""
+"""The most bytes of a manifest, an attempt.json or a Rally task."""
 
 RECORD_BOUND = 64 * 1024 * 1024
-"""Bytes of what the runner itself recorded."""
+"""The most bytes of the runner's own record."""
 
 DOCUMENT_BOUND = 256 * 1024 * 1024
-"""Bytes of a list of asked tests, or of a stream that is one document (XML, JSON)."""
+"""The most bytes of a list of asked tests, or of a stream that is one document (XML, JSON)."""
 
 STREAM_BOUND = 16 * 1024 * 1024 * 1024
-"""Bytes of a stream of packets. Nothing keeps it in memory; reading more takes too long."""
+"""The most bytes of a stream of packets. It is not kept in memory; more takes too long to read."""
 
 MAX_UNEXPECTED_REPORTS = 10_000
-"""Reports of other ids than the asked ones; a stream that has more is kept no further.
+"""The most reports that are kept of ids that were not asked.
 
 Class and module fixtures report too, at most twice for each class.
 """
 
 MAX_REPORTS_PER_TEST = 10
-"""Reports of one asked test that are kept; the second one already makes it duplicated."""
+"""The most reports that are kept of one asked test; a second one makes it duplicated."""
 
 TIMINGS_BOUND = 10_000
-"""Parts of cases that are measured in one attempt."""
+"""The most timings (parts of cases) that are kept of one attempt."""
 
 MOST_SECONDS = 366 * 86400
-"""More than any test may take."""
+"""The upper bound of a test timeout."""
 
 CHUNK = 1 << 16
 
 
 class UnreadableError(Exception):
-    """A file of the evidence that gives nothing to judge, and the code to say so with."""
+    """A file of the evidence cannot be used; ``code`` is the code of the reason for the verdict."""
 
     def __init__(self, message: str, code: Code = Code.ATTEMPT_UNREADABLE) -> None:
         super().__init__(message)
@@ -74,7 +74,7 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """attempt.json, checked."""
+    """The checked content of attempt.json."""
 
     name: str
     run_id: str
@@ -98,10 +98,10 @@ class _Head:
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """How one format's list of asked tests and its stream are read.
+    """How the list of asked tests and the stream of one format are read.
 
-    What ``read`` makes of the list is a collection of ids, and goes to ``parse`` as it is. A
-    ``sealed`` stream says at its end whose it is; others bear the attempt's mark somewhere.
+    ``read`` returns a collection of ids, which ``parse`` gets unchanged. A
+    ``sealed`` stream names its run and attempt at its end; others contain the mark of the attempt.
     """
 
     read: Callable[[BinaryIO], Collection[str]]
@@ -133,15 +133,15 @@ _FORMATS = {
 }
 
 
-BOUND: Final = ("run_id", "change", "patchset", "with")
-"""What a manifest and each of its run's attempts say alike: which run it is, and of what."""
+IDENTITY: Final = ("run_id", "change", "patchset", "with")
+"""The fields that must be equal in a manifest and in every attempt.json of its run."""
 
 
 def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
-    """Read the attempt in ``folder``, which must be one of the run that ``manifest`` is of.
+    """Read the attempt in ``folder``, which must belong to the run of ``manifest``.
 
-    Raises UnreadableError if its attempt.json cannot be used; everything else that is
-    wrong is among the attempt's problems.
+    Raises UnreadableError if its attempt.json cannot be used. Every other fault is among the
+    problems of the attempt.
     """
     head = _read_head(folder, manifest)
     problems = list(head.problems)
@@ -153,8 +153,8 @@ def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
         found = _read_asked(folder, head, problems)
         asked = tuple(found)
         if len(asked) != head.count:
-            # Tests that nobody reports by their own ids, as of a skipped class, go unmissed else.
-            message = f"{head.asked} has {len(asked)} ids, and {head.count} were written"
+            # Else a loss of ids stays unseen: a skipped class reports one id for all its tests.
+            message = f"{head.asked} has {len(asked)} ids, but {head.count} were written"
             problems.append(error(Code.TRUNCATED, message))
         reports = gather(_read_stream(folder, head, found), asked, problems, timings)
         record = _read_record(folder, head, problems)
@@ -186,9 +186,9 @@ def gather(
     problems: list[Reason],
     timings: list[Timing],
 ) -> list[Case]:
-    """Gather what a parser finds: return its cases, add the rest to ``problems`` and ``timings``.
+    """Return the cases that a parser found; add the rest to ``problems`` and ``timings``.
 
-    ``asked`` is None where there is no list of what was asked.
+    ``asked`` is None if there is no list of asked tests.
     """
     known = frozenset(asked or ())
     times: Counter[str] = Counter()
@@ -220,7 +220,7 @@ def gather(
 
 
 def moment(value: Any) -> datetime | None:
-    """An ISO time with a zone, in UTC; None if there is none."""
+    """Return an ISO time with a time zone in UTC; None if ``value`` is not such a time."""
     try:
         found = datetime.fromisoformat(value)
         return found.astimezone(UTC) if found.tzinfo else None
@@ -231,8 +231,8 @@ def moment(value: Any) -> datetime | None:
 def open_plain(path: Path, bound: int) -> BinaryIO:
     """Open a regular file (no link, no device) of at most ``bound`` bytes."""
     try:
-        # Looked at first: to open a device can do something. What was looked at may be swapped for
-        # a link or a pipe before it is opened; neither is followed nor waited for.
+        # Check the type before opening: opening a device can have side effects. The file may be
+        # replaced by a link or a pipe in between: O_NOFOLLOW and O_NONBLOCK cover that.
         plain = stat.S_ISREG(path.lstat().st_mode)
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) if plain else None
     except FileNotFoundError as reason:
@@ -262,7 +262,7 @@ def _read_head(folder: Path, manifest: Mapping[str, Any]) -> _Head:
         head = _head(fields)
     except (ValueError, KeyError, TypeError) as reason:
         raise UnreadableError(f"attempt.json: {type(reason).__name__}: {reason}") from None
-    for name in BOUND:
+    for name in IDENTITY:
         its, ours = fields.get(name) or None, manifest.get(name) or None
         if its != ours:
             message = f"it is evidence of another run: {name} is {its!r:.200}, not {ours!r:.200}"
@@ -287,11 +287,11 @@ def _head(fields: Mapping[str, Any]) -> _Head:
     side, confirms = Side(fields.get("side") or Side.CHANGE), fields.get("confirms") or ""
     if not isinstance(confirms, str) or (side is Side.BASE and not confirms):
         raise ValueError(f"on the {side}, confirms {confirms!r}: not the name of an attempt")
-    # Until schema 1 the file was called a witness.
+    # In schema 1 the field was called witness.
     record = fields.get("runner_record", fields.get("witness"))
     mark = fields.get("mark") or ""
     if not isinstance(mark, str):
-        raise ValueError(f"mark {mark!r} is no text")
+        raise ValueError(f"mark {mark!r} is not a text")
     return _Head(
         name=str(fields["name"]),
         run_id=str(fields["run_id"]),
@@ -318,13 +318,13 @@ def _seconds(value: Any) -> float:
     if value is None:
         return 0
     if type(value) not in (int, float) or not 0 < value < MOST_SECONDS:
-        raise ValueError(f"{value!r:.80} is no number of seconds")
+        raise ValueError(f"{value!r:.80} is not a number of seconds")
     return float(value)
 
 
 def _state(value: Any) -> State:
     if value == State.FOUND:
-        raise ValueError(f"{value!r} is no state of an attempt of the harness")
+        raise ValueError(f"{value!r} is not a state of an attempt of the harness")
     return State(value)
 
 
@@ -362,23 +362,23 @@ def _read_record(folder: Path, head: _Head, problems: list[Reason]) -> RunnerRec
 
 
 def _read_stream(folder: Path, head: _Head, asked: Collection[str]) -> Iterator[Found]:
-    """Parse the stream and check, of the very bytes that the parser got, whose they are."""
+    """Parse the stream; check the digest and the mark of the same bytes that the parser read."""
     form = _FORMATS[head.form]
     with open_plain(folder / head.stream, form.bound) as file:
         tee = Tee(file, head.mark)
         yield from (one for one in form.parse(tee, head, asked) if not isinstance(one, Dated))
         while tee.read(CHUNK):
-            pass  # a parser may stop early; the digest is that of the whole file
+            pass  # a parser may stop early; the digest covers the whole file
         yield from _check_digest(head, head.stream, tee.digest.hexdigest())
         if not form.sealed and not tee.marked and file.tell():
-            message = f"{head.stream} does not bear the mark of this attempt"
+            message = f"{head.stream} does not contain the mark of this attempt"
             yield error(Code.FOREIGN_EVIDENCE, message)
 
 
 class Tee(BytesIO):
-    """Reads from a file, digests what it hands out and looks for a mark in it.
+    """Reads from a file, computes the digest of the bytes read and looks for a mark in them.
 
-    ``end`` is the last byte that it handed out.
+    ``end`` is the last byte read. ``marked`` is true if the mark was found, or none was given.
     """
 
     def __init__(self, file: BinaryIO, mark: str = "") -> None:
@@ -410,9 +410,9 @@ class Tee(BytesIO):
 
 def _check_digest(head: _Head, name: str, actual: str) -> list[Reason]:
     if head.state is State.RUNNING:
-        return []  # digests are written at the end; that state is an error by itself
+        return []  # digests are written when an attempt ends; the state running is an error anyway
     recorded = head.digests.get(name)
     if recorded == actual:
         return []
-    said = "has no recorded sha256" if recorded is None else "is not what was recorded (sha256)"
-    return [error(Code.DIGEST_MISMATCH, f"{name} {said}")]
+    fault = "has no recorded sha256" if recorded is None else "is not what was recorded (sha256)"
+    return [error(Code.DIGEST_MISMATCH, f"{name} {fault}")]

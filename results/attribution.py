@@ -2,8 +2,8 @@
 """The cause of each failure: the change, the base, a flake, the node, or unknown.
 
 ``plan`` says which failures to run again, how often and on which build; the harness runs them.
-``attribute`` reads the results. Nothing here excuses a failure: without evidence the cause is
-UNKNOWN, which is judged like a failure that the change caused.
+``attribute`` reads the results. Without evidence the cause is UNKNOWN, and the failure is judged
+like one that the change caused.
 """
 
 import hashlib
@@ -31,18 +31,18 @@ from bsdgate.results.setup_failures import innermost, message
 from bsdgate.results.time_limits import NOT_ENDED, timed_out
 
 IDS_BOUND: Final = 20
-"""More failures than this are not run again: they are no flakes."""
+"""If more tests than this failed, none is run again: so many failures are not flakes."""
 
 HANGS_BOUND: Final = 8
-"""More tests than this that did not end are not run again: each takes all of its time once more."""
+"""If more tests than this hung, none of those is run again: each may use its full time again."""
 
 RERUNS: Final = 2
 SECONDS_BOUND: Final = 180.0
-"""What all that is run again may take."""
+"""The time for all that is run again."""
 
 SIGNATURE_BOUND: Final = 300
 
-# What differs from run to run in one and the same failure, and what takes its place.
+# Text that differs between two occurrences of the same failure, and its replacement.
 _VARYING: Final = tuple(
     (re.compile(pattern), place)
     for pattern, place in (
@@ -53,13 +53,13 @@ _VARYING: Final = tuple(
         (r"\b0x[0-9a-f]+\b", "<address>"),
         (r"\b[0-9a-f]{16,}\b", "<id>"),
         (r"\b\d+(?:\.\d+)? ?(?:s|secs?|seconds?|ms|min|minutes?)\b", "<n> s"),
-        # Short whole numbers that stand alone are a failure's own: HTTP statuses, sizes, states.
+        # Short whole numbers that stand alone are kept: HTTP statuses, sizes, states.
         (r"(?<!\d)(?!(?<!\w)(?<!\d[.:-])\d{1,3}(?!\w|[.:-]\d))\d+(?:\.\d+)*", "<n>"),
         (r"\s+", " "),
     )
 )
 
-# Of these no test and no change is the cause.
+# With these codes the node is the cause, not a test or the change.
 _NODE_CODES: Final = frozenset({Code.SERVICE_DIED, Code.CLOUD_NOT_READY, Code.HARNESS_PROBLEM})
 _NODE_SIGNS: Final = re.compile(
     r"No space left on device|database or disk is full|Cannot allocate memory"
@@ -69,9 +69,9 @@ _NODE_SIGNS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The cause of the failure of ``id``, and what shows it, one line for each attempt.
+    """The cause of the failure of ``id``, and its evidence, one line for each attempt.
 
-    ``signature`` is the failure with all that differs from run to run taken out: two failures
+    ``signature`` is the text of the failure without what differs from run to run: two failures
     of a test are the same failure if their signatures are equal.
     """
 
@@ -83,10 +83,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """What to run again: failures of an attempt, so many times, on this build.
+    """The failures of one attempt that are to run again, how many times, and on which build.
 
-    They ``hung``, if a time limit ended them: each may take all of its time once more, and leave a
-    cloud in which everything hangs.
+    ``hung``: a time limit ended them. Each may use its full time again, and may leave the cloud in
+    a state in which every test hangs.
     """
 
     attempt: str
@@ -103,11 +103,11 @@ def plan(
     change: bool,
     hung: Set[str] = frozenset(),
 ) -> tuple[Rerun, ...]:
-    """Say what to run again, of the failures of each attempt, so that each finds its cause.
+    """Return what to run again to find the causes of failures; ``failed`` has them by attempt.
 
-    Nothing, where the evidence is not whole (the run is an ERROR whoever is the cause) or so much
-    failed that it cannot be chance. ``change`` tells whether there is a base to compare with,
-    ``hung`` are those of the failures that a time limit ended.
+    The result is empty if the evidence is incomplete (the run is an ERROR, whatever the cause) or
+    if more than IDS_BOUND tests failed. ``change``: a change is under test, so there is a base to
+    compare with. ``hung`` are the failures that a time limit ended.
     """
     total = sum(len(ids) for ids in failed.values())
     if not 0 < total <= IDS_BOUND or any(reason.level is Level.ERROR for reason in reasons):
@@ -135,18 +135,20 @@ def attribute(
 ) -> tuple[Finding, ...]:
     """Return the cause of each failure, sorted by id.
 
-    ``reasons`` are what else is wrong with the run, ``change`` whether a change is under test.
+    ``failed`` are the failures, ``confirmations`` the results of their re-runs. ``reasons`` are
+    the other faults of the run; an error among them becomes the cause. ``change``: a change is
+    under test.
     """
-    trouble = _trouble(reasons)
+    trouble = _other_cause(reasons)
     seen = _by_id(confirmations)
     found = (_find(case, seen.get(case.id, []), trouble, change=change) for case in failed)
     return tuple(sorted(found, key=lambda finding: finding.id))
 
 
 def known_flake(finding: Finding, past: Sequence[Past]) -> Flake:
-    """Whether earlier runs without the change show the same failure come and go, and why.
+    """Return whether a failure is a known flake, by the outcomes of its test in earlier runs.
 
-    The same failure is one with the same signature.
+    Only earlier failures with the same signature count as failures.
     """
     outcomes = [one for one in past if one.outcome in RAN]
     same = [one for one in outcomes if _failed(one) and one.signature == finding.signature]
@@ -154,9 +156,9 @@ def known_flake(finding: Finding, past: Sequence[Past]) -> Flake:
 
 
 def falls(flakes: Iterable[Finding], past: "PastRuns", ran: int) -> tuple[Fall, ...]:
-    """Return those flakes whose pass rate has fallen, ``ran`` tests being looked at in all.
+    """Return the flakes that fail significantly more often than before.
 
-    A flake is excused for coming and going as it always did, not for coming more often.
+    ``ran`` is the number of tests in the run. A known flake is excused only at its earlier rate.
     """
     return passrate.gate((_record(one.id, past.get(one.id, ())) for one in flakes), ran)
 
@@ -171,11 +173,11 @@ def _failed(one: Past) -> bool:
 
 
 def signature(case: Case) -> str:
-    """Return a failure's text without what differs from run to run.
+    """Return the text of a failure without what differs from run to run.
 
-    Its message and the innermost frame of its traceback, so that two ways to fail with one
-    message are two failures. What is too long to be shown still differs by its digest. All failures
-    of a test that a time limit ended have one signature.
+    It is the message and the innermost frame of the traceback, so that failures with the same
+    message at two places differ. A text that is too long is cut and gets a digest. All failures by
+    a time limit have the same signature.
     """
     if timed_out(case):
         return NOT_ENDED
@@ -191,28 +193,28 @@ def signature(case: Case) -> str:
     return text + where
 
 
-_Seen = list[tuple[Confirmation, Case]]
-"""Every answer to a test that was run again, of attempts that are not whole too, in their order."""
+_Reruns = list[tuple[Confirmation, Case]]
+"""All results of one test that was run again, in order; incomplete attempts are included."""
 
 
-def _by_id(confirmations: Iterable[Confirmation]) -> dict[str, _Seen]:
-    seen: dict[str, _Seen] = {}
+def _by_id(confirmations: Iterable[Confirmation]) -> dict[str, _Reruns]:
+    seen: dict[str, _Reruns] = {}
     for confirmation in sorted(confirmations, key=lambda one: one.attempt):
         for case in confirmation.cases:
             seen.setdefault(case.id, []).append((confirmation, case))
     return seen
 
 
-def _ran(seen: _Seen, side: Side) -> list[Case]:
-    """What whole attempts on that side found of the test."""
+def _ran(seen: _Reruns, side: Side) -> list[Case]:
+    """Return the results of the test on that side, from complete attempts in which it ran."""
     return [case for one, case in seen if one.whole and one.side is side and case.outcome in RAN]
 
 
-def _agreed(seen: _Seen, side: Side, said: Callable[[Case], bool]) -> bool:
-    """Whether all that was seen on that side says so, in RERUNS attempts on end that are whole.
+def _agreed(seen: _Reruns, side: Side, expected: Callable[[Case], bool]) -> bool:
+    """Return whether every result on that side is as expected, in RERUNS complete attempts.
 
-    What is lost may have said otherwise, so a round without all of its attempts says nothing; what
-    an attempt said before it was interrupted speaks against, never for.
+    The last RERUNS consecutive attempts on that side must be complete: a lost result could have
+    been different. A result of an interrupted attempt can only contradict, never confirm.
     """
     rounds = [list(group) for of, group in groupby(seen, lambda pair: pair[0].side) if of is side]
     last = rounds[-1][-RERUNS:] if rounds else []
@@ -220,15 +222,18 @@ def _agreed(seen: _Seen, side: Side, said: Callable[[Case], bool]) -> bool:
         len(last) == RERUNS
         and all(one.whole for one, _ in last)
         and all(
-            said(case)
+            expected(case)
             for one, case in seen
             if one.side is side and case.outcome is not Outcome.MISSING
         )
     )
 
 
-def _trouble(reasons: Iterable[Reason]) -> tuple[Cause, tuple[str, ...]] | None:
-    """What else went wrong: something died under the tests, or their evidence is not whole."""
+def _other_cause(reasons: Iterable[Reason]) -> tuple[Cause, tuple[str, ...]] | None:
+    """Return the cause of all failures and its evidence, if the run has errors; else None.
+
+    It is NODE if a service or the cloud failed, HARNESS if the evidence is incomplete.
+    """
     errors = [reason for reason in reasons if reason.level is Level.ERROR]
     died = tuple(reason.message for reason in errors if reason.code in _NODE_CODES)
     if died:
@@ -237,16 +242,16 @@ def _trouble(reasons: Iterable[Reason]) -> tuple[Cause, tuple[str, ...]] | None:
 
 
 def _find(
-    case: Case, seen: _Seen, trouble: tuple[Cause, tuple[str, ...]] | None, *, change: bool
+    case: Case, seen: _Reruns, trouble: tuple[Cause, tuple[str, ...]] | None, *, change: bool
 ) -> Finding:
     mark = signature(case)
     if sign := _NODE_SIGNS.search(f"{case.reason}\n{case.details}"):
-        return Finding(case.id, Cause.NODE, mark, (f"it says {sign[0]!r}",))
+        return Finding(case.id, Cause.NODE, mark, (f"its text contains {sign[0]!r}",))
     if trouble:
         return Finding(case.id, trouble[0], mark, trouble[1])
     where = {Side.CHANGE: "with the change" if change else "once more", Side.BASE: "on the base"}
     shown = tuple(
-        _tell(f"{one.attempt}, {where[side]}", again, mark)
+        _describe_rerun(f"{one.attempt}, {where[side]}", again, mark)
         for side in Side
         for one, again in seen
         if one.side is side and (one.whole or again.outcome is not Outcome.MISSING)
@@ -254,13 +259,13 @@ def _find(
     return Finding(case.id, _cause(seen, mark, change=change), mark, shown)
 
 
-def _cause(seen: _Seen, mark: str, *, change: bool) -> Cause:
+def _cause(seen: _Reruns, mark: str, *, change: bool) -> Cause:
     again, base = _ran(seen, Side.CHANGE), _ran(seen, Side.BASE)
 
     def same(case: Case) -> bool:
         return case.outcome is Outcome.FAIL and signature(case) == mark
 
-    # The base excuses the failure that it has; one that only the change has is none of its own.
+    # The base excuses only the same failure: any other failure with the change rules that out.
     others = [
         case
         for one, case in seen
@@ -279,7 +284,7 @@ def _cause(seen: _Seen, mark: str, *, change: bool) -> Cause:
     return Cause.FLAKE if any(map(same, base)) else Cause.CHANGE
 
 
-def _tell(what: str, case: Case, mark: str) -> str:
+def _describe_rerun(what: str, case: Case, mark: str) -> str:
     if case.outcome is not Outcome.FAIL:
         return f"{what}: {case.outcome}"
     like = "the same failure" if signature(case) == mark else f"another failure: {signature(case)}"
@@ -287,7 +292,7 @@ def _tell(what: str, case: Case, mark: str) -> str:
 
 
 def passed_again(finding: Finding, confirmations: Sequence[Confirmation]) -> bool:
-    """Whether every re-run with the change, RERUNS of them, has passed."""
+    """Return whether the test passed in each of the RERUNS re-runs with the change."""
     seen = _by_id(confirmations).get(finding.id, [])
     return _agreed(seen, Side.CHANGE, lambda case: case.outcome is Outcome.SUCCESS)
 

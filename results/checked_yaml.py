@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads YAML files into models; each problem has its file, line, column and the allowed values.
 
-A model is a pydantic model or a dataclass. What a file holds is bounded in depth and size, aliases
-counted as often as they are used, so that no file exhausts the stack or the memory.
+A model is a pydantic model or a dataclass. The content of a file is bounded in depth and size, so
+that no file exhausts the stack or the memory. An alias counts each time it is used.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ Place = tuple[str | int, ...]
 DEPTH_BOUND: Final = 32
 VALUES_BOUND: Final = 100_000
 
-# libyaml's, where PyYAML has it, takes a tenth of the time.
+# The loader of libyaml, if PyYAML has it, takes a tenth of the time.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STARTS: Final = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
 _ENDS: Final = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
@@ -36,7 +36,7 @@ _MAPPING_EXPECTED: Final = ("dataclass_type", "model_type", "dict_type")
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Problem:
-    """Something that is wrong with a file. Line and column count from 1; 0 is the whole file."""
+    """A fault in a file. Line and column count from 1; the line 0 stands for the whole file."""
 
     file: Path
     line: int
@@ -52,9 +52,9 @@ class Problem:
 class Document:
     """The plain data of a YAML file, and where each of its keys and values is.
 
-    ``data`` is None if the file is empty or ``readable`` is false. ``problems`` has what is wrong
-    with the file as YAML: why it cannot be read, or keys that are there twice.
-    With ``scalars_as_text`` each single value is the text that the file has, or None.
+    ``data`` is None if the file is empty or ``readable`` is false. ``problems`` has the faults of
+    the file as YAML: why it cannot be read, or duplicate keys. With ``scalars_as_text`` each scalar
+    is the text in the file, or None.
     """
 
     def __init__(self, file: Path, *, scalars_as_text: bool = False) -> None:
@@ -70,13 +70,13 @@ class Document:
 
     @property
     def empty(self) -> bool:
-        """Whether the file holds no value, at most comments."""
+        """Whether the file has no value; it may have comments."""
         return self._root is None
 
     def validate(
         self, model: type[Model], data: Any, place: Place = ()
     ) -> tuple[Model | None, list[Problem]]:
-        """Return ``data``, which is at ``place``, as a ``model``, or None and what is wrong."""
+        """Return ``data``, the value at ``place``, as a ``model``, or None and its problems."""
         try:
             return _adapter(model).validate_python(data), []
         except ValidationError as error:
@@ -97,7 +97,7 @@ class Document:
         return self.problem(place, "").line
 
     def comment_follows(self, place: Place) -> bool:
-        """Whether a text without quotes is at ``place``, and a comment behind it in its line."""
+        """Whether the value at ``place`` is a text without quotes, followed by a comment."""
         node = self._locate(place)[2]
         if not isinstance(node, yaml.ScalarNode) or node.style:
             return False
@@ -164,7 +164,7 @@ class Document:
         try:
             return self._loader.construct_object(node)
         except ValueError:
-            # 2026-02-30 has the form of a date, and is none.
+            # 2026-02-30 has the form of a date but is not a date.
             return node.value
 
     def _at(self, node: yaml.Node | None, text: str, place: Place) -> Problem:
@@ -173,11 +173,11 @@ class Document:
         return Problem(self.file, line, column, text, place)
 
     def _locate(self, place: Place) -> tuple[Place, yaml.Node | None, yaml.Node | None]:
-        """Return the part of ``place`` that is in the file, the key there and the value there."""
+        """Return the part of ``place`` that exists in the file, with its key and value."""
         found: Place = ()
         key, node = None, self._root
         for step in place:
-            # A step that is not in the file names a variant of a model, or a key that is missing.
+            # A step that is not in the file is a missing key, or the name of a variant of a model.
             if (pair := _child(node, step)) is not None:
                 found, (key, node) = (*found, step), pair
         return found, key, node
@@ -197,7 +197,7 @@ class Document:
 
 
 def _check_depth(text: str) -> None:
-    # libyaml composes by recursion, without a bound: what nests too deeply must not get there.
+    # libyaml composes by unbounded recursion, so the depth is checked before.
     depth = 0
     for event in yaml.parse(text, Loader=_LOADER):
         kind = type(event)
@@ -224,7 +224,7 @@ def _adapter(model: type[Model]) -> TypeAdapter[Model]:
 
 
 def _explain(detail: ErrorDetails, keys: Iterable[str]) -> str:
-    """Say what a value is, and what was expected in its place."""
+    """Return a text with the wrong value and what was expected."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     expected = _QUOTED.findall(str(context.get("expected") or context.get("expected_tags") or ""))
     if expected:
@@ -268,7 +268,7 @@ def _fields(model: type[Any]) -> dict[str | int, Any]:
 
 
 def _models(annotation: Any) -> Iterator[type[Any]]:
-    """Give the models that an annotation names."""
+    """Yield the models in a type annotation."""
     if isinstance(annotation, type) and (
         issubclass(annotation, BaseModel) or dataclasses.is_dataclass(annotation)
     ):

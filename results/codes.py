@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """What a reason is about, in a form that a program can compare."""
+    """What a reason is about, as a code that programs can compare."""
 
     # What was asked.
     NOTHING_ASKED = "nothing-asked"
@@ -18,7 +18,7 @@ class Code(StrEnum):
     """Not one test of a runner was executed."""
     # Evidence is absent or damaged.
     NO_EVIDENCE = "no-evidence"
-    """The run has no evidence, or does not say what evidence it promised."""
+    """The run has no evidence, or its manifest does not list the expected evidence."""
     EVIDENCE_LOST = "evidence-lost"
     """A file or an attempt that the run recorded is not there."""
     ATTEMPT_UNREADABLE = "attempt-unreadable"
@@ -28,45 +28,45 @@ class Code(StrEnum):
     INTERRUPTED = "interrupted"
     """The run was interrupted and not resumed."""
     RESUME_MISMATCH = "resume-mismatch"
-    """A resumed run did not ask for exactly the tests that were left."""
+    """A resumed run did not ask for exactly the tests that had no outcome."""
     FOREIGN_EVIDENCE = "foreign-evidence"
-    """A file is evidence of another run, change, attempt or time."""
+    """A file belongs to another run, change, attempt or time."""
     DIGEST_MISMATCH = "digest-mismatch"
-    """A file is not what was recorded (SHA-256)."""
+    """A file does not have the recorded SHA-256."""
     EMPTY_STREAM = "empty-stream"
     """The runner's report is empty."""
     TRUNCATED = "truncated"
-    """A file is cut: its end is missing."""
+    """A file is truncated: its end is missing."""
     NO_SEAL = "no-seal"
-    """The stream comes from elsewhere and has no seal at its end."""
+    """The stream was not recorded by bsdgate and has no seal at its end."""
     STRAY = "stray-output"
     """The stream has text, or attachments, between the outcomes of tests."""
     NOT_REPORTED = "not-reported"
     """The format of the report leaves out some kinds of failures."""
     UNDATED = "undated"
-    """No report says when its tests ran, so the day for known failures is a guess."""
+    """No report has a time, so the day by which known failures are judged is a guess."""
     DAMAGED = "damaged"
     """A file does not have the form that it should have."""
     TOO_LARGE = "too-large"
-    """A file or a report is larger than what is read."""
+    """A file or a report is larger than the bound up to which it is read."""
     # What was asked and what reported back do not agree.
     LOST_TEST = "lost-test"
     """Tests were asked to run and have no outcome."""
     UNFINISHED = "unfinished"
-    """Tests have no outcome because the time was up, and the change is the cause."""
+    """Tests have no outcome because the time limit was reached, and the change is the cause."""
     IN_PROGRESS = "in-progress"
-    """Tests had begun and not ended."""
+    """Tests had begun and did not end."""
     DUPLICATED = "duplicated"
     """Tests reported more than once."""
     UNASKED = "unasked"
     """Tests reported that were not asked to run."""
     ITERATIONS = "iterations"
-    """Rally ran other iterations or hooks than it was asked."""
+    """Rally did not run the iterations or hooks that it was asked to run."""
     # Another record of the same tests disagrees.
     WORKER_LOST = "worker-lost"
-    """A worker process of the runner ended badly."""
+    """A worker process of the runner ended with an error."""
     EXIT_STATUS = "exit-status"
-    """The runner's exit status does not fit its report."""
+    """The runner's exit status contradicts its report."""
     CONTRADICTED = "contradicted"
     """The runner's own record has other outcomes than its stream."""
     LEFT_BEHIND = "left-behind"
@@ -77,24 +77,24 @@ class Code(StrEnum):
     CLOUD_NOT_READY = "cloud-not-ready"
     """The cloud was not ready."""
     TIME_LIMIT = "time-limit"
-    """The tests did not end within their time."""
+    """The tests did not end within their time limit."""
     RUNNER_FAILED = "runner-failed"
     """The runner could not do its work."""
     RUNNER_REFUSED = "runner-refused"
-    """The runner refused what it was asked."""
+    """The runner rejected its command or its input."""
     RECORD_MISSING = "record-missing"
     """The runner kept no record of its run, so the stream cannot be cross-checked."""
     RECORD_UNREADABLE = "record-unreadable"
     """The runner's own record cannot be read."""
     BASE_ALTERED = "base-altered"
-    """Something changed the base environment, which runs without the change."""
+    """The base environment, which runs without the change, was modified."""
     HARNESS_PROBLEM = "harness-problem"
     """A problem in evidence of an earlier bsdgate, which had no codes."""
     # The tests themselves.
     TESTS_FAILED = "tests-failed"
-    """Tests failed, and nothing excuses that."""
+    """Tests failed without an excuse."""
     SETUP_FAILED = "setup-failed"
-    """Class or module fixtures failed, and nothing excuses that."""
+    """Class or module fixtures failed without an excuse."""
     UNEXPECTED_SUCCESS = "unexpected-success"
     """Tests passed that were expected to fail or to be skipped."""
     EXPECTATION_EXPIRED = "expectation-expired"
@@ -102,9 +102,9 @@ class Code(StrEnum):
     EXPECTATION_INVALID = "expectation-invalid"
     """Known failures have no bug or no owner; they excuse nothing."""
     KNOWN_FAILURE = "known-failure"
-    """Failures are excused by known failures."""
+    """Tests failed and are excused by known failures."""
     EXPECTATION_UNMATCHED = "expectation-unmatched"
-    """Known failures matched no test in many runs, or their scope could not be decided."""
+    """Known failures matched no test in many runs, or the run lacks a fact for their scope."""
     RESUMED = "resumed"
     """The run was interrupted and resumed."""
     # Less was tested than could have been.
@@ -118,15 +118,15 @@ class Code(StrEnum):
     """The history could not be read."""
     # The cause of failures.
     FAILS_ON_BASE = "fails-on-base"
-    """Failures that the base has as well, without the change."""
+    """Tests fail on the base in the same way, without the change."""
     KNOWN_FLAKE = "known-flake"
-    """Failures that come and go without the change, and passed when run again."""
+    """Tests that fail now and then without the change, and passed when run again."""
     PASS_RATE_FELL = "pass-rate-fell"  # noqa: S105 - a reason, no password
     """Flakes that fail more often than before."""
     NODE_FAILED = "node-failed"
-    """Failures of the machine, such as a full disk."""
+    """Tests failed because of the machine, such as a full disk."""
     NOT_CONFIRMED = "not-confirmed"
-    """Running failures again was interrupted, so it confirms nothing."""
+    """An attempt to run failures again was interrupted, so it confirms nothing."""
 
 
 class Kind(StrEnum):
@@ -147,8 +147,8 @@ class Side(StrEnum):
 class State(StrEnum):
     """How far the harness got with an attempt.
 
-    ``running`` in evidence means that the harness was killed, ``found`` that no harness recorded
-    the evidence: files from elsewhere.
+    ``running`` in evidence means that the harness was killed, ``found`` that the evidence is files
+    that bsdgate did not record.
     """
 
     RUNNING = "running"

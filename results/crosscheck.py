@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Witnesses beside the stream: what they can contradict, and what they cannot.
+"""Compares the stream of an attempt with what else is known of the same tests.
 
-The runner's exit status; the clock, for a report from before or after its attempt is another
-attempt's; and stestr's own record, which it keeps of each run beside the stream that it writes.
-The record is made from the very same events by other code into another format and file, so that
-an outcome that was changed in one of them is not changed in the other.
+That is the runner's exit status; the times of the reports, which must lie within the attempt; and
+the record that stestr keeps of each run beside its stream. stestr makes the record from the same
+events with other code, in another format and another file. So an outcome that was changed in one
+of the two is still right in the other.
 """
 
 import json
@@ -26,16 +26,16 @@ from bsdgate.results.model import (
 from bsdgate.results.time_limits import time_was_up
 
 SLACK: Final = timedelta(seconds=10)
-"""By how much the clock may have been set while an attempt ran."""
+"""The largest change of the clock, while an attempt runs, that is accepted."""
 
 LINE_BOUND: Final = 1 << 16
 
 
 def contradictions(attempt: Attempt, *, failed: bool) -> list[Reason]:
-    """What speaks against the stream of an attempt. ``failed`` tells whether it has a failure.
+    """Return what contradicts the stream of an attempt. ``failed``: the stream has a failure.
 
-    The exit status counts only if the runner ended by itself: if it was interrupted or ran out of
-    time, the status is that of the signal.
+    The exit status is checked only if the runner ended by itself. If it was interrupted or reached
+    its time limit, the status is that of the signal.
     """
     return [
         *_check_times(attempt),
@@ -45,9 +45,9 @@ def contradictions(attempt: Attempt, *, failed: bool) -> list[Reason]:
 
 
 def record(repository: BinaryIO) -> bytes:
-    """Make runner-record.json of a run in stestr's repository, such as ``.stestr/0``.
+    """Return the content of runner-record.json for a run in stestr's repository (``.stestr/0``).
 
-    Raises ValueError if it is not subunit's first version, which is what stestr keeps.
+    Raises ValueError if ``repository`` is not a stream of subunit v1, the format of stestr.
     """
     reports = 0
     others = []
@@ -78,42 +78,42 @@ def _check_status(attempt: Attempt, failed: bool) -> list[Reason]:
     if attempt.state is not State.ENDED or time_was_up(attempt):
         return []
     if attempt.exit_status is None:
-        said: str | None = "the runner's exit status is not known"
+        fault: str | None = "the runner's exit status is not known"
     else:
-        said = _SAID[attempt.kind](attempt.exit_status, failed)
-    return [error(Code.EXIT_STATUS, f"{attempt.name}: {said}")] if said else []
+        fault = _STATUS_CHECKS[attempt.kind](attempt.exit_status, failed)
+    return [error(Code.EXIT_STATUS, f"{attempt.name}: {fault}")] if fault else []
 
 
 def _tempest(status: int, _failed: bool) -> str | None:
-    # `tempest run --subunit` hands on stestr's status, which with --subunit is 0 whatever the
-    # tests did, even when a worker was killed: 0 says nothing. Non-zero is said only when the
-    # stream could not be made (100: a module cannot be imported; 1: nothing was selected).
+    # `tempest run --subunit` returns stestr's status. With --subunit it is 0 even if tests failed
+    # or a worker was killed, so 0 proves nothing. It is not 0 only if stestr could not make the
+    # stream (100: a module cannot be imported; 1: nothing was selected).
     return f"tempest ended with {status}, though failed tests leave it at 0" if status else None
 
 
 def _pytest(status: int, failed: bool) -> str | None:
-    # pytest's status can be trusted: 0 all passed, 1 some failed, 2 to 5 could not do its work.
+    # pytest's status: 0 all tests passed, 1 some failed, 2 to 5 pytest itself failed.
     if status not in (0, 1):
         return f"pytest ended with {status}: it could not do its work"
     if status == 0 and failed:
-        return "pytest ended with 0, and the report has failures"
+        return "pytest ended with 0, but the report has failures"
     if status == 1 and not failed:
-        return "pytest ended with 1, and the report has no failure"
+        return "pytest ended with 1, but the report has no failure"
     return None
 
 
 def _rally(status: int, failed: bool) -> str | None:
-    # `rally task start`: 0 says that all SLAs passed, which a failed iteration need not break
-    # (and that no iteration ran at all does not either); 2 that one failed; 1 that no task ran.
+    # `rally task start`: 0 all SLAs passed (even if iterations failed or none ran), 2 an SLA
+    # failed, 1 no task ran.
     broken_sla = 2
     if status not in (0, broken_sla):
         return f"rally ended with {status}: the task did not run"
     if status == broken_sla and not failed:
-        return "rally ended with 2 (an SLA failed), and the report has no failure"
+        return "rally ended with 2 (an SLA failed), but the report has no failure"
     return None
 
 
-_SAID = {Kind.TEMPEST: _tempest, Kind.HOSTCHECKS: _pytest, Kind.RALLY: _rally}
+_STATUS_CHECKS = {Kind.TEMPEST: _tempest, Kind.HOSTCHECKS: _pytest, Kind.RALLY: _rally}
 
 
 _OTHERS: Final = frozenset(Outcome) - {Outcome.SUCCESS}
@@ -125,8 +125,8 @@ def _check_record(attempt: Attempt) -> list[Reason]:
         return []
     reasons = []
     if record.reports != len(reports):
-        told = f"{record.reports} reports, the stream has {len(reports)}"
-        reasons.append(error(Code.CONTRADICTED, f"{attempt.name}: the runner recorded {told}"))
+        counts = f"{record.reports} reports, but the stream has {len(reports)}"
+        reasons.append(error(Code.CONTRADICTED, f"{attempt.name}: the runner recorded {counts}"))
     differing = Counter(record.others)
     differing.subtract((case.id, case.outcome) for case in reports if case.outcome in _OTHERS)
     ids = tuple(sorted({test_id for (test_id, _), times in differing.items() if times}))
@@ -147,12 +147,12 @@ _OUTCOMES: Final = {
     b"xfail": Outcome.XFAIL,
     b"uxsuccess": Outcome.UXSUCCESS,
 }
-_PASSED_OVER: Final = frozenset({b"test", b"time", b"tags", b"progress"})
+_IGNORED: Final = frozenset({b"test", b"time", b"tags", b"progress"})
 _PARTS, _TEXT, _END = b" [ multipart\n", b" [\n", b"]\n"
 
 
 def _outcomes(stream: BinaryIO) -> Iterator[tuple[str, Outcome]]:
-    """Every outcome in a stream of subunit's first version, as its TestProtocolClient writes it."""
+    """Yield every outcome in a stream of subunit v1, as its TestProtocolClient writes it."""
     while line := stream.readline(LINE_BOUND):
         word, colon, rest = line.partition(b": ")
         if word in _OUTCOMES and colon and line.endswith(b"\n"):
@@ -162,7 +162,7 @@ def _outcomes(stream: BinaryIO) -> Iterator[tuple[str, Outcome]]:
                 _skip_text(stream)
             test_id = rest.removesuffix(_PARTS).removesuffix(_TEXT).removesuffix(b"\n")
             yield test_id.decode(), _OUTCOMES[word]
-        elif word not in _PASSED_OVER:
+        elif word not in _IGNORED:
             raise ValueError(f"{line[:80]!r} is no line of subunit's first version")
 
 
@@ -173,10 +173,10 @@ def _skip_text(stream: BinaryIO) -> None:
 
 
 def _skip_parts(stream: BinaryIO) -> None:
-    """Pass over attachments: a type, a name, and chunks that say how long they are."""
+    """Skip attachments: each has a type, a name, and chunks with their lengths."""
     while (line := stream.readline(LINE_BOUND)) != _END:
         if not line.startswith(b"Content-Type: "):
-            raise ValueError(f"{line[:80]!r} begins no attachment")
+            raise ValueError(f"{line[:80]!r} is not the start of an attachment")
         stream.readline(LINE_BOUND)
         while size := int(stream.readline(LINE_BOUND), 16):
             if len(stream.read(size)) != size:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the verdict makes of each test that did not simply pass, put together once for all readers.
+"""Makes the disposition (cause, excuse) of each test that did not pass, once for all readers.
 
-Reporters, the history and the review comment read these values; none of them derives its own.
+The reporters, the history and the review comment read these values and do not derive them again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,10 +26,10 @@ _PLAIN = frozenset({Outcome.SUCCESS, Outcome.SKIP})
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What is known of the failures of a run, each by id.
+    """What is known about the failures of a run, each by id.
 
-    ``entries`` are the known failures that excuse a failure, or that expect one of a test that
-    passed. ``excuses`` are of failures that are not known.
+    ``entries`` are the known failures that excuse a failure, or that expect one although the test
+    passed. ``excuses`` are for failures that match no known failure.
     """
 
     findings: Mapping[str, Finding] = field(default_factory=dict)
@@ -73,7 +73,7 @@ def _of_failures(
     cases: Sequence[Case], failures: Sequence[Case], grounds: Grounds, counting: set[str]
 ) -> Iterator[Disposition]:
     members = tests_of(failures, cases)
-    # A fixture may fail twice, for two workers: what is made of it is one thing.
+    # A fixture may fail in two workers: it gets one disposition.
     for failure in {failure.id: failure for failure in failures}.values():
         tests = members[failure.id]
         finding = _shared([grounds.findings.get(test) for test in tests])
@@ -91,14 +91,14 @@ def _of_failures(
 
 
 def _of_all(tests: Sequence[str], grounds: Grounds) -> Excuse | None:
-    """The excuse of a fixture: one of its tests, if all of them are excused."""
+    """Return the excuse of a fixture: that of one of its tests, if all of them are excused."""
     known = dict.fromkeys(grounds.entries, Excuse.KNOWN_FAILURE)
     found = [(known | dict(grounds.excuses)).get(test) for test in tests]
     return next(iter(found), None) if all(found) else None
 
 
 def _shared(findings: Sequence[Finding | None]) -> Finding | None:
-    """The finding of a fixture: that of its tests, if all that have one have the same cause."""
+    """Return the finding of a fixture: that of its tests, if all their findings have one cause."""
     found = [finding for finding in findings if finding]
     return found[0] if len({finding.cause for finding in found}) == 1 else None
 

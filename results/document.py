@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict as one versioned JSON document (``report/verdict.json``), and back.
+"""Writes and reads a verdict as one versioned JSON document (``report/verdict.json``).
 
-The document is the ``Verdict`` of the model, written and read by pydantic, beside its version
+The document is the ``Verdict`` of the model, written and read by pydantic, with its version
 (``schema``) and its counts. ``parse(render(verdict)) == verdict``. The counts are for other
-readers: ``parse`` counts the cases itself and refuses a document that has other numbers.
+readers: ``parse`` counts the cases itself and refuses a document with other counts.
 """
 
 import json
@@ -16,10 +16,10 @@ from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import Verdict
 
 SCHEMA: Final = 4
-"""Version 3 is read as well (upgrade.py)."""
+"""The version that is written. Version 3 is read as well (upgrade.py)."""
 
 JUDGE_AGAIN: Final = "judge the run again: bsdgate report RUN_DIR"
-"""The next step where a verdict cannot be read or kept."""
+"""The hint of errors about a verdict that cannot be read or stored."""
 
 _ADAPTER: Final = TypeAdapter(Verdict)
 _ERRORS_SHOWN: Final = 3
@@ -33,9 +33,9 @@ def render(verdict: Verdict) -> str:
 
 
 def parse(text: str | bytes) -> Verdict:
-    """Read what ``render`` wrote, or an earlier version of bsdgate.
+    """Read a document that ``render`` of this bsdgate or of an earlier one wrote.
 
-    :raises EvidenceError: it is anything else; the message says what is wrong.
+    :raises EvidenceError: it is not such a document; the message says what is wrong.
     """
     try:
         document = strict_json.loads_object(text)

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The base of every error that a user of bsdgate gets to see."""
+"""The base class of every error that bsdgate shows to its user."""
 
 from typing import ClassVar
 
 
 class BsdgateError(Exception):
-    """Something the user can act upon.
+    """An error that the user can correct.
 
-    ``message`` names the file and the value, ``hint`` the next step. ``exit_code`` is what the
-    process ends with when nothing handles the error.
+    ``message`` names the file and the value, ``hint`` the next step. ``exit_code`` is the exit
+    status of the process if no code handles the error.
     """
 
     exit_code: ClassVar[int] = 2
@@ -23,10 +23,10 @@ class BsdgateError(Exception):
 
 
 class EvidenceError(BsdgateError):
-    """Evidence that cannot be read at all, so that not even an ERROR verdict can name its run."""
+    """Evidence that cannot be read at all, so that not even an ERROR verdict is possible."""
 
     exit_code = 3
 
 
 class ReportError(BsdgateError):
-    """A place for reports that is none."""
+    """The place for the reports is not a folder."""

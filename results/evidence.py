@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads a run directory's evidence.
+"""Loads the evidence in a run directory.
 
-What cannot be believed becomes a problem, not a crash. Only a run directory without a readable
-manifest is an error, for nothing says which run it is. Nothing here follows a link or a path that
-leads out of the attempt's own folder.
+Damaged or contradictory evidence becomes a problem, not an exception. Only a run directory without
+a readable manifest is an error, because the run is then unknown. Links, and paths that lead out of
+the folder of an attempt, are not followed.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ from bsdgate.results.policy import DEVELOPER, POLICIES, Policy
 
 SCHEMAS = (1, 2)
 EXPECTATIONS = "expectations"
-"""The folder, in a run directory, of the known failures that the run was given."""
+"""The folder, in a run directory, with the known failures of ``--expectations``."""
 
 FEATURE = ("option", "value", "reason")
 ATTEMPTS_BOUND = 1000
@@ -50,12 +50,12 @@ _NUMBERED = re.compile(r"(\d{2,4})-[a-z0-9-]{1,100}")
 
 
 def load(run_dir: Path) -> Evidence:
-    """Read the manifest and all attempts in ``run_dir``; EvidenceError without a manifest."""
+    """Read the manifest and all attempts in ``run_dir``; raise EvidenceError without a manifest."""
     manifest = _read_manifest(run_dir / "manifest.json")
     run, problems = _run(manifest)
     attempts: list[Attempt] = []
     names, lost = _names(run_dir / "evidence")
-    lost += _journalled(run_dir / "journal.jsonl", names)
+    lost += _check_journal(run_dir / "journal.jsonl", names)
     for name in names:
         try:
             if not _NUMBERED.fullmatch(name):
@@ -63,20 +63,20 @@ def load(run_dir: Path) -> Evidence:
             attempts.append(load_attempt(run_dir / "evidence" / name, manifest))
         except UnreadableError as reason:
             problems.append(error(reason.code, f"evidence/{name}: {reason}"))
-    owed, unsaid = _owed(manifest)
+    owed, owed_problems = _owed(manifest)
     problems += _expectations(run_dir, manifest)[1]
-    return Evidence(run, owed, tuple(attempts), (*problems, *lost, *_gaps(names), *unsaid))
+    return Evidence(run, owed, tuple(attempts), (*problems, *lost, *_gaps(names), *owed_problems))
 
 
 def run_of(run_dir: Path) -> Run:
-    """Return what the manifest in ``run_dir`` says of the run; EvidenceError without one."""
+    """Return the run of the manifest in ``run_dir``; raise EvidenceError without a manifest."""
     return _run(_read_manifest(run_dir / "manifest.json"))[0]
 
 
 def expectations_of(run_dir: Path) -> list[Path]:
-    """The files of known failures that the run was given: those that are what was recorded.
+    """Return the files of known failures of the run that have the recorded SHA-256.
 
-    What is lost or changed is among the evidence's problems.
+    Lost and changed files are among the problems of the evidence.
     """
     return _expectations(run_dir, _read_manifest(run_dir / "manifest.json"))[0]
 
@@ -84,7 +84,7 @@ def expectations_of(run_dir: Path) -> list[Path]:
 def _expectations(run_dir: Path, manifest: Mapping[str, Any]) -> tuple[list[Path], list[Reason]]:
     recorded = manifest.get("expectations") or {}
     if not isinstance(recorded, dict):
-        return [], [error(Code.DAMAGED, "manifest.json: expectations is no mapping")]
+        return [], [error(Code.DAMAGED, "manifest.json: expectations is not a mapping")]
     good: list[Path] = []
     problems: list[Reason] = []
     for name, digest in sorted(recorded.items()):
@@ -106,13 +106,13 @@ def _expectations(run_dir: Path, manifest: Mapping[str, Any]) -> tuple[list[Path
 
 
 def changed_files(run_dir: Path) -> tuple[str, ...]:
-    """The files of the change under test, relative to its project, as far as the manifest says."""
+    """Return the files of the change under test, relative to its project, by the manifest."""
     found = _list(_read_manifest(run_dir / "manifest.json").get("changed_files"))
     return tuple(file for file in found[:CHANGED_BOUND] if isinstance(file, str))
 
 
 def _names(folder: Path) -> tuple[list[str], list[Reason]]:
-    """What is in the folder of the evidence, which must not be elsewhere."""
+    """Return the names in the folder of the evidence, which must not be a link."""
     try:
         if not stat.S_ISDIR(folder.lstat().st_mode):
             return [], [error(Code.ATTEMPT_UNREADABLE, f"{folder.name} is not a folder")]
@@ -121,44 +121,43 @@ def _names(folder: Path) -> tuple[list[str], list[Reason]]:
             return [], [error(Code.TOO_LARGE, f"{folder.name} has over {ATTEMPTS_BOUND} attempts")]
         return names, []
     except FileNotFoundError:
-        return [], []  # no attempts, which the judge will say
+        return [], []  # no attempts: the judge reports that
     except OSError as reason:
         return [], [error(Code.ATTEMPT_UNREADABLE, f"{folder.name}: {reason.strerror}")]
 
 
-def _journalled(path: Path, names: Collection[str]) -> list[Reason]:
-    """Attempts that the harness's journal tells of and that are not there, and the other way round.
+def _check_journal(path: Path, names: Collection[str]) -> list[Reason]:
+    """Compare the attempts in the harness's journal with those that exist.
 
-    Beside these, what the harness had to end that its steps had left behind.
-
-    The last of several leaves no gap in their numbers. A last line that was cut never happened.
-    A change that altered what runs without it spoils the evidence, that of the base above all.
-    What took the journal away, as the cut end of an archive does, may have taken attempts as well.
+    The journal shows the loss of the last attempts, which leaves no gap in the numbers. A cut last
+    line is ignored. A lost journal is an error, because attempts may be lost with it, as at the cut
+    end of an archive. The journal also has the processes that had to be killed, and modifications
+    of the base environment, which make the results of the base worthless.
     """
     try:
         with open_plain(path, DOCUMENT_BOUND) as file:
             lines = [strict_json.loads_object(line) for line in file if line.endswith(b"\n")]
-        told = {str(line["name"]) for line in lines if line["step"] == "attempt"}
+        journalled = {str(line["name"]) for line in lines if line["step"] == "attempt"}
         left = [str(line["message"]) for line in lines if line["step"] == "left-behind"]
         altered = [str(line["message"]) for line in lines if line["step"] == "base-altered"]
     except UnreadableError as reason:
-        # A run that has not begun to test has nothing to tell of.
+        # A run that has not begun to test has no journal.
         begun = names or reason.code is not Code.EVIDENCE_LOST
         return [error(reason.code, str(reason))] if begun else []
     except (ValueError, KeyError) as reason:
         return [error(Code.DAMAGED, f"{path.name}: {reason}")]
-    lost = sorted(told.difference(names))
-    untold = sorted(name for name in names if _NUMBERED.fullmatch(name) and name not in told)
+    lost = sorted(journalled.difference(names))
+    extra = sorted(name for name in names if _NUMBERED.fullmatch(name) and name not in journalled)
     return [
         *(error(Code.EVIDENCE_LOST, f"evidence/ has no attempt {name}") for name in lost),
-        *(error(Code.TRUNCATED, f"{path.name} does not tell of {name}") for name in untold),
+        *(error(Code.TRUNCATED, f"{path.name} has no attempt {name}") for name in extra),
         *(note(Code.LEFT_BEHIND, message) for message in left),
         *(error(Code.BASE_ALTERED, message) for message in altered),
     ]
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    hint = "give the directory of a run, as `bsdgate run` prints it"
+    hint = "give the run directory that `bsdgate run` printed"
     try:
         with open_plain(path, HEAD_BOUND) as file:
             manifest = strict_json.loads_object(file.read())
@@ -172,9 +171,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def policy_of(run_dir: Path) -> Policy:
-    """Return the policy that the manifest in ``run_dir`` names, the developer's if it names none.
+    """Return the policy that the manifest in ``run_dir`` names, or DEVELOPER if it names none.
 
-    Raises EvidenceError without a manifest, and for a policy that nobody knows.
+    Raises EvidenceError without a manifest, and for an unknown policy.
     """
     path = run_dir / "manifest.json"
     name = _read_manifest(path).get("policy")
@@ -197,7 +196,7 @@ def _run(manifest: Mapping[str, Any]) -> tuple[Run, list[Reason]]:
         found = manifest.get(key) or {}
         if isinstance(found, dict) and all(isinstance(each, str) for each in found.values()):
             return dict(sorted(found.items()))
-        message = f"manifest.json: {key} does not give a text for each of its names"
+        message = f"manifest.json: {key} does not have a text for each name"
         problems.append(error(Code.DAMAGED, message))
         return {}
 
@@ -212,7 +211,7 @@ def _run(manifest: Mapping[str, Any]) -> tuple[Run, list[Reason]]:
             return ()
 
     created = moment(manifest["created"])
-    assert created is not None  # _read_manifest has looked
+    assert created is not None  # checked by _read_manifest
     run = Run(
         run_id=str(manifest["run_id"]),
         created=created,
@@ -233,7 +232,7 @@ def _run(manifest: Mapping[str, Any]) -> tuple[Run, list[Reason]]:
 
 
 def _list(value: Any) -> list[Any]:
-    """What should be a list, and is one whatever it was."""
+    """Return ``value`` if it is a list, else a list of it, empty if it is."""
     return value if isinstance(value, list) else [value] if value else []
 
 
@@ -244,7 +243,7 @@ def _source(source: Any) -> Source:
 
 
 def _owed(manifest: Mapping[str, Any]) -> tuple[frozenset[Kind], list[Reason]]:
-    """The kinds of evidence that the run promised; without that, lost evidence goes unseen."""
+    """Return the kinds of evidence that the manifest promises, so that a loss is seen."""
     promised = manifest.get("evidence")
     try:
         if isinstance(promised, list) and promised:
@@ -252,12 +251,12 @@ def _owed(manifest: Mapping[str, Any]) -> tuple[frozenset[Kind], list[Reason]]:
     except ValueError as reason:
         message = f"manifest.json: evidence: {reason}"
         return frozenset(), [error(Code.NO_EVIDENCE, message)]
-    message = "manifest.json does not say what evidence the run owes (evidence: [kinds])"
+    message = "manifest.json does not list the kinds of evidence to expect (evidence: [kinds])"
     return frozenset(), [error(Code.NO_EVIDENCE, message)]
 
 
 def _gaps(names: Sequence[str]) -> list[Reason]:
-    """Attempts are numbered from 01 without gaps: a number that is not there was lost."""
+    """Find lost attempts: they are numbered from 01 without gaps."""
     numbers = {int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))}
     lost = [number for number in range(1, max(numbers, default=0)) if number not in numbers]
     if not lost:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads evidence that no harness of ours recorded: files from elsewhere.
+"""Loads evidence from elsewhere: files that bsdgate did not record.
 
-What cannot be believed becomes a problem, not a crash; only a file that was named and is not there,
-or is not what it was named as, is an error.
+Damaged or contradictory evidence becomes a problem, not an exception. Only a given file that does
+not exist, or does not have the expected format, is an error.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ from bsdgate.results.parsers import subunit as subunit_parser
 from bsdgate.results.parsers import verification as verification_parser
 
 WORKLOADS_BOUND = 10_000
-"""Workloads of one Rally task; a file of YAML can name itself without end."""
+"""The most workloads of one Rally task: YAML aliases can repeat them without end."""
 
 
 def load_files(
@@ -64,17 +64,16 @@ def load_files(
     rally: Sequence[Path] = (),
     rally_task: Sequence[Path] = (),
 ) -> Evidence:
-    """Read files that no harness of ours recorded: without digests, seal and exit status.
+    """Read files that bsdgate did not record: they have no digests, seal or exit status.
 
-    ``asked`` has one test id a line; where none of them has Tempest's attributes
-    (``[compute,id-<uuid>,smoke]``), the reports' are read without. All subunit and JUnit files and
-    Rally's reports of verifications are one account, so that a test in two of them is duplicated.
-    Each of Rally's other reports goes with the task in the same place. All but the list and tasks
-    may be compressed with gzip. The run is named after what the files hold. It was created when the
-    last of its tests began, by the times in the reports; where they have none, when the newest file
-    was written, which is noted.
+    ``asked`` has one test id per line. If no id in it has Tempest's attributes
+    (``[compute,id-<uuid>,smoke]``), those of the reports are removed. A test in two subunit files,
+    JUnit files or Rally verification reports is duplicated. Each Rally task report belongs to the
+    task at the same position. Reports may be compressed with gzip. The run id is a digest of the
+    files. The run's time is the latest start of a test in the reports; if they have no times, it
+    is the time at which the newest file was written, and a note says so.
 
-    Raises EvidenceError for a file that cannot be read, or a list or task that is none.
+    Raises EvidenceError for a file that cannot be read, and for an invalid list or task.
     """
     files = _Files()
     attempts = []
@@ -88,16 +87,16 @@ def load_files(
 
 
 _LIST = "a list has one test id a line, as `tempest run --list-tests` prints them"
-_TASK = "give what `rally task start` was given, in YAML or JSON, without a template's marks"
+_TASK = "give the task of `rally task start`, in YAML or JSON, with its template rendered"
 _HINTS = {
-    Code.ATTEMPT_UNREADABLE: "give a plain file that you may read: itself, not a link to it",
+    Code.ATTEMPT_UNREADABLE: "give a plain file that you can read, not a link",
     Code.EVIDENCE_LOST: "give the path of a file that is there",
     Code.TOO_LARGE: "nothing of its kind is so large: is it the right file?",
 }
 
 
 class _Files:
-    """Opens files, and remembers what they were."""
+    """Opens files; keeps their digests and the latest time in them."""
 
     def __init__(self) -> None:
         self._digests: list[str] = []
@@ -106,9 +105,9 @@ class _Files:
 
     @contextmanager
     def open(self, path: Path, bound: int, form: str | None = None) -> Iterator[BinaryIO]:
-        """Open a file, which is read to its end; a ValueError is that of its content.
+        """Open a file and read it to its end; EvidenceError if it cannot be opened or is invalid.
 
-        ``form`` tells whoever gives a file of another form what it has to be.
+        ``form`` is the hint of the error about an invalid file: the expected format.
         """
         try:
             with open_plain(path, bound) as file:
@@ -124,7 +123,7 @@ class _Files:
         self._digests.append(tee.digest.hexdigest())
 
     def date(self, moment: datetime | None) -> None:
-        """Take a time that a report tells. The latest counts: one clock alone may be behind."""
+        """Take a time from a report. The latest one counts, since one clock may be late."""
         if moment is not None:
             self._latest = max(moment, self._latest or moment)
 
@@ -133,12 +132,12 @@ class _Files:
         return datetime.fromtimestamp(self._newest, UTC)
 
     def run(self) -> Run:
-        """The run that the files are taken for."""
+        """Return the run of which the files are the evidence."""
         identity = hashlib.sha256("".join(sorted(self._digests)).encode()).hexdigest()[:32]
         return Run(identity, self._latest or self._written, name="files")
 
     def problems(self) -> tuple[Reason, ...]:
-        """What a reader should know of the files as a whole."""
+        """Return the problems of the files as a whole."""
         if self._latest:
             return ()
         message = (
@@ -149,7 +148,7 @@ class _Files:
 
 
 def _is_verification(report: Path) -> bool:
-    """Whether a report of Rally's is about tests; what is wrong with it is told when it is read."""
+    """Return whether a Rally report is that of a verification; False if it cannot be read."""
     try:
         with open_plain(report, DOCUMENT_BOUND) as file:
             head = compressed.Reader(file, DOCUMENT_BOUND).read(HEAD_BOUND)
@@ -170,9 +169,9 @@ def _found_tests(
         with files.open(asked, DOCUMENT_BOUND, _LIST) as file:
             ids = read_ids(file)
     found: Iterator[Found] = chain(
-        _told(files, subunit, STREAM_BOUND, lambda file: subunit_parser.parse(file, None)),
-        _told(files, junit, DOCUMENT_BOUND, lambda file: junit_parser.parse(file, ids or ())),
-        _told(files, verified, DOCUMENT_BOUND, verification_parser.parse),
+        _read_reports(files, subunit, STREAM_BOUND, lambda file: subunit_parser.parse(file, None)),
+        _read_reports(files, junit, DOCUMENT_BOUND, partial(junit_parser.parse, asked=ids or ())),
+        _read_reports(files, verified, DOCUMENT_BOUND, verification_parser.parse),
     )
     if ids is not None and all(each == without_attributes(each) for each in ids):
         found = map(_without_attributes, found)
@@ -183,27 +182,27 @@ def _found_tests(
 def _found_workloads(files: _Files, reports: Sequence[Path], tasks: Sequence[Path]) -> Attempt:
     if tasks and len(tasks) != len(reports):
         message = f"{len(tasks)} Rally tasks for {len(reports)} reports of Rally tasks"
-        hint = "give each its own, in the same order; a verification's report goes with --asked"
+        hint = "give one task per report, in the same order; use --asked for a verification report"
         raise EvidenceError(message, hint)
     asked: list[rally_parser.Asked] = []
     for task in tasks:
         with files.open(task, HEAD_BOUND, _TASK) as file:
             asked.append(_read_task(file.read()))
     found = chain.from_iterable(
-        _told(files, [path], DOCUMENT_BOUND, partial(rally_parser.parse, asked=of))
+        _read_reports(files, [path], DOCUMENT_BOUND, partial(rally_parser.parse, asked=of))
         for path, of in zip(reports, asked or [{}] * len(reports), strict=True)
     )
     return _found("rally", Kind.RALLY, tuple(chain.from_iterable(asked)) if tasks else None, found)
 
 
 def _found(name: str, kind: Kind, ids: tuple[str, ...] | None, found: Iterable[Found]) -> Attempt:
-    """Make an attempt of what was found; without a list, what reported is what was asked."""
+    """Make an attempt of the findings; without a list, the tests that reported count as asked."""
     problems: list[Reason] = []
     timings: list[Timing] = []
     reports = gather(found, ids, problems, timings)
     if ids is None:
         ids = tuple(sorted({one.id for one in reports if not synthetic(one.id)}))
-        message = "without a list of what was asked, nobody can tell whether anything is missing"
+        message = "without a list of what was asked, missing tests cannot be seen"
         problems.append(error(Code.NO_LIST, message))
     return Attempt(
         name,
@@ -217,7 +216,7 @@ def _found(name: str, kind: Kind, ids: tuple[str, ...] | None, found: Iterable[F
     )
 
 
-def _told(
+def _read_reports(
     files: _Files,
     paths: Sequence[Path],
     bound: int,
@@ -225,8 +224,8 @@ def _told(
 ) -> Iterator[Found]:
     for path in paths:
         with files.open(path, bound) as file:
-            unfolded = compressed.Reader(file, bound)
-            for one in chain(parse(unfolded), unfolded.problems()):
+            unpacked = compressed.Reader(file, bound)
+            for one in chain(parse(unpacked), unpacked.problems()):
                 if isinstance(one, Dated):
                     files.date(one.moment)
                 elif isinstance(one, Reason):
@@ -241,20 +240,20 @@ def _without_attributes(found: Found) -> Found:
 
 
 def _read_task(content: bytes) -> rally_parser.Asked:
-    """The workloads of a Rally task in either version of its format, or of our asked.json."""
+    """Read the workloads of a Rally task, in version 1 or 2 of its format, or of asked.json."""
     try:
         task = yaml.safe_load(content.decode("utf-8"))
         entries = task if isinstance(task, list) else [*islice(_workloads(task), WORKLOADS_BOUND)]
         return rally_parser.read_asked(_bounded_json(entries))
     except (yaml.YAMLError, RecursionError) as reason:
-        said = " ".join(str(reason).split())
-        raise ValueError(f"no Rally task (a template must be filled in first): {said}") from None
+        text = " ".join(str(reason).split())
+        raise ValueError(f"not a Rally task (render its template first): {text}") from None
     except (KeyError, TypeError, AttributeError) as reason:
-        raise ValueError(f"no Rally task: {type(reason).__name__}: {reason}") from None
+        raise ValueError(f"not a Rally task: {type(reason).__name__}: {reason}") from None
 
 
 def _bounded_json(value: Any) -> bytes:
-    """As JSON; ValueError if it is far larger than its file was: YAML can repeat what it names."""
+    """Return ``value`` as JSON; ValueError if it is too large, as YAML aliases can make it."""
     pieces, room = [], HEAD_BOUND
     for piece in json.JSONEncoder().iterencode(value):
         room -= len(piece)
@@ -286,7 +285,7 @@ def _workloads(task: Any) -> Iterator[dict[str, Any]]:
 
 
 def _workload(name: str, kind: str, load: Mapping[str, Any], hooks: Any) -> dict[str, Any]:
-    # Of Rally's runners these count iterations, one if nothing is said; others count seconds.
+    # These runners of Rally count iterations (1 by default); the others count seconds.
     counts = kind in ("constant", "serial", "rps")
     iterations = load.get("times", 1) if counts else None
     return {"name": name, "iterations": iterations, "hooks": hooks}

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests that were in progress when the time of all tests was up: whether they hang, and by whom.
+"""Judges tests that were in progress when the time limit of the whole attempt was reached.
 
-They have no outcome, and what had not begun by then has none either: an ERROR, as long as nothing
-more is known. Run again, each within its own time, a test shows that it hangs. If it hangs each
-time with the change and ends on the base, the change is the cause, of its failure and of all that
-did not run because of it: a FAIL. In all other cases the run stays an ERROR, and none is a PASS.
+These tests, and those that had not begun, have no outcome, so the run is an ERROR. The tests in
+progress are run again, each with its own time limit. If a test hangs each time with the change and
+ends on the base, the change is the cause: of its failure, and of the tests that did not run because
+of it. The run is then a FAIL. In all other cases it stays an ERROR; it is never a PASS.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -31,16 +31,16 @@ from bsdgate.results.model import (
 from bsdgate.results.time_limits import not_ended, time_was_up, timed_out, unfinished
 
 _ITS_OWN: Final = frozenset({Code.TIME_LIMIT, Code.IN_PROGRESS})
-"""The problems that an attempt has because its time was up; any other leaves the run an ERROR."""
+"""The problems that the time limit itself causes; any other one keeps the run an ERROR."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hangs:
-    """What is known of the tests that were in progress when the time was up.
+    """What is known about the tests that were in progress when the time limit was reached.
 
-    ``failed`` are those that hang again, each as a failure, and ``findings`` say who is the cause.
-    ``reasons`` are the run's in the light of that. ``unfinished`` are the tests without an outcome
-    for which that is the explanation.
+    ``failed`` are the tests that hang again, each as a failure; ``findings`` have their causes.
+    ``reasons`` are the reasons of the run, adapted to that. ``unfinished`` are the tests without an
+    outcome that did not run because of the hanging tests.
     """
 
     failed: Mapping[str, Case]
@@ -54,20 +54,20 @@ class Hangs:
 
 
 def limited(attempts: Iterable[Attempt]) -> Attempt | None:
-    """Return the last attempt at the run's tests, if it ended because its time was up."""
+    """Return the last Tempest attempt at the suite if its time limit ended it, else None."""
     own = [one for one in attempts if one.kind is Kind.TEMPEST and not one.confirms]
     last = max(own, key=lambda one: one.name, default=None)
     return last if last is not None and time_was_up(last) else None
 
 
 def unexplained(reasons: Iterable[Reason], attempt: Attempt) -> list[Reason]:
-    """Return the reasons without what is there because the time of this attempt was up."""
+    """Return the reasons without those that the time limit of this attempt caused."""
     own = {of(attempt, problem) for problem in attempt.problems if problem.code in _ITS_OWN}
     return list(_without(set(attempt.asked), (one for one in reasons if one not in own)))
 
 
 def weigh(evidence: Evidence, ledger: Ledger, reasons: list[Reason]) -> Hangs:
-    """Say what came of running again the tests that were in progress when the time was up."""
+    """Judge the re-runs of the tests that were in progress when the time limit was reached."""
     attempt = limited(evidence.attempts)
     failed = _hang_again(attempt, ledger) if attempt else {}
     if attempt is None or not failed:
@@ -83,20 +83,20 @@ def weigh(evidence: Evidence, ledger: Ledger, reasons: list[Reason]) -> Hangs:
 
 
 def _by_the_change(attempt: Attempt, left: tuple[str, ...]) -> list[Reason]:
-    """What the time limit does to the verdict if the change made the tests hang."""
+    """Return the reasons for the time limit if the change made the tests hang."""
     reasons = [
         replace(of(attempt, problem), level=Level.FAIL)
         for problem in attempt.problems
         if problem.code is Code.TIME_LIMIT
     ]
     if left:
-        message = f"{count(left, 'test')} without an outcome, because the time was up"
+        message = f"{count(left, 'test')} without an outcome, because the time limit was reached"
         reasons.append(Reason(Level.FAIL, Code.UNFINISHED, message, left))
     return reasons
 
 
 def _without(explained: Set[str], reasons: Iterable[Reason]) -> Iterable[Reason]:
-    """Leave the explained ids out of what is said of tests that were lost."""
+    """Remove the explained ids from the reasons for lost tests."""
     for reason in reasons:
         if reason.code is not Code.LOST_TEST or explained.isdisjoint(reason.ids):
             yield reason
@@ -121,7 +121,7 @@ def _missing(ledger: Ledger) -> set[str]:
 
 
 def _again(test_id: str, confirmations: Sequence[Confirmation]) -> Case | None:
-    """Return how the test failed, if all that was seen of it with the change is that it hangs."""
+    """Return its last failure if the test hung in each re-run with the change, else None."""
     seen = [
         (one.whole, case)
         for one in confirmations

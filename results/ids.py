@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What test ids say: their class and module, and the ids that test runners make up.
+"""Takes test ids apart: class, module, and the synthetic ids that test runners make.
 
-Within a run ids are compared whole. From one release to another tests are renamed, moved and get
-other attributes, so there they are compared by ``key``. Tempest's idempotent id alone is no key:
+Within a run whole ids are compared. Between releases tests are renamed, moved and get other
+attributes, so there they are compared by ``key``. Tempest's idempotent id alone is not a key:
 of the 3,240 ids that Tempest 47 and the plugins of Neutron and Ironic list, 504 share theirs with
-others, in four ways:
+others, for four reasons:
 
 - a class inherits the test, once for each variant (``RoutersTest``, ``RoutersIpV6Test``);
 - the test is generated for each parameter (``test_east_west_1`` to ``_4``, ``test_x(IPv6)``);
 - Neutron's plugin began as a copy of Tempest's tests, so the class may be the same too;
-- somebody copied the decorator with the test; nothing but the method's name differs.
+- the decorator was copied with the test, so that only the method's name differs.
 
-Hence the key has the project and the class beside the idempotent id, and what tells parameters
-apart. Only the last way is left: four of the ids above, which ``renamed`` leaves alone.
+So the key has the project, the class, the idempotent id and the parameters. Only the last reason
+remains: four of the ids above, which ``renamed`` does not pair.
 """
 
 import re
@@ -24,10 +24,10 @@ from functools import partial
 from typing import BinaryIO
 
 ID_BOUND = 4096
-"""Characters of a test's id; what is longer is none."""
+"""The most characters of a test id."""
 
 IDS_BOUND = 100_000
-"""Tests in a list of asked tests."""
+"""The most ids in a list of asked tests."""
 
 
 class Synthetic(StrEnum):
@@ -43,10 +43,10 @@ class Synthetic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A synthetic id taken apart; ``scope`` is the class or module it speaks for, or empty.
+    """A synthetic id taken apart; ``scope`` is the class or module that it reports on, or empty.
 
-    That of a COLLECTION is what pytest collects tests from: ``a/test_b.py::C``, ``a/test_b.py``, or
-    a folder with ``/`` at its end.
+    The scope of a COLLECTION is what pytest collects tests from: ``a/test_b.py::C``,
+    ``a/test_b.py``, or a folder with ``/`` at its end.
     """
 
     kind: Synthetic
@@ -59,7 +59,7 @@ class Made:
 
     @property
     def prefix(self) -> str:
-        """How the ids of all tests begin that it speaks for."""
+        """The common prefix of the ids of all tests in the scope."""
         if self.kind is Synthetic.COLLECTION:
             return self.scope if self.scope.endswith("/") else f"{self.scope}::"
         return f"{self.scope}."
@@ -69,9 +69,9 @@ class Made:
 _FIXTURE = re.compile(r"(setUp|tearDown)(?:Class|Module) \(([^()]+)\)")
 # unittest.loader: the stand-in for a module that cannot be imported.
 _IMPORT = "unittest.loader._FailedTest."
-# The same for a module that raises SkipTest when it is imported.
+# The stand-in for a module that raises SkipTest when it is imported.
 _IMPORT_SKIP = "unittest.loader.ModuleSkipped."
-# pytest's reports have no id for what could not be collected; this one is ours.
+# pytest's reports have no id for a failed collection; bsdgate makes this one.
 _COLLECTION = re.compile(r"collection \((.+)\)", re.DOTALL)
 # stestr.output.ReturnCodeToSubunit: a worker process that ended with a non-zero status.
 _WORKER = "process-returncode"
@@ -89,12 +89,12 @@ _NUMBERED = re.compile(r"_\d++(?:_\w++)?\Z")
 
 
 def read_ids(file: BinaryIO) -> tuple[str, ...]:
-    """Read a list of asked tests, one id a line; raise ValueError if it is none."""
+    """Read a list of asked tests, one id per line; raise ValueError if it is invalid."""
     ids = []
     for number, line in enumerate(iter(partial(file.readline, ID_BOUND), b""), 1):
         if len(line) == ID_BOUND:
-            said = f"a test id of {ID_BOUND} characters or more"
-            raise ValueError(f"line {number}: {said}: {line[:80]!r}")
+            fault = f"a test id of {ID_BOUND} characters or more"
+            raise ValueError(f"line {number}: {fault}: {line[:80]!r}")
         try:
             test_id = line.decode("utf-8").strip()
         except UnicodeDecodeError:
@@ -107,12 +107,12 @@ def read_ids(file: BinaryIO) -> tuple[str, ...]:
 
 
 def collection(scope: str) -> str:
-    """The id of a report that pytest could not collect ``scope``, or skipped it."""
+    """Return the synthetic id for ``scope``, which pytest could not collect, or skipped."""
     return f"collection ({scope})"
 
 
 def synthetic(test_id: str) -> Made | None:
-    """Take ``test_id`` apart if it is one that no test has; None if it may be a test's."""
+    """Take ``test_id`` apart if it is synthetic; None if it may be the id of a test."""
     if match := _FIXTURE.fullmatch(test_id):
         kind = Synthetic.SET_UP if match[1] == "setUp" else Synthetic.TEAR_DOWN
         return Made(kind, match[2])
@@ -151,10 +151,10 @@ def idempotent(test_id: str) -> str | None:
 
 
 def key(test_id: str) -> str:
-    """What stays the same of ``test_id`` from release to release.
+    """Return the part of ``test_id`` that stays the same from release to release.
 
-    ``project:uuid:Class`` with what tells parameters apart, so that a test may be renamed or moved
-    to another module; the bare id with its scenario for a test without an idempotent id.
+    It is ``project:uuid:Class`` with the parameters, so that a test may be renamed or moved to
+    another module. For a test without an idempotent id it is the bare id with its scenario.
     """
     name = bare(test_id)
     scenario = "".join(_SCENARIO.findall(test_id))
@@ -170,8 +170,9 @@ def key(test_id: str) -> str:
 def renamed(before: Iterable[str], after: Iterable[str]) -> dict[str, str]:
     """Pair the ids of one release with those of another, as far as that is certain.
 
-    Each id of ``before`` that is in ``after`` too is its own pair. Of the others those are paired
-    that alone have their key, on both sides. Whatever is not among the pairs vanished or is new.
+    Each id of ``before`` that is in ``after`` too is its own pair. Other ids are paired
+    if they have the same key and no other id on either side has it. An id without a pair is gone or
+    new.
     """
     ours, theirs = frozenset(before), frozenset(after)
     pairs = {test_id: test_id for test_id in ours & theirs}

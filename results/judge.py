@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The doors to the judge: a run directory in, a verdict out."""
+"""The entry points of the judge: a run directory in, a verdict out."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,14 +25,14 @@ def judge_run(
     *,
     unread: str = "",
 ) -> Verdict:
-    """Judge the run in ``run_dir``, in the light of the history if there is one.
+    """Judge the run in ``run_dir``, with the earlier runs in ``history`` if it is given.
 
-    ``unread`` says why there is none, where there should be one.
+    ``unread`` is the reason if there is a history that could not be read.
 
-    ``expectations`` are YAML files of known failures, or folders of such files; those that the run
-    itself was given are added. Raises EvidenceError if the directory is not a run's,
+    ``expectations`` are YAML files of known failures, or folders of such files; those of the run
+    itself are added. Raises EvidenceError if the directory is not that of a run,
     ExpectationsError if the known failures cannot be read, StoreError if the history cannot.
-    Whatever else is wrong is in the verdict.
+    Every other fault is in the verdict.
     """
     found = evidence.load(run_dir)
     known = load_expectations([*expectations, *evidence.expectations_of(run_dir)])
@@ -58,7 +58,7 @@ def judge_files(
     expectations: Sequence[Path] = (),
     policy: Policy = DEVELOPER,
 ) -> Verdict:
-    """Judge files that no run of ours has left, as ``external_evidence.load_files`` reads them."""
+    """Judge files that bsdgate did not record, as ``external_evidence.load_files`` reads them."""
     found = external_evidence.load_files(
         asked, subunit=subunit, junit=junit, rally=rally, rally_task=rally_task
     )
@@ -66,7 +66,7 @@ def judge_files(
 
 
 def _like(run: Run) -> Scope:
-    """The judged runs of the same before ``run`` that had no change under test."""
+    """Return the scope of ``run`` in the history: earlier judged runs without a change."""
     return Scope(
         suite=run.suite,
         profile=run.profile,
@@ -80,7 +80,7 @@ def _like(run: Run) -> Scope:
 def _earlier(run: Run, history: Store) -> Remembered:
     baseline = history.baseline(run)
     ran = frozenset[str]() if baseline is None else baseline.ran
-    # A narrowed run did not ask for what the others' known failures speak of.
+    # A narrowed run did not ask for all tests, so entries may match none of its tests.
     whole = replace(_like(run), selection="")
     return Remembered(
         ran=None if baseline is None else ran,
@@ -90,7 +90,7 @@ def _earlier(run: Run, history: Store) -> Remembered:
 
 
 def _left_out(path: Path) -> frozenset[str]:
-    """The ids that suite and profile leave out, each with a reason; a run without some has none."""
+    """Return the ids that suite and profile exclude (excluded.json); empty without the file."""
     try:
         with open_plain(path, HEAD_BOUND) as file:
             return frozenset(strict_json.loads_object(file.read()))
@@ -99,10 +99,10 @@ def _left_out(path: Path) -> frozenset[str]:
 
 
 def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun, ...]:
-    """What of the run in ``run_dir`` has failed and is to be run again, to find whose it is.
+    """Return which failures of the run in ``run_dir`` are to run again to find their cause.
 
-    Only Tempest's failures that no known failure excuses or, where the time of all tests was up,
-    those that had begun and not ended. Raises as ``judge_run`` does.
+    They are Tempest's failures that no known failure excuses. If the time limit of all tests was
+    reached, they are the tests in progress. Raises as ``judge_run`` does.
     """
     found = evidence.load(run_dir)
     known = load_expectations([*expectations, *evidence.expectations_of(run_dir)])
@@ -116,7 +116,7 @@ def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun,
     failed = {case.id for case in failures}
     hung = {case.id for case in failures if timed_out(case)}
     by_attempt: dict[str, list[str]] = {}
-    # An id without an outcome is asked again: it failed in the last attempt that asked for it.
+    # A resumed attempt asks again for an id without an outcome: the last attempt has its failure.
     for attempt in sorted(found.attempts, key=lambda attempt: attempt.name, reverse=True):
         if attempt.kind is Kind.TEMPEST and not attempt.confirms:
             own = failed.intersection(attempt.asked)
@@ -126,11 +126,11 @@ def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun,
 
 
 def remaining(run_dir: Path, kind: Kind) -> tuple[str, ...]:
-    """The ids that a resumed run has to ask for again: those that have no outcome yet.
+    """Return the ids that a resumed run has to ask for again: those without an outcome.
 
-    They are what the last attempt of ``kind`` was asked and did not report, in the order in which
-    they were asked. The judge accepts a resumed run only if its next attempt asks for exactly
-    these. Raises EvidenceError if there is no such attempt.
+    The last attempt of ``kind`` was asked for them and did not report them; they are in the order
+    in which they were asked. The judge accepts a resumed run only if its next attempt asks for
+    exactly these. Raises EvidenceError if there is no such attempt.
     """
     found = evidence.load(run_dir)
     attempts = [

@@ -27,15 +27,15 @@ from bsdgate.results.model import (
 from bsdgate.results.setup_failures import inherited
 from bsdgate.results.time_limits import not_ended, time_was_up, unfinished
 
-# What an interruption does to a stream. It costs nothing where a later attempt asked again for
-# exactly the tests that have no outcome.
+# What an interruption does to a stream. It is excused if a later attempt asked again for exactly
+# the tests that have no outcome.
 _EXCUSED = frozenset(
     {Code.EMPTY_STREAM, Code.EVIDENCE_LOST, Code.IN_PROGRESS, Code.TRUNCATED, Code.WORKER_LOST}
 )
-# The same of what was run again and is never asked again. A file of it that is gone may have spoken
-# against an excuse.
+# The same for an attempt that ran failures again: nothing asks for its tests again. A lost file is
+# not excused, because its results could contradict an excuse.
 _CUT_SHORT = _EXCUSED.union({Code.LOST_TEST}) - {Code.EVIDENCE_LOST}
-# The same where the harness itself ended the tests and closed their stream.
+# The same if the harness ended the tests at their time limit and closed their stream.
 _TIME_UP = frozenset({Code.TIME_LIMIT, Code.IN_PROGRESS, Code.LOST_TEST})
 
 _RERUNS = ": where the runner repeats failed tests (pytest --reruns), drop --reruns"
@@ -47,7 +47,7 @@ _FIXTURES = frozenset({Synthetic.SET_UP, Synthetic.TEAR_DOWN})
 class Ledger:
     """``cases`` has every asked id once, sorted; ``setup_failures`` are class and module fixtures.
 
-    ``confirmations`` are what running failures again gave: no part of the account.
+    ``confirmations`` are the results of re-runs; they are not part of the account.
     """
 
     cases: tuple[Case, ...]
@@ -59,7 +59,7 @@ class Ledger:
 class _Mark(Enum):
     """What an attempt reported about a test that it was asked to run."""
 
-    SILENT = auto()
+    NOT_REPORTED = auto()
     BY_FIXTURE = auto()
     REPORTED = auto()
     CONTRADICTED = auto()
@@ -84,11 +84,11 @@ class _Account:
         return self.ids[bisect_left(self.ids, begin) : bisect_left(self.ids, end)]
 
     def cases(self) -> tuple[Case, ...]:
-        """Every id in its one state."""
-        return tuple(_settled(test_id, found) for test_id, found in self._reports.items())
+        """Return one case for each id."""
+        return tuple(_one_case(test_id, found) for test_id, found in self._reports.items())
 
 
-def _settled(test_id: str, found: Sequence[Case]) -> Case:
+def _one_case(test_id: str, found: Sequence[Case]) -> Case:
     if not found:
         return Case(test_id, Outcome.MISSING, reason="no outcome was reported")
     return found[0] if len(found) == 1 else _duplicated(found)
@@ -96,7 +96,7 @@ def _settled(test_id: str, found: Sequence[Case]) -> Case:
 
 @dataclass(slots=True)
 class _Tally:
-    """The part of one attempt in the account; ``marks`` has each test that it was asked."""
+    """The part of one attempt in the account; ``marks`` has each test that it asked for."""
 
     attempt: Attempt
     marks: dict[str, _Mark] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class _Tally:
         """Whether there is a list of what was asked."""
         return all(problem.code is not Code.NO_LIST for problem in self.attempt.problems)
 
-    def complain(self, code: Code, message: str, ids: Sequence[str] = ()) -> None:
+    def add_error(self, code: Code, message: str, ids: Sequence[str] = ()) -> None:
         """Add an error of this attempt."""
         self.reasons.append(error(code, f"{self.attempt.name}: {message}", tuple(ids)))
 
@@ -124,7 +124,7 @@ class _Tally:
 
 
 def reconcile(attempts: Iterable[Attempt]) -> Ledger:
-    """Make the account of all attempts of a run, in whatever order they are given."""
+    """Make the account of all attempts of a run; their order does not matter."""
     ordered = sorted(attempts, key=lambda attempt: attempt.name)
     first = [attempt for attempt in ordered if not attempt.confirms]
     account = _Account(first)
@@ -133,10 +133,10 @@ def reconcile(attempts: Iterable[Attempt]) -> Ledger:
         chains[attempt.kind].append(_tally(attempt, account))
     reasons: list[Reason] = []
     for kind, chain in chains.items():
-        reasons += _link(kind, chain)
+        reasons += _judge_chain(kind, chain)
     tallies = list(chained.from_iterable(chains.values()))
     cases = account.cases()
-    reasons += _complain(cases)
+    reasons += _lost_and_duplicated(cases)
     named = {(tally.attempt.name, tally.attempt.kind): tally for tally in tallies}
     confirmations = []
     for attempt in ordered:
@@ -149,12 +149,12 @@ def reconcile(attempts: Iterable[Attempt]) -> Ledger:
 
 
 def unreported(attempt: Attempt) -> tuple[str, ...]:
-    """The asked ids that ``attempt`` gives no outcome, in the order in which they were asked.
+    """Return the asked ids without an outcome in ``attempt``, in the order of the list.
 
-    Of an interrupted attempt these are also the good outcomes in modules that were not left yet.
+    For an interrupted attempt they include good outcomes in modules in which a worker still was.
     """
     marks = _tally(attempt, _Account([attempt])).marks
-    return tuple(test_id for test_id in attempt.asked if marks[test_id] is _Mark.SILENT)
+    return tuple(test_id for test_id in attempt.asked if marks[test_id] is _Mark.NOT_REPORTED)
 
 
 def _tally(attempt: Attempt, account: _Account) -> _Tally:
@@ -164,7 +164,7 @@ def _tally(attempt: Attempt, account: _Account) -> _Tally:
     unasked: list[str] = []
     failed = False
     left_open = _left_open(attempt)
-    # A test that has begun was executed, however far it came.
+    # A test that has begun was executed, even if it did not end.
     tally.ran = bool(unfinished(attempt))
     for report in attempt.reports:
         failed = failed or report.outcome is Outcome.FAIL
@@ -173,18 +173,18 @@ def _tally(attempt: Attempt, account: _Account) -> _Tally:
                 tally.ran |= report.outcome in RAN
             else:
                 tally.take(account, report, _Mark.REPORTED)
-        elif speaks := synthetic(report.id):
-            made.append((report, speaks))
+        elif made_id := synthetic(report.id):
+            made.append((report, made_id))
         else:
             unasked.append(report.id)
-    # Sorted, so that the account is the same in whatever order workers wrote their packets.
-    said: set[tuple[str, Outcome]] = set()
-    for report, speaks in sorted(made, key=lambda pair: _order(pair[0])):
-        _expand(tally, account, report, speaks, again=(report.id, report.outcome) in said)
-        said.add((report.id, report.outcome))
+    # Sorted, so that the account does not depend on the order of the packets of several workers.
+    seen: set[tuple[str, Outcome]] = set()
+    for report, made_id in sorted(made, key=lambda pair: _order(pair[0])):
+        _expand(tally, account, report, made_id, again=(report.id, report.outcome) in seen)
+        seen.add((report.id, report.outcome))
     if unasked:
         message = f"{count(unasked, 'report')} of tests that were not asked to run"
-        tally.complain(Code.UNASKED, message, sorted(unasked))
+        tally.add_error(Code.UNASKED, message, sorted(unasked))
     for problem in attempt.problems:
         tally.reasons.append(of(attempt, problem))
     tally.reasons += contradictions(attempt, failed=failed)
@@ -192,16 +192,16 @@ def _tally(attempt: Attempt, account: _Account) -> _Tally:
 
 
 def of(attempt: Attempt, problem: Reason) -> Reason:
-    """Return a problem of the attempt as a reason of the run's, which says of which attempt."""
+    """Return a problem of the attempt as a reason of the run, with the name of the attempt."""
     return replace(problem, message=f"{attempt.name}: {problem.message}")
 
 
 def _left_open(attempt: Attempt) -> Callable[[Case], bool] | None:
-    """Tell the outcomes of an interrupted attempt that do not count: nobody saw what came of them.
+    """Return a test for the outcomes of an interrupted attempt that do not count; None if all do.
 
-    How the fixtures are torn down of a module in which a worker was, nobody has seen, so what
-    succeeded in it has to run again, but for the tests of a class whose end was seen to fail. What
-    was run again to confirm a failure is only ever asked what speaks against an excuse.
+    In the module in which a worker was, the teardown of the fixtures is not known. So a test that
+    succeeded there has to run again, unless the teardown of its class was seen to fail. An attempt
+    that confirms failures is exempt: only its results against an excuse are used.
     """
     if attempt.state is not State.INTERRUPTED or attempt.confirms:
         return None
@@ -215,11 +215,11 @@ def _left_open(attempt: Attempt) -> Callable[[Case], bool] | None:
 
 
 def _open_modules(reports: Iterable[Case]) -> tuple[Set[str], Set[str]]:
-    """The modules that workers were in when all ended, and the classes that were torn down badly.
+    """Return the modules in which workers were at the end, and the classes with a failed teardown.
 
-    The last report of each worker in the stream says where it was: a worker's reports stand there
-    in the order in which it made them, and a clock may be set back. Reports without a worker are
-    taken for those of one more.
+    The last report of each worker in the stream shows its module. The order of the stream is used,
+    not the times, because a clock may be set back. Reports without a worker count as those of one
+    more worker.
     """
     last: dict[str | None, str] = {}
     broken: set[str] = set()
@@ -230,7 +230,7 @@ def _open_modules(reports: Iterable[Case]) -> tuple[Set[str], Set[str]]:
         elif made.kind in _FIXTURES:
             last[report.worker] = made.scope.rpartition(".")[0]
             broken.update({made.scope} if _tears_down(report) else ())
-        # How a worker ended does not end the module that it was in.
+        # The report of how a worker ended does not end its module.
     return set(last.values()), broken
 
 
@@ -240,48 +240,48 @@ def _module(test_id: str) -> str:
 
 
 def _check_asked(tally: _Tally) -> None:
-    """Mark what was asked."""
+    """Mark each asked test as not reported; add errors for an empty list and for duplicates."""
     twice = set()
     for test_id in tally.attempt.asked:
         if test_id in tally.marks:
             twice.add(test_id)
-        tally.marks[test_id] = _Mark.SILENT
+        tally.marks[test_id] = _Mark.NOT_REPORTED
     if not tally.attempt.asked:
-        tally.complain(Code.NOTHING_ASKED, "no test was asked to run")
+        tally.add_error(Code.NOTHING_ASKED, "no test was asked to run")
     if twice:
         message = f"{count(twice, 'test')} listed more than once"
-        tally.complain(Code.ASKED_TWICE, message, sorted(twice))
+        tally.add_error(Code.ASKED_TWICE, message, sorted(twice))
 
 
 def _order(case: Case) -> tuple[str, bool, str, str, str]:
-    # Failures before skips: where both speak for a class, its tests have failed.
+    # Failures before skips: if a class has both, its tests have failed.
     good = case.outcome is not Outcome.FAIL
     return case.id, good, case.outcome, case.reason or "", case.details or ""
 
 
 def _expand(tally: _Tally, account: _Account, report: Case, made: Made, *, again: bool) -> None:
-    """Give a synthetic report's outcome to the tests it speaks for, unless they have it."""
+    """Give the outcome of a synthetic report to the tests in its scope that have none."""
     if made.kind is Synthetic.WORKER:
         message = f"a worker process ended badly ({report.reason or report.outcome})"
-        tally.complain(Code.WORKER_LOST, message, [report.id])
+        tally.add_error(Code.WORKER_LOST, message, [report.id])
         return
     if made.kind is Synthetic.STREAM:
-        tally.complain(Code.DAMAGED, "what a worker sent could not be decoded", [report.id])
+        tally.add_error(Code.DAMAGED, "what a worker sent could not be decoded", [report.id])
         return
     if report.outcome is Outcome.FAIL:
         tally.setup_failures.append(report)
     elif report.outcome is not Outcome.SKIP or made.kind is Synthetic.TEAR_DOWN:
-        tally.complain(Code.UNASKED, f"a fixture cannot end in {report.outcome}", [report.id])
+        tally.add_error(Code.UNASKED, f"a fixture cannot end in {report.outcome}", [report.id])
         return
     if again:
         return
     members = [test_id for test_id in account.members(made) if test_id in tally.marks]
     if not members and report.outcome is Outcome.SKIP and made.loaded:
-        # A list that was made in the same way has none of its tests: none is lost.
+        # A list from the same collection has none of its tests, so none is lost.
         message = f"{tally.attempt.name}: {report.id}: {report.reason}"
         tally.reasons.append(note(Code.COVERAGE_LOST, message, (report.id,)))
     elif not members and tally.listed:
-        tally.complain(Code.UNASKED, "no asked test belongs to what reported", [report.id])
+        tally.add_error(Code.UNASKED, "no asked test belongs to what reported", [report.id])
     if made.kind is not Synthetic.TEAR_DOWN:
         _inherit(tally, account, report, members)
 
@@ -304,24 +304,24 @@ def _inherit(tally: _Tally, account: _Account, report: Case, members: Iterable[s
         mark = tally.marks[test_id]
         # A skipped class runs nothing: a test of it that did run is a contradiction.
         contradicted = mark is _Mark.REPORTED and skipped
-        if mark is _Mark.SILENT or contradicted:
+        if mark is _Mark.NOT_REPORTED or contradicted:
             now = _Mark.CONTRADICTED if contradicted else _Mark.BY_FIXTURE
             tally.take(account, replace(shared, id=test_id), now)
 
 
 def _duplicated(found: Sequence[Case]) -> Case:
-    told = ", ".join(sorted(case.outcome for case in found))
+    outcomes = ", ".join(sorted(case.outcome for case in found))
     details = sorted(case.details for case in found if case.details)
     return Case(
         found[0].id,
         Outcome.DUPLICATED,
-        reason=f"reported {len(found)} times: {told}",
+        reason=f"reported {len(found)} times: {outcomes}",
         details=details[0] if details else None,
     )
 
 
-def _link(kind: Kind, chain: Sequence[_Tally]) -> list[Reason]:
-    """Judge the attempts of one kind, each in the light of the one that followed it."""
+def _judge_chain(kind: Kind, chain: Sequence[_Tally]) -> list[Reason]:
+    """Judge the attempts of one kind, each together with the attempt that followed it."""
     reasons: list[Reason] = []
     followers: list[_Tally | None] = [*chain[1:], None]
     for tally, follower in zip(chain, followers, strict=True):
@@ -339,7 +339,7 @@ def _check_state(tally: _Tally, follower: _Tally | None) -> list[Reason]:
         return _check_running(attempt)
     if follower is None:
         return [error(Code.INTERRUPTED, f"{attempt.name}: the run was interrupted")]
-    left = {test_id for test_id, mark in tally.marks.items() if mark is _Mark.SILENT}
+    left = {test_id for test_id, mark in tally.marks.items() if mark is _Mark.NOT_REPORTED}
     if strange := sorted(left ^ follower.marks.keys()):
         message = (
             f"{follower.attempt.name} did not ask for exactly the tests that {attempt.name} left"
@@ -355,7 +355,7 @@ def _check_running(attempt: Attempt) -> list[Reason]:
     return [error(Code.ATTEMPT_RUNNING, message)]
 
 
-def _complain(cases: Sequence[Case], where: str = "") -> list[Reason]:
+def _lost_and_duplicated(cases: Sequence[Case], where: str = "") -> list[Reason]:
     reasons = []
     for outcome, code, said in (
         (Outcome.MISSING, Code.LOST_TEST, "asked to run and without an outcome"),
@@ -367,12 +367,12 @@ def _complain(cases: Sequence[Case], where: str = "") -> list[Reason]:
 
 
 def _confirm(attempt: Attempt, named: _Tally | None) -> tuple[Confirmation, list[Reason]]:
-    """What an attempt that ran failures again found; its evidence must be whole by itself.
+    """Return the results of an attempt that ran failures again, and its errors.
 
-    ``named`` is the attempt that it names: no other test may be asked than those that failed in it,
-    or had not ended when its time was up. One that was interrupted, or itself ran out of time, says
-    nothing of tests that it did not report, which is no fault of it. A test that hung and is in
-    progress again has failed again.
+    ``named`` is the attempt that it confirms: only tests may be asked that failed in it, or were in
+    progress at its time limit. If this attempt was interrupted or reached its own time limit, a
+    test without an outcome is not an error. A test that hung and is in progress again has failed
+    again.
     """
     account = _Account([attempt])
     tally = _tally(attempt, account)
@@ -384,8 +384,9 @@ def _confirm(attempt: Attempt, named: _Tally | None) -> tuple[Confirmation, list
     )
     if strange := sorted(set(attempt.asked) - failed - begun):
         message = f"it runs {count(strange, 'test')} again that did not fail in {attempt.confirms}"
-        tally.complain(Code.UNASKED, message, strange)
-    reasons = [*tally.reasons, *_complain(cases, f"{attempt.name}: "), *_check_running(attempt)]
+        tally.add_error(Code.UNASKED, message, strange)
+    faults = _lost_and_duplicated(cases, f"{attempt.name}: ")
+    reasons = [*tally.reasons, *faults, *_check_running(attempt)]
     if attempt.state is State.INTERRUPTED:
         message = f"{attempt.name} was interrupted: it confirms nothing"
         wrong = (reason for reason in reasons if reason.code not in _CUT_SHORT)
@@ -399,6 +400,6 @@ def _confirm(attempt: Attempt, named: _Tally | None) -> tuple[Confirmation, list
             message = f"{attempt.name}: the time of {count(lost, 'test')} was up: nothing confirmed"
             reasons.append(note(Code.NOT_CONFIRMED, message, lost))
     else:
-        # A test that passes and leaves its class broken has not passed.
+        # A test that passes, but breaks the teardown of its class, has not passed.
         whole = not reasons and not any(map(_tears_down, tally.setup_failures))
     return Confirmation(attempt.name, attempt.side, cases, whole), reasons

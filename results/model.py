@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that the judge works with. All are frozen, and none of them does any work.
+"""The values that the judge works with. All are frozen and hold data only.
 
 parsers -> Case, Reason -> Attempt -> Evidence -> ledger, verdict -> Verdict -> reporters
 
@@ -24,7 +24,7 @@ DOCUMENT: Final[dict[str, Any]] = {"use_attribute_docstrings": True, "extra": "f
 
 
 class Outcome(StrEnum):
-    """How an asked test ended: a terminal state of subunit, or one of four that the judge adds.
+    """How an asked test ended: a final status of subunit, or one of four that the judge adds.
 
     - ``xfail``, ``uxsuccess``: the test itself expects to fail, and failed, or passed.
     - ``known-failure``: the test failed, and an entry of the known failures excuses that.
@@ -57,12 +57,12 @@ class Result(StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """The exit status of a command that judges."""
+        """The exit status of a command that gives a verdict."""
         return {Result.PASS: 0, Result.FAIL: 1, Result.ERROR: 3}[self]
 
 
 class Level(StrEnum):
-    """What a reason does to the result. A note does nothing."""
+    """The effect of a reason on the result. A note has none."""
 
     ERROR = "error"
     FAIL = "fail"
@@ -71,7 +71,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One test: what a report says about it and, after the ledger, how it ended."""
+    """One test: its report from a parser or, after the ledger, its one outcome in the run."""
 
     __pydantic_config__ = DOCUMENT
 
@@ -90,12 +90,12 @@ class Case:
     details: str | None = None
     """Traceback and captured logs of a failure, cut to a bound."""
     setup_failure: str | None = None
-    """The id of the class or module fixture whose failure failed this test."""
+    """The id of the class or module fixture that failed, so that this test failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long a part of a case took that is no test itself: an atomic action of Rally.
+    """The duration of a part of a case that is not a test: an atomic action of Rally.
 
     ``name`` is the case's id and the path to the part in it, with ``/`` between.
     """
@@ -111,11 +111,11 @@ class Reason:
     __pydantic_config__ = DOCUMENT
 
     level: Level
-    """What the reason does to the result."""
+    """The effect of the reason on the result."""
     code: Code
     """What the reason is about."""
     message: str
-    """The reason in words; they may change from version to version."""
+    """The reason as a text, which may change from version to version."""
     ids: tuple[str, ...] = ()
     """The ids of all tests that the reason is about."""
 
@@ -126,7 +126,7 @@ Found = Case | Timing | Reason
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """When a report says that it was begun, where its cases do not say when they were."""
+    """The time at which a report began, from a report with cases without times."""
 
     moment: datetime
 
@@ -137,7 +137,7 @@ def error(code: Code, message: str, ids: tuple[str, ...] = ()) -> Reason:
 
 
 def note(code: Code, message: str, ids: tuple[str, ...] = ()) -> Reason:
-    """A reason that a reader should know and that changes nothing."""
+    """A reason that has no effect on the result."""
     return Reason(Level.NOTE, code, message, ids)
 
 
@@ -147,7 +147,7 @@ def count(things: Sized, noun: str) -> str:
 
 
 class Cause(StrEnum):
-    """The cause of a failure. ``unknown`` where nothing that was run shows it."""
+    """The cause of a failure; ``unknown`` if no re-run shows it."""
 
     CHANGE = "change"
     BASE = "base"
@@ -183,7 +183,7 @@ class KnownFailure:
 
 @dataclass(frozen=True, slots=True)
 class Disposition:
-    """What the verdict makes of a test, or of a class or module fixture, that did not simply pass.
+    """How the verdict judges a test, or a class or module fixture, that did not pass.
 
     There is one for each outcome but ``success`` and ``skip``, and one for each setup failure.
     """
@@ -193,27 +193,27 @@ class Disposition:
     id: str
     """The id of the test, or of the fixture."""
     counts: bool
-    """Whether a reason of level fail or error is about it."""
+    """Whether a reason of level fail or error names it."""
     cause: Cause = Cause.UNKNOWN
     """The cause of the failure."""
     excuse: Excuse | None = None
     """Why the failure does not fail the run, if it is excused."""
     known_failure: KnownFailure | None = None
-    """The entry that excuses the failure, or that expects one where the test passed."""
+    """The entry that excuses the failure, or that expects one although the test passed."""
     signature: str = ""
-    """The failure without what differs from run to run. Equal signatures: the same failure."""
+    """The failure without what differs from run to run; equal for the same failure."""
     evidence: tuple[str, ...] = ()
-    """What shows the cause, one line for each attempt that ran the test again."""
+    """The evidence for the cause, one line for each attempt that ran the test again."""
     tests: tuple[str, ...] = ()
-    """Of a setup failure: the ids of the tests that failed by it."""
+    """For a setup failure: the ids of the tests that failed because of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerRecord:
     """What the runner itself recorded beside its stream.
 
-    ``reports`` is how many tests ended by its record, ``others`` the id and outcome of each that
-    did not plainly succeed.
+    ``reports`` is the number of tests with an outcome in its record, ``others`` the id and outcome
+    of each that did not succeed.
     """
 
     reports: int
@@ -225,10 +225,10 @@ class Attempt:
     """One execution of a runner: what it was asked and everything that reported back.
 
     ``name`` is its folder ("02-tempest") and orders attempts. ``reports`` are as the parser gave
-    them, synthetic ids included; ``problems`` are what the loader, the parser and the harness saw
-    go wrong. An attempt that runs failures again names in ``confirms`` the attempt in which they
-    failed; what it reports speaks for the cause, never for the outcome. ``test_timeout`` is how
-    many seconds each test had, where the runner saw to that.
+    them, synthetic ids included; ``problems`` are the faults that the loader, the parser and the
+    harness found. ``confirms`` names the attempt of which this one runs failures again; its reports
+    decide the cause, never the outcome. ``test_timeout`` is the time limit of each test in seconds,
+    0 without one.
     """
 
     name: str
@@ -249,9 +249,9 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What an attempt that ran failures again found: ``cases`` has every id it was asked, once.
+    """The results of an attempt that ran failures again: ``cases`` has every asked id once.
 
-    Where it is not ``whole`` (its time was up, its evidence is damaged) it confirms nothing.
+    If it is not ``whole`` (time limit reached, evidence damaged) it confirms nothing.
     """
 
     attempt: str
@@ -270,7 +270,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """What the profile says about an option of Tempest, or about the cloud, and why."""
+    """The value that the profile gives to an option of Tempest, or of the cloud, and why."""
 
     __pydantic_config__ = DOCUMENT
 
@@ -284,7 +284,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A project under test: where the change came from, and what exactly was installed."""
+    """A project under test: the source of its change, and what was installed."""
 
     __pydantic_config__ = DOCUMENT
 
@@ -303,7 +303,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a reader of a report wants to know about the run."""
+    """The facts about a run that reports show."""
 
     __pydantic_config__ = DOCUMENT
 
@@ -334,7 +334,7 @@ class Run:
     versions: Mapping[str, str] = field(default_factory=dict)
     """The installed Python distributions."""
     features: tuple[Feature, ...] = ()
-    """What explains skipped tests, sorted by option."""
+    """The values in the profile that explain skipped tests, sorted by option."""
 
     @property
     def changed(self) -> bool:
@@ -350,7 +350,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All evidence of a run. ``owed`` are the kinds of attempts that the run promised."""
+    """All evidence of a run. ``owed`` are the kinds of attempts that the manifest promises."""
 
     run: Run
     owed: frozenset[Kind]
@@ -393,9 +393,9 @@ class Verdict:
     run: Run
     """The run that was judged."""
     result: Result
-    """The gravest reason decides."""
+    """The result; the gravest level among the reasons decides it."""
     reasons: tuple[Reason, ...]
-    """Sorted: the gravest first, and within a level what is about the whole run."""
+    """The reasons, the gravest level first; within a level, those about the whole run first."""
     cases: tuple[Case, ...]
     """Every asked test exactly once, sorted by id."""
     setup_failures: tuple[Case, ...] = ()
@@ -403,7 +403,7 @@ class Verdict:
     attempts: tuple[Summary, ...] = ()
     """All attempts, in their order."""
     dispositions: tuple[Disposition, ...] = ()
-    """Sorted by id."""
+    """One for each test or fixture that did not pass, sorted by id."""
     policy: str = "developer"
     """The policy by which the run was judged."""
     unmatched: tuple[str, ...] = ()
@@ -412,7 +412,7 @@ class Verdict:
     """Seconds that parts of cases took, by the case's id and the part's name with ``/`` between
     (atomic actions of Rally; the median of the iterations). They are measured, never judged."""
     judged: datetime | None = None
-    """When the verdict was made. Of two verdicts on one run the later one holds."""
+    """When the verdict was made. Of two verdicts on one run the later one is valid."""
 
     @property
     def counts(self) -> Mapping[str, int]:

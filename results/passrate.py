@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How often a test passes: whether that has fallen, and whether a failure is a known flake.
+"""The pass rate of a test: whether it has fallen, and whether a failure is a known flake.
 
-All of it is arithmetic on counts. What the counts are of (a test in a variant, without the change
-under test, with the same signature) is the caller's to choose.
+The functions only calculate with counts. The caller chooses what is counted (a test in a variant,
+without the change under test, with the same signature).
 """
 
 import math
@@ -10,32 +10,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 RECENT = 15
-"""How many of the last runs a fall is looked for in."""
+"""The number of last runs in which a fall is searched."""
 
 BASELINE = 2000
-"""How many runs before these are enough to compare with; older ones may be left out."""
+"""The number of runs before these that are compared with; older ones may be left out."""
 
 FALSE_DISCOVERIES = 0.004
-"""The nominal share of false ones among what a run blocks.
+"""The nominal share of false falls among those that block a run.
 
-What it amounts to was measured, since Fisher's test keeps far below its level where failures are
-rare, and a test is looked at in every run: 1,445 tests in 12 variants, each ten times a day, see
+The real rate was measured, because Fisher's test stays far below its level if failures are rare,
+and each test is checked in every run: 1,445 tests in 12 variants, each run ten times a day, give
 about one false block in two months (tests/campaign/test_passrate.py).
 """
 
 EARLIER_RUNS = 20
-"""A flake is known from at least so many runs."""
+"""The least number of earlier runs from which a flake is known."""
 
 EARLIER_FAILS = 2
-"""And from so many failures among them: what came once need not come and go."""
+"""The least number of failures among these runs: one failure may be an accident."""
 
 UNLIKELY = 0.01
-"""What history makes less likely than this is not what history has seen."""
+"""If the earlier rate makes the present failures less likely, they are not the known flake."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Of ``runs`` runs, ``fails`` failed."""
+    """A number of runs, and how many of them failed."""
 
     fails: int
     runs: int
@@ -50,7 +50,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class FailureHistory:
-    """A test that ran: its last outcomes, newest last, True for a failure, and all before them."""
+    """A test that ran: its last outcomes (newest last, True for a failure), and earlier counts."""
 
     id: str
     recent: Sequence[bool]
@@ -61,7 +61,7 @@ class FailureHistory:
 class Fall:
     """A pass rate that fell: failures since the fall, and before it.
 
-    ``chance`` is how likely so many failures since are if nothing has changed.
+    ``chance`` is the probability of at least as many failures since, if nothing has changed.
     """
 
     id: str
@@ -73,8 +73,8 @@ class Fall:
     def weighed(self) -> float:
         """``chance`` times one more than the failures before.
 
-        Where nothing has changed it is tests known to fail that seem to fall, hardly ever those
-        that never did; so the budget of false alarms is spent on the latter.
+        If nothing has changed, false falls come from tests that failed before, hardly ever from
+        tests that never failed. So a fall of the latter needs less evidence.
         """
         return self.chance * (1 + self.before.fails)
 
@@ -83,7 +83,7 @@ class Fall:
 
 
 def fisher(since: Counts, before: Counts) -> float:
-    """The chance of so many failures since, or more, given all failures: Fisher's exact test.
+    """The probability of as many failures since, or more, given all failures: Fisher's exact test.
 
     One-sided: only a fall of the pass rate makes it small.
     """
@@ -124,26 +124,25 @@ def find_fall(record: FailureHistory) -> Fall | None:
 def gate(
     records: Iterable[FailureHistory], tests: int, false_discoveries: float = FALSE_DISCOVERIES
 ) -> tuple[Fall, ...]:
-    """The falls for which a run is to be blocked, least likely first.
+    """Return the falls that block a run, least likely first.
 
-    After Benjamini and Hochberg, with ``Fall.weighed`` in the place of the chance.
+    The method is that of Benjamini and Hochberg, with ``Fall.weighed`` as the p-value.
 
-    ``records`` are the tests of the run that failed, ``tests`` is how many it executed: the more
-    there are, the less likely a fall must be to be believed; and the more of them fall, the more is
-    believed of each.
+    ``records`` are the failed tests of the run, ``tests`` is the number of executed tests. With
+    more tests a fall must be less likely to be accepted; with more falls, each needs less evidence.
     """
     falls = [fall for record in records if (fall := find_fall(record)) is not None]
     falls.sort(key=lambda fall: (fall.weighed, fall.id))
-    believed = 0
+    accepted = 0
     for rank, fall in enumerate(falls, 1):
         if fall.weighed <= false_discoveries * rank / tests:
-            believed = rank
-    return tuple(falls[:believed])
+            accepted = rank
+    return tuple(falls[:accepted])
 
 
 @dataclass(frozen=True, slots=True)
 class Flake:
-    """Whether a failure is a flake that history knows, and why, in one line."""
+    """Whether a failure is a flake known from the history, and why, in one line."""
 
     known: bool
     why: str
@@ -156,13 +155,13 @@ def known_flake(history: Counts, here: Counts = Counts(1, 3)) -> Flake:
     passed. A test that fails more often than it passes is broken, which is no flake.
     """
     if history.runs < EARLIER_RUNS:
-        return Flake(False, f"{history.runs} earlier runs; {EARLIER_RUNS} are needed to tell")
+        return Flake(False, f"{history.runs} earlier runs; {EARLIER_RUNS} are needed")
     if history.fails < EARLIER_FAILS:
         return Flake(False, f"it failed {history} earlier runs; {EARLIER_FAILS} are needed to tell")
     if 2 * history.fails > history.runs:
         return Flake(False, f"it failed {history} earlier runs: it is broken without the change")
     chance = fisher(here, history)
-    said = f"it failed {history} earlier runs"
+    past = f"it failed {history} earlier runs"
     if chance < UNLIKELY:
-        return Flake(False, f"{said}: too rarely for {here} now ({chance:.1g})")
-    return Flake(True, f"{said}, which explains {here} now")
+        return Flake(False, f"{past}: too rarely for {here} now ({chance:.1g})")
+    return Flake(True, f"{past}, which explains {here} now")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How strictly a run is judged: one row for each place in which verdicts are given."""
+"""How strictly a run is judged: one policy for each place in which verdicts are used."""
 
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -10,18 +10,19 @@ from bsdgate.results.model import Level
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What each of these is worth; what is lost or damaged is an error everywhere.
+    """The level of each of these reasons; lost or damaged evidence is an error in every policy.
 
     ``unexpected_success``: a known failure that passes. A test that itself declares an expected
     failure and passes always fails the run, as in unittest. ``expired`` and ``invalid``: a known
-    failure past its day, or without a bug or an owner, whatever its test did. ``base``: a failure
-    that the base has as well as the change under test. ``coverage_lost``: a skip that nothing
-    explains. ``narrowed``: a run of some of its suite's tests (``--tests``). ``no_history``: a
-    history that could not be read, so that it is not known whether fewer tests ran than in the last
-    good run. ``unlisted``: reports without a list of what was asked; every policy here makes that
-    an error, for without a list lost evidence would turn into a pass. ``undated``: known failures
-    that excused something in evidence without times, so that it is not known whether they had
-    expired. ``left_behind``: processes that outlived the cloud or the tests and had to be killed.
+    failure past its last day, or without a bug or an owner, even if its test passed. ``base``: a
+    failure that the base has as well as the change under test. ``coverage_lost``: a skip that
+    nothing explains. ``narrowed``: a run of some of its suite's tests (``--tests``).
+    ``no_history``: a history that could not be read, so that it is not known whether fewer tests
+    ran than in the last good run. ``unlisted``: reports without a list of what was asked; every
+    policy here makes that an error, because without a list a run with lost evidence could pass.
+    ``undated``: known failures that excused something in evidence without times, so that it is not
+    known whether they had expired. ``left_behind``: processes that outlived the cloud or the tests
+    and had to be killed.
     """
 
     name: str

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the harness saw go wrong with an attempt: a code from the place that saw it, and a text.
+"""The problems of an attempt that the harness found: each has a code and a text.
 
-Every problem is an error, whatever its code; the code says what a failure beside it is blamed on.
-attempt.json has each problem as ``{"code": ..., "text": ...}``; in its first schema, as a text.
+Every problem is an error; the code decides the cause of failures in the same attempt.
+attempt.json has each problem as ``{"code": ..., "text": ...}``; in schema 1, as a text.
 """
 
 from collections.abc import Mapping
@@ -42,9 +42,9 @@ class Problem:
 
 
 def read(value: Any, schema: int) -> Reason:
-    """Return the error that a problem in an attempt.json of that schema is.
+    """Return the reason, an error, for a problem in an attempt.json of that schema.
 
-    :raises ValueError: it is no problem of that schema.
+    :raises ValueError: ``value`` is not a problem of that schema.
     """
     if schema == TEXT_SCHEMA:
         return error(Code.HARNESS_PROBLEM, str(value))

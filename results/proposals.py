@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proposes known failures from what others know: FreeBSD CI's lists, and Tempest's decorators.
+"""Proposes known failures from FreeBSD CI's xfail lists and from Tempest's decorators.
 
-A proposal is an entry that cannot be used before a person has completed it: nobody owns it yet, and
-nobody has said when it ends. Source code is read, never imported.
+A proposal is an entry that a person has to complete before it is used: it has no owner and no last
+day. Source code is read, never imported.
 """
 
 import ast
@@ -38,7 +38,7 @@ _HEAD: Final = """\
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An entry without an owner and an end. ``source`` is where it comes from.
+    """An entry without an owner and a last day. ``source`` is its origin.
 
     ``bug`` is a URL, or empty; ``scope`` has the alternatives of each key.
     """
@@ -52,13 +52,13 @@ class Proposal:
 
 
 def from_xfail_lists(lists: Mapping[str, str]) -> list[Proposal]:
-    """Read lists of FreeBSD CI's: paths, as in its repository, and texts.
+    """Return proposals from FreeBSD CI's lists, given as path in its repository and text.
 
     A line is ``classname:name``, as in Kyua's JUnit report; a test becomes ``path:name``, as Kyua
     lists it. The job in a path says for which branch and architecture; a test that is in several
     lists is proposed once for all of them, or once for each set of branches.
 
-    :raises BsdgateError: a line is something else, or a path names no job.
+    :raises BsdgateError: a line has another form, or a path names no job.
     """
     known: dict[str, set[tuple[str, str, str]]] = defaultdict(set)
     problems = []
@@ -81,9 +81,9 @@ def from_xfail_lists(lists: Mapping[str, str]) -> list[Proposal]:
 
 
 def _path(classname: str) -> str:
-    """The test program's path as Kyua lists it: the folders of /usr/tests that have a dot keep it.
+    """Return the path of a test program as Kyua lists it, from the classname.
 
-    A classname has dots for the slashes of the path, and does not tell them from others.
+    A classname has dots in place of slashes. Dots of the path are kept: usr.bin, usr.sbin.
     """
     return _DOTTED.sub(r"usr.\1/", classname.replace(".", "/"))
 
@@ -119,7 +119,7 @@ def _releases(on: set[str], branches: set[str]) -> tuple[str, ...]:
 
 
 def from_source(package: str, folder: Path) -> list[Proposal]:
-    """Read the tests in ``folder``, where ``package`` is: those marked as unstable or skipped.
+    """Return proposals for tests of ``package``, in ``folder``, marked as unstable or skipped.
 
     A test is named by its idempotent id, which holds for the classes that inherit it too, or else
     by its class and method.
@@ -149,7 +149,7 @@ def _marked_in(node: ast.ClassDef, place: str) -> Iterator[Proposal]:
     yield from _marked(node, everything, place)
     for method in node.body:
         if isinstance(method, ast.FunctionDef):
-            # What a helper hides is hidden in each test that calls it.
+            # A decorator of a helper method has effect in each test that calls the helper.
             test = method.name.startswith("test")
             own = f"{module}.{node.name}.{method.name}" if test else everything
             yield from _marked(method, own, place)
@@ -183,13 +183,13 @@ def _text(call: ast.Call) -> str | None:
 
 
 def _bugs(call: ast.Call) -> list[str]:
-    """The bugs of a mark: keywords as Tempest's take, or neutron-lib's words (``bug 1756301``)."""
-    said = {
+    """Return the bugs of a decorator: keywords as in Tempest, or a text (``bug 1756301``)."""
+    arguments = {
         word.arg: word.value.value for word in call.keywords if isinstance(word.value, ast.Constant)
     }
-    tracker = _TRACKERS.get(str(said.get("bug_type", "launchpad")), "")
-    told = str(said.get("bug", "")) or _text(call) or ""
-    return [tracker + number for number in re.findall(r"\d+", told)] if tracker else []
+    tracker = _TRACKERS.get(str(arguments.get("bug_type", "launchpad")), "")
+    text = str(arguments.get("bug", "")) or _text(call) or ""
+    return [tracker + number for number in re.findall(r"\d+", text)] if tracker else []
 
 
 def render(proposals: Iterable[Proposal], since: date) -> str:
@@ -224,7 +224,7 @@ def _alternatives(values: tuple[str, ...]) -> str | list[str]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Leaves empty what a person has to fill in."""
+    """Writes None as an empty value, which a person has to fill in."""
 
 
 _Dumper.add_representer(

@@ -114,7 +114,7 @@ def _type(field: Schema, defs: Schema, sections: set[str]) -> str:
 
 
 def _allowed(field: Schema, defs: Schema) -> Iterator[str]:
-    """Give the sentences that say which values are allowed."""
+    """Yield sentences with the allowed values."""
     if "$ref" in field:
         field = defs[field["$ref"].rpartition("/")[2]]
     values = field.get("enum") or ([field["const"]] if "const" in field else [])
@@ -142,7 +142,7 @@ def values(title: str, one: type[StrEnum]) -> str:
 
 
 def _assigned(cls: type[Any]) -> Iterator[tuple[str, str]]:
-    """Give the names that a class assigns, and the text below each."""
+    """Yield each name that a class assigns, with the docstring below it."""
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     assert isinstance(tree, ast.ClassDef)
     for assigned, text in zip(tree.body, tree.body[1:], strict=False):

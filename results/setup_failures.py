@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests that failed only because a class or module fixture failed, and what failures say."""
+"""Tests that failed only because a class or module fixture failed, and texts of failures."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping
 from bsdgate.results.model import Case
 
 _FRAME = re.compile(r'^[ \t]*File "([^"\n]+)", line \d+, in (\S{1,100})', re.MULTILINE)
-# Every assertion and every refusal of an API ends in these; its origin is further out.
+# Frames of helpers: every assertion and every API error ends in these, not at its origin.
 _HELPERS = re.compile(
     r"/(?:testtools|unittest|tempest/lib/(?:common/rest_client\.|services/\S*base))"
 )
 _MESSAGE_BOUND = 4000
-"""Characters of the message of a fixture that its tests repeat."""
+"""The most characters of a fixture's message in the reasons of its tests."""
 
 
 def innermost(details: str | None) -> str:
-    """Where a failure's first traceback ends, as `` @ file:function``; empty if it has none."""
+    """Return the innermost own frame of the first traceback (`` @ file:function``), or empty."""
     frames = _FRAME.findall(_first(details))
     own = [frame for frame in frames if not _HELPERS.search(frame[0])]
     for path, function in (own or frames)[-1:]:
@@ -25,19 +25,19 @@ def innermost(details: str | None) -> str:
 
 
 def message(case: Case) -> str:
-    """What a failure says: its reason, and what stands before that in a message of several lines.
+    """Return the message of a failure in one line: the lines before its reason, and the reason.
 
-    The first line of Tempest's exceptions names their kind, that of assertions what was expected.
+    The first line of Tempest's exceptions names their kind, that of assertions the expected value.
     """
     reason = case.reason or "failed"
     first = _first(case.details)
     *_, end = (0, *(frame.end() for frame in _FRAME.finditer(first)))
     lines = first[end:].split("\n") if end else []
     begin = next((n for n, line in enumerate(lines) if line[:1].strip()), len(lines))
-    said = [line.strip() for line in lines[begin:] if line.strip()]
-    if said and reason.startswith(said[-1]):
-        said.pop()
-    return " ".join([*said, reason])
+    lines_before = [line.strip() for line in lines[begin:] if line.strip()]
+    if lines_before and reason.startswith(lines_before[-1]):
+        lines_before.pop()
+    return " ".join([*lines_before, reason])
 
 
 def _first(details: str | None) -> str:
@@ -45,7 +45,7 @@ def _first(details: str | None) -> str:
 
 
 def inherited(failure: Case) -> str:
-    """The reason of a test that failed only because the class or module fixture ``failure`` did."""
+    """Return the reason of a test that failed only because the fixture ``failure`` failed."""
     return f"{failure.id}: {message(failure)[-_MESSAGE_BOUND:]}{innermost(failure.details)}"
 
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON without what makes two readers disagree: no duplicate keys, no NaN, bounded depth and size.
+"""Reads JSON strictly: no duplicate keys, no NaN, bounded depth and number of values.
 
-Half of a surrogate pair is refused too: no file and no database can hold it.
-
-What is bounded is the number of values: each takes dozens of bytes in memory, however short it is.
+Half of a surrogate pair is refused too: no file and no database can hold it. The number of values
+is bounded because each takes dozens of bytes in memory, even a short one.
 """
 
 import json
@@ -16,18 +15,18 @@ _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 class BadJsonError(ValueError):
-    """JSON that two readers may read differently."""
+    """JSON that two programs may read differently."""
 
 
 class TooLargeError(BadJsonError):
-    """JSON with more values than there is room for."""
+    """JSON with too many values."""
 
 
 def loads(content: bytes | str, most: int = VALUES_BOUND) -> Any:
-    """Decode one JSON document of at most so many values, commas in texts counting as some.
+    """Decode one JSON document of at most ``most`` values; commas in texts count as values.
 
-    Raises json.JSONDecodeError if it is not whole and BadJsonError if it is doubtful; both are
-    ValueErrors that say where.
+    Raises json.JSONDecodeError if it is incomplete, BadJsonError if it is ambiguous; both are
+    ValueErrors.
     """
     marks: tuple[Any, ...] = (b",", b"[", b"{") if isinstance(content, bytes) else (",", "[", "{")
     if sum(map(content.count, marks)) > most:
@@ -55,7 +54,7 @@ def loads_object(content: bytes | str, most: int = VALUES_BOUND) -> dict[str, An
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        # Counted in one pass: a million keys may be there, and a list is slow to ask for each.
+        # Counted in one pass, because there may be a million keys.
         times = Counter(key for key, _ in pairs)
         twice = min(key for key, count in times.items() if count > 1)
         raise BadJsonError(f"the key {twice[:80]!r} is there more than once")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests that did not end: within their own time, or before the time of all tests was up."""
+"""Tests that did not end within their own time limit, or within that of the whole attempt."""
 
 import re
 from collections.abc import Set
@@ -10,25 +10,25 @@ from bsdgate.results.model import Attempt, Case, Code, Outcome, State
 NOT_ENDED: Final = "the test did not end in time"
 """The signature of every failure of a test that was ended by a time limit.
 
-Where a test was at that moment says nothing: a test that waits is found at another place each time.
+The place where the test was then is left out: a test that waits is at another place each time.
 """
 
 _LIMIT = "did not end within {:g} s"
 # What Tempest's base class raises in a test when the seconds of OS_TEST_TIMEOUT are over.
 _ALARM: Final = "fixtures._fixtures.timeout.TimeoutException"
 _RAISED: Final = re.compile(rf"(?:^|; ){re.escape(_ALARM)}\b")
-_SAID: Final = re.compile(r"did not end within \S+ s$")
+_REASON: Final = re.compile(r"did not end within \S+ s$")
 
 
 def time_was_up(attempt: Attempt) -> bool:
-    """Whether the harness ended the tests because the time of all of them was up."""
+    """Return whether the harness ended the attempt because its time limit was reached."""
     return attempt.state is State.ENDED and any(
         problem.code is Code.TIME_LIMIT for problem in attempt.problems
     )
 
 
 def unfinished(attempt: Attempt) -> Set[str]:
-    """Return the asked tests that had begun and not ended when the time of all tests was up."""
+    """Return the asked tests that were in progress when the attempt's time limit was reached."""
     if not time_was_up(attempt):
         return set()
     begun = {
@@ -41,12 +41,12 @@ def unfinished(attempt: Attempt) -> Set[str]:
 
 
 def not_ended(test_id: str, seconds: float, details: str | None = None) -> Case:
-    """Return the failure of a test that hangs; ``details`` show where it was, as far as known."""
+    """Return the failure of a test that did not end within ``seconds``."""
     return Case(test_id, Outcome.FAIL, reason=_LIMIT.format(seconds), details=details)
 
 
 def timed_out(case: Case) -> bool:
     """Whether the case is the failure of a test that a time limit ended."""
     reason, details = case.reason or "", case.details or _ALARM
-    ended = _RAISED.search(reason) or (_SAID.match(reason) and _ALARM in details)
+    ended = _RAISED.search(reason) or (_REASON.match(reason) and _ALARM in details)
     return case.outcome is Outcome.FAIL and bool(ended)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Brings what an earlier bsdgate wrote to the present model: verdict.json and rows of the history.
+"""Converts verdict.json and history rows of an earlier bsdgate to the present model.
 
 Version 3 had findings in place of dispositions, known failures as ``xfail`` and ``uxsuccess``, the
 fixture of a failure within the text of its reason, and the change and its projects as texts. The
@@ -55,7 +55,7 @@ def document(old: Mapping[str, Any]) -> Fields:
 
 
 def run(old: Mapping[str, Any]) -> Fields:
-    """Return what is known of a run."""
+    """Return the run in the present form."""
     match = _CHANGE.fullmatch(old["change"])
     change, patchset = match.groups() if match else ("", "")
     sources = [_source(text) for text in old["sources"]]
@@ -82,9 +82,9 @@ def dispositions(
     cases: Iterable[Mapping[str, Any]] = (),
     fixtures: Iterable[str] = (),
 ) -> list[Fields]:
-    """Return the dispositions that findings and reasons (of present codes) amount to.
+    """Return the dispositions that follow from findings and from reasons (with present codes).
 
-    ``cases`` are tests and setup failures; without them only what has a finding gets one.
+    ``cases`` are tests and setup failures; without them only ids with a finding get one.
     """
     found = list(found)
     by_id = {finding["id"]: finding for finding in findings}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evidence and a policy in, a verdict out; nothing is read, written or remembered.
+"""Makes a verdict from evidence and a policy; no file is read or written.
 
-ERROR beats FAIL beats PASS: evidence that is not whole proves nothing, so failures in it are
-listed and do not decide. The order of the evidence does not matter.
+ERROR has precedence over FAIL, and FAIL over PASS: incomplete evidence proves nothing, so failures
+in it are listed and do not decide. The order of the evidence does not matter.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -45,15 +45,16 @@ from bsdgate.results.problems import ProblemCode
 from bsdgate.results.setup_failures import tests_of
 
 UNMATCHED_RUNS = 10
-"""In how many runs on end an entry matches nothing until that is told."""
+"""The number of consecutive runs without a match after which an entry is reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What earlier runs tell. ``ran`` are the ids that ran in the last good one, None without one.
+    """What is known from earlier runs. ``ran`` are the ids that ran in the last good run, or None.
 
-    ``unread`` says why they cannot be asked, where there is a history that cannot be read.
-    ``unmatched`` says in how many runs on end, up to this one, each entry's name matched nothing.
+    ``unread`` is the reason if the history cannot be read. ``same_versions``: the last good run
+    had the same versions. ``unmatched`` has the names of entries and in how many consecutive runs
+    before this one each matched nothing.
     """
 
     ran: frozenset[str] | None = None
@@ -64,7 +65,7 @@ class Remembered:
 
 @dataclass(slots=True)
 class _Excused:
-    """The ledger's cases in the light of the known failures; ``entries`` are those used, by id."""
+    """The ledger's cases with known failures applied; ``entries`` are those used, by id."""
 
     cases: tuple[Case, ...] = ()
     entries: dict[str, Expectation] = field(default_factory=dict)
@@ -74,7 +75,7 @@ class _Excused:
     needless_skips: list[str] = field(default_factory=list)
 
     def ids_of(self, outcome: Outcome) -> tuple[str, ...]:
-        """The ids of all cases that ended so."""
+        """Return the ids of all cases with this outcome."""
         return tuple(case.id for case in self.cases if case.outcome is outcome)
 
 
@@ -89,7 +90,7 @@ def judge(
 ) -> Verdict:
     """Judge a run. The expectations are those valid on the day on which the run was created.
 
-    ``past`` is how tests that failed ended in earlier runs without a change, newest first.
+    ``past`` has the outcomes of failed tests in earlier runs without a change, newest first.
     ``left_out`` are the ids that suite and profile leave out with a reason (excluded.json).
     """
     run = evidence.run
@@ -97,7 +98,7 @@ def judge(
     ledger = reconcile(evidence.attempts)
     known = Expectations(expectations, run)
     excused = _excuse(ledger, known, day)
-    silent = unmatched_names(known, ((case.id, case.outcome) for case in ledger.cases))
+    unmatched = unmatched_names(known, ((case.id, case.outcome) for case in ledger.cases))
     earlier = earlier or Remembered()
     problems = _dated(evidence.problems, excused, policy)
     reasons = _graded([*problems, *ledger.reasons], policy) + _check_owed(evidence)
@@ -115,7 +116,7 @@ def judge(
     reasons += weighed.reasons
     reasons += _remarks(excused, policy)
     reasons += entry_reasons(expectations, run, day, policy)
-    reasons += unmatched_note(known, silent, earlier.unmatched, UNMATCHED_RUNS)
+    reasons += unmatched_note(known, unmatched, earlier.unmatched, UNMATCHED_RUNS)
     left_out = {*left_out, *hung.unfinished}
     reasons += _coverage(excused, known, run, policy, earlier=earlier, left_out=left_out)
     reasons += _narrowed(run, policy)
@@ -133,19 +134,19 @@ def judge(
         ),
         dispositions=dispose(excused.cases, ledger.setup_failures, grounds, ordered),
         policy=policy.name,
-        unmatched=silent,
+        unmatched=unmatched,
         timings=_timings(evidence.attempts),
     )
 
 
 def _graded(reasons: Sequence[Reason], policy: Policy) -> list[Reason]:
-    """Give the reasons that a policy grades the policy's level."""
+    """Give each reason the level that the policy has for its code, if it has one."""
     levels = {Code.NO_LIST: policy.unlisted, Code.LEFT_BEHIND: policy.left_behind}
     return [replace(reason, level=levels.get(reason.code, reason.level)) for reason in reasons]
 
 
 def _dated(problems: Sequence[Reason], excused: _Excused, policy: Policy) -> list[Reason]:
-    """The evidence's problems; the policy grades an excuse that rests on a guessed day."""
+    """Return the problems; an undated excuse (by a guessed day) gets the policy's level."""
     used = bool(excused.known or excused.excused_skips)
     return [
         replace(reason, level=policy.undated) if used and reason.code is Code.UNDATED else reason
@@ -183,7 +184,7 @@ def _coverage(
 
 
 def _narrowed(run: Run, policy: Policy) -> list[Reason]:
-    """A part of the suite is no proof of the whole; what that is worth, the policy says."""
+    """Return the reason for a run of a part of its suite, with the level of the policy."""
     if not run.selection:
         return []
     said = f"only the tests of the suite that match --tests {run.selection} were asked"
@@ -191,7 +192,7 @@ def _narrowed(run: Run, policy: Policy) -> list[Reason]:
 
 
 def _timings(attempts: Sequence[Attempt]) -> Mapping[str, float]:
-    """What was measured on the build under judgement; where a run was resumed, the later."""
+    """Return the timings on the build under test; of a resumed run, the latest."""
     mine = (each for each in attempts if each.side is Side.CHANGE and not each.confirms)
     in_order = sorted(mine, key=lambda attempt: attempt.name)
     found = {timing.name: timing.seconds for attempt in in_order for timing in attempt.timings}
@@ -200,7 +201,7 @@ def _timings(attempts: Sequence[Attempt]) -> Mapping[str, float]:
 
 @dataclass(slots=True)
 class _Weighed:
-    """Why failures do not fail the run, by id, and the reasons for these and for others."""
+    """The excuses of failures by id, and the reasons that follow from the causes of failures."""
 
     excuses: Mapping[str, Excuse]
     reasons: list[Reason]
@@ -209,7 +210,7 @@ class _Weighed:
 def _weigh(
     findings: Sequence[Finding], ledger: Ledger, policy: Policy, past: PastRuns, *, change: bool
 ) -> _Weighed:
-    """Say what each failure's cause does to the verdict."""
+    """Return the excuses and reasons that follow from the causes of the failures."""
     based = tuple(one.id for one in findings if change and one.cause is Cause.BASE)
     flakes = [
         one
@@ -233,14 +234,14 @@ def _weigh(
         said = f"{count(fell, 'flake')} more often than before: {'; '.join(map(str, fallen))}"
         reasons.append(Reason(Level.FAIL, Code.PASS_RATE_FELL, said, fell))
     if node:
-        said = f"{count(node, 'failure')} of the node, which say nothing of what was tested"
+        said = f"{count(node, 'failure')} of the node, which prove nothing about what was tested"
         reasons.append(error(Code.NODE_FAILED, said, node))
     excuses = dict.fromkeys(based, Excuse.FAILS_ON_BASE)
     return _Weighed(excuses | dict.fromkeys(flaked, Excuse.KNOWN_FLAKE), reasons)
 
 
 def result_of(reasons: Iterable[Reason]) -> Result:
-    """Return what follows from the reasons: the gravest of them decides."""
+    """Return the result that follows from the reasons: the gravest level decides."""
     levels = {reason.level for reason in reasons}
     if Level.ERROR in levels:
         return Result.ERROR
@@ -248,7 +249,7 @@ def result_of(reasons: Iterable[Reason]) -> Result:
 
 
 def _severity(reason: Reason) -> tuple[int, bool, str, str, tuple[str, ...]]:
-    """Gravest first, and of one level what is of the whole run, for it may explain the others."""
+    """Sort by level, the gravest first; then reasons of the whole run, which may explain others."""
     level = list(Level).index(reason.level)
     return level, reason.code not in _WHOLE_RUN, reason.code, reason.message, reason.ids
 
@@ -263,7 +264,7 @@ def _check_owed(evidence: Evidence) -> list[Reason]:
         return [error(Code.NO_EVIDENCE, "the run has no evidence: nothing was run, or it is gone")]
     there = {attempt.kind for attempt in evidence.attempts}
     return [
-        error(Code.EVIDENCE_LOST, f"the run owes evidence of {kind}, and there is none")
+        error(Code.EVIDENCE_LOST, f"the run has no evidence of {kind}, which its manifest promises")
         for kind in sorted(evidence.owed - there)
     ]
 
@@ -280,7 +281,7 @@ def _excuse(ledger: Ledger, expectations: Expectations, day: date) -> _Excused:
 
 
 def _excused(case: Case, expectations: Expectations, day: date, result: _Excused) -> Case:
-    """Return the case in the state that a known failure gives it, and note that in ``result``."""
+    """Return the case with the outcome that a known failure gives it; record that in ``result``."""
     entries = expectations.of(case.id, None) if case.outcome in _EXPECTED else []
     entries = valid(entries, day)
     if any(entry.outcome is Outcome.SKIP for entry in entries):
@@ -321,8 +322,8 @@ def _failures(excused: _Excused, ledger: Ledger, weighed: _Weighed) -> list[Reas
     # A fixture is excused if all tests that failed by it are.
     failures = [one for one in ledger.setup_failures if one.id not in excused.entries]
     fell = tests_of(failures, excused.cases)
-    pardoned = {*weighed.excuses, *excused.known}
-    broken = tuple(one.id for one in failures if not fell[one.id] or set(fell[one.id]) - pardoned)
+    exempt = {*weighed.excuses, *excused.known}
+    broken = tuple(one.id for one in failures if not fell[one.id] or set(fell[one.id]) - exempt)
     if failed:
         reasons.append(
             Reason(Level.FAIL, Code.TESTS_FAILED, f"{count(failed, 'test')} failed", failed)

@@ -17,18 +17,18 @@ from bsdgate.results.model import count
 from bsdgate.results.reporters.text import plain
 
 SOON: Final = timedelta(days=30)
-"""How long before an entry expires ``check`` lists it."""
+"""``check`` lists an entry this long before it expires."""
 LONGEST: Final = timedelta(days=366)
-"""An entry that is valid for longer is listed by ``check``."""
+"""``check`` lists an entry that is valid for longer."""
 LIST: Final = "xfail-list"
 
 _TEMPEST: Final = ("tempest.api", "tempest.scenario", "tempest.serial_tests")
 
 
 def check(paths: Sequence[Path]) -> int:
-    """Print all that is wrong with files or folders of known failures; return the exit code.
+    """Print all problems of files or folders of known failures; return the exit code.
 
-    Without ``paths``, with those that come with bsdgate.
+    Without ``paths``, those that come with bsdgate are checked.
     """
     today = datetime.now(UTC).date()
     places = paths or [known_failures()]
@@ -73,7 +73,7 @@ def _doubtful(entries: Iterable[Expectation], today: date) -> Iterator[str]:
 
 
 def import_lists(paths: Sequence[Path]) -> None:
-    """Print, as proposals, what lists of FreeBSD CI's expect to fail.
+    """Print the tests that FreeBSD CI's lists expect to fail, as proposals.
 
     ``paths`` are lists in the folders of their jobs, or folders above those, such as a checkout
     of freebsd/freebsd-ci.
@@ -99,7 +99,7 @@ def _lists(path: Path) -> list[Path]:
 
 
 def propose() -> None:
-    """Print, as proposals, the tests that Tempest and its installed plugins call unstable."""
+    """Print the tests that Tempest and its installed plugins mark as unstable, as proposals."""
     folders = installed()
     if not folders:
         raise UsageError("Tempest is not installed here", "run it where the suites run")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that remember: earlier runs, one of them, or one test through all of them."""
+"""The commands for the history: list runs, show one run, or show tests in all runs."""
 
 import re
 import sys
@@ -27,7 +27,7 @@ from bsdgate.results.store.rows import PastRun, Record, pack
 from bsdgate.results.store.window import PastOutcome, Window
 
 PATIENCE: Final = 2.0
-"""Seconds after which a person wants to see how far an import is."""
+"""Seconds after which an import shows its progress."""
 
 TESTS_SHOWN: Final = 50
 CANDIDATES_SHOWN: Final = 5
@@ -51,7 +51,7 @@ _PASSED: Final = RAN - _FAILED
 _NOT_ASKED: Final = ("-", "dim")
 _TITLES: Final = ("result", "run", "asked", "ran", "failed", "took", "of")
 _NAME: Final = 40
-"""Characters of a name with which the figures after it still fit a narrow terminal."""
+"""The width of names, so that the figures after them fit a narrow terminal."""
 
 
 def show_runs(store: Store, scope: Scope, limit: int, console: Console) -> None:
@@ -86,7 +86,7 @@ def _row(record: Record) -> Iterator[Text]:
     failed = counts[Outcome.FAIL]
     yield Text(str(failed), style="red" if failed else "dim")
     yield Text(_duration(record.seconds))
-    # Names that the harness makes have the suite in them, and lines are short.
+    # Names made by the harness contain the suite, so it is not shown again.
     suite = "" if f"-{run.suite}-" in run.name else run.suite
     about = (run.profile, suite, narrowing(run), run.under_test)
     yield Text(plain(" ".join(filter(None, about))))
@@ -95,8 +95,8 @@ def _row(record: Record) -> Iterator[Text]:
 def import_runs(store: Store, folders: Iterable[Path], console: Console) -> int:
     """Import runs from their directories; return the exit code.
 
-    A directory that has no usable verdict is named, and the others are imported all the same.
-    So is one with an older verdict on a run than the history has, which stays as it is.
+    A directory without a usable verdict is listed as refused, and the others are imported. If a
+    directory has another verdict on a known run, and not a later one, that is printed too.
     """
     done: Counter[bool] = Counter()
     refused = 0
@@ -107,18 +107,18 @@ def import_runs(store: Store, folders: Iterable[Path], console: Console) -> int:
             new = store.import_run(verdict)
             done[new] += 1
             if not new:
-                _say_if_other(store, folder, verdict, console)
+                _report_kept(store, folder, verdict, console)
         except EvidenceError as error:
             refused += 1
-            told = "\n".join(map(plain, f"{folder}: {error}".split("\n")))
-            console.print(f"[red]refused[/] {escape(told)}", soft_wrap=True)
+            text = "\n".join(map(plain, f"{folder}: {error}".split("\n")))
+            console.print(f"[red]refused[/] {escape(text)}", soft_wrap=True)
     console.print(
         f"{done[True]} imported, {done[False]} known already, {refused} refused", highlight=False
     )
     return EvidenceError.exit_code if refused else 0
 
 
-def _say_if_other(store: Store, folder: Path, verdict: Verdict, console: Console) -> None:
+def _report_kept(store: Store, folder: Path, verdict: Verdict, console: Console) -> None:
     known = store.find(verdict.run.run_id)
     if known is None or known.digest == pack(verdict).digest:
         return
@@ -137,7 +137,7 @@ def _judged(moment: datetime | None) -> str:
 
 
 def verdict_of(folder: Path) -> Verdict:
-    """Read the verdict in a run's directory, without trust; EvidenceError if there is none."""
+    """Read and check the verdict in a run directory; EvidenceError if there is no valid one."""
     path = folder / "report" / "verdict.json"
     try:
         with open_plain(path, DOCUMENT_BOUND) as file:
@@ -149,7 +149,7 @@ def verdict_of(folder: Path) -> Verdict:
 
 
 def _with_progress(folders: Sequence[Path], console: Console) -> Iterator[Path]:
-    """Give the folders one by one; show how far that is if it takes long."""
+    """Yield the folders; show the progress if it takes long."""
     columns = (TextColumn("importing"), BarColumn(), MofNCompleteColumn())
     progress = Progress(*columns, console=console, transient=True)
     bar = progress.add_task("importing", total=len(folders))
@@ -166,7 +166,7 @@ def _with_progress(folders: Sequence[Path], console: Console) -> Iterator[Path]:
 
 
 def show_run(store: Store, name: str, console: Console) -> None:
-    """Print what is remembered of one run."""
+    """Print what the history has of one run; UsageError if ``name`` finds no run, or several."""
     run = store.find(name)
     if run is None:
         raise _not_one(store, name)
@@ -175,15 +175,15 @@ def show_run(store: Store, name: str, console: Console) -> None:
         f"[bold {STYLES[record.result]}]{record.result}[/] by the policy {escape(record.policy)}",
         highlight=False,
     )
-    for what, told in _facts(record):
-        if told:
-            console.print(f"  {what:9} {escape(plain(told))}", highlight=False, soft_wrap=True)
-    for line in _story(run):
+    for what, value in _facts(record):
+        if value:
+            console.print(f"  {what:9} {escape(plain(value))}", highlight=False, soft_wrap=True)
+    for line in _reason_lines(run):
         console.print(line, highlight=False, soft_wrap=True)
 
 
 def _not_one(store: Store, name: str) -> UsageError:
-    """Say why ``name`` finds no run: nothing begins with it, or more than one."""
+    """Return the error for a name that finds no run: no run begins with it, or several do."""
     runs = (record.run for record in store.runs(limit=sys.maxsize))
     found = [
         run.name if run.name.startswith(name) else run.run_id
@@ -212,7 +212,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "tests", f"{record.counts['asked']} asked: {', '.join(states)}"
 
 
-def _story(run: PastRun) -> Iterator[str]:
+def _reason_lines(run: PastRun) -> Iterator[str]:
     for reason in run.notes.reasons:
         yield f"\n{reason.level.upper()} {reason.code}: {escape(plain(reason.message))}"
         yield from (f"    {escape(plain(test))}" for test in reason.ids)
@@ -253,10 +253,10 @@ def _searcher(regex: str) -> Callable[[str], object]:
 
 
 def _line(test: str, history: Sequence[PastOutcome], window: Window) -> Text:
-    told = {id(one.record): one for one in history}
+    by_record = {id(one.record): one for one in history}
     line = Text()
     for record in reversed(window.records):
-        one = told.get(id(record))
+        one = by_record.get(id(record))
         line.append(*(MARKS[one.outcome] if one else _NOT_ASKED))
     return line.append(f"  {_rate(history):>12}  ", "dim").append(plain(test))
 
@@ -272,7 +272,7 @@ def _rate(history: Sequence[PastOutcome]) -> str:
 
 
 def forget(store: Store, days: int, console: Console) -> None:
-    """Forget the runs that are older than so many days."""
+    """Delete the runs that are older than ``days`` days."""
     gone = store.prune(datetime.now(UTC) - timedelta(days=days))
     console.print(f"{gone} forgotten", highlight=False)
 

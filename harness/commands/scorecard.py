@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command that shows how far FreeBSD is with all tests that are installed."""
+"""The command that shows which of the installed tests run on FreeBSD, by profile."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ from bsdgate.results.model import RAN, Case, Feature, Outcome, Verdict
 from bsdgate.results.scorecard import render
 
 SUITES: Final = ("nightly",)
-"""The suites that together are all that a profile can run."""
+"""The suites that together contain all tests that a profile can run."""
 
 _ELSEWHERE: Final = "choose another place with --html"
 
@@ -31,13 +31,13 @@ def show(
 ) -> None:
     """Print the scorecard of profiles, of all by default; write it to ``html`` too, if given.
 
-    ``listed`` is a file of ids as ``tempest run --list-tests`` prints them; by default it is asked
-    for those that are installed.
+    ``listed`` is a file of ids as ``tempest run --list-tests`` prints them; by default that command
+    lists the installed tests.
 
     :raises UsageError: a profile, suite or file is not there, or the page cannot be written.
     :raises InfrastructureError: Tempest cannot list its tests.
     """
-    # At once: to list all tests takes a while.
+    # Checked first, because listing all tests takes long.
     if html is not None and not os.access(html if html.exists() else html.parent, os.W_OK):
         raise UsageError(f"cannot write {html}", f"make {html.parent} writable, or {_ELSEWHERE}")
     parts = [suites.load(name) for name in chosen or SUITES]
@@ -73,7 +73,7 @@ def _known(
 
 
 def _newest(verdicts: Iterable[Verdict]) -> dict[str, Case]:
-    """How each test ended when it last ended at all; the verdicts are given newest first."""
+    """Return the last case of each test that ran or was skipped; ``verdicts`` are newest first."""
     cases: dict[str, Case] = {}
     for verdict in verdicts:
         for case in verdict.cases:
@@ -83,7 +83,7 @@ def _newest(verdicts: Iterable[Verdict]) -> dict[str, Case]:
 
 
 def _verdicts(runs: Path) -> Iterator[Verdict]:
-    """The verdicts of all runs at hand, newest first; says which cannot be read."""
+    """Yield the verdicts of all stored runs, newest first; print which cannot be read."""
     for path in sorted(runs.glob("*/report/verdict.json"), reverse=True):
         run = path.parents[1]
         try:
@@ -112,7 +112,7 @@ def _list() -> list[str]:
         workspace = Workspace(folder / "tempest", programs, folder / "clouds.yaml", folder)
         workspace.create()
         workspace.config.touch()
-        # Even a list is made from a repository.
+        # Tempest needs a stestr repository even to list tests.
         init: list[str | Path] = [programs / "stestr", "init"]
         process.run(init, log=folder / "init.log", timeout=INIT_TIMEOUT, cwd=workspace.path)
         return workspace.list_tests()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command that tells what has become slower or faster, since which run and how surely."""
+"""The command that shows what became slower or faster, since which run, and how certain it is."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ _LARGE: Final = 10
 
 
 class Past(Protocol):
-    """Where series come from; ``results.store.window.Window`` is one."""
+    """The source of series; ``results.store.window.Window`` is one."""
 
     def series(
         self, prefix: str = "", at_least: int = 1
@@ -54,12 +54,12 @@ class Past(Protocol):
 
 
 def remembered(store: Store, scope: Scope, limit: int, prefix: str = "") -> list[Series]:
-    """Return the durations of what begins with ``prefix``, apart for each suite and profile.
+    """Return the durations of what begins with ``prefix``, separately for each suite and profile.
 
-    A test takes longer on another machine; together, that would be a change. Where there are
-    several suites or profiles, the names of the series tell of which each is.
+    The same test may take longer with another profile, which is not a change. If there are several
+    suites or profiles, the names of the series contain theirs.
 
-    :raises UsageError: there are such runs, but not of this scope, or nothing of this name.
+    :raises UsageError: there are runs, but none in this scope, or no series begins with ``prefix``.
     """
     windows = {one: store.window(one, limit) for one in store.scopes(scope, limit)}
     found = [
@@ -75,7 +75,7 @@ def remembered(store: Store, scope: Scope, limit: int, prefix: str = "") -> list
 def _explain(
     store: Store, scope: Scope, limit: int, prefix: str, windows: Sequence[Window]
 ) -> None:
-    """Say why nothing was found, unless there is nothing at all."""
+    """Raise a UsageError that says why nothing was found, unless the history is empty."""
     if known := sum(len(window.series()) for window in windows):
         runs = count([record for window in windows for record in window.records], "run")
         hint = "give the beginning of a test's id or of a workload's name, or WORKLOAD/ACTION"
@@ -92,9 +92,9 @@ def _named(scope: Scope) -> str:
 
 
 def of(past: Past, prefix: str = "") -> list[Series]:
-    """Return the durations of the tests whose ids begin with ``prefix``."""
+    """Return the durations of the tests with an id that begins with ``prefix``."""
     found = past.series(prefix)
-    return [Series(name, [Point(*told) for told in points]) for name, points in found.items()]
+    return [Series(name, [Point(*point) for point in points]) for name, points in found.items()]
 
 
 def show(series: Iterable[Series], console: Console, thresholds: Thresholds | None = None) -> None:
@@ -113,7 +113,7 @@ def show(series: Iterable[Series], console: Console, thresholds: Thresholds | No
     changed = sorted((trend for trend in trends if trend.changes), key=_rank)
     if changed:
         bars = _ASCII_BARS if console.options.ascii_only else _BARS
-        for line in _told(changed[:CHANGES_SHOWN], bars):
+        for line in _change_lines(changed[:CHANGES_SHOWN], bars):
             console.print(line, highlight=False, soft_wrap=True)
     if len(changed) > CHANGES_SHOWN:
         console.print(f"and {len(changed) - CHANGES_SHOWN} more", highlight=False)
@@ -133,8 +133,8 @@ def _aligned(cells: Iterable[Text]) -> Text:
     return Text("  ").join(cells)
 
 
-def _told(trends: Iterable[Trend], bars: str) -> Iterator[Text]:
-    """A line of figures for each, then whole lines for its id, to be copied, and its plot."""
+def _change_lines(trends: Iterable[Trend], bars: str) -> Iterator[Text]:
+    """Yield a line of figures for each trend, then its id on a line of its own, and its plot."""
     yield _aligned(Text(title, "dim") for title, *_ in _COLUMNS)
     for trend in trends:
         change = trend.changes[-1]
@@ -161,7 +161,7 @@ def _row(trend: Trend, change: Change) -> Iterator[Text]:
 
 
 def percent(ratio: float) -> str:
-    """Say by how much something has grown: ``+10 %``, ``-3.2 %``, ``x12``."""
+    """Return by how much a duration has grown: ``+10 %``, ``-3.2 %``, ``x12``."""
     if ratio >= _LARGE:
         return f"x{ratio:.0f}"
     more = 100 * (ratio - 1)
@@ -192,6 +192,6 @@ def plot(trend: Trend, bars: str = _BARS) -> Text:
 def _summary(trends: Sequence[Trend]) -> str:
     known = [trend for trend in trends if trend.changes or trend.noise is not None]
     kinds = Counter(trend.kind for trend in known)
-    told = ", ".join(f"{kinds[kind]} {kind}" for kind in _ORDER)
+    counts = ", ".join(f"{kinds[kind]} {kind}" for kind in _ORDER)
     new = len(trends) - len(known)
-    return f"{len(trends)} series: {told}" + (f", {new} with too few runs to tell" if new else "")
+    return f"{len(trends)} series: {counts}" + (f", {new} with too few runs to tell" if new else "")

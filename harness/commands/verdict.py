@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that judge evidence that is there already: a run's, or files from elsewhere."""
+"""The commands that judge existing evidence: that of a run, or files from elsewhere."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from bsdgate.results.reporters.text import plain
 
 @dataclass(frozen=True)
 class Files:
-    """Evidence from elsewhere: the list of what was asked, and what reported back."""
+    """Evidence from elsewhere: the list of asked tests, and the reports."""
 
     asked: Path | None = None
     subunit: Sequence[Path] = ()
@@ -29,10 +29,10 @@ class Files:
 
 @dataclass(frozen=True)
 class Terms:
-    """By what is judged: the policy's name, the history's URL, and known failures.
+    """The terms of a judgement: the name of the policy, the URL of the history, known failures.
 
-    Without a policy, by the one that the run was made for; evidence from elsewhere has none, and is
-    judged as a developer's. The known failures are added to those of bsdgate and of the run.
+    Without a policy, that of the run is used; for evidence from elsewhere it is ``developer``. The
+    known failures are added to those of bsdgate and of the run.
     """
 
     policy: str | None = None
@@ -41,19 +41,19 @@ class Terms:
 
     @property
     def known(self) -> list[Path]:
-        """Where known failures are."""
+        """The files and folders with known failures."""
         return [known_failures(), *self.expectations]
 
     def of(self, run_dir: Path) -> Policy:
-        """The policy that a run is judged by."""
+        """Return the policy by which a run is judged."""
         return evidence.policy_of(run_dir) if self.policy is None else POLICIES[self.policy]
 
 
 def of_run(run_dir: Path, terms: Terms, as_json: bool, console: Console) -> int:
-    """Judge a run anew and print the verdict; return the exit code. Nothing is written."""
+    """Judge a run again and print the verdict; return the exit code. No file is written."""
     policy = terms.of(run_dir)
     verdict = history.judge_only(run_dir, policy, terms.history, terms.expectations)
-    return _tell(verdict, as_json, console)
+    return _print_verdict(verdict, as_json, console)
 
 
 def of_files(found: Files, terms: Terms, as_json: bool, console: Console) -> int:
@@ -67,17 +67,17 @@ def of_files(found: Files, terms: Terms, as_json: bool, console: Console) -> int
         expectations=terms.known,
         policy=POLICIES[terms.policy or DEVELOPER.name],
     )
-    return _tell(verdict, as_json, console)
+    return _print_verdict(verdict, as_json, console)
 
 
 def report(run_dir: Path, terms: Terms, console: Console) -> int:
-    """Judge a run anew, write its reports again and remember it; return the exit code.
+    """Judge a run again, write its reports and store it in the history; return the exit code.
 
-    What is printed is the verdict, then where the reports are.
+    The verdict is printed, then the paths of the reports.
     """
 
-    def say(told: str) -> None:
-        console.print("\n".join(map(plain, told.split("\n"))), markup=False, highlight=False)
+    def say(text: str) -> None:
+        console.print("\n".join(map(plain, text.split("\n"))), markup=False, highlight=False)
 
     policy, known = terms.of(run_dir), terms.expectations
     verdict = history.judge(run_dir, policy, terms.history, say, known)
@@ -88,7 +88,7 @@ def report(run_dir: Path, terms: Terms, console: Console) -> int:
     return verdict.result.exit_code
 
 
-def _tell(verdict: Verdict, as_json: bool, console: Console) -> int:
+def _print_verdict(verdict: Verdict, as_json: bool, console: Console) -> int:
     if as_json:
         console.out(document.render(verdict), end="", highlight=False)
     else:

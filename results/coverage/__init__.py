@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Skips are judged too: what explains them, and whether fewer tests ran than the last time.
+"""Judges skips: what explains them, and whether fewer tests ran than in the last good run.
 
-A skip is explained by what the profile says of the option that makes it, by Tempest's own default
-where nobody says more, or by the test itself (``rules``). Any other skip is coverage lost, unless
-a known failure is written for it.
+A skip is explained by the profile's value for the option that causes it, by Tempest's default if
+the profile has no value, or by the test itself (``rules``). Any other skip is lost coverage,
+unless a known failure expects it.
 """
 
 from bsdgate.results.coverage.losses import explanations, fewer_ran, lost

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells the skips that something explains from lost coverage."""
+"""Separates explained skips from lost coverage."""
 
 import re
 from collections import defaultdict
@@ -21,9 +21,9 @@ from bsdgate.results.model import (
     note,
 )
 
-# Tempest begins many texts with the name of the class that is skipped.
+# Many skip reasons of Tempest begin with the name of the skipped class.
 _CLASS: Final = re.compile(r"^\w+ skipped as ")
-# tempest.lib.decorators.unstable_test makes a skip of whatever the test ended with.
+# tempest.lib.decorators.unstable_test turns a failure into a skip.
 _UNSTABLE: Final = re.compile(
     r"Marked as unstable and skipped because of bug: (\S+), failure was: "
 )
@@ -33,8 +33,11 @@ _TEXT_BOUND: Final = 160
 
 
 def explanations(cases: Iterable[Case], features: Iterable[Feature]) -> dict[str, str]:
-    """Say of each skipped case that configuration, or the test itself, explains: why, by id."""
-    said = {feature.option: feature for feature in features}
+    """Return the explanation of each skipped case that has one, by id.
+
+    The configuration, or the test itself, can explain a skip.
+    """
+    by_option = {feature.option: feature for feature in features}
     known: dict[str, str | None] = {}
     found = {}
     for case in cases:
@@ -42,21 +45,21 @@ def explanations(cases: Iterable[Case], features: Iterable[Feature]) -> dict[str
             continue
         text = " ".join((case.reason or "").split())
         if text not in known:
-            known[text] = _explain(text, said)
+            known[text] = _explain(text, by_option)
         if (why := known[text]) is not None:
             found[case.id] = why
     return found
 
 
 def lost(cases: Iterable[Case], explained: Container[str], level: Level) -> list[Reason]:
-    """Reasons of ``level`` for the skipped cases that are not among ``explained``, by their text.
+    """Return a reason of ``level`` for each skip text of cases that are not in ``explained``.
 
-    A failure that ``unstable_test`` has made a skip of is never explained by configuration.
+    The message also says if ``unstable_test`` turned a failure into the skip.
     """
     by_text: dict[str, list[str]] = defaultdict(list)
     for case in cases:
         if case.outcome is Outcome.SKIP and case.id not in explained:
-            by_text[_told(" ".join((case.reason or "").split()))].append(case.id)
+            by_text[_shortened(" ".join((case.reason or "").split()))].append(case.id)
     ordered = sorted(by_text.items(), key=lambda item: (-len(item[1]), item[0]))
     reasons = [_loss(level, text, ids) for text, ids in ordered[:_TEXTS]]
     rest = [test for _, ids in ordered[_TEXTS:] for test in ids]
@@ -75,33 +78,33 @@ def fewer_ran(
     """Compare the tests that ran with those that ran in the last good run (``baseline``).
 
     ``explained`` are ids that need not run: left out by the profile or suite, skipped with an
-    explanation, or covered by a known failure written for a skip. With the same versions, any
-    other that did not run is an error, whatever ran in its place; otherwise it is a note.
+    explanation, or expected to skip by a known failure. Any other test that did not run is an
+    error if the versions are the same, else a note.
     """
     ran = {case.id for case in cases if case.outcome in RAN}
     wanted = {test for test in baseline if test in ran or test not in explained}
     vanished = tuple(sorted(wanted - renamed(baseline, ran).keys()))
     if not vanished:
         return []
-    told = f"{count(vanished, 'test')} that ran in the last good run did not run"
+    message = f"{count(vanished, 'test')} that ran in the last good run did not run"
     if same_versions:
-        message = f"{told}, of the same versions"
-        return [error(Code.FEWER_RAN, message, vanished)]
-    return [note(Code.FEWER_RAN, told, vanished)]
+        return [error(Code.FEWER_RAN, f"{message}, of the same versions", vanished)]
+    return [note(Code.FEWER_RAN, message, vanished)]
 
 
-def _explain(text: str, said: Mapping[str, Feature]) -> str | None:
+def _explain(text: str, features: Mapping[str, Feature]) -> str | None:
     text = _CLASS.sub("", text)
     if match := _UNSTABLE.match(text):
-        inner = _explain(text[match.end() :], said)
-        return inner and f"{inner} (told as {match[1]})"
+        inner = _explain(text[match.end() :], features)
+        return inner and f"{inner} (reported as {match[1]})"
     for always in ALWAYS:
         if any(_matches(pattern, text) for pattern in always.texts):
             return always.reason
     for rule in RULES:
         for pattern in rule.texts:
             if match := _matches(pattern, text):
-                return _ask(rule, rule.option.format(*filter(None, match.groups())), said)
+                option = rule.option.format(*filter(None, match.groups()))
+                return _explain_by_option(rule, option, features)
     return None
 
 
@@ -109,14 +112,14 @@ def _matches(pattern: str, text: str) -> re.Match[str] | None:
     return re.fullmatch(pattern, text, re.IGNORECASE | re.DOTALL)
 
 
-def _ask(rule: Rule, option: str, said: Mapping[str, Feature]) -> str | None:
-    """Why the option is not what the tests want; None if it is, or nobody says."""
-    feature = said.get(option)
+def _explain_by_option(rule: Rule, option: str, features: Mapping[str, Feature]) -> str | None:
+    """Return why the option lacks the needed value; None if it has it or its value is unknown."""
+    feature = features.get(option)
     value = rule.default if feature is None else feature.value
     if value is None or _has(value, rule.wants):
         return None
     if feature is None:
-        return f"{option} is {value or 'not set'}, as Tempest has it"
+        return f"{option} is {value or 'not set'}, the default of Tempest"
     return f"{option} is {value}: {feature.reason}"
 
 
@@ -130,7 +133,7 @@ def _has(value: str, wants: str | int) -> bool:
     return wants in [word.strip() for word in value.split(",")]
 
 
-def _told(text: str) -> str:
+def _shortened(text: str) -> str:
     return text if len(text) <= _TEXT_BOUND else f"{text[: _TEXT_BOUND - 1]}…"
 
 

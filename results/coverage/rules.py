@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The texts that tests skip with, as data: which option of Tempest's makes them, or why always.
+"""The reasons of skipped tests, as data: the option of Tempest that causes each, or why always.
 
-From Tempest 47, neutron-tempest-plugin 3.3 and ironic-tempest-plugin 3.2. What python-tempestconf
-asks of the cloud has no default here: a cloud that lacks it may be broken, so the profile has to
-say that it is to be lacking. Beside the options of Tempest a profile says, as ``lacks``:
+The texts are those of Tempest 47, neutron-tempest-plugin 3.3 and ironic-tempest-plugin 3.2. What
+python-tempestconf reads from the cloud has no default here: a cloud that lacks it may be broken, so
+the profile has to declare that it is absent. Beside Tempest's options, ``lacks`` in a profile can
+name:
 
 network-extension.ALIAS
-    an extension of Neutron's that is not loaded
+    a Neutron extension that is not loaded
 network-agents
-    agents of Neutron's
+    Neutron agents
 default-subnetpool
-    a subnet pool that is the default
+    a default subnet pool
 image-import.METHOD
-    a way in which Glance imports
+    an import method of Glance
 """
 
 from dataclasses import dataclass
@@ -21,11 +22,11 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Texts of tests that skip unless ``option`` is what they want.
+    """Skip reasons of tests that need a value of ``option``.
 
-    The texts are regular expressions; a group of theirs takes the place of ``{}``. ``wants`` is
-    true, false, set, a number to be reached, or a word among others with commas between them.
-    ``default`` is Tempest's own value; None if only the profile can say.
+    ``texts`` are regular expressions; their group replaces ``{}`` in ``option``. ``wants`` is the
+    value needed: true, false, set (not empty), a least number, or one word of a list with commas.
+    ``default`` is Tempest's default; None if only the profile has the value.
     """
 
     option: str
@@ -36,7 +37,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Always:
-    """Texts of tests that skip themselves whatever the cloud is like, and why that is right."""
+    """Skip reasons of tests that skip on every cloud, and why that is right."""
 
     texts: tuple[str, ...]
     reason: str

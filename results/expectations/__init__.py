@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Known failures: each with a bug, an owner, a reason and a day on which it ends.
+"""Known failures: each with a bug, an owner, a reason and a last day.
 
 A file is a YAML list of entries; their keys are documented at ``entries.Entry`` and, from there,
 in doc/source/reference/expectations.rst. An entry without a bug or an owner, or one that has

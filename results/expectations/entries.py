@@ -61,7 +61,7 @@ class Entry:
     bug: Annotated[_MayBeEmpty, AfterValidator(_is_url)] = ""
     """The URL of the bug. Without it the entry excuses nothing."""
     owner: _MayBeEmpty = ""
-    """The person who gets the entry removed again. Without it the entry excuses nothing."""
+    """The person responsible for removing the entry. Without it the entry excuses nothing."""
     reason: _Text
     """Why the test fails, for the reader of a report."""
     since: _Day
@@ -77,7 +77,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Expectation(Entry):
-    """An entry with its place. It excuses up to and on the day it expires."""
+    """An entry with its place. It excuses failures up to the day it expires, inclusive."""
 
     source: str = ""
     """The file and line of the entry."""
@@ -101,7 +101,7 @@ class Expectation(Entry):
 
     @property
     def key(self) -> str:
-        """The key that an entry without a glob is looked up by: a UUID may be in either case."""
+        """The key for the lookup of an entry without a glob; ``id-<uuid>`` is in lower case."""
         return lower if (lower := self.test.lower()).startswith("id-") else self.test
 
     @property

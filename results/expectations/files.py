@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads files of entries, and lists all that is wrong with them, each with its place."""
+"""Reads files of entries, and lists all their problems, each with its place."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ PROPOSAL: Final = "proposal"
 """The key that marks a proposed entry, which a person has to complete."""
 
 _NOT_ENTRIES: Final = ("README.rst", "__init__.py", "__pycache__")
-"""The names in the folder of the entries that come with bsdgate that hold no entries."""
+"""Files in bsdgate's folder of known failures that are not files of entries."""
 
 
 class ExpectationsError(BsdgateError):
-    """Files of known failures that cannot be used; ``problems`` has all, each with its place."""
+    """Files of known failures that cannot be used; ``problems`` lists why, each with its place."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         head = f"{count(problems, 'problem')} in the known failures:"
@@ -54,7 +54,7 @@ def read(paths: Iterable[Path]) -> tuple[tuple[Expectation, ...], tuple[str, ...
 
 
 def listed(paths: Iterable[Path]) -> Iterator[Path]:
-    """Give the files among ``paths``, and the ``*.yaml`` of the folders among them."""
+    """Yield the files in ``paths``, and the ``*.yaml`` files in the folders in ``paths``."""
     for path in paths:
         if path.is_dir():
             yield from sorted(path.glob("*.yaml"))
@@ -63,7 +63,7 @@ def listed(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def ignored(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """Return what is in these folders and is not read, though it may be meant as entries."""
+    """Return files in these folders that are not read, although they may be meant as entries."""
     return tuple(
         path
         for folder in paths

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scope of an entry: which facts of a run it needs.
+"""The scope of an entry: the facts that a run must have.
 
 A value is a glob (``15.*``), bounds (``>=15.0 <16``), a commit, or bounds of a port's version
 (``py311-nova<31.0.0_2``).
@@ -29,7 +29,7 @@ _SIGNS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     ">=": operator.ge,
     ">": operator.gt,
 }
-# Both systems' names for one architecture.
+# The names of one architecture on Linux and FreeBSD.
 _ALSO_CALLED: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 _ARCHITECTURES: Final = (
     *("amd64", "arm64", "i386", "arm", "armv7", "powerpc", "powerpc64", "powerpc64le", "riscv"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reasons that come from entries alone: invalid, expired, or matching no test."""
+"""Reasons about the entries themselves: invalid, expired, or matching no test."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date

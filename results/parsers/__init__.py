@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parsers: recorded streams into cases. A parser counts by itself; counters are only compared."""
+"""Parsers: they read recorded streams and return cases, and compare the counters of a report."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a file whether or not it is compressed with gzip, as the logs of CI jobs are.
+"""Reads a file that may be compressed with gzip, as the logs of CI jobs are.
 
 Memory is bounded by the sizes of the reads, time by the bound of the unpacked bytes: a small file
 can unpack to a thousand times its size.
@@ -22,9 +22,9 @@ _GZIP = 31  # for zlib: a window of 32 KiB, and the header and checksum of gzip
 
 
 class Reader(BytesIO):
-    """Reads the content of a file, unpacked if it begins as gzip does.
+    """Reads the content of a file, unpacked if it begins like gzip.
 
-    A damaged or cut file is read as far as it can be unpacked; ``problem`` is then what is wrong.
+    A damaged or cut file is read as far as it can be unpacked; ``problem`` is then the error.
     """
 
     def __init__(self, file: BinaryIO, bound: int) -> None:
@@ -48,7 +48,7 @@ class Reader(BytesIO):
         return b"".join(pieces)
 
     def problems(self) -> Iterator[Reason]:
-        """What is wrong with what has been read so far."""
+        """Yield the problem of the content read so far, if there is one."""
         if self.problem is not None:
             yield self.problem
 
@@ -62,7 +62,7 @@ class Reader(BytesIO):
                 # The unpacker may still hold some bytes when the file has no more.
                 piece = self._unpacker.decompress(packed, size)
         except zlib.error as reason:
-            self.problem = error(Code.DAMAGED, f"it is damaged gzip: {reason}")
+            self.problem = error(Code.DAMAGED, f"the gzip data is damaged: {reason}")
         if not piece and self.problem is None and not self._unpacker.eof:
             self.problem = error(Code.TRUNCATED, "it is gzip that has no end")
         self._room -= len(piece)

@@ -10,13 +10,13 @@ KEPT_BOUND = 32 * 1024 * 1024
 """Characters of details that are kept of one stream."""
 
 NAMES_BOUND = 32
-"""Attachments kept apart per test; more of them are counted and dropped."""
+"""The most attachments kept per test; further ones are counted and dropped."""
 
 NAME_BOUND = 200
 """Characters of an attachment's name."""
 
 ATTACHMENT_COST = 1024
-"""Bytes that an attachment takes beside its content."""
+"""Bytes of memory counted for an attachment in addition to its content."""
 
 REASON_BOUND = 1000
 """Characters of a one-line reason."""
@@ -44,8 +44,8 @@ class _Attachment:
 class Details:
     """The attachments of one test in progress.
 
-    ``offset`` is the byte of the stream at which the first begins, if known; a mark at a cut says
-    it. ``dropped`` counts the chunks that are not kept, ``held`` the bytes in memory.
+    ``offset`` is the byte of the stream at which the first begins, if known; the mark at a cut
+    shows it. ``dropped`` counts the chunks that are not kept, ``held`` the bytes in memory.
     """
 
     def __init__(self, offset: int | None = None) -> None:
@@ -111,11 +111,11 @@ def last_line(text: str) -> str | None:
 
 
 HEAD_BOUND = 4 * REASON_BOUND
-"""Characters that are kept of a text's begin."""
+"""Characters that are kept of the beginning of a text."""
 
 
 class Tail:
-    """A text that arrives in pieces; a bounded begin and a bounded end of it are kept."""
+    """A text that arrives in pieces; a bounded part of its beginning and of its end is kept."""
 
     def __init__(self) -> None:
         self._size = 0
@@ -154,7 +154,7 @@ class Kept:
         self._room = KEPT_BOUND
 
     def keep(self, details: str | None, offset: int | None) -> str | None:
-        """Return ``details`` while there is room, then only where in the stream they begin."""
+        """Return ``details`` while there is room, then a text with their place in the stream."""
         if details is None or self._room > 0:
             self._room -= len(details or "")
             return details
@@ -162,7 +162,7 @@ class Kept:
 
 
 def whole_from(offset: int | None) -> str:
-    """Where in the stream the whole text is, if that is known."""
+    """Return a text with the place of the whole text in the stream; empty if it is not known."""
     return "" if offset is None else f", whole from byte {offset} of the stream"
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reports that are one JSON document. They are read whole, so their size is bounded.
 
-Doubtful JSON (duplicate keys, NaN, deep nesting, half of a surrogate pair) is refused.
+Ambiguous JSON (duplicate keys, NaN, deep nesting, half of a surrogate pair) is refused.
 """
 
 import json
@@ -19,7 +19,7 @@ PROBLEMS_BOUND = 20
 """Errors of one report that are listed."""
 
 SHAPE_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What code that reads a document raises if the document has another shape."""
+"""The exceptions of code that reads a document of an unexpected shape."""
 
 _MESSAGE_BOUND = 300
 _MOMENT_BOUND = 40
@@ -44,7 +44,7 @@ def read(stream: BinaryIO) -> dict[str, Any] | Reason:
 
 
 def bounded(found: Iterable[Found | Dated]) -> Iterator[Found | Dated]:
-    """``found`` with at most PROBLEMS_BOUND errors of damage; more of them are only counted."""
+    """Yield ``found`` with at most PROBLEMS_BOUND errors of damage; further ones are counted."""
     damaged = 0
     for one in found:
         if isinstance(one, Reason) and one.code is Code.DAMAGED:
@@ -53,11 +53,11 @@ def bounded(found: Iterable[Found | Dated]) -> Iterator[Found | Dated]:
                 continue
         yield one
     if damaged > PROBLEMS_BOUND:
-        yield error(Code.DAMAGED, f"the report has {damaged - PROBLEMS_BOUND} more such faults")
+        yield error(Code.DAMAGED, f"the report has {damaged - PROBLEMS_BOUND} more such problems")
 
 
 def misshapen(what: str, reason: Exception) -> Reason:
-    """The error that ``what`` is not as Rally writes it, in a bounded message."""
+    """Return the error that ``what`` does not have Rally's format, with a bounded message."""
     message = f"{what} is not Rally's: {type(reason).__name__}: {reason}"
     return error(Code.DAMAGED, message[:_MESSAGE_BOUND])
 

@@ -2,19 +2,19 @@
 """JUnit XML as pytest, stestr (through subunit2junitxml) and Kyua write it, read test by test.
 
 Strict: a document type is refused, and with it entities and everything external. The counters of a
-suite are not believed, but a failure that only they have was lost. A test with an element that is
-not understood is not a success.
+suite are not used as results, but a failure that only they have was lost. A test with an unknown
+element is not a success.
 
-This is expat itself. ``xml.etree.ElementTree.iterparse`` was tried and fails three cases:
+The module uses expat directly. ``xml.etree.ElementTree.iterparse`` was tried and fails three cases:
 
 - A text of any size: it keeps the whole text of an element, 1 GiB of memory for one of 64 MiB.
-  Here only the begin and the end of a text are kept.
+  Here only the beginning and the end of a text are kept.
 - One huge attribute: expat before 2.6 reads a begun tag again from its start with each block;
-  iterparse reads blocks of one size, which takes 17 s for an attribute of 16 MiB. Here expat says
-  how much has begun, and the next block is as large.
+  iterparse reads blocks of one size, which takes 17 s for an attribute of 16 MiB. Here the next
+  block is as large as the unfinished tag.
 - Memory of a hostile report: it keeps all elements within a test, and all names of elements.
 
-It has no place to refuse a document type either, and does not say at which byte an element begins.
+It also cannot refuse a document type, and does not give the byte at which an element begins.
 """
 
 from collections import Counter
@@ -43,7 +43,7 @@ NAMES_BOUND = 1000
 
 DEPTH_BOUND = 50
 
-# Where the call fails and the teardown breaks too, pytest writes two elements for one test.
+# If both the call and the teardown of a test fail, pytest writes two elements for it.
 _SECOND_ELEMENT = "failed on teardown"
 
 _COUNTERS = {"error": "errors", "failure": "failures"}
@@ -61,14 +61,14 @@ class _RefusedError(Exception):
 def parse(stream: BinaryIO, asked: Sequence[str] = ()) -> Iterator[Case | Reason | Dated]:
     """Read a report: its cases, then what is wrong with it.
 
-    ``asked`` are the ids that were asked to run. A case gets the asked id that its name in the
-    report belongs to, or else that name, "classname.name".
+    ``asked`` are the ids that were asked to run. A case gets the asked id with its name in the
+    report; if there is none, its id is that name, "classname.name".
     """
     return _Reader(asked).read(stream)
 
 
 class _Reader:
-    """Makes cases of what expat reads."""
+    """Makes cases from the events of expat."""
 
     def __init__(self, asked: Sequence[str]) -> None:
         self._ids = ids_by_report_name(asked)
@@ -198,7 +198,7 @@ def _problem(reason: Exception, size: int, *, cut: bool) -> Reason:
 def _uncounted(
     counters: Mapping[str, str], before: Counter[str], after: Counter[str]
 ) -> Iterator[Reason]:
-    """Failures that the counters of a suite have and that are not in it."""
+    """Yield an error if the counters of a suite have more failures than the suite contains."""
     for tag, number in counters.items():
         found = after[tag] - before[tag]
         if number.isdecimal() and int(number) > found:

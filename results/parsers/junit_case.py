@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One <testcase> of a JUnit report: what its attributes and the elements in it say."""
+"""One <testcase> of a JUnit report: its attributes and the elements in it."""
 
 import re
 from collections import defaultdict
@@ -25,11 +25,11 @@ _OUTPUTS = ("system-out", "system-err")
 TEXTS = frozenset({*_RESULTS, *_OUTPUTS})
 """The elements that have text which is read."""
 
-# What pytest writes of a file or class that it could not collect, or that skips itself.
+# The messages of pytest about a file or class that it could not collect, or that was skipped.
 _COLLECTION = {"error": "collection failure", "skipped": "collection skipped"}
 _SKIPPED_AT = re.compile(r""", \d+, (['"])(?:Skipped: )?(.*)\1\)\s*\Z""", re.DOTALL)
 
-# Kyua writes of an expected failure only here, in front of what the test itself wrote.
+# Kyua reports an expected failure only in system-err, before the output of the test.
 _KYUA_XFAIL = "Expected failure result details\n---"
 _KYUA_SKIP = "Skipped result details\n---"
 _KYUA_HEADS = (_KYUA_XFAIL, _KYUA_SKIP, "Test case metadata\n---")
@@ -60,7 +60,7 @@ class CaseElement:
         self.unknown: str | None = None
 
     def begin(self, tag: str, attributes: Mapping[str, str], offset: int) -> None:
-        """Take the begin of an element in it; of several failures the first message counts."""
+        """Take the start of an element in it; of several failures the first message counts."""
         self._current = tag
         if self.offset is None:
             self.offset = offset
@@ -96,7 +96,7 @@ class CaseElement:
         return moment(match[1]) if match else None
 
     def outcome(self) -> tuple[Outcome, str | None]:
-        """The outcome by the known elements, and its reason in one line."""
+        """Return the outcome from the known elements, and its reason in one line."""
         for tag in FAILURES:
             if tag in self._results:
                 if self._results[tag].get("type") == "unittest.case._UnexpectedSuccess":
@@ -121,7 +121,7 @@ class CaseElement:
         return None
 
     def not_collected(self) -> str | None:
-        """Why pytest could not collect what this names, or skipped it; None if this is a test."""
+        """Return why pytest did not collect this file or class, or skipped it; None for a test."""
         for tag, message in _COLLECTION.items():
             result = self._results.get(tag, {})
             if result.get("message") == message and "type" not in result:

@@ -4,7 +4,7 @@
 import re
 
 SAMPLE = 600
-"""Bytes that a message shows, and characters of that text."""
+"""The most bytes of the noise in a message, and the most characters of that part."""
 
 # Control characters, except white space and the escape that begins a colour.
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
@@ -13,10 +13,10 @@ _UNFINISHED = re.compile(rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x
 
 
 class Noise:
-    """The bytes between packets, how many and what.
+    """The number and the content of the bytes between packets.
 
-    No damaged packet with a status is taken for text: the first byte of a packet begins no
-    character, and the third byte of a packet with a status and no attachment is not text.
+    A damaged packet with a status is never taken for text: the first byte of a packet cannot begin
+    a UTF-8 character, and the third byte of a packet with a status and no attachment is not text.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Noise:
 
     @property
     def sample(self) -> str:
-        """How it begins, in characters that can be printed."""
+        """Its beginning, in printable characters."""
         text = self._content[:SAMPLE].decode("utf-8", "backslashreplace")
         line = " ".join(text.split()) or text
         return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)[:SAMPLE]

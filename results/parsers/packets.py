@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds the packets of subunit v2 in a stream that arrives in pieces; python-subunit decodes them.
 
-``ByteStreamToStreamResult`` decodes each whole packet. It was also tried on the whole stream, which
-does not serve, for these reasons:
+``ByteStreamToStreamResult`` decodes each whole packet. It cannot decode the whole stream, for
+these reasons:
 
 - It reads from a file until the end, while the harness feeds the bytes as they come.
 - Behind a damaged length it skips as many bytes as that length claims, up to 4 MiB, with all the
@@ -31,10 +31,10 @@ SHORTEST = 8
 """Bytes of the shortest packet: signature, flags, length and checksum."""
 
 DAMAGE_BOUND = 1 << 20
-"""Bytes between packets after which the search for packets ends."""
+"""After this many bytes between packets the search for packets ends."""
 
 SEARCH_BOUND = 64 << 20
-"""Bytes of failed checksums after which the search for packets ends."""
+"""After failed checksums over this many bytes the search for packets ends."""
 
 _PROBLEMS_BOUND = 20
 _CANDIDATE = 256  # what a failed checksum costs besides its bytes
@@ -47,7 +47,7 @@ class BadPacketError(ValueError):
 
 
 class Packet(NamedTuple):
-    """What one packet says, with the names of python-subunit."""
+    """The content of one packet, with the names of python-subunit."""
 
     test_id: str | None = None
     test_status: str | None = None
@@ -181,7 +181,7 @@ class PacketReader:
 
 
 def _claimed_length(data: bytes, at: int) -> int:
-    """The length that a packet at ``at`` has by its own account; 0 if none begins there."""
+    """Return the length in the header of a packet at ``at``; 0 if no packet begins there."""
     if not _BEGIN.match(data, at):
         return 0
     if len(data) - at < SHORTEST:

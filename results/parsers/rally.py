@@ -22,10 +22,10 @@ from bsdgate.results.parsers.rally_workload import Hook, Workload
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What was asked of a workload. ``iterations`` is None where a runner counts time instead.
+    """What a workload was asked to run. ``iterations`` is None if its runner counts time.
 
     ``hooks`` are the names of each hook's action and trigger, and how often it has to run at
-    least. A list that was written before hooks were in it has None.
+    least; None in a list of an earlier bsdgate, which has no hooks.
     """
 
     iterations: int | None
@@ -55,7 +55,7 @@ def read_asked(content: bytes) -> dict[str, Load]:
     """Read asked.json: a list of ``{"name": ..., "iterations": ...}`` in the task's order.
 
     Each may have ``"hooks"``, as the task has them in version 2 of Rally's format. Raises
-    ValueError, saying what is wrong.
+    ValueError for an invalid list.
     """
     names = _Names()
     asked: dict[str, Load] = {}
@@ -97,8 +97,8 @@ def _asked_hook(hook: Mapping[str, Any], iterations: int | None) -> Hook:
 def parse(stream: BinaryIO, asked: Asked) -> Iterator[Found | Dated]:
     """Read a report: a case per workload and how long its actions took, or what is wrong with it.
 
-    A workload that lacks iterations is no success: it is a failure if one can be seen in what is
-    there, else it has no case, and in both cases there is an error beside it.
+    An incomplete workload is not a success: it is a failure if its iterations have one, else it
+    has no case. In both cases there is an error too.
     """
     report = documents.read(stream)
     if isinstance(report, Reason):
@@ -134,7 +134,7 @@ def _findings(names: _Names, raw: Any, asked: Asked) -> Iterator[Found]:
 
 
 def _members(thing: Any, *keys: str) -> Iterator[Any]:
-    """The members of the lists with these names, one within the other; a Reason for no list."""
+    """Yield the members of nested lists with these names; a Reason if one is not a list."""
     if not keys or isinstance(thing, Reason):
         yield thing
         return

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One workload of Rally's task report: its case, and how long its atomic actions took.
 
-What takes apart a workload of another shape raises one of ``documents.SHAPE_ERRORS``.
+For a workload of another shape the functions raise one of ``documents.SHAPE_ERRORS``.
 """
 
 from collections import defaultdict
@@ -26,7 +26,7 @@ Hook = tuple[str, str, int]
 
 
 class Workload:
-    """What is read of one workload of the report."""
+    """The used parts of one workload in the report."""
 
     def __init__(self, name: str, raw: Mapping[str, Any]) -> None:
         self.name = name
@@ -49,7 +49,7 @@ class Workload:
         self._seconds = duration(raw["full_duration"])
 
     def findings(self, iterations: int | None, hooks: Sequence[Hook] | None) -> Iterator[Found]:
-        """The case, what is wrong, and the timings of a success, for what was asked.
+        """Yield the case, the problem, and the timings of a success; compare with what was asked.
 
         A workload that is not complete has a case only if a failure can be seen.
         """

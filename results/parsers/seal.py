@@ -3,7 +3,7 @@
 
 In subunit a stream that was cut between two packets looks like a whole one. The seal shows the cut:
 it says how many packets came before it. It also names the run and the attempt, so that another
-stream in place of this one is noticed. Other readers of subunit see an attachment of no test.
+stream in place of this one is noticed. Other readers of subunit see an attachment without a test.
 """
 
 import json
@@ -42,7 +42,7 @@ def write(seal: Seal) -> bytes:
 
 
 def read(content: bytes) -> Seal | None:
-    """Read the attachment of a seal's packet; None if that cannot be done."""
+    """Read the attachment of a seal's packet; None if it is invalid."""
     try:
         fields = json.loads(content)
         return Seal(str(fields["run_id"]), str(fields["attempt"]), int(fields["packets"]))

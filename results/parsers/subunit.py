@@ -30,7 +30,7 @@ class StatusEvent(NamedTuple):
 
     ``status`` is subunit's ("exists", "inprogress" or one of ``TERMINAL``). ``started`` is known
     at a terminal status if the stream said "inprogress" before. ``reason`` and ``details`` are
-    there when a test did not plainly succeed; ``offset`` is then the byte of the stream at which
+    there when a test did not succeed; ``offset`` is then the byte of the stream at which
     the first of its attachments begins.
     """
 
@@ -115,7 +115,7 @@ class StreamReader:
             self._problems.append(problem)
 
     def _read_without_test(self, packet: Packet) -> None:
-        """Read a packet of no test: the seal, or what a worker printed, which means nothing."""
+        """Read a packet without a test: the seal, or output of a worker, which is ignored."""
         if packet.file_name == seal.SEAL_NAME:
             self.seal = seal.read(packet.file_bytes or b"") or self.seal
             if self.seal is None:
@@ -177,9 +177,9 @@ def parse(stream: BinaryIO, owner: tuple[str, str] | None) -> Iterator[Case | Re
 
 
 def _strays(reader: StreamReader, owner: tuple[str, str] | None) -> Iterator[Reason]:
-    """What is in a stream beside the outcomes of tests and loses none of them.
+    """Report what is in a stream beside the outcomes of tests, if no outcome is lost.
 
-    Only the runner writes to a stream of the harness: there it is damage.
+    In a stream that bsdgate recorded it is damage, because only the runner writes to it.
     """
     make, code = (note, Code.STRAY) if owner is None else (error, Code.DAMAGED)
     if reader.printed is not None:

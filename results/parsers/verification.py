@@ -63,7 +63,7 @@ def parse(stream: BinaryIO) -> Iterator[Found | Dated]:
 
 
 def take_apart(report: Mapping[str, Any]) -> Iterator[Found | Dated]:
-    """The same for a report that has been decoded."""
+    """Read a decoded report as ``parse`` does."""
     yield from documents.bounded(_account(report))
 
 
@@ -91,7 +91,7 @@ def _dated(report: Mapping[str, Any]) -> Iterator[Dated]:
 
 
 def _tests(report: Mapping[str, Any]) -> Iterator[tuple[str, Case | Reason | None]]:
-    """Each test's id with its case, None if it did not end, or why it cannot be read."""
+    """Yield each test's id with its case, None if it did not end, or the error."""
     verifications = report["verifications"]
     if len(verifications) != 1:
         raise ValueError(f"it compares {len(verifications)} verifications: make one of each")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict for each kind of reader: people on a terminal or in a browser, and programs."""
+"""Writes a verdict as reports: for people on a terminal or in a browser, and for programs."""
 
 import json
 import os
@@ -32,11 +32,10 @@ def write_all(
 ) -> None:
     """Write verdict.json, zuul.json, report.txt, report.xml and report.html into ``report``.
 
-    ``history`` are earlier runs of the same suite, for the trend; ``changed`` the files of the
-    change under test, relative to its project, which failures are commented on. All of them are
-    replaced once all are written: where that fails, earlier ones stay together; where one of those
-    cannot be replaced, there is no verdict.json. Raises OSError, and ReportError for a ``report``
-    that is a link or anything else but a folder.
+    ``history`` are earlier runs of the same suite, for the trend. ``changed`` are the files of the
+    change under test, relative to its project, which get comments in zuul.json. The old reports are
+    replaced after all new ones are written. If writing fails, the old ones stay; if replacing one
+    fails, there is no verdict.json. Raises OSError, and ReportError if ``report`` is not a folder.
     """
     folder = _folder(run_dir)
     logs, remarks = _search_logs(verdict, run_dir)
@@ -46,13 +45,13 @@ def write_all(
         "report.xml": [junit.render(verdict)],
         "report.html": html.parts(verdict, logs=logs, remarks=remarks, history=history),
         "zuul.json": [json.dumps(comments, indent=1), "\n"],
-        "verdict.json": [document.render(verdict)],  # last: where it is, the others are
+        "verdict.json": [document.render(verdict)],  # last: if it exists, so do the others
     }
     drafts = {folder / name: folder / f".{name}.{os.getpid()}" for name in reports}
     try:
         for draft, content in zip(drafts.values(), reports.values(), strict=True):
             _write(draft, content)
-        # An earlier verdict must not stand among the reports of this one, whatever comes between.
+        # An old verdict.json must not stay beside new reports if this process is interrupted.
         for path in reversed(drafts):
             path.unlink(missing_ok=True)
         for path, draft in drafts.items():
@@ -66,7 +65,7 @@ def _folder(run_dir: Path) -> Path:
     folder = run_dir / "report"
     with suppress(FileExistsError):
         folder.mkdir()
-    # Nothing that a run directory holds may lead a report out of it.
+    # A link in the run directory must not lead to a place outside of it.
     if not stat.S_ISDIR(folder.lstat().st_mode):
         message = f"{folder}: reports are written into a folder, which this is not"
         raise ReportError(message, "remove it, or rename it, and write the reports again")
@@ -74,7 +73,7 @@ def _folder(run_dir: Path) -> Path:
 
 
 def _search_logs(verdict: Verdict, run_dir: Path) -> tuple[Mapping[str, Lines], Sequence[str]]:
-    """What the services logged about the failures that a report shows, by the case's id."""
+    """Return what services logged about the failures in the report, by case id, and problems."""
     cases = [failure.case for group in groups(verdict) for failure in group][:LOGGED_BOUND]
     wanted = [servicelogs.wanted(case) for case in cases]
     found = servicelogs.search(run_dir / "logs" / "services", wanted)
@@ -83,7 +82,7 @@ def _search_logs(verdict: Verdict, run_dir: Path) -> tuple[Mapping[str, Lines], 
 
 
 def _write(draft: Path, content: Iterable[str]) -> None:
-    """Write a file and bring it to the disk: one that is renamed first may be found empty."""
+    """Write a file and sync it to the disk, so that it is not empty if the machine fails."""
     draft.unlink(missing_ok=True)  # of a process that was killed; a link is not followed
     with draft.open("x", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         file.writelines(content)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The failures of a verdict in the order in which a reader wants them: by cause, then alike."""
+"""The failures of a verdict, grouped by cause, then by signature."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ _TITLES: Final[Mapping[Cause | Excuse, tuple[str, str]]] = {
     ),
     Cause.NODE: (
         "The machine",
-        "The machine or a service failed during these tests; they do not speak against the change.",
+        "The machine or a service failed during these tests; the change is not the cause.",
     ),
     Cause.HARNESS: (
         "The evidence",
@@ -36,14 +36,14 @@ _RELEASE: Final = (
 )
 
 _MOSTLY: Final = 3
-"""The least number of failures alike that can be what most failures of a run have in common."""
+"""The least number of equal failures that ``mostly`` reports."""
 
 _EXCUSABLE: Final = frozenset({Cause.BASE, Cause.FLAKE, Excuse.KNOWN_FAILURE})
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failure, of a test or of a class or module fixture, and what the verdict makes of it."""
+    """One failure, of a test or of a class or module fixture, and its disposition."""
 
     case: Case
     disposition: Disposition
@@ -53,7 +53,7 @@ class Failure:
 class Group:
     """The failures of one cause, those with one signature side by side, the most frequent first.
 
-    ``decides`` is false where all of them are excused, so that a report can fold the group away.
+    ``decides`` is false if all of them are excused, so that a report can collapse the group.
     """
 
     cause: Cause | Excuse
@@ -90,7 +90,7 @@ def groups(verdict: Verdict) -> tuple[Group, ...]:
 
 
 def mostly(verdict: Verdict) -> str:
-    """Say in a line what more than half of all failures have in common; empty if nothing."""
+    """Return a line about the signature that more than half of all failures share, or empty."""
     alike = [each for group in groups(verdict) if group.decides for each in group.alike]
     largest = max(alike, key=len, default=())
     total = sum(map(len, alike))

@@ -2,7 +2,7 @@
 """A verdict as one HTML file that needs no network and runs nothing but its own script.
 
 Ids, reasons, tracebacks and log lines come from programs under test: they are escaped, and a
-content security policy forbids whatever else might get in.
+content security policy forbids all other styles and scripts.
 """
 
 import base64
@@ -25,7 +25,7 @@ from bsdgate.results.reporters.views import case_table, reasons, sections, split
 LANE: Final = 28
 AXIS: Final = 26
 TREND_HEIGHT: Final = 96
-"""Heights in pixels; all that is horizontal is per cent."""
+"""Heights in pixels; horizontal lengths are in per cent."""
 
 
 def render(
@@ -48,8 +48,8 @@ def parts(
 ) -> Iterator[str]:
     """Write ``verdict`` piece by piece.
 
-    ``logs`` are what services logged about failures, by the case's id, ``remarks`` what is to be
-    said of those logs. ``history`` are earlier runs of the same suite; without any, no trend is
+    ``logs`` are what services logged about failures, by the case's id, ``remarks`` problems
+    with those logs. ``history`` are earlier runs of the same suite; without them, no trend is
     drawn.
     """
     style, script = _asset("report.css"), _asset("report.js")
@@ -114,7 +114,7 @@ def _percent(value: float) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """A place on an axis of time: ``12.5 s``, ``2:05``, ``1:02:05``."""
+    """Return the label of a time axis: ``12.5 s``, ``2:05``, ``1:02:05``."""
     if seconds < 60:  # noqa: PLR2004 (a minute)
         return f"{seconds:g} s"
     minutes, seconds = divmod(round(seconds), 60)

@@ -60,7 +60,7 @@ def _parts(verdict: Verdict) -> Iterator[str]:
 
 
 class _Tags:
-    """What a case is in the terms of JUnit, by its disposition."""
+    """The JUnit element of each case, by its disposition."""
 
     def __init__(self, verdict: Verdict) -> None:
         self._dispositions = {one.id: one for one in verdict.dispositions}
@@ -86,7 +86,7 @@ class _Tags:
     def of(self, case: Case) -> str | None:
         """The element of JUnit's that says how the case ended; None for a success."""
         found = self._dispositions.get(case.id)
-        # What the policy lets pass must not fail here, and no other failure may pass.
+        # Only failures that the policy accepts may pass here.
         passed = case.outcome is Outcome.KNOWN_FAILURE_PASSED
         excused = found is not None and not found.counts and (found.excuse or passed)
         return (_TAGS_EXCUSED if excused else _TAGS).get(case.outcome)
@@ -144,5 +144,5 @@ def _written(element: Element) -> str:
 
 
 def _text(text: str) -> str:
-    """XML has no place for control characters, not even escaped."""
+    """Replace control characters, which XML cannot contain, even escaped."""
     return plain(text.replace("\n", " ").replace("\t", "    "))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the services logged about a failure: lines of its requests, and lines of its moment.
+"""What the services logged about a failure: lines of its requests, and lines at its time.
 
 Each log is read once, from its beginning to its end, for all failures together; what is kept is
 bounded per failure, whatever the logs hold.
@@ -31,10 +31,10 @@ REQUESTS_BOUND: Final = 200
 ERRORS_KEPT: Final = 24
 TALK_KEPT: Final = 12
 NEARBY_KEPT: Final = 12
-"""Lines kept per failure: errors of its requests, other lines of its requests, its moment's."""
+"""Lines kept per failure: errors of its requests, their other lines, and lines at its time."""
 
 MARGIN: Final = timedelta(seconds=1)
-"""How much earlier and later than the test a line may be and still be of its moment."""
+"""How much before and after the test a line still counts as being at its time."""
 
 _REQUEST = re.compile(r"\breq-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _REQUEST_BYTES = re.compile(_REQUEST.pattern.encode())
@@ -44,7 +44,7 @@ _HEAD = re.compile(
     rb"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) (\d{1,10}) ([A-Z]{1,10}) (?=(\S+ \[(?!instance: ))?)"
 )
 GRAVE: Final = frozenset({"ERROR", "CRITICAL", "TRACE"})
-"""The levels of lines that tell of a failure."""
+"""The log levels of failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a log. ``own`` tells that it, or the line it continues, names the request."""
+    """One line of a log. ``own``: it, or the line that it continues, names the request."""
 
     time: str
     service: str
@@ -84,7 +84,7 @@ class Found:
 
 
 def wanted(case: Case) -> Wanted:
-    """Say what to look for to explain ``case``."""
+    """Return what to search in the logs for ``case``."""
     requests = list(dict.fromkeys(_REQUEST.findall(case.details or "")))
     ended = case.started
     if case.started and case.seconds:
@@ -96,7 +96,7 @@ def search(folder: Path, failures: Sequence[Wanted], zone: tzinfo | None = None)
     """Find the lines for each of ``failures`` in the ``*.log`` files of ``folder``.
 
     oslo.log writes the time of day without a zone: ``zone`` is the services', by default that
-    of this machine. Links and devices are not followed; what cannot be read is said, not raised.
+    of this machine. Links and devices are not followed; what cannot be read is in ``problems``.
     """
     if not failures or folder.is_symlink() or not folder.is_dir():
         return Found(tuple(Lines() for _ in failures))
@@ -122,7 +122,7 @@ _Entry = tuple[bytes, int, Line]
 
 @dataclass(slots=True)
 class _Kept:
-    """The latest lines of each sort found for one failure, as heaps: the logs come in turn."""
+    """The latest lines of each kind for one failure, as heaps: logs are read one after another."""
 
     errors: list[_Entry] = field(default_factory=list)
     talk: list[_Entry] = field(default_factory=list)
@@ -158,13 +158,13 @@ class _Index:
         for number, failure in enumerate(failures):
             for request in failure.requests:
                 self._by_request.setdefault(request.encode(), []).append(number)
-        self._silent = frozenset(
+        self._without_requests = frozenset(
             number for number, failure in enumerate(failures) if not failure.requests
         )
         self._lay_out_moments(failures, zone)
 
     def _lay_out_moments(self, failures: Sequence[Wanted], zone: tzinfo | None) -> None:
-        """Cut time where a moment begins or ends; between two cuts the same ones are open."""
+        """Split time at the ends of the failures' intervals; list the open ones in each part."""
         moments = [
             (number, _written(one.began - MARGIN, zone), _written(one.ended + MARGIN, zone))
             for number, one in enumerate(failures)
@@ -188,9 +188,9 @@ class _Index:
         )
 
     def around(self, time: bytes, *, grave: bool) -> frozenset[int]:
-        """The failures of a moment; of lesser lines those only that name no request at all."""
+        """Return the failures at a time; below ERROR only those without request ids."""
         found = self._open[bisect_right(self._cuts, time)]
-        return found if grave else found & self._silent
+        return found if grave else found & self._without_requests
 
 
 def _written(moment: datetime, zone: tzinfo | None) -> bytes:
@@ -229,8 +229,8 @@ def _lines(log: BinaryIO) -> Iterator[bytes]:
 def _read(log: BinaryIO, service: str, index: _Index) -> None:
     """Give each line of ``log`` to the failures that it is about.
 
-    The lines of a traceback name no request: they go with the one before, of the same process and
-    as grave. So does whatever has no time.
+    The lines of a traceback name no request: they belong to the line before, of the same process
+    and level. So do lines without a time.
     """
     time, process, level = b"", b"", ""
     own: frozenset[int] = frozenset()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict for a terminal: short, and with nothing in it that a terminal would obey."""
+"""A verdict as a short text for a terminal, without control characters."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -61,7 +61,7 @@ def _narrowed(line: str, verdict: Verdict) -> str:
 
 
 def meaning(verdict: Verdict) -> str:
-    """Say in one line what the result means, and of which part of the suite it speaks."""
+    """Return the meaning of the result in one line, and what narrowed the run."""
     return _narrowed(_meaning(verdict), verdict)
 
 
@@ -77,7 +77,7 @@ def _meaning(verdict: Verdict) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Say how long as people do: ``12 ms``, ``5.0 s``, ``2 min 05 s``, ``1 h 03 min``."""
+    """Return a duration for people: ``12 ms``, ``5.0 s``, ``2 min 05 s``, ``1 h 03 min``."""
     if 0 < seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 100:  # noqa: PLR2004 (beyond that, tenths of a second say nothing)

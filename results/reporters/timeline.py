@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where on a drawing each test of each worker goes. Lengths are per cent of the drawing's width."""
+"""The layout of the timeline: a bar for each test of each worker, in per cent of the width."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ LANES_BOUND: Final = 64
 SLOWEST: Final = 10
 THINNEST: Final = 0.04
 THINNEST_TROUBLE: Final = 0.3
-"""Least widths: one failure among thousands has to be seen."""
+"""Least widths, so that one failure among thousands is visible."""
 
 _STEPS: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 _QUIET: Final = frozenset({Outcome.SUCCESS, Outcome.SKIP, Outcome.XFAIL, Outcome.KNOWN_FAILURE})
@@ -37,7 +37,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One worker's tests, those in trouble last: what is drawn last is on top."""
+    """The tests of one worker; failed ones are last, so that they are drawn on top."""
 
     worker: str
     bars: tuple[Bar, ...]
@@ -60,7 +60,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class _Timed:
-    """A case that tells when it ran, in seconds since the first one began."""
+    """A case with its start, in seconds since the first case began, and duration."""
 
     index: int
     case: Case
@@ -69,7 +69,7 @@ class _Timed:
 
 
 def lay_out(cases: Sequence[Case]) -> Timeline | None:
-    """Lay out all tests that say when and for how long they ran; None if none does."""
+    """Lay out all tests with a start and a duration; None if there is none."""
     starts = [case.started for case in cases if case.started and case.seconds is not None]
     if not starts:
         return None

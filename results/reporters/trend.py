@@ -85,5 +85,5 @@ def lay_out(verdict: Verdict, history: Sequence[Earlier]) -> RunChart | None:
 
 
 def _height(past: Earlier, longest: float) -> float:
-    # A run of unknown duration is a stub: its colour still tells how it ended.
+    # A run of unknown duration is a short bar; its colour shows the result.
     return max(4.0, 100 * past.seconds / longest) if past.seconds is not None else 4.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the HTML report shows of a verdict, within bounds, in the words and order of its page."""
+"""The parts of a verdict that the HTML report shows, in its order and within bounds."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class Name:
 
     @property
     def variant(self) -> str:
-        """The tags, unless they are only Tempest's, which tell no two tests apart."""
+        """The tags, or empty if they are Tempest's attributes, which do not distinguish tests."""
         return "" if _TAGS.fullmatch(self.tags) else self.tags
 
 
@@ -94,7 +94,7 @@ class CaseTable:
 
 
 def split(test_id: str) -> Name:
-    """Take an id apart where a reader looks for the test's own name."""
+    """Split an id into module, class with test, and tags."""
     head = bare(test_id)
     parts = head.rsplit(".", 2)
     module = f"{parts[0]}." if len(parts) > 2 else ""  # noqa: PLR2004 (a module, a class, a test)
@@ -108,7 +108,7 @@ def reasons(verdict: Verdict) -> list[Reason]:
 
 
 def case_table(verdict: Verdict, anchors: Mapping[str, str]) -> CaseTable:
-    """All cases in their order, or as many as a page can hold, those in trouble first."""
+    """Return all cases in order, or the first ROWS_BOUND, those without success first."""
     cases: Sequence[Case] = verdict.cases
     if len(cases) > ROWS_BOUND:
         cases = sorted(cases, key=lambda case: case.outcome is Outcome.SUCCESS)[:ROWS_BOUND]
@@ -117,7 +117,7 @@ def case_table(verdict: Verdict, anchors: Mapping[str, str]) -> CaseTable:
 
 
 def sections(verdict: Verdict, logs: Mapping[str, Lines]) -> Sections:
-    """Choose the failures that are shown, and what of each."""
+    """Choose the failures, and the parts of each, that are shown."""
     chosen = _FailureList(logs)
     found = groups(verdict)
     shown = tuple(Section(group, chosen.choose(group)) for group in found)
@@ -165,7 +165,7 @@ class _FailureList:
         self._details -= min(room, len(details))
         if len(details) <= room:
             return details
-        # The traceback comes first, and its end says what happened.
+        # The traceback comes first, and its end has the exception.
         head, _, rest = details.partition("\n\n")
         kept = f"{head[-room:]}\n\n{rest[:room]}"[:room]
         return f"{kept}\n[... {len(details) - len(kept)} characters cut: see evidence/ ...]"
@@ -181,5 +181,5 @@ def _attachments(details: str) -> tuple[tuple[str, str], ...]:
 
 
 def _shorten(line: Line) -> Line:
-    """The line without the ids that make it hard to read; its request's begins to tell enough."""
+    """Return the line with a short context: only the first part of the request id is kept."""
     return replace(line, text=_CONTEXT.sub(r"[\1]", line.text))

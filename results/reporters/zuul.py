@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict as data for Zuul's module ``zuul_return``, whose parameter ``file`` takes it as JSON.
+"""A verdict as JSON data for the parameter ``file`` of Zuul's module ``zuul_return``.
 
 Zuul stores the artifacts' addresses with the build, appends the warnings to its review comment
 and puts the file comments beside the lines of the change.
@@ -14,7 +14,7 @@ from bsdgate.results.reporters.failures import Failure, groups, mostly
 from bsdgate.results.reporters.servicelogs import Lines
 from bsdgate.results.reporters.text import describe_counts, plain
 
-# Gerrit takes 16 kB as one review's message, and most of that is not ours.
+# Gerrit accepts review messages of 16 kB, and Zuul needs most of that for other text.
 WARNINGS_BOUND: Final = 8
 WARNING_BOUND: Final = 500
 COMMENTS_BOUND: Final = 50
@@ -26,10 +26,10 @@ ARTIFACTS: Final = (
     ("bsdgate verdict", "verdict.json", "json_verdict"),
     ("bsdgate results", "report.xml", "junit_xml"),
 )
-"""What a reader of the build's page is led to: name, file in ``report/``, type."""
+"""The artifacts of the build: name, file in ``report/``, type."""
 
-# Notes that a reviewer has to see although they change nothing.
-_TOLD = frozenset(
+# Notes that a reviewer has to see although they do not change the result.
+_SHOWN_NOTES = frozenset(
     {
         Code.NO_SEAL,
         Code.NOT_REPORTED,
@@ -56,10 +56,10 @@ def render(
 ) -> dict[str, Any]:
     """Return what ``zuul_return`` takes as ``data``: text, numbers, lists and dicts, bounded.
 
-    ``base`` is where the report is, seen from the build's log URL. ``changed`` are the files of
-    the change, relative to its project: failures are commented on where a traceback, of the test
-    or of a service in ``logs`` (by test id), passes through one of them. Zuul warns of comments
-    on any other file, so without ``changed`` there are none.
+    ``base`` is the URL of the report, relative to the log URL of the build. ``changed`` are the
+    files of the change, relative to its project. A failure becomes a comment if a traceback of the
+    test, or of a service in ``logs`` (by test id), has a frame in one of these files. Zuul warns
+    about comments on other files, so without ``changed`` there are no comments.
     """
     about = {"result": str(verdict.result)}
     if verdict.run.selection:
@@ -85,19 +85,19 @@ def _warnings(verdict: Verdict) -> Iterator[str]:
         reason
         for level in Level
         for reason in verdict.reasons
-        if reason.level is level and (level is not Level.NOTE or reason.code in _TOLD)
+        if reason.level is level and (level is not Level.NOTE or reason.code in _SHOWN_NOTES)
     ]
     if shown:
         yield f"bsdgate {verdict.result}: {describe_counts(verdict)}"
     if shown and (said := mostly(verdict)):
         yield _cut(said, WARNING_BOUND)
     for reason in shown[:WARNINGS_BOUND]:
-        yield _cut(f"{reason.level.upper()} {reason.code}: {_say(reason)}", WARNING_BOUND)
+        yield _cut(f"{reason.level.upper()} {reason.code}: {_reason_text(reason)}", WARNING_BOUND)
     if len(shown) > WARNINGS_BOUND:
         yield f"and {len(shown) - WARNINGS_BOUND} more reasons, see the bsdgate report"
 
 
-def _say(reason: Reason) -> str:
+def _reason_text(reason: Reason) -> str:
     if not reason.ids:
         return reason.message
     more = len(reason.ids) - IDS_SHOWN
@@ -122,13 +122,13 @@ def _comments(
                 places.setdefault(place, []).append((failure, level or ""))
     comments: dict[str, list[dict[str, Any]]] = {}
     for (path, line), found in sorted(places.items()):
-        comment = {"line": line, "level": found[0][1], "message": _tell(found)}
+        comment = {"line": line, "level": found[0][1], "message": _comment_text(found)}
         comments.setdefault(path, []).append(comment)
     return comments
 
 
 def _tracebacks(failure: Failure, logs: Mapping[str, Lines]) -> Iterator[str]:
-    """The failure's tracebacks, the innermost last: what a service logged is within the test's."""
+    """Yield the traceback of the test, then those of services, which are further inside."""
     yield failure.case.details or ""
     found = logs.get(failure.case.id, Lines()).lines
     yield "\n".join(line.text for line in found if line.own)
@@ -137,7 +137,7 @@ def _tracebacks(failure: Failure, logs: Mapping[str, Lines]) -> Iterator[str]:
 def _place(
     tracebacks: Iterable[str], endings: Mapping[str, Mapping[str, str]]
 ) -> tuple[str, int] | None:
-    """The innermost frame that is in a changed file; ``endings`` has those by their last name."""
+    """Return the innermost frame in a changed file; ``endings`` has those files by base name."""
     place = None
     for text in tracebacks:
         for file, line in _FRAME.findall(text):
@@ -147,7 +147,7 @@ def _place(
     return place
 
 
-def _tell(found: list[tuple[Failure, str]]) -> str:
+def _comment_text(found: list[tuple[Failure, str]]) -> str:
     case = found[0][0].case
     more = f", and {len(found) - 1} more that fail here" if len(found) > 1 else ""
     return _cut(f"{case.id}: {case.reason or case.outcome}{more}", COMMENT_BOUND)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The porting scorecard: how far FreeBSD is with every test that the installed Tempest offers."""
+"""The porting scorecard: which tests of the installed Tempest run on FreeBSD, by profile."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Final
 from bsdgate.results import coverage
 from bsdgate.results.model import RAN, Case, Feature, Outcome
 
-# What each service's own tests are called; they all skip where the service is not.
+# Prefixes of the tests of each service; they all skip if the service is absent.
 _TESTS_OF: Final = {
     "cinder": ("tempest.api.volume.", "tempest.serial_tests.api.volume."),
     "glance": ("tempest.api.image.",),
@@ -25,7 +25,7 @@ _DEPTH: Final = 3
 
 
 class Standing(StrEnum):
-    """How far a profile is with a test."""
+    """The state of a test with a profile."""
 
     RUN = "run"
     SKIP = "expected skip"
@@ -37,8 +37,9 @@ class Standing(StrEnum):
 class Known:
     """What is known of a profile's tests.
 
-    ``selected`` are the ids that its suites run, ``excluded`` those that they leave out, with the
-    reason; ``features`` is what the profile says, and ``cases`` how tests ended, by id.
+    ``selected`` are the ids that its suites run, ``excluded`` those that they exclude, with the
+    reason. ``features`` are the values in the profile that explain skips; ``cases`` are the last
+    cases, by id.
     """
 
     profile: str
@@ -50,7 +51,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one test stands with one profile, and why; RUN says how it ended if it did not pass."""
+    """The standing of one test with one profile, and why; for RUN, the failure if it failed."""
 
     id: str
     standing: Standing
@@ -66,7 +67,7 @@ class Column:
 
     @cached_property
     def counts(self) -> Mapping[str, Counter[Standing]]:
-        """How many tests of each area stand where."""
+        """The number of tests of each standing, by area."""
         found: dict[str, Counter[Standing]] = {}
         for place in self.places:
             found.setdefault(area(place.id), Counter())[place.standing] += 1
@@ -74,11 +75,11 @@ class Column:
 
     @cached_property
     def total(self) -> Counter[Standing]:
-        """How many of all tests stand where."""
+        """The number of tests of each standing."""
         return Counter(place.standing for place in self.places)
 
     def reasons(self) -> Iterator[tuple[Standing, str, tuple[str, ...]]]:
-        """Each standing, what is to do first, and each reason for it, the most common first."""
+        """Yield (standing, reason, ids): TODO first, and the most common reasons first."""
         for standing in reversed(Standing):
             ids: dict[str, list[str]] = {}
             for place in self.places:
@@ -89,7 +90,7 @@ class Column:
 
 
 def score(ids: Iterable[str], profiles: Sequence[Known]) -> tuple[Column, ...]:
-    """Class every id, as ``tempest run --list-tests`` prints them, for each profile."""
+    """Return a column for each profile, with the standing of every id; ``ids`` are all tests."""
     ordered = sorted(set(ids))
     return tuple(Column(known.profile, tuple(_places(ordered, known))) for known in profiles)
 
@@ -117,13 +118,13 @@ def _places(ids: Sequence[str], known: Known) -> Iterator[Place]:
         elif why := next((why for start, why in absent.items() if test.startswith(start)), ""):
             yield Place(test, Standing.SKIP, why)
         elif test in known.selected:
-            yield Place(test, Standing.TODO, "selected, and in none of the runs at hand")
+            yield Place(test, Standing.TODO, "selected, but in none of the stored runs")
         else:
-            yield Place(test, Standing.TODO, "in no suite, and nobody says why")
+            yield Place(test, Standing.TODO, "in no suite, without a reason")
 
 
 def _absent(features: Iterable[Feature]) -> dict[str, str]:
-    """What the ids begin with of services that the profile says are not there, and why."""
+    """Return the prefixes of the ids of services that the profile declares absent, and why."""
     said = {feature.option: feature for feature in features}
     found: dict[str, str] = {}
     for service, starts in _TESTS_OF.items():
@@ -134,5 +135,5 @@ def _absent(features: Iterable[Feature]) -> dict[str, str]:
 
 
 def _ended(case: Case) -> str:
-    told = " ".join((case.reason or "").split())[:160]
-    return f"{case.outcome}: {told}" if told else str(case.outcome)
+    text = " ".join((case.reason or "").split())[:160]
+    return f"{case.outcome}: {text}" if text else str(case.outcome)

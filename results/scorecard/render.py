@@ -16,14 +16,14 @@ _HEADS: Final = (*Standing, "tests")
 
 
 def text(columns: Sequence[Column]) -> str:
-    """One table for each profile, with the most common reasons below it."""
+    """Return one table for each profile, with the most common reasons below it."""
     lines = (line for column in columns for line in _lines(column))
-    # Texts of tests are shown to a terminal, which must not obey them.
+    # Texts of tests may contain control characters, which a terminal would execute.
     return "\n".join("".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines)
 
 
 def page(columns: Sequence[Column], title: str = "Porting scorecard") -> str:
-    """A self-contained HTML page; every reason opens to the ids that it is given for."""
+    """Return a self-contained HTML page; every reason can be opened to show its ids."""
     return _template().render(columns=columns, standings=list(Standing), title=title)
 
 
@@ -35,12 +35,12 @@ def _lines(column: Column) -> Iterator[str]:
         yield f"{area:{width}}{_numbers(counts)}"
     yield f"{'all':{width}}{_numbers(column.total)}"
     yield ""
-    told: Counter[Standing] = Counter()
+    numbers: Counter[Standing] = Counter()
     for standing, why, ids in column.reasons():
-        told[standing] += 1
-        if told[standing] <= _REASONS:
+        numbers[standing] += 1
+        if numbers[standing] <= _REASONS:
             yield f"  {standing:14} {len(ids):5}  {why}"
-    for standing, number in told.items():
+    for standing, number in numbers.items():
         if number > _REASONS:
             yield f"  {standing:14}        and {number - _REASONS} more reasons"
     yield ""

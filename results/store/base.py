@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a store of earlier runs answers, wherever it keeps them."""
+"""The interface of a store of earlier runs, in a database or in memory."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from bsdgate.results.store.rows import PastRun, Record
 from bsdgate.results.store.window import Window
 
 WINDOW: Final = 200
-"""Runs that are looked at, unless somebody asks for another number."""
+"""The default number of runs that are read."""
 
 JUDGED: Final = frozenset({Result.PASS, Result.FAIL})
-"""Results of runs whose evidence was whole."""
+"""The results of runs with complete evidence."""
 
 
 class StoreError(BsdgateError):
@@ -30,10 +30,10 @@ class StoreError(BsdgateError):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which runs are asked about; what is None does not matter.
+    """The runs that a query is about; a field that is None does not matter.
 
-    ``before`` leaves out runs that were created then or later, ``changed`` those that had, or had
-    not, a change under test.
+    ``before`` excludes runs created at that time or later. ``changed`` selects runs with (True) or
+    without (False) a change under test.
     """
 
     suite: str | None = None
@@ -46,13 +46,13 @@ class Scope:
 
     @property
     def wanted(self) -> Mapping[str, str | bool]:
-        """What a run's columns have to be equal to."""
+        """The values that the columns of a run must have."""
         columns = ("suite", "profile", "release", "selection", "changed")
         found = {name: getattr(self, name) for name in columns}
         return {name: value for name, value in found.items() if value is not None}
 
     def includes(self, record: Record) -> bool:
-        """Whether it is one of the runs that are asked about."""
+        """Whether the run is in this scope."""
         run = record.run
         if self.before is not None and run.created >= self.before:
             return False
@@ -68,8 +68,8 @@ ANY: Final = Scope()
 class Baseline:
     """The last good run to compare a run with, and the ids of its tests that were executed.
 
-    With ``same_versions`` a test that is not among those of the later run was lost. Otherwise it
-    may be gone for a reason.
+    With ``same_versions`` a test that is not in the later run was lost. Otherwise it may have been
+    removed or renamed.
     """
 
     record: Record
@@ -78,42 +78,42 @@ class Baseline:
 
 
 class Store(ABC):
-    """Earlier runs, each once. Every method that reads tells of one moment.
+    """Earlier runs, each once. Every method reads a consistent state.
 
-    All may raise StoreError.
+    All methods may raise StoreError.
     """
 
     @abstractmethod
     def import_run(self, verdict: Verdict) -> bool:
-        """Keep a run, all of it or nothing; return whether that changed anything.
+        """Store a run, in full or not at all; return whether the store changed.
 
-        A verdict that was made later (``Verdict.judged``) on the same run, which may have been
-        resumed or judged again, takes the place of the one that is there; any other does not.
-        Raises EvidenceError for a verdict on no particular run.
+        A verdict that was made later (``Verdict.judged``) on a known run, which may have been
+        resumed or judged again, replaces the stored one; any other verdict does not. Raises
+        EvidenceError for a verdict without a run id.
         """
 
     @abstractmethod
     def runs(self, scope: Scope = ANY, limit: int = WINDOW) -> tuple[Record, ...]:
-        """Return what is known of runs without their tests, newest first."""
+        """Return the records of runs, without their tests, newest first."""
 
     @abstractmethod
     def window(self, scope: Scope = ANY, limit: int = WINDOW) -> Window:
-        """Return the newest runs with their tests, to be asked about those."""
+        """Return the newest runs with their tests."""
 
     @abstractmethod
     def find(self, name: str) -> PastRun | None:
         """Return the run with this id, or the newest of this name, or None.
 
-        The beginning of either will do where nothing else begins so.
+        The beginning of an id or a name is enough if only one run begins with it.
         """
 
     @abstractmethod
     def prune(self, before: datetime) -> int:
-        """Forget the runs that were created before a moment; return how many those were."""
+        """Delete the runs created before a time; return their number."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of whatever is held."""
+        """Close the connections, if there are any."""
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +129,7 @@ class Store(ABC):
     def scopes(self, scope: Scope = ANY, limit: int = WINDOW) -> tuple[Scope, ...]:
         """Return each suite and profile of the newest runs as a scope of its own, by name.
 
-        What runs differ in beside that is no reason to follow them apart.
+        Other differences between runs do not separate their series.
         """
         found = {(one.run.profile, one.run.suite) for one in self.runs(scope, limit)}
         return tuple(
@@ -162,7 +162,7 @@ class Store(ABC):
 
 
 def _versions(run: Run, under_test: Run) -> dict[str, str]:
-    """The versions that ``run`` had of everything that is not itself under test."""
+    """Return the versions in ``run``, without those of the projects under test."""
     projects = {canonicalize_name(source.project) for source in under_test.sources}
     ignored = projects | {f"openstack-{project}" for project in projects}
     return {name: version for name, version in run.versions.items() if name not in ignored}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections to the history's database, and the two ways in which they are used.
+"""Connections to the database of the history, for reading and for writing.
 
-SQLite: a file that is the user's alone, with a write-ahead log, so that readers and the one
-writer do not wait for each other. It must be on a disk of this machine: network file systems do
-not keep SQLite's promises. PostgreSQL: whoever is given the URL shares the history.
+SQLite: a file that only its user can read, with a write-ahead log, so that readers and the one
+writer do not wait for each other. It must be on a local disk: SQLite's locks do not work on all
+network file systems. PostgreSQL: all users of the URL share the history.
 """
 
 import contextlib
@@ -23,37 +23,37 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.store.base import StoreError
 
-PATIENCE: Final = 60
+LOCK_TIMEOUT: Final = 60
 """Seconds to wait for another writer of a SQLite file."""
 
 _TRIES: Final = 100
-"""How often others may be quicker to prepare a new file."""
+"""Attempts to prepare a new file that other processes prepare too."""
 
-ANSWER: Final = 15
-"""Seconds in which a server has to answer."""
+CONNECT_TIMEOUT: Final = 15
+"""Seconds to wait for the connection to a server."""
 
 _FORMS: Final = "give sqlite:////DIR/history.sqlite or postgresql://USER@HOST/DATABASE"
 
 _PORTS: Final = range(1, 65536)
 
-# Who changes one run shares the lock, who changes them all has it alone. Any number will do
-# that nobody else uses in the same database: this one spells "bsdgate".
+# A writer of one run has the lock shared, a writer of all runs has it exclusively. Any number is
+# good that no other program uses in the same database: this one spells "bsdgate".
 _LOCK: Final = int.from_bytes(b"bsdgate")
 
 _OPTIONS: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
     {
-        "sqlite": {"connect_args": {"timeout": PATIENCE, "isolation_level": None}},
-        "postgresql": {"connect_args": {"connect_timeout": ANSWER}},
+        "sqlite": {"connect_args": {"timeout": LOCK_TIMEOUT, "isolation_level": None}},
+        "postgresql": {"connect_args": {"connect_timeout": CONNECT_TIMEOUT}},
     }
 )
-# What is read belongs together, though others write in between.
+# The statements of one read see one state, even if others write in between.
 _READING: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
     {"sqlite": {}, "postgresql": {"isolation_level": "REPEATABLE READ"}}
 )
 
 
 class Database:
-    """A database that is there; ``place`` is a file, or a URL of SQLite or PostgreSQL."""
+    """An open database; ``place`` is a file, or a URL of SQLite or PostgreSQL."""
 
     def __init__(self, place: str | Path) -> None:
         self._url = _url(place)
@@ -67,14 +67,14 @@ class Database:
 
     @property
     def named(self) -> str:
-        """What to call it in messages: no password."""
+        """The name for messages, without the password."""
         if self._url.get_backend_name() == "sqlite":
             return str(self._url.database)
         return self._url.render_as_string(hide_password=True)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Read; everything is as it was at the first statement."""
+        """Read a consistent state: that at the first statement."""
         with self._explained(), self.engine.connect() as connection:
             yield connection.execution_options(**_READING[self.dialect])
 
@@ -82,7 +82,7 @@ class Database:
     def writing(self, *, alone: bool = False) -> Iterator[Connection]:
         """Write in one transaction: all, or nothing if an error leaves the block.
 
-        SQLite has one writer at a time. PostgreSQL has many, unless one wants to be ``alone``.
+        SQLite has one writer at a time. PostgreSQL has many, unless one writes ``alone``.
         """
         writer = self.engine.execution_options(bsdgate_writes=True)
         with self._explained(), writer.begin() as connection:
@@ -106,7 +106,7 @@ class Database:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn what a database says into an error that names it."""
+        """Turn an error of the database into a BsdgateError that names the database."""
         try:
             yield
         except ModuleNotFoundError as error:
@@ -132,14 +132,14 @@ def _cannot_open(named: str, error: OSError) -> StoreError:
 
 
 def is_there(place: str | Path) -> bool:
-    """Whether there is something to open; what a server has, only opening it can tell."""
+    """Return whether the file of a history exists; True for a server, which is not asked."""
     url = _url(place)
     if url.get_backend_name() != "sqlite":
         return True
     try:
         return Path(str(url.database)).exists()
     except OSError as error:
-        # A history that may not be looked at is not an empty one.
+        # A history without permission to read is not an empty history.
         raise _cannot_open(str(url.database), error) from error
 
 
@@ -151,7 +151,7 @@ def _url(place: str | Path) -> URL:
     except ArgumentError:
         raise BsdgateError(f"{_scheme(place)!r} is no URL of a history", _FORMS) from None
     except ValueError:
-        # The only part that is converted. What it is may be a piece of a password.
+        # Only the port is converted. It may be a part of a password, so it is not shown.
         raise _bad_port(place) from None
     if url.port is not None and url.port not in _PORTS:
         raise _bad_port(place)
@@ -172,13 +172,13 @@ def _bad_port(place: str) -> BsdgateError:
 
 
 def _scheme(place: str) -> str:
-    """What to show of a URL that cannot be taken apart: any of the rest may be a password."""
+    """Return the scheme of an invalid URL for messages: the rest may contain a password."""
     scheme, found, _ = place.partition("://")
     return f"{scheme}://…" if found else place
 
 
 def _make_private(path: Path) -> None:
-    """Make the file, if it is not there, the user's alone; SQLite gives its others like modes."""
+    """Create the file, if absent, with access for the user only; SQLite copies its mode."""
     if not path.parent.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -193,14 +193,14 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
-        # Two that change the mode of a new file at once could wait for each other for ever, so
-        # SQLite refuses one instead: it waits as a writer does, and tries again.
+        # Two processes that change the mode of a new file at once would deadlock, so SQLite refuses
+        # one of them: it waits for the write lock, and tries again.
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
     connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that begins by reading could not write if another has written in between.
+    # A transaction that began with a read cannot write after another process has written.
     writes = connection.get_execution_options().get("bsdgate_writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

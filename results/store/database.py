@@ -53,14 +53,14 @@ _HEAD: Final = (runs.c.about, runs.c.versions)
 _BODY: Final = (*_HEAD, runs.c.ids, runs.c.outcomes, runs.c.notes, runs.c.seconds)
 _NEWEST: Final = (runs.c.created.desc(), runs.c.run_id.desc())
 _AT_ONCE: Final = 500
-"""Values in one statement: every database takes so many."""
+"""Values in one statement, within the limits of all databases."""
 
 
 class DatabaseStore(Store):
     """A store in a file of SQLite or on a server; ``place`` is a path or a URL.
 
-    What is not there is made, what is older is brought up to date. Raises BsdgateError for a
-    database that is newer, and for a place that is none.
+    A missing database is created, an older one is migrated. Raises BsdgateError for a database of a
+    newer bsdgate, and for an invalid place.
     """
 
     def __init__(self, place: str | Path) -> None:
@@ -76,7 +76,7 @@ class DatabaseStore(Store):
         self._database.close()
 
     def import_run(self, verdict: Verdict) -> bool:
-        """Keep a run."""
+        """Store a run."""
         run = pack(verdict)
         shared = {"versions": dict(run.record.run.versions), "ids": run.ids}
         texts = {name: json.dumps(content).encode() for name, content in shared.items()}
@@ -89,11 +89,11 @@ class DatabaseStore(Store):
             and_(runs.c.judged.is_(None), row.excluded.judged.is_not(None)),
         )
         with self._database.writing() as connection:
-            # In order, so that two importers never wait for one another.
+            # In order, so that two importers cannot deadlock.
             for name in sorted(digests, key=lambda name: digests[name]):
                 content = {"digest": digests[name], "content": zlib.compress(texts[name])}
                 connection.execute(insert(contents).values(content).on_conflict_do_nothing())
-            # What is as it was is not returned. As Record.replaces, in one statement.
+            # Unchanged rows are not returned. The condition is that of Record.replaces.
             done = connection.execute(
                 row.on_conflict_do_update(
                     index_elements=[runs.c.run_id],
@@ -104,7 +104,7 @@ class DatabaseStore(Store):
         return bool(done)
 
     def runs(self, scope: Scope = ANY, limit: int = WINDOW) -> tuple[Record, ...]:
-        """Return what is known of runs without their tests."""
+        """Return the records of runs, without their tests."""
         query = select(*_HEAD).where(*_conditions(scope)).order_by(*_NEWEST).limit(limit)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
@@ -121,7 +121,7 @@ class DatabaseStore(Store):
         """Return one run."""
         wanted = ascii_of(name)
         exact = runs.c.run_id == wanted
-        # Not LIKE, to which case matters here and not there.
+        # Not LIKE: its case sensitivity differs between databases.
         both = (runs.c.run_id, runs.c.name)
         begun = or_(*(func.substr(each, 1, len(wanted)) == wanted for each in both))
         with self._database.reading() as connection:
@@ -133,7 +133,7 @@ class DatabaseStore(Store):
         return None
 
     def prune(self, before: datetime) -> int:
-        """Forget runs, and the lists that no run has any more."""
+        """Delete runs, and the lists that no run uses any more."""
         with self._database.writing(alone=True) as connection:
             gone = connection.execute(delete(runs).where(runs.c.created < _utc(before))).rowcount
             used = union(select(runs.c.ids), select(runs.c.versions))

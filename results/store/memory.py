@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Earlier runs in memory: for tests, and for whoever wants no file."""
+"""Earlier runs in memory: for tests, and for use without a file."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -11,14 +11,14 @@ from bsdgate.results.store.window import Window
 
 
 class MemoryStore(Store):
-    """A store that ends with the process."""
+    """A store in memory, lost at the end of the process."""
 
     def __init__(self) -> None:
         self._runs: dict[str, PastRun] = {}
         self._lists: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def import_run(self, verdict: Verdict) -> bool:
-        """Keep a run."""
+        """Store a run."""
         run = pack(verdict)
         run_id = run.record.run.run_id
         known = self._runs.get(run_id)
@@ -28,7 +28,7 @@ class MemoryStore(Store):
         return True
 
     def runs(self, scope: Scope = ANY, limit: int = WINDOW) -> tuple[Record, ...]:
-        """Return what is known of runs without their tests."""
+        """Return the records of runs, without their tests."""
         return self.window(scope, limit).records
 
     def window(self, scope: Scope = ANY, limit: int = WINDOW) -> Window:
@@ -44,14 +44,14 @@ class MemoryStore(Store):
         return next(iter([*filter(None, [self._runs.get(name)]), *named, *alone]), None)
 
     def prune(self, before: datetime) -> int:
-        """Forget runs."""
+        """Delete runs."""
         old = [key for key, run in self._runs.items() if run.record.run.created < before]
         for key in old:
             del self._runs[key]
         return len(old)
 
     def close(self) -> None:
-        """Do nothing: there is nothing to let go of."""
+        """Do nothing: there is no connection to close."""
 
     def _newest(self) -> list[PastRun]:
         runs = self._runs.values()

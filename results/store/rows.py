@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the history keeps of a verdict: a record of the run, its notes, and columns for its tests.
+"""The parts of a verdict in the history: a record of the run, its notes, columns of its tests.
 
 The outcomes of a run are one letter for each test, the durations one float for each. Record and
 notes are JSON, written and read by pydantic.
@@ -60,9 +60,9 @@ _NAMED: Final = ("run_id", "name", "suite", "profile", "release", "selection")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of a run without its tests. ``seconds`` is how long its attempts took.
+    """A run without its tests. ``seconds`` is the duration of its attempts.
 
-    Of the run everything is known but ``features``.
+    The run is complete except for ``features``.
     """
 
     run: Run
@@ -84,7 +84,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What else is kept of a verdict; ``reasons`` have some of their ids only."""
+    """The other parts of a verdict that are kept; ``reasons`` have only their first ids."""
 
     dispositions: tuple[Disposition, ...] = ()
     reasons: tuple[Reason, ...] = ()
@@ -129,16 +129,16 @@ class PastRun:
 
     @cached_property
     def digest(self) -> bytes:
-        """What two verdicts on a run have in common if the store sees no difference."""
+        """The SHA-256 of all that is stored: equal for two verdicts without a stored difference."""
         run = self.record.run
         content = [about(self.record), dict(run.versions), self.ids, notes_out(self.notes)]
         return hashlib.sha256(json.dumps(content).encode() + self.outcomes + self.seconds).digest()
 
 
 def pack(verdict: Verdict) -> PastRun:
-    """Return what is kept of a verdict.
+    """Return the parts of a verdict that are stored.
 
-    :raises EvidenceError: it does not say of which run it is, or has a test more than once.
+    :raises EvidenceError: it has no run id, a name that is too long, or a test more than once.
     """
     cases = verdict.cases
     ids = tuple(case.id for case in cases)
@@ -166,7 +166,7 @@ def pack(verdict: Verdict) -> PastRun:
 
 
 def _checked(run: Run) -> Run:
-    """``run`` with its time in UTC."""
+    """Check id, names and time of a run; return it with its time in UTC."""
     if not run.run_id:
         raise EvidenceError("the verdict does not say of which run it is", JUDGE_AGAIN)
     for name in _NAMED:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of the history. What they are called lets them share a database with others."""
+"""The tables of the history. Their prefix lets them share a database with other tables."""
 
 from typing import Final
 
@@ -16,13 +16,13 @@ from sqlalchemy import (
 )
 
 SCHEMA: Final = "0004"
-"""The newest migration: what the tables below are like."""
+"""The newest migration, which results in the tables below."""
 
 VERSION_TABLE: Final = "history_version"
 
 metadata = MetaData()
 
-# By the SHA-256 of what is in it.
+# A reference to a list in history_content: the SHA-256 of its content.
 _LIST: Final = LargeBinary(32)
 
 contents = Table(
@@ -36,7 +36,7 @@ contents = Table(
 runs = Table(
     "history_run",
     metadata,
-    # Texts are as JSON has them between quotes: no evidence holds what a database refuses then.
+    # Texts are encoded as in JSON, without the quotes, so that every database accepts them.
     Column("run_id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     # In UTC: not every database knows zones.
@@ -53,7 +53,7 @@ runs = Table(
     Column("about", Text, nullable=False),
     Column("outcomes", LargeBinary, nullable=False),
     Column("notes", LargeBinary, nullable=False),
-    # The largest come last: SQLite walks through them to whatever is behind.
+    # The largest columns come last: SQLite has to read them to reach the columns behind.
     Column("seconds", LargeBinary, nullable=False),
     # In UTC; NULL where the verdict does not say when it was made.
     Column("judged", DateTime),

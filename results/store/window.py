@@ -38,8 +38,8 @@ class PastOutcome:
 class Window:
     """The newest of some runs, newest first.
 
-    A test is known by its id and, in runs that do not have that id, by the key that it keeps from
-    release to release (results/ids.py), if it alone has that key wherever it is.
+    A test is identified by its id. In runs without that id it is identified by its key, which stays
+    the same from release to release (results/ids.py), if no other test in these runs has the key.
     """
 
     def __init__(self, runs: Iterable[PastRun]) -> None:
@@ -64,7 +64,7 @@ class Window:
         return tuple(sorted(set(found.values())))
 
     def past(self, ids: Iterable[str]) -> Mapping[str, tuple[Past, ...]]:
-        """Return how each of these tests ended, newest first."""
+        """Return the past outcomes of each of these tests, newest first."""
         return {test: tuple(self._past(test)) for test in ids}
 
     def _past(self, test: str) -> Iterator[Past]:
@@ -73,7 +73,7 @@ class Window:
             yield Past(OUTCOMES[letter], found.signature) if found else _PLAIN[letter]
 
     def history(self, test: str) -> tuple[PastOutcome, ...]:
-        """Return all that is known of one test, newest first."""
+        """Return the past outcomes of one test with their runs, newest first."""
         return tuple(
             PastOutcome(
                 self.records[number],
@@ -89,8 +89,8 @@ class Window:
     ) -> Mapping[str, tuple[tuple[datetime, str, float], ...]]:
         """Return (created, run id, seconds) of each success of a test, oldest first, by its id.
 
-        Of the tests whose id begins with ``prefix`` and that have ``at_least`` such points; then
-        the same of all timings of such a name.
+        The result has the tests with an id that begins with ``prefix`` and at least ``at_least``
+        points, then the timings with such a name.
         """
         heads = [(record.run.created, record.run.run_id) for record in self.records]
         found: dict[str, list[tuple[datetime, str, float]]] = defaultdict(list)
@@ -110,7 +110,7 @@ class Window:
         }
 
     def unmatched(self) -> Mapping[str, int]:
-        """Return in how many runs on end, up to the newest, a known failure matched nothing."""
+        """Return in how many consecutive runs, up to the newest, each entry matched nothing."""
         entries = [frozenset(run.notes.unmatched) for run in self._runs]
         newest = sorted(entries[0]) if entries else []
         return {
@@ -144,18 +144,18 @@ class _RunGroup:
         self._seconds = floats_in(b"".join(runs[number].seconds for number in numbers))
 
     def column(self, test: str) -> list[_Cell]:
-        """Return what these runs tell of one of their tests."""
+        """Return the results of one test in these runs."""
         place, width = self.places[test], len(self.places)
         outcomes, seconds = self._outcomes[place::width], self._seconds[place::width]
         return list(zip(self._numbers, repeat(test), outcomes, seconds, strict=False))
 
     def alone(self, test: str) -> bool:
-        """Whether no other of these tests has its key."""
+        """Whether no other test in these runs has the key of ``test``."""
         return self.by_key.get(_key(test)) == test
 
     @cached_property
     def by_key(self) -> dict[str, str]:
-        """The tests that are alone with their key."""
+        """The tests by key, without keys that several tests share."""
         keys = {test: _key(test) for test in self.places}
         times = Counter(keys.values())
         return {one: test for test, one in keys.items() if times[one] == 1}
@@ -165,5 +165,5 @@ _key = lru_cache(maxsize=1 << 16)(test_ids.key)
 
 
 def _known(seconds: float) -> bool:
-    """Whether it is a duration; NaN is none, nor is the negative one of a clock set back."""
+    """Whether the duration is known: not NaN, and not negative after the clock was set back."""
     return seconds >= 0

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long something takes, run after run: it has become slower, faster, or it is noise.
+"""Finds out whether a duration, from run to run, became longer, shorter, or is only noise.
 
 Four sums follow the points of a series as they come (Page's CUSUM, a quick one and a patient one,
 each up and down). A sum grows by the logarithm of how much likelier a point is if the level has
-moved than if it has not, and starts again at nought when the answer falls below that. What a point
-is compared with are the points before the excursion in progress, so that a change does not hide
-itself. A sum that is high enough asks for an alarm, which is raised if the excursion is more than
-an echo of the points before it. Why these sums and these numbers:
-doc/source/design/0004-trends.rst.
+moved than if it has not, and starts again at 0 if it falls below 0. A point is compared with the
+points before the present excursion, so that a change does not become a part of its own reference.
+A sum above its limit raises an alarm, unless the correlation of neighbouring points can explain
+the excursion. The reasons for these sums and numbers are in doc/source/design/0004-trends.rst.
 """
 
 import math
@@ -27,14 +26,17 @@ from bsdgate.results.trends.series import (
 
 __all__ = ["Change", "Movement", "Point", "Series", "Thresholds", "Trend", "TrendsError", "follow"]
 
-# A clock is not better than this.
+# The resolution of a clock, in seconds.
 _SHORTEST = 0.001
 _COMPARED = 100
 _AS_IT_COMES = Thresholds()
 
 
 def follow(series: Series, thresholds: Thresholds = _AS_IT_COMES) -> Trend:
-    """Find the changes in a series as if its points came one by one, in the order of moments."""
+    """Find the changes in a series; its points are read one by one, in the order of time.
+
+    :raises TrendsError: a duration is negative or not a finite number.
+    """
     points = sorted(series.points, key=lambda point: (point.moment, point.run_id))
     values = [_check(series.name, point) for point in points]
     follower = Follower(values, thresholds)

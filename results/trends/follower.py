@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Four sums follow the points of a series as they come, and raise the alarm."""
+"""Four CUSUM sums read the points of a series one by one and raise alarms."""
 
 import math
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from bsdgate.results.trends.noise import PATIENT, QUICK, Scores, learn, sureness
 from bsdgate.results.trends.series import Thresholds
 
 WARM_UP = 30
-"""Points at a level before another level can be told from it."""
+"""The number of points at a level that are needed before a change can be found."""
 
 LIMITS = {QUICK: 11.3, PATIENT: 14.0}
-"""Where a sum asks for the alarm; ``tests/campaign/test_trends.py`` prints what follows."""
+"""The limits of the sums; ``tests/campaign/test_trends.py`` measures their effect."""
 
 ALARMS_A_YEAR = 0.01
-"""The share of series of 365 points of noise that raise any alarm with these limits, at most."""
+"""The largest share of series with 365 points of noise that raise an alarm at these limits."""
 
-# How many points are few: below, the limits are out of reach.
+# With fewer points than these the limits are raised steeply.
 _FEW = {QUICK: 35, PATIENT: 70}
-# A longer series has more occasions, and can afford to wait: the limits grow by that over n.
+# The limits are multiplied by 1 - _EARLY / n: longer series have more chances of false alarms.
 _EARLY = 5
 _REFERENCE = 400
 _RECENT = 9
@@ -48,7 +48,7 @@ class _Sum:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Indices of the points at the level left, of the next level's first and of the alarm's."""
+    """Indices of the points at the old level, of the first at the new one, and of the alarm."""
 
     left: Sequence[int]
     since: int
@@ -59,9 +59,9 @@ class Alarm:
 
 @dataclass(slots=True)
 class _Return:
-    """Looks whether the level that was left is back, while the new one is not known yet.
+    """Checks for a return to the old level while the new level is not known yet.
 
-    ``known`` are the points of the level left, ``height`` the move in its deviations.
+    ``known`` are the points at the old level, ``height`` the move in standard deviations.
     """
 
     known: list[int]
@@ -104,10 +104,10 @@ class Follower:
         score = self.scores.of(self.values[index])
         for each in self.sums:
             each.add(score, self.scores, len(self.level) - 1)
-        loudest = max(self.sums, key=self._strength)
-        strength = self._strength(loudest)
+        strongest = max(self.sums, key=self._strength)
+        strength = self._strength(strongest)
         self.peak = max(self.peak, strength)
-        alarm = self._raise(loudest, self.scores) if strength > self.thresholds.limit else None
+        alarm = self._raise(strongest, self.scores) if strength > self.thresholds.limit else None
         if alarm is None:
             self._absorb()
         return alarm
@@ -135,7 +135,7 @@ class Follower:
         return [self.values[index] for index in self.level[begin:end]]
 
     def _absorb(self) -> None:
-        """Let the reference grow while nothing is under way; learn anew if it grew by 5 %."""
+        """Extend the reference if no excursion is in progress; learn again if it grew by 5 %."""
         if any(each.value for each in self.sums if each.step == QUICK):
             return
         if any(self._strength(each) > _UNDER_WAY for each in self.sums):
@@ -149,30 +149,30 @@ class Follower:
         few = (_FEW[each.step] / self.used) ** 8
         return each.value / (LIMITS[each.step] * (1 + few) * (1 - _EARLY / self.used))
 
-    def _raise(self, loudest: _Sum, scores: Scores) -> Alarm | None:
+    def _raise(self, strongest: _Sum, scores: Scores) -> Alarm | None:
         end = len(self.level)
-        now = median(self._at(max(loudest.start, end - _RECENT), end))
-        before = median(self._at(0, loudest.start))
-        if loudest.sign * (now - before) <= 0 or not self._matters(before, now):
+        now = median(self._at(max(strongest.start, end - _RECENT), end))
+        before = median(self._at(0, strongest.start))
+        if strongest.sign * (now - before) <= 0 or not self._matters(before, now):
             return None
-        onset = self._onset(loudest.start, before, now)
+        onset = self._onset(strongest.start, before, now)
         over = min(
-            loudest.value * (1 - self.thresholds.limit / self._strength(loudest)),
+            strongest.value * (1 - self.thresholds.limit / self._strength(strongest)),
             self._beyond_echo(onset, now - before, scores),
         )
         if over <= 0:
             return None
-        height = loudest.sign * scores.of(now)
+        height = strongest.sign * scores.of(now)
         alarm = Alarm(
             left=self.level[:onset],
             since=self.level[onset],
             found=self.level[-1],
-            sign=loudest.sign,
+            sign=strongest.sign,
             chance=_chance(over),
         )
-        self.back = _Return(self.level[: min(self.used, onset)], scores, loudest.sign, height)
+        self.back = _Return(self.level[: min(self.used, onset)], scores, strongest.sign, height)
         self.level, self.scores = self.level[onset:], None
-        # What was seen of the new level may have brought it to an end already.
+        # The points at the new level may already be enough for its reference.
         if len(self.level) >= WARM_UP:
             self._begin()
         return alarm
@@ -182,9 +182,9 @@ class Follower:
         return more - less >= max(self.thresholds.seconds, self.thresholds.share * less)
 
     def _beyond_echo(self, onset: int, moved: float, scores: Scores) -> float:
-        """By how much more than an echo of the points before it a move is, as a log likelihood.
+        """Return by how much a move exceeds the effect of correlation, as a log likelihood.
 
-        A sum takes its points for so many witnesses, which they are not if each repeats the last.
+        A sum takes its points as independent, which they are not if neighbours are correlated.
         """
         begin = max(0, onset - _REFERENCE)
         before = [scores.of(value) for value in self._at(begin, onset)]
@@ -194,7 +194,7 @@ class Follower:
         return (sure**2 - least**2) / 2
 
     def _onset(self, start: int, before: float, now: float) -> int:
-        """Where in the level, from ``start`` on, a move from before to now most likely began."""
+        """Return the most likely place in the level, from ``start`` on, at which the move began."""
         best, total, onset = -math.inf, 0.0, len(self.level) - 1
         for place in range(len(self.level) - 1, start - 1, -1):
             moved = (self.values[self.level[place]] - before) / (now - before)
@@ -204,7 +204,7 @@ class Follower:
         return onset
 
     def _restore(self, back: _Return) -> Alarm:
-        """Know again the level that was left; what came between is not of it."""
+        """Return to the old level; the points in between do not belong to it."""
         place = self.level.index(back.start)
         over = back.value - LIMITS[QUICK] * self.thresholds.limit
         alarm = Alarm(
@@ -220,9 +220,10 @@ class Follower:
 
 
 def _least(count: int, shared: float) -> float:
-    """How sure a move must be, in standard errors: surer where more points had the occasion.
+    """Return the least size of a move, in standard errors, for this number of points.
 
-    But fewer than some 60 do not tell what neighbours share, and what they do is known badly.
+    It grows with the number of points. Below about 60 points it is larger, because the correlation
+    ``shared`` is then known badly.
     """
     return 4.8 - 57 / count + (46 / count) ** 8 + 1.4 * shared
 

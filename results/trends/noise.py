@@ -11,20 +11,20 @@ QUICK, PATIENT = 2.0, 0.8
 """The moves, in standard deviations of the noise, that the sums are made for."""
 
 FINEST = 0.002
-"""The least noise: no clock and no machine repeats itself better than that, as a share."""
+"""The least noise, as a share of the level: no clock or machine is more exact."""
 
 _CLIP = 2.75
 _PRIOR = 60
 _NORMAL_MAD = 1.4826
-# What keeps a division away from nought where nothing varies, in deviations squared.
+# Prevents a division by 0 if the values do not vary; in squared deviations.
 _SPECK = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a level and its noise look like, learned from the points of a reference.
+    """The parameters of a level and its noise, learned from the points of a reference.
 
-    ``shared`` is what neighbours have in common: their correlation, nought if it is negative.
+    ``shared`` is the correlation of neighbouring points, 0 if it is negative.
     """
 
     middle: float
@@ -36,7 +36,7 @@ class Scores:
     costs: dict[tuple[float, int], float]
 
     def of(self, value: float, moved: float = 0.0) -> float:
-        """How many standard deviations ``value`` is off the level, within bounds.
+        """Return the distance of ``value`` from the level in standard deviations, within bounds.
 
         The bounds are those around the level, or ``moved`` seconds from there.
         """
@@ -44,11 +44,11 @@ class Scores:
 
 
 def learn(reference: Sequence[float]) -> Scores:
-    """Level, spread and price of each sum's step.
+    """Return the level, the spread and the cost of each sum's step.
 
-    The tails are drawn in before mean and deviation are taken, so outliers count little. A sum's
-    price for each step is what makes exp(step) one on average over the reference, so that a skewed
-    noise pays for its longer tail; the prior is a normal one, which also is the least price.
+    Values beyond the bounds are clipped before mean and deviation are computed, so outliers have
+    little effect. The cost of a step makes the mean of exp(step) over the reference 1, so that
+    noise with a longer tail has a higher cost. The prior is a normal distribution.
     """
     count = len(reference)
     centre = median(reference)
@@ -85,17 +85,16 @@ def _cost(step: float, scaled: Sequence[float]) -> float:
 
 
 def sureness(scores: Sequence[float], place: int) -> float:
-    """How sure it is that the scores moved at ``place``, in standard errors of the move.
+    """Return Student's t of a move of the scores at ``place``; 0 if the scores do not vary.
 
-    Each score is explained by the one before it and by whether the move has come, and least
-    squares tell how much by which: an echo of the score before is no move. It is Student's t of
-    the move; 0 if nothing varies.
+    Least squares explain each score by the one before it and by the move, so that correlation of
+    neighbours is not taken for a move.
     """
     count, moved = len(scores) - 1, len(scores) - place
     now, last = _centred(scores[1:]), _centred(scores[:-1])
     now_now, now_last = _product(now, now), _product(now, last)
     last_last = _product(last, last) + _SPECK
-    # The move is a row of noughts, then of ones.
+    # The regressor of the move is 0 before ``place`` and 1 after it.
     now_move, last_move, move_move = sum(now[-moved:]), sum(last[-moved:]), moved - moved**2 / count
     whole = last_last * move_move - last_move**2
     move = (now_move * last_last - now_last * last_move) / whole

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values of a trend: what was measured, what has changed."""
+"""The values of a trend: the measurements and their changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bsdgate.results.errors import BsdgateError
 
 
 class Movement(StrEnum):
-    """What a series did."""
+    """How a series changed last."""
 
     REGRESSION = "regression"
     IMPROVEMENT = "improvement"
@@ -19,7 +19,7 @@ class Movement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One measurement: when its run was made, which run it was, how many seconds it took."""
+    """One measurement: the time and id of its run, and the duration in seconds."""
 
     moment: datetime
     run_id: str
@@ -36,9 +36,9 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What is worth a person's time: a change of at least this share and this many seconds.
+    """The least change that is reported, as a share and in seconds; both must be reached.
 
-    ``limit`` multiplies the limits of alarm; anything but 1 is for calibration.
+    ``limit`` multiplies the alarm limits; values other than 1 are for calibration.
     """
 
     share: float = 0.05
@@ -51,8 +51,8 @@ class Change:
     """A level that moved. ``since`` is the first point of the new level, ``found`` the alarm's.
 
     ``before`` and ``after`` are median seconds; ``ratio`` is after / before, between ``low`` and
-    ``high`` with 95 % confidence, from the points up to the next change. ``chance`` is how likely
-    noise alone is, at most, to raise such an alarm within 365 runs.
+    ``high`` with 95 % confidence, from the points up to the next change. ``chance`` is the
+    greatest probability that noise alone raises such an alarm within 365 runs.
     """
 
     kind: Movement
@@ -67,17 +67,17 @@ class Change:
 
     @property
     def held(self) -> bool:
-        """Whether the points since still differ, as surely, from those before."""
+        """Whether the new level still differs from the old one with 95 % confidence."""
         return self.low > 1 if self.kind is Movement.REGRESSION else self.high < 1
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A series in the light of its changes, oldest first.
+    """A series and its changes, oldest first.
 
     ``noise`` is the standard deviation at the present level as a share of it; None before
-    30 points. ``peak`` is how near to an alarm the sums came: beyond 1 one is raised, unless the
-    change is too small to matter for or may be an echo of the points before it.
+    30 points. ``peak`` is the largest ratio of a sum to its limit: above 1 an alarm is raised,
+    unless the change is below the thresholds or may be due to the correlation of points.
     """
 
     series: Series
@@ -87,9 +87,9 @@ class Trend:
 
     @property
     def kind(self) -> Movement:
-        """What the series did last."""
+        """The last change of the series."""
         return self.changes[-1].kind if self.changes else Movement.NOISE
 
 
 class TrendsError(BsdgateError):
-    """A measurement that cannot be one."""
+    """An invalid measurement."""

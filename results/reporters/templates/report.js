@@ -51,7 +51,7 @@
     link.addEventListener("click", () => show(link.dataset.show));
   }
 
-  // A link to what is folded away unfolds it.
+  // A link opens the collapsed element that it leads to.
   const reveal = (target) => {
     for (let node = target; node; node = node.parentElement) {
       if (node instanceof HTMLDetailsElement) node.open = true;
@@ -69,7 +69,7 @@
     for (const group of document.querySelectorAll(".group[open] .failure")) group.open = true;
   });
 
-  // The timeline: what a bar stands for is told by its row of the ledger.
+  // The timeline: the tooltip of a bar has the texts of its row in the ledger.
   const tip = one("tip");
   const point = (event) => {
     const row = rows[event.target.dataset?.row];

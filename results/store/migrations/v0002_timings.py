@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long the parts of cases took; of earlier runs nobody knows."""
+"""Add the durations of parts of cases; earlier runs have none."""
 
 import sqlalchemy as sa
 from alembic import op

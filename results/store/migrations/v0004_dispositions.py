@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dispositions in place of findings; the timings are among the notes."""
+"""Replace findings by dispositions; move the timings into the notes."""
 
 import json
 import zlib

@@ -23,7 +23,7 @@ from bsdgate.harness.identity import digest, version
 from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.profiles.load import load as load_profile
 from bsdgate.harness.run_dir import RunDir
-from bsdgate.results.attempts import BOUND
+from bsdgate.results.attempts import IDENTITY
 from bsdgate.results.problems import Problem, ProblemCode
 
 
@@ -249,8 +249,8 @@ def test_attempts_are_of_what_the_manifest_is_of_and_in_the_journal(tmp_path: Pa
     with RunDir.create(tmp_path, made) as run:
         run.begin_attempt("tempest", "subunit", b"")
         said = json.loads((run.path / "manifest.json").read_text())
-        assert {key: head(run, "01-tempest")[key] for key in BOUND} == {
-            key: said[key] for key in BOUND
+        assert {key: head(run, "01-tempest")[key] for key in IDENTITY} == {
+            key: said[key] for key in IDENTITY
         }
         (event,) = run.events()
         assert (event["step"], event["event"], event["name"]) == ("attempt", "begin", "01-tempest")

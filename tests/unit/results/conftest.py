@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from subunit.v2 import StreamResultToBytes
 
-from bsdgate.results.attempts import BOUND
+from bsdgate.results.attempts import IDENTITY
 from bsdgate.results.judge import judge_run
 from bsdgate.results.model import Verdict
 from bsdgate.results.parsers.subunit import StreamReader
@@ -76,7 +76,7 @@ class RunDir:
         (folder / stream_name).write_bytes(stream)
         fields = {
             "schema": 1,
-            **{key: self.manifest[key] for key in BOUND},
+            **{key: self.manifest[key] for key in IDENTITY},
             "name": name,
             "kind": kind,
             "format": parser,

@@ -37,7 +37,7 @@ def ended(outcome, reason=None, test="tempest.api.x.test_y.C.one"):
         ),
         (ended(Outcome.SKIP, "No idea"), (Standing.TODO, "skip: No idea")),
         (ended(Outcome.MISSING, "gone"), (Standing.TODO, "missing: gone")),
-        ({}, (Standing.TODO, "in no suite, and nobody says why")),
+        ({}, (Standing.TODO, "in no suite, without a reason")),
     ],
 )
 def test_how_a_test_ended_says_where_it_stands(fields, wanted):
