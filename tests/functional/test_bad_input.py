@@ -58,7 +58,10 @@ def refused(place: Place, *arguments: str | Path, **environment: str) -> Done:
     [
         (["run", "--profile", "embeddid"], ["no profile 'embeddid'", "did you mean embedded?"]),
         (["run", "--profile", "freebsd"], ["profile freebsd", "--profile embedded"]),
-        (["run", "--profile", "none/such.yaml"], ["none/such.yaml: cannot be read", "No such file"]),
+        (
+            ["run", "--profile", "none/such.yaml"],
+            ["none/such.yaml: cannot be read", "No such file"],
+        ),
         (["run", "--suite", "smok"], ["no suite 'smok'", "did you mean smoke?", "gate"]),
         (["run", "--tests", "test_(a"], ["test_(a", "unterminated", "position 5"]),
         (["run", "--concurrency", "0"], ["--concurrency", "0", "x>=1"]),
