@@ -7,6 +7,7 @@ readers: ``parse`` counts the cases itself and refuses a document with other cou
 """
 
 import json
+from functools import cache
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -21,14 +22,19 @@ SCHEMA: Final = 4
 JUDGE_AGAIN: Final = "judge the run again: bsdgate report RUN_DIR"
 """The hint of errors about a verdict that cannot be read or stored."""
 
-_ADAPTER: Final = TypeAdapter(Verdict)
 _ERRORS_SHOWN: Final = 3
+
+
+@cache
+def _adapter() -> TypeAdapter[Verdict]:
+    # Made when it is first used: it takes longer than all other imports of the judge.
+    return TypeAdapter(Verdict)
 
 
 def render(verdict: Verdict) -> str:
     """Write ``verdict`` as JSON text, in ASCII."""
     head = {"schema": SCHEMA, "counts": dict(verdict.counts)}
-    fields = _ADAPTER.dump_python(verdict, mode="json", exclude_none=True)
+    fields = _adapter().dump_python(verdict, mode="json", exclude_none=True)
     return json.dumps(head | fields, indent=1, allow_nan=False) + "\n"
 
 
@@ -44,7 +50,7 @@ def parse(text: str | bytes) -> Verdict:
         schema, counts = document.pop("schema", None), document.pop("counts", None)
         if schema != SCHEMA:
             raise ValueError(f"schema {schema!r} is neither {SCHEMA} nor {upgrade.FROM}")
-        verdict = _ADAPTER.validate_json(json.dumps(document), strict=True)
+        verdict = _adapter().validate_json(json.dumps(document), strict=True)
         if counts != verdict.counts:
             raise ValueError("its counts are not those of its cases")
         if wrong := _without_zone(verdict):
@@ -58,7 +64,7 @@ def parse(text: str | bytes) -> Verdict:
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of the document."""
-    found = _ADAPTER.json_schema(mode="serialization")
+    found = _adapter().json_schema(mode="serialization")
     numbers = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}}
     head = {
         "schema": {"const": SCHEMA, "description": "The version of this document."},

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -92,8 +92,14 @@ class Notes:
     timings: Mapping[str, float] = field(default_factory=dict)
 
 
-_RECORD: Final = TypeAdapter(Record)
-_NOTES: Final = TypeAdapter(Notes)
+@cache
+def _records() -> TypeAdapter[Record]:
+    return TypeAdapter(Record)
+
+
+@cache
+def _notes() -> TypeAdapter[Notes]:
+    return TypeAdapter(Notes)
 
 
 @dataclass(frozen=True)
@@ -211,22 +217,24 @@ def ascii_of(text: str) -> str:
 
 def about(record: Record) -> dict[str, Any]:
     """Return the record as JSON has it, without the versions, which runs share."""
-    fields: dict[str, Any] = _RECORD.dump_python(record, mode="json", exclude_none=True)
+    fields: dict[str, Any] = _records().dump_python(record, mode="json", exclude_none=True)
     del fields["run"]["versions"]
     return fields | {"seconds": record.seconds}
 
 
 def record_of(fields: Mapping[str, Any], versions: Mapping[str, str]) -> Record:
     """Return the record of what ``about`` returned; ValueError if it is damaged."""
-    return _RECORD.validate_python(dict(fields) | {"run": fields["run"] | {"versions": versions}})
+    return _records().validate_python(
+        dict(fields) | {"run": fields["run"] | {"versions": versions}}
+    )
 
 
 def notes_out(notes: Notes) -> dict[str, Any]:
     """Return the notes as JSON has them."""
-    fields: dict[str, Any] = _NOTES.dump_python(notes, mode="json", exclude_none=True)
+    fields: dict[str, Any] = _notes().dump_python(notes, mode="json", exclude_none=True)
     return fields
 
 
 def notes_in(fields: Mapping[str, Any]) -> Notes:
     """Return the notes of what ``notes_out`` returned; ValueError if they are damaged."""
-    return _NOTES.validate_python(fields)
+    return _notes().validate_python(fields)
