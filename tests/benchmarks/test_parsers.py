@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 ROUNDS = 3
 SUBUNIT_TESTS = 20_000
@@ -53,22 +53,6 @@ def stream_to_dict(path: Path) -> int:
         ByteStreamToStreamResult(stream, non_subunit_name="stdout").run(result)
         result.stopTestRun()
     return found[0]
-
-
-class Repeated:
-    """A file read over and over, as a stream that is too large to be kept on a disk."""
-
-    def __init__(self, file: BinaryIO, times: int) -> None:
-        self._file = file
-        self._again = times - 1
-
-    def read(self, size: int) -> bytes:
-        chunk = self._file.read(size)
-        if not chunk and self._again:
-            self._again -= 1
-            self._file.seek(0)
-            chunk = self._file.read(size)
-        return chunk
 
 
 def ours_junit(path: Path) -> int:
