@@ -26,9 +26,10 @@ from bsdgate.harness.suites.tempest import Workspace
 from bsdgate.harness.suites.watch import complaints, watch
 from bsdgate.results import crosscheck
 from bsdgate.results import judge as results
+from bsdgate.results.codes import Code
 from bsdgate.results.model import Kind
 from bsdgate.results.parsers.subunit import StatusEvent, StreamReader
-from bsdgate.results.problems import Problem, ProblemCode
+from bsdgate.results.problems import Problem
 
 CLOUD: Final = checked_name("bsdgate")
 """The name of a run's cloud in the clouds.yaml of the run."""
@@ -320,10 +321,10 @@ def run_tempest(
             with path.open("rb") as file:
                 record = crosscheck.record(file)
     except ValueError as error:
-        problems.append(Problem(ProblemCode.RECORD_UNREADABLE, str(error)))
+        problems.append(Problem(Code.RECORD_UNREADABLE, str(error)))
     if record is None and not problems:
         text = "stestr record missing: the stream cannot be cross-checked"
-        problems.append(Problem(ProblemCode.RECORD_MISSING, text))
+        problems.append(Problem(Code.RECORD_MISSING, text))
     attempt.end(status, problems, record)
 
 
@@ -370,7 +371,7 @@ def looking_after(run: Run, seconds: float | None = None) -> Callable[[], list[P
     def look() -> list[Problem]:
         late = time.monotonic() > deadline
         text = f"the tests did not end within {limit:g} s"
-        problems = [Problem(ProblemCode.TIME_LIMIT, text)] if late else []
+        problems = [Problem(Code.TIME_LIMIT, text)] if late else []
         return problems + complaints(cloud.status())
 
     return look

@@ -7,8 +7,7 @@ attempt.json has each problem as ``{"code": ..., "text": ...}``; in schema 1, as
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from bsdgate.results.model import Code, Reason, error
 
@@ -16,23 +15,25 @@ TEXT_SCHEMA = 1
 """The schema of attempt.json in which a problem is a text without a code."""
 
 
-class ProblemCode(StrEnum):
-    """What went wrong; each is a code of a verdict's reasons as well."""
-
-    SERVICE_DIED = "service-died"
-    CLOUD_NOT_READY = "cloud-not-ready"
-    TIME_LIMIT = "time-limit"
-    RUNNER_FAILED = "runner-failed"
-    RUNNER_REFUSED = "runner-refused"
-    RECORD_MISSING = "record-missing"
-    RECORD_UNREADABLE = "record-unreadable"
+CODES: Final = frozenset(
+    {
+        Code.SERVICE_DIED,
+        Code.CLOUD_NOT_READY,
+        Code.TIME_LIMIT,
+        Code.RUNNER_FAILED,
+        Code.RUNNER_REFUSED,
+        Code.RECORD_MISSING,
+        Code.RECORD_UNREADABLE,
+    }
+)
+"""The codes that a problem may have. The code of another reason could be one that is excused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that went wrong."""
 
-    code: ProblemCode
+    code: Code
     text: str
 
     @property
@@ -53,4 +54,8 @@ def read(value: Any, schema: int) -> Reason:
     code, text = value["code"], value["text"]
     if not isinstance(code, str) or not isinstance(text, str):
         raise ValueError(f"{value!r:.200} is no problem: code and text are not both texts")
-    return error(Code(ProblemCode(code)), text)
+    if code not in CODES:
+        raise ValueError(
+            f"{code!r:.200} is no code of a problem; allowed: {', '.join(sorted(CODES))}"
+        )
+    return error(Code(code), text)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from bsdgate.results import attribution, coverage, hangs
+from bsdgate.results import problems as harness_problems
 from bsdgate.results.attribution import Finding, PastRuns
 from bsdgate.results.dispositions import Grounds, dispose
 from bsdgate.results.expectations import (
@@ -41,7 +42,6 @@ from bsdgate.results.model import (
     note,
 )
 from bsdgate.results.policy import DEVELOPER, Policy
-from bsdgate.results.problems import ProblemCode
 from bsdgate.results.setup_failures import tests_of
 
 UNMATCHED_RUNS = 10
@@ -254,9 +254,11 @@ def _severity(reason: Reason) -> tuple[int, bool, str, str, tuple[str, ...]]:
     return level, reason.code not in _WHOLE_RUN, reason.code, reason.message, reason.ids
 
 
-_WHOLE_RUN = frozenset(
-    {Code.NODE_FAILED, Code.BASE_ALTERED, Code.HARNESS_PROBLEM, *map(Code, ProblemCode)}
-)
+_WHOLE_RUN = harness_problems.CODES | {
+    Code.NODE_FAILED,
+    Code.BASE_ALTERED,
+    Code.HARNESS_PROBLEM,
+}
 
 
 def _check_owed(evidence: Evidence) -> list[Reason]:

@@ -17,7 +17,8 @@ from bsdgate.harness.errors import UsageError
 from bsdgate.harness.profiles import settings
 from bsdgate.harness.profiles.model import Part
 from bsdgate.harness.suites.model import Suite, select
-from bsdgate.results.problems import Problem, ProblemCode
+from bsdgate.results.codes import Code
+from bsdgate.results.problems import Problem
 
 # Rally waits a second or two before it looks, for clouds that take longer; that would be most of
 # what is measured here.
@@ -186,11 +187,11 @@ class Reader:
         """Return why workloads have no outcome, once the process has ended."""
         if self._refused:
             refused = (f"Rally refused {event.id}: {event.text}" for event in self._refused)
-            return [Problem(ProblemCode.RUNNER_REFUSED, text) for text in refused]
+            return [Problem(Code.RUNNER_REFUSED, text) for text in refused]
         if running.exit_status in ENDINGS:
             return []
         failure = running.failure(f"ended with status {running.exit_status}")
-        return [Problem(ProblemCode.RUNNER_FAILED, f"Rally's process: {failure.message}")]
+        return [Problem(Code.RUNNER_FAILED, f"Rally's process: {failure.message}")]
 
 
 @dataclass(frozen=True)

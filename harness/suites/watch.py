@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bsdgate.harness import process
-from bsdgate.results.problems import Problem, ProblemCode
+from bsdgate.results.codes import Code
+from bsdgate.results.problems import Problem
 
 TICK: Final = 0.5
 """Seconds between two looks at what the tests stand on."""
@@ -40,10 +41,10 @@ def complaints(status: Mapping[str, Any]) -> list[Problem]:
     if status["state"] == "ready":
         return []
     return [
-        Problem(ProblemCode.SERVICE_DIED, _death(name, each))
+        Problem(Code.SERVICE_DIED, _death(name, each))
         for name, each in status["services"].items()
         if each["state"] == "died"
-    ] or [Problem(ProblemCode.CLOUD_NOT_READY, f"the cloud is {status['state']}")]
+    ] or [Problem(Code.CLOUD_NOT_READY, f"the cloud is {status['state']}")]
 
 
 def _death(name: str, service: Mapping[str, Any]) -> str:

@@ -20,8 +20,9 @@ from bsdgate.harness.profiles.load import load
 from bsdgate.harness.run_dir import Attempt, RunDir
 from bsdgate.harness.steps import Run
 from bsdgate.results.attribution import Rerun
+from bsdgate.results.codes import Code
 from bsdgate.results.model import Side
-from bsdgate.results.problems import Problem, ProblemCode
+from bsdgate.results.problems import Problem
 
 CHANGED = ChangedProject(project="keystone", source="x", version="30.0.1", identity="sha256:1")
 HUNG = [Rerun("02-tempest", side, 2, ("m.A.one", "m.A.two"), hung=True) for side in Side]
@@ -141,7 +142,7 @@ def test_the_time_limit_is_a_problem_of_its_own(run: Run, monkeypatch: pytest.Mo
     later = time.monotonic() + 6
     monkeypatch.setattr("time.monotonic", lambda: later)
     (problem,) = look()
-    assert problem == Problem(ProblemCode.TIME_LIMIT, "the tests did not end within 5 s")
+    assert problem == Problem(Code.TIME_LIMIT, "the tests did not end within 5 s")
 
 
 def test_an_attempt_says_how_long_each_of_its_tests_may_take(run: Run) -> None:

@@ -24,7 +24,8 @@ from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.profiles.load import load as load_profile
 from bsdgate.harness.run_dir import RunDir
 from bsdgate.results.attempts import IDENTITY
-from bsdgate.results.problems import Problem, ProblemCode
+from bsdgate.results.codes import Code
+from bsdgate.results.problems import Problem
 
 
 @pytest.fixture
@@ -208,7 +209,7 @@ def test_attempt_is_sealed_by_digests_taken_on_the_way(run: RunDir) -> None:
     assert (attempt.name, begun["state"], begun["exit_status"]) == ("01-tempest", "running", None)
     for chunk in (b"one", b"", b"two" * 100_000):
         attempt.stream.write(chunk)
-    attempt.end(1, [Problem(ProblemCode.SERVICE_DIED, "nova died")])
+    attempt.end(1, [Problem(Code.SERVICE_DIED, "nova died")])
     ended = head(run, attempt.name)
     content = (attempt.folder / "stream.subunit").read_bytes()
     assert content == b"one" + b"two" * 100_000

@@ -44,7 +44,7 @@ def run(run_dir, subunit_stream, sealed, tmp_path):
     return run_dir
 
 
-def told(run, policy="developer", **changes):
+def document_on(run, policy="developer", **changes):
     """The document on a run, as it would be written."""
     known = [path for path in [run.path.parent / "known"] if path.exists()]
     verdict = judge_run(run.path, known, POLICIES[policy])
@@ -77,7 +77,7 @@ def counted(content):
 
 
 def test_what_the_judge_says_agrees(run):
-    content = told(run)
+    content = document_on(run)
     assert content["result"] == "PASS"
     assert content["counts"]["fail"] == content["counts"]["known-failure"] == 1
     assert accepts(run, content)
@@ -88,11 +88,11 @@ def test_what_the_judge_says_agrees(run):
 @pytest.mark.parametrize("case", JUDGED)
 def test_what_the_judge_says_of_recordings_agrees(run_dir, case, policy):
     run_dir.recorded(*case.split("/"))
-    assert accepts(run_dir, told(run_dir, policy))
+    assert accepts(run_dir, document_on(run_dir, policy))
 
 
 def test_manifest_of_schema_1_and_2_are_alike(run):
-    content = told(run)
+    content = document_on(run)
     run.manifest["schema"] = 2
     run.write_manifest()
     assert accepts(run, content)
@@ -102,7 +102,7 @@ def test_manifest_of_schema_1_and_2_are_alike(run):
 
 
 def test_a_pass_has_no_missing_test(run):
-    content = told(run)
+    content = document_on(run)
     content["cases"][2]["outcome"] = "missing"
     assert "it has no disposition of m.A.one" in refused(run, counted(content))
     content["dispositions"].append({"id": "m.A.one", "counts": False})
@@ -110,44 +110,44 @@ def test_a_pass_has_no_missing_test(run):
 
 
 def test_a_pass_has_asked_for_something(run):
-    content = told(run, cases=[], reasons=[], dispositions=[], attempts=[])
+    content = document_on(run, cases=[], reasons=[], dispositions=[], attempts=[])
     assert "and not one test was executed" in refused(run, counted(content))
 
 
 @pytest.mark.parametrize("level", ["error", "fail"])
 def test_a_pass_has_no_graver_reason(run, level):
-    content = told(run)
+    content = document_on(run)
     content["reasons"].append({"level": level, "code": "no-history", "message": "m", "ids": []})
     follows = {"error": "ERROR", "fail": "FAIL"}[level]
     assert f"the result is PASS, and {follows} follows from" in refused(run, content)
 
 
 def test_no_reason_is_made_lighter(run):
-    content = told(run)
+    content = document_on(run)
     content["reasons"].append({"level": "note", "code": "truncated", "message": "m", "ids": []})
     assert "truncated has the level note, not error" in refused(run, content)
 
 
 def test_no_failure_is_left_out(run):
-    content = told(run)
+    content = document_on(run)
     content["reasons"] = [each for each in content["reasons"] if each["code"] != "fails-on-base"]
     assert "m.A.base ended as fail without a reason fails-on-base" in refused(run, content)
 
 
 def test_no_test_is_left_out(run):
-    content = told(run)
+    content = document_on(run)
     del content["cases"][2]
     assert "asked for 6 tests, and it has 5 cases" in refused(run, counted(content))
 
 
 def test_no_attempt_is_left_open(run):
-    content = told(run)
+    content = document_on(run)
     content["attempts"][0]["state"] = "running"
     assert "the attempt 01-tempest is running, and none follows it" in refused(run, content)
 
 
 def test_a_broken_fixture_is_a_reason(run):
-    content = told(run)
+    content = document_on(run)
     failure = "setUpClass (m.B)"
     content["setup_failures"] = [{"id": failure, "outcome": "fail"}]
     assert f"it has no disposition of {failure}" in refused(run, content)
@@ -158,7 +158,7 @@ def test_a_broken_fixture_is_a_reason(run):
 @pytest.mark.parametrize("moment", [NOW + timedelta(minutes=11), datetime(9999, 1, 1, tzinfo=UTC)])
 @pytest.mark.parametrize("place", [("judged",), ("run", "created"), ("attempts", 0, "ended")])
 def test_nothing_is_of_the_future(run, place, moment):
-    content = told(run)
+    content = document_on(run)
     *path, last = place
     functools.reduce(operator.getitem, path, content)[last] = moment.isoformat()
     if place == ("run", "created"):
@@ -168,7 +168,7 @@ def test_nothing_is_of_the_future(run, place, moment):
 
 
 def test_clocks_may_differ_a_little(run):
-    assert accepts(run, told(run, judged=(NOW + timedelta(minutes=9)).isoformat()))
+    assert accepts(run, document_on(run, judged=(NOW + timedelta(minutes=9)).isoformat()))
 
 
 # A document of another run ---------------------------------------------------------------------
@@ -187,7 +187,7 @@ def test_clocks_may_differ_a_little(run):
     ],
 )
 def test_a_report_is_of_the_run_that_it_lies_with(run, key, value):
-    content = told(run)
+    content = document_on(run)
     run.manifest[key] = value
     run.write_manifest()
     field = {"with": "sources"}.get(key, key)
@@ -195,7 +195,7 @@ def test_a_report_is_of_the_run_that_it_lies_with(run, key, value):
 
 
 def test_a_report_without_a_manifest_is_refused(run):
-    content = told(run)
+    content = document_on(run)
     (run.path / "manifest.json").unlink()
     assert not accepts(run, content)
 
@@ -256,7 +256,7 @@ def holds(verdict, run):
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), times=st.integers(1, 3), fit=st.booleans())
 def test_only_what_agrees_is_accepted(run, data, times, fit):
-    content = told(run)
+    content = document_on(run)
     for _ in range(times):
         mutate(content, data)
     if fit and isinstance(content, dict) and "cases" in content:

@@ -67,7 +67,7 @@ def test_field_without_description_is_refused() -> None:
 
 @dataclass(frozen=True)
 class Described:
-    """A type whose fields name others."""
+    """A type with fields of other types."""
 
     parts: Annotated[tuple[Part, ...], Field(description="The parts.")]
     kind: Annotated[Literal["a", "b"], Field(description="The kind.")] = "a"

@@ -148,12 +148,12 @@ def test_a_verdict_that_contradicts_itself_is_refused(store, console, run_dir):
     shutil.copy(wrong / "report" / "verdict.json", other / "report" / "verdict.json")
     assert history.import_runs(store, [wrong, other, right], console) == 3
     assert [record.run.name for record in store.runs()] == ["run-3"]
-    told = said(console)
-    assert f"refused {wrong}: {wrong}/report/verdict.json contradicts itself or its run: " in told
-    assert "it has no disposition of t, which did not pass" in told
-    assert "its name is run-1, and run-2 in manifest.json" in told
-    assert told.count(f"-> judge the run again: bsdgate report {wrong}") == 1
-    assert "1 imported, 0 known already, 2 refused" in told
+    output = said(console)
+    assert f"refused {wrong}: {wrong}/report/verdict.json contradicts itself or its run: " in output
+    assert "it has no disposition of t, which did not pass" in output
+    assert "its name is run-1, and run-2 in manifest.json" in output
+    assert output.count(f"-> judge the run again: bsdgate report {wrong}") == 1
+    assert "1 imported, 0 known already, 2 refused" in output
 
 
 def test_an_older_copy_of_a_verdict_is_not_taken(store, console, run_dir):
@@ -200,7 +200,7 @@ def test_one_run_is_told_with_its_reasons(store, console):
         verdict(1, "sf", result=Result.FAIL, reasons=(reason,), dispositions=(failed,))
     )
     history.show_run(store, "run-1", console)
-    told = said(console)
+    output = said(console)
     for part in (
         "FAIL by the policy developer",
         "created   2026-11-01 01:00 UTC, took -",
@@ -208,16 +208,16 @@ def test_one_run_is_told_with_its_reasons(store, console):
         "FAIL tests-failed: 1 test failed\n    t1",
         "t1: base\n    ValueError: <n>\n    03-tempest, on the base: fail",
     ):
-        assert part in told
+        assert part in output
 
 
 def test_a_beginning_of_several_runs_is_ambiguous(store, console):
     for number in range(16, 23):
         store.import_run(verdict(number))
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as output:
         history.show_run(store, "run-", console)
     newest = "run-22, run-21, run-20, run-19, run-18"
-    assert str(told.value) == (
+    assert str(output.value) == (
         f"'run-' is ambiguous: 7 runs begin with it\n  -> choose one: {newest}, …"
     )
     with pytest.raises(UsageError, match=f"7 runs .*\n.* one: {22:032x}, {21:032x}, "):

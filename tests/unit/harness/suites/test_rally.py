@@ -13,8 +13,9 @@ import yaml
 from bsdgate.harness import folders, process
 from bsdgate.harness.errors import ConfigurationError, UsageError
 from bsdgate.harness.suites import model, rally
+from bsdgate.results.codes import Code
 from bsdgate.results.parsers.rally import Load, read_asked
-from bsdgate.results.problems import Problem, ProblemCode
+from bsdgate.results.problems import Problem
 
 Write = Callable[..., Path]
 
@@ -170,7 +171,7 @@ def test_a_process_that_ran_all_workloads_has_no_problem(status: int, tmp_path: 
 
 def test_a_process_that_failed_is_a_problem_with_its_last_words(tmp_path: Path) -> None:
     (problem,) = rally.Reader().problems(ended(1, tmp_path / "log"))
-    assert problem.code is ProblemCode.RUNNER_FAILED
+    assert problem.code is Code.RUNNER_FAILED
     assert "ended with status 1" in problem.text
     assert "last words" in problem.text
 
@@ -179,7 +180,7 @@ def test_a_refused_workload_is_a_problem_with_its_reason(tmp_path: Path) -> None
     reader = rally.Reader()
     reader.feed(b'{"id": "A.a", "status": "refused", "text": "no flavor"}\n')
     assert reader.problems(ended(1, tmp_path / "log")) == [
-        Problem(ProblemCode.RUNNER_REFUSED, "Rally refused A.a: no flavor")
+        Problem(Code.RUNNER_REFUSED, "Rally refused A.a: no flavor")
     ]
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from bsdgate.harness import process
 from bsdgate.harness.suites.watch import complaints, watch
-from bsdgate.results.problems import Problem, ProblemCode
+from bsdgate.results.codes import Code
+from bsdgate.results.problems import Problem
 
 
 def shell(script: str, folder: Path) -> process.Running:
@@ -19,7 +20,7 @@ def nothing_wrong() -> list[Problem]:
     return []
 
 
-DIED = Problem(ProblemCode.SERVICE_DIED, "a service died")
+DIED = Problem(Code.SERVICE_DIED, "a service died")
 
 
 def test_all_output_is_handed_on_and_the_status_returned(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_a_dead_service_is_named_with_its_last_lines(tmp_path: Path) -> None:
     log.write_text("".join(f"line {number}\n" for number in range(20)))
     nova, glance = service("died", log), service("serving", log)
     (complaint,) = complaints(status("failed", nova=nova, glance=glance))
-    assert complaint.code is ProblemCode.SERVICE_DIED
+    assert complaint.code is Code.SERVICE_DIED
     assert complaint.text.startswith("nova died with status -9; its last lines:\nline 10\n")
     assert complaint.text.endswith("line 19")
 
@@ -79,4 +80,4 @@ def test_a_dead_service_without_a_log_is_named(tmp_path: Path) -> None:
 
 def test_a_cloud_that_is_ready_has_no_complaint_and_one_that_is_gone_has(tmp_path: Path) -> None:
     assert complaints(status("ready", nova=service("serving", tmp_path))) == []
-    assert complaints(status("gone")) == [Problem(ProblemCode.CLOUD_NOT_READY, "the cloud is gone")]
+    assert complaints(status("gone")) == [Problem(Code.CLOUD_NOT_READY, "the cloud is gone")]

@@ -18,7 +18,7 @@ def test_it_begins_and_ends_with_the_result(run_dir, case):
 
 
 @pytest.mark.parametrize(
-    ("result", "outcome", "told"),
+    ("result", "outcome", "output"),
     [
         (Result.PASS, Outcome.SUCCESS, "every asked test is accounted for, and none failed"),
         (
@@ -35,9 +35,9 @@ def test_it_begins_and_ends_with_the_result(run_dir, case):
         (Result.ERROR, Outcome.FAIL, "results incomplete: no verdict"),
     ],
 )
-def test_it_says_what_the_result_means(result, outcome, told):
+def test_it_says_what_the_result_means(result, outcome, output):
     verdict = verdict_of(result, Case("m.a", outcome))
-    assert text.render(verdict).startswith(f"{result}: {told}\n")
+    assert text.render(verdict).startswith(f"{result}: {output}\n")
 
 
 def test_it_names_errors_before_failures_and_the_end_of_each_traceback():
@@ -46,11 +46,11 @@ def test_it_names_errors_before_failures_and_the_end_of_each_traceback():
         blames("m.A.one"),
         Reason(Level.ERROR, Code.LOST_TEST, "many", tuple(f"m.t{n}" for n in range(25))),
     ]
-    told = text.render(verdict_of(Result.ERROR, case, reasons=reasons))
-    assert told.index("ERROR lost-test: many") < told.index("FAIL tests-failed: 1 tests failed")
-    assert "and 5 more, listed in verdict.json" in told
-    assert "ValueError: 5" in told
-    assert "noise" not in told
+    output = text.render(verdict_of(Result.ERROR, case, reasons=reasons))
+    assert output.index("ERROR lost-test: many") < output.index("FAIL tests-failed: 1 tests failed")
+    assert "and 5 more, listed in verdict.json" in output
+    assert "ValueError: 5" in output
+    assert "noise" not in output
 
 
 def test_it_bounds_its_lines():
@@ -77,8 +77,8 @@ def test_it_bounds_the_failures_it_shows():
 
 def test_it_says_whose_a_failure_is_and_what_shows_it():
     found = caused(Cause.CHANGE, "m.a", evidence=("03-tempest, on the base: success",))
-    told = text.render(verdict_of(Result.FAIL, failed("m.a"), findings=found))
-    assert "    cause: The change\n      03-tempest, on the base: success\n" in told
+    output = text.render(verdict_of(Result.FAIL, failed("m.a"), findings=found))
+    assert "    cause: The change\n      03-tempest, on the base: success\n" in output
 
 
 def test_excused_failures_are_named_and_not_shown():
@@ -87,12 +87,12 @@ def test_excused_failures_are_named_and_not_shown():
         failed("m.a", details="the traceback"),
         Case("m.b", Outcome.KNOWN_FAILURE, details="no"),
     ]
-    told = text.render(
+    output = text.render(
         verdict_of(Result.PASS, *cases, reasons=reasons, findings=caused(Cause.BASE, "m.a"))
     )
-    assert "NOTE fails-on-base: 1 of the base\n    m.a\n" in told
-    assert "the traceback" not in told
-    assert "m.b" not in told
+    assert "NOTE fails-on-base: 1 of the base\n    m.a\n" in output
+    assert "the traceback" not in output
+    assert "m.b" not in output
 
 
 def test_a_fixture_says_how_many_failed_with_it():
@@ -101,13 +101,13 @@ def test_a_fixture_says_how_many_failed_with_it():
         failed(f"m.A.t{n}", reason="setUpClass (m.A): boom", setup_failure="setUpClass (m.A)")
         for n in range(3)
     ]
-    told = text.render(verdict_of(Result.FAIL, *members, fixtures=[fixture]))
-    assert told.count("--- ") == 1
-    assert "with it failed 3 tests" in told
+    output = text.render(verdict_of(Result.FAIL, *members, fixtures=[fixture]))
+    assert output.count("--- ") == 1
+    assert "with it failed 3 tests" in output
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "output"),
     [
         (0, "0.0 s"),
         (0.0123, "12 ms"),
@@ -117,5 +117,5 @@ def test_a_fixture_says_how_many_failed_with_it():
         (3780, "1 h 03 min"),
     ],
 )
-def test_durations_are_told_as_people_do(seconds, told):
-    assert text.duration(seconds) == told
+def test_durations_are_told_as_people_do(seconds, output):
+    assert text.duration(seconds) == output
