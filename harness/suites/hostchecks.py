@@ -65,4 +65,4 @@ def require(facts: Mapping[str, str], folder: Path) -> None:
 
 
 def _environment(facts: Mapping[str, str]) -> dict[str, str]:
-    return process.environment(**facts, PYTHONDONTWRITEBYTECODE="1")
+    return process.environment(**facts)
