@@ -92,8 +92,8 @@ def _of_failures(
 
 def _of_all(tests: Sequence[str], grounds: Grounds) -> Excuse | None:
     """Return the excuse of a fixture: that of one of its tests, if all of them are excused."""
-    known = dict.fromkeys(grounds.entries, Excuse.KNOWN_FAILURE)
-    found = [(known | dict(grounds.excuses)).get(test) for test in tests]
+    excuses = dict.fromkeys(grounds.entries, Excuse.KNOWN_FAILURE) | dict(grounds.excuses)
+    found = [excuses.get(test) for test in tests]
     return next(iter(found), None) if all(found) else None
 
 
