@@ -65,4 +65,5 @@ def require(facts: Mapping[str, str], folder: Path) -> None:
 
 
 def _environment(facts: Mapping[str, str]) -> dict[str, str]:
-    return process.environment(**facts)
+    # pytest writes byte code under a name of its own, which the comparison of the base refuses.
+    return process.environment(**facts, PYTHONDONTWRITEBYTECODE="1")
