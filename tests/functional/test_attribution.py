@@ -10,7 +10,7 @@ from functional.hooked import Hooked
 from functional.place import Place
 from functional.run_folder import FEW, TWO, assert_nothing_left, runs
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.downloads]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.downloads]
 
 PROFILES = Path(__file__).parents[2] / "harness" / "profiles"
 POLICY_TEST = "test_policies.PoliciesTestJSON.test_create_update_delete_policy"
@@ -22,7 +22,8 @@ def test_defect_of_the_change_fails_and_is_attributed_to_the_change(
     place: Place, hooked: Hooked
 ) -> None:
     hooked.plant("policy_body['type'] = 'planted'")
-    done = place.bsdgate("run", "--with", f"keystone={hooked.path}", "--tests", FEW, *TWO)
+    asked = ["--tests", FEW, *TWO]
+    done = place.start("bsdgate", "run", "--with", f"keystone={hooked.path}", *asked).done(600)
     assert done.code == 1, done
     folder = runs(place)[-1]
     assert folder.verdict["result"] == "FAIL"
@@ -47,7 +48,7 @@ def test_defect_that_the_base_has_as_well_is_not_the_changes(
     broken.write_text(yaml.safe_dump(profile))
     tests = f"{PARENT_TEST}|{ENABLED_TEST}"
     asked = ["--suite", "gate", "--profile", broken, "--tests", tests, *TWO]
-    done = place.bsdgate("run", "--with", f"keystone={hooked.path}", *asked)
+    done = place.start("bsdgate", "run", "--with", f"keystone={hooked.path}", *asked).done(600)
     assert done.code == 0, done
     folder = runs(place)[-1]
     assert folder.verdict["result"] == "PASS"
