@@ -46,7 +46,7 @@ def check(paths: Sequence[Path]) -> int:
 def _unread(places: Iterable[Path]) -> Iterator[str]:
     try:
         for path in ignored(places):
-            yield f"{path}: is not read: of a folder, only files called *.yaml are"
+            yield f"{path}: ignored: only files called *.yaml are read from a folder"
     except OSError as error:
         yield f"{error.filename}: {error.strerror}"
 
@@ -73,12 +73,12 @@ def _doubtful(entries: Iterable[Expectation], today: date) -> Iterator[str]:
 
 
 def import_lists(paths: Sequence[Path]) -> None:
-    """Print the tests that FreeBSD CI's lists expect to fail, as proposals.
+    """Print proposed known failures from FreeBSD CI's lists of tests that are expected to fail.
 
-    ``paths`` are lists in the folders of their jobs, or folders above those, such as a checkout
-    of freebsd/freebsd-ci.
+    ``paths`` are such lists, each in the folder of its job, or folders that contain these, such as
+    a checkout of freebsd/freebsd-ci.
 
-    :raises UsageError: there is no list, or it cannot be read.
+    :raises UsageError: no list was found, or one cannot be read.
     """
     files = [file for path in paths for file in _lists(path)]
     try:
@@ -99,7 +99,7 @@ def _lists(path: Path) -> list[Path]:
 
 
 def propose() -> None:
-    """Print the tests that Tempest and its installed plugins mark as unstable, as proposals."""
+    """Print proposed known failures: tests that Tempest and its plugins mark as unstable."""
     folders = installed()
     if not folders:
         raise UsageError("Tempest is not installed here", "run it where the suites run")

@@ -68,7 +68,7 @@ def show_runs(store: Store, scope: Scope, limit: int, console: Console) -> None:
 
 
 def _filled(cell: Text, width: int) -> Text:
-    """Fill a cell up on its left or, where the width is below zero, its right; never cut it."""
+    """Pad a cell on the left, or on the right if the width is negative; never cut it."""
     missing = max(0, abs(width) - len(cell))
     if width < 0:
         cell.pad_right(missing)
@@ -166,7 +166,7 @@ def _with_progress(folders: Sequence[Path], console: Console) -> Iterator[Path]:
 
 
 def show_run(store: Store, name: str, console: Console) -> None:
-    """Print what the history has of one run; UsageError if ``name`` finds no run, or several."""
+    """Print one run from the history; UsageError if ``name`` finds no run, or several."""
     run = store.find(name)
     if run is None:
         raise _not_one(store, name)
@@ -196,7 +196,7 @@ def _not_one(store: Store, name: str) -> UsageError:
             f"{name!r} is ambiguous: {len(found)} runs begin with it",
             f"choose one: {', '.join(found[:CANDIDATES_SHOWN])}{more}",
         )
-    hint = "`bsdgate history` lists them; a name, an id or the beginning of one will do"
+    hint = "give the name or id of a run, or its first characters; `bsdgate history` lists the runs"
     return UsageError(f"there is no run {name!r} in the history", hint)
 
 

@@ -22,7 +22,7 @@ from bsdgate.results.store.window import Window
 from bsdgate.results.trends import Change, Movement, Point, Series, Thresholds, Trend, follow
 
 WIDTH: Final = 30
-"""Columns of a plot; each is the median of its share of the points."""
+"""The number of columns of a plot. Each shows the median of an equal part of the points."""
 
 CHANGES_SHOWN: Final = 40
 

@@ -29,7 +29,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms of a judgement: the name of the policy, the URL of the history, known failures.
+    """What a run is judged by: the name of the policy, the URL of the history, known failures.
 
     Without a policy, that of the run is used; for evidence from elsewhere it is ``developer``. The
     known failures are added to those of bsdgate and of the run.
@@ -57,7 +57,7 @@ def of_run(run_dir: Path, terms: Terms, as_json: bool, console: Console) -> int:
 
 
 def of_files(found: Files, terms: Terms, as_json: bool, console: Console) -> int:
-    """Judge files and print the verdict; return the exit code."""
+    """Judge evidence from elsewhere and print the verdict; return the exit code."""
     verdict = judge.judge_files(
         found.asked,
         subunit=found.subunit,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from functional.hooked import Hooked
 from functional.place import ODD, Place
 from xdist.scheduler import LoadScopeScheduling
 
@@ -66,11 +67,36 @@ def sdist(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "keystone-30.0.0.tar.gz"
 
 
+@pytest.fixture(scope="session")
+def hooked_checkout(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Hooked:
+    """Unpack a released Keystone and put the hook into it."""
+    folder = tmp_path_factory.mktemp("hooked")
+    return Hooked.make(unpack(sdist, folder / "sources"), folder / "code.py")
+
+
+@pytest.fixture
+def hooked(request: pytest.FixtureRequest, hooked_checkout: Hooked) -> Hooked:
+    """Return the checkout with the hook; the file of code is empty."""
+    of_changes(request)
+    hooked_checkout.plant("")
+    return hooked_checkout
+
+
+def unpack(sdist: Path, into: Path) -> Path:
+    """Unpack a source distribution; return its folder."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(into, filter="data")
+    (found,) = into.iterdir()
+    return found
+
+
+def of_changes(request: pytest.FixtureRequest) -> None:
+    """Check that the module of the test runs in the process of the base."""
+    assert request.path.stem in OF_CHANGES, f"add {request.path.stem} to OF_CHANGES"
+
+
 @pytest.fixture
 def checkout(request: pytest.FixtureRequest, sdist: Path, tmp_path: Path) -> Path:
     """Unpack a released Keystone, as a checkout of a change to it would be."""
-    assert request.path.stem in OF_CHANGES, f"add {request.path.stem} to OF_CHANGES"
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "sources", filter="data")
-    (found,) = (tmp_path / "sources").iterdir()
-    return found
+    of_changes(request)
+    return unpack(sdist, tmp_path / "sources")

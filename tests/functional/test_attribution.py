@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from functional.hooked import Hooked
 from functional.place import Place
 from functional.run_folder import FEW, TWO, assert_nothing_left, runs
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.downloads]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.downloads]
 
 PROFILES = Path(__file__).parents[2] / "harness" / "profiles"
 POLICY_TEST = "test_policies.PoliciesTestJSON.test_create_update_delete_policy"
@@ -18,14 +19,11 @@ ENABLED_TEST = "test_projects.ProjectsTestJSON.test_project_create_enabled"
 
 
 def test_defect_of_the_change_fails_and_is_attributed_to_the_change(
-    place: Place, checkout: Path
+    place: Place, hooked: Hooked
 ) -> None:
-    module = checkout / "keystone" / "api" / "policy.py"
-    made = "policy = self._assign_unique_id(self._normalize_dict(policy_body))\n"
-    assert module.read_text().count(made) == 1
-    planted = f"{made}        policy['type'] = 'planted'\n"
-    module.write_text(module.read_text().replace(made, planted))
-    done = place.bsdgate("run", "--with", f"keystone={checkout}", "--tests", FEW, *TWO)
+    hooked.plant("policy_body['type'] = 'planted'")
+    asked = ["--tests", FEW, *TWO]
+    done = place.start("bsdgate", "run", "--with", f"keystone={hooked.path}", *asked).done(600)
     assert done.code == 1, done
     folder = runs(place)[-1]
     assert folder.verdict["result"] == "FAIL"
@@ -41,7 +39,7 @@ def test_defect_of_the_change_fails_and_is_attributed_to_the_change(
 
 
 def test_defect_that_the_base_has_as_well_is_not_the_changes(
-    place: Place, checkout: Path, tmp_path: Path
+    place: Place, hooked: Hooked, tmp_path: Path
 ) -> None:
     """Keystone's settings are the defect: projects may have no parents."""
     profile = yaml.safe_load((PROFILES / "embedded.yaml").read_text())
@@ -50,7 +48,7 @@ def test_defect_that_the_base_has_as_well_is_not_the_changes(
     broken.write_text(yaml.safe_dump(profile))
     tests = f"{PARENT_TEST}|{ENABLED_TEST}"
     asked = ["--suite", "gate", "--profile", broken, "--tests", tests, *TWO]
-    done = place.bsdgate("run", "--with", f"keystone={checkout}", *asked)
+    done = place.start("bsdgate", "run", "--with", f"keystone={hooked.path}", *asked).done(600)
     assert done.code == 0, done
     folder = runs(place)[-1]
     assert folder.verdict["result"] == "PASS"

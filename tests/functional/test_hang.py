@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from functional.hooked import Hooked
 from functional.place import Place
 from functional.run_folder import TWO, RunFolder, assert_nothing_left, runs
 
@@ -42,19 +43,11 @@ def profile_with(folder: Path, **services: Any) -> Path:
     return path
 
 
-def plant(checkout: Path, statement: str) -> None:
-    """Let Keystone do that before it makes a policy."""
-    module = checkout / "keystone" / "api" / "policy.py"
-    made = "policy = self._assign_unique_id(self._normalize_dict(policy_body))\n"
-    assert module.read_text().count(made) == 1
-    module.write_text(module.read_text().replace(made, f"{statement}\n        {made}"))
-
-
 def run(
-    place: Place, checkout: Path, profile: Path, tests: str, code: int
+    place: Place, hooked: Hooked, profile: Path, tests: str, code: int
 ) -> tuple[RunFolder, str]:
     asked: list[str | Path] = ["--suite", "gate", "--profile", profile, "--tests", tests, *TWO]
-    done = place.start("bsdgate", "run", "--with", f"keystone={checkout}", *asked).done(800)
+    done = place.start("bsdgate", "run", "--with", f"keystone={hooked.path}", *asked).done(800)
     assert done.code == code, done
     assert_nothing_left(place, [])
     return runs(place)[-1], done.text
@@ -75,11 +68,11 @@ SAME = "fail, the same failure"
 
 
 def test_a_test_that_hangs_by_the_change_fails_and_is_attributed_to_the_change(
-    place: Place, checkout: Path, tmp_path: Path
+    place: Place, hooked: Hooked, tmp_path: Path
 ) -> None:
     """Keystone answers with one thread: while it hangs, all its clients wait."""
-    plant(checkout, SLEEPS)
-    folder, text = run(place, checkout, profile_with(tmp_path), POLICIES, 1)
+    hooked.plant(SLEEPS)
+    folder, text = run(place, hooked, profile_with(tmp_path), POLICIES, 1)
     assert folder.verdict["result"] == "FAIL"
     reasons = folder.reasons()
     (failed,) = reasons["tests-failed"]["ids"]
@@ -93,12 +86,12 @@ def test_a_test_that_hangs_by_the_change_fails_and_is_attributed_to_the_change(
 
 
 def test_a_test_that_hangs_on_the_base_too_is_not_the_changes(
-    place: Place, checkout: Path, tmp_path: Path, silent: str
+    place: Place, hooked: Hooked, tmp_path: Path, silent: str
 ) -> None:
     """Nova's settings are the defect: it asks a server that never answers for networks."""
     options = {"options": {"neutron": {"endpoint_override": silent}}}
     profile = profile_with(tmp_path, nova=options)
-    folder, text = run(place, checkout, profile, NETWORKS, 3)
+    folder, text = run(place, hooked, profile, NETWORKS, 3)
     assert folder.verdict["result"] == "ERROR"
     assert folder.reasons()["time-limit"]["level"] == "error"
     (finding,) = failures(folder)
@@ -109,12 +102,12 @@ def test_a_test_that_hangs_on_the_base_too_is_not_the_changes(
 
 
 def test_a_run_that_runs_out_of_time_while_no_test_hangs_is_an_error(
-    place: Place, checkout: Path, tmp_path: Path
+    place: Place, hooked: Hooked, tmp_path: Path
 ) -> None:
     """Keystone waits once, as on a machine that was busy, and never again."""
     marker = f"marker = __import__('pathlib').Path({str(tmp_path / 'waited')!r})"
-    plant(checkout, f"{marker}; marker.exists() or (marker.touch(), {SLEEPS})")
-    folder, _ = run(place, checkout, profile_with(tmp_path), POLICIES, 3)
+    hooked.plant(f"{marker}; marker.exists() or (marker.touch(), {SLEEPS})")
+    folder, _ = run(place, hooked, profile_with(tmp_path), POLICIES, 3)
     assert folder.verdict["result"] == "ERROR"
     reasons = folder.reasons()
     assert reasons["time-limit"]["level"] == "error"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from functional.hooked import Hooked
 from functional.place import BIN, SERVICES, Done, Place
 from functional.run_folder import FEW, TWO, RunFolder, runs
 
@@ -190,21 +191,21 @@ def test_pattern_that_finds_no_test_is_refused(place: Place) -> None:
 
 
 @pytest.mark.downloads
-def test_change_without_a_defect_passes(place: Place, checkout: Path) -> None:
-    done = place.bsdgate("run", "--with", f"keystone={checkout}", "--tests", FEW, *TWO)
+def test_change_without_a_defect_passes(place: Place, hooked: Hooked) -> None:
+    done = place.bsdgate("run", "--with", f"keystone={hooked.path}", "--tests", FEW, *TWO)
     assert done.code == 0, done
     folder = runs(place)[-1]
     assert folder.verdict["result"] == "PASS"
     (change,) = folder.read("manifest.json")["with"]
-    assert (change["project"], change["source"]) == ("keystone", str(checkout))
+    assert (change["project"], change["source"]) == ("keystone", str(hooked.path))
     (named,) = folder.verdict["run"]["sources"]
-    assert str(checkout) in str(named)
+    assert str(hooked.path) in str(named)
 
 
 # A daemon that no hook of Python's sees, so that it holds whatever its parent has open.
 DAEMON = """
 import ctypes, os, time
-libc = ctypes.CDLL(None)
+libc = ctypes.PyDLL(None)
 if not libc.fork():
     os.setsid()
     if libc.fork():
@@ -215,10 +216,9 @@ if not libc.fork():
 
 
 @pytest.mark.downloads
-def test_daemon_of_a_change_is_a_reason_and_keeps_no_verdict(place: Place, checkout: Path) -> None:
-    with (checkout / "keystone" / "__init__.py").open("a") as module:
-        module.write(DAEMON)
-    done = place.bsdgate("run", "--with", f"keystone={checkout}", "--tests", FEW, *TWO)
+def test_daemon_of_a_change_is_a_reason_and_keeps_no_verdict(place: Place, hooked: Hooked) -> None:
+    hooked.plant(DAEMON)
+    done = place.bsdgate("run", "--with", f"keystone={hooked.path}", "--tests", FEW, *TWO)
     place.wait_until_empty(10)
     assert done.code == 0, done
     assert "\nPASS:" in done.text

@@ -69,7 +69,7 @@ def test_what_is_not_read_is_a_problem(entries, tmp_path, capsys):
     assert expectations.check([tmp_path]) == 2
     *lines, _ = capsys.readouterr().out.splitlines()
     names = ["b.yml", "c.yaml~", "d.txt", "nova"]
-    assert [line.split(": is not read: ")[0] for line in lines] == [
+    assert [line.split(": ignored: ")[0] for line in lines] == [
         str(tmp_path / name) for name in names
     ]
     assert expectations.check([good]) == 0
