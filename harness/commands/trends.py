@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import median
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from rich.align import AlignMethod
 from rich.console import Console
@@ -17,9 +17,13 @@ from rich.text import Text
 from bsdgate.harness.errors import UsageError
 from bsdgate.results.model import count
 from bsdgate.results.reporters.text import plain
-from bsdgate.results.store.base import Scope, Store
+from bsdgate.results.store.base import Scope
 from bsdgate.results.store.window import Window
 from bsdgate.results.trends import Change, Movement, Point, Series, Thresholds, Trend, follow
+
+if TYPE_CHECKING:
+    # For annotations alone: SQLAlchemy takes long to import.
+    from bsdgate.results.store.database import Store
 
 WIDTH: Final = 30
 """Columns of a plot; each is the median of its share of the points."""
@@ -46,14 +50,12 @@ _LARGE: Final = 10
 class Past(Protocol):
     """The source of series; ``results.store.window.Window`` is one."""
 
-    def series(
-        self, prefix: str = "", at_least: int = 1
-    ) -> Mapping[str, Sequence[tuple[datetime, str, float]]]:
+    def series(self, prefix: str = "") -> Mapping[str, Sequence[tuple[datetime, str, float]]]:
         """Return (created, run id, seconds) of each success of a test, by the test's id."""
         ...
 
 
-def remembered(store: Store, scope: Scope, limit: int, prefix: str = "") -> list[Series]:
+def remembered(store: "Store", scope: Scope, limit: int, prefix: str = "") -> list[Series]:
     """Return the durations of what begins with ``prefix``, separately for each suite and profile.
 
     The same test may take longer with another profile, which is not a change. If there are several
@@ -73,7 +75,7 @@ def remembered(store: Store, scope: Scope, limit: int, prefix: str = "") -> list
 
 
 def _explain(
-    store: Store, scope: Scope, limit: int, prefix: str, windows: Sequence[Window]
+    store: "Store", scope: Scope, limit: int, prefix: str, windows: Sequence[Window]
 ) -> None:
     """Raise a UsageError that says why nothing was found, unless the history is empty."""
     if known := sum(len(window.series()) for window in windows):

@@ -10,9 +10,8 @@ import contextlib
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 import sqlalchemy
@@ -34,41 +33,32 @@ CONNECT_TIMEOUT: Final = 15
 
 _FORMS: Final = "give sqlite:////DIR/history.sqlite or postgresql://USER@HOST/DATABASE"
 
-_PORTS: Final = range(1, 65536)
-
 # A writer of one run has the lock shared, a writer of all runs has it exclusively. Any number is
 # good that no other program uses in the same database: this one spells "bsdgate".
 _LOCK: Final = int.from_bytes(b"bsdgate")
 
-_OPTIONS: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
-    {
-        "sqlite": {"connect_args": {"timeout": LOCK_TIMEOUT, "isolation_level": None}},
-        "postgresql": {"connect_args": {"connect_timeout": CONNECT_TIMEOUT}},
-    }
-)
-# The statements of one read see one state, even if others write in between.
-_READING: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
-    {"sqlite": {}, "postgresql": {"isolation_level": "REPEATABLE READ"}}
-)
+_CONNECT: Final[dict[str, dict[str, Any]]] = {
+    "sqlite": {"timeout": LOCK_TIMEOUT, "isolation_level": None},
+    "postgresql": {"connect_timeout": CONNECT_TIMEOUT},
+}
 
 
 class Database:
-    """An open database; ``place`` is a file, or a URL of SQLite or PostgreSQL."""
+    """An open database: a file, or a URL of SQLite or PostgreSQL; without a place in memory.
 
-    def __init__(self, place: str | Path) -> None:
-        self._url = _url(place)
+    ``dialect`` is ``sqlite`` or ``postgresql``.
+    """
+
+    def __init__(self, place: str | Path | None = None) -> None:
+        self._url = _url(place) if place else URL.create("sqlite")
+        self.dialect = self._url.get_backend_name()
         with self._explained():
             self.engine = self._connected()
 
     @property
-    def dialect(self) -> str:
-        """``sqlite`` or ``postgresql``."""
-        return self.engine.dialect.name
-
-    @property
     def named(self) -> str:
         """The name for messages, without the password."""
-        if self._url.get_backend_name() == "sqlite":
+        if self.dialect == "sqlite":
             return str(self._url.database)
         return self._url.render_as_string(hide_password=True)
 
@@ -76,7 +66,10 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """Read a consistent state: that at the first statement."""
         with self._explained(), self.engine.connect() as connection:
-            yield connection.execution_options(**_READING[self.dialect])
+            if self.dialect == "postgresql":
+                # The statements of one read see one state, even if others write in between.
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
 
     @contextlib.contextmanager
     def writing(self, *, alone: bool = False) -> Iterator[Connection]:
@@ -96,10 +89,10 @@ class Database:
         self.engine.dispose()
 
     def _connected(self) -> Engine:
-        if self._url.get_backend_name() == "sqlite":
-            _make_private(Path(str(self._url.database)))
-        engine = sqlalchemy.create_engine(self._url, **_OPTIONS[self._url.get_backend_name()])
-        if engine.dialect.name == "sqlite":
+        if self.dialect == "sqlite" and self._url.database:
+            _make_private(Path(self._url.database))
+        engine = sqlalchemy.create_engine(self._url, connect_args=_CONNECT[self.dialect])
+        if self.dialect == "sqlite":
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -148,27 +141,23 @@ def _url(place: str | Path) -> URL:
         return URL.create("sqlite", database=str(place))
     try:
         url = make_url(place)
+        if url.port is not None and not 0 < url.port < 1 << 16:
+            raise ValueError(url.port)
     except ArgumentError:
         raise BsdgateError(f"{_scheme(place)!r} is no URL of a history", _FORMS) from None
     except ValueError:
-        # Only the port is converted. It may be a part of a password, so it is not shown.
-        raise _bad_port(place) from None
-    if url.port is not None and url.port not in _PORTS:
-        raise _bad_port(place)
-    if url.get_backend_name() not in _OPTIONS:
+        # The port may be a part of a password, so it is not shown.
+        raise BsdgateError(
+            f"the port in the URL of the history, {_scheme(place)!r}, is no number from 1 to 65535",
+            f"{_FORMS}, with HOST:PORT if it is not 5432",
+        ) from None
+    if url.get_backend_name() not in _CONNECT:
         raise BsdgateError(f"a history in {url.get_backend_name()} is not supported", _FORMS)
     if url.drivername == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
         raise BsdgateError(f"{place!r} names no file", _FORMS)
     return url
-
-
-def _bad_port(place: str) -> BsdgateError:
-    message = (
-        f"the port in the URL of the history, {_scheme(place)!r}, is no number from 1 to 65535"
-    )
-    return BsdgateError(message, f"{_FORMS}, with HOST:PORT if it is not 5432")
 
 
 def _scheme(place: str) -> str:

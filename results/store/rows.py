@@ -8,9 +8,8 @@ notes are JSON, written and read by pydantic.
 import hashlib
 import json
 import math
-import sys
-from array import array
-from collections.abc import Iterable, Mapping
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -53,9 +52,10 @@ LETTERS: Final = MappingProxyType(
 )
 OUTCOMES: Final = MappingProxyType({letter: outcome for outcome, letter in LETTERS.items()})
 _LETTERS: Final = bytes(OUTCOMES)
-_FLOAT: Final = array("f").itemsize
+_FLOAT: Final = struct.Struct("<f")
 
-_NAMED: Final = ("run_id", "name", "suite", "profile", "release", "selection")
+NAMED: Final = ("run_id", "name", "suite", "profile", "release", "selection")
+"""The fields by which a run is looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +69,8 @@ class Record:
     result: Result
     policy: str
     counts: Mapping[str, int]
-    seconds: float | None
+    seconds: float | None = None
     judged: datetime | None = None
-
-    def replaces(self, known: "Record") -> bool:
-        """Whether this verdict was made later than the ``known`` one on the same run.
-
-        A verdict without the time when it was made is older than any that has it.
-        """
-        if self.judged is None:
-            return False
-        return known.judged is None or known.judged < self.judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +98,7 @@ class PastRun:
     """An earlier run with its tests; ValueError if the columns do not fit the ids.
 
     ``outcomes`` has a letter for each of ``ids``, ``seconds`` a float of four bytes, the lowest
-    first, which is NaN where the time is not known.
+    first, which is NaN where the time is not known. The methods take a place among the ids.
     """
 
     record: Record
@@ -117,21 +108,36 @@ class PastRun:
     notes: Notes = field(default_factory=Notes)
 
     def __post_init__(self) -> None:
-        lengths = {len(self.ids), len(self.outcomes), len(self.seconds) / _FLOAT}
+        lengths = {len(self.ids), len(self.outcomes), len(self.seconds) / _FLOAT.size}
         if len(lengths) > 1 or self.outcomes.translate(None, _LETTERS):
             raise ValueError(f"the outcomes of the run {self.record.run.run_id} are damaged")
+
+    def outcome(self, place: int) -> Outcome:
+        """Return how a test ended."""
+        return OUTCOMES[self.outcomes[place]]
+
+    def duration(self, place: int) -> float | None:
+        """Return the seconds that a test took; None if that is not known."""
+        (seconds,) = _FLOAT.unpack_from(self.seconds, _FLOAT.size * place)
+        # It is negative after the clock was set back.
+        return seconds if seconds >= 0 else None
+
+    def disposition(self, place: int) -> Disposition | None:
+        """Return the disposition of a test, if it has one."""
+        return self._dispositions.get(self.ids[place])
+
+    @cached_property
+    def _dispositions(self) -> Mapping[str, Disposition]:
+        return {one.id: one for one in self.notes.dispositions}
 
     @property
     def ran(self) -> frozenset[str]:
         """The ids of the tests that were executed."""
-        return frozenset(test for test, outcome in self.states if outcome in RAN)
-
-    @property
-    def states(self) -> list[tuple[str, Outcome]]:
-        """How each test ended."""
-        return [
-            (test, OUTCOMES[letter]) for test, letter in zip(self.ids, self.outcomes, strict=True)
-        ]
+        return frozenset(
+            test
+            for test, letter in zip(self.ids, self.outcomes, strict=True)
+            if OUTCOMES[letter] in RAN
+        )
 
     @cached_property
     def digest(self) -> bytes:
@@ -161,7 +167,7 @@ def pack(verdict: Verdict) -> PastRun:
         ),
         ids=ids,
         outcomes=bytes(LETTERS[case.outcome] for case in cases),
-        seconds=_floats_out(_seconds(case) for case in cases),
+        seconds=_packed(cases),
         notes=Notes(
             dispositions=verdict.dispositions,
             reasons=tuple(replace(one, ids=one.ids[:IDS_KEPT]) for one in verdict.reasons),
@@ -175,7 +181,7 @@ def _checked(run: Run) -> Run:
     """Check id, names and time of a run; return it with its time in UTC."""
     if not run.run_id:
         raise EvidenceError("the verdict does not say of which run it is", JUDGE_AGAIN)
-    for name in _NAMED:
+    for name in NAMED:
         if len(value := ascii_of(getattr(run, name))) > NAME_BOUND:
             message = f"the run's {name} has {len(value)} characters, more than {NAME_BOUND}"
             raise EvidenceError(message, JUDGE_AGAIN)
@@ -187,27 +193,12 @@ def _checked(run: Run) -> Run:
         raise EvidenceError(f"{run.created} is no time of a run: {reason}", JUDGE_AGAIN) from None
 
 
-def _seconds(case: Case) -> float:
-    return math.nan if case.seconds is None else case.seconds
-
-
-def _floats_out(numbers: Iterable[float]) -> bytes:
+def _packed(cases: Sequence[Case]) -> bytes:
     try:
-        packed = array("f", numbers)
-    except (TypeError, OverflowError) as reason:
+        seconds = (math.nan if case.seconds is None else case.seconds for case in cases)
+        return b"".join(map(_FLOAT.pack, seconds))
+    except (struct.error, OverflowError) as reason:
         raise EvidenceError(f"a test's seconds: {reason}", JUDGE_AGAIN) from None
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return packed.tobytes()
-
-
-def floats_in(packed: bytes) -> "array[float]":
-    """Read ``PastRun.seconds``, of one run or of several put together."""
-    numbers = array("f")
-    numbers.frombytes(packed)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
 
 
 def ascii_of(text: str) -> str:
@@ -217,22 +208,18 @@ def ascii_of(text: str) -> str:
 
 def about(record: Record) -> dict[str, Any]:
     """Return the record as JSON has it, without the versions, which runs share."""
-    fields: dict[str, Any] = _records().dump_python(record, mode="json", exclude_none=True)
-    del fields["run"]["versions"]
-    return fields | {"seconds": record.seconds}
+    without = {"run": {"versions"}}
+    return dict(_records().dump_python(record, mode="json", exclude_none=True, exclude=without))
 
 
-def record_of(fields: Mapping[str, Any], versions: Mapping[str, str]) -> Record:
+def record_of(fields: dict[str, Any], versions: Mapping[str, str]) -> Record:
     """Return the record of what ``about`` returned; ValueError if it is damaged."""
-    return _records().validate_python(
-        dict(fields) | {"run": fields["run"] | {"versions": versions}}
-    )
+    return _records().validate_python(fields | {"run": fields["run"] | {"versions": versions}})
 
 
 def notes_out(notes: Notes) -> dict[str, Any]:
     """Return the notes as JSON has them."""
-    fields: dict[str, Any] = _notes().dump_python(notes, mode="json", exclude_none=True)
-    return fields
+    return dict(_notes().dump_python(notes, mode="json", exclude_none=True))
 
 
 def notes_in(fields: Mapping[str, Any]) -> Notes:

@@ -23,7 +23,7 @@ from bsdgate.results.parsers.subunit import StreamReader
 from bsdgate.results.policy import CHECK, DEVELOPER, GATE, NIGHTLY, POLICIES, Policy
 from bsdgate.results.store import connection
 from bsdgate.results.store.base import StoreError
-from bsdgate.results.store.database import DatabaseStore
+from bsdgate.results.store.database import Store
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_run_is_judged_reported_and_remembered(run: Path, url: str) -> None:
     said: list[str] = []
     assert history.judge(run, GATE, url, said.append).result is Result.PASS
     assert (written(run), said) == ("PASS", [])
-    with DatabaseStore(url) as store:
+    with Store(url) as store:
         assert [record.result for record in store.runs()] == [Result.PASS]
 
 
@@ -81,7 +81,7 @@ def test_a_verdict_that_cannot_be_remembered_stands(
     def full(*_: object) -> bool:
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(DatabaseStore, "import_run", full)
+    monkeypatch.setattr(Store, "import_run", full)
     said: list[str] = []
     assert history.judge(run, GATE, url, said.append).result is Result.PASS
     assert said == ["not remembered: the disk is full"]

@@ -29,7 +29,7 @@ from bsdgate.results.model import (
     Summary,
     Verdict,
 )
-from bsdgate.results.store.memory import MemoryStore
+from bsdgate.results.store.database import Store
 
 texts = st.text(max_size=20)
 moments = st.datetimes(timezones=st.just(UTC))
@@ -175,7 +175,7 @@ def test_what_is_read_can_be_written_whatever_was_put_in(whole, value):
         except EvidenceError:
             continue
         assert document.parse(document.render(verdict)) == verdict
-        with MemoryStore() as store, contextlib.suppress(EvidenceError):
+        with Store() as store, contextlib.suppress(EvidenceError):
             assert store.import_run(verdict)
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from unit.results.store.contract import BY_LETTER, verdict
 
 from bsdgate.results.model import Cause, Disposition, Outcome, Past
-from bsdgate.results.store.memory import MemoryStore
+from bsdgate.results.store.database import Store
 
 TESTS = [f"t{place}" for place in range(5)]
 
@@ -15,7 +15,7 @@ outcomes = st.dictionaries(st.sampled_from(TESTS), st.sampled_from([*BY_LETTER.v
 
 @given(st.lists(outcomes, max_size=12), st.data())
 def test_columns_are_what_the_verdicts_say(runs, data):
-    store = MemoryStore()
+    store = Store()
     made = []
     for number, cases in enumerate(runs):
         failed = sorted(test for test, outcome in cases.items() if outcome is Outcome.FAIL)
