@@ -13,23 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property
-from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 
 from bsdgate.results.document import JUDGE_AGAIN
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.model import (
-    RAN,
-    Case,
-    Disposition,
-    Outcome,
-    Reason,
-    Result,
-    Run,
-    Verdict,
-)
+from bsdgate.results.model import RAN, Case, Disposition, Outcome, Reason, Result, Run, Verdict
 
 NAME_BOUND: Final = 400
 """Characters of the names by which a run is looked up."""
@@ -37,20 +27,18 @@ NAME_BOUND: Final = 400
 IDS_KEPT: Final = 20
 """Ids kept of each reason; verdict.json has all."""
 
-LETTERS: Final = MappingProxyType(
-    {
-        Outcome.SUCCESS: ord("s"),
-        Outcome.FAIL: ord("f"),
-        Outcome.SKIP: ord("k"),
-        Outcome.XFAIL: ord("x"),
-        Outcome.UXSUCCESS: ord("u"),
-        Outcome.KNOWN_FAILURE: ord("n"),
-        Outcome.KNOWN_FAILURE_PASSED: ord("p"),
-        Outcome.MISSING: ord("m"),
-        Outcome.DUPLICATED: ord("d"),
-    }
-)
-OUTCOMES: Final = MappingProxyType({letter: outcome for outcome, letter in LETTERS.items()})
+LETTERS: Final[Mapping[Outcome, int]] = {
+    Outcome.SUCCESS: ord("s"),
+    Outcome.FAIL: ord("f"),
+    Outcome.SKIP: ord("k"),
+    Outcome.XFAIL: ord("x"),
+    Outcome.UXSUCCESS: ord("u"),
+    Outcome.KNOWN_FAILURE: ord("n"),
+    Outcome.KNOWN_FAILURE_PASSED: ord("p"),
+    Outcome.MISSING: ord("m"),
+    Outcome.DUPLICATED: ord("d"),
+}
+OUTCOMES: Final[Mapping[int, Outcome]] = {letter: outcome for outcome, letter in LETTERS.items()}
 _LETTERS: Final = bytes(OUTCOMES)
 _FLOAT: Final = struct.Struct("<f")
 
@@ -98,7 +86,7 @@ class PastRun:
     """An earlier run with its tests; ValueError if the columns do not fit the ids.
 
     ``outcomes`` has a letter for each of ``ids``, ``seconds`` a float of four bytes, the lowest
-    first, which is NaN where the time is not known. The methods take a place among the ids.
+    first, which is NaN where the time is not known.
     """
 
     record: Record
@@ -113,7 +101,7 @@ class PastRun:
             raise ValueError(f"the outcomes of the run {self.record.run.run_id} are damaged")
 
     def outcome(self, place: int) -> Outcome:
-        """Return how a test ended."""
+        """Return how the test at a place among the ids ended."""
         return OUTCOMES[self.outcomes[place]]
 
     def duration(self, place: int) -> float | None:
@@ -122,22 +110,15 @@ class PastRun:
         # It is negative after the clock was set back.
         return seconds if seconds >= 0 else None
 
-    def disposition(self, place: int) -> Disposition | None:
-        """Return the disposition of a test, if it has one."""
-        return self._dispositions.get(self.ids[place])
-
     @cached_property
-    def _dispositions(self) -> Mapping[str, Disposition]:
+    def dispositions(self) -> Mapping[str, Disposition]:
+        """The dispositions by the ids of their tests."""
         return {one.id: one for one in self.notes.dispositions}
 
     @property
     def ran(self) -> frozenset[str]:
         """The ids of the tests that were executed."""
-        return frozenset(
-            test
-            for test, letter in zip(self.ids, self.outcomes, strict=True)
-            if OUTCOMES[letter] in RAN
-        )
+        return frozenset(test for place, test in enumerate(self.ids) if self.outcome(place) in RAN)
 
     @cached_property
     def digest(self) -> bytes:

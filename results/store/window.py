@@ -84,7 +84,12 @@ class Window:
     def history(self, test: str) -> tuple[PastOutcome, ...]:
         """Return the past outcomes of one test with their runs, newest first."""
         return tuple(
-            PastOutcome(run.record, run.outcome(place), run.duration(place), run.disposition(place))
+            PastOutcome(
+                run.record,
+                run.outcome(place),
+                run.duration(place),
+                run.dispositions.get(run.ids[place]),
+            )
             for run, place in self._places(test)
         )
 
