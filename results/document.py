@@ -77,15 +77,10 @@ def schema() -> dict[str, Any]:
 
 
 def _without_zone(verdict: Verdict) -> str:
-    times = {"created": verdict.run.created, "judged": verdict.judged}
-    for attempt in verdict.attempts:
-        times |= {
-            f"{attempt.name}: started": attempt.started,
-            f"{attempt.name}: ended": attempt.ended,
-        }
-    times |= {case.id: case.started for case in verdict.cases}
-    wrong = (name for name, moment in times.items() if moment and moment.tzinfo is None)
-    return next(wrong, "")
+    cases = (*verdict.cases, *verdict.setup_failures)
+    times = [verdict.run.created, verdict.judged, *(case.started for case in cases)]
+    times += [time for one in verdict.attempts for time in (one.started, one.ended)]
+    return next((str(time) for time in times if time and time.tzinfo is None), "")
 
 
 def _first_errors(reason: ValidationError) -> str:

@@ -88,18 +88,11 @@ def fisher(since: Counts, before: Counts) -> float:
     One-sided: only a fall of the pass rate makes it small.
     """
     fails, runs = since.fails + before.fails, since.runs + before.runs
-    all_ways = _log_ways(runs, fails)
-    most = min(fails, since.runs)
-    terms = (
-        _log_ways(since.runs, each) + _log_ways(before.runs, fails - each) - all_ways
-        for each in range(since.fails, most + 1)
-        if fails - each <= before.runs
+    ways = sum(
+        math.comb(since.runs, each) * math.comb(before.runs, fails - each)
+        for each in range(since.fails, min(fails, since.runs) + 1)
     )
-    return min(math.fsum(math.exp(term) for term in terms), 1.0)
-
-
-def _log_ways(runs: int, fails: int) -> float:
-    return math.lgamma(runs + 1) - math.lgamma(fails + 1) - math.lgamma(runs - fails + 1)
+    return ways / math.comb(runs, fails)
 
 
 def find_fall(record: FailureHistory) -> Fall | None:
@@ -121,9 +114,7 @@ def find_fall(record: FailureHistory) -> Fall | None:
     return min(falls, key=lambda fall: fall.weighed)
 
 
-def gate(
-    records: Iterable[FailureHistory], tests: int, false_discoveries: float = FALSE_DISCOVERIES
-) -> tuple[Fall, ...]:
+def gate(records: Iterable[FailureHistory], tests: int) -> tuple[Fall, ...]:
     """Return the falls that block a run, least likely first.
 
     The method is that of Benjamini and Hochberg, with ``Fall.weighed`` as the p-value.
@@ -135,7 +126,7 @@ def gate(
     falls.sort(key=lambda fall: (fall.weighed, fall.id))
     accepted = 0
     for rank, fall in enumerate(falls, 1):
-        if fall.weighed <= false_discoveries * rank / tests:
+        if fall.weighed <= FALSE_DISCOVERIES * rank / tests:
             accepted = rank
     return tuple(falls[:accepted])
 

@@ -14,9 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import sqlalchemy
-from sqlalchemy import Connection, Engine, event, text
-from sqlalchemy.engine import URL, make_url
+import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from bsdgate.results.errors import BsdgateError
@@ -50,7 +48,7 @@ class Database:
     """
 
     def __init__(self, place: str | Path | None = None) -> None:
-        self._url = _url(place) if place else URL.create("sqlite")
+        self._url = _url(place) if place is not None else sa.URL.create("sqlite")
         self.dialect = self._url.get_backend_name()
         with self._explained():
             self.engine = self._connected()
@@ -63,7 +61,7 @@ class Database:
         return self._url.render_as_string(hide_password=True)
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[sa.Connection]:
         """Read a consistent state: that at the first statement."""
         with self._explained(), self.engine.connect() as connection:
             if self.dialect == "postgresql":
@@ -72,7 +70,7 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def writing(self, *, alone: bool = False) -> Iterator[Connection]:
+    def writing(self, *, alone: bool = False) -> Iterator[sa.Connection]:
         """Write in one transaction: all, or nothing if an error leaves the block.
 
         SQLite has one writer at a time. PostgreSQL has many, unless one writes ``alone``.
@@ -81,20 +79,20 @@ class Database:
         with self._explained(), writer.begin() as connection:
             if self.dialect == "postgresql":
                 how = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
-                connection.execute(text(f"SELECT {how}({_LOCK})"))
+                connection.execute(sa.text(f"SELECT {how}({_LOCK})"))
             yield connection
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
-    def _connected(self) -> Engine:
+    def _connected(self) -> sa.Engine:
         if self.dialect == "sqlite" and self._url.database:
             _make_private(Path(self._url.database))
-        engine = sqlalchemy.create_engine(self._url, connect_args=_CONNECT[self.dialect])
+        engine = sa.create_engine(self._url, connect_args=_CONNECT[self.dialect])
         if self.dialect == "sqlite":
-            event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
+            sa.event.listen(engine, "connect", _prepare_sqlite)
+            sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
 
     @contextlib.contextmanager
@@ -136,11 +134,11 @@ def is_there(place: str | Path) -> bool:
         raise _cannot_open(str(url.database), error) from error
 
 
-def _url(place: str | Path) -> URL:
+def _url(place: str | Path) -> sa.URL:
     if isinstance(place, Path):
-        return URL.create("sqlite", database=str(place))
+        return sa.URL.create("sqlite", database=str(place))
     try:
-        url = make_url(place)
+        url = sa.make_url(place)
         if url.port is not None and not 0 < url.port < 1 << 16:
             raise ValueError(url.port)
     except ArgumentError:
@@ -189,7 +187,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite(connection: sa.Connection) -> None:
     # A transaction that began with a read cannot write after another process has written.
     writes = connection.get_execution_options().get("bsdgate_writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

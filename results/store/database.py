@@ -8,25 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    Table,
-    Text,
-    column,
-    delete,
-    func,
-    inspect,
-    or_,
-    select,
-    table,
-    union,
-)
+import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bsdgate.results.model import Result, Run, Verdict
@@ -46,11 +30,6 @@ from bsdgate.results.store.rows import (
 from bsdgate.results.store.tables import SCHEMA, VERSION_TABLE, contents, metadata, runs
 from bsdgate.results.store.window import Window
 
-# The two dialects have the same ON CONFLICT, by the same name, in two places.
-_INSERT: Final[Mapping[str, Callable[[Table], Any]]] = MappingProxyType(
-    {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-)
-
 
 class Store:
     """Earlier runs, each once, in a file of SQLite or on a server; ``place`` is a path or a URL.
@@ -63,7 +42,7 @@ class Store:
     def __init__(self, place: str | Path | None = None) -> None:
         self._database = Database(place)
         try:
-            if place:
+            if place is not None:
                 self._bring_up_to_date()
             else:
                 with self._database.writing() as connection:
@@ -94,11 +73,13 @@ class Store:
         shared = {"versions": dict(run.record.run.versions), "ids": run.ids}
         texts = {name: json.dumps(content).encode() for name, content in shared.items()}
         digests = {name: hashlib.sha256(text).digest() for name, text in texts.items()}
-        insert = _INSERT[self._database.dialect]
+        # The two dialects have the same ON CONFLICT, by the same name, in two places.
+        is_sqlite = self._database.dialect == "sqlite"
+        insert: Callable[[sa.Table], Any] = sqlite.insert if is_sqlite else postgresql.insert
         row = insert(runs).values(_columns(run) | digests)
         # The comparison is NULL if one of the times is not known.
         judged = row.excluded.judged
-        later = func.coalesce(runs.c.judged < judged, judged.is_not(None))
+        later = sa.func.coalesce(runs.c.judged < judged, judged.is_not(None))
         with self._database.writing() as connection:
             # In order, so that two importers cannot deadlock.
             for name in sorted(digests, key=lambda name: digests[name]):
@@ -132,7 +113,7 @@ class Store:
         wanted = ascii_of(name)
         # Not LIKE: its case sensitivity differs between databases.
         both = (runs.c.run_id, runs.c.name)
-        begun = or_(*(func.substr(each, 1, len(wanted)) == wanted for each in both))
+        begun = sa.or_(*(sa.func.substr(each, 1, len(wanted)) == wanted for each in both))
         for condition in (runs.c.run_id == wanted, runs.c.name == wanted):
             if found := self._past_runs(_newest(1, condition)):
                 return found[0]
@@ -176,12 +157,12 @@ class Store:
     def prune(self, before: datetime) -> int:
         """Delete the runs created before a time; return their number."""
         with self._database.writing(alone=True) as connection:
-            gone = connection.execute(delete(runs).where(runs.c.created < _utc(before))).rowcount
-            used = union(select(runs.c.ids), select(runs.c.versions))
-            connection.execute(delete(contents).where(contents.c.digest.not_in(used)))
+            gone = connection.execute(sa.delete(runs).where(runs.c.created < _utc(before))).rowcount
+            used = sa.union(sa.select(runs.c.ids), sa.select(runs.c.versions))
+            connection.execute(sa.delete(contents).where(contents.c.digest.not_in(used)))
         return gone
 
-    def _past_runs(self, query: Select[Any]) -> list[PastRun]:
+    def _past_runs(self, query: sa.Select[Any]) -> list[PastRun]:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
             shared = _shared(connection, query, runs.c.versions, runs.c.ids)
@@ -198,9 +179,9 @@ class Store:
 
     def _bring_up_to_date(self) -> None:
         with self._database.reading() as connection:
-            if inspect(connection).has_table(VERSION_TABLE):
-                version = table(VERSION_TABLE, column("version_num", Text))
-                if connection.scalar(select(version.c.version_num)) == SCHEMA:
+            if sa.inspect(connection).has_table(VERSION_TABLE):
+                version = sa.table(VERSION_TABLE, sa.column("version_num", sa.Text))
+                if connection.scalar(sa.select(version.c.version_num)) == SCHEMA:
                     return
         # Alembic takes a tenth of a second to import, and nearly always there is nothing to do.
         from bsdgate.results.store import migrate  # noqa: PLC0415
@@ -208,12 +189,12 @@ class Store:
         migrate.upgrade(self._database)
 
 
-def _newest(limit: int, *conditions: ColumnElement[bool]) -> Select[Any]:
+def _newest(limit: int, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     newest = (runs.c.created.desc(), runs.c.run_id.desc())
-    return select(runs).where(*conditions).order_by(*newest).limit(limit)
+    return sa.select(runs).where(*conditions).order_by(*newest).limit(limit)
 
 
-def _conditions(scope: Scope) -> Iterable[ColumnElement[bool]]:
+def _conditions(scope: Scope) -> Iterable[sa.ColumnElement[bool]]:
     for name in ("suite", "profile", "release", "selection"):
         if (value := getattr(scope, name)) is not None:
             yield runs.c[name] == ascii_of(value)
@@ -244,14 +225,14 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _shared(
-    connection: Connection, query: Select[Any], *columns: ColumnElement[bytes]
+    connection: sa.Connection, query: sa.Select[Any], *columns: sa.ColumnElement[bytes]
 ) -> Mapping[bytes, Any]:
     """Read the lists to which ``columns`` of the runs refer, each once."""
     found = query.with_only_columns(*columns).subquery()
-    wanted = union(*map(select, found.c))
-    rows = connection.execute(select(contents).where(contents.c.digest.in_(wanted)))
+    wanted = sa.union(*map(sa.select, found.c))
+    rows = connection.execute(sa.select(contents).where(contents.c.digest.in_(wanted)))
     return {row.digest: json.loads(zlib.decompress(row.content)) for row in rows}
 
 
-def _record(row: Row[*tuple[Any, ...]], shared: Mapping[bytes, Any]) -> Record:
+def _record(row: sa.Row[*tuple[Any, ...]], shared: Mapping[bytes, Any]) -> Record:
     return record_of(json.loads(row.about), shared[row.versions])

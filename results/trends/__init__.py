@@ -46,7 +46,6 @@ def follow(series: Series, thresholds: Thresholds = _AS_IT_COMES) -> Trend:
         series=Series(series.name, tuple(points)),
         changes=tuple(_describe(points, values, alarms)),
         noise=scores.noise / scores.middle if scores else None,
-        peak=follower.peak,
     )
 
 

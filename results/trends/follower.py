@@ -94,7 +94,6 @@ class Follower:
     scores: Scores | None = None
     sums: list[_Sum] = field(default_factory=list)
     back: _Return | None = None
-    peak: float = 0.0
 
     def see(self, index: int) -> Alarm | None:
         """Take the point at ``index`` into account; return an alarm if it raises one."""
@@ -105,9 +104,8 @@ class Follower:
         for each in self.sums:
             each.add(score, self.scores, len(self.level) - 1)
         strongest = max(self.sums, key=self._strength)
-        strength = self._strength(strongest)
-        self.peak = max(self.peak, strength)
-        alarm = self._raise(strongest, self.scores) if strength > self.thresholds.limit else None
+        over = self._strength(strongest) > self.thresholds.limit
+        alarm = self._raise(strongest, self.scores) if over else None
         if alarm is None:
             self._absorb()
         return alarm

@@ -76,14 +76,12 @@ class Trend:
     """A series and its changes, oldest first.
 
     ``noise`` is the standard deviation at the present level as a share of it; None before
-    30 points. ``peak`` is the largest ratio of a sum to its limit: above 1 an alarm is raised,
-    unless the change is below the thresholds or may be due to the correlation of points.
+    30 points.
     """
 
     series: Series
     changes: tuple[Change, ...]
     noise: float | None
-    peak: float
 
     @property
     def kind(self) -> Movement:

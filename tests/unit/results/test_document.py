@@ -184,3 +184,22 @@ def test_a_cut_document_is_refused(whole):
     for place in range(0, len(text), 50):
         with pytest.raises(EvidenceError):
             document.parse(text[:place])
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (["run"], "created"),
+        ([], "judged"),
+        (["attempts", 0], "started"),
+        (["attempts", 0], "ended"),
+        (["cases", 0], "started"),
+        (["setup_failures", 0], "started"),
+    ],
+    ids=str,
+)
+def test_a_time_without_a_zone_is_refused(whole, path, name):
+    whole |= {"setup_failures": [{"id": "setUpClass (m.A)", "outcome": "fail"}]}
+    functools.reduce(operator.getitem, path, whole)[name] = "2026-01-01T00:00:00"
+    with pytest.raises(EvidenceError, match="2026-01-01 00:00:00 has no time zone"):
+        document.parse(json.dumps(whole))
