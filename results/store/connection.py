@@ -107,7 +107,7 @@ class Database:
             ) from error
         except OSError as error:
             raise _cannot_open(self.named, error) from error
-        except (SQLAlchemyError, zlib.error, ValueError, KeyError) as error:
+        except (SQLAlchemyError, zlib.error, ValueError, KeyError, TypeError) as error:
             said = str(getattr(error, "orig", None) or error)
             raise StoreError(
                 f"the history {self.named}: {' '.join(said.split())}",

@@ -18,14 +18,12 @@ from bsdgate.results.store.base import ANY, WINDOW, Baseline, Scope, compared_ve
 from bsdgate.results.store.connection import Database
 from bsdgate.results.store.rows import (
     NAMED,
+    NOTES,
+    RECORDS,
     PastRun,
     Record,
-    about,
     ascii_of,
-    notes_in,
-    notes_out,
     pack,
-    record_of,
 )
 from bsdgate.results.store.tables import SCHEMA, VERSION_TABLE, contents, metadata, runs
 from bsdgate.results.store.window import Window
@@ -172,7 +170,7 @@ class Store:
                     ids=tuple(shared[row.ids]),
                     outcomes=row.outcomes,
                     seconds=row.seconds,
-                    notes=notes_in(json.loads(zlib.decompress(row.notes))),
+                    notes=NOTES.validate_json(zlib.decompress(row.notes)),
                 )
                 for row in rows
             ]
@@ -207,14 +205,16 @@ def _conditions(scope: Scope) -> Iterable[sa.ColumnElement[bool]]:
 
 def _columns(run: PastRun) -> dict[str, Any]:
     record = run.record
+    without = {"run": {"versions"}}
+    about = RECORDS.dump_python(record, mode="json", exclude_none=True, exclude=without)
     return {name: ascii_of(getattr(record.run, name)) for name in NAMED} | {
         "created": _utc(record.run.created),
         "changed": record.run.changed,
         "result": str(record.result),
         "digest": run.digest,
-        "about": json.dumps(about(record)),
+        "about": json.dumps(about),
         "outcomes": run.outcomes,
-        "notes": zlib.compress(json.dumps(notes_out(run.notes)).encode()),
+        "notes": zlib.compress(NOTES.dump_json(run.notes, exclude_none=True)),
         "seconds": run.seconds,
         "judged": _utc(record.judged) if record.judged else None,
     }
@@ -235,4 +235,6 @@ def _shared(
 
 
 def _record(row: sa.Row[*tuple[Any, ...]], shared: Mapping[bytes, Any]) -> Record:
-    return record_of(json.loads(row.about), shared[row.versions])
+    about = json.loads(row.about)
+    about["run"]["versions"] = shared[row.versions]
+    return RECORDS.validate_python(about)

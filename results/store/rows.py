@@ -12,10 +12,10 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache, cached_property
-from typing import Any, Final
+from functools import cached_property
+from typing import Final
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from bsdgate.results.document import JUDGE_AGAIN
 from bsdgate.results.errors import EvidenceError
@@ -45,6 +45,10 @@ _FLOAT: Final = struct.Struct("<f")
 NAMED: Final = ("run_id", "name", "suite", "profile", "release", "selection")
 """The fields by which a run is looked up."""
 
+# What pydantic makes of a type is made when it is first used: that takes longer than the imports.
+# JSON has no infinite number and no NaN, so they are constants.
+_AS_NEEDED: Final[ConfigDict] = {"defer_build": True, "ser_json_inf_nan": "constants"}
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -52,6 +56,8 @@ class Record:
 
     The run is complete except for ``features``.
     """
+
+    __pydantic_config__ = _AS_NEEDED
 
     run: Run
     result: Result
@@ -65,20 +71,16 @@ class Record:
 class Notes:
     """The other parts of a verdict that are kept; ``reasons`` have only their first ids."""
 
+    __pydantic_config__ = _AS_NEEDED
+
     dispositions: tuple[Disposition, ...] = ()
     reasons: tuple[Reason, ...] = ()
     unmatched: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
 
 
-@cache
-def _records() -> TypeAdapter[Record]:
-    return TypeAdapter(Record)
-
-
-@cache
-def _notes() -> TypeAdapter[Notes]:
-    return TypeAdapter(Notes)
+RECORDS: Final = TypeAdapter(Record)
+NOTES: Final = TypeAdapter(Notes)
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,12 @@ class PastRun:
         """The ids of the tests that were executed."""
         return frozenset(test for place, test in enumerate(self.ids) if self.outcome(place) in RAN)
 
-    @cached_property
+    @property
     def digest(self) -> bytes:
         """The SHA-256 of all that is stored: equal for two verdicts without a stored difference."""
-        run = self.record.run
-        content = [about(self.record), dict(run.versions), self.ids, notes_out(self.notes)]
-        return hashlib.sha256(json.dumps(content).encode() + self.outcomes + self.seconds).digest()
+        texts = RECORDS.dump_json(self.record), NOTES.dump_json(self.notes)
+        ids = json.dumps(self.ids).encode()
+        return hashlib.sha256(b"".join((*texts, ids, self.outcomes, self.seconds))).digest()
 
 
 def pack(verdict: Verdict) -> PastRun:
@@ -185,24 +187,3 @@ def _packed(cases: Sequence[Case]) -> bytes:
 def ascii_of(text: str) -> str:
     """``text`` as JSON has it between the quotes: any database can keep and compare that."""
     return json.dumps(text)[1:-1]
-
-
-def about(record: Record) -> dict[str, Any]:
-    """Return the record as JSON has it, without the versions, which runs share."""
-    without = {"run": {"versions"}}
-    return dict(_records().dump_python(record, mode="json", exclude_none=True, exclude=without))
-
-
-def record_of(fields: dict[str, Any], versions: Mapping[str, str]) -> Record:
-    """Return the record of what ``about`` returned; ValueError if it is damaged."""
-    return _records().validate_python(fields | {"run": fields["run"] | {"versions": versions}})
-
-
-def notes_out(notes: Notes) -> dict[str, Any]:
-    """Return the notes as JSON has them."""
-    return dict(_notes().dump_python(notes, mode="json", exclude_none=True))
-
-
-def notes_in(fields: Mapping[str, Any]) -> Notes:
-    """Return the notes of what ``notes_out`` returned; ValueError if they are damaged."""
-    return _notes().validate_python(fields)

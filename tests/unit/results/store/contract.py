@@ -284,6 +284,12 @@ class StoreContract:
         assert [seconds for *_, seconds in window.series(STRANGE)[STRANGE]] == [1]
         assert window.ids == ("t0",)
 
+    def test_a_timing_may_be_no_number(self, store):
+        store.import_run(verdict(1, timings={"t0/a": math.inf, "t0/b": math.nan}))
+        timings = store.find("run-1").notes.timings
+        assert timings["t0/a"] == math.inf
+        assert math.isnan(timings["t0/b"])
+
     def test_known_failures_that_matched_nothing(self, store):
         for number, entries in enumerate(("a", "abc", "bc", "abc")):
             store.import_run(verdict(number, unmatched=tuple(entries)))

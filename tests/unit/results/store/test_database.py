@@ -151,6 +151,8 @@ def test_a_file_that_is_no_database_is_named(path):
     ("column", "value"),
     [
         ("about", "''"),
+        ("about", "'[]'"),
+        ("about", "'{}'"),
         ("notes", "x'00'"),
         ("ids", "x'00'"),
         ("outcomes", "x'73'"),
