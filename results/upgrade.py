@@ -23,7 +23,6 @@ _CODES: Final = {
 }
 _OUTCOMES: Final = {"xfail": "known-failure", "uxsuccess": "known-failure-passed"}
 _KNOWN: Final = re.compile(r"known failure (\S+) \((.*?)\): (.*)", re.DOTALL)
-_CHANGE: Final = re.compile(r"([^,]*)(?:,(.*))?", re.DOTALL)
 _PLAIN: Final = ("success", "skip")
 
 Fields = dict[str, Any]
@@ -58,10 +57,9 @@ def document(old: Mapping[str, Any]) -> Fields:
 
 def run(old: Mapping[str, Any]) -> Fields:
     """Return the run in the present form."""
-    match = _CHANGE.fullmatch(old["change"])
-    change, patchset = match.groups() if match else ("", "")
+    change, _, patchset = old["change"].partition(",")
     sources = [_source(text) for text in old["sources"]]
-    return dict(old) | {"change": change, "patchset": patchset or "", "sources": sources}
+    return dict(old) | {"change": change, "patchset": patchset, "sources": sources}
 
 
 def _source(text: str) -> Fields:
@@ -93,7 +91,7 @@ def dispositions(
     for case in known.values():
         tests[case.get("setup_failure")].append(case["id"])
     made = [
-        _disposition(test, by_id.get(test), known.get(test), found)
+        _disposition(test, by_id.get(test, {}), known.get(test, {}), found)
         for test in sorted(known.keys() | by_id.keys())
     ]
     return [one | {"tests": tests.get(one["id"], [])} for one in made]
@@ -101,15 +99,15 @@ def dispositions(
 
 def _disposition(
     test_id: str,
-    finding: Mapping[str, Any] | None,
-    case: Mapping[str, Any] | None,
+    finding: Mapping[str, Any],
+    case: Mapping[str, Any],
     found: Sequence[Mapping[str, Any]],
 ) -> Fields:
     naming = [reason for reason in found if test_id in reason["ids"]]
     codes = {reason["code"] for reason in naming}
     excuse = next((code for code in ("fails-on-base", "known-flake") if code in codes), None)
-    known = _known(case) if case else None
-    if known and case and case["outcome"] == "known-failure":
+    known = _known(case)
+    if known and case["outcome"] == "known-failure":
         excuse = "known-failure"
     blamed = any(reason["level"] != "note" for reason in naming)
     fields = {"id": test_id, "counts": blamed, "excuse": excuse, "known_failure": known}

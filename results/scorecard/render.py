@@ -4,7 +4,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 import jinja2
@@ -22,9 +21,9 @@ def text(columns: Sequence[Column]) -> str:
     return "\n".join("".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines)
 
 
-def page(columns: Sequence[Column], title: str = "Porting scorecard") -> str:
+def page(columns: Sequence[Column]) -> str:
     """Return a self-contained HTML page; every reason can be opened to show its ids."""
-    return _template().render(columns=columns, standings=list(Standing), title=title)
+    return _template().render(columns=columns, standings=list(Standing))
 
 
 def _lines(column: Column) -> Iterator[str]:
@@ -55,7 +54,10 @@ def _numbers(counts: Counter[Standing]) -> str:
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        loader=jinja2.PackageLoader("bsdgate.results.scorecard"),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
-    source = files("bsdgate.results.scorecard") / "templates" / "scorecard.html.j2"
-    return environment.from_string(source.read_text(encoding="utf-8"))
+    return environment.get_template("scorecard.html.j2")
