@@ -2,12 +2,12 @@
 """The command that shows what became slower or faster, since which run, and how certain it is."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import pairwise
 from statistics import median
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from rich.align import AlignMethod
 from rich.console import Console
@@ -19,7 +19,7 @@ from bsdgate.results.model import count
 from bsdgate.results.reporters.text import plain
 from bsdgate.results.store.base import Scope
 from bsdgate.results.store.window import Window
-from bsdgate.results.trends import Change, Movement, Point, Series, Thresholds, Trend, follow
+from bsdgate.results.trends import Change, Movement, Series, Thresholds, Trend, follow
 
 if TYPE_CHECKING:
     # For annotations alone: SQLAlchemy takes long to import.
@@ -45,14 +45,6 @@ _COLUMNS: Final[tuple[tuple[str, AlignMethod, int], ...]] = (
 )
 _LEAST_CHANCE: Final = 0.001
 _LARGE: Final = 10
-
-
-class Past(Protocol):
-    """The source of series; ``results.store.window.Window`` is one."""
-
-    def series(self, prefix: str = "") -> Mapping[str, Sequence[tuple[datetime, str, float]]]:
-        """Return (created, run id, seconds) of each success of a test, by the test's id."""
-        ...
 
 
 def remembered(store: "Store", scope: Scope, limit: int, prefix: str = "") -> list[Series]:
@@ -93,10 +85,9 @@ def _named(scope: Scope) -> str:
     return " ".join(filter(None, (scope.profile, scope.suite)))
 
 
-def of(past: Past, prefix: str = "") -> list[Series]:
+def of(window: Window, prefix: str = "") -> list[Series]:
     """Return the durations of the tests with an id that begins with ``prefix``."""
-    found = past.series(prefix)
-    return [Series(name, [Point(*point) for point in points]) for name, points in found.items()]
+    return [Series(name, points) for name, points in window.series(prefix).items()]
 
 
 def show(series: Iterable[Series], console: Console, thresholds: Thresholds | None = None) -> None:

@@ -2,14 +2,14 @@
 """Some earlier runs, and the history of their tests."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache, cached_property
 
 from bsdgate.results import ids as test_ids
 from bsdgate.results.model import Disposition, Outcome, Past
 from bsdgate.results.store.rows import PastRun, Record
+from bsdgate.results.trends import Point
 
 _key = cache(test_ids.key)
 
@@ -93,30 +93,24 @@ class Window:
             for run, place in self._places(test)
         )
 
-    def series(self, prefix: str = "") -> Mapping[str, tuple[tuple[datetime, str, float], ...]]:
-        """Return (created, run id, seconds) of each success of a test, oldest first, by its id.
+    def series(self, prefix: str = "") -> Mapping[str, Sequence[Point]]:
+        """Return how long each test took when it succeeded, oldest first, by its id.
 
         The result has the tests with an id that begins with ``prefix``, then the timings with such
         a name.
         """
-        found: dict[str, list[tuple[PastRun, float]]] = defaultdict(list)
+        found: dict[str, list[Point]] = defaultdict(list)
         for test in self.ids:
             if test.startswith(prefix):
                 for run, place in self._places(test):
                     seconds = run.duration(place)
                     if seconds is not None and run.outcome(place) is Outcome.SUCCESS:
-                        found[test].append((run, seconds))
+                        found[test].append(_point(run.record, seconds))
         for run in self._runs:
             for name, seconds in run.notes.timings.items():
                 if name.startswith(prefix):
-                    found[name].append((run, seconds))
-        return {
-            name: tuple(
-                (run.record.run.created, run.record.run.run_id, seconds)
-                for run, seconds in reversed(points)
-            )
-            for name, points in found.items()
-        }
+                    found[name].append(_point(run.record, seconds))
+        return {name: points[::-1] for name, points in found.items()}
 
     def unmatched(self) -> Mapping[str, int]:
         """Return in how many consecutive runs, up to the newest, each entry matched nothing."""
@@ -137,3 +131,7 @@ class Window:
                 place = tests.by_key.get(_key(test))
             if place is not None:
                 yield run, place
+
+
+def _point(record: Record, seconds: float) -> Point:
+    return Point(record.run.created, record.run.run_id, seconds)

@@ -3,9 +3,7 @@
 
 import io
 import random
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 import pytest
 from campaign import noise
@@ -177,20 +175,9 @@ def test_plot_of_a_flat_series() -> None:
     assert set(line.plain.split()[0]) == {"▁"}
 
 
-class Remembered:
-    """A store's window, as far as trends ask."""
-
-    def __init__(self, told: Mapping[str, Sequence[tuple[datetime, str, float]]]) -> None:
-        self.told = told
-
-    def series(
-        self, prefix: str = "", at_least: int = 1
-    ) -> Mapping[str, Sequence[tuple[datetime, str, float]]]:
-        return {name: told for name, told in self.told.items() if name.startswith(prefix)}
-
-
 def test_series_of_a_window() -> None:
-    made = made_of("a.test", (3, 1.0))
-    told = [(point.moment, point.run_id, point.seconds) for point in made.points]
-    (series,) = trends.of(Remembered({"a.test": told, "b.test": told}), "a.")
-    assert (series.name, list(series.points)) == ("a.test", list(made.points))
+    with Store() as store:
+        for number in range(3):
+            store.import_run(verdict(number, dict.fromkeys(("a.t", "b.t"), Outcome.SUCCESS)))
+        (series,) = trends.of(store.window(), "a.")
+    assert (series.name, [point.seconds for point in series.points]) == ("a.t", [0.5, 1.5, 2.5])

@@ -28,6 +28,7 @@ from bsdgate.results.model import (
 )
 from bsdgate.results.store.base import ANY, JUDGED, Scope
 from bsdgate.results.store.rows import Notes
+from bsdgate.results.trends import Point
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
 UUID = "0c3d2e1f-1111-4222-8333-444455556666"
@@ -265,7 +266,7 @@ class StoreContract:
             store.import_run(verdict(number, cases))
 
         def points(*wanted):
-            return tuple((at(number), f"{number:032x}", number + 0.5) for number in wanted)
+            return [Point(at(number), f"{number:032x}", number + 0.5) for number in wanted]
 
         window = store.window()
         every = {"t0": points(0, 1, 2, 3), "t1": points(0), "t2": points(0, 1, 3)}
@@ -278,10 +279,10 @@ class StoreContract:
             timings = {"t0/a": number / 4} | ({STRANGE: float(number)} if number % 2 else {})
             store.import_run(verdict(number, timings=timings))
         window = store.window()
-        every = [(at(number), f"{number:032x}", number / 4) for number in range(3)]
-        assert window.series("t0/") == {"t0/a": tuple(every)}
+        every = [Point(at(number), f"{number:032x}", number / 4) for number in range(3)]
+        assert window.series("t0/") == {"t0/a": every}
         assert window.series().keys() == {"t0", "t0/a", STRANGE}
-        assert [seconds for *_, seconds in window.series(STRANGE)[STRANGE]] == [1]
+        assert [point.seconds for point in window.series(STRANGE)[STRANGE]] == [1]
         assert window.ids == ("t0",)
 
     def test_a_timing_may_be_no_number(self, store):

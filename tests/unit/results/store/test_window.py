@@ -7,6 +7,7 @@ from unit.results.store.contract import BY_LETTER, verdict
 
 from bsdgate.results.model import Cause, Disposition, Outcome, Past
 from bsdgate.results.store.database import Store
+from bsdgate.results.trends import Point
 
 TESTS = [f"t{place}" for place in range(5)]
 
@@ -39,9 +40,9 @@ def test_columns_are_what_the_verdicts_say(runs, data):
         assert [(each.record.run, each.outcome, each.seconds) for each in window.history(test)] == [
             (run, case.outcome, case.seconds) for run, case, _ in signed
         ]
-        points = tuple(
-            (run.created, run.run_id, case.seconds)
+        points = [
+            Point(run.created, run.run_id, case.seconds)
             for run, case, _ in reversed(signed)
             if case.outcome is Outcome.SUCCESS
-        )
-        assert window.series().get(test, ()) == points
+        ]
+        assert window.series().get(test, []) == points
