@@ -20,14 +20,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.store.base import StoreError
 
-LOCK_TIMEOUT: Final = 60
-"""Seconds to wait for another writer of a SQLite file."""
-
 _TRIES: Final = 100
 """Attempts to prepare a new file that other processes prepare too."""
-
-CONNECT_TIMEOUT: Final = 15
-"""Seconds to wait for the connection to a server."""
 
 _FORMS: Final = "give sqlite:////DIR/history.sqlite or postgresql://USER@HOST/DATABASE"
 
@@ -35,9 +29,10 @@ _FORMS: Final = "give sqlite:////DIR/history.sqlite or postgresql://USER@HOST/DA
 # good that no other program uses in the same database: this one spells "bsdgate".
 _LOCK: Final = int.from_bytes(b"bsdgate")
 
+# In seconds: how long to wait for another writer of the file, and for a server.
 _CONNECT: Final[dict[str, dict[str, Any]]] = {
-    "sqlite": {"timeout": LOCK_TIMEOUT, "isolation_level": None},
-    "postgresql": {"connect_timeout": CONNECT_TIMEOUT},
+    "sqlite": {"timeout": 60, "isolation_level": None},
+    "postgresql": {"connect_timeout": 15},
 }
 
 

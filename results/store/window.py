@@ -54,19 +54,16 @@ class Window:
         return len(self._runs)
 
     @cached_property
-    def _lists(self) -> Mapping[tuple[str, ...], _TestList]:
-        """The different lists of tests, that of the newest run first."""
-        return {ids: _TestList(ids) for ids in dict.fromkeys(run.ids for run in self._runs)}
-
-    @cached_property
-    def _listed(self) -> list[tuple[PastRun, _TestList]]:
-        return [(run, self._lists[run.ids]) for run in self._runs]
+    def _lists(self) -> list[_TestList]:
+        """The list of each run; runs with the same tests share one."""
+        made = {ids: _TestList(ids) for ids in {run.ids for run in self._runs}}
+        return [made[run.ids] for run in self._runs]
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """The ids of all tests, sorted; of several ids of one test that in the newest run."""
         found: dict[str, str] = {}
-        for tests in self._lists.values():
+        for tests in dict.fromkeys(self._lists):
             for test in tests.by_id:
                 found.setdefault(_key(test) if tests.alone(test) else test, test)
         return tuple(sorted(set(found.values())))
@@ -123,13 +120,14 @@ class Window:
 
     def _places(self, test: str) -> Iterator[tuple[PastRun, int]]:
         """Yield the runs with the test, newest first, and its place in their lists."""
-        known = [tests for tests in self._lists.values() if test in tests.by_id]
-        alone = all(tests.alone(test) for tests in known)
-        for run, tests in self._listed:
-            place = tests.by_id.get(test)
-            if place is None and alone:
-                place = tests.by_key.get(_key(test))
-            if place is not None:
+        different = set(self._lists)
+        alone = all(tests.alone(test) for tests in different if test in tests.by_id)
+        places = {
+            tests: tests.by_id.get(test, tests.by_key.get(_key(test)) if alone else None)
+            for tests in different
+        }
+        for run, tests in zip(self._runs, self._lists, strict=True):
+            if (place := places[tests]) is not None:
                 yield run, place
 
 
