@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which runs a query is about, and what a run is compared with."""
+"""Which earlier runs a query selects, and which earlier run a run is compared with."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,23 +12,23 @@ from bsdgate.results.model import Result, Run
 from bsdgate.results.store.rows import Record
 
 WINDOW: Final = 200
-"""The default number of runs that are read."""
+"""The default maximum number of runs that a query reads."""
 
 JUDGED: Final = frozenset({Result.PASS, Result.FAIL})
 """The results of runs with complete evidence."""
 
 
 class StoreError(BsdgateError):
-    """A history that cannot be read or written."""
+    """The history cannot be read or written."""
 
     exit_code = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The runs that a query is about; a field that is None does not matter.
+    """The runs that a query selects; a field that is None does not restrict them.
 
-    ``before`` excludes runs created at that time or later. ``changed`` selects runs with (True) or
+    ``before`` selects the runs created before that time. ``changed`` selects runs with (True) or
     without (False) a change under test.
     """
 
@@ -47,10 +47,10 @@ ANY: Final = Scope()
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The last good run to compare a run with, and the ids of its tests that were executed.
+    """The last good run, to compare a later run with; ``ran`` are the ids of its executed tests.
 
-    With ``same_versions`` a test that is not in the later run was lost. Otherwise it may have been
-    removed or renamed.
+    ``same_versions``: both runs have the same versions, so a test that is missing from the later
+    run was lost. Otherwise the test may have been removed or renamed.
     """
 
     record: Record
@@ -59,7 +59,7 @@ class Baseline:
 
 
 def compared_versions(run: Run, under_test: Run) -> dict[str, str]:
-    """Return the versions in ``run``, without those of the projects under test."""
+    """Return the versions of ``run``, except those of the projects in ``under_test.sources``."""
     projects = {canonicalize_name(source.project) for source in under_test.sources}
     ignored = projects | {f"openstack-{project}" for project in projects}
     return {name: version for name, version in run.versions.items() if name not in ignored}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connections to the database of the history, for reading and for writing.
 
-SQLite: a file that only its user can read, with a write-ahead log, so that readers and the one
-writer do not wait for each other. It must be on a local disk: SQLite's locks do not work on all
-network file systems. PostgreSQL: all users of the URL share the history.
+SQLite: a file that only its owner can read, with a write-ahead log, so that readers and the one
+writer do not wait for each other. The file must be on a local disk: SQLite's locks do not work on
+all network file systems. PostgreSQL: all users of the URL share the history.
 """
 
 import contextlib
@@ -21,15 +21,15 @@ from bsdgate.results.errors import BsdgateError
 from bsdgate.results.store.base import StoreError
 
 _TRIES: Final = 100
-"""Attempts to prepare a new file that other processes prepare too."""
+"""The maximum number of attempts to set up a new file while other processes do the same."""
 
 _FORMS: Final = "give sqlite:////DIR/history.sqlite or postgresql://USER@HOST/DATABASE"
 
-# A writer of one run has the lock shared, a writer of all runs has it exclusively. Any number is
-# good that no other program uses in the same database: this one spells "bsdgate".
+# PostgreSQL's advisory lock: shared for a writer of one run, exclusive for a writer of all runs. No
+# other program may use this number in the same database; it spells "bsdgate".
 _LOCK: Final = int.from_bytes(b"bsdgate")
 
-# In seconds: how long to wait for another writer of the file, and for a server.
+# Timeouts in seconds: for another writer of the file, and to connect to a server.
 _CONNECT: Final[dict[str, dict[str, Any]]] = {
     "sqlite": {"timeout": 60, "isolation_level": None},
     "postgresql": {"connect_timeout": 15},
@@ -37,9 +37,9 @@ _CONNECT: Final[dict[str, dict[str, Any]]] = {
 
 
 class Database:
-    """An open database: a file, or a URL of SQLite or PostgreSQL; without a place in memory.
+    """An open database; ``place`` is a file, or a URL of SQLite or PostgreSQL.
 
-    ``dialect`` is ``sqlite`` or ``postgresql``.
+    If ``place`` is None, the database is in memory. ``dialect`` is ``sqlite`` or ``postgresql``.
     """
 
     def __init__(self, place: str | Path | None = None) -> None:
@@ -50,25 +50,25 @@ class Database:
 
     @property
     def named(self) -> str:
-        """The name for messages, without the password."""
+        """The name of the database in messages, without the password."""
         if self.dialect == "sqlite":
             return str(self._url.database)
         return self._url.render_as_string(hide_password=True)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """Read a consistent state: that at the first statement."""
+        """Open a connection to read; all statements see the state at the first statement."""
         with self._explained(), self.engine.connect() as connection:
             if self.dialect == "postgresql":
-                # The statements of one read see one state, even if others write in between.
+                # All statements see the same state, even if others write in between.
                 connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     @contextlib.contextmanager
     def writing(self, *, alone: bool = False) -> Iterator[sa.Connection]:
-        """Write in one transaction: all, or nothing if an error leaves the block.
+        """Open a transaction to write; an exception in the block undoes all its changes.
 
-        SQLite has one writer at a time. PostgreSQL has many, unless one writes ``alone``.
+        SQLite allows one writer at a time. PostgreSQL allows many, unless one writes ``alone``.
         """
         writer = self.engine.execution_options(bsdgate_writes=True)
         with self._explained(), writer.begin() as connection:
@@ -92,7 +92,7 @@ class Database:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn an error of the database into a BsdgateError that names the database."""
+        """Raise an error of the database as a BsdgateError that names the database."""
         try:
             yield
         except ModuleNotFoundError as error:
@@ -106,26 +106,26 @@ class Database:
             said = str(getattr(error, "orig", None) or error)
             raise StoreError(
                 f"the history {self.named}: {' '.join(said.split())}",
-                "see that it is there and yours, or choose another with BSDGATE_HISTORY_URL",
+                "check that you can access it, or choose another with BSDGATE_HISTORY_URL",
             ) from error
 
 
 def _cannot_open(named: str, error: OSError) -> StoreError:
     return StoreError(
         f"cannot open the history {named}: {error.strerror}",
-        "make that place writable, or choose another with BSDGATE_HISTORY_URL",
+        "check its path and permissions, or choose another with BSDGATE_HISTORY_URL",
     )
 
 
 def is_there(place: str | Path) -> bool:
-    """Return whether the file of a history exists; True for a server, which is not asked."""
+    """Return whether the file of a history exists; True for a server, without a check."""
     url = _url(place)
     if url.get_backend_name() != "sqlite":
         return True
     try:
         return Path(str(url.database)).exists()
     except OSError as error:
-        # A history without permission to read is not an empty history.
+        # An unreadable history is not an empty one.
         raise _cannot_open(str(url.database), error) from error
 
 
@@ -137,19 +137,19 @@ def _url(place: str | Path) -> sa.URL:
         if url.port is not None and not 0 < url.port < 1 << 16:
             raise ValueError(url.port)
     except ArgumentError:
-        raise BsdgateError(f"{_scheme(place)!r} is no URL of a history", _FORMS) from None
+        raise BsdgateError(f"{_scheme(place)!r} is not a valid URL of a history", _FORMS) from None
     except ValueError:
-        # The port may be a part of a password, so it is not shown.
+        # The port may be a part of a password, so the message does not show it.
         raise BsdgateError(
-            f"the port in the URL of the history, {_scheme(place)!r}, is no number from 1 to 65535",
-            f"{_FORMS}, with HOST:PORT if it is not 5432",
+            f"the port in the history's URL, {_scheme(place)!r}, is not a number from 1 to 65535",
+            f"{_FORMS}, with HOST:PORT if the port is not 5432",
         ) from None
     if url.get_backend_name() not in _CONNECT:
         raise BsdgateError(f"a history in {url.get_backend_name()} is not supported", _FORMS)
     if url.drivername == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
-        raise BsdgateError(f"{place!r} names no file", _FORMS)
+        raise BsdgateError(f"{place!r} does not name a file", _FORMS)
     return url
 
 
@@ -160,7 +160,7 @@ def _scheme(place: str) -> str:
 
 
 def _make_private(path: Path) -> None:
-    """Create the file, if absent, with access for the user only; SQLite copies its mode."""
+    """Create the file, if absent, with access for its owner only; SQLite copies its mode."""
     if not path.parent.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -175,14 +175,14 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
-        # Two processes that change the mode of a new file at once would deadlock, so SQLite refuses
-        # one of them: it waits for the write lock, and tries again.
+        # If two processes change the mode of a new file at once, SQLite refuses one of them because
+        # of the deadlock. That process waits for the write lock and tries again.
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
     connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    # A transaction that began with a read cannot write after another process has written.
+    # A transaction that began with a read cannot write if another process wrote since then.
     writes = connection.get_execution_options().get("bsdgate_writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

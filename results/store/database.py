@@ -30,11 +30,13 @@ from bsdgate.results.store.window import Window
 
 
 class Store:
-    """Earlier runs, each once, in a file of SQLite or on a server; ``place`` is a path or a URL.
+    """The earlier runs, without duplicates, in SQLite or PostgreSQL.
 
-    A missing database is created, an older one is migrated. Without a place the store is in memory
-    and lost when it is closed. Raises BsdgateError for a database of a newer bsdgate, and for an
-    invalid place. Every method reads a consistent state, and may raise StoreError.
+    ``place`` is a path or a URL; without it, the store is in memory and lost when it is closed.
+    A missing database is created, an older one is migrated. Every method reads a consistent state
+    and may raise StoreError.
+
+    :raises BsdgateError: ``place`` is invalid, or a newer bsdgate made or migrated the database.
     """
 
     def __init__(self, place: str | Path | None = None) -> None:
@@ -62,28 +64,28 @@ class Store:
     def import_run(self, verdict: Verdict) -> bool:
         """Store a run, in full or not at all; return whether the store changed.
 
-        A verdict that was made later (``Verdict.judged``) on a known run, which may have been
-        resumed or judged again, replaces the stored one; any other verdict does not. A verdict
-        without the time when it was made is older than any that has it. Raises EvidenceError for a
-        verdict without a run id.
+        A verdict that was made later (``Verdict.judged``) than the stored one on the same run
+        replaces it; any other does not. A verdict without that time is older than any with it.
+
+        :raises EvidenceError: the verdict cannot be stored (see ``pack``).
         """
         run = pack(verdict)
         shared = {"versions": dict(run.record.run.versions), "ids": run.ids}
         texts = {name: json.dumps(content).encode() for name, content in shared.items()}
         digests = {name: hashlib.sha256(text).digest() for name, text in texts.items()}
-        # The two dialects have the same ON CONFLICT, by the same name, in two places.
+        # SQLAlchemy has ON CONFLICT once for each dialect, with the same methods.
         is_sqlite = self._database.dialect == "sqlite"
         insert: Callable[[sa.Table], Any] = sqlite.insert if is_sqlite else postgresql.insert
         row = insert(runs).values(_columns(run) | digests)
-        # The comparison is NULL if one of the times is not known.
+        # The comparison is NULL if one of the two times is unknown.
         judged = row.excluded.judged
         later = sa.func.coalesce(runs.c.judged < judged, judged.is_not(None))
         with self._database.writing() as connection:
-            # In order, so that two importers cannot deadlock.
+            # Sorted, so that two concurrent imports cannot deadlock.
             for name in sorted(digests, key=lambda name: digests[name]):
                 content = {"digest": digests[name], "content": zlib.compress(texts[name])}
                 connection.execute(insert(contents).values(content).on_conflict_do_nothing())
-            # Unchanged rows are not returned.
+            # RETURNING returns no row if nothing was changed.
             done = connection.execute(
                 row.on_conflict_do_update(
                     index_elements=[runs.c.run_id], set_=row.excluded, where=later
@@ -92,7 +94,7 @@ class Store:
         return bool(done)
 
     def runs(self, scope: Scope = ANY, limit: int = WINDOW) -> tuple[Record, ...]:
-        """Return the records of runs, without their tests, newest first."""
+        """Return the records of at most ``limit`` runs, newest first, without their tests."""
         query = _newest(limit, *_conditions(scope)).with_only_columns(runs.c.about, runs.c.versions)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
@@ -100,13 +102,13 @@ class Store:
             return tuple(_record(row, shared) for row in rows)
 
     def window(self, scope: Scope = ANY, limit: int = WINDOW) -> Window:
-        """Return the newest runs with their tests."""
+        """Return at most ``limit`` runs with their tests, newest first."""
         return Window(self._past_runs(_newest(limit, *_conditions(scope))))
 
     def find(self, name: str) -> PastRun | None:
-        """Return the run with this id, or the newest of this name, or None.
+        """Return the run with this id, or the newest run with this name; None if there is none.
 
-        The beginning of an id or a name is enough if only one run begins with it.
+        A prefix of an id or a name is enough if exactly one run has it.
         """
         wanted = ascii_of(name)
         # Not LIKE: its case sensitivity differs between databases.
@@ -119,9 +121,9 @@ class Store:
         return found[0] if len(found) == 1 else None
 
     def scopes(self, scope: Scope = ANY, limit: int = WINDOW) -> tuple[Scope, ...]:
-        """Return each suite and profile of the newest runs as a scope of its own, by name.
+        """Return ``scope`` once for each profile and suite of the newest runs, sorted by name.
 
-        Other differences between runs do not separate their series.
+        Other differences between runs do not make another scope.
         """
         found = {(one.run.profile, one.run.suite) for one in self.runs(scope, limit)}
         return tuple(
@@ -129,11 +131,11 @@ class Store:
         )
 
     def baseline(self, run: Run) -> Baseline | None:
-        """Return the last good run that ``run`` can be compared with, or None.
+        """Return the last good run that ``run`` can be compared with; None if there is none.
 
-        It is of the same suite, profile, release and selection, was created earlier, and had no
-        change under test. One with the same versions is preferred, however much older it is;
-        projects under test in ``run`` may have any version.
+        That run passed, was created earlier, has the same suite, profile, release and selection,
+        and had no change under test. A run with the same versions is preferred, however old it is;
+        the versions of the projects under test in ``run`` are not compared.
         """
         scope = Scope(
             suite=run.suite,
@@ -153,7 +155,7 @@ class Store:
         return None
 
     def prune(self, before: datetime) -> int:
-        """Delete the runs created before a time; return their number."""
+        """Delete the runs created before that time; return the number of deleted runs."""
         with self._database.writing(alone=True) as connection:
             gone = connection.execute(sa.delete(runs).where(runs.c.created < _utc(before))).rowcount
             used = sa.union(sa.select(runs.c.ids), sa.select(runs.c.versions))
@@ -181,7 +183,7 @@ class Store:
                 version = sa.table(VERSION_TABLE, sa.column("version_num", sa.Text))
                 if connection.scalar(sa.select(version.c.version_num)) == SCHEMA:
                     return
-        # Alembic takes a tenth of a second to import, and nearly always there is nothing to do.
+        # Importing Alembic takes a tenth of a second, and migrations are rarely needed.
         from bsdgate.results.store import migrate  # noqa: PLC0415
 
         migrate.upgrade(self._database)
@@ -227,7 +229,7 @@ def _utc(moment: datetime) -> datetime:
 def _shared(
     connection: sa.Connection, query: sa.Select[Any], *columns: sa.ColumnElement[bytes]
 ) -> Mapping[bytes, Any]:
-    """Read the lists to which ``columns`` of the runs refer, each once."""
+    """Return the lists that ``columns`` of the runs refer to, by digest."""
     found = query.with_only_columns(*columns).subquery()
     wanted = sa.union(*map(sa.select, found.c))
     rows = connection.execute(sa.select(contents).where(contents.c.digest.in_(wanted)))

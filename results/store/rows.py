@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of a verdict in the history: a record of the run, its notes, columns of its tests.
+"""The parts of a verdict that the history keeps: the record of the run, notes, and its tests.
 
-The outcomes of a run are one letter for each test, the durations one float for each. Record and
-notes are JSON, written and read by pydantic.
+The outcomes of a run are one letter for each test, the durations one float for each test. Record
+and notes are JSON, written and read by pydantic.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import RAN, Case, Disposition, Outcome, Reason, Result, Run, Verdict
 
 NAME_BOUND: Final = 400
-"""Characters of the names by which a run is looked up."""
+"""The maximum length of each field in NAMED, in characters of its JSON text."""
 
 IDS_KEPT: Final = 20
-"""Ids kept of each reason; verdict.json has all."""
+"""The maximum number of test ids kept with each reason; verdict.json has all."""
 
 LETTERS: Final[Mapping[Outcome, int]] = {
     Outcome.SUCCESS: ord("s"),
@@ -45,16 +45,16 @@ _FLOAT: Final = struct.Struct("<f")
 NAMED: Final = ("run_id", "name", "suite", "profile", "release", "selection")
 """The fields by which a run is looked up."""
 
-# What pydantic makes of a type is made when it is first used: that takes longer than the imports.
-# JSON has no infinite number and no NaN, so they are constants.
+# Pydantic builds its validators when they are first used: building takes longer than the imports.
+# Infinite numbers and NaN are written as constants: JSON has no numbers for them.
 _AS_NEEDED: Final[ConfigDict] = {"defer_build": True, "ser_json_inf_nan": "constants"}
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A run without its tests. ``seconds`` is the duration of its attempts.
+    """A run without its tests; ``run`` has all its fields except ``features``.
 
-    The run is complete except for ``features``.
+    ``seconds`` is the duration of its attempts, ``judged`` the time when the verdict was made.
     """
 
     __pydantic_config__ = _AS_NEEDED
@@ -69,7 +69,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """The other parts of a verdict that are kept; ``reasons`` have only their first ids."""
+    """The other parts of a verdict that are kept.
+
+    ``dispositions`` have the causes and excuses of failures, ``unmatched`` the known-failure
+    entries that matched no test, ``timings`` the seconds that parts of tests took.
+    """
 
     __pydantic_config__ = _AS_NEEDED
 
@@ -85,10 +89,12 @@ NOTES: Final = TypeAdapter(Notes)
 
 @dataclass(frozen=True)
 class PastRun:
-    """An earlier run with its tests; ValueError if the columns do not fit the ids.
+    """An earlier run with its tests.
 
-    ``outcomes`` has a letter for each of ``ids``, ``seconds`` a float of four bytes, the lowest
-    first, which is NaN where the time is not known.
+    ``outcomes`` has a letter for each of ``ids``, ``seconds`` a little-endian float of four bytes,
+    NaN if the duration is unknown.
+
+    :raises ValueError: outcomes or durations do not fit the ids.
     """
 
     record: Record
@@ -103,18 +109,18 @@ class PastRun:
             raise ValueError(f"the outcomes of the run {self.record.run.run_id} are damaged")
 
     def outcome(self, place: int) -> Outcome:
-        """Return how the test at a place among the ids ended."""
+        """Return the outcome of the test with the id ``ids[place]``."""
         return OUTCOMES[self.outcomes[place]]
 
     def duration(self, place: int) -> float | None:
-        """Return the seconds that a test took; None if that is not known."""
+        """Return the duration of the test ``ids[place]`` in seconds; None if it is unknown."""
         (seconds,) = _FLOAT.unpack_from(self.seconds, _FLOAT.size * place)
-        # It is negative after the clock was set back.
+        # The duration is negative if the clock was set back.
         return seconds if seconds >= 0 else None
 
     @cached_property
     def dispositions(self) -> Mapping[str, Disposition]:
-        """The dispositions by the ids of their tests."""
+        """The dispositions, by test id."""
         return {one.id: one for one in self.notes.dispositions}
 
     @property
@@ -124,7 +130,7 @@ class PastRun:
 
     @property
     def digest(self) -> bytes:
-        """The SHA-256 of all that is stored: equal for two verdicts without a stored difference."""
+        """The SHA-256 of all stored parts: equal parts have the same digest."""
         texts = RECORDS.dump_json(self.record), NOTES.dump_json(self.notes)
         ids = json.dumps(self.ids).encode()
         return hashlib.sha256(b"".join((*texts, ids, self.outcomes, self.seconds))).digest()
@@ -133,7 +139,8 @@ class PastRun:
 def pack(verdict: Verdict) -> PastRun:
     """Return the parts of a verdict that are stored.
 
-    :raises EvidenceError: it has no run id, a name that is too long, or a test more than once.
+    :raises EvidenceError: the run has no id, an invalid time or a name that is too long; a test is
+        listed twice or has an invalid duration.
     """
     cases = verdict.cases
     ids = tuple(case.id for case in cases)
@@ -161,19 +168,20 @@ def pack(verdict: Verdict) -> PastRun:
 
 
 def _checked(run: Run) -> Run:
-    """Check id, names and time of a run; return it with its time in UTC."""
+    """Check the id, names and time of a run; return the run with its time in UTC."""
     if not run.run_id:
-        raise EvidenceError("the verdict does not say of which run it is", JUDGE_AGAIN)
+        raise EvidenceError("the verdict has no run id", JUDGE_AGAIN)
     for name in NAMED:
         if len(value := ascii_of(getattr(run, name))) > NAME_BOUND:
-            message = f"the run's {name} has {len(value)} characters, more than {NAME_BOUND}"
+            message = f"the run's {name} has {len(value)} characters; the limit is {NAME_BOUND}"
             raise EvidenceError(message, JUDGE_AGAIN)
     try:
         if run.created.tzinfo is None:
             raise ValueError("it has no time zone")
         return replace(run, created=run.created.astimezone(UTC))
     except (ValueError, OverflowError) as reason:
-        raise EvidenceError(f"{run.created} is no time of a run: {reason}", JUDGE_AGAIN) from None
+        message = f"the run's creation time {run.created} is not valid: {reason}"
+        raise EvidenceError(message, JUDGE_AGAIN) from None
 
 
 def _packed(cases: Sequence[Case]) -> bytes:
@@ -181,9 +189,9 @@ def _packed(cases: Sequence[Case]) -> bytes:
         seconds = (math.nan if case.seconds is None else case.seconds for case in cases)
         return b"".join(map(_FLOAT.pack, seconds))
     except (struct.error, OverflowError) as reason:
-        raise EvidenceError(f"a test's seconds: {reason}", JUDGE_AGAIN) from None
+        raise EvidenceError(f"the duration of a test is not valid: {reason}", JUDGE_AGAIN) from None
 
 
 def ascii_of(text: str) -> str:
-    """``text`` as JSON has it between the quotes: any database can keep and compare that."""
+    """Return ``text`` as ASCII JSON without the quotes, so that any database can store it."""
     return json.dumps(text)[1:-1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Some earlier runs, and the history of their tests."""
+"""The newest earlier runs, and the past outcomes and durations of their tests."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ _key = cache(test_ids.key)
 
 @dataclass(frozen=True, slots=True)
 class PastOutcome:
-    """How a test ended in one run. ``seconds`` is None where that is not known."""
+    """The outcome of a test in one run; ``seconds`` is its duration, None if unknown."""
 
     record: Record
     outcome: Outcome
@@ -25,7 +25,7 @@ class PastOutcome:
 
 
 class _TestList:
-    """The places of tests in the list of a run, by id, and by key if only one test has it."""
+    """The index of each test in the list of a run: by id; by key if no other test has that key."""
 
     def __init__(self, ids: Iterable[str]) -> None:
         self.by_id = {test: place for place, test in enumerate(ids)}
@@ -35,15 +35,15 @@ class _TestList:
         }
 
     def alone(self, test: str) -> bool:
-        """Whether no other test in the list has the key of ``test``, which is in the list."""
+        """Return whether ``test``, which is in the list, is alone with its key."""
         return _key(test) in self.by_key
 
 
 class Window:
-    """The newest of some runs, newest first.
+    """The runs that a query selected, newest first.
 
     A test is identified by its id. In runs without that id it is identified by its key, which stays
-    the same from release to release (results/ids.py), if no other test in these runs has the key.
+    the same from release to release (results/ids.py), if no other test of a run has the same key.
     """
 
     def __init__(self, runs: Iterable[PastRun]) -> None:
@@ -55,13 +55,13 @@ class Window:
 
     @cached_property
     def _lists(self) -> list[_TestList]:
-        """The list of each run; runs with the same tests share one."""
+        """The test list of each run; runs with the same tests share one list."""
         made = {ids: _TestList(ids) for ids in {run.ids for run in self._runs}}
         return [made[run.ids] for run in self._runs]
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        """The ids of all tests, sorted; of several ids of one test that in the newest run."""
+        """The ids of all tests, sorted; if a test has several ids, only that of the newest run."""
         found: dict[str, str] = {}
         for tests in dict.fromkeys(self._lists):
             for test in tests.by_id:
@@ -69,7 +69,7 @@ class Window:
         return tuple(sorted(set(found.values())))
 
     def past(self, ids: Iterable[str]) -> Mapping[str, tuple[Past, ...]]:
-        """Return the past outcomes of each of these tests, newest first."""
+        """Return the past outcomes of each test in ``ids``, newest first."""
         return {
             test: tuple(
                 Past(one.outcome, one.disposition.signature if one.disposition else "")
@@ -79,7 +79,7 @@ class Window:
         }
 
     def history(self, test: str) -> tuple[PastOutcome, ...]:
-        """Return the past outcomes of one test with their runs, newest first."""
+        """Return the past outcomes of one test, each with its run, newest first."""
         return tuple(
             PastOutcome(
                 run.record,
@@ -91,10 +91,10 @@ class Window:
         )
 
     def series(self, prefix: str = "") -> Mapping[str, Sequence[Point]]:
-        """Return how long each test took when it succeeded, oldest first, by its id.
+        """Return the durations of each test in the runs in which it succeeded, oldest first, by id.
 
-        The result has the tests with an id that begins with ``prefix``, then the timings with such
-        a name.
+        The timings (durations of parts of tests) follow, by name. All ids and names begin with
+        ``prefix``.
         """
         found: dict[str, list[Point]] = defaultdict(list)
         for test in self.ids:
@@ -110,7 +110,7 @@ class Window:
         return {name: points[::-1] for name, points in found.items()}
 
     def unmatched(self) -> Mapping[str, int]:
-        """Return in how many consecutive runs, up to the newest, each entry matched nothing."""
+        """Return, by entry, the number of consecutive newest runs in which it matched no test."""
         entries = [frozenset(run.notes.unmatched) for run in self._runs]
         newest = sorted(entries[0]) if entries else []
         return {
@@ -119,7 +119,7 @@ class Window:
         }
 
     def _places(self, test: str) -> Iterator[tuple[PastRun, int]]:
-        """Yield the runs with the test, newest first, and its place in their lists."""
+        """Yield each run that has the test, newest first, and the index of the test in its ids."""
         different = set(self._lists)
         alone = all(tests.alone(test) for tests in different if test in tests.by_id)
         places = {

@@ -88,7 +88,7 @@ def test_a_verdict_that_cannot_be_remembered_stands(
 
 
 def test_what_is_no_url_is_refused_before_a_run() -> None:
-    with pytest.raises(BsdgateError, match="no URL"):
+    with pytest.raises(BsdgateError, match="not a valid URL"):
         history.see("somewhere", DEVELOPER)
 
 
@@ -115,7 +115,7 @@ def test_a_port_that_is_no_number_is_a_mistake(
     assert main() == 2
     told = capsys.readouterr().err
     assert told.count("postgresql://…") == 1
-    assert "the port in the URL of the history" in told
+    assert "the port in the history's URL" in told
     assert "s3c" not in told
     assert not (tmp_path / "state").exists()
 

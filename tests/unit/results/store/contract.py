@@ -366,11 +366,11 @@ class StoreContract:
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            ({"run_id": ""}, "which run"),
+            ({"run_id": ""}, "no run id"),
             ({"created": datetime(2026, 11, 1)}, "no time zone"),  # noqa: DTZ001
             (
                 {"created": datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))},
-                "no time of a run",
+                "creation time .* is not valid",
             ),
             ({"suite": "s" * 401}, "suite has 401 characters"),
             ({"name": "\N{SNOWMAN}" * 100}, "name has 600 characters"),

@@ -177,10 +177,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("nowhere", "'nowhere' is no URL of a history"),
+        ("nowhere", "'nowhere' is not a valid URL of a history"),
         ("mysql://me@db/history", "mysql is not supported"),
-        ("sqlite://", "names no file"),
-        ("sqlite:///:memory:", "names no file"),
+        ("sqlite://", "does not name a file"),
+        ("sqlite:///:memory:", "does not name a file"),
     ],
 )
 def test_a_url_that_will_not_do_is_refused(url, said):
