@@ -141,7 +141,7 @@ def test_too_few_points_to_know_the_noise(count: int) -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
 def test_a_duration_that_cannot_be(value: float) -> None:
     series = noise.series([1.0, value])
-    with pytest.raises(TrendsError, match=f"made up: run 1 took {value} seconds"):
+    with pytest.raises(TrendsError, match=f"made up: run 1 has an invalid duration: {value} s"):
         follow(series)
 
 
