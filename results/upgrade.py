@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Converts verdict.json and history rows of an earlier bsdgate to the present model.
 
-Version 3 had findings in place of dispositions, known failures as ``xfail`` and ``uxsuccess``, the
-fixture of a failure within the text of its reason, and the change and its projects as texts. The
-functions take and return what JSON has; the reader validates what they return.
+Version 3 had findings (the cause of each failure) instead of dispositions (the cause, and what
+excuses the failure). Known failures were ``xfail`` and ``uxsuccess``; a failed test class fixture
+was in the text of a reason; the change and its projects were texts. The functions take and return
+parsed JSON; the caller validates the result.
 """
 
 import re
@@ -31,14 +32,14 @@ Fields = dict[str, Any]
 def document(old: Mapping[str, Any]) -> Fields:
     """Return a verdict document of version 3 as one of version 4.
 
-    :raises ValueError: it contradicts itself.
+    :raises ValueError: the document contradicts itself.
     """
     fixtures = {failure["id"] for failure in old["fixtures"]}
     asked = Counter(asked=len(old["cases"]))
     if Counter(**old["counts"]) != asked + _outcomes(old["cases"]):
-        raise ValueError("its counts are not those of its cases")
+        raise ValueError("the counts do not match the cases")
     if old["run_id"] != old["run"]["run_id"]:
-        raise ValueError("it names two runs")
+        raise ValueError("run_id and run.run_id differ")
     cases = [_case(case, fixtures) for case in old["cases"]]
     failures = [dict(failure) for failure in old["fixtures"]]
     found, outcomes = reasons(old["reasons"]), _outcomes(cases)
@@ -56,14 +57,14 @@ def document(old: Mapping[str, Any]) -> Fields:
 
 
 def run(old: Mapping[str, Any]) -> Fields:
-    """Return the run in the present form."""
+    """Return the fields of a run in version 4."""
     change, _, patchset = old["change"].partition(",")
     sources = [_source(text) for text in old["sources"]]
     return dict(old) | {"change": change, "patchset": patchset, "sources": sources}
 
 
 def _source(text: str) -> Fields:
-    # A path may have spaces; a project, a version and a commit have none.
+    # Only the path may have spaces, not the project, the version or the commit.
     project, _, rest = text.partition(" ")
     version, _, rest = rest.partition(" ")
     source, _, identity = rest.rpartition(" ")
@@ -72,7 +73,7 @@ def _source(text: str) -> Fields:
 
 
 def reasons(old: Iterable[Mapping[str, Any]]) -> list[Fields]:
-    """Return the reasons with their present codes."""
+    """Return the reasons, with the codes of version 4."""
     return [dict(reason) | {"code": _CODES.get(reason["code"], reason["code"])} for reason in old]
 
 
@@ -81,9 +82,10 @@ def dispositions(
     found: Sequence[Mapping[str, Any]],
     cases: Iterable[Mapping[str, Any]] = (),
 ) -> list[Fields]:
-    """Return the dispositions that follow from findings and from reasons (with present codes).
+    """Return the dispositions that follow from the findings and from ``found``.
 
-    ``cases`` are tests and setup failures; without them only ids with a finding get one.
+    ``found`` are the reasons, with the codes of version 4. ``cases`` are the tests and the failed
+    fixtures; without them only ids with a finding get a disposition.
     """
     by_id = {finding["id"]: finding for finding in findings}
     known = {case["id"]: case for case in cases if case["outcome"] not in _PLAIN}
