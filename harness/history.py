@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bsdgate.harness import files, folders, places
 from bsdgate.harness.confirm import known_failures
@@ -14,27 +14,30 @@ from bsdgate.results import judge as results
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import Level, Verdict
 from bsdgate.results.policy import Policy
-from bsdgate.results.store.base import Scope, Store, StoreError
-from bsdgate.results.store.memory import MemoryStore
+from bsdgate.results.store.base import Scope, StoreError
+
+if TYPE_CHECKING:
+    # For annotations alone: SQLAlchemy takes long to import.
+    from bsdgate.results.store.database import Store
 
 EARLIER: Final = 60
 """Runs that a report draws."""
 
 
-def open_store(url: str | None, *, make: bool = True) -> Store:
+def open_store(url: str | None, *, make: bool = True) -> "Store":
     """Open the history: that of ``url``, else the file in the state folder.
 
     A file that is not there is an empty history; whoever only reads does not ``make`` it.
     """
     # SQLAlchemy takes longer to import than most commands take in all.
     from bsdgate.results.store.connection import is_there  # noqa: PLC0415
-    from bsdgate.results.store.database import DatabaseStore  # noqa: PLC0415
+    from bsdgate.results.store.database import Store  # noqa: PLC0415
 
     place = url or places.state() / "history.sqlite"
     if make and not url and not places.state().is_dir():
         with files.explained(places.state()):
             folders.make(places.state())
-    return DatabaseStore(place) if make or is_there(place) else MemoryStore()
+    return Store(place if make or is_there(place) else None)
 
 
 def see(url: str | None, policy: Policy) -> None:
@@ -64,7 +67,7 @@ def judge(
     read and not written to is told of by ``say``.
     """
 
-    def report(store: Store | None, unread: str) -> Verdict:
+    def report(store: "Store | None", unread: str) -> Verdict:
         verdict = _judge(run_dir, policy, expectations, store, unread)
         verdict = replace(verdict, judged=datetime.now(UTC))
         _report(verdict, run_dir, store)
@@ -80,14 +83,14 @@ def judge_only(
 ) -> Verdict:
     """Judge a run as ``judge`` does; write and remember nothing."""
 
-    def look(store: Store | None, unread: str) -> Verdict:
+    def look(store: "Store | None", unread: str) -> Verdict:
         return _judge(run_dir, policy, expectations, store, unread)
 
     return _with_history(url, look, make=False)
 
 
 def _with_history(
-    url: str | None, use: Callable[[Store | None, str], Verdict], *, make: bool
+    url: str | None, use: Callable[["Store | None", str], Verdict], *, make: bool
 ) -> Verdict:
     """Return what ``use`` makes of the history or, where there is none to read, of the reason."""
     try:
@@ -98,13 +101,13 @@ def _with_history(
 
 
 def _judge(
-    run_dir: Path, policy: Policy, expectations: Sequence[Path], store: Store | None, unread: str
+    run_dir: Path, policy: Policy, expectations: Sequence[Path], store: "Store | None", unread: str
 ) -> Verdict:
     known = [known_failures(), *expectations]
     return results.judge_run(run_dir, known, policy, store, unread=unread)
 
 
-def _report(verdict: Verdict, run_dir: Path, store: Store | None) -> None:
+def _report(verdict: Verdict, run_dir: Path, store: "Store | None") -> None:
     run = verdict.run
     scope = Scope(suite=run.suite, profile=run.profile, selection=run.selection, before=run.created)
     earlier = [
@@ -116,7 +119,7 @@ def _report(verdict: Verdict, run_dir: Path, store: Store | None) -> None:
         reporters.write_all(verdict, run_dir, history=earlier, changed=changed)
 
 
-def _remember(verdict: Verdict, store: Store, say: Callable[[str], None]) -> None:
+def _remember(verdict: Verdict, store: "Store", say: Callable[[str], None]) -> None:
     try:
         if not store.import_run(verdict):
             say("not remembered: the history has a later verdict on this run")

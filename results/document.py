@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes and reads a verdict as one versioned JSON document (``report/verdict.json``).
 
-The document is the ``Verdict`` of the model, written and read by pydantic, with its version
-(``schema``) and its counts. ``parse(render(verdict)) == verdict``. The counts are for other
-readers: ``parse`` counts the cases itself and refuses a document with other counts.
+The document has the fields of ``model.Verdict``, written and read by pydantic, its version
+(``schema``) and its ``counts``. ``parse(render(verdict)) == verdict``. The counts are for other
+programs: ``parse`` counts the cases itself and refuses a document with other counts.
 """
 
 import json
@@ -17,31 +17,31 @@ from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import Verdict
 
 SCHEMA: Final = 4
-"""The version that is written. Version 3 is read as well (upgrade.py)."""
+"""The version of the documents written; version 3 can be read as well (upgrade.py)."""
 
 JUDGE_AGAIN: Final = "judge the run again: bsdgate report RUN_DIR"
-"""The hint of errors about a verdict that cannot be read or stored."""
+"""The hint in errors about a verdict that cannot be read or stored."""
 
 _ERRORS_SHOWN: Final = 3
 
 
 @cache
 def _adapter() -> TypeAdapter[Verdict]:
-    # Made when it is first used: it takes longer than all other imports of the judge.
+    # Built when it is first used: that takes longer than all imports of the judge.
     return TypeAdapter(Verdict)
 
 
 def render(verdict: Verdict) -> str:
-    """Write ``verdict`` as JSON text, in ASCII."""
+    """Return ``verdict`` as JSON text, in ASCII."""
     head = {"schema": SCHEMA, "counts": dict(verdict.counts)}
     fields = _adapter().dump_python(verdict, mode="json", exclude_none=True)
     return json.dumps(head | fields, indent=1, allow_nan=False) + "\n"
 
 
 def parse(text: str | bytes) -> Verdict:
-    """Read a document that ``render`` of this bsdgate or of an earlier one wrote.
+    """Return the verdict in a document that this bsdgate or an earlier one wrote.
 
-    :raises EvidenceError: it is not such a document; the message says what is wrong.
+    :raises EvidenceError: the document is not valid; the message says why.
     """
     try:
         document = strict_json.loads_object(text)
@@ -49,12 +49,12 @@ def parse(text: str | bytes) -> Verdict:
             document = upgrade.document(document)
         schema, counts = document.pop("schema", None), document.pop("counts", None)
         if schema != SCHEMA:
-            raise ValueError(f"schema {schema!r} is neither {SCHEMA} nor {upgrade.FROM}")
+            raise ValueError(f"schema {schema!r} must be {upgrade.FROM} or {SCHEMA}")
         verdict = _adapter().validate_json(json.dumps(document), strict=True)
         if counts != verdict.counts:
-            raise ValueError("its counts are not those of its cases")
+            raise ValueError("the counts do not match the cases")
         if wrong := _without_zone(verdict):
-            raise ValueError(f"{wrong} has no time zone")
+            raise ValueError(f"the time {wrong} has no time zone")
     except ValidationError as reason:
         raise _refused(_first_errors(reason)) from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as reason:
@@ -68,7 +68,7 @@ def schema() -> dict[str, Any]:
     numbers = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}}
     head = {
         "schema": {"const": SCHEMA, "description": "The version of this document."},
-        "counts": numbers | {"description": "Number of asked tests, and of tests by outcome."},
+        "counts": numbers | {"description": "Number of asked tests, and of tests per outcome."},
     }
     found["properties"] = head | found["properties"]
     found["required"] = [*head, *found["required"]]
@@ -77,15 +77,10 @@ def schema() -> dict[str, Any]:
 
 
 def _without_zone(verdict: Verdict) -> str:
-    times = {"created": verdict.run.created, "judged": verdict.judged}
-    for attempt in verdict.attempts:
-        times |= {
-            f"{attempt.name}: started": attempt.started,
-            f"{attempt.name}: ended": attempt.ended,
-        }
-    times |= {case.id: case.started for case in verdict.cases}
-    wrong = (name for name, moment in times.items() if moment and moment.tzinfo is None)
-    return next(wrong, "")
+    cases = (*verdict.cases, *verdict.setup_failures)
+    times = [verdict.run.created, verdict.judged, *(case.started for case in cases)]
+    times += [time for one in verdict.attempts for time in (one.started, one.ended)]
+    return next((str(time) for time in times if time and time.tzinfo is None), "")
 
 
 def _first_errors(reason: ValidationError) -> str:
@@ -96,4 +91,4 @@ def _first_errors(reason: ValidationError) -> str:
 
 
 def _refused(why: str) -> EvidenceError:
-    return EvidenceError(f"no verdict document: {why}", JUDGE_AGAIN)
+    return EvidenceError(f"not a valid verdict document: {why}", JUDGE_AGAIN)

@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bsdgate.results import evidence, external_evidence, hangs, ledger, strict_json
 from bsdgate.results.attempts import HEAD_BOUND, UnreadableError, open_plain
@@ -12,16 +13,20 @@ from bsdgate.results.errors import EvidenceError
 from bsdgate.results.expectations import load as load_expectations
 from bsdgate.results.model import Cause, Kind, Outcome, Run, Verdict
 from bsdgate.results.policy import DEVELOPER, Policy
-from bsdgate.results.store.base import JUDGED, Scope, Store
+from bsdgate.results.store.base import JUDGED, Scope
 from bsdgate.results.time_limits import timed_out, unfinished
 from bsdgate.results.verdict import Remembered, judge
+
+if TYPE_CHECKING:
+    # For annotations alone: SQLAlchemy takes long to import.
+    from bsdgate.results.store.database import Store
 
 
 def judge_run(
     run_dir: Path,
     expectations: Sequence[Path] = (),
     policy: Policy = DEVELOPER,
-    history: Store | None = None,
+    history: "Store | None" = None,
     *,
     unread: str = "",
 ) -> Verdict:
@@ -77,7 +82,7 @@ def _like(run: Run) -> Scope:
     )
 
 
-def _earlier(run: Run, history: Store) -> Remembered:
+def _earlier(run: Run, history: "Store") -> Remembered:
     baseline = history.baseline(run)
     ran = frozenset[str]() if baseline is None else baseline.ran
     # A narrowed run did not ask for all tests, so entries may match none of its tests.

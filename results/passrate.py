@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pass rate of a test: whether it has fallen, and whether a failure is a known flake.
+"""Finds out whether the pass rate of a test has fallen, and whether a failure is a known flake.
 
-The functions only calculate with counts. The caller chooses what is counted (a test in a variant,
-without the change under test, with the same signature).
+The functions only compute with counts. The caller chooses which runs and failures it counts (such
+as runs without the change under test, failures with the same signature).
 """
 
 import math
@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 RECENT = 15
-"""The number of last runs in which a fall is searched."""
+"""The number of newest runs in which a fall may begin."""
 
 BASELINE = 2000
-"""The number of runs before these that are compared with; older ones may be left out."""
+"""The number of earlier runs to compare the RECENT ones with; older runs may be left out."""
 
 FALSE_DISCOVERIES = 0.004
-"""The nominal share of false falls among those that block a run.
+"""The nominal fraction of false falls among the falls that block a run.
 
 The real rate was measured, because Fisher's test stays far below its level if failures are rare,
 and each test is checked in every run: 1,445 tests in 12 variants, each run ten times a day, give
@@ -24,25 +24,25 @@ about one false block in two months (tests/campaign/test_passrate.py).
 """
 
 EARLIER_RUNS = 20
-"""The least number of earlier runs from which a flake is known."""
+"""The minimum number of earlier runs for a known flake."""
 
 EARLIER_FAILS = 2
-"""The least number of failures among these runs: one failure may be an accident."""
+"""The minimum number of failures in the earlier runs: one failure may be an accident."""
 
 UNLIKELY = 0.01
-"""If the earlier rate makes the present failures less likely, they are not the known flake."""
+"""The minimum probability of the present failures, at the earlier rate, for a known flake."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """A number of runs, and how many of them failed."""
+    """The number of runs of a test, and the number of those in which it failed."""
 
     fails: int
     runs: int
 
     def __post_init__(self) -> None:
         if not 0 <= self.fails <= self.runs:
-            raise ValueError(f"{self.fails} failures in {self.runs} runs")
+            raise ValueError(f"{self.fails} failures in {self.runs} runs are impossible")
 
     def __str__(self) -> str:
         return f"{self.fails} of {self.runs}"
@@ -50,7 +50,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class FailureHistory:
-    """A test that ran: its last outcomes (newest last, True for a failure), and earlier counts."""
+    """A test: its last outcomes (True for a failure, newest last), and the counts before those."""
 
     id: str
     recent: Sequence[bool]
@@ -59,9 +59,9 @@ class FailureHistory:
 
 @dataclass(frozen=True, slots=True)
 class Fall:
-    """A pass rate that fell: failures since the fall, and before it.
+    """A fall of a test's pass rate: the counts since the fall, and before it.
 
-    ``chance`` is the probability of at least as many failures since, if nothing has changed.
+    ``chance`` is the probability of at least as many failures since then, if nothing has changed.
     """
 
     id: str
@@ -71,39 +71,32 @@ class Fall:
 
     @property
     def weighed(self) -> float:
-        """``chance`` times one more than the failures before.
+        """``chance`` times one more than the number of failures before the fall.
 
-        If nothing has changed, false falls come from tests that failed before, hardly ever from
-        tests that never failed. So a fall of the latter needs less evidence.
+        False falls are found in tests that failed before, hardly ever in tests that never failed.
+        So a fall of a test that never failed needs less evidence.
         """
         return self.chance * (1 + self.before.fails)
 
     def __str__(self) -> str:
-        return f"{self.id}: failed {self.since} runs, before that {self.before}"
+        return f"{self.id}: failed in {self.since} runs, before that in {self.before}"
 
 
 def fisher(since: Counts, before: Counts) -> float:
-    """The probability of as many failures since, or more, given all failures: Fisher's exact test.
+    """Return the p-value of Fisher's exact test, given the number of all failures.
 
-    One-sided: only a fall of the pass rate makes it small.
+    It is the probability of at least as many failures ``since``; only a fall makes it small.
     """
     fails, runs = since.fails + before.fails, since.runs + before.runs
-    all_ways = _log_ways(runs, fails)
-    most = min(fails, since.runs)
-    terms = (
-        _log_ways(since.runs, each) + _log_ways(before.runs, fails - each) - all_ways
-        for each in range(since.fails, most + 1)
-        if fails - each <= before.runs
+    ways = sum(
+        math.comb(since.runs, each) * math.comb(before.runs, fails - each)
+        for each in range(since.fails, min(fails, since.runs) + 1)
     )
-    return min(math.fsum(math.exp(term) for term in terms), 1.0)
-
-
-def _log_ways(runs: int, fails: int) -> float:
-    return math.lgamma(runs + 1) - math.lgamma(fails + 1) - math.lgamma(runs - fails + 1)
+    return ways / math.comb(runs, fails)
 
 
 def find_fall(record: FailureHistory) -> Fall | None:
-    """The least likely fall that ends with a failure now; None if the test passed now.
+    """Return the fall with the smallest ``weighed``; None if the test passed in the newest run.
 
     A fall begins with a failure, so that failures close to each other count more than the same
     number spread over all recent runs.
@@ -121,47 +114,46 @@ def find_fall(record: FailureHistory) -> Fall | None:
     return min(falls, key=lambda fall: fall.weighed)
 
 
-def gate(
-    records: Iterable[FailureHistory], tests: int, false_discoveries: float = FALSE_DISCOVERIES
-) -> tuple[Fall, ...]:
-    """Return the falls that block a run, least likely first.
+def gate(records: Iterable[FailureHistory], tests: int) -> tuple[Fall, ...]:
+    """Return the falls that block a run, the least likely by chance first.
 
     The method is that of Benjamini and Hochberg, with ``Fall.weighed`` as the p-value.
 
-    ``records`` are the failed tests of the run, ``tests`` is the number of executed tests. With
-    more tests a fall must be less likely to be accepted; with more falls, each needs less evidence.
+    ``records`` are the failed tests of the run, ``tests`` is the number of executed tests. The more
+    tests, the more evidence a fall needs; the more falls, the less evidence each of them needs.
     """
     falls = [fall for record in records if (fall := find_fall(record)) is not None]
     falls.sort(key=lambda fall: (fall.weighed, fall.id))
     accepted = 0
     for rank, fall in enumerate(falls, 1):
-        if fall.weighed <= false_discoveries * rank / tests:
+        if fall.weighed <= FALSE_DISCOVERIES * rank / tests:
             accepted = rank
     return tuple(falls[:accepted])
 
 
 @dataclass(frozen=True, slots=True)
 class Flake:
-    """Whether a failure is a flake known from the history, and why, in one line."""
+    """Whether a failure is a flake known from the history, and the reason in one line."""
 
     known: bool
     why: str
 
 
 def known_flake(history: Counts, here: Counts = Counts(1, 3)) -> Flake:
-    """Whether ``history``, earlier runs without the change, explains the failures seen ``here``.
+    """Return whether the earlier failures (``history``) explain the present ones (``here``).
 
-    ``here`` counts the run under judgement and its re-runs: one failure in three if both re-runs
-    passed. A test that fails more often than it passes is broken, which is no flake.
+    ``history`` counts earlier runs without the change, ``here`` this run and its re-runs: one
+    failure in three if both re-runs passed. A test that fails more often than it passes is broken,
+    not a flake.
     """
     if history.runs < EARLIER_RUNS:
-        return Flake(False, f"{history.runs} earlier runs; {EARLIER_RUNS} are needed")
+        return Flake(False, f"{history.runs} earlier runs; at least {EARLIER_RUNS} are needed")
+    past = f"it failed in {history} earlier runs"
     if history.fails < EARLIER_FAILS:
-        return Flake(False, f"it failed {history} earlier runs; {EARLIER_FAILS} are needed to tell")
+        return Flake(False, f"{past}; at least {EARLIER_FAILS} failures are needed")
     if 2 * history.fails > history.runs:
-        return Flake(False, f"it failed {history} earlier runs: it is broken without the change")
+        return Flake(False, f"{past}: it is broken without the change")
     chance = fisher(here, history)
-    past = f"it failed {history} earlier runs"
     if chance < UNLIKELY:
-        return Flake(False, f"{past}: too rarely for {here} now ({chance:.1g})")
+        return Flake(False, f"{past}: too rare for {here} now (probability {chance:.1g})")
     return Flake(True, f"{past}, which explains {here} now")

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Converts verdict.json and history rows of an earlier bsdgate to the present model.
 
-Version 3 had findings in place of dispositions, known failures as ``xfail`` and ``uxsuccess``, the
-fixture of a failure within the text of its reason, and the change and its projects as texts. The
-functions take and return what JSON has; the reader validates what they return.
+Version 3 had findings (the cause of each failure) instead of dispositions (the cause, and what
+excuses the failure). Known failures were ``xfail`` and ``uxsuccess``; a failed test class fixture
+was in the text of a reason; the change and its projects were texts. The functions take and return
+parsed JSON; the caller validates the result.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+
+from bsdgate.results.model import Outcome
 
 FROM: Final = 3
 
@@ -20,9 +23,7 @@ _CODES: Final = {
     "fixture-failed": "setup-failed",
 }
 _OUTCOMES: Final = {"xfail": "known-failure", "uxsuccess": "known-failure-passed"}
-_OLD_OUTCOMES: Final = ("success", "fail", "skip", "xfail", "uxsuccess", "missing", "duplicated")
 _KNOWN: Final = re.compile(r"known failure (\S+) \((.*?)\): (.*)", re.DOTALL)
-_CHANGE: Final = re.compile(r"([^,]*)(?:,(.*))?", re.DOTALL)
 _PLAIN: Final = ("success", "skip")
 
 Fields = dict[str, Any]
@@ -31,39 +32,39 @@ Fields = dict[str, Any]
 def document(old: Mapping[str, Any]) -> Fields:
     """Return a verdict document of version 3 as one of version 4.
 
-    :raises ValueError: it contradicts itself.
+    :raises ValueError: the document contradicts itself.
     """
     fixtures = {failure["id"] for failure in old["fixtures"]}
-    if old["counts"] != _counts(old["cases"], _OLD_OUTCOMES):
-        raise ValueError("its counts are not those of its cases")
+    asked = Counter(asked=len(old["cases"]))
+    if Counter(**old["counts"]) != asked + _outcomes(old["cases"]):
+        raise ValueError("the counts do not match the cases")
     if old["run_id"] != old["run"]["run_id"]:
-        raise ValueError("it names two runs")
+        raise ValueError("run_id and run.run_id differ")
     cases = [_case(case, fixtures) for case in old["cases"]]
     failures = [dict(failure) for failure in old["fixtures"]]
-    found = reasons(old["reasons"])
+    found, outcomes = reasons(old["reasons"]), _outcomes(cases)
     made = {
         "schema": 4,
-        "counts": _counts(cases, (*_OLD_OUTCOMES, *_OUTCOMES.values())),
+        "counts": dict(asked) | {outcome: outcomes[outcome] for outcome in Outcome},
         "run": run(old["run"]),
         "reasons": found,
         "cases": cases,
         "setup_failures": failures,
-        "dispositions": dispositions(old["findings"], found, [*cases, *failures], fixtures),
+        "dispositions": dispositions(old["findings"], found, [*cases, *failures]),
     }
     same = ("result", "policy", "attempts", "unmatched", "timings", "judged")
     return made | {name: old[name] for name in same if name in old}
 
 
 def run(old: Mapping[str, Any]) -> Fields:
-    """Return the run in the present form."""
-    match = _CHANGE.fullmatch(old["change"])
-    change, patchset = match.groups() if match else ("", "")
+    """Return the fields of a run in version 4."""
+    change, _, patchset = old["change"].partition(",")
     sources = [_source(text) for text in old["sources"]]
-    return dict(old) | {"change": change, "patchset": patchset or "", "sources": sources}
+    return dict(old) | {"change": change, "patchset": patchset, "sources": sources}
 
 
 def _source(text: str) -> Fields:
-    # A path may have spaces; a project, a version and a commit have none.
+    # Only the path may have spaces, not the project, the version or the commit.
     project, _, rest = text.partition(" ")
     version, _, rest = rest.partition(" ")
     source, _, identity = rest.rpartition(" ")
@@ -72,53 +73,49 @@ def _source(text: str) -> Fields:
 
 
 def reasons(old: Iterable[Mapping[str, Any]]) -> list[Fields]:
-    """Return the reasons with their present codes."""
+    """Return the reasons, with the codes of version 4."""
     return [dict(reason) | {"code": _CODES.get(reason["code"], reason["code"])} for reason in old]
 
 
 def dispositions(
     findings: Iterable[Mapping[str, Any]],
-    found: Iterable[Mapping[str, Any]],
+    found: Sequence[Mapping[str, Any]],
     cases: Iterable[Mapping[str, Any]] = (),
-    fixtures: Iterable[str] = (),
 ) -> list[Fields]:
-    """Return the dispositions that follow from findings and from reasons (with present codes).
+    """Return the dispositions that follow from the findings and from ``found``.
 
-    ``cases`` are tests and setup failures; without them only ids with a finding get one.
+    ``found`` are the reasons, with the codes of version 4. ``cases`` are the tests and the failed
+    fixtures; without them only ids with a finding get a disposition.
     """
-    found = list(found)
     by_id = {finding["id"]: finding for finding in findings}
     known = {case["id"]: case for case in cases if case["outcome"] not in _PLAIN}
-    fixtures = set(fixtures)
-    tests = {
-        fixture: [each["id"] for each in known.values() if each.get("setup_failure") == fixture]
-        for fixture in fixtures
-    }
-    return [
-        _disposition(test_id, by_id.get(test_id), known.get(test_id), found, tests.get(test_id, []))
-        for test_id in sorted(known.keys() | by_id.keys())
+    tests = defaultdict(list)
+    for case in known.values():
+        tests[case.get("setup_failure")].append(case["id"])
+    made = [
+        _disposition(test, by_id.get(test, {}), known.get(test, {}), found)
+        for test in sorted(known.keys() | by_id.keys())
     ]
+    return [one | {"tests": tests.get(one["id"], [])} for one in made]
 
 
 def _disposition(
     test_id: str,
-    finding: Mapping[str, Any] | None,
-    case: Mapping[str, Any] | None,
-    found: Iterable[Mapping[str, Any]],
-    tests: list[str],
+    finding: Mapping[str, Any],
+    case: Mapping[str, Any],
+    found: Sequence[Mapping[str, Any]],
 ) -> Fields:
-    excuses = [reason["code"] for reason in found if test_id in reason["ids"]]
-    blamed = any(reason["level"] != "note" and test_id in reason["ids"] for reason in found)
-    known = _known(case) if case else None
-    excuse = next((code for code in ("fails-on-base", "known-flake") if code in excuses), None)
-    if known and case and case["outcome"] == "known-failure":
+    naming = [reason for reason in found if test_id in reason["ids"]]
+    codes = {reason["code"] for reason in naming}
+    excuse = next((code for code in ("fails-on-base", "known-flake") if code in codes), None)
+    known = _known(case)
+    if known and case["outcome"] == "known-failure":
         excuse = "known-failure"
+    blamed = any(reason["level"] != "note" for reason in naming)
     fields = {"id": test_id, "counts": blamed, "excuse": excuse, "known_failure": known}
     if finding:
         fields |= {name: finding[name] for name in ("cause", "signature")}
         fields["evidence"] = finding["shown_by"]
-    if tests:
-        fields["tests"] = tests
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -140,11 +137,5 @@ def _known(case: Mapping[str, Any]) -> Fields | None:
     return dict(zip(("bug", "owner", "reason"), match.groups(), strict=True))
 
 
-def _counts(cases: Iterable[Mapping[str, Any]], outcomes: Iterable[str]) -> dict[str, int]:
-    seen = Counter(_outcomes(cases))
-    return {"asked": seen.total()} | {outcome: seen[outcome] for outcome in outcomes}
-
-
-def _outcomes(cases: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    for case in cases:
-        yield case["outcome"]
+def _outcomes(cases: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    return Counter(case["outcome"] for case in cases)

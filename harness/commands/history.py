@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -22,9 +22,13 @@ from bsdgate.results.attempts import DOCUMENT_BOUND, UnreadableError, open_plain
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import RAN, Outcome, Result, Verdict
 from bsdgate.results.reporters.text import narrowing, plain
-from bsdgate.results.store.base import Scope, Store
+from bsdgate.results.store.base import Scope
 from bsdgate.results.store.rows import PastRun, Record, pack
 from bsdgate.results.store.window import PastOutcome, Window
+
+if TYPE_CHECKING:
+    # For annotations alone: SQLAlchemy takes long to import.
+    from bsdgate.results.store.database import Store
 
 PATIENCE: Final = 2.0
 """Seconds after which an import shows its progress."""
@@ -54,7 +58,7 @@ _NAME: Final = 40
 """The width of names, so that the figures after them fit a narrow terminal."""
 
 
-def show_runs(store: Store, scope: Scope, limit: int, console: Console) -> None:
+def show_runs(store: "Store", scope: Scope, limit: int, console: Console) -> None:
     """Print a table of runs, newest first."""
     records = store.runs(scope, limit)
     if not records:
@@ -92,7 +96,7 @@ def _row(record: Record) -> Iterator[Text]:
     yield Text(plain(" ".join(filter(None, about))))
 
 
-def import_runs(store: Store, folders: Iterable[Path], console: Console) -> int:
+def import_runs(store: "Store", folders: Iterable[Path], console: Console) -> int:
     """Import runs from their directories; return the exit code.
 
     A directory without a usable verdict is listed as refused, and the others are imported. If a
@@ -118,7 +122,7 @@ def import_runs(store: Store, folders: Iterable[Path], console: Console) -> int:
     return EvidenceError.exit_code if refused else 0
 
 
-def _report_kept(store: Store, folder: Path, verdict: Verdict, console: Console) -> None:
+def _report_kept(store: "Store", folder: Path, verdict: Verdict, console: Console) -> None:
     known = store.find(verdict.run.run_id)
     if known is None or known.digest == pack(verdict).digest:
         return
@@ -165,7 +169,7 @@ def _with_progress(folders: Sequence[Path], console: Console) -> Iterator[Path]:
             progress.stop()
 
 
-def show_run(store: Store, name: str, console: Console) -> None:
+def show_run(store: "Store", name: str, console: Console) -> None:
     """Print one run from the history; UsageError if ``name`` finds no run, or several."""
     run = store.find(name)
     if run is None:
@@ -182,7 +186,7 @@ def show_run(store: Store, name: str, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _not_one(store: Store, name: str) -> UsageError:
+def _not_one(store: "Store", name: str) -> UsageError:
     """Return the error for a name that finds no run: no run begins with it, or several do."""
     runs = (record.run for record in store.runs(limit=sys.maxsize))
     found = [
@@ -222,7 +226,7 @@ def _reason_lines(run: PastRun) -> Iterator[str]:
         yield from (f"    {escape(plain(line))}" for line in one.evidence)
 
 
-def show_test(store: Store, regex: str, scope: Scope, limit: int, console: Console) -> None:
+def show_test(store: "Store", regex: str, scope: Scope, limit: int, console: Console) -> None:
     """Print how tests ended in the last ``limit`` runs, those that failed most often first.
 
     A line for each test, on it a mark for each run, the newest last.
@@ -271,7 +275,7 @@ def _rate(history: Sequence[PastOutcome]) -> str:
     return f"{passed} of {len(ran)}"
 
 
-def forget(store: Store, days: int, console: Console) -> None:
+def forget(store: "Store", days: int, console: Console) -> None:
     """Delete the runs that are older than ``days`` days."""
     gone = store.prune(datetime.now(UTC) - timedelta(days=days))
     console.print(f"{gone} forgotten", highlight=False)

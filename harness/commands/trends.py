@@ -2,12 +2,12 @@
 """The command that shows what became slower or faster, since which run, and how certain it is."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import pairwise
 from statistics import median
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from rich.align import AlignMethod
 from rich.console import Console
@@ -17,9 +17,13 @@ from rich.text import Text
 from bsdgate.harness.errors import UsageError
 from bsdgate.results.model import count
 from bsdgate.results.reporters.text import plain
-from bsdgate.results.store.base import Scope, Store
+from bsdgate.results.store.base import Scope
 from bsdgate.results.store.window import Window
-from bsdgate.results.trends import Change, Movement, Point, Series, Thresholds, Trend, follow
+from bsdgate.results.trends import Change, Movement, Series, Thresholds, Trend, follow
+
+if TYPE_CHECKING:
+    # For annotations alone: SQLAlchemy takes long to import.
+    from bsdgate.results.store.database import Store
 
 WIDTH: Final = 30
 """The number of columns of a plot. Each shows the median of an equal part of the points."""
@@ -43,17 +47,7 @@ _LEAST_CHANCE: Final = 0.001
 _LARGE: Final = 10
 
 
-class Past(Protocol):
-    """The source of series; ``results.store.window.Window`` is one."""
-
-    def series(
-        self, prefix: str = "", at_least: int = 1
-    ) -> Mapping[str, Sequence[tuple[datetime, str, float]]]:
-        """Return (created, run id, seconds) of each success of a test, by the test's id."""
-        ...
-
-
-def remembered(store: Store, scope: Scope, limit: int, prefix: str = "") -> list[Series]:
+def remembered(store: "Store", scope: Scope, limit: int, prefix: str = "") -> list[Series]:
     """Return the durations of what begins with ``prefix``, separately for each suite and profile.
 
     The same test may take longer with another profile, which is not a change. If there are several
@@ -73,7 +67,7 @@ def remembered(store: Store, scope: Scope, limit: int, prefix: str = "") -> list
 
 
 def _explain(
-    store: Store, scope: Scope, limit: int, prefix: str, windows: Sequence[Window]
+    store: "Store", scope: Scope, limit: int, prefix: str, windows: Sequence[Window]
 ) -> None:
     """Raise a UsageError that says why nothing was found, unless the history is empty."""
     if known := sum(len(window.series()) for window in windows):
@@ -91,10 +85,9 @@ def _named(scope: Scope) -> str:
     return " ".join(filter(None, (scope.profile, scope.suite)))
 
 
-def of(past: Past, prefix: str = "") -> list[Series]:
+def of(window: Window, prefix: str = "") -> list[Series]:
     """Return the durations of the tests with an id that begins with ``prefix``."""
-    found = past.series(prefix)
-    return [Series(name, [Point(*point) for point in points]) for name, points in found.items()]
+    return [Series(name, points) for name, points in window.series(prefix).items()]
 
 
 def show(series: Iterable[Series], console: Console, thresholds: Thresholds | None = None) -> None:

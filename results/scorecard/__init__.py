@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The porting scorecard: which tests of the installed Tempest run on FreeBSD, by profile."""
+"""The porting scorecard: which installed Tempest tests run on FreeBSD, by profile."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Final
 from bsdgate.results import coverage
 from bsdgate.results.model import RAN, Case, Feature, Outcome
 
-# Prefixes of the tests of each service; they all skip if the service is absent.
+# Prefixes of the ids of the tests that all skip if a service is absent.
 _TESTS_OF: Final = {
     "cinder": ("tempest.api.volume.", "tempest.serial_tests.api.volume."),
     "glance": ("tempest.api.image.",),
@@ -24,8 +24,8 @@ _TESTS_OF: Final = {
 _DEPTH: Final = 3
 
 
-class Standing(StrEnum):
-    """The state of a test with a profile."""
+class Status(StrEnum):
+    """The status of a test in a profile."""
 
     RUN = "run"
     SKIP = "expected skip"
@@ -35,11 +35,11 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a profile's tests.
+    """What is known about the tests of a profile.
 
-    ``selected`` are the ids that its suites run, ``excluded`` those that they exclude, with the
-    reason. ``features`` are the values in the profile that explain skips; ``cases`` are the last
-    cases, by id.
+    ``selected`` are the ids that the suites run, ``excluded`` those that they exclude, with the
+    reason. ``features`` are the option values of the profile that explain skips. ``cases`` has the
+    most recent result of each test that ran or was skipped, by id.
     """
 
     profile: str
@@ -51,52 +51,52 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The standing of one test with one profile, and why; for RUN, the failure if it failed."""
+    """The status of one test in one profile, and the reason; if it ran, the failure, if any."""
 
     id: str
-    standing: Standing
+    status: Status
     why: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
-    """All tests with one profile, in the order of their ids."""
+    """The status of every test in one profile, sorted by test id."""
 
     profile: str
     places: tuple[Place, ...]
 
     @cached_property
-    def counts(self) -> Mapping[str, Counter[Standing]]:
-        """The number of tests of each standing, by area."""
-        found: dict[str, Counter[Standing]] = {}
+    def counts(self) -> Mapping[str, Counter[Status]]:
+        """The number of tests with each status, by area."""
+        found: dict[str, Counter[Status]] = {}
         for place in self.places:
-            found.setdefault(area(place.id), Counter())[place.standing] += 1
+            found.setdefault(area(place.id), Counter())[place.status] += 1
         return dict(sorted(found.items()))
 
     @cached_property
-    def total(self) -> Counter[Standing]:
-        """The number of tests of each standing."""
-        return Counter(place.standing for place in self.places)
+    def total(self) -> Counter[Status]:
+        """The number of tests with each status, in all areas."""
+        return Counter(place.status for place in self.places)
 
-    def reasons(self) -> Iterator[tuple[Standing, str, tuple[str, ...]]]:
-        """Yield (standing, reason, ids): TODO first, and the most common reasons first."""
-        for standing in reversed(Standing):
+    def reasons(self) -> Iterator[tuple[Status, str, tuple[str, ...]]]:
+        """Yield (status, reason, ids) by status, TODO first, then by number of ids, most first."""
+        for status in reversed(Status):
             ids: dict[str, list[str]] = {}
             for place in self.places:
-                if place.standing is standing and place.why:
+                if place.status is status and place.why:
                     ids.setdefault(place.why, []).append(place.id)
             for why, found in sorted(ids.items(), key=lambda item: (-len(item[1]), item[0])):
-                yield standing, why, tuple(found)
+                yield status, why, tuple(found)
 
 
 def score(ids: Iterable[str], profiles: Sequence[Known]) -> tuple[Column, ...]:
-    """Return a column for each profile, with the standing of every id; ``ids`` are all tests."""
+    """Return a column for each profile; ``ids`` are the ids of all installed tests."""
     ordered = sorted(set(ids))
     return tuple(Column(known.profile, tuple(_places(ordered, known))) for known in profiles)
 
 
 def area(test_id: str) -> str:
-    """The part of Tempest, or of a plugin, that a test belongs to: its first packages."""
+    """Return the part of Tempest or a plugin that a test belongs to: its first packages."""
     packages = takewhile(lambda part: not part.startswith("test_"), test_id.split("."))
     return ".".join(list(packages)[:_DEPTH])
 
@@ -108,23 +108,23 @@ def _places(ids: Sequence[str], known: Known) -> Iterator[Place]:
         case = known.cases.get(test)
         if case is not None and case.outcome in RAN:
             why = "" if case.outcome is Outcome.SUCCESS else _ended(case)
-            yield Place(test, Standing.RUN, why)
+            yield Place(test, Status.RUN, why)
         elif test in explained:
-            yield Place(test, Standing.SKIP, explained[test])
+            yield Place(test, Status.SKIP, explained[test])
         elif test in known.excluded:
-            yield Place(test, Standing.CANNOT, known.excluded[test])
+            yield Place(test, Status.CANNOT, known.excluded[test])
         elif case is not None:
-            yield Place(test, Standing.TODO, _ended(case))
+            yield Place(test, Status.TODO, _ended(case))
         elif why := next((why for start, why in absent.items() if test.startswith(start)), ""):
-            yield Place(test, Standing.SKIP, why)
+            yield Place(test, Status.SKIP, why)
         elif test in known.selected:
-            yield Place(test, Standing.TODO, "selected, but in none of the stored runs")
+            yield Place(test, Status.TODO, "in a suite, but in none of the stored runs")
         else:
-            yield Place(test, Standing.TODO, "in no suite, without a reason")
+            yield Place(test, Status.TODO, "in no suite, and not excluded")
 
 
 def _absent(features: Iterable[Feature]) -> dict[str, str]:
-    """Return the prefixes of the ids of services that the profile declares absent, and why."""
+    """Return the id prefixes of services that are absent in the profile, each with the reason."""
     said = {feature.option: feature for feature in features}
     found: dict[str, str] = {}
     for service, starts in _TESTS_OF.items():

@@ -4,27 +4,26 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 import jinja2
 
-from bsdgate.results.scorecard import Column, Standing
+from bsdgate.results.scorecard import Column, Status
 
 _REASONS: Final = 12
-_HEADS: Final = (*Standing, "tests")
+_HEADS: Final = (*Status, "tests")
 
 
 def text(columns: Sequence[Column]) -> str:
-    """Return one table for each profile, with the most common reasons below it."""
+    """Return one table for each profile, each with its most common reasons below it."""
     lines = (line for column in columns for line in _lines(column))
-    # Texts of tests may contain control characters, which a terminal would execute.
+    # Texts from tests may contain control characters, which a terminal would interpret.
     return "\n".join("".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines)
 
 
-def page(columns: Sequence[Column], title: str = "Porting scorecard") -> str:
-    """Return a self-contained HTML page; every reason can be opened to show its ids."""
-    return _template().render(columns=columns, standings=list(Standing), title=title)
+def page(columns: Sequence[Column]) -> str:
+    """Return a self-contained HTML page; every reason can be opened to show its test ids."""
+    return _template().render(columns=columns, statuses=list(Status))
 
 
 def _lines(column: Column) -> Iterator[str]:
@@ -35,19 +34,19 @@ def _lines(column: Column) -> Iterator[str]:
         yield f"{area:{width}}{_numbers(counts)}"
     yield f"{'all':{width}}{_numbers(column.total)}"
     yield ""
-    numbers: Counter[Standing] = Counter()
-    for standing, why, ids in column.reasons():
-        numbers[standing] += 1
-        if numbers[standing] <= _REASONS:
-            yield f"  {standing:14} {len(ids):5}  {why}"
-    for standing, number in numbers.items():
+    numbers: Counter[Status] = Counter()
+    for status, why, ids in column.reasons():
+        numbers[status] += 1
+        if numbers[status] <= _REASONS:
+            yield f"  {status:14} {len(ids):5}  {why}"
+    for status, number in numbers.items():
         if number > _REASONS:
-            yield f"  {standing:14}        and {number - _REASONS} more reasons"
+            yield f"  {status:14}        and {number - _REASONS} more reasons"
     yield ""
 
 
-def _numbers(counts: Counter[Standing]) -> str:
-    numbers = [*(counts[standing] for standing in Standing), counts.total()]
+def _numbers(counts: Counter[Status]) -> str:
+    numbers = [*(counts[status] for status in Status), counts.total()]
     cells = zip(_HEADS, numbers, strict=True)
     return "".join(f"  {number or '.':>{len(head)}}" for head, number in cells)
 
@@ -55,7 +54,10 @@ def _numbers(counts: Counter[Standing]) -> str:
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        loader=jinja2.PackageLoader("bsdgate.results.scorecard"),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
-    source = files("bsdgate.results.scorecard") / "templates" / "scorecard.html.j2"
-    return environment.from_string(source.read_text(encoding="utf-8"))
+    return environment.get_template("scorecard.html.j2")

@@ -1,112 +1,98 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connections to the database of the history, for reading and for writing.
 
-SQLite: a file that only its user can read, with a write-ahead log, so that readers and the one
-writer do not wait for each other. It must be on a local disk: SQLite's locks do not work on all
-network file systems. PostgreSQL: all users of the URL share the history.
+SQLite: a file that only its owner can read, with a write-ahead log, so that readers and the one
+writer do not wait for each other. The file must be on a local disk: SQLite's locks do not work on
+all network file systems. PostgreSQL: all users of the URL share the history.
 """
 
 import contextlib
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
-import sqlalchemy
-from sqlalchemy import Connection, Engine, event, text
-from sqlalchemy.engine import URL, make_url
+import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.store.base import StoreError
 
-LOCK_TIMEOUT: Final = 60
-"""Seconds to wait for another writer of a SQLite file."""
-
 _TRIES: Final = 100
-"""Attempts to prepare a new file that other processes prepare too."""
-
-CONNECT_TIMEOUT: Final = 15
-"""Seconds to wait for the connection to a server."""
+"""The maximum number of attempts to set up a new file while other processes do the same."""
 
 _FORMS: Final = "give sqlite:////DIR/history.sqlite or postgresql://USER@HOST/DATABASE"
 
-_PORTS: Final = range(1, 65536)
-
-# A writer of one run has the lock shared, a writer of all runs has it exclusively. Any number is
-# good that no other program uses in the same database: this one spells "bsdgate".
+# PostgreSQL's advisory lock: shared for a writer of one run, exclusive for a writer of all runs. No
+# other program may use this number in the same database; it spells "bsdgate".
 _LOCK: Final = int.from_bytes(b"bsdgate")
 
-_OPTIONS: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
-    {
-        "sqlite": {"connect_args": {"timeout": LOCK_TIMEOUT, "isolation_level": None}},
-        "postgresql": {"connect_args": {"connect_timeout": CONNECT_TIMEOUT}},
-    }
-)
-# The statements of one read see one state, even if others write in between.
-_READING: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
-    {"sqlite": {}, "postgresql": {"isolation_level": "REPEATABLE READ"}}
-)
+# Timeouts in seconds: for another writer of the file, and to connect to a server.
+_CONNECT: Final[dict[str, dict[str, Any]]] = {
+    "sqlite": {"timeout": 60, "isolation_level": None},
+    "postgresql": {"connect_timeout": 15},
+}
 
 
 class Database:
-    """An open database; ``place`` is a file, or a URL of SQLite or PostgreSQL."""
+    """An open database; ``place`` is a file, or a URL of SQLite or PostgreSQL.
 
-    def __init__(self, place: str | Path) -> None:
-        self._url = _url(place)
+    If ``place`` is None, the database is in memory. ``dialect`` is ``sqlite`` or ``postgresql``.
+    """
+
+    def __init__(self, place: str | Path | None = None) -> None:
+        self._url = _url(place) if place is not None else sa.URL.create("sqlite")
+        self.dialect = self._url.get_backend_name()
         with self._explained():
             self.engine = self._connected()
 
     @property
-    def dialect(self) -> str:
-        """``sqlite`` or ``postgresql``."""
-        return self.engine.dialect.name
-
-    @property
     def named(self) -> str:
-        """The name for messages, without the password."""
-        if self._url.get_backend_name() == "sqlite":
+        """The name of the database in messages, without the password."""
+        if self.dialect == "sqlite":
             return str(self._url.database)
         return self._url.render_as_string(hide_password=True)
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Read a consistent state: that at the first statement."""
+    def reading(self) -> Iterator[sa.Connection]:
+        """Open a connection to read; all statements see the state at the first statement."""
         with self._explained(), self.engine.connect() as connection:
-            yield connection.execution_options(**_READING[self.dialect])
+            if self.dialect == "postgresql":
+                # All statements see the same state, even if others write in between.
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
 
     @contextlib.contextmanager
-    def writing(self, *, alone: bool = False) -> Iterator[Connection]:
-        """Write in one transaction: all, or nothing if an error leaves the block.
+    def writing(self, *, alone: bool = False) -> Iterator[sa.Connection]:
+        """Open a transaction to write; an exception in the block undoes all its changes.
 
-        SQLite has one writer at a time. PostgreSQL has many, unless one writes ``alone``.
+        SQLite allows one writer at a time. PostgreSQL allows many, unless one writes ``alone``.
         """
         writer = self.engine.execution_options(bsdgate_writes=True)
         with self._explained(), writer.begin() as connection:
             if self.dialect == "postgresql":
                 how = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
-                connection.execute(text(f"SELECT {how}({_LOCK})"))
+                connection.execute(sa.text(f"SELECT {how}({_LOCK})"))
             yield connection
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
-    def _connected(self) -> Engine:
-        if self._url.get_backend_name() == "sqlite":
-            _make_private(Path(str(self._url.database)))
-        engine = sqlalchemy.create_engine(self._url, **_OPTIONS[self._url.get_backend_name()])
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
+    def _connected(self) -> sa.Engine:
+        if self.dialect == "sqlite" and self._url.database:
+            _make_private(Path(self._url.database))
+        engine = sa.create_engine(self._url, connect_args=_CONNECT[self.dialect])
+        if self.dialect == "sqlite":
+            sa.event.listen(engine, "connect", _prepare_sqlite)
+            sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn an error of the database into a BsdgateError that names the database."""
+        """Raise an error of the database as a BsdgateError that names the database."""
         try:
             yield
         except ModuleNotFoundError as error:
@@ -116,59 +102,55 @@ class Database:
             ) from error
         except OSError as error:
             raise _cannot_open(self.named, error) from error
-        except (SQLAlchemyError, zlib.error, ValueError, KeyError) as error:
+        except (SQLAlchemyError, zlib.error, ValueError, KeyError, TypeError) as error:
             said = str(getattr(error, "orig", None) or error)
             raise StoreError(
                 f"the history {self.named}: {' '.join(said.split())}",
-                "see that it is there and yours, or choose another with BSDGATE_HISTORY_URL",
+                "check that you can access it, or choose another with BSDGATE_HISTORY_URL",
             ) from error
 
 
 def _cannot_open(named: str, error: OSError) -> StoreError:
     return StoreError(
         f"cannot open the history {named}: {error.strerror}",
-        "make that place writable, or choose another with BSDGATE_HISTORY_URL",
+        "check its path and permissions, or choose another with BSDGATE_HISTORY_URL",
     )
 
 
 def is_there(place: str | Path) -> bool:
-    """Return whether the file of a history exists; True for a server, which is not asked."""
+    """Return whether the file of a history exists; True for a server, without a check."""
     url = _url(place)
     if url.get_backend_name() != "sqlite":
         return True
     try:
         return Path(str(url.database)).exists()
     except OSError as error:
-        # A history without permission to read is not an empty history.
+        # An unreadable history is not an empty one.
         raise _cannot_open(str(url.database), error) from error
 
 
-def _url(place: str | Path) -> URL:
+def _url(place: str | Path) -> sa.URL:
     if isinstance(place, Path):
-        return URL.create("sqlite", database=str(place))
+        return sa.URL.create("sqlite", database=str(place))
     try:
-        url = make_url(place)
+        url = sa.make_url(place)
+        if url.port is not None and not 0 < url.port < 1 << 16:
+            raise ValueError(url.port)
     except ArgumentError:
-        raise BsdgateError(f"{_scheme(place)!r} is no URL of a history", _FORMS) from None
+        raise BsdgateError(f"{_scheme(place)!r} is not a valid URL of a history", _FORMS) from None
     except ValueError:
-        # Only the port is converted. It may be a part of a password, so it is not shown.
-        raise _bad_port(place) from None
-    if url.port is not None and url.port not in _PORTS:
-        raise _bad_port(place)
-    if url.get_backend_name() not in _OPTIONS:
+        # The port may be a part of a password, so the message does not show it.
+        raise BsdgateError(
+            f"the port in the history's URL, {_scheme(place)!r}, is not a number from 1 to 65535",
+            f"{_FORMS}, with HOST:PORT if the port is not 5432",
+        ) from None
+    if url.get_backend_name() not in _CONNECT:
         raise BsdgateError(f"a history in {url.get_backend_name()} is not supported", _FORMS)
     if url.drivername == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
-        raise BsdgateError(f"{place!r} names no file", _FORMS)
+        raise BsdgateError(f"{place!r} does not name a file", _FORMS)
     return url
-
-
-def _bad_port(place: str) -> BsdgateError:
-    message = (
-        f"the port in the URL of the history, {_scheme(place)!r}, is no number from 1 to 65535"
-    )
-    return BsdgateError(message, f"{_FORMS}, with HOST:PORT if it is not 5432")
 
 
 def _scheme(place: str) -> str:
@@ -178,7 +160,7 @@ def _scheme(place: str) -> str:
 
 
 def _make_private(path: Path) -> None:
-    """Create the file, if absent, with access for the user only; SQLite copies its mode."""
+    """Create the file, if absent, with access for its owner only; SQLite copies its mode."""
     if not path.parent.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -193,14 +175,14 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
-        # Two processes that change the mode of a new file at once would deadlock, so SQLite refuses
-        # one of them: it waits for the write lock, and tries again.
+        # If two processes change the mode of a new file at once, SQLite refuses one of them because
+        # of the deadlock. That process waits for the write lock and tries again.
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
     connection.execute("PRAGMA journal_mode=WAL")
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that began with a read cannot write after another process has written.
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A transaction that began with a read cannot write if another process wrote since then.
     writes = connection.get_execution_options().get("bsdgate_writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,171 +1,222 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Earlier runs in a database: SQLite for one machine, PostgreSQL for several."""
+"""The store of earlier runs: SQLite for one machine, PostgreSQL for several."""
 
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Self
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    Table,
-    Text,
-    and_,
-    column,
-    delete,
-    func,
-    inspect,
-    or_,
-    select,
-    table,
-    union,
-)
+import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bsdgate.results.model import Verdict
-from bsdgate.results.store.base import ANY, WINDOW, Scope, Store
+from bsdgate.results.model import Result, Run, Verdict
+from bsdgate.results.store.base import ANY, WINDOW, Baseline, Scope, compared_versions
 from bsdgate.results.store.connection import Database
 from bsdgate.results.store.rows import (
+    NAMED,
+    NOTES,
+    RECORDS,
     PastRun,
     Record,
-    about,
     ascii_of,
-    notes_in,
-    notes_out,
     pack,
-    record_of,
 )
-from bsdgate.results.store.tables import SCHEMA, VERSION_TABLE, contents, runs
+from bsdgate.results.store.tables import SCHEMA, VERSION_TABLE, contents, metadata, runs
 from bsdgate.results.store.window import Window
 
-# The two dialects have the same ON CONFLICT, by the same name, in two places.
-_INSERT: Final[Mapping[str, Callable[[Table], Any]]] = MappingProxyType(
-    {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-)
 
-_HEAD: Final = (runs.c.about, runs.c.versions)
-_BODY: Final = (*_HEAD, runs.c.ids, runs.c.outcomes, runs.c.notes, runs.c.seconds)
-_NEWEST: Final = (runs.c.created.desc(), runs.c.run_id.desc())
-_AT_ONCE: Final = 500
-"""Values in one statement, within the limits of all databases."""
+class Store:
+    """The earlier runs, without duplicates, in SQLite or PostgreSQL.
 
+    ``place`` is a path or a URL; without it, the store is in memory and lost when it is closed.
+    A missing database is created, an older one is migrated. Every method reads a consistent state
+    and may raise StoreError.
 
-class DatabaseStore(Store):
-    """A store in a file of SQLite or on a server; ``place`` is a path or a URL.
-
-    A missing database is created, an older one is migrated. Raises BsdgateError for a database of a
-    newer bsdgate, and for an invalid place.
+    :raises BsdgateError: ``place`` is invalid, or a newer bsdgate made or migrated the database.
     """
 
-    def __init__(self, place: str | Path) -> None:
+    def __init__(self, place: str | Path | None = None) -> None:
         self._database = Database(place)
         try:
-            self._bring_up_to_date()
+            if place is not None:
+                self._bring_up_to_date()
+            else:
+                with self._database.writing() as connection:
+                    metadata.create_all(connection)
         except BaseException:
             self.close()
             raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
 
     def import_run(self, verdict: Verdict) -> bool:
-        """Store a run."""
+        """Store a run, in full or not at all; return whether the store changed.
+
+        A verdict that was made later (``Verdict.judged``) than the stored one on the same run
+        replaces it; any other does not. A verdict without that time is older than any with it.
+
+        :raises EvidenceError: the verdict cannot be stored (see ``pack``).
+        """
         run = pack(verdict)
         shared = {"versions": dict(run.record.run.versions), "ids": run.ids}
         texts = {name: json.dumps(content).encode() for name, content in shared.items()}
         digests = {name: hashlib.sha256(text).digest() for name, text in texts.items()}
-        insert = _INSERT[self._database.dialect]
+        # SQLAlchemy has ON CONFLICT once for each dialect, with the same methods.
+        is_sqlite = self._database.dialect == "sqlite"
+        insert: Callable[[sa.Table], Any] = sqlite.insert if is_sqlite else postgresql.insert
         row = insert(runs).values(_columns(run) | digests)
-        changes = {column.name: row.excluded[column.name] for column in runs.c}
-        later = or_(
-            runs.c.judged < row.excluded.judged,
-            and_(runs.c.judged.is_(None), row.excluded.judged.is_not(None)),
-        )
+        # The comparison is NULL if one of the two times is unknown.
+        judged = row.excluded.judged
+        later = sa.func.coalesce(runs.c.judged < judged, judged.is_not(None))
         with self._database.writing() as connection:
-            # In order, so that two importers cannot deadlock.
+            # Sorted, so that two concurrent imports cannot deadlock.
             for name in sorted(digests, key=lambda name: digests[name]):
                 content = {"digest": digests[name], "content": zlib.compress(texts[name])}
                 connection.execute(insert(contents).values(content).on_conflict_do_nothing())
-            # Unchanged rows are not returned. The condition is that of Record.replaces.
+            # RETURNING returns no row if nothing was changed.
             done = connection.execute(
                 row.on_conflict_do_update(
-                    index_elements=[runs.c.run_id],
-                    set_=changes,
-                    where=and_(runs.c.digest != row.excluded.digest, later),
+                    index_elements=[runs.c.run_id], set_=row.excluded, where=later
                 ).returning(runs.c.run_id)
             ).all()
         return bool(done)
 
     def runs(self, scope: Scope = ANY, limit: int = WINDOW) -> tuple[Record, ...]:
-        """Return the records of runs, without their tests."""
-        query = select(*_HEAD).where(*_conditions(scope)).order_by(*_NEWEST).limit(limit)
+        """Return the records of at most ``limit`` runs, newest first, without their tests."""
+        query = _newest(limit, *_conditions(scope)).with_only_columns(runs.c.about, runs.c.versions)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
-            shared = _shared(connection, (row.versions for row in rows))
+            shared = _shared(connection, query, runs.c.versions)
             return tuple(_record(row, shared) for row in rows)
 
     def window(self, scope: Scope = ANY, limit: int = WINDOW) -> Window:
-        """Return the newest runs with their tests."""
-        query = select(*_BODY).where(*_conditions(scope)).order_by(*_NEWEST).limit(limit)
-        with self._database.reading() as connection:
-            return Window(_past_runs(connection, connection.execute(query).all()))
+        """Return at most ``limit`` runs with their tests, newest first."""
+        return Window(self._past_runs(_newest(limit, *_conditions(scope))))
 
     def find(self, name: str) -> PastRun | None:
-        """Return one run."""
+        """Return the run with this id, or the newest run with this name; None if there is none.
+
+        A prefix of an id or a name is enough if exactly one run has it.
+        """
         wanted = ascii_of(name)
-        exact = runs.c.run_id == wanted
         # Not LIKE: its case sensitivity differs between databases.
         both = (runs.c.run_id, runs.c.name)
-        begun = or_(*(func.substr(each, 1, len(wanted)) == wanted for each in both))
-        with self._database.reading() as connection:
-            for condition, most in ((exact, 1), (runs.c.name == wanted, None), (begun, 1)):
-                query = select(*_BODY).where(condition).order_by(*_NEWEST).limit(2)
-                rows = connection.execute(query).all()
-                if rows and (most is None or len(rows) <= most):
-                    return _past_runs(connection, rows[:1])[0]
+        begun = sa.or_(*(sa.func.substr(each, 1, len(wanted)) == wanted for each in both))
+        for condition in (runs.c.run_id == wanted, runs.c.name == wanted):
+            if found := self._past_runs(_newest(1, condition)):
+                return found[0]
+        found = self._past_runs(_newest(2, begun))
+        return found[0] if len(found) == 1 else None
+
+    def scopes(self, scope: Scope = ANY, limit: int = WINDOW) -> tuple[Scope, ...]:
+        """Return ``scope`` once for each profile and suite of the newest runs, sorted by name.
+
+        Other differences between runs do not make another scope.
+        """
+        found = {(one.run.profile, one.run.suite) for one in self.runs(scope, limit)}
+        return tuple(
+            replace(scope, profile=profile, suite=suite) for profile, suite in sorted(found)
+        )
+
+    def baseline(self, run: Run) -> Baseline | None:
+        """Return the last good run that ``run`` can be compared with; None if there is none.
+
+        That run passed, was created earlier, has the same suite, profile, release and selection,
+        and had no change under test. A run with the same versions is preferred, however old it is;
+        the versions of the projects under test in ``run`` are not compared.
+        """
+        scope = Scope(
+            suite=run.suite,
+            profile=run.profile,
+            release=run.release,
+            selection=run.selection,
+            changed=False,
+            before=run.created,
+            results=frozenset({Result.PASS}),
+        )
+        earlier = [record for record in self.runs(scope) if record.run.run_id != run.run_id]
+        mine = compared_versions(run, run)
+        same = [record for record in earlier if compared_versions(record.run, run) == mine]
+        for record in (same or earlier)[:1]:
+            if found := self.find(record.run.run_id):
+                return Baseline(record, found.ran, same_versions=bool(same))
         return None
 
     def prune(self, before: datetime) -> int:
-        """Delete runs, and the lists that no run uses any more."""
+        """Delete the runs created before that time; return the number of deleted runs."""
         with self._database.writing(alone=True) as connection:
-            gone = connection.execute(delete(runs).where(runs.c.created < _utc(before))).rowcount
-            used = union(select(runs.c.ids), select(runs.c.versions))
-            connection.execute(delete(contents).where(contents.c.digest.not_in(used)))
+            gone = connection.execute(sa.delete(runs).where(runs.c.created < _utc(before))).rowcount
+            used = sa.union(sa.select(runs.c.ids), sa.select(runs.c.versions))
+            connection.execute(sa.delete(contents).where(contents.c.digest.not_in(used)))
         return gone
+
+    def _past_runs(self, query: sa.Select[Any]) -> list[PastRun]:
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+            shared = _shared(connection, query, runs.c.versions, runs.c.ids)
+            return [
+                PastRun(
+                    record=_record(row, shared),
+                    ids=tuple(shared[row.ids]),
+                    outcomes=row.outcomes,
+                    seconds=row.seconds,
+                    notes=NOTES.validate_json(zlib.decompress(row.notes)),
+                )
+                for row in rows
+            ]
 
     def _bring_up_to_date(self) -> None:
         with self._database.reading() as connection:
-            if inspect(connection).has_table(VERSION_TABLE):
-                version = table(VERSION_TABLE, column("version_num", Text))
-                if connection.scalar(select(version.c.version_num)) == SCHEMA:
+            if sa.inspect(connection).has_table(VERSION_TABLE):
+                version = sa.table(VERSION_TABLE, sa.column("version_num", sa.Text))
+                if connection.scalar(sa.select(version.c.version_num)) == SCHEMA:
                     return
-        # Alembic takes a tenth of a second to import, and nearly always there is nothing to do.
+        # Importing Alembic takes a tenth of a second, and migrations are rarely needed.
         from bsdgate.results.store import migrate  # noqa: PLC0415
 
         migrate.upgrade(self._database)
 
 
+def _newest(limit: int, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    newest = (runs.c.created.desc(), runs.c.run_id.desc())
+    return sa.select(runs).where(*conditions).order_by(*newest).limit(limit)
+
+
+def _conditions(scope: Scope) -> Iterable[sa.ColumnElement[bool]]:
+    for name in ("suite", "profile", "release", "selection"):
+        if (value := getattr(scope, name)) is not None:
+            yield runs.c[name] == ascii_of(value)
+    if scope.changed is not None:
+        yield runs.c.changed == scope.changed
+    if scope.before is not None:
+        yield runs.c.created < _utc(scope.before)
+    yield runs.c.result.in_(sorted(scope.results))
+
+
 def _columns(run: PastRun) -> dict[str, Any]:
     record = run.record
-    named = {
-        name: ascii_of(getattr(record.run, name))
-        for name in ("run_id", "name", "suite", "profile", "release", "selection")
-    }
-    return named | {
+    without = {"run": {"versions"}}
+    about = RECORDS.dump_python(record, mode="json", exclude_none=True, exclude=without)
+    return {name: ascii_of(getattr(record.run, name)) for name in NAMED} | {
         "created": _utc(record.run.created),
         "changed": record.run.changed,
         "result": str(record.result),
         "digest": run.digest,
-        "about": json.dumps(about(record)),
+        "about": json.dumps(about),
         "outcomes": run.outcomes,
-        "notes": zlib.compress(json.dumps(notes_out(run.notes)).encode()),
+        "notes": zlib.compress(NOTES.dump_json(run.notes, exclude_none=True)),
         "seconds": run.seconds,
         "judged": _utc(record.judged) if record.judged else None,
     }
@@ -175,39 +226,17 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def _conditions(scope: Scope) -> Iterable[ColumnElement[bool]]:
-    for name, value in scope.wanted.items():
-        yield runs.c[name] == (ascii_of(value) if isinstance(value, str) else value)
-    if scope.before is not None:
-        yield runs.c.created < _utc(scope.before)
-    yield runs.c.result.in_(sorted(scope.results))
+def _shared(
+    connection: sa.Connection, query: sa.Select[Any], *columns: sa.ColumnElement[bytes]
+) -> Mapping[bytes, Any]:
+    """Return the lists that ``columns`` of the runs refer to, by digest."""
+    found = query.with_only_columns(*columns).subquery()
+    wanted = sa.union(*map(sa.select, found.c))
+    rows = connection.execute(sa.select(contents).where(contents.c.digest.in_(wanted)))
+    return {row.digest: json.loads(zlib.decompress(row.content)) for row in rows}
 
 
-def _shared(connection: Connection, digests: Iterable[bytes]) -> Mapping[bytes, Any]:
-    """Read the lists that runs share, each once."""
-    wanted = sorted(set(digests))
-    found = {}
-    for start in range(0, len(wanted), _AT_ONCE):
-        some = contents.c.digest.in_(wanted[start : start + _AT_ONCE])
-        for row in connection.execute(select(contents).where(some)):
-            content = json.loads(zlib.decompress(row.content))
-            found[row.digest] = content if isinstance(content, dict) else tuple(content)
-    return found
-
-
-def _past_runs(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[PastRun]:
-    shared = _shared(connection, (digest for row in rows for digest in (row.versions, row.ids)))
-    return [
-        PastRun(
-            record=_record(row, shared),
-            ids=shared[row.ids],
-            outcomes=row.outcomes,
-            seconds=row.seconds,
-            notes=notes_in(json.loads(zlib.decompress(row.notes))),
-        )
-        for row in rows
-    ]
-
-
-def _record(row: Row[*tuple[Any, ...]], shared: Mapping[bytes, Any]) -> Record:
-    return record_of(json.loads(row.about), shared[row.versions])
+def _record(row: sa.Row[*tuple[Any, ...]], shared: Mapping[bytes, Any]) -> Record:
+    about = json.loads(row.about)
+    about["run"]["versions"] = shared[row.versions]
+    return RECORDS.validate_python(about)

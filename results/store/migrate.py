@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Brings a history's tables up to date, or refuses those of a newer bsdgate.
+"""Migrates the tables of a history to the newest schema, or refuses those of a newer bsdgate.
 
-All migrations are one transaction, which only one process has at a time: a process that is killed
-in it leaves the history as it was. They are modules of the package ``migrations``, which Alembic
+All migrations run in one transaction, in one process at a time; if it is killed, the history stays
+as it was. The migrations are modules of the package ``migrations``, which Alembic
 reads without an env.py.
 """
 
@@ -26,16 +26,19 @@ def scripts() -> ScriptDirectory:
 
 
 def upgrade(database: Database, target: str = "head") -> None:
-    """Bring the tables up to a revision; raise BsdgateError if they are of a newer bsdgate."""
+    """Migrate the tables to the revision ``target``.
+
+    :raises BsdgateError: a newer bsdgate made or migrated them.
+    """
     known = scripts()
 
     def steps(revision: tuple[str, ...], _context: MigrationContext) -> object:
         try:
-            # What Alembic's own commands and its cookbook call.
+            # Private, but Alembic's own commands and its cookbook call it.
             return known._upgrade_revs(target, revision)  # type: ignore[arg-type] # noqa: SLF001
         except CommandError:
             raise BsdgateError(
-                f"{database.named} was made by a newer bsdgate (its schema is {revision[0]})",
+                f"{database.named} is of a newer bsdgate (its schema is {revision[0]})",
                 "upgrade bsdgate, or choose another history with BSDGATE_HISTORY_URL",
             ) from None
 

@@ -1,90 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of a verdict in the history: a record of the run, its notes, columns of its tests.
+"""The parts of a verdict that the history keeps: the record of the run, notes, and its tests.
 
-The outcomes of a run are one letter for each test, the durations one float for each. Record and
-notes are JSON, written and read by pydantic.
+The outcomes of a run are one letter for each test, the durations one float for each test. Record
+and notes are JSON, written and read by pydantic.
 """
 
 import hashlib
 import json
 import math
-import sys
-from array import array
-from collections.abc import Iterable, Mapping
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache, cached_property
-from types import MappingProxyType
-from typing import Any, Final
+from functools import cached_property
+from typing import Final
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from bsdgate.results.document import JUDGE_AGAIN
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.model import (
-    RAN,
-    Case,
-    Disposition,
-    Outcome,
-    Reason,
-    Result,
-    Run,
-    Verdict,
-)
+from bsdgate.results.model import RAN, Case, Disposition, Outcome, Reason, Result, Run, Verdict
 
 NAME_BOUND: Final = 400
-"""Characters of the names by which a run is looked up."""
+"""The maximum length of each field in NAMED, in characters of its JSON text."""
 
 IDS_KEPT: Final = 20
-"""Ids kept of each reason; verdict.json has all."""
+"""The maximum number of test ids kept with each reason; verdict.json has all."""
 
-LETTERS: Final = MappingProxyType(
-    {
-        Outcome.SUCCESS: ord("s"),
-        Outcome.FAIL: ord("f"),
-        Outcome.SKIP: ord("k"),
-        Outcome.XFAIL: ord("x"),
-        Outcome.UXSUCCESS: ord("u"),
-        Outcome.KNOWN_FAILURE: ord("n"),
-        Outcome.KNOWN_FAILURE_PASSED: ord("p"),
-        Outcome.MISSING: ord("m"),
-        Outcome.DUPLICATED: ord("d"),
-    }
-)
-OUTCOMES: Final = MappingProxyType({letter: outcome for outcome, letter in LETTERS.items()})
+LETTERS: Final[Mapping[Outcome, int]] = {
+    Outcome.SUCCESS: ord("s"),
+    Outcome.FAIL: ord("f"),
+    Outcome.SKIP: ord("k"),
+    Outcome.XFAIL: ord("x"),
+    Outcome.UXSUCCESS: ord("u"),
+    Outcome.KNOWN_FAILURE: ord("n"),
+    Outcome.KNOWN_FAILURE_PASSED: ord("p"),
+    Outcome.MISSING: ord("m"),
+    Outcome.DUPLICATED: ord("d"),
+}
+OUTCOMES: Final[Mapping[int, Outcome]] = {letter: outcome for outcome, letter in LETTERS.items()}
 _LETTERS: Final = bytes(OUTCOMES)
-_FLOAT: Final = array("f").itemsize
+_FLOAT: Final = struct.Struct("<f")
 
-_NAMED: Final = ("run_id", "name", "suite", "profile", "release", "selection")
+NAMED: Final = ("run_id", "name", "suite", "profile", "release", "selection")
+"""The fields by which a run is looked up."""
+
+# Pydantic builds its validators when they are first used: building takes longer than the imports.
+# Infinite numbers and NaN are written as constants: JSON has no numbers for them.
+_AS_NEEDED: Final[ConfigDict] = {"defer_build": True, "ser_json_inf_nan": "constants"}
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A run without its tests. ``seconds`` is the duration of its attempts.
+    """A run without its tests; ``run`` has all its fields except ``features``.
 
-    The run is complete except for ``features``.
+    ``seconds`` is the duration of its attempts, ``judged`` the time when the verdict was made.
     """
+
+    __pydantic_config__ = _AS_NEEDED
 
     run: Run
     result: Result
     policy: str
     counts: Mapping[str, int]
-    seconds: float | None
+    seconds: float | None = None
     judged: datetime | None = None
-
-    def replaces(self, known: "Record") -> bool:
-        """Whether this verdict was made later than the ``known`` one on the same run.
-
-        A verdict without the time when it was made is older than any that has it.
-        """
-        if self.judged is None:
-            return False
-        return known.judged is None or known.judged < self.judged
 
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """The other parts of a verdict that are kept; ``reasons`` have only their first ids."""
+    """The other parts of a verdict that are kept.
+
+    ``dispositions`` have the causes and excuses of failures, ``unmatched`` the known-failure
+    entries that matched no test, ``timings`` the seconds that parts of tests took.
+    """
+
+    __pydantic_config__ = _AS_NEEDED
 
     dispositions: tuple[Disposition, ...] = ()
     reasons: tuple[Reason, ...] = ()
@@ -92,22 +83,18 @@ class Notes:
     timings: Mapping[str, float] = field(default_factory=dict)
 
 
-@cache
-def _records() -> TypeAdapter[Record]:
-    return TypeAdapter(Record)
-
-
-@cache
-def _notes() -> TypeAdapter[Notes]:
-    return TypeAdapter(Notes)
+RECORDS: Final = TypeAdapter(Record)
+NOTES: Final = TypeAdapter(Notes)
 
 
 @dataclass(frozen=True)
 class PastRun:
-    """An earlier run with its tests; ValueError if the columns do not fit the ids.
+    """An earlier run with its tests.
 
-    ``outcomes`` has a letter for each of ``ids``, ``seconds`` a float of four bytes, the lowest
-    first, which is NaN where the time is not known.
+    ``outcomes`` has a letter for each of ``ids``, ``seconds`` a little-endian float of four bytes,
+    NaN if the duration is unknown.
+
+    :raises ValueError: outcomes or durations do not fit the ids.
     """
 
     record: Record
@@ -117,34 +104,43 @@ class PastRun:
     notes: Notes = field(default_factory=Notes)
 
     def __post_init__(self) -> None:
-        lengths = {len(self.ids), len(self.outcomes), len(self.seconds) / _FLOAT}
+        lengths = {len(self.ids), len(self.outcomes), len(self.seconds) / _FLOAT.size}
         if len(lengths) > 1 or self.outcomes.translate(None, _LETTERS):
             raise ValueError(f"the outcomes of the run {self.record.run.run_id} are damaged")
+
+    def outcome(self, place: int) -> Outcome:
+        """Return the outcome of the test with the id ``ids[place]``."""
+        return OUTCOMES[self.outcomes[place]]
+
+    def duration(self, place: int) -> float | None:
+        """Return the duration of the test ``ids[place]`` in seconds; None if it is unknown."""
+        (seconds,) = _FLOAT.unpack_from(self.seconds, _FLOAT.size * place)
+        # The duration is negative if the clock was set back.
+        return seconds if seconds >= 0 else None
+
+    @cached_property
+    def dispositions(self) -> Mapping[str, Disposition]:
+        """The dispositions, by test id."""
+        return {one.id: one for one in self.notes.dispositions}
 
     @property
     def ran(self) -> frozenset[str]:
         """The ids of the tests that were executed."""
-        return frozenset(test for test, outcome in self.states if outcome in RAN)
+        return frozenset(test for place, test in enumerate(self.ids) if self.outcome(place) in RAN)
 
     @property
-    def states(self) -> list[tuple[str, Outcome]]:
-        """How each test ended."""
-        return [
-            (test, OUTCOMES[letter]) for test, letter in zip(self.ids, self.outcomes, strict=True)
-        ]
-
-    @cached_property
     def digest(self) -> bytes:
-        """The SHA-256 of all that is stored: equal for two verdicts without a stored difference."""
-        run = self.record.run
-        content = [about(self.record), dict(run.versions), self.ids, notes_out(self.notes)]
-        return hashlib.sha256(json.dumps(content).encode() + self.outcomes + self.seconds).digest()
+        """The SHA-256 of all stored parts: equal parts have the same digest."""
+        texts = RECORDS.dump_json(self.record), NOTES.dump_json(self.notes)
+        ids = json.dumps(self.ids).encode()
+        return hashlib.sha256(b"".join((*texts, ids, self.outcomes, self.seconds))).digest()
 
 
 def pack(verdict: Verdict) -> PastRun:
     """Return the parts of a verdict that are stored.
 
-    :raises EvidenceError: it has no run id, a name that is too long, or a test more than once.
+    :raises EvidenceError: the run has no id, an invalid time or a name that is too long; a test is
+        listed twice or has an invalid duration.
     """
     cases = verdict.cases
     ids = tuple(case.id for case in cases)
@@ -161,7 +157,7 @@ def pack(verdict: Verdict) -> PastRun:
         ),
         ids=ids,
         outcomes=bytes(LETTERS[case.outcome] for case in cases),
-        seconds=_floats_out(_seconds(case) for case in cases),
+        seconds=_packed(cases),
         notes=Notes(
             dispositions=verdict.dispositions,
             reasons=tuple(replace(one, ids=one.ids[:IDS_KEPT]) for one in verdict.reasons),
@@ -172,69 +168,30 @@ def pack(verdict: Verdict) -> PastRun:
 
 
 def _checked(run: Run) -> Run:
-    """Check id, names and time of a run; return it with its time in UTC."""
+    """Check the id, names and time of a run; return the run with its time in UTC."""
     if not run.run_id:
-        raise EvidenceError("the verdict does not say of which run it is", JUDGE_AGAIN)
-    for name in _NAMED:
+        raise EvidenceError("the verdict has no run id", JUDGE_AGAIN)
+    for name in NAMED:
         if len(value := ascii_of(getattr(run, name))) > NAME_BOUND:
-            message = f"the run's {name} has {len(value)} characters, more than {NAME_BOUND}"
+            message = f"the run's {name} has {len(value)} characters; the limit is {NAME_BOUND}"
             raise EvidenceError(message, JUDGE_AGAIN)
     try:
         if run.created.tzinfo is None:
             raise ValueError("it has no time zone")
         return replace(run, created=run.created.astimezone(UTC))
     except (ValueError, OverflowError) as reason:
-        raise EvidenceError(f"{run.created} is no time of a run: {reason}", JUDGE_AGAIN) from None
+        message = f"the run's creation time {run.created} is not valid: {reason}"
+        raise EvidenceError(message, JUDGE_AGAIN) from None
 
 
-def _seconds(case: Case) -> float:
-    return math.nan if case.seconds is None else case.seconds
-
-
-def _floats_out(numbers: Iterable[float]) -> bytes:
+def _packed(cases: Sequence[Case]) -> bytes:
     try:
-        packed = array("f", numbers)
-    except (TypeError, OverflowError) as reason:
-        raise EvidenceError(f"a test's seconds: {reason}", JUDGE_AGAIN) from None
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return packed.tobytes()
-
-
-def floats_in(packed: bytes) -> "array[float]":
-    """Read ``PastRun.seconds``, of one run or of several put together."""
-    numbers = array("f")
-    numbers.frombytes(packed)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
+        seconds = (math.nan if case.seconds is None else case.seconds for case in cases)
+        return b"".join(map(_FLOAT.pack, seconds))
+    except (struct.error, OverflowError) as reason:
+        raise EvidenceError(f"the duration of a test is not valid: {reason}", JUDGE_AGAIN) from None
 
 
 def ascii_of(text: str) -> str:
-    """``text`` as JSON has it between the quotes: any database can keep and compare that."""
+    """Return ``text`` as ASCII JSON without the quotes, so that any database can store it."""
     return json.dumps(text)[1:-1]
-
-
-def about(record: Record) -> dict[str, Any]:
-    """Return the record as JSON has it, without the versions, which runs share."""
-    fields: dict[str, Any] = _records().dump_python(record, mode="json", exclude_none=True)
-    del fields["run"]["versions"]
-    return fields | {"seconds": record.seconds}
-
-
-def record_of(fields: Mapping[str, Any], versions: Mapping[str, str]) -> Record:
-    """Return the record of what ``about`` returned; ValueError if it is damaged."""
-    return _records().validate_python(
-        dict(fields) | {"run": fields["run"] | {"versions": versions}}
-    )
-
-
-def notes_out(notes: Notes) -> dict[str, Any]:
-    """Return the notes as JSON has them."""
-    fields: dict[str, Any] = _notes().dump_python(notes, mode="json", exclude_none=True)
-    return fields
-
-
-def notes_in(fields: Mapping[str, Any]) -> Notes:
-    """Return the notes of what ``notes_out`` returned; ValueError if they are damaged."""
-    return _notes().validate_python(fields)

@@ -1,65 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of the history. Their prefix lets them share a database with other tables."""
+"""The tables of the history; their common prefix allows other tables in the same database."""
 
 from typing import Final
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    DateTime,
-    ForeignKey,
-    Index,
-    LargeBinary,
-    MetaData,
-    Table,
-    Text,
-)
+import sqlalchemy as sa
 
 SCHEMA: Final = "0004"
-"""The newest migration, which results in the tables below."""
+"""The revision of the newest migration, after which the tables are as defined below."""
 
 VERSION_TABLE: Final = "history_version"
 
-metadata = MetaData()
+metadata = sa.MetaData()
 
-# A reference to a list in history_content: the SHA-256 of its content.
-_LIST: Final = LargeBinary(32)
+# A reference to a list in history_content: the SHA-256 of the list.
+_LIST: Final = sa.LargeBinary(32)
 
-contents = Table(
+contents = sa.Table(
     "history_content",
     metadata,
-    # Lists of ids and of versions, compressed JSON, each once however many runs have it.
-    Column("digest", _LIST, primary_key=True),
-    Column("content", LargeBinary, nullable=False),
+    # Lists of test ids and of versions as compressed JSON; runs with the same list share one row.
+    sa.Column("digest", _LIST, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
 )
 
-runs = Table(
+runs = sa.Table(
     "history_run",
     metadata,
-    # Texts are encoded as in JSON, without the quotes, so that every database accepts them.
-    Column("run_id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    # In UTC: not every database knows zones.
-    Column("created", DateTime, nullable=False),
-    Column("suite", Text, nullable=False),
-    Column("profile", Text, nullable=False),
-    Column("release", Text, nullable=False),
-    Column("selection", Text, nullable=False),
-    Column("changed", Boolean, nullable=False),
-    Column("result", Text, nullable=False),
-    Column("digest", LargeBinary(32), nullable=False),
-    Column("versions", _LIST, ForeignKey("history_content.digest"), nullable=False),
-    Column("ids", _LIST, ForeignKey("history_content.digest"), nullable=False),
-    Column("about", Text, nullable=False),
-    Column("outcomes", LargeBinary, nullable=False),
-    Column("notes", LargeBinary, nullable=False),
-    # The largest columns come last: SQLite has to read them to reach the columns behind.
-    Column("seconds", LargeBinary, nullable=False),
-    # In UTC; NULL where the verdict does not say when it was made.
-    Column("judged", DateTime),
-    Index("history_run_created", "created", "run_id"),
-    Index("history_run_scope", "suite", "profile", "created"),
-    Index("history_run_name", "name", "created"),
-    Index("history_run_ids", "ids"),
-    Index("history_run_versions", "versions"),
+    # Texts are ASCII JSON strings without quotes, so that every database accepts them.
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    # In UTC: not every database has time zones.
+    sa.Column("created", sa.DateTime, nullable=False),
+    sa.Column("suite", sa.Text, nullable=False),
+    sa.Column("profile", sa.Text, nullable=False),
+    sa.Column("release", sa.Text, nullable=False),
+    sa.Column("selection", sa.Text, nullable=False),
+    sa.Column("changed", sa.Boolean, nullable=False),
+    sa.Column("result", sa.Text, nullable=False),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("versions", _LIST, sa.ForeignKey("history_content.digest"), nullable=False),
+    sa.Column("ids", _LIST, sa.ForeignKey("history_content.digest"), nullable=False),
+    sa.Column("about", sa.Text, nullable=False),
+    sa.Column("outcomes", sa.LargeBinary, nullable=False),
+    sa.Column("notes", sa.LargeBinary, nullable=False),
+    # The largest columns come last: SQLite reads them to get the columns that follow.
+    sa.Column("seconds", sa.LargeBinary, nullable=False),
+    # In UTC; NULL if the verdict does not have the time when it was made.
+    sa.Column("judged", sa.DateTime),
+    sa.Index("history_run_created", "created", "run_id"),
+    sa.Index("history_run_scope", "suite", "profile", "created"),
+    sa.Index("history_run_name", "name", "created"),
+    sa.Index("history_run_ids", "ids"),
+    sa.Index("history_run_versions", "versions"),
 )

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds out whether a duration, from run to run, became longer, shorter, or is only noise.
+"""Finds out whether a duration, from run to run, became longer or shorter, or only varies (noise).
 
-Four sums follow the points of a series as they come (Page's CUSUM, a quick one and a patient one,
-each up and down). A sum grows by the logarithm of how much likelier a point is if the level has
-moved than if it has not, and starts again at 0 if it falls below 0. A point is compared with the
-points before the present excursion, so that a change does not become a part of its own reference.
-A sum above its limit raises an alarm, unless the correlation of neighbouring points can explain
-the excursion. The reasons for these sums and numbers are in doc/source/design/0004-trends.rst.
+Four of Page's CUSUMs read the points of a series one by one: a quick one for large shifts of the
+level and a patient one for small shifts, each up and down. Each point adds the log likelihood ratio
+of a shifted level; below 0 a CUSUM starts again at 0. A point is compared with the points before
+the present excursion (latest points that may be a change), so that a change does not become a part
+of its own reference. A CUSUM above its limit raises an alarm, unless autocorrelation can explain
+the excursion. The reasons for this are in doc/source/design/0004-trends.rst.
 """
 
 import math
@@ -33,7 +33,7 @@ _AS_IT_COMES = Thresholds()
 
 
 def follow(series: Series, thresholds: Thresholds = _AS_IT_COMES) -> Trend:
-    """Find the changes in a series; its points are read one by one, in the order of time.
+    """Find the changes in a series; its points are read one by one, the oldest first.
 
     :raises TrendsError: a duration is negative or not a finite number.
     """
@@ -46,14 +46,13 @@ def follow(series: Series, thresholds: Thresholds = _AS_IT_COMES) -> Trend:
         series=Series(series.name, tuple(points)),
         changes=tuple(_describe(points, values, alarms)),
         noise=scores.noise / scores.middle if scores else None,
-        peak=follower.peak,
     )
 
 
 def _check(name: str, point: Point) -> float:
     if not (math.isfinite(point.seconds) and point.seconds >= 0):
         raise TrendsError(
-            f"{name}: run {point.run_id} took {point.seconds} seconds",
+            f"{name}: run {point.run_id} has an invalid duration: {point.seconds} s",
             "remove this run from the history, or import it again",
         )
     return max(point.seconds, _SHORTEST)
@@ -81,10 +80,10 @@ def _describe(
 
 
 def compare(before: Sequence[float], after: Sequence[float]) -> tuple[float, float, float]:
-    """The ratio after / before, and its 95 % interval.
+    """Return the ratio after / before, and the ends of its 95 % confidence interval.
 
-    Hodges and Lehmann's: the median of all pairs, and the pairs between which the rank-sum test
-    sees no difference.
+    The ratio is Hodges and Lehmann's: the median of the ratios of all pairs. The interval has the
+    ratios that the rank-sum test does not reject.
     """
     pairs = sorted(b / a for a in before for b in after)
     count, total = len(pairs), len(before) + len(after) + 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Four CUSUM sums read the points of a series one by one and raise alarms."""
+"""Four CUSUMs read the points of a series one by one and raise alarms."""
 
 import math
 from collections.abc import Sequence
@@ -10,30 +10,30 @@ from bsdgate.results.trends.noise import PATIENT, QUICK, Scores, learn, sureness
 from bsdgate.results.trends.series import Thresholds
 
 WARM_UP = 30
-"""The number of points at a level that are needed before a change can be found."""
+"""The minimum number of points at a level before a change can be found."""
 
 LIMITS = {QUICK: 11.3, PATIENT: 14.0}
-"""The limits of the sums; ``tests/campaign/test_trends.py`` measures their effect."""
+"""The alarm limits of the CUSUMs; ``tests/campaign/test_trends.py`` measures their effect."""
 
 ALARMS_A_YEAR = 0.01
-"""The largest share of series with 365 points of noise that raise an alarm at these limits."""
+"""The accepted false-alarm rate: the fraction of series of 365 points of noise with an alarm."""
 
-# With fewer points than these the limits are raised steeply.
+# With fewer points in the reference than these, the limits rise steeply.
 _FEW = {QUICK: 35, PATIENT: 70}
-# The limits are multiplied by 1 - _EARLY / n: longer series have more chances of false alarms.
+# The limits are multiplied by 1 - _EARLY / n: a longer series has more chances of a false alarm.
 _EARLY = 5
 _REFERENCE = 400
 _RECENT = 9
 _UNDER_WAY = 0.5
-# By how much limits must be exceeded for noise to do so e times less often: measured 1.0 where a
-# move has to be sure as well, 1.2 of the quick sum and 1.6 of the patient one by themselves.
+# Noise exceeds a limit plus this number e times less often than the limit. Measured: 1.2 for the
+# quick CUSUM alone, 1.6 for the patient one alone, 1.0 with the check in _beyond_echo.
 _RARER = 1.6
 _RETURN_CAP = 3.0
 
 
 @dataclass(slots=True)
 class _Sum:
-    """One CUSUM: it looks for a move of ``step`` deviations in the direction of ``sign``."""
+    """One CUSUM: it detects a shift of ``step`` standard deviations, up or down (``sign``)."""
 
     step: float
     sign: int
@@ -48,7 +48,7 @@ class _Sum:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Indices of the points at the old level, of the first at the new one, and of the alarm."""
+    """Indices of the points at the old level, of the first at the new level, and of the alarm."""
 
     left: Sequence[int]
     since: int
@@ -61,7 +61,8 @@ class Alarm:
 class _Return:
     """Checks for a return to the old level while the new level is not known yet.
 
-    ``known`` are the points at the old level, ``height`` the move in standard deviations.
+    ``known`` are the indices of the points at the old level; ``height`` is the shift in standard
+    deviations.
     """
 
     known: list[int]
@@ -80,10 +81,10 @@ class _Return:
 
 @dataclass(slots=True)
 class Follower:
-    """Sees the points one by one.
+    """Reads the points one by one and finds the changes of level.
 
-    ``level`` has the indices of the points at the present level, ``used`` of which are the
-    reference: all but the excursion in progress.
+    ``level`` has the indices of the points at the present level. The first ``used`` are the
+    reference: all before the present excursion.
     """
 
     values: Sequence[float]
@@ -94,10 +95,9 @@ class Follower:
     scores: Scores | None = None
     sums: list[_Sum] = field(default_factory=list)
     back: _Return | None = None
-    peak: float = 0.0
 
     def see(self, index: int) -> Alarm | None:
-        """Take the point at ``index`` into account; return an alarm if it raises one."""
+        """Process the point at ``index``; return an alarm if the point raises one."""
         self.level.append(index)
         if self.scores is None:
             return self._warm_up(index)
@@ -105,9 +105,8 @@ class Follower:
         for each in self.sums:
             each.add(score, self.scores, len(self.level) - 1)
         strongest = max(self.sums, key=self._strength)
-        strength = self._strength(strongest)
-        self.peak = max(self.peak, strength)
-        alarm = self._raise(strongest, self.scores) if strength > self.thresholds.limit else None
+        over = self._strength(strongest) > self.thresholds.limit
+        alarm = self._raise(strongest, self.scores) if over else None
         if alarm is None:
             self._absorb()
         return alarm
@@ -145,7 +144,7 @@ class Follower:
             self._learn()
 
     def _strength(self, each: _Sum) -> float:
-        # A level known from few points is known badly, and the limit is higher.
+        # A level estimated from few points is inexact, so the limit is higher.
         few = (_FEW[each.step] / self.used) ** 8
         return each.value / (LIMITS[each.step] * (1 + few) * (1 - _EARLY / self.used))
 
@@ -182,9 +181,10 @@ class Follower:
         return more - less >= max(self.thresholds.seconds, self.thresholds.share * less)
 
     def _beyond_echo(self, onset: int, moved: float, scores: Scores) -> float:
-        """Return by how much a move exceeds the effect of correlation, as a log likelihood.
+        """Return by how much the evidence for a shift exceeds what autocorrelation can explain.
 
-        A sum takes its points as independent, which they are not if neighbours are correlated.
+        The result is a log likelihood ratio. A CUSUM assumes independent points, so autocorrelation
+        alone can raise it above its limit.
         """
         begin = max(0, onset - _REFERENCE)
         before = [scores.of(value) for value in self._at(begin, onset)]
@@ -194,7 +194,7 @@ class Follower:
         return (sure**2 - least**2) / 2
 
     def _onset(self, start: int, before: float, now: float) -> int:
-        """Return the most likely place in the level, from ``start`` on, at which the move began."""
+        """Return the index in ``level``, at least ``start``, at which the shift probably began."""
         best, total, onset = -math.inf, 0.0, len(self.level) - 1
         for place in range(len(self.level) - 1, start - 1, -1):
             moved = (self.values[self.level[place]] - before) / (now - before)
@@ -204,7 +204,7 @@ class Follower:
         return onset
 
     def _restore(self, back: _Return) -> Alarm:
-        """Return to the old level; the points in between do not belong to it."""
+        """Make the old level current again, without the points since the change from it."""
         place = self.level.index(back.start)
         over = back.value - LIMITS[QUICK] * self.thresholds.limit
         alarm = Alarm(
@@ -220,10 +220,10 @@ class Follower:
 
 
 def _least(count: int, shared: float) -> float:
-    """Return the least size of a move, in standard errors, for this number of points.
+    """Return the minimum size of a shift, in standard errors, for ``count`` points.
 
-    It grows with the number of points. Below about 60 points it is larger, because the correlation
-    ``shared`` is then known badly.
+    The minimum grows with ``count``. Below about 60 points it is larger, because the estimate of
+    the autocorrelation (``shared``) is then inexact.
     """
     return 4.8 - 57 / count + (46 / count) ** 8 + 1.4 * shared
 

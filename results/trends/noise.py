@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A level and the noise around it, learned from the points of a reference."""
+"""Estimates a level and its noise from a reference: the points known to be at the level."""
 
 import math
 from collections.abc import Sequence
@@ -8,23 +8,24 @@ from itertools import pairwise
 from statistics import median
 
 QUICK, PATIENT = 2.0, 0.8
-"""The moves, in standard deviations of the noise, that the sums are made for."""
+"""The sizes of shift, in standard deviations of the noise, that the CUSUMs are tuned to detect."""
 
 FINEST = 0.002
-"""The least noise, as a share of the level: no clock or machine is more exact."""
+"""The minimum noise, as a fraction of the level: no clock or machine is more exact."""
 
 _CLIP = 2.75
 _PRIOR = 60
 _NORMAL_MAD = 1.4826
-# Prevents a division by 0 if the values do not vary; in squared deviations.
+# Prevents a division by 0 if the values do not vary; a sum of squared deviations.
 _SPECK = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The parameters of a level and its noise, learned from the points of a reference.
+    """The parameters of a level and its noise, estimated from a reference.
 
-    ``shared`` is the correlation of neighbouring points, 0 if it is negative.
+    A value below ``low`` or above ``high`` counts as that bound. ``shared`` is the lag-1
+    autocorrelation, 0 if it is negative. ``costs`` are those of each CUSUM (see ``learn``).
     """
 
     middle: float
@@ -36,19 +37,19 @@ class Scores:
     costs: dict[tuple[float, int], float]
 
     def of(self, value: float, moved: float = 0.0) -> float:
-        """Return the distance of ``value`` from the level in standard deviations, within bounds.
+        """Return the distance of ``value`` from the level in standard deviations.
 
-        The bounds are those around the level, or ``moved`` seconds from there.
+        ``value`` is first limited to the bounds, which are shifted by ``moved`` seconds.
         """
         return (min(max(value, self.low + moved), self.high + moved) - self.middle) / self.scale
 
 
 def learn(reference: Sequence[float]) -> Scores:
-    """Return the level, the spread and the cost of each sum's step.
+    """Return the level, the noise, and the cost that each step of a CUSUM subtracts.
 
-    Values beyond the bounds are clipped before mean and deviation are computed, so outliers have
-    little effect. The cost of a step makes the mean of exp(step) over the reference 1, so that
-    noise with a longer tail has a higher cost. The prior is a normal distribution.
+    Values outside the bounds are clipped before mean and deviation are computed, so outliers have
+    little effect. The cost makes the mean of exp(step) over the reference 1, so that noise with a
+    longer tail has a higher cost. The prior of the mean is that of normal noise.
     """
     count = len(reference)
     centre = median(reference)
@@ -85,16 +86,16 @@ def _cost(step: float, scaled: Sequence[float]) -> float:
 
 
 def sureness(scores: Sequence[float], place: int) -> float:
-    """Return Student's t of a move of the scores at ``place``; 0 if the scores do not vary.
+    """Return Student's t of a shift of the scores at ``place``; 0 if the scores do not vary.
 
-    Least squares explain each score by the one before it and by the move, so that correlation of
-    neighbours is not taken for a move.
+    A least-squares fit explains each score by the score before it and by the shift, so that
+    autocorrelation is not mistaken for a shift.
     """
     count, moved = len(scores) - 1, len(scores) - place
     now, last = _centred(scores[1:]), _centred(scores[:-1])
     now_now, now_last = _product(now, now), _product(now, last)
     last_last = _product(last, last) + _SPECK
-    # The regressor of the move is 0 before ``place`` and 1 after it.
+    # The regressor of the shift is 0 before ``place``, and 1 from there on.
     now_move, last_move, move_move = sum(now[-moved:]), sum(last[-moved:]), moved - moved**2 / count
     whole = last_last * move_move - last_move**2
     move = (now_move * last_last - now_last * last_move) / whole

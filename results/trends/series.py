@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values of a trend: the measurements and their changes."""
+"""The data classes of a trend: the measurements, and the changes of level found in them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bsdgate.results.errors import BsdgateError
 
 
 class Movement(StrEnum):
-    """How a series changed last."""
+    """The last change of a series; NOISE if it did not change."""
 
     REGRESSION = "regression"
     IMPROVEMENT = "improvement"
@@ -19,7 +19,7 @@ class Movement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One measurement: the time and id of its run, and the duration in seconds."""
+    """One measurement: the time and the id of its run, and the duration in seconds."""
 
     moment: datetime
     run_id: str
@@ -36,9 +36,9 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The least change that is reported, as a share and in seconds; both must be reached.
+    """The minimum change that is reported, as a fraction and in seconds; both must be reached.
 
-    ``limit`` multiplies the alarm limits; values other than 1 are for calibration.
+    The alarm limits are multiplied by ``limit``; values other than 1 are for calibration.
     """
 
     share: float = 0.05
@@ -48,11 +48,12 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A level that moved. ``since`` is the first point of the new level, ``found`` the alarm's.
+    """A change of level.
 
-    ``before`` and ``after`` are median seconds; ``ratio`` is after / before, between ``low`` and
-    ``high`` with 95 % confidence, from the points up to the next change. ``chance`` is the
-    greatest probability that noise alone raises such an alarm within 365 runs.
+    ``since`` is the first point at the new level, ``found`` the point that raised the alarm.
+    ``before`` and ``after`` are median durations in seconds, ``after`` of the points up to the next
+    change. ``ratio`` is after / before, between ``low`` and ``high`` with 95 % confidence.
+    ``chance`` is the maximum probability that noise alone raises such an alarm in 365 runs.
     """
 
     kind: Movement
@@ -75,21 +76,19 @@ class Change:
 class Trend:
     """A series and its changes, oldest first.
 
-    ``noise`` is the standard deviation at the present level as a share of it; None before
-    30 points. ``peak`` is the largest ratio of a sum to its limit: above 1 an alarm is raised,
-    unless the change is below the thresholds or may be due to the correlation of points.
+    ``noise`` is the standard deviation at the present level as a fraction of the level; None if
+    fewer than 30 points are at that level.
     """
 
     series: Series
     changes: tuple[Change, ...]
     noise: float | None
-    peak: float
 
     @property
     def kind(self) -> Movement:
-        """The last change of the series."""
+        """The kind of the last change; NOISE without a change."""
         return self.changes[-1].kind if self.changes else Movement.NOISE
 
 
 class TrendsError(BsdgateError):
-    """An invalid measurement."""
+    """A measurement is invalid."""

@@ -16,7 +16,7 @@ import pytest
 
 from bsdgate.results.model import Case, Cause, Disposition, Outcome, Past, Result, Run, Verdict
 from bsdgate.results.store.base import Scope
-from bsdgate.results.store.database import DatabaseStore
+from bsdgate.results.store.database import Store
 from bsdgate.results.store.rows import pack
 
 RUNS, CASES = 200, 2000
@@ -141,7 +141,7 @@ def test_columns_and_rows(verdicts, tmp_path):
     print(f"\n{RUNS} runs of {CASES} cases, seed {SEED}                    ours        rows")
     path = tmp_path / "history.sqlite"
     began = time.perf_counter()
-    with DatabaseStore(path) as store:
+    with Store(path) as store:
         for each in verdicts:
             store.import_run(each)
     ours = time.perf_counter() - began
@@ -162,7 +162,7 @@ def compare(path: Path, rows: Rows, ids: list[str]) -> None:
     """Print how long answers take, and see that they are the same."""
 
     def ask(question):
-        with DatabaseStore(path) as store:
+        with Store(path) as store:
             return question(store)
 
     tell("opened, and a window read", timed(lambda: ask(lambda store: store.window(MINE)))[0])

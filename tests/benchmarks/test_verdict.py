@@ -20,7 +20,7 @@ from subunit.v2 import StreamResultToBytes
 from bsdgate.results import document, judge
 from bsdgate.results.parsers.subunit import StreamReader
 from bsdgate.results.policy import GATE
-from bsdgate.results.store.database import DatabaseStore
+from bsdgate.results.store.database import Store
 
 CASES = 2000
 KNOWN = 500
@@ -33,9 +33,9 @@ began = time.perf_counter()
 from pathlib import Path
 from bsdgate.results import document, judge
 from bsdgate.results.policy import GATE
-from bsdgate.results.store.database import DatabaseStore
+from bsdgate.results.store.database import Store
 imported = time.perf_counter()
-with DatabaseStore(Path(sys.argv[2])) as store:
+with Store(Path(sys.argv[2])) as store:
     verdict = judge.judge_run(Path(sys.argv[1]), [Path(sys.argv[3])], GATE, store)
     text = document.render(verdict)
 print(imported - began, time.perf_counter() - imported, verdict.result, len(verdict.cases))
@@ -118,7 +118,7 @@ def history(tmp_path: Path, run_dir: Path) -> Path:
     """Earlier runs of the same tests."""
     path = tmp_path / "history.sqlite"
     verdict = judge.judge_run(run_dir)
-    with DatabaseStore(path) as store:
+    with Store(path) as store:
         for number in range(RUNS):
             created = verdict.run.created - timedelta(hours=number + 1)
             run = replace(verdict.run, run_id=f"{number + 1:032x}", created=created)
@@ -130,7 +130,7 @@ def test_verdict_from_files_to_json(run_dir: Path, known: Path, history: Path) -
     seconds = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        with DatabaseStore(history) as store:
+        with Store(history) as store:
             verdict = judge.judge_run(run_dir, [known], GATE, store)
             text = document.render(verdict)
         seconds.append(time.perf_counter() - began)

@@ -26,7 +26,7 @@ from bsdgate.results.errors import BsdgateError
 from bsdgate.results.store import migrate
 from bsdgate.results.store.base import WINDOW
 from bsdgate.results.store.connection import Database
-from bsdgate.results.store.database import DatabaseStore
+from bsdgate.results.store.database import Store
 from bsdgate.results.store.tables import VERSION_TABLE, contents, metadata, runs
 
 # Debian keeps the server's programs where no PATH leads.
@@ -112,12 +112,12 @@ class TestOldPostgresql(OldHistoryContract):
 class TestPostgresql(StoreContract, ReplacingContract):
     @pytest.fixture
     def store(self, postgresql):
-        with DatabaseStore(postgresql) as store:
+        with Store(postgresql) as store:
             yield store
 
 
 def test_migrations_make_what_the_tables_say(postgresql):
-    DatabaseStore(postgresql).close()
+    Store(postgresql).close()
     database = Database(postgresql)
     with database.reading() as one:
         context = MigrationContext.configure(one, opts={"version_table": VERSION_TABLE})
@@ -126,20 +126,20 @@ def test_migrations_make_what_the_tables_say(postgresql):
 
 
 def test_a_newer_database_is_refused(url):
-    DatabaseStore(url).close()
+    Store(url).close()
     database = Database(url)
     with database.writing() as one:
         one.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
     database.close()
     with pytest.raises(BsdgateError, match="newer bsdgate"):
-        DatabaseStore(url)
+        Store(url)
 
 
 def test_an_older_database_is_brought_up_to_date(url):
     database = Database(url)
     migrate.upgrade(database, "0001")
     database.close()
-    with DatabaseStore(url) as store:
+    with Store(url) as store:
         assert store.import_run(verdict(1, "sf", judged=FIRST))
         assert store.import_run(verdict(2, "sf", timings={"t0/a": 1.5}))
         assert [len(points) for points in store.window().series().values()] == [2, 1]
@@ -147,7 +147,7 @@ def test_an_older_database_is_brought_up_to_date(url):
 
 def test_what_is_read_is_of_one_moment(url):
     count = select(func.count()).select_from(runs)
-    with DatabaseStore(url) as store:
+    with Store(url) as store:
         store.import_run(verdict(1))
         database = Database(url)
         with database.reading() as one:
@@ -187,7 +187,7 @@ def test_importers_at_once_lose_nothing(url, tmp_path):
 
     def work(part: range, told: Path, gate: int) -> None:
         os.read(gate, 1)  # which ends when all are there and the writing end is closed
-        with DatabaseStore(url) as store:
+        with Store(url) as store:
             new = [store.import_run(verdict(number, "sf" * (number % 4))) for number in part]
         told.write_text(str(sum(new)))
 
@@ -206,7 +206,7 @@ def test_importers_at_once_lose_nothing(url, tmp_path):
     assert [each.end() for each in started] == [0, 0, 0, 0]
     os.close(reading)
     assert sum(int(path.read_text()) for path in told) == 60
-    with DatabaseStore(url) as store:
+    with Store(url) as store:
         assert numbers(store.runs()) == list(range(59, -1, -1))
         for number in range(60):
             assert store.find(f"run-{number}").outcomes == b"sf" * (number % 4)
@@ -214,20 +214,20 @@ def test_importers_at_once_lose_nothing(url, tmp_path):
 
 def test_pruning_and_importing_at_once_break_nothing(url):
     """A list that the last run is forgotten with must not be taken from the next run."""
-    DatabaseStore(url).close()
+    Store(url).close()
 
     def keep() -> None:
-        with DatabaseStore(url) as store:
+        with Store(url) as store:
             for number in range(60):
                 store.import_run(verdict(number, "s" * (number % 3)))
 
     def forget() -> None:
-        with DatabaseStore(url) as store:
+        with Store(url) as store:
             for number in range(60):
                 store.prune(verdict(number).run.created)
 
     assert [each.end() for each in [Forked(keep), Forked(forget)]] == [0, 0]
-    with DatabaseStore(url) as store:
+    with Store(url) as store:
         assert len(store.window()) == len(store.runs())
         assert numbers(store.runs())[0] == 59
 
@@ -263,12 +263,12 @@ def counted(url: str) -> tuple[int, int]:
 
 @pytest.mark.timeout(300)
 def test_a_killed_import_leaves_nothing_half(url):
-    with DatabaseStore(url) as store:
+    with Store(url) as store:
         store.import_run(verdict(1, "s"))
     before = counted(url)
 
     def work() -> None:
-        with DatabaseStore(url) as store:
+        with Store(url) as store:
             store.import_run(verdict(2, "ssf", versions={"tempest": "48"}))
 
     moment = 0
@@ -278,36 +278,36 @@ def test_a_killed_import_leaves_nothing_half(url):
         moment += 1
     assert moment > 6
     assert counted(url) == (2, 4)
-    with DatabaseStore(url) as store:
+    with Store(url) as store:
         assert numbers(store.runs(limit=WINDOW)) == [2, 1]
         assert not store.import_run(verdict(2, "ssf", versions={"tempest": "48"}))
 
 
 @pytest.mark.timeout(300)
 def test_a_killed_replacement_leaves_the_run_as_it_was(url):
-    with DatabaseStore(url) as store:
+    with Store(url) as store:
         store.import_run(verdict(1, "s"))
         before = store.find("run-1")
 
     def work() -> None:
-        with DatabaseStore(url) as store:
+        with Store(url) as store:
             store.import_run(verdict(1, "ssf", judged=FIRST))
 
     moment = 0
     while killed_at(moment, work) != 0:
-        with DatabaseStore(url) as store:
+        with Store(url) as store:
             assert store.find("run-1") == before, f"killed at {moment}"
         moment += 1
     assert moment > 6
-    with DatabaseStore(url) as store:
+    with Store(url) as store:
         assert store.find("run-1").outcomes == b"ssf"
 
 
 @pytest.mark.timeout(300)
 def test_a_killed_beginning_is_begun_again(url):
     moment = 0
-    while killed_at(moment, lambda: DatabaseStore(url).close()) != 0:
+    while killed_at(moment, lambda: Store(url).close()) != 0:
         moment += 1
     assert moment > 10
-    with DatabaseStore(url) as store:
+    with Store(url) as store:
         assert store.import_run(verdict(1))

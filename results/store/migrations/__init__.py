@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The migrations of the history's tables, for Alembic.
 
-A new step is a new module beside these, and its revision the new ``tables.SCHEMA``; a test
-compares what the steps make with ``tables``. Steps that were released never change.
+To add a migration, add a module to this package and set ``tables.SCHEMA`` to its revision. A test
+checks that all migrations together give the tables of ``tables``. Never change a released one.
 """

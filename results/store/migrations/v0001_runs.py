@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first tables: runs, and the lists that they share."""
+"""Create the first tables: runs, and the lists of test ids and versions that they share."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +11,7 @@ DIGEST = "history_content.digest"
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     op.create_table(
         "history_content",
         sa.Column("digest", sa.LargeBinary(32), primary_key=True),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Add the durations of parts of cases; earlier runs have none."""
+"""Add the durations of parts of tests (Rally's atomic actions); earlier runs have none."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Add the time at which a verdict was made; earlier rows have none."""
+"""Add the time when a verdict was made; earlier rows have none."""
 
 import sqlalchemy as sa
 from alembic import op

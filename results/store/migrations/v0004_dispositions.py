@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replace findings by dispositions; move the timings into the notes."""
+"""Replace findings by dispositions; move the timings into the column ``notes``.
+
+A finding has the cause of a failure; a disposition has what excuses the failure as well.
+"""
 
 import json
 import zlib
@@ -26,7 +29,7 @@ runs = sa.table(
 
 
 def upgrade() -> None:
-    """Rewrite each run's record and notes, and drop the column of the timings."""
+    """Rewrite the columns ``about`` and ``notes`` of each run, and drop the column ``timings``."""
     connection = op.get_bind()
     ids = connection.execute(sa.select(runs.c.run_id)).scalars().all()
     for run_id in ids:

@@ -12,7 +12,7 @@ from unit.results.conftest import GOLDEN, RunDir
 from unit.results.store.contract import verdict
 
 from bsdgate.harness.cli import main
-from bsdgate.results.store.database import DatabaseStore
+from bsdgate.results.store.database import Store
 
 SUBUNIT, JUNIT, RALLY = GOLDEN / "subunit", GOLDEN / "junit" / "kyua", GOLDEN / "rally" / "dummies"
 
@@ -181,7 +181,7 @@ def test_a_policy_that_nobody_knows_is_named(here, command, policy):
 def history(tmp_path_factory):
     """A history of forty runs and of two more of another suite, made once."""
     path = tmp_path_factory.mktemp("history") / "history.sqlite"
-    with DatabaseStore(path) as store:
+    with Store(path) as store:
         for number in range(40):
             store.import_run(verdict(number, "sf"))
         for number in (40, 41):

@@ -23,7 +23,7 @@ from bsdgate.results.parsers.subunit import StreamReader
 from bsdgate.results.policy import CHECK, DEVELOPER, GATE, NIGHTLY, POLICIES, Policy
 from bsdgate.results.store import connection
 from bsdgate.results.store.base import StoreError
-from bsdgate.results.store.database import DatabaseStore
+from bsdgate.results.store.database import Store
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_run_is_judged_reported_and_remembered(run: Path, url: str) -> None:
     said: list[str] = []
     assert history.judge(run, GATE, url, said.append).result is Result.PASS
     assert (written(run), said) == ("PASS", [])
-    with DatabaseStore(url) as store:
+    with Store(url) as store:
         assert [record.result for record in store.runs()] == [Result.PASS]
 
 
@@ -81,14 +81,14 @@ def test_a_verdict_that_cannot_be_remembered_stands(
     def full(*_: object) -> bool:
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(DatabaseStore, "import_run", full)
+    monkeypatch.setattr(Store, "import_run", full)
     said: list[str] = []
     assert history.judge(run, GATE, url, said.append).result is Result.PASS
     assert said == ["not remembered: the disk is full"]
 
 
 def test_what_is_no_url_is_refused_before_a_run() -> None:
-    with pytest.raises(BsdgateError, match="no URL"):
+    with pytest.raises(BsdgateError, match="not a valid URL"):
         history.see("somewhere", DEVELOPER)
 
 
@@ -115,7 +115,7 @@ def test_a_port_that_is_no_number_is_a_mistake(
     assert main() == 2
     told = capsys.readouterr().err
     assert told.count("postgresql://…") == 1
-    assert "the port in the URL of the history" in told
+    assert "the port in the history's URL" in told
     assert "s3c" not in told
     assert not (tmp_path / "state").exists()
 

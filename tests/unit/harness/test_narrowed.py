@@ -18,7 +18,7 @@ from bsdgate.harness.pipeline import Options
 from bsdgate.results.judge import judge_run
 from bsdgate.results.model import Code, Level, Outcome, Result
 from bsdgate.results.policy import DEVELOPER, GATE, POLICIES, Policy
-from bsdgate.results.store.memory import MemoryStore
+from bsdgate.results.store.database import Store
 
 PATTERN = r"test_(users|roles): [a\]]"
 NARROWED = f"narrowed by --tests '{PATTERN}'"
@@ -124,9 +124,9 @@ def test_failures_of_a_narrowed_run_keep_their_causes(here: Here) -> None:
 # Compared with whole runs ----------------------------------------------------------------------
 
 
-def earlier(selection: str, **changes: Any) -> MemoryStore:
+def earlier(selection: str, **changes: Any) -> Store:
     """Remember a good run, before the recorded one, in which more tests ran."""
-    store = MemoryStore()
+    store = Store()
     cases = {f"gone.{number}": Outcome.SUCCESS for number in range(3)}
     store.import_run(verdict(1, cases, selection=selection, versions={}, **changes))
     return store
@@ -149,7 +149,7 @@ def test_only_whole_runs_say_how_long_an_entry_matched_nothing(here: Here, tmp_p
     )
     run = here.run("clean", **{"with": []})
     for selection, told in ((PATTERN, False), ("", True)):
-        store = MemoryStore()
+        store = Store()
         (entry,) = judge_run(run, [tmp_path / "known"]).unmatched
         for number in range(1, 20):
             store.import_run(verdict(number, selection=selection, unmatched=(entry,)))

@@ -29,7 +29,7 @@ from bsdgate.results.model import (
     Summary,
     Verdict,
 )
-from bsdgate.results.store.memory import MemoryStore
+from bsdgate.results.store.database import Store
 
 texts = st.text(max_size=20)
 moments = st.datetimes(timezones=st.just(UTC))
@@ -175,7 +175,7 @@ def test_what_is_read_can_be_written_whatever_was_put_in(whole, value):
         except EvidenceError:
             continue
         assert document.parse(document.render(verdict)) == verdict
-        with MemoryStore() as store, contextlib.suppress(EvidenceError):
+        with Store() as store, contextlib.suppress(EvidenceError):
             assert store.import_run(verdict)
 
 
@@ -184,3 +184,22 @@ def test_a_cut_document_is_refused(whole):
     for place in range(0, len(text), 50):
         with pytest.raises(EvidenceError):
             document.parse(text[:place])
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (["run"], "created"),
+        ([], "judged"),
+        (["attempts", 0], "started"),
+        (["attempts", 0], "ended"),
+        (["cases", 0], "started"),
+        (["setup_failures", 0], "started"),
+    ],
+    ids=str,
+)
+def test_a_time_without_a_zone_is_refused(whole, path, name):
+    whole |= {"setup_failures": [{"id": "setUpClass (m.A)", "outcome": "fail"}]}
+    functools.reduce(operator.getitem, path, whole)[name] = "2026-01-01T00:00:00"
+    with pytest.raises(EvidenceError, match="2026-01-01 00:00:00 has no time zone"):
+        document.parse(json.dumps(whole))

@@ -56,7 +56,7 @@ def test_a_fall_begins_with_a_failure_and_ends_now() -> None:
     assert fall is not None
     assert (fall.since, fall.before) == (Counts(3, 4), Counts(0, 1003))
     assert fall.chance == pytest.approx(comb(4, 3) / comb(1007, 3))
-    assert str(fall) == "t: failed 3 of 4 runs, before that 0 of 1003"
+    assert str(fall) == "t: failed in 3 of 4 runs, before that in 0 of 1003"
 
 
 def test_no_fall_where_it_passed_now_or_never_ran() -> None:
@@ -102,12 +102,12 @@ def test_the_order_of_tests_does_not_matter(outcomes: list[list[bool]]) -> None:
 @pytest.mark.parametrize(
     ("history", "known", "why"),
     [
-        (Counts(5, 19), False, "19 earlier runs; 20 are needed"),
-        (Counts(0, 500), False, "failed 0 of 500 earlier runs; 2 are needed"),
-        (Counts(2, 5000), False, "too rarely for 1 of 3 now"),
-        (Counts(2, 20), True, "failed 2 of 20 earlier runs, which explains 1 of 3 now"),
-        (Counts(1, 20), False, "failed 1 of 20 earlier runs; 2 are needed"),
-        (Counts(10, 200), True, "failed 10 of 200"),
+        (Counts(5, 19), False, "19 earlier runs; at least 20 are needed"),
+        (Counts(0, 500), False, "failed in 0 of 500 earlier runs; at least 2 failures"),
+        (Counts(2, 5000), False, "too rare for 1 of 3 now"),
+        (Counts(2, 20), True, "failed in 2 of 20 earlier runs, which explains 1 of 3 now"),
+        (Counts(1, 20), False, "failed in 1 of 20 earlier runs; at least 2 failures"),
+        (Counts(10, 200), True, "failed in 10 of 200"),
         (Counts(15, 20), False, "broken without the change"),
     ],
 )

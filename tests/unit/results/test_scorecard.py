@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import pytest
 
 from bsdgate.results.model import Case, Feature, Outcome
-from bsdgate.results.scorecard import Known, Standing, area, render, score
+from bsdgate.results.scorecard import Known, Status, area, render, score
 
 SWIFT = Feature("service_available.swift", "False", "not ported")
 COLD = Feature("compute-feature-enabled.cold_migration", "False", "one host")
@@ -15,10 +15,10 @@ def known(**fields):
     return Known(**(whole | fields))
 
 
-def standing(test, **fields):
+def status(test, **fields):
     (column,) = score([test], [known(**fields)])
     (place,) = column.places
-    return place.standing, place.why
+    return place.status, place.why
 
 
 def ended(outcome, reason=None, test="tempest.api.x.test_y.C.one"):
@@ -28,38 +28,38 @@ def ended(outcome, reason=None, test="tempest.api.x.test_y.C.one"):
 @pytest.mark.parametrize(
     ("fields", "wanted"),
     [
-        (ended(Outcome.SUCCESS), (Standing.RUN, "")),
-        (ended(Outcome.FAIL, "Boom\nboom"), (Standing.RUN, "fail: Boom boom")),
-        (ended(Outcome.XFAIL), (Standing.RUN, "xfail")),
+        (ended(Outcome.SUCCESS), (Status.RUN, "")),
+        (ended(Outcome.FAIL, "Boom\nboom"), (Status.RUN, "fail: Boom boom")),
+        (ended(Outcome.XFAIL), (Status.RUN, "xfail")),
         (
             ended(Outcome.SKIP, "Cold migration not available.") | {"features": (COLD,)},
-            (Standing.SKIP, f"{COLD.option} is False: one host"),
+            (Status.SKIP, f"{COLD.option} is False: one host"),
         ),
-        (ended(Outcome.SKIP, "No idea"), (Standing.TODO, "skip: No idea")),
-        (ended(Outcome.MISSING, "gone"), (Standing.TODO, "missing: gone")),
-        ({}, (Standing.TODO, "in no suite, without a reason")),
+        (ended(Outcome.SKIP, "No idea"), (Status.TODO, "skip: No idea")),
+        (ended(Outcome.MISSING, "gone"), (Status.TODO, "missing: gone")),
+        ({}, (Status.TODO, "in no suite, and not excluded")),
     ],
 )
 def test_how_a_test_ended_says_where_it_stands(fields, wanted):
-    assert standing("tempest.api.x.test_y.C.one", **fields) == wanted
+    assert status("tempest.api.x.test_y.C.one", **fields) == wanted
 
 
 def test_without_a_run_the_profile_and_its_suites_say_it():
     test = "tempest.api.object_storage.test_x.C.one"
     selected = frozenset({test})
-    assert standing(test, selected=selected)[0] is Standing.TODO
-    excluded = standing(test, excluded={test: "needs a guest"}, features=(SWIFT,))
-    assert excluded == (Standing.CANNOT, "needs a guest")
-    absent = standing(test, selected=selected, features=(SWIFT,))
-    assert absent == (Standing.SKIP, "service_available.swift is false: not ported")
+    assert status(test, selected=selected)[0] is Status.TODO
+    excluded = status(test, excluded={test: "needs a guest"}, features=(SWIFT,))
+    assert excluded == (Status.CANNOT, "needs a guest")
+    absent = status(test, selected=selected, features=(SWIFT,))
+    assert absent == (Status.SKIP, "service_available.swift is false: not ported")
     there = Feature(SWIFT.option, "True", "ported")
-    assert standing(test, selected=selected, features=(there,))[0] is Standing.TODO
+    assert status(test, selected=selected, features=(there,))[0] is Status.TODO
 
 
 def test_what_ran_although_left_out_has_run():
     test = "tempest.api.x.test_y.C.one"
     fields = ended(Outcome.SUCCESS) | {"excluded": {test: "too slow"}}
-    assert standing(test, **fields) == (Standing.RUN, "")
+    assert status(test, **fields) == (Status.RUN, "")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_every_id_is_counted_once_in_each_column(columns):
     for column in columns:
         assert column.total.total() == 31
         assert sum(counts.total() for counts in column.counts.values()) == 31
-    assert columns[0].total == {Standing.RUN: 1, Standing.CANNOT: 19, Standing.TODO: 11}
+    assert columns[0].total == {Status.RUN: 1, Status.CANNOT: 19, Status.TODO: 11}
 
 
 def test_the_text_has_tables_and_bounded_reasons(columns):

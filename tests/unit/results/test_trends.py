@@ -37,7 +37,6 @@ def test_noise_is_noise() -> None:
     trend = follow(made_of((200, 10.0)))
     assert (trend.kind, trend.changes) == (Movement.NOISE, ())
     assert trend.noise == pytest.approx(0.05, rel=0.2)
-    assert 0 < trend.peak < 1
 
 
 def test_regression_says_which_run_how_large_and_how_sure() -> None:
@@ -128,7 +127,6 @@ def test_one_outlier_is_no_level() -> None:
 def test_a_level_without_noise() -> None:
     flat = noise.series([2.0] * 100)
     assert follow(flat).changes == ()
-    assert follow(flat).peak == 0
     since, found = place(only(follow(noise.series([2.0] * 60 + [2.2] * 20))))
     assert (since, found) == (60, 62)
     assert follow(noise.series([0.0] * 100)).changes == ()
@@ -143,7 +141,7 @@ def test_too_few_points_to_know_the_noise(count: int) -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
 def test_a_duration_that_cannot_be(value: float) -> None:
     series = noise.series([1.0, value])
-    with pytest.raises(TrendsError, match=f"made up: run 1 took {value} seconds"):
+    with pytest.raises(TrendsError, match=f"made up: run 1 has an invalid duration: {value} s"):
         follow(series)
 
 

@@ -93,11 +93,11 @@ def test_known_failures_and_projects_are_values():
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("counts", {"asked": 100}, "counts are not those"),
-        ("run_id", "other", "two runs"),
+        ("counts", {"asked": 100}, "counts do not match"),
+        ("run_id", "other", "run_id and run.run_id differ"),
         ("schema", 2, "schema 2"),
-        ("cases", None, "no verdict document"),
-        ("findings", [{"id": "m.A.base"}], "no verdict document"),
+        ("cases", None, "not a valid verdict document"),
+        ("findings", [{"id": "m.A.base"}], "not a valid verdict document"),
     ],
 )
 def test_an_old_document_that_contradicts_itself_is_refused(key, value, said):

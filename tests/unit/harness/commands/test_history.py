@@ -29,12 +29,12 @@ from bsdgate.results.model import (
     Source,
 )
 from bsdgate.results.store.base import ANY, Scope
-from bsdgate.results.store.memory import MemoryStore
+from bsdgate.results.store.database import Store
 
 
 @pytest.fixture
 def store():
-    return MemoryStore()
+    return Store()
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 
 import io
 import random
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 import pytest
 from campaign import noise
@@ -16,7 +14,7 @@ from bsdgate.harness.commands import trends
 from bsdgate.harness.errors import UsageError
 from bsdgate.results.model import Case, Outcome
 from bsdgate.results.store.base import ANY, Scope
-from bsdgate.results.store.memory import MemoryStore
+from bsdgate.results.store.database import Store
 from bsdgate.results.trends import Series, Thresholds, Trend, follow
 
 
@@ -55,7 +53,7 @@ def test_regressions_come_first_with_run_size_and_chance() -> None:
 def test_an_action_of_rallys_that_became_slower_is_told() -> None:
     name = "NovaServers.boot_and_delete_server/nova.boot_server"
     slower = made_of(name, (80, 10.0), (40, 11.0))
-    with MemoryStore() as store:
+    with Store() as store:
         for number, point in enumerate(slower.points):
             store.import_run(verdict(number, timings={name: point.seconds}))
         found = trends.of(store.window(limit=400), "NovaServers")
@@ -67,9 +65,9 @@ def test_an_action_of_rallys_that_became_slower_is_told() -> None:
 
 
 @pytest.fixture
-def two_profiles() -> MemoryStore:
+def two_profiles() -> Store:
     """Forty runs at one second, then forty elsewhere at one and a half."""
-    store = MemoryStore()
+    store = Store()
     for number in range(80):
         case = Case("t0", Outcome.SUCCESS, seconds=1.0 if number < 40 else 1.5)
         profile, suite = ("embedded", "smoke") if number < 40 else ("morello", "gate")
@@ -78,7 +76,7 @@ def two_profiles() -> MemoryStore:
     return store
 
 
-def test_what_runs_elsewhere_is_another_series(two_profiles: MemoryStore) -> None:
+def test_what_runs_elsewhere_is_another_series(two_profiles: Store) -> None:
     found = trends.remembered(two_profiles, ANY, 400)
     assert {each.name: {point.seconds for point in each.points} for each in found} == {
         "t0 of embedded smoke": {1.0},
@@ -88,12 +86,12 @@ def test_what_runs_elsewhere_is_another_series(two_profiles: MemoryStore) -> Non
 
 
 @pytest.mark.parametrize("scope", [Scope(profile="morello"), Scope(suite="gate")])
-def test_a_series_that_is_alone_keeps_its_name(two_profiles: MemoryStore, scope: Scope) -> None:
+def test_a_series_that_is_alone_keeps_its_name(two_profiles: Store, scope: Scope) -> None:
     (series,) = trends.remembered(two_profiles, scope, 400)
     assert (series.name, len(series.points)) == ("t0", 40)
 
 
-def test_each_of_them_has_as_many_runs_as_were_asked_for(two_profiles: MemoryStore) -> None:
+def test_each_of_them_has_as_many_runs_as_were_asked_for(two_profiles: Store) -> None:
     def points(limit: int) -> list[int]:
         return [len(each.points) for each in trends.remembered(two_profiles, ANY, limit)]
 
@@ -112,14 +110,14 @@ def test_each_of_them_has_as_many_runs_as_were_asked_for(two_profiles: MemorySto
     ids=["suite", "gate", "none", "profile"],
 )
 def test_what_matches_nothing_is_a_mistake(
-    two_profiles: MemoryStore, scope: Scope, prefix: str, message: str
+    two_profiles: Store, scope: Scope, prefix: str, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
         trends.remembered(two_profiles, scope, 400, prefix)
 
 
 def test_an_empty_history_is_none() -> None:
-    assert trends.remembered(MemoryStore(), Scope(suite="gate"), 400, "x") == []
+    assert trends.remembered(Store(), Scope(suite="gate"), 400, "x") == []
 
 
 def test_figures_fit_a_narrow_terminal_and_ids_are_whole() -> None:
@@ -177,20 +175,9 @@ def test_plot_of_a_flat_series() -> None:
     assert set(line.plain.split()[0]) == {"▁"}
 
 
-class Remembered:
-    """A store's window, as far as trends ask."""
-
-    def __init__(self, told: Mapping[str, Sequence[tuple[datetime, str, float]]]) -> None:
-        self.told = told
-
-    def series(
-        self, prefix: str = "", at_least: int = 1
-    ) -> Mapping[str, Sequence[tuple[datetime, str, float]]]:
-        return {name: told for name, told in self.told.items() if name.startswith(prefix)}
-
-
 def test_series_of_a_window() -> None:
-    made = made_of("a.test", (3, 1.0))
-    told = [(point.moment, point.run_id, point.seconds) for point in made.points]
-    (series,) = trends.of(Remembered({"a.test": told, "b.test": told}), "a.")
-    assert (series.name, list(series.points)) == ("a.test", list(made.points))
+    with Store() as store:
+        for number in range(3):
+            store.import_run(verdict(number, dict.fromkeys(("a.t", "b.t"), Outcome.SUCCESS)))
+        (series,) = trends.of(store.window(), "a.")
+    assert (series.name, [point.seconds for point in series.points]) == ("a.t", [0.5, 1.5, 2.5])

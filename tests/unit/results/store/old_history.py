@@ -11,7 +11,7 @@ import sqlalchemy
 from bsdgate.results.model import Cause, Code, Excuse, Outcome, Past, Result, Source
 from bsdgate.results.store import migrate
 from bsdgate.results.store.connection import Database
-from bsdgate.results.store.database import DatabaseStore
+from bsdgate.results.store.database import Store
 
 ROWS = Path(__file__).resolve().parents[3] / "golden" / "version-3" / "rows.json"
 
@@ -46,7 +46,7 @@ class OldHistoryContract:
 
     def test_old_runs_are_migrated(self, place):
         write_old(place)
-        with DatabaseStore(place) as store:
+        with Store(place) as store:
             passed, failed = store.find("5f0c"), store.find("aaaa")
             window = store.window()
         run = passed.record.run
@@ -69,8 +69,8 @@ class OldHistoryContract:
 
     def test_a_migrated_history_is_as_good_as_a_new_one(self, place):
         write_old(place)
-        with DatabaseStore(place) as store:
+        with Store(place) as store:
             before = store.runs()
-        with DatabaseStore(place) as store:
+        with Store(place) as store:
             assert store.runs() == before
             assert store.prune(before[0].run.created) == 0

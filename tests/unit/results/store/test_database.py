@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.results.store.contract import FIRST, StoreContract, verdict
 from unit.results.store.old_history import OldHistoryContract
+from unit.results.store.plain import PlainStore
 from unit.results.store.replacing import ReplacingContract
 
 from bsdgate.results.errors import BsdgateError
@@ -19,8 +20,7 @@ from bsdgate.results.model import Cause, Disposition, Result
 from bsdgate.results.store import connection, migrate
 from bsdgate.results.store.base import Scope, StoreError
 from bsdgate.results.store.connection import Database
-from bsdgate.results.store.database import DatabaseStore
-from bsdgate.results.store.memory import MemoryStore
+from bsdgate.results.store.database import Store
 from bsdgate.results.store.tables import SCHEMA, VERSION_TABLE, metadata
 
 
@@ -32,7 +32,7 @@ def path(tmp_path):
 class TestSqlite(StoreContract, ReplacingContract):
     @pytest.fixture
     def store(self, path):
-        with DatabaseStore(path) as store:
+        with Store(path) as store:
             yield store
 
 
@@ -51,16 +51,16 @@ def sql(path, *statements):
 
 
 def test_it_outlives_the_store(path):
-    with DatabaseStore(path) as store:
+    with Store(path) as store:
         store.import_run(verdict(1, "sf"))
         told = store.runs()
-    with DatabaseStore(f"sqlite:///{path}") as store:
+    with Store(f"sqlite:///{path}") as store:
         assert store.runs() == told
         assert not store.import_run(verdict(1, "sf"))
 
 
 def test_all_its_files_are_the_users_alone(path):
-    with DatabaseStore(path) as store:
+    with Store(path) as store:
         store.import_run(verdict(1))
         assert len(list(path.parent.iterdir())) > 1
         for each in (path.parent, *path.parent.iterdir()):
@@ -68,7 +68,7 @@ def test_all_its_files_are_the_users_alone(path):
 
 
 def test_lists_are_kept_once(path):
-    with DatabaseStore(path) as store:
+    with Store(path) as store:
         for number in range(5):
             store.import_run(verdict(number, "ss"))
         store.import_run(verdict(5, "sss"))
@@ -80,7 +80,7 @@ def test_lists_are_kept_once(path):
 
 def test_migrations_make_what_the_tables_say(path):
     assert migrate.scripts().get_current_head() == SCHEMA
-    DatabaseStore(path).close()
+    Store(path).close()
     database = Database(path)
     with database.reading() as one:
         context = MigrationContext.configure(one, opts={"version_table": VERSION_TABLE})
@@ -89,10 +89,10 @@ def test_migrations_make_what_the_tables_say(path):
 
 
 def test_a_newer_database_is_refused_and_left_alone(path):
-    DatabaseStore(path).close()
+    Store(path).close()
     sql(path, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
     with pytest.raises(BsdgateError, match=r"newer bsdgate \(its schema is 9999\)") as caught:
-        DatabaseStore(path)
+        Store(path)
     assert str(path) in str(caught.value)
     assert caught.value.exit_code == 2
     assert sql(path, f"SELECT version_num FROM {VERSION_TABLE}") == [("9999",)]
@@ -126,7 +126,7 @@ def test_a_new_file_that_others_prepare_is_waited_for():
 def test_an_interrupted_beginning_is_begun_again(path):
     path.parent.mkdir()
     path.touch()
-    with DatabaseStore(path) as store:
+    with Store(path) as store:
         assert store.import_run(verdict(1))
 
 
@@ -134,7 +134,7 @@ def test_the_tables_of_others_are_left_alone(path):
     path.parent.mkdir()
     mine = "INSERT INTO alembic_version VALUES ('theirs')"
     sql(path, "CREATE TABLE alembic_version (version_num TEXT)", mine, "CREATE TABLE run (id INT)")
-    with DatabaseStore(path) as store:
+    with Store(path) as store:
         store.import_run(verdict(1))
     assert sql(path, "SELECT version_num FROM alembic_version") == [("theirs",)]
 
@@ -143,7 +143,7 @@ def test_a_file_that_is_no_database_is_named(path):
     path.parent.mkdir()
     path.write_text("something else " * 99)
     with pytest.raises(StoreError, match="history.sqlite: file is not a database"):
-        DatabaseStore(path)
+        Store(path)
     assert path.read_text().startswith("something else")
 
 
@@ -151,6 +151,8 @@ def test_a_file_that_is_no_database_is_named(path):
     ("column", "value"),
     [
         ("about", "''"),
+        ("about", "'[]'"),
+        ("about", "'{}'"),
         ("notes", "x'00'"),
         ("ids", "x'00'"),
         ("outcomes", "x'73'"),
@@ -159,7 +161,7 @@ def test_a_file_that_is_no_database_is_named(path):
     ],
 )
 def test_damage_is_told(path, column, value):
-    with DatabaseStore(path) as store:
+    with Store(path) as store:
         store.import_run(verdict(1, "ss"))
         sql(path, f"UPDATE history_run SET {column} = {value}")
         with pytest.raises(StoreError, match="history.sqlite"):
@@ -169,21 +171,21 @@ def test_damage_is_told(path, column, value):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="file/history.sqlite: Not a directory"):
-        DatabaseStore(tmp_path / "file" / "history.sqlite")
+        Store(tmp_path / "file" / "history.sqlite")
 
 
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("nowhere", "'nowhere' is no URL of a history"),
+        ("nowhere", "'nowhere' is not a valid URL of a history"),
         ("mysql://me@db/history", "mysql is not supported"),
-        ("sqlite://", "names no file"),
-        ("sqlite:///:memory:", "names no file"),
+        ("sqlite://", "does not name a file"),
+        ("sqlite:///:memory:", "does not name a file"),
     ],
 )
 def test_a_url_that_will_not_do_is_refused(url, said):
     with pytest.raises(BsdgateError, match=said) as caught:
-        DatabaseStore(url)
+        Store(url)
     assert caught.value.exit_code == 2
 
 
@@ -191,19 +193,19 @@ def test_an_absent_server_is_named_without_its_password(tmp_path):
     pytest.importorskip("psycopg")
     url = f"postgresql://me:secret@/history?host={tmp_path}"
     with pytest.raises(StoreError, match=r"postgresql.*me:\*\*\*@") as caught:
-        DatabaseStore(url)
+        Store(url)
     assert "secret" not in str(caught.value)
 
 
 def test_an_absent_driver_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
     with pytest.raises(BsdgateError, match="needs the Python module psycopg") as caught:
-        DatabaseStore("postgresql://me@db/history")
+        Store("postgresql://me@db/history")
     assert "bsdgate[postgresql]" in str(caught.value)
 
 
 def test_reading_goes_on_while_another_writes(path):
-    with DatabaseStore(path) as store:
+    with Store(path) as store:
         store.import_run(verdict(1))
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -215,11 +217,11 @@ def test_reading_goes_on_while_another_writes(path):
 
 
 def test_a_writer_that_never_ends_is_told(path, monkeypatch):
-    DatabaseStore(path).close()
-    monkeypatch.setitem(connection._OPTIONS["sqlite"]["connect_args"], "timeout", 0.1)
+    Store(path).close()
+    monkeypatch.setitem(connection._CONNECT["sqlite"], "timeout", 0.1)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with DatabaseStore(path) as store, pytest.raises(StoreError, match="database is locked"):
+    with Store(path) as store, pytest.raises(StoreError, match="database is locked"):
         store.import_run(verdict(1))
     other.close()
 
@@ -254,21 +256,21 @@ def verdicts(draw):
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
-    with DatabaseStore(tmp_path_factory.mktemp("twin") / "history.sqlite") as store:
+    with Store(tmp_path_factory.mktemp("twin") / "history.sqlite") as store:
         yield store
 
 
 @given(st.lists(verdicts(), max_size=6), st.booleans(), st.integers(0, 6))
-def test_it_answers_as_its_twin_in_memory_does(database, made, changed, hour):
-    memory = MemoryStore()
+def test_it_answers_as_a_plain_list_of_runs_does(database, made, changed, hour):
+    plain = PlainStore()
     database.prune(FIRST + timedelta(days=1))
     before = FIRST + timedelta(hours=hour)
     for one in made:
-        assert database.import_run(one) == memory.import_run(one)
+        assert database.import_run(one) == plain.import_run(one)
     for scope in (Scope(), Scope("gate", changed=changed), Scope(before=before)):
-        assert everything(database, scope) == everything(memory, scope)
-    assert database.prune(before) == memory.prune(before)
-    assert everything(database, Scope()) == everything(memory, Scope())
+        assert everything(database, scope) == everything(plain, scope)
+    assert database.prune(before) == plain.prune(before)
+    assert everything(database, Scope()) == everything(plain, Scope())
 
 
 def everything(store, scope):

@@ -3,10 +3,11 @@ import pytest
 from unit.results.store.contract import StoreContract
 from unit.results.store.replacing import ReplacingContract
 
-from bsdgate.results.store.memory import MemoryStore
+from bsdgate.results.store.database import Store
 
 
-class TestMemoryStore(StoreContract, ReplacingContract):
+class TestStoreInMemory(StoreContract, ReplacingContract):
     @pytest.fixture
     def store(self):
-        return MemoryStore()
+        with Store() as store:
+            yield store

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from unit.results.store.contract import BY_LETTER, verdict
 
 from bsdgate.results.model import Cause, Disposition, Outcome, Past
-from bsdgate.results.store.memory import MemoryStore
+from bsdgate.results.store.database import Store
+from bsdgate.results.trends import Point
 
 TESTS = [f"t{place}" for place in range(5)]
 
@@ -15,7 +16,7 @@ outcomes = st.dictionaries(st.sampled_from(TESTS), st.sampled_from([*BY_LETTER.v
 
 @given(st.lists(outcomes, max_size=12), st.data())
 def test_columns_are_what_the_verdicts_say(runs, data):
-    store = MemoryStore()
+    store = Store()
     made = []
     for number, cases in enumerate(runs):
         failed = sorted(test for test, outcome in cases.items() if outcome is Outcome.FAIL)
@@ -39,9 +40,9 @@ def test_columns_are_what_the_verdicts_say(runs, data):
         assert [(each.record.run, each.outcome, each.seconds) for each in window.history(test)] == [
             (run, case.outcome, case.seconds) for run, case, _ in signed
         ]
-        points = tuple(
-            (run.created, run.run_id, case.seconds)
+        points = [
+            Point(run.created, run.run_id, case.seconds)
             for run, case, _ in reversed(signed)
             if case.outcome is Outcome.SUCCESS
-        )
-        assert window.series().get(test, ()) == points
+        ]
+        assert window.series().get(test, []) == points
