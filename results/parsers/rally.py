@@ -17,7 +17,7 @@ from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Code, Dated, Found, Reason, error
 from bsdgate.results.parsers import documents, verification
 from bsdgate.results.parsers.documents import text
-from bsdgate.results.parsers.rally_workload import Hook, Workload
+from bsdgate.results.parsers.rally_workload import Hook, findings, hook
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +36,18 @@ Asked = Mapping[str, Load]
 """What was asked, by the workload's id."""
 
 
-class _Names:
-    """Ids of workloads: the scenario's name, with ``#2`` and so on where it is used again.
-
-    Rally's ``position`` starts anew in each subtask, so it does not distinguish workloads.
-    """
-
-    def __init__(self) -> None:
-        self._seen: Counter[str] = Counter()
-
-    def next(self, name: str) -> str:
-        self._seen[name] += 1
-        count = self._seen[name]
-        return name if count == 1 else f"{name}#{count}"
-
-
 def read_asked(content: bytes) -> dict[str, Load]:
     """Read asked.json: a list of ``{"name": ..., "iterations": ...}`` in the task's order.
 
     Each may have ``"hooks"``, as the task has them in version 2 of Rally's format. Raises
     ValueError for an invalid list.
     """
-    names = _Names()
+    seen: Counter[str] = Counter()
     asked: dict[str, Load] = {}
-    for entry in strict_json.loads(content):
+    entries = strict_json.loads(content)
+    if not isinstance(entries, list):
+        raise ValueError("not a list of workloads")
+    for entry in entries:
         try:
             name, iterations = entry["name"], entry["iterations"]
         except (TypeError, KeyError):
@@ -67,31 +55,33 @@ def read_asked(content: bytes) -> dict[str, Load]:
         if iterations is not None and (type(iterations) is not int or iterations < 1):
             raise ValueError(f"{name}: {iterations!r} iterations")
         try:
-            hooks = _asked_hooks(entry.get("hooks"), iterations)
-        except (*documents.SHAPE_ERRORS, OverflowError) as reason:
+            hooks = entry.get("hooks")
+            asked_hooks = None if hooks is None else tuple(_asked(one, iterations) for one in hooks)
+        except documents.SHAPE_ERRORS as reason:
             raise ValueError(f"{name}: hooks: {type(reason).__name__}: {reason}") from None
-        asked[names.next(str(name))] = Load(iterations, hooks)
+        asked[_id(seen, str(name))] = Load(iterations, asked_hooks)
     return asked
 
 
-def _asked_hooks(hooks: Any, iterations: int | None) -> tuple[Hook, ...] | None:
-    return None if hooks is None else tuple(_asked_hook(hook, iterations) for hook in hooks)
-
-
-def _asked_hook(hook: Mapping[str, Any], iterations: int | None) -> Hook:
-    """A hook's action and trigger, and how often it has to run.
-
-    A hook by time, or by the trigger of a plugin, has to run once at least.
-    """
-    ((action, _),) = hook["action"].items()
-    ((trigger, when),) = hook["trigger"].items()
+def _asked(config: Mapping[str, Any], iterations: int | None) -> Hook:
+    """A hook, and how often it has to run: once at least by time, or by the trigger of a plugin."""
+    action, trigger, when = hook(config)
     times = 1
     if trigger == "event":
         times = len(when["at"])
     elif trigger == "periodic" and when["unit"] == "iteration" and iterations is not None:
         end = min(int(when.get("end", iterations)), iterations)
         times = max(1, len(range(int(when.get("start", 1)), end + 1, int(when["step"]))))
-    return text(action), text(trigger), times
+    return action, trigger, times
+
+
+def _id(seen: Counter[str], name: str) -> str:
+    """The id of the next workload: its scenario's name, with ``#2`` and so on if used again.
+
+    Rally's ``position`` starts anew in each subtask, so it does not distinguish workloads.
+    """
+    seen[name] += 1
+    return name if seen[name] == 1 else f"{name}#{seen[name]}"
 
 
 def parse(stream: BinaryIO, asked: Asked) -> Iterator[Found | Dated]:
@@ -103,34 +93,34 @@ def parse(stream: BinaryIO, asked: Asked) -> Iterator[Found | Dated]:
     report = documents.read(stream)
     if isinstance(report, Reason):
         yield report
-        return
-    if "verifications" in report:
+    elif "verifications" in report:
         yield from verification.take_apart(report)
-        return
-    yield from documents.bounded(_tasks(report, asked))
+    else:
+        yield from documents.bounded(_tasks(report, asked))
 
 
 def _tasks(report: Mapping[str, Any], asked: Asked) -> Iterator[Found]:
     """All findings of the report. A part of an unexpected shape is an error; the rest is read."""
-    names = _Names()
+    seen: Counter[str] = Counter()
     for task in _members(report, "tasks"):
         if isinstance(task, Mapping):
             yield from _status(task)
     for raw in _members(report, "tasks", "subtasks", "workloads"):
-        yield from [raw] if isinstance(raw, Reason) else _findings(names, raw, asked)
+        yield from [raw] if isinstance(raw, Reason) else _workload(seen, raw, asked)
 
 
-def _findings(names: _Names, raw: Any, asked: Asked) -> Iterator[Found]:
+def _workload(seen: Counter[str], raw: Any, asked: Asked) -> list[Found]:
     what = "a workload"
     try:
-        name = names.next(_scenario(raw))
+        (scenario,) = raw["scenario"]
+        if len(text(scenario)) > ID_BOUND:
+            raise ValueError(f"a scenario's name of {len(scenario)} characters")
+        name = _id(seen, scenario)
         what = f"the workload {name[:80]}"
-        workload = Workload(name, raw)
-    except documents.SHAPE_ERRORS as reason:
-        yield documents.misshapen(what, reason)
-    else:
         load = asked.get(name, Load(None))
-        yield from workload.findings(load.iterations, load.hooks)
+        return findings(name, raw, load.iterations, load.hooks)
+    except documents.SHAPE_ERRORS as reason:
+        return [documents.misshapen(what, reason)]
 
 
 def _members(thing: Any, *keys: str) -> Iterator[Any]:
@@ -153,10 +143,3 @@ def _status(task: Mapping[str, Any]) -> Iterator[Reason]:
             yield error(Code.TRUNCATED, message)
     except documents.SHAPE_ERRORS as reason:
         yield documents.misshapen("a task", reason)
-
-
-def _scenario(raw: Mapping[str, Any]) -> str:
-    (name,) = raw["scenario"]
-    if len(text(name)) > ID_BOUND:
-        raise ValueError(f"a scenario's name of {len(name)} characters")
-    return text(name)

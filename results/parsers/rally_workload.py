@@ -25,77 +25,55 @@ Hook = tuple[str, str, int]
 """The names of a hook's action and trigger, and a number of runs."""
 
 
-class Workload:
-    """The used parts of one workload in the report."""
+def findings(
+    name: str, raw: Mapping[str, Any], iterations: int | None, hooks: Sequence[Hook] | None
+) -> list[Found]:
+    """The case, the problem, and the timings of a success; what was asked is compared.
 
-    def __init__(self, name: str, raw: Mapping[str, Any]) -> None:
-        self.name = name
-        iterations = list(raw["data"])
-        self._count = len(iterations)
-        self._errors = [list(one["error"]) for one in iterations if one["error"]]
-        self._actions = [one["atomic_actions"] for one in iterations]
-        self._total = int(raw["total_iteration_count"])
-        self._failed = int(raw["failed_iteration_count"])
-        # Rally writes the results of SLAs when the workload has ended: a killed one has none.
-        self._ended = bool(raw["sla_results"])
-        criteria = raw["sla_results"]["sla"] if self._ended else []
-        broken_slas = [text(one["detail"]) for one in criteria if one["success"] is not True]
-        if raw["pass_sla"] is not True and not broken_slas:
-            broken_slas.append("rally says that an SLA failed")
-        self._failures = [*broken_slas, *_context_errors(raw), *_hook_errors(raw)]
-        self._hooks = _run_hooks(raw)
-        start = raw["start_time"]
-        self._started = None if start is None else datetime.fromtimestamp(seconds(start), UTC)
-        self._seconds = duration(raw["full_duration"])
+    A workload that is not complete has a case only if a failure can be seen.
+    """
+    data = list(raw["data"])
+    errors = [list(one["error"]) for one in data if one["error"]]
+    actions = [one["atomic_actions"] for one in data]
+    failed = [f"{len(errors)} of {len(data)} iterations failed"] if errors else []
+    reasons = (*failed, *_sla_errors(raw), *_context_errors(raw), *_hook_errors(raw))
+    reason = "; ".join(reasons)[:REASON_BOUND] or None
+    start, texts = raw["start_time"], [one[-1] for one in errors if isinstance(one[-1], str)]
+    case = Case(
+        id=name,
+        outcome=Outcome.FAIL if reason else Outcome.SUCCESS,
+        started=None if start is None else datetime.fromtimestamp(seconds(start), UTC),
+        seconds=duration(raw["full_duration"]),
+        reason=reason,
+        details=tail("\n".join(dict.fromkeys(texts))) or None,
+    )
+    problem = None
+    # Rally writes the results of SLAs when the workload has ended: a killed one has none.
+    if not raw["sla_results"]:
+        problem = error(Code.IN_PROGRESS, f"{name}: begun and never ended", (name,))
+    elif lost := _wrong_count(raw, len(data), len(errors), iterations) or _lost_hooks(hooks, raw):
+        problem = error(Code.ITERATIONS, f"{name}: {lost}", (name,))
+    if problem:
+        return [case, problem] if reason else [problem]
+    return [case] if reason else [case, *_timings(name, actions)]
 
-    def findings(self, iterations: int | None, hooks: Sequence[Hook] | None) -> Iterator[Found]:
-        """Yield the case, the problem, and the timings of a success; compare with what was asked.
 
-        A workload that is not complete has a case only if a failure can be seen.
-        """
-        reason = self._reason()
-        problem = self._problem(iterations, hooks)
-        if reason or problem is None:
-            yield Case(
-                id=self.name,
-                outcome=Outcome.FAIL if reason else Outcome.SUCCESS,
-                started=self._started,
-                seconds=self._seconds,
-                reason=reason,
-                details=self._details(),
-            )
-        if problem is not None:
-            yield problem
-        elif not reason:
-            yield from _timings(self.name, self._actions)
+def _sla_errors(raw: Mapping[str, Any]) -> list[str]:
+    without_detail = [] if raw["pass_sla"] is True else ["rally says that an SLA failed"]
+    criteria = raw["sla_results"]["sla"] if raw["sla_results"] else []
+    return [text(one["detail"]) for one in criteria if one["success"] is not True] or without_detail
 
-    def _reason(self) -> str | None:
-        failed = len(self._errors)
-        found = [f"{failed} of {self._count} iterations failed"] if failed else []
-        return "; ".join(found + self._failures)[:REASON_BOUND] or None
 
-    def _details(self) -> str | None:
-        last = (one[-1] for one in self._errors)
-        texts = (part for part in last if isinstance(part, str))
-        return tail("\n".join(dict.fromkeys(texts))) or None
-
-    def _problem(self, iterations: int | None, hooks: Sequence[Hook] | None) -> Reason | None:
-        if not self._ended:
-            return error(Code.IN_PROGRESS, f"{self.name}: begun and never ended", (self.name,))
-        message = self._wrong_count(iterations)
-        if message is None and hooks is not None:
-            message = _lost_hooks(hooks, self._hooks)
-        return error(Code.ITERATIONS, f"{self.name}: {message}", (self.name,)) if message else None
-
-    def _wrong_count(self, iterations: int | None) -> str | None:
-        if self._count == 0:
-            return "not one iteration ran"
-        if iterations is not None and self._count != iterations:
-            return f"{iterations} iterations were asked, {self._count} are there"
-        if (self._total, self._failed) != (self._count, len(self._errors)):
-            counted = f"{self._count} iterations and {len(self._errors)} failures are there"
-            return f"{counted}, rally counts {self._total} and {self._failed}"
-        return None
+def _wrong_count(raw: Mapping[str, Any], count: int, failed: int, asked: int | None) -> str | None:
+    reported = int(raw["total_iteration_count"]), int(raw["failed_iteration_count"])
+    if count == 0:
+        return "not one iteration ran"
+    if asked is not None and count != asked:
+        return f"{asked} iterations were asked, {count} are there"
+    if reported != (count, failed):
+        counted = f"{count} iterations and {failed} failures are there"
+        return f"{counted}, rally counts {reported[0]} and {reported[1]}"
+    return None
 
 
 def _context_errors(raw: Mapping[str, Any]) -> Iterator[str]:
@@ -109,32 +87,32 @@ def _context_errors(raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _hook_errors(raw: Mapping[str, Any]) -> Iterator[str]:
-    for hook in raw.get("hooks") or ():
-        for one in hook.get("results") or ():
-            if one["status"] != "success":
-                yield f"a hook ended in {text(one['status'])}"
+    for each in raw.get("hooks") or ():
+        for run in each.get("results") or ():
+            if run["status"] != "success":
+                yield f"a hook ended in {text(run['status'])}"
 
 
-def _run_hooks(raw: Mapping[str, Any]) -> list[Hook]:
-    """The hooks of a workload, and how often each has run."""
-    found = []
-    for hook in raw.get("hooks") or ():
-        ((action, _),) = hook["config"]["action"].items()
-        ((trigger, _),) = hook["config"]["trigger"].items()
-        found.append((text(action), text(trigger), len(hook.get("results") or ())))
-    return found
+def hook(config: Mapping[str, Any]) -> tuple[str, str, Any]:
+    """The names of a hook's action and trigger, and the settings of the trigger."""
+    ((action, _),) = config["action"].items()
+    ((trigger, settings),) = config["trigger"].items()
+    return text(action), text(trigger), settings
 
 
-def _lost_hooks(asked: Iterable[Hook], ran: Iterable[Hook]) -> str | None:
+def _lost_hooks(asked: Sequence[Hook] | None, raw: Mapping[str, Any]) -> str | None:
     """Which hook is not there, or ran less often than asked; None if there is none.
 
     Rally's report has hooks in another order and with more settings than the task, so those of one
     action and trigger are compared only by the number of their runs.
     """
-    for action, trigger in sorted({hook[:2] for hook in asked}):
+    ran = [
+        (*hook(one["config"])[:2], len(one.get("results") or ())) for one in raw.get("hooks") or ()
+    ]
+    for action, trigger in sorted({one[:2] for one in asked or ()}):
         wanted, found = (
             sorted((times for *names, times in hooks if names == [action, trigger]), reverse=True)
-            for hooks in (asked, ran)
+            for hooks in (asked or (), ran)
         )
         which = f"hook {action} by {trigger}"
         if len(found) < len(wanted):

@@ -380,3 +380,9 @@ def test_actions_nested_without_end_are_an_error(report):
 def test_a_list_without_names_and_iterations_is_refused(content):
     with pytest.raises(ValueError, match="iterations"):
         read_asked(content.encode())
+
+
+@pytest.mark.parametrize("content", ["5", "null", "{}", '"a"'])
+def test_another_document_than_a_list_is_refused(content):
+    with pytest.raises(ValueError, match="not a list of workloads"):
+        read_asked(content.encode())
