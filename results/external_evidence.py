@@ -13,18 +13,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from io import BufferedReader
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import yaml
 
 from bsdgate.results.attempts import (
-    CHUNK,
     DOCUMENT_BOUND,
     HEAD_BOUND,
     STREAM_BOUND,
-    Tee,
     UnreadableError,
     gather,
     open_plain,
@@ -46,11 +45,13 @@ from bsdgate.results.model import (
     error,
     note,
 )
-from bsdgate.results.parsers import compressed
 from bsdgate.results.parsers import junit as junit_parser
 from bsdgate.results.parsers import rally as rally_parser
 from bsdgate.results.parsers import subunit as subunit_parser
 from bsdgate.results.parsers import verification as verification_parser
+from bsdgate.results.parsers.compressed import Reader
+
+_Parse = Callable[[BinaryIO], Iterator[Found | Dated]]
 
 WORKLOADS_BOUND = 10_000
 """The most workloads of one Rally task: YAML aliases can repeat them without end."""
@@ -83,7 +84,15 @@ def load_files(
         attempts.append(_found_tests(files, asked, subunit, junit, verified))
     if tasks or rally_task:
         attempts.append(_found_workloads(files, tasks, rally_task))
-    return Evidence(files.run(), frozenset(), tuple(attempts), files.problems())
+    run_id = hashlib.sha256("".join(sorted(files.digests)).encode()).hexdigest()[:32]
+    written = datetime.fromtimestamp(files.written, UTC)
+    message = (
+        "no report says when its tests ran: known failures are judged by the day on which the"
+        f" newest file was written, {written.date()}"
+    )
+    problems = () if files.latest else (note(Code.UNDATED, message),)
+    run = Run(run_id, files.latest or written, name="files")
+    return Evidence(run, frozenset(), tuple(attempts), problems)
 
 
 _LIST = "a list has one test id a line, as `tempest run --list-tests` prints them"
@@ -96,62 +105,58 @@ _HINTS = {
 
 
 class _Files:
-    """Opens files; keeps their digests and the latest time in them."""
+    """Reads files; keeps their digests, when the newest was written, and the latest time in them.
+
+    The latest time counts, since one clock may be late.
+    """
 
     def __init__(self) -> None:
-        self._digests: list[str] = []
-        self._newest = 0.0
-        self._latest: datetime | None = None
+        self.digests: list[str] = []
+        self.written = 0.0
+        self.latest: datetime | None = None
 
     @contextmanager
     def open(self, path: Path, bound: int, form: str | None = None) -> Iterator[BinaryIO]:
-        """Open a file and read it to its end; EvidenceError if it cannot be opened or is invalid.
+        """Open a file; raise EvidenceError if it cannot be opened or its content is invalid.
 
-        ``form`` is the hint of the error about an invalid file: the expected format.
+        ``form`` is the hint of the error about invalid content: the expected format.
         """
         try:
             with open_plain(path, bound) as file:
-                tee = Tee(file)
-                yield tee
-                while tee.read(CHUNK):
-                    pass
-                self._newest = max(self._newest, os.fstat(file.fileno()).st_mtime)
+                self.digests.append(
+                    hashlib.file_digest(cast("BufferedReader", file), "sha256").hexdigest()
+                )
+                self.written = max(self.written, os.fstat(file.fileno()).st_mtime)
+                file.seek(0)
+                yield file
         except UnreadableError as reason:
             raise EvidenceError(f"{path}: {reason}", _HINTS.get(reason.code)) from None
         except ValueError as reason:
             raise EvidenceError(f"{path}: {reason}", form) from None
-        self._digests.append(tee.digest.hexdigest())
 
-    def date(self, moment: datetime | None) -> None:
-        """Take a time from a report. The latest one counts, since one clock may be late."""
+    def read(self, paths: Iterable[Path], bound: int, parse: _Parse) -> Iterator[Found]:
+        """Yield what the parser finds in the files; errors name their file."""
+        for path in paths:
+            with self.open(path, bound) as file:
+                unpacked = Reader(file, bound)
+                for one in chain(parse(unpacked), unpacked.problems()):
+                    self._date(one)
+                    if isinstance(one, Reason):
+                        yield replace(one, message=f"{path.name}: {one.message}")
+                    elif not isinstance(one, Dated):
+                        yield one
+
+    def _date(self, found: Found | Dated) -> None:
+        moment = found.moment if isinstance(found, Dated) else getattr(found, "started", None)
         if moment is not None:
-            self._latest = max(moment, self._latest or moment)
-
-    @property
-    def _written(self) -> datetime:
-        return datetime.fromtimestamp(self._newest, UTC)
-
-    def run(self) -> Run:
-        """Return the run of which the files are the evidence."""
-        identity = hashlib.sha256("".join(sorted(self._digests)).encode()).hexdigest()[:32]
-        return Run(identity, self._latest or self._written, name="files")
-
-    def problems(self) -> tuple[Reason, ...]:
-        """Return the problems of the files as a whole."""
-        if self._latest:
-            return ()
-        message = (
-            "no report says when its tests ran: known failures are judged by the day on which the"
-            f" newest file was written, {self._written.date()}"
-        )
-        return (note(Code.UNDATED, message),)
+            self.latest = max(moment, self.latest or moment)
 
 
 def _is_verification(report: Path) -> bool:
     """Return whether a Rally report is that of a verification; False if it cannot be read."""
     try:
         with open_plain(report, DOCUMENT_BOUND) as file:
-            head = compressed.Reader(file, DOCUMENT_BOUND).read(HEAD_BOUND)
+            head = Reader(file, DOCUMENT_BOUND).read(HEAD_BOUND)
             return verification_parser.begins(head)
     except UnreadableError:
         return False
@@ -169,9 +174,9 @@ def _found_tests(
         with files.open(asked, DOCUMENT_BOUND, _LIST) as file:
             ids = read_ids(file)
     found: Iterator[Found] = chain(
-        _read_reports(files, subunit, STREAM_BOUND, lambda file: subunit_parser.parse(file, None)),
-        _read_reports(files, junit, DOCUMENT_BOUND, partial(junit_parser.parse, asked=ids or ())),
-        _read_reports(files, verified, DOCUMENT_BOUND, verification_parser.parse),
+        files.read(subunit, STREAM_BOUND, partial(subunit_parser.parse, owner=None)),
+        files.read(junit, DOCUMENT_BOUND, partial(junit_parser.parse, asked=ids or ())),
+        files.read(verified, DOCUMENT_BOUND, verification_parser.parse),
     )
     if ids is not None and all(each == without_attributes(each) for each in ids):
         found = map(_without_attributes, found)
@@ -189,8 +194,8 @@ def _found_workloads(files: _Files, reports: Sequence[Path], tasks: Sequence[Pat
         with files.open(task, HEAD_BOUND, _TASK) as file:
             asked.append(_read_task(file.read()))
     found = chain.from_iterable(
-        _read_reports(files, [path], DOCUMENT_BOUND, partial(rally_parser.parse, asked=of))
-        for path, of in zip(reports, asked or [{}] * len(reports), strict=True)
+        files.read([report], DOCUMENT_BOUND, partial(rally_parser.parse, asked=of))
+        for report, of in zip(reports, asked or [{}] * len(reports), strict=True)
     )
     return _found("rally", Kind.RALLY, tuple(chain.from_iterable(asked)) if tasks else None, found)
 
@@ -205,34 +210,8 @@ def _found(name: str, kind: Kind, ids: tuple[str, ...] | None, found: Iterable[F
         message = "without a list of what was asked, missing tests cannot be seen"
         problems.append(error(Code.NO_LIST, message))
     return Attempt(
-        name,
-        kind,
-        State.FOUND,
-        None,
-        ids,
-        reports,
-        tuple(problems),
-        timings=tuple(timings),
+        name, kind, State.FOUND, None, ids, reports, tuple(problems), timings=tuple(timings)
     )
-
-
-def _read_reports(
-    files: _Files,
-    paths: Sequence[Path],
-    bound: int,
-    parse: Callable[[BinaryIO], Iterator[Found | Dated]],
-) -> Iterator[Found]:
-    for path in paths:
-        with files.open(path, bound) as file:
-            unpacked = compressed.Reader(file, bound)
-            for one in chain(parse(unpacked), unpacked.problems()):
-                if isinstance(one, Dated):
-                    files.date(one.moment)
-                elif isinstance(one, Reason):
-                    yield replace(one, message=f"{path.name}: {one.message}")
-                else:
-                    files.date(one.started if isinstance(one, Case) else None)
-                    yield one
 
 
 def _without_attributes(found: Found) -> Found:
@@ -245,11 +224,9 @@ def _read_task(content: bytes) -> rally_parser.Asked:
         task = yaml.safe_load(content.decode("utf-8"))
         entries = task if isinstance(task, list) else [*islice(_workloads(task), WORKLOADS_BOUND)]
         return rally_parser.read_asked(_bounded_json(entries))
-    except (yaml.YAMLError, RecursionError) as reason:
-        text = " ".join(str(reason).split())
+    except (yaml.YAMLError, RecursionError, KeyError, TypeError, AttributeError) as reason:
+        text = " ".join(f"{type(reason).__name__}: {reason}".split())
         raise ValueError(f"not a Rally task (render its template first): {text}") from None
-    except (KeyError, TypeError, AttributeError) as reason:
-        raise ValueError(f"not a Rally task: {type(reason).__name__}: {reason}") from None
 
 
 def _bounded_json(value: Any) -> bytes:

@@ -48,10 +48,11 @@ def findings(
         details=tail("\n".join(dict.fromkeys(texts))) or None,
     )
     problem = None
+    lost = _wrong_count(raw, len(data), len(errors), iterations) or _lost_hooks(hooks, raw)
     # Rally writes the results of SLAs when the workload has ended: a killed one has none.
     if not raw["sla_results"]:
         problem = error(Code.IN_PROGRESS, f"{name}: begun and never ended", (name,))
-    elif lost := _wrong_count(raw, len(data), len(errors), iterations) or _lost_hooks(hooks, raw):
+    elif lost:
         problem = error(Code.ITERATIONS, f"{name}: {lost}", (name,))
     if problem:
         return [case, problem] if reason else [problem]
