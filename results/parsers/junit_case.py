@@ -71,7 +71,7 @@ class CaseElement:
 
     def text(self, data: str) -> None:
         """Take text of the element that has begun."""
-        self._texts[self._current].add(data)
+        self._texts[self._current].add(data.encode())
 
     @property
     def full_name(self) -> str:

@@ -61,6 +61,14 @@ class Packet(NamedTuple):
     timestamp: datetime | None = None
 
 
+class _Decoded(list[Packet]):
+    """Keeps what python-subunit reports."""
+
+    def status(self, *, file_bytes: bytes | memoryview | None = None, **fields: Any) -> None:
+        content = None if file_bytes is None else bytes(file_bytes)
+        self.append(Packet(file_bytes=content, **fields))
+
+
 def decode(packet: bytes) -> Packet:
     """Decode one packet with a correct checksum; raise BadPacketError if its content is wrong."""
     decoded = _Decoded()
@@ -68,20 +76,9 @@ def decode(packet: bytes) -> Packet:
         ByteStreamToStreamResult(BytesIO(packet)).run(decoded)
     except (struct.error, IndexError, ValueError, OverflowError) as reason:
         raise BadPacketError(str(reason)) from None
-    if len(decoded.packets) != 1:  # python-subunit reports a bad packet as a test, in two packets
-        raise BadPacketError((decoded.packets[-1].file_bytes or b"").decode())
-    return decoded.packets[0]
-
-
-class _Decoded:
-    """Keeps what python-subunit reports."""
-
-    def __init__(self) -> None:
-        self.packets: list[Packet] = []
-
-    def status(self, *, file_bytes: bytes | memoryview | None = None, **fields: Any) -> None:
-        content = None if file_bytes is None else bytes(file_bytes)
-        self.packets.append(Packet(file_bytes=content, **fields))
+    if len(decoded) != 1:  # python-subunit reports a bad packet as a test, in two packets
+        raise BadPacketError((decoded[-1].file_bytes or b"").decode())
+    return decoded[0]
 
 
 class PacketReader:

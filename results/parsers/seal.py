@@ -8,7 +8,7 @@ stream in place of this one is noticed. Other readers of subunit see an attachme
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import BytesIO
 
 from subunit.v2 import StreamResultToBytes
@@ -29,11 +29,10 @@ class Seal:
 
 def write(seal: Seal) -> bytes:
     """The packet that holds ``seal``."""
-    content = {"run_id": seal.run_id, "attempt": seal.attempt, "packets": seal.packets}
     packet = BytesIO()
     StreamResultToBytes(packet).status(
         file_name=SEAL_NAME,
-        file_bytes=json.dumps(content).encode(),
+        file_bytes=json.dumps(asdict(seal)).encode(),
         mime_type="application/json",
         eof=True,
         runnable=False,

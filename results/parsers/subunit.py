@@ -16,13 +16,8 @@ from bsdgate.results.parsers.progress import OPEN_BOUND, Progress
 CHUNK = 1 << 16
 PROBLEMS_BOUND = 20
 
-TERMINAL = {
-    "success": Outcome.SUCCESS,
-    "fail": Outcome.FAIL,
-    "skip": Outcome.SKIP,
-    "xfail": Outcome.XFAIL,
-    "uxsuccess": Outcome.UXSUCCESS,
-}
+TERMINAL = frozenset({"success", "fail", "skip", "xfail", "uxsuccess"})
+"""The statuses that are outcomes."""
 
 
 class StatusEvent(NamedTuple):
@@ -48,52 +43,32 @@ class StreamReader:
     """Decodes a stream that arrives in pieces of any size.
 
     ``feed`` returns the events of the packets completed by its bytes; ``close`` says that no more
-    bytes come. ``problems`` and ``unfinished`` are complete after ``close``. Memory is bounded by
-    the tests in progress, not by the stream.
+    bytes come. ``problems``, and the tests in ``progress``, are complete after ``close``. Memory is
+    bounded by the tests in progress, not by the stream.
     """
 
     def __init__(self) -> None:
-        self._source = PacketReader()
-        self._progress = Progress()
+        self.source = PacketReader()
+        self.progress = Progress()
         self._problems: list[Reason] = []
         self.seal: seal.Seal | None = None
 
     def feed(self, data: bytes) -> list[StatusEvent]:
         """Take the next bytes and return the events in them, in the order of the stream."""
-        return self._events(self._source.feed(data))
+        return self._events(self.source.feed(data))
 
     def close(self) -> list[StatusEvent]:
         """Take the end of the stream; whole packets within a cut one are found too."""
-        return self._events(self._source.close())
-
-    @property
-    def packets(self) -> int:
-        """The number of packets so far."""
-        return self._source.count
-
-    @property
-    def unfinished(self) -> tuple[str, ...]:
-        """The ids of tests that began, or have attachments, and have no outcome."""
-        return self._progress.unfinished
-
-    @property
-    def late(self) -> tuple[str, ...]:
-        """The ids of tests with attachments after their end."""
-        return self._progress.late
-
-    @property
-    def printed(self) -> str | None:
-        """What stands between whole packets, if all of it is text."""
-        return self._source.printed
+        return self._events(self.source.close())
 
     @property
     def problems(self) -> tuple[Reason, ...]:
         """What is wrong with the stream itself so far."""
-        return (*self._problems, *self._source.problems)
+        return (*self._problems, *self.source.problems)
 
     def make_seal(self, run_id: str, attempt: str) -> bytes:
         """The packet to append to the recorded stream once the runner's output has ended."""
-        return seal.write(seal.Seal(run_id, attempt, self.packets))
+        return seal.write(seal.Seal(run_id, attempt, self.source.count))
 
     def _events(self, packets: Iterable[tuple[int, Packet]]) -> list[StatusEvent]:
         events: list[StatusEvent] = []
@@ -105,8 +80,8 @@ class StreamReader:
                 self._read_without_test(packet)
             elif len(test_id) > ID_BOUND:
                 self._note_problem(f"a test id of {len(test_id)} characters: {test_id[:80]}...")
-            else:
-                events += self._read_of_test(test_id, packet, offset)
+            elif event := self._read_of_test(test_id, packet, offset):
+                events.append(event)
         return events
 
     def _note_problem(self, message: str) -> None:
@@ -123,29 +98,25 @@ class StreamReader:
         if packet.test_status in TERMINAL:
             self._note_problem(f"a packet without a test id reports {packet.test_status!r}")
 
-    def _read_of_test(self, test_id: str, packet: Packet, offset: int) -> Iterator[StatusEvent]:
+    def _read_of_test(self, test_id: str, packet: Packet, offset: int) -> StatusEvent | None:
         name, data, status = packet.file_name, packet.file_bytes or b"", packet.test_status
         if name is not None:
-            self._progress.attach(test_id, offset, name, packet.mime_type, data)
+            self.progress.attach(test_id, offset, name, packet.mime_type, data)
         if status == "inprogress":
-            self._progress.begin(test_id, packet.timestamp)
-        if self._progress.crowded:
+            self.progress.begin(test_id, packet.timestamp)
+        if self.progress.crowded:
             self._note_problem(f"more than {OPEN_BOUND} tests are in progress at once")
-        if status in TERMINAL:
-            yield self._ended(test_id, status, packet)
-        elif status is not None:
-            yield StatusEvent(test_id, status, _worker(packet), packet.timestamp)
-
-    def _ended(self, test_id: str, status: str, packet: Packet) -> StatusEvent:
-        entry = self._progress.end(test_id)
-        event = StatusEvent(test_id, status, _worker(packet), packet.timestamp, entry.started)
-        if entry.details is None or status == "success":
+        if status is None:
+            return None
+        event = StatusEvent(test_id, status, _worker(packet), packet.timestamp)
+        if status not in TERMINAL:
             return event
-        return event._replace(
-            reason=entry.details.reason(),
-            details=entry.details.text() if status == "fail" else None,
-            offset=entry.details.offset,
-        )
+        test = self.progress.end(test_id)
+        event = event._replace(started=test.started)
+        if status == "success":
+            return event
+        details = test.text() if status == "fail" else None
+        return event._replace(reason=test.reason(), details=details, offset=test.offset)
 
 
 def parse(stream: BinaryIO, owner: tuple[str, str] | None) -> Iterator[Case | Reason]:
@@ -170,10 +141,10 @@ def parse(stream: BinaryIO, owner: tuple[str, str] | None) -> Iterator[Case | Re
         return
     yield from reader.problems
     yield from _strays(reader, owner)
-    if reader.unfinished:
-        message = f"{count(reader.unfinished, 'test')} begun and never ended"
-        yield error(Code.IN_PROGRESS, message, tuple(sorted(reader.unfinished)))
-    yield from seal.check(reader.seal, reader.packets, owner)
+    if begun := reader.progress.unfinished:
+        message = f"{count(begun, 'test')} begun and never ended"
+        yield error(Code.IN_PROGRESS, message, tuple(sorted(begun)))
+    yield from seal.check(reader.seal, reader.source.count, owner)
 
 
 def _strays(reader: StreamReader, owner: tuple[str, str] | None) -> Iterator[Reason]:
@@ -182,11 +153,11 @@ def _strays(reader: StreamReader, owner: tuple[str, str] | None) -> Iterator[Rea
     In a stream that bsdgate recorded it is damage, because only the runner writes to it.
     """
     make, code = (note, Code.STRAY) if owner is None else (error, Code.DAMAGED)
-    if reader.printed is not None:
-        yield make(code, reader.printed)
-    if reader.late:
-        message = f"{count(reader.late, 'test')} with attachments after the end, which are left out"
-        yield make(code, message, tuple(sorted(reader.late)))
+    if reader.source.printed is not None:
+        yield make(code, reader.source.printed)
+    if late := reader.progress.late:
+        message = f"{count(late, 'test')} with attachments after the end, which are left out"
+        yield make(code, message, tuple(sorted(late)))
 
 
 def _case(event: StatusEvent, kept: Kept) -> Case:
@@ -197,7 +168,7 @@ def _case(event: StatusEvent, kept: Kept) -> Case:
         seconds = None if seconds < 0 else seconds
     return Case(
         id=event.id,
-        outcome=TERMINAL[event.status],
+        outcome=Outcome(event.status),
         started=event.started or event.timestamp,
         seconds=seconds,
         worker=event.worker,

@@ -364,8 +364,8 @@ def test_where_something_is_cut_it_is_said_where_all_of_it_stands():
     report = suite(ONE, f'<testcase name="a">{failure}</testcase>')
     (_, case), _ = read(report)
     offset = report.index("<failure>")
-    assert f"34464 characters cut, whole from byte {offset} of the stream" in case.details
-    assert "system-out:\n[... 100000 characters cut, whole from byte " in case.details
+    assert f"34464 bytes cut, whole from byte {offset} of the stream" in case.details
+    assert "system-out:\n[... 100000 bytes cut, whole from byte " in case.details
     assert len(case.details) < 66_000
 
 

@@ -79,7 +79,7 @@ def test_events_as_they_are_told(two_tests):
     assert found[-1].reason == "ValueError: 5"
     assert found[-1].details == "traceback:\nTraceback\nValueError: 5\n"
     assert reader.problems == ()
-    assert reader.unfinished == ()
+    assert not reader.progress.unfinished
 
 
 def test_cases_have_times_and_workers(two_tests):
