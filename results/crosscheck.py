@@ -13,16 +13,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import BinaryIO, Final
 
-from bsdgate.results.model import (
-    Attempt,
-    Code,
-    Kind,
-    Outcome,
-    Reason,
-    State,
-    count,
-    error,
-)
+from bsdgate.results.model import Attempt, Code, Kind, Outcome, Reason, State, count, error
 from bsdgate.results.time_limits import time_was_up
 
 SLACK: Final = timedelta(seconds=10)
@@ -37,11 +28,7 @@ def contradictions(attempt: Attempt, *, failed: bool) -> list[Reason]:
     The exit status is checked only if the runner ended by itself. If it was interrupted or reached
     its time limit, the status is that of the signal.
     """
-    return [
-        *_check_times(attempt),
-        *_check_status(attempt, failed),
-        *_check_record(attempt),
-    ]
+    return [*_check_times(attempt), *_check_status(attempt, failed), *_check_record(attempt)]
 
 
 def record(repository: BinaryIO) -> bytes:
@@ -49,74 +36,53 @@ def record(repository: BinaryIO) -> bytes:
 
     Raises ValueError if ``repository`` is not a stream of subunit v1, the format of stestr.
     """
-    reports = 0
-    others = []
     try:
-        for test_id, outcome in _outcomes(repository):
-            reports += 1
-            if outcome is not Outcome.SUCCESS:
-                others.append((test_id, outcome))
+        outcomes = list(_outcomes(repository))
     except ValueError as reason:
         raise ValueError(f"stestr's own record of the run cannot be read: {reason}") from None
-    return json.dumps({"reports": reports, "others": sorted(others)}, indent=1).encode() + b"\n"
+    others = sorted(each for each in outcomes if each[1] is not Outcome.SUCCESS)
+    return json.dumps({"reports": len(outcomes), "others": others}, indent=1).encode() + b"\n"
 
 
 def _check_times(attempt: Attempt) -> list[Reason]:
     times = [report.started for report in attempt.reports if report.started is not None]
-    if not times:
+    if times and attempt.started is not None and attempt.started - min(times) > SLACK:
+        when = "before it began"
+    elif times and attempt.ended is not None and max(times) - attempt.ended > SLACK:
+        when = "after it ended"
+    else:
         return []
-    first, last = min(times), max(times)
-    early = attempt.started is not None and attempt.started - first > SLACK
-    late = attempt.ended is not None and last - attempt.ended > SLACK
-    if not early and not late:
-        return []
-    when = "before it began" if early else "after it ended"
     return [error(Code.FOREIGN_EVIDENCE, f"{attempt.name}: it has reports from {when}")]
 
 
 def _check_status(attempt: Attempt, failed: bool) -> list[Reason]:
     if attempt.state is not State.ENDED or time_was_up(attempt):
         return []
-    if attempt.exit_status is None:
-        fault: str | None = "the runner's exit status is not known"
+    status, (runner, failures, otherwise) = attempt.exit_status, _STATUSES[attempt.kind]
+    if status is None:
+        fault = "the runner's exit status is not known"
+    elif status not in failures:
+        fault = f"{runner} ended with {status}{otherwise}"
+    elif failures[status] in (None, failed):
+        return []
     else:
-        fault = _STATUS_CHECKS[attempt.kind](attempt.exit_status, failed)
-    return [error(Code.EXIT_STATUS, f"{attempt.name}: {fault}")] if fault else []
+        there = "failures" if failed else "no failure"
+        fault = f"{runner} ended with {status}, but the report has {there}"
+    return [error(Code.EXIT_STATUS, f"{attempt.name}: {fault}")]
 
 
-def _tempest(status: int, _failed: bool) -> str | None:
+_STATUSES: Final[dict[Kind, tuple[str, dict[int, bool | None], str]]] = {
     # `tempest run --subunit` returns stestr's status. With --subunit it is 0 even if tests failed
     # or a worker was killed, so 0 proves nothing. It is not 0 only if stestr could not make the
     # stream (100: a module cannot be imported; 1: nothing was selected).
-    return f"tempest ended with {status}, though failed tests leave it at 0" if status else None
-
-
-def _pytest(status: int, failed: bool) -> str | None:
+    Kind.TEMPEST: ("tempest", {0: None}, ", though failed tests leave it at 0"),
     # pytest's status: 0 all tests passed, 1 some failed, 2 to 5 pytest itself failed.
-    if status not in (0, 1):
-        return f"pytest ended with {status}: it could not do its work"
-    if status == 0 and failed:
-        return "pytest ended with 0, but the report has failures"
-    if status == 1 and not failed:
-        return "pytest ended with 1, but the report has no failure"
-    return None
-
-
-def _rally(status: int, failed: bool) -> str | None:
+    Kind.HOSTCHECKS: ("pytest", {0: False, 1: True}, ": it could not do its work"),
     # `rally task start`: 0 all SLAs passed (even if iterations failed or none ran), 2 an SLA
     # failed, 1 no task ran.
-    broken_sla = 2
-    if status not in (0, broken_sla):
-        return f"rally ended with {status}: the task did not run"
-    if status == broken_sla and not failed:
-        return "rally ended with 2 (an SLA failed), but the report has no failure"
-    return None
-
-
-_STATUS_CHECKS = {Kind.TEMPEST: _tempest, Kind.HOSTCHECKS: _pytest, Kind.RALLY: _rally}
-
-
-_OTHERS: Final = frozenset(Outcome) - {Outcome.SUCCESS}
+    Kind.RALLY: ("rally", {0: None, 2: True}, ": the task did not run"),
+}
+"""The statuses of a runner that did its work, and whether it then saw failures (None: unknown)."""
 
 
 def _check_record(attempt: Attempt) -> list[Reason]:
@@ -128,9 +94,9 @@ def _check_record(attempt: Attempt) -> list[Reason]:
         counts = f"{record.reports} reports, but the stream has {len(reports)}"
         reasons.append(error(Code.CONTRADICTED, f"{attempt.name}: the runner recorded {counts}"))
     differing = Counter(record.others)
-    differing.subtract((case.id, case.outcome) for case in reports if case.outcome in _OTHERS)
-    ids = tuple(sorted({test_id for (test_id, _), times in differing.items() if times}))
-    if ids:
+    good = Outcome.SUCCESS
+    differing.subtract((case.id, case.outcome) for case in reports if case.outcome is not good)
+    if ids := tuple(sorted({test_id for (test_id, _), times in differing.items() if times})):
         message = f"{attempt.name}: the runner recorded another outcome of {count(ids, 'test')}"
         reasons.append(error(Code.CONTRADICTED, message, ids))
     return reasons
