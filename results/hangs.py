@@ -11,23 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bsdgate.results import model
 from bsdgate.results.attribution import RERUNS, Finding, attribute
 from bsdgate.results.ledger import Ledger, of
-from bsdgate.results.model import (
-    Attempt,
-    Case,
-    Cause,
-    Code,
-    Confirmation,
-    Evidence,
-    Kind,
-    Level,
-    Outcome,
-    Reason,
-    Side,
-    count,
-    error,
-)
+from bsdgate.results.model import Attempt, Case, Cause, Code, Kind, Level, Outcome, Reason, Side
 from bsdgate.results.time_limits import not_ended, time_was_up, timed_out, unfinished
 
 _ITS_OWN: Final = frozenset({Code.TIME_LIMIT, Code.IN_PROGRESS})
@@ -66,33 +53,30 @@ def unexplained(reasons: Iterable[Reason], attempt: Attempt) -> list[Reason]:
     return list(_without(set(attempt.asked), (one for one in reasons if one not in own)))
 
 
-def weigh(evidence: Evidence, ledger: Ledger, reasons: list[Reason]) -> Hangs:
+def weigh(evidence: model.Evidence, ledger: Ledger, reasons: list[Reason]) -> Hangs:
     """Judge the re-runs of the tests that were in progress when the time limit was reached."""
     attempt = limited(evidence.attempts)
-    failed = _hang_again(attempt, ledger) if attempt else {}
+    missing = {case.id for case in ledger.cases if case.outcome is Outcome.MISSING}
+    failed = _hang_again(attempt, missing, ledger.confirmations) if attempt else {}
     if attempt is None or not failed:
         return Hangs({}, (), reasons)
     rest = unexplained(reasons, attempt)
     changed = evidence.run.changed
     findings = attribute(failed.values(), ledger.confirmations, rest, change=changed)
-    blamed = any(finding.cause is Cause.CHANGE for finding in findings)
-    if not blamed:  # as where there is an error in the rest
+    if all(finding.cause is not Cause.CHANGE for finding in findings):
+        # An error in the rest has the same effect: it is the cause of all failures.
         return Hangs(failed, findings, list(_without(failed.keys(), reasons)))
-    left = tuple(sorted((_missing(ledger) & set(attempt.asked)) - failed.keys()))
-    return Hangs(failed, findings, [*rest, *_by_the_change(attempt, left)], left)
-
-
-def _by_the_change(attempt: Attempt, left: tuple[str, ...]) -> list[Reason]:
-    """Return the reasons for the time limit if the change made the tests hang."""
-    reasons = [
+    left = tuple(sorted((missing & set(attempt.asked)) - failed.keys()))
+    rest += (
         replace(of(attempt, problem), level=Level.FAIL)
         for problem in attempt.problems
         if problem.code is Code.TIME_LIMIT
-    ]
+    )
     if left:
-        message = f"{count(left, 'test')} without an outcome, because the time limit was reached"
-        reasons.append(Reason(Level.FAIL, Code.UNFINISHED, message, left))
-    return reasons
+        tests = model.count(left, "test")
+        message = f"{tests} without an outcome, because the time limit was reached"
+        rest.append(Reason(Level.FAIL, Code.UNFINISHED, message, left))
+    return Hangs(failed, findings, rest, left)
 
 
 def _without(explained: Set[str], reasons: Iterable[Reason]) -> Iterable[Reason]:
@@ -101,35 +85,24 @@ def _without(explained: Set[str], reasons: Iterable[Reason]) -> Iterable[Reason]
         if reason.code is not Code.LOST_TEST or explained.isdisjoint(reason.ids):
             yield reason
         elif ids := tuple(test_id for test_id in reason.ids if test_id not in explained):
-            message = f"{count(ids, 'test')} asked to run and without an outcome"
-            yield error(Code.LOST_TEST, message, ids)
+            message = f"{model.count(ids, 'test')} asked to run and without an outcome"
+            yield model.error(Code.LOST_TEST, message, ids)
 
 
-def _hang_again(attempt: Attempt, ledger: Ledger) -> dict[str, Case]:
+def _hang_again(
+    attempt: Attempt, missing: Set[str], confirmations: Sequence[model.Confirmation]
+) -> dict[str, Case]:
     """Return the tests that hang each time that they are run again with the change."""
-    begun = sorted(unfinished(attempt) & _missing(ledger))
-    again = {test_id: _again(test_id, ledger.confirmations) for test_id in begun}
-    return {
-        test_id: not_ended(test_id, attempt.test_timeout, case.details)
-        for test_id, case in again.items()
-        if case is not None
-    }
-
-
-def _missing(ledger: Ledger) -> set[str]:
-    return {case.id for case in ledger.cases if case.outcome is Outcome.MISSING}
-
-
-def _again(test_id: str, confirmations: Sequence[Confirmation]) -> Case | None:
-    """Return its last failure if the test hung in each re-run with the change, else None."""
-    seen = [
-        (one.whole, case)
-        for one in confirmations
-        if one.side is Side.CHANGE
-        for case in one.cases
-        if case.id == test_id and case.outcome is not Outcome.MISSING
-    ]
-    hung = [case for _, case in seen if timed_out(case)]
-    if len(hung) < len(seen) or sum(whole for whole, _ in seen) < RERUNS:
-        return None
-    return hung[-1]
+    found = {}
+    for test_id in sorted(unfinished(attempt) & missing):
+        again = [
+            (one.whole, case)
+            for one in confirmations
+            if one.side is Side.CHANGE
+            for case in one.cases
+            if case.id == test_id and case.outcome is not Outcome.MISSING
+        ]
+        hung = all(timed_out(case) for _, case in again)
+        if hung and sum(whole for whole, _ in again) >= RERUNS:
+            found[test_id] = not_ended(test_id, attempt.test_timeout, again[-1][1].details)
+    return found

@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Set
+from itertools import chain
 from typing import Final
 
 from bsdgate.results.model import Attempt, Case, Code, Outcome, State
@@ -13,10 +14,10 @@ NOT_ENDED: Final = "the test did not end in time"
 The place where the test was then is left out: a test that waits is at another place each time.
 """
 
-_LIMIT = "did not end within {:g} s"
 # What Tempest's base class raises in a test when the seconds of OS_TEST_TIMEOUT are over.
 _ALARM: Final = "fixtures._fixtures.timeout.TimeoutException"
 _RAISED: Final = re.compile(rf"(?:^|; ){re.escape(_ALARM)}\b")
+# The reason that ``not_ended`` gives.
 _REASON: Final = re.compile(r"did not end within \S+ s$")
 
 
@@ -31,18 +32,13 @@ def unfinished(attempt: Attempt) -> Set[str]:
     """Return the asked tests that were in progress when the attempt's time limit was reached."""
     if not time_was_up(attempt):
         return set()
-    begun = {
-        test_id
-        for problem in attempt.problems
-        if problem.code is Code.IN_PROGRESS
-        for test_id in problem.ids
-    }
-    return begun.intersection(attempt.asked)
+    begun = (problem.ids for problem in attempt.problems if problem.code is Code.IN_PROGRESS)
+    return set(chain.from_iterable(begun)).intersection(attempt.asked)
 
 
 def not_ended(test_id: str, seconds: float, details: str | None = None) -> Case:
     """Return the failure of a test that did not end within ``seconds``."""
-    return Case(test_id, Outcome.FAIL, reason=_LIMIT.format(seconds), details=details)
+    return Case(test_id, Outcome.FAIL, reason=f"did not end within {seconds:g} s", details=details)
 
 
 def timed_out(case: Case) -> bool:
