@@ -53,7 +53,7 @@ _DIGITS = 20
 class _RefusedError(Exception):
     """The report breaks a rule or a bound; what was read before stays."""
 
-    def __init__(self, code: Code, message: str) -> None:
+    def __init__(self, message: str, code: Code = Code.DAMAGED) -> None:
         super().__init__(message)
         self.reason = error(code, message)
 
@@ -99,29 +99,26 @@ class _Reader:
                 chunk = stream.read(max(CHUNK, begun))
                 size += len(chunk)
                 self._parser.Parse(chunk, not chunk)
-                yield from self._take_found()
+                yield from self._found
+                self._found.clear()
                 begun = size - self._parser.CurrentByteIndex
                 self._check_bounds(begun)
         except (_RefusedError, expat.ExpatError, ValueError, LookupError) as reason:
-            yield from self._take_found()
+            yield from self._found
             yield _problem(reason, size, cut=not chunk)
-
-    def _take_found(self) -> list[Case | Reason | Dated]:
-        found, self._found = self._found, []
-        return found
 
     def _check_bounds(self, begun: int) -> None:
         if begun > TOKEN_BOUND:
             at = self._parser.CurrentByteIndex
             message = f"a tag or comment of more than {TOKEN_BOUND} bytes, at byte {at}"
-            raise _RefusedError(Code.TOO_LARGE, message)
+            raise _RefusedError(message, Code.TOO_LARGE)
         if len(self._names) > NAMES_BOUND:
-            raise _RefusedError(Code.DAMAGED, f"more than {NAMES_BOUND} names of elements")
+            raise _RefusedError(f"more than {NAMES_BOUND} names of elements")
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         if self._depth > DEPTH_BOUND:
-            raise _RefusedError(Code.DAMAGED, f"elements are nested more than {DEPTH_BOUND} deep")
+            raise _RefusedError(f"elements are nested more than {DEPTH_BOUND} deep")
         if self._case is not None:
             self._start_within(self._case, tag, attributes)
         elif tag == "testcase" and self._depth > 1:
@@ -134,11 +131,11 @@ class _Reader:
             counters = {tag: attributes.get(name, "")[:_DIGITS] for tag, name in _COUNTERS.items()}
             self._suites.append((counters, self._failures.copy()))
         elif self._depth == 1:
-            raise _RefusedError(Code.DAMAGED, f"<{tag[:80]}> is no JUnit report")
+            raise _RefusedError(f"<{tag[:80]}> is no JUnit report")
 
     def _start_within(self, case: CaseElement, tag: str, attributes: dict[str, str]) -> None:
         if tag == "testcase":
-            raise _RefusedError(Code.DAMAGED, "a test within a test")
+            raise _RefusedError("a test within a test")
         if self._depth == self._case_depth + 1:
             case.begin(tag, attributes, self._parser.CurrentByteIndex)
             if tag in FAILURES:
@@ -207,4 +204,4 @@ def _uncounted(
 
 
 def _refuse_doctype(*_: object) -> NoReturn:
-    raise _RefusedError(Code.DAMAGED, "XML with a document type is refused, and so are entities")
+    raise _RefusedError("XML with a document type is refused, and so are entities")

@@ -8,15 +8,8 @@ from datetime import datetime
 from math import inf
 
 from bsdgate.results.model import Outcome
-from bsdgate.results.parsers.details import (
-    CASE_BOUND,
-    HEAD_BOUND,
-    REASON_BOUND,
-    Tail,
-    last_line,
-    tail,
-    whole_from,
-)
+from bsdgate.results.parsers import details
+from bsdgate.results.parsers.details import REASON_BOUND, Tail, last_line
 from bsdgate.results.parsers.documents import moment
 
 FAILURES = ("error", "failure")
@@ -134,11 +127,11 @@ class CaseElement:
     def details(self) -> str | None:
         """The text of the failures, then what the test wrote, up to the bound of one test."""
         parts = []
-        room = CASE_BOUND
+        room = details.CASE_BOUND
         for tag in (*FAILURES, *_OUTPUTS):
-            content = self._texts[tag].within(room, whole_from(self.offset))
+            content = self._texts[tag].within(room, details.whole_from(self.offset))
             if tag in self._results and not content.strip():
-                content = tail(self._results[tag].get("message", ""))
+                content = details.tail(self._results[tag].get("message", ""))
             if content.strip():
                 parts.append(f"{tag}:\n{content}" if tag in _OUTPUTS else content)
                 room -= len(content)
@@ -146,7 +139,7 @@ class CaseElement:
 
     def _message(self, tag: str) -> str | None:
         """The attribute, or else the last line of the text."""
-        message = self._results[tag].get("message", "")[:HEAD_BOUND]
+        message = self._results[tag].get("message", "")[: details.HEAD_BOUND]
         line = " ".join(message.split())[:REASON_BOUND]
         return line or last_line(_ATTACHMENT_END.sub("", self._texts[tag].kept))
 
