@@ -6,7 +6,6 @@ not exist, or does not have the expected format, is an error.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -221,23 +220,12 @@ def _without_attributes(found: Found) -> Found:
 def _read_task(content: bytes) -> rally_parser.Asked:
     """Read the workloads of a Rally task, in version 1 or 2 of its format, or of asked.json."""
     try:
-        task = yaml.safe_load(content.decode("utf-8"))
-        entries = task if isinstance(task, list) else [*islice(_workloads(task), WORKLOADS_BOUND)]
-        return rally_parser.read_asked(_bounded_json(entries))
+        task = yaml.safe_load(content)
+        entries = task if isinstance(task, list) else _workloads(task)
+        return rally_parser.workloads(islice(entries, WORKLOADS_BOUND))
     except (yaml.YAMLError, RecursionError, KeyError, TypeError, AttributeError) as reason:
         text = " ".join(f"{type(reason).__name__}: {reason}".split())
         raise ValueError(f"not a Rally task (render its template first): {text}") from None
-
-
-def _bounded_json(value: Any) -> bytes:
-    """Return ``value`` as JSON; ValueError if it is too large, as YAML aliases can make it."""
-    pieces, room = [], HEAD_BOUND
-    for piece in json.JSONEncoder().iterencode(value):
-        room -= len(piece)
-        if room < 0:
-            raise ValueError(f"it unfolds to more than {HEAD_BOUND} characters")
-        pieces.append(piece)
-    return "".join(pieces).encode()
 
 
 def _workloads(task: Any) -> Iterator[dict[str, Any]]:

@@ -7,8 +7,9 @@ A verification report (``rally verify report --type json``) is recognised by its
 Rally's own result is not used: an SLA passes without any iteration, and may allow failures.
 """
 
+import reprlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -18,6 +19,9 @@ from bsdgate.results.model import Code, Dated, Found, Reason, error
 from bsdgate.results.parsers import documents, verification
 from bsdgate.results.parsers.documents import text
 from bsdgate.results.parsers.rally_workload import Hook, findings, hook
+
+HOOKS_BOUND = 100
+"""The most hooks of one workload that are asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +41,34 @@ Asked = Mapping[str, Load]
 
 
 def read_asked(content: bytes) -> dict[str, Load]:
-    """Read asked.json: a list of ``{"name": ..., "iterations": ...}`` in the task's order.
-
-    Each may have ``"hooks"``, as the task has them in version 2 of Rally's format. Raises
-    ValueError for an invalid list.
-    """
-    seen: Counter[str] = Counter()
-    asked: dict[str, Load] = {}
+    """Read asked.json; raise ValueError if it is not a list of workloads."""
     entries = strict_json.loads(content)
     if not isinstance(entries, list):
         raise ValueError("not a list of workloads")
+    return workloads(entries)
+
+
+def workloads(entries: Iterable[Any]) -> dict[str, Load]:
+    """What was asked, of ``{"name": ..., "iterations": ...}`` in the task's order.
+
+    Each may have ``"hooks"``, as the task has them in version 2 of Rally's format. Raises
+    ValueError for an invalid entry. Aliases of YAML may repeat parts of an entry without end, so
+    none is searched in depth or shown whole.
+    """
+    seen: Counter[str] = Counter()
+    asked: dict[str, Load] = {}
     for entry in entries:
         try:
-            name, iterations = entry["name"], entry["iterations"]
-        except (TypeError, KeyError):
-            raise ValueError(f"{entry!r:.80} has no name and iterations") from None
-        if iterations is not None and (type(iterations) is not int or iterations < 1):
-            raise ValueError(f"{name}: {iterations!r} iterations")
-        try:
-            hooks = entry.get("hooks")
-            asked_hooks = None if hooks is None else tuple(_asked(one, iterations) for one in hooks)
+            name, iterations, hooks = text(entry["name"]), entry["iterations"], entry.get("hooks")
+            if iterations is not None and (type(iterations) is not int or iterations < 1):
+                raise ValueError(f"{reprlib.repr(iterations):.80} iterations")
+            if hooks is not None and len(hooks) > HOOKS_BOUND:
+                raise ValueError(f"more than {HOOKS_BOUND} hooks")
+            hooks = None if hooks is None else tuple(_asked(one, iterations) for one in hooks)
         except documents.SHAPE_ERRORS as reason:
-            raise ValueError(f"{name}: hooks: {type(reason).__name__}: {reason}") from None
-        asked[_id(seen, str(name))] = Load(iterations, asked_hooks)
+            what = f"{reprlib.repr(entry):.80} is no workload with name, iterations and hooks"
+            raise ValueError(f"{what}: {type(reason).__name__}: {reason}") from None
+        asked[_id(seen, name)] = Load(iterations, hooks)
     return asked
 
 

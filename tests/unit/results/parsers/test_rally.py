@@ -189,7 +189,7 @@ def test_a_list_from_before_hooks_were_in_it_is_read(report):
 )
 def test_hooks_that_are_none_are_refused(hooks):
     entry = {"name": "a", "iterations": 1, "hooks": hooks}
-    with pytest.raises(ValueError, match="a: hooks: "):
+    with pytest.raises(ValueError, match="is no workload with name, iterations and hooks"):
         read_asked(json.dumps([entry]).encode())
 
 
