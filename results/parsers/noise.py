@@ -13,7 +13,7 @@ _UNFINISHED = re.compile(rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x
 
 
 class Noise:
-    """The number and the content of the bytes between packets.
+    """The number and the content of the bytes between packets; ``unread`` if some are not kept.
 
     A damaged packet with a status is never taken for text: the first byte of a packet cannot begin
     a UTF-8 character, and the third byte of a packet with a status and no attachment is not text.
@@ -23,7 +23,7 @@ class Noise:
         self.size = 0
         self._content = bytearray()  # the places apart by a line feed
         self._end = 0  # in the stream
-        self._unread = False
+        self.unread = False
 
     def add(self, data: bytes, offset: int) -> None:
         """Add bytes that stand at that offset of the stream."""
@@ -36,7 +36,7 @@ class Noise:
     def add_unread(self, size: int) -> None:
         """Count bytes that are not searched for packets."""
         self.size += size
-        self._unread = True
+        self.unread = True
 
     def splits_character(self, offset: int) -> bool:
         """Whether that byte of the stream continues a character of text."""
@@ -46,7 +46,7 @@ class Noise:
     def is_text(self) -> bool:
         """Whether all of it is text that can be printed."""
         try:
-            return not self._unread and not _CONTROL.search(self._content.decode())
+            return not self.unread and not _CONTROL.search(self._content.decode())
         except UnicodeDecodeError:
             return False
 

@@ -42,10 +42,6 @@ _CANDIDATE = 256  # what a failed checksum costs besides its bytes
 _BEGIN = re.compile(rb"\xb3(?:[\x20-\x2f]|\Z)")
 
 
-class BadPacketError(ValueError):
-    """A packet with a correct checksum and wrong content."""
-
-
 class Packet(NamedTuple):
     """The content of one packet, with the names of python-subunit."""
 
@@ -70,14 +66,14 @@ class _Decoded(list[Packet]):
 
 
 def decode(packet: bytes) -> Packet:
-    """Decode one packet with a correct checksum; raise BadPacketError if its content is wrong."""
+    """Decode one packet with a correct checksum; raise ValueError if its content is wrong."""
     decoded = _Decoded()
     try:
         ByteStreamToStreamResult(BytesIO(packet)).run(decoded)
     except (struct.error, IndexError, ValueError, OverflowError) as reason:
-        raise BadPacketError(str(reason)) from None
+        raise ValueError(str(reason)) from None
     if len(decoded) != 1:  # python-subunit reports a bad packet as a test, in two packets
-        raise BadPacketError((decoded[-1].file_bytes or b"").decode())
+        raise ValueError((decoded[-1].file_bytes or b"").decode())
     return decoded[0]
 
 
@@ -95,13 +91,12 @@ class PacketReader:
         self._noise = Noise()
         self._searched = 0
         self._cut = 0
-        self._given_up = False
         self._bad: list[Reason] = []
         self.count = 0
 
     def feed(self, data: bytes) -> Iterator[tuple[int, Packet]]:
         """Take the next bytes and return the packets that they complete."""
-        if self._given_up:
+        if self._noise.unread:
             self._noise.add_unread(len(data))
             return
         self._buffer += data
@@ -110,8 +105,7 @@ class PacketReader:
 
     def close(self) -> Iterator[tuple[int, Packet]]:
         """Take the end of the stream; whole packets within a cut one are found too."""
-        if not self._given_up:
-            yield from self._packets(final=True)
+        return self._packets(final=True)
 
     @property
     def problems(self) -> list[Reason]:
@@ -144,8 +138,9 @@ class PacketReader:
             if end > size and not final:
                 self._wanted = length
                 break
-            if length and end <= size and _has_checksum(data[at:end]):
-                yield from self._decoded(data[at:end], self._offset + at)
+            packet = data[at:end]
+            if length and end <= size and zlib.crc32(packet[:-4]).to_bytes(4, "big") == packet[-4:]:
+                yield from self._decoded(packet, self._offset + at)
                 at = end
                 continue
             if end > size and not self._noise.splits_character(self._offset + at):
@@ -159,7 +154,7 @@ class PacketReader:
         self.count += 1
         try:
             yield offset, decode(packet)
-        except BadPacketError as reason:
+        except ValueError as reason:
             if len(self._bad) < _PROBLEMS_BOUND:
                 message = f"the packet at byte {offset} cannot be decoded: {reason}"
                 self._bad.append(error(Code.DAMAGED, message))
@@ -172,7 +167,6 @@ class PacketReader:
             self._noise.add(data[at:end], self._offset + at)
         if self._noise.size < DAMAGE_BOUND and self._searched < SEARCH_BOUND:
             return end
-        self._given_up = True
         self._noise.add_unread(len(data) - end)
         return len(data)
 
@@ -186,7 +180,3 @@ def _claimed_length(data: bytes, at: int) -> int:
     extra = data[at + 3] >> 6  # the length has one to three bytes
     length = int.from_bytes(data[at + 3 : at + 4 + extra], "big") & ((0x40 << 8 * extra) - 1)
     return length if extra < 3 and length >= SHORTEST else 0
-
-
-def _has_checksum(packet: bytes) -> bool:
-    return zlib.crc32(packet[:-4]) == int.from_bytes(packet[-4:], "big")

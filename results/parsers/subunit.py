@@ -128,17 +128,14 @@ def parse(stream: BinaryIO, owner: tuple[str, str] | None) -> Iterator[Case | Re
     """
     reader = StreamReader()
     kept = Kept()
-    empty = True
-    chunk = b"start"
-    while chunk:
-        chunk = stream.read(CHUNK)
-        empty = empty and not chunk
-        for event in reader.feed(chunk) if chunk else reader.close():
-            if event.status in TERMINAL:
-                yield _case(event, kept)
-    if empty:
+    chunk = stream.read(CHUNK)
+    if not chunk:
         yield error(Code.EMPTY_STREAM, "the stream is empty")
         return
+    while chunk:
+        yield from _cases(reader.feed(chunk), kept)
+        chunk = stream.read(CHUNK)
+    yield from _cases(reader.close(), kept)
     yield from reader.problems
     yield from _strays(reader, owner)
     if begun := reader.progress.unfinished:
@@ -160,21 +157,23 @@ def _strays(reader: StreamReader, owner: tuple[str, str] | None) -> Iterator[Rea
         yield make(code, message, tuple(sorted(late)))
 
 
-def _case(event: StatusEvent, kept: Kept) -> Case:
-    seconds = None
-    if event.started is not None and event.timestamp is not None:
-        seconds = round((event.timestamp - event.started).total_seconds(), 6)
-        # If the clock was set back while the test ran, its duration is not known.
-        seconds = None if seconds < 0 else seconds
-    return Case(
-        id=event.id,
-        outcome=Outcome(event.status),
-        started=event.started or event.timestamp,
-        seconds=seconds,
-        worker=event.worker,
-        reason=event.reason,
-        details=kept.keep(event.details, event.offset),
-    )
+def _cases(events: Iterable[StatusEvent], kept: Kept) -> Iterator[Case]:
+    for event in events:
+        if event.status not in TERMINAL:
+            continue
+        seconds = None
+        if event.started is not None and event.timestamp is not None:
+            seconds = round((event.timestamp - event.started).total_seconds(), 6)
+        yield Case(
+            id=event.id,
+            outcome=Outcome(event.status),
+            started=event.started or event.timestamp,
+            # If the clock was set back while the test ran, its duration is not known.
+            seconds=None if seconds is None or seconds < 0 else seconds,
+            worker=event.worker,
+            reason=event.reason,
+            details=kept.keep(event.details, event.offset),
+        )
 
 
 def _worker(packet: Packet) -> str | None:
