@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, cast
 
 import yaml
 
+from bsdgate.results import model
 from bsdgate.results.attempts import (
     DOCUMENT_BOUND,
     HEAD_BOUND,
@@ -29,28 +30,14 @@ from bsdgate.results.attempts import (
 )
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.ids import read_ids, synthetic, without_attributes
-from bsdgate.results.model import (
-    Attempt,
-    Case,
-    Code,
-    Dated,
-    Evidence,
-    Found,
-    Kind,
-    Reason,
-    Run,
-    State,
-    Timing,
-    error,
-    note,
-)
+from bsdgate.results.model import Attempt, Case, Code, Evidence, Found, Reason, error, note
 from bsdgate.results.parsers import junit as junit_parser
 from bsdgate.results.parsers import rally as rally_parser
 from bsdgate.results.parsers import subunit as subunit_parser
 from bsdgate.results.parsers import verification as verification_parser
 from bsdgate.results.parsers.compressed import Reader
 
-_Parse = Callable[[BinaryIO], Iterator[Found | Dated]]
+_Parse = Callable[[BinaryIO], Iterator[Found | model.Dated]]
 
 WORKLOADS_BOUND = 10_000
 """The most workloads of one Rally task: YAML aliases can repeat them without end."""
@@ -90,7 +77,7 @@ def load_files(
         f" newest file was written, {written.date()}"
     )
     problems = () if files.latest else (note(Code.UNDATED, message),)
-    run = Run(run_id, files.latest or written, name="files")
+    run = model.Run(run_id, files.latest or written, name="files")
     return Evidence(run, frozenset(), tuple(attempts), problems)
 
 
@@ -142,11 +129,11 @@ class _Files:
                     self._date(one)
                     if isinstance(one, Reason):
                         yield replace(one, message=f"{path.name}: {one.message}")
-                    elif not isinstance(one, Dated):
+                    elif not isinstance(one, model.Dated):
                         yield one
 
-    def _date(self, found: Found | Dated) -> None:
-        moment = found.moment if isinstance(found, Dated) else getattr(found, "started", None)
+    def _date(self, found: Found | model.Dated) -> None:
+        moment = found.moment if isinstance(found, model.Dated) else getattr(found, "started", None)
         if moment is not None:
             self.latest = max(moment, self.latest or moment)
 
@@ -179,7 +166,7 @@ def _found_tests(
     )
     if ids is not None and all(each == without_attributes(each) for each in ids):
         found = map(_without_attributes, found)
-    kind = Kind.TEMPEST if subunit or verified or not junit else Kind.HOSTCHECKS
+    kind = model.Kind.TEMPEST if subunit or verified or not junit else model.Kind.HOSTCHECKS
     return _found("tests", kind, ids, found)
 
 
@@ -196,20 +183,24 @@ def _found_workloads(files: _Files, reports: Sequence[Path], tasks: Sequence[Pat
         files.read([report], DOCUMENT_BOUND, partial(rally_parser.parse, asked=of))
         for report, of in zip(reports, asked or [{}] * len(reports), strict=True)
     )
-    return _found("rally", Kind.RALLY, tuple(chain.from_iterable(asked)) if tasks else None, found)
+    return _found(
+        "rally", model.Kind.RALLY, tuple(chain.from_iterable(asked)) if tasks else None, found
+    )
 
 
-def _found(name: str, kind: Kind, ids: tuple[str, ...] | None, found: Iterable[Found]) -> Attempt:
+def _found(
+    name: str, kind: model.Kind, ids: tuple[str, ...] | None, found: Iterable[Found]
+) -> Attempt:
     """Make an attempt of the findings; without a list, the tests that reported count as asked."""
     problems: list[Reason] = []
-    timings: list[Timing] = []
+    timings: list[model.Timing] = []
     reports = gather(found, ids, problems, timings)
     if ids is None:
         ids = tuple(sorted({one.id for one in reports if not synthetic(one.id)}))
         message = "without a list of what was asked, missing tests cannot be seen"
         problems.append(error(Code.NO_LIST, message))
     return Attempt(
-        name, kind, State.FOUND, None, ids, reports, tuple(problems), timings=tuple(timings)
+        name, kind, model.State.FOUND, None, ids, reports, tuple(problems), timings=tuple(timings)
     )
 
 

@@ -9,9 +9,8 @@ from typing import BinaryIO, NamedTuple
 from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Case, Code, Outcome, Reason, count, error, note
 from bsdgate.results.parsers import seal
-from bsdgate.results.parsers.details import Kept
+from bsdgate.results.parsers.details import OPEN_BOUND, Kept, Progress
 from bsdgate.results.parsers.packets import Packet, PacketReader
-from bsdgate.results.parsers.progress import OPEN_BOUND, Progress
 
 CHUNK = 1 << 16
 PROBLEMS_BOUND = 20
@@ -25,8 +24,8 @@ class StatusEvent(NamedTuple):
 
     ``status`` is subunit's ("exists", "inprogress" or one of ``TERMINAL``). ``started`` is known
     at a terminal status if the stream said "inprogress" before. ``reason`` and ``details`` are
-    there when a test did not succeed; ``offset`` is then the byte of the stream at which
-    the first of its attachments begins.
+    there when a test did not succeed; ``offset`` is the byte of the stream at which the first of
+    its attachments begins.
     """
 
     id: str
@@ -108,15 +107,19 @@ class StreamReader:
             self._note_problem(f"more than {OPEN_BOUND} tests are in progress at once")
         if status is None:
             return None
-        event = StatusEvent(test_id, status, _worker(packet), packet.timestamp)
         if status not in TERMINAL:
-            return event
+            return StatusEvent(test_id, status, _worker(packet), packet.timestamp)
         test = self.progress.end(test_id)
-        event = event._replace(started=test.started)
-        if status == "success":
-            return event
-        details = test.text() if status == "fail" else None
-        return event._replace(reason=test.reason(), details=details, offset=test.offset)
+        return StatusEvent(
+            test_id,
+            status,
+            _worker(packet),
+            packet.timestamp,
+            test.started,
+            reason=None if status == "success" else test.reason(),
+            details=test.text() if status == "fail" else None,
+            offset=test.offset,
+        )
 
 
 def parse(stream: BinaryIO, owner: tuple[str, str] | None) -> Iterator[Case | Reason]:

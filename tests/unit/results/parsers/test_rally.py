@@ -7,8 +7,7 @@ import pytest
 
 from bsdgate.results.model import Case, Code, Outcome, Reason, Timing
 from bsdgate.results.parsers.documents import PROBLEMS_BOUND
-from bsdgate.results.parsers.rally import Load, parse, read_asked
-from bsdgate.results.parsers.rally_workload import ACTIONS_BOUND
+from bsdgate.results.parsers.rally import ACTIONS_BOUND, Load, parse, read_asked
 
 RECORDED = Path(__file__).resolve().parents[3] / "golden" / "rally" / "dummies" / "stream.json"
 

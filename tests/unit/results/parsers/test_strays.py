@@ -8,7 +8,7 @@ import pytest
 from unit.results.parsers.test_subunit import OWNER, events, read, sealed
 
 from bsdgate.results.model import Code, Level, Reason
-from bsdgate.results.parsers.progress import HELD_BOUND, OPEN_BOUND
+from bsdgate.results.parsers.details import HELD_BOUND, OPEN_BOUND
 from bsdgate.results.parsers.subunit import parse
 
 BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)

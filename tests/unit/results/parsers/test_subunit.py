@@ -398,7 +398,7 @@ def test_a_seal_that_cannot_be_read_is_an_error(subunit_stream, content):
 
 def test_a_million_tests_are_read_in_bounded_memory(subunit_stream, monkeypatch):
     # Of 2,000 of them: what is held does not depend on the number.
-    monkeypatch.setattr("bsdgate.results.parsers.progress.ENDED_BOUND", 100)
+    monkeypatch.setattr("bsdgate.results.parsers.details.ENDED_BOUND", 100)
     reader = StreamReader()
     tracemalloc.start()
     for number in range(0, 2_000, 50):
