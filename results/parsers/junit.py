@@ -64,17 +64,32 @@ def parse(stream: BinaryIO, asked: Sequence[str] = ()) -> Iterator[Case | Reason
     ``asked`` are the ids that were asked to run. A case gets the asked id with its name in the
     report; if there is none, its id is that name, "classname.name".
     """
-    return _Reader(asked).read(stream)
+    reader = _Reader(asked)
+    size = begun = 0
+    chunk = b"start"
+    try:
+        while chunk:
+            # expat reads a begun tag again from its start: add as many bytes as it has.
+            chunk = stream.read(max(CHUNK, begun))
+            size += len(chunk)
+            reader.parser.Parse(chunk, not chunk)
+            yield from reader.found
+            reader.found.clear()
+            begun = size - reader.parser.CurrentByteIndex
+            reader.check_bounds(begun)
+    except (_RefusedError, expat.ExpatError, ValueError, LookupError) as reason:
+        yield from reader.found
+        yield _problem(reason, size, cut=not chunk)
 
 
 class _Reader:
-    """Makes cases from the events of expat."""
+    """Makes cases, in ``found``, from the events of expat."""
 
     def __init__(self, asked: Sequence[str]) -> None:
         self._ids = ids_by_report_name(asked)
         self._containers = containers_by_report_name(self._ids.values())
         self._names: dict[str, str] = {}
-        self._found: list[Case | Reason | Dated] = []
+        self.found: list[Case | Reason | Dated] = []
         self._depth = 0
         self._case: CaseElement | None = None  # the one that is open
         self._case_depth = 0
@@ -82,34 +97,17 @@ class _Reader:
         self._failed: set[str] = set()
         self._failures: Counter[str] = Counter()  # so far, by tag
         self._suites: list[tuple[Mapping[str, str], Counter[str]]] = []
-        self._parser = parser = expat.ParserCreate(intern=self._names)
+        self.parser = parser = expat.ParserCreate(intern=self._names)
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         # Entities need no handler: they can be declared only in a document type.
         parser.StartDoctypeDeclHandler = _refuse_doctype
 
-    def read(self, stream: BinaryIO) -> Iterator[Case | Reason | Dated]:
-        """Yield the cases of the report as it is read, then what is wrong with it."""
-        size = begun = 0
-        chunk = b"start"
-        try:
-            while chunk:
-                # expat reads a begun tag again from its start: add as many bytes as it has.
-                chunk = stream.read(max(CHUNK, begun))
-                size += len(chunk)
-                self._parser.Parse(chunk, not chunk)
-                yield from self._found
-                self._found.clear()
-                begun = size - self._parser.CurrentByteIndex
-                self._check_bounds(begun)
-        except (_RefusedError, expat.ExpatError, ValueError, LookupError) as reason:
-            yield from self._found
-            yield _problem(reason, size, cut=not chunk)
-
-    def _check_bounds(self, begun: int) -> None:
+    def check_bounds(self, begun: int) -> None:
+        """Refuse a report that makes expat keep too much; ``begun`` are bytes of an open tag."""
         if begun > TOKEN_BOUND:
-            at = self._parser.CurrentByteIndex
+            at = self.parser.CurrentByteIndex
             message = f"a tag or comment of more than {TOKEN_BOUND} bytes, at byte {at}"
             raise _RefusedError(message, Code.TOO_LARGE)
         if len(self._names) > NAMES_BOUND:
@@ -124,10 +122,10 @@ class _Reader:
         elif tag == "testcase" and self._depth > 1:
             self._case, self._case_depth = CaseElement(attributes), self._depth
         elif tag in FAILURES:
-            self._found.append(error(Code.DAMAGED, f"<{tag}> of no test"))
+            self.found.append(error(Code.DAMAGED, f"<{tag}> of no test"))
         elif tag in ROOTS:
             if begun := moment(attributes.get("timestamp")):
-                self._found.append(Dated(begun))
+                self.found.append(Dated(begun))
             counters = {tag: attributes.get(name, "")[:_DIGITS] for tag, name in _COUNTERS.items()}
             self._suites.append((counters, self._failures.copy()))
         elif self._depth == 1:
@@ -137,23 +135,23 @@ class _Reader:
         if tag == "testcase":
             raise _RefusedError("a test within a test")
         if self._depth == self._case_depth + 1:
-            case.begin(tag, attributes, self._parser.CurrentByteIndex)
+            case.begin(tag, attributes, self.parser.CurrentByteIndex)
             if tag in FAILURES:
                 self._failures[tag] += 1
-            self._parser.CharacterDataHandler = case.text if tag in TEXTS else None
+            self.parser.CharacterDataHandler = case.text if tag in TEXTS else None
         elif tag in FAILURES:
-            self._found.append(error(Code.DAMAGED, f"<{tag}> not directly within a test"))
+            self.found.append(error(Code.DAMAGED, f"<{tag}> not directly within a test"))
 
     def _end(self, tag: str) -> None:
         self._depth -= 1
         if self._case is None:
             if tag in ROOTS:
-                self._found += _uncounted(*self._suites.pop(), self._failures)
+                self.found += _uncounted(*self._suites.pop(), self._failures)
         elif self._depth == self._case_depth:
-            self._parser.CharacterDataHandler = None
+            self.parser.CharacterDataHandler = None
         elif self._depth < self._case_depth:
             case, self._case = self._case, None
-            self._found += self._finish(case)
+            self.found += self._finish(case)
 
     def _finish(self, case: CaseElement) -> Iterator[Case | Reason]:
         name = case.full_name

@@ -5,12 +5,11 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
-from math import inf
 
 from bsdgate.results.model import Outcome
 from bsdgate.results.parsers import details
 from bsdgate.results.parsers.details import REASON_BOUND, Tail, last_line
-from bsdgate.results.parsers.documents import moment
+from bsdgate.results.parsers.documents import duration, moment
 
 FAILURES = ("error", "failure")
 _RESULTS = (*FAILURES, "skipped")
@@ -76,10 +75,9 @@ class CaseElement:
     def seconds(self) -> float | None:
         """The duration."""
         try:
-            seconds = float(self._attributes.get("time", ""))
-        except ValueError:
+            return duration(self._attributes.get("time"))
+        except (ValueError, TypeError):
             return None
-        return seconds if 0 <= seconds < inf else None
 
     @property
     def started(self) -> datetime | None:
