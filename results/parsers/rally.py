@@ -176,8 +176,7 @@ def _findings(name: str, raw: Mapping[str, Any], load: Load) -> list[Found]:
     errors = [list(one["error"]) for one in data if one["error"]]
     actions = [one["atomic_actions"] for one in data]
     failed = [f"{len(errors)} of {len(data)} iterations failed"] if errors else []
-    reasons = (*failed, *_sla_errors(raw), *_context_errors(raw), *_hook_errors(raw))
-    reason = "; ".join(reasons)[:REASON_BOUND] or None
+    reason = "; ".join([*failed, *_other_failures(raw)])[:REASON_BOUND] or None
     start, texts = raw["start_time"], [one[-1] for one in errors if isinstance(one[-1], str)]
     case = Case(
         id=name,
@@ -199,12 +198,6 @@ def _findings(name: str, raw: Mapping[str, Any], load: Load) -> list[Found]:
     return [case] if reason else [case, *_timings(name, actions)]
 
 
-def _sla_errors(raw: Mapping[str, Any]) -> list[str]:
-    without_detail = [] if raw["pass_sla"] is True else ["rally says that an SLA failed"]
-    criteria = raw["sla_results"]["sla"] if raw["sla_results"] else []
-    return [text(one["detail"]) for one in criteria if one["success"] is not True] or without_detail
-
-
 def _wrong_count(raw: Mapping[str, Any], load: Load, count: int, failed: int) -> str | None:
     reported = int(raw["total_iteration_count"]), int(raw["failed_iteration_count"])
     if count == 0:
@@ -217,21 +210,22 @@ def _wrong_count(raw: Mapping[str, Any], load: Load, count: int, failed: int) ->
     return None
 
 
-def _context_errors(raw: Mapping[str, Any]) -> Iterator[str]:
-    """Failed cleanups of a workload's contexts, which no SLA of Rally's includes.
+def _other_failures(raw: Mapping[str, Any]) -> Iterator[str]:
+    """What failed beside iterations: SLAs, hooks, and cleanups of contexts, which are in no SLA.
 
-    The report has them since its format 1.1.
+    The report has contexts since its format 1.1.
     """
+    criteria = raw["sla_results"]["sla"] if raw["sla_results"] else []
+    broken = [text(one["detail"]) for one in criteria if one["success"] is not True]
+    yield from broken
+    if raw["pass_sla"] is not True and not broken:
+        yield "rally says that an SLA failed"
     for context in raw.get("contexts_results") or ():
         if failed := context["cleanup"]["error"]:
             yield f"cleanup of {text(context['plugin_name'])} failed: {failed[1]}"
-
-
-def _hook_errors(raw: Mapping[str, Any]) -> Iterator[str]:
-    for each in raw.get("hooks") or ():
-        for run in each.get("results") or ():
-            if run["status"] != "success":
-                yield f"a hook ended in {text(run['status'])}"
+    for run in (run for hook in raw.get("hooks") or () for run in hook.get("results") or ()):
+        if run["status"] != "success":
+            yield f"a hook ended in {text(run['status'])}"
 
 
 def _names(config: Mapping[str, Any]) -> tuple[str, str, Any]:

@@ -75,24 +75,21 @@ def _read(test_id: str, test: Any, uuid: str) -> Case | Reason | None:
         message = f"a test id of {len(test_id)} characters: {test_id[:80]}..."
         return error(Code.DAMAGED, message)
     try:
-        return _case(test_id, test["by_verification"][uuid])
+        result = test["by_verification"][uuid]
+        status = text(result["status"])
+        if status == _UNENDED:
+            return None
+        if status not in _COUNTERS.values():
+            raise ValueError(f"the status {status[:80]!r}")
+        details, seconds = text(result.get("details", "")), duration(result["duration"])
     except documents.SHAPE_ERRORS as reason:
         return documents.misshapen(f"the result of {test_id[:80]}", reason)
-
-
-def _case(test_id: str, result: Mapping[str, Any]) -> Case | None:
-    status = text(result["status"])
-    if status == _UNENDED:
-        return None
-    if status not in _COUNTERS.values():
-        raise ValueError(f"the status {status[:80]!r}")
     failed = status == Outcome.FAIL
-    details = text(result.get("details", ""))
     why = last_line(details) if failed else " ".join(details.split())
     return Case(
         id=test_id,
         outcome=Outcome(status),
-        seconds=duration(result["duration"]),
+        seconds=seconds,
         reason=(why or "")[:REASON_BOUND] or None,
         details=(tail(details) or None) if failed else None,
     )
