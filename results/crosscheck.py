@@ -66,8 +66,9 @@ def _check_status(attempt: Attempt, failed: bool) -> list[Reason]:
     elif failures[status] in (None, failed):
         return []
     else:
+        meaning = " (an SLA failed)" if attempt.kind is Kind.RALLY else ""
         there = "failures" if failed else "no failure"
-        fault = f"{runner} ended with {status}, but the report has {there}"
+        fault = f"{runner} ended with {status}{meaning}, but the report has {there}"
     return [error(Code.EXIT_STATUS, f"{attempt.name}: {fault}")]
 
 

@@ -39,6 +39,24 @@ def test_exit_status_against_the_stream(kind, status, failed, believed):
     assert (contradictions(attempt, failed=failed) == []) is believed
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "failed", "said"),
+    [
+        (Kind.TEMPEST, None, False, "the runner's exit status is not known"),
+        (Kind.TEMPEST, 100, True, "tempest ended with 100, though failed tests leave it at 0"),
+        (Kind.HOSTCHECKS, 3, True, "pytest ended with 3: it could not do its work"),
+        (Kind.HOSTCHECKS, 0, True, "pytest ended with 0, but the report has failures"),
+        (Kind.HOSTCHECKS, 1, False, "pytest ended with 1, but the report has no failure"),
+        (Kind.RALLY, 1, True, "rally ended with 1: the task did not run"),
+        (Kind.RALLY, 2, False, "rally ended with 2 (an SLA failed), but the report has no failure"),
+    ],
+)
+def test_a_contradicting_exit_status_is_explained(kind, status, failed, said):
+    attempt = Attempt("01-x", kind, State.ENDED, status, (), ())
+    (reason,) = contradictions(attempt, failed=failed)
+    assert (reason.code, reason.message) == (Code.EXIT_STATUS, f"01-x: {said}")
+
+
 @pytest.mark.parametrize("state", [State.INTERRUPTED, State.RUNNING, State.FOUND])
 def test_only_a_runner_that_ended_is_asked(state):
     attempt = Attempt("01-x", Kind.TEMPEST, state, -15, (), ())
