@@ -33,14 +33,13 @@ def read(stream: BinaryIO) -> dict[str, Any] | Reason:
     if len(content) > SIZE_BOUND:
         return error(Code.TOO_LARGE, f"the report has more than {SIZE_BOUND} bytes")
     try:
-        found = strict_json.loads_object(content)
+        return strict_json.loads_object(content)
     except strict_json.TooLargeError as reason:
         return error(Code.TOO_LARGE, f"the report has {reason}")
     except json.JSONDecodeError as reason:
         return error(Code.TRUNCATED, f"the report is not whole: {reason}")
-    except (ValueError, RecursionError) as reason:
+    except ValueError as reason:
         return misshapen("the report", reason)
-    return found
 
 
 def bounded(found: Iterable[Found | Dated]) -> Iterator[Found | Dated]:
