@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads evidence from elsewhere: files that bsdgate did not record.
+"""Loads evidence from elsewhere: reports of test runners that bsdgate did not record.
 
-Damaged or contradictory evidence becomes a problem, not an exception. Only a given file that does
-not exist, or does not have the expected format, is an error.
+A damaged or contradictory report gives a problem, not an exception. EvidenceError is raised only if
+a file cannot be opened, or if a list of tests or a Rally task is invalid.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ from bsdgate.results.parsers.compressed import Reader
 _Parse = Callable[[BinaryIO], Iterator[Found | model.Dated]]
 
 WORKLOADS_BOUND = 10_000
-"""The most workloads of one Rally task: YAML aliases can repeat them without end."""
+"""The maximum number of workloads of a Rally task: YAML aliases can repeat them without end."""
 
 
 def load_files(
@@ -51,16 +51,17 @@ def load_files(
     rally: Sequence[Path] = (),
     rally_task: Sequence[Path] = (),
 ) -> Evidence:
-    """Read files that bsdgate did not record: they have no digests, seal or exit status.
+    """Return the evidence in files that bsdgate did not record.
 
+    Such files have no recorded digest or exit status, and need no seal (bsdgate's last packet).
     ``asked`` has one test id per line. If no id in it has Tempest's attributes
-    (``[compute,id-<uuid>,smoke]``), those of the reports are removed. A test in two subunit files,
-    JUnit files or Rally verification reports is duplicated. Each Rally task report belongs to the
+    (``[compute,id-<uuid>,smoke]``), they are removed from the ids in the reports. A test in two
+    subunit, JUnit or Rally verification files is duplicated. Each Rally task report belongs to the
     task at the same position. Reports may be compressed with gzip. The run id is a digest of the
     files. The run's time is the latest start of a test in the reports; if they have no times, it
     is the time at which the newest file was written, and a note says so.
 
-    Raises EvidenceError for a file that cannot be read, and for an invalid list or task.
+    Raises EvidenceError if a file cannot be read, or if a list or task is invalid.
     """
     files = _Files()
     attempts = []
@@ -73,7 +74,7 @@ def load_files(
     run_id = hashlib.sha256("".join(sorted(files.digests)).encode()).hexdigest()[:32]
     written = datetime.fromtimestamp(files.written, UTC)
     message = (
-        "no report says when its tests ran: known failures are judged by the day on which the"
+        "no report has the times of its tests: known failures are judged by the day on which the"
         f" newest file was written, {written.date()}"
     )
     problems = () if files.latest else (note(Code.UNDATED, message),)
@@ -81,19 +82,19 @@ def load_files(
     return Evidence(run, frozenset(), tuple(attempts), problems)
 
 
-_LIST = "a list has one test id a line, as `tempest run --list-tests` prints them"
-_TASK = "give the task of `rally task start`, in YAML or JSON, with its template rendered"
+_LIST = "a list has one test id per line, as `tempest run --list-tests` prints them"
+_TASK = "give the task file of `rally task start`, YAML or JSON, with its template rendered"
 _HINTS = {
-    Code.ATTEMPT_UNREADABLE: "give a plain file that you can read, not a link",
-    Code.EVIDENCE_LOST: "give the path of a file that is there",
-    Code.TOO_LARGE: "nothing of its kind is so large: is it the right file?",
+    Code.ATTEMPT_UNREADABLE: "give a regular file that you can read, not a symbolic link",
+    Code.EVIDENCE_LOST: "give the path of an existing file",
+    Code.TOO_LARGE: "no such file is expected to be so large: is it the right file?",
 }
 
 
 class _Files:
     """Reads files; keeps their digests, when the newest was written, and the latest time in them.
 
-    The latest time counts, since one clock may be late.
+    The latest time is used, because the clock of one machine may be slow.
     """
 
     def __init__(self) -> None:
@@ -105,7 +106,7 @@ class _Files:
     def open(self, path: Path, bound: int, form: str | None = None) -> Iterator[BinaryIO]:
         """Open a file; raise EvidenceError if it cannot be opened or its content is invalid.
 
-        ``form`` is the hint of the error about invalid content: the expected format.
+        ``form`` describes the expected format; it is the hint of the error about invalid content.
         """
         try:
             with open_plain(path, bound) as file:
@@ -121,7 +122,7 @@ class _Files:
             raise EvidenceError(f"{path}: {reason}", form) from None
 
     def read(self, paths: Iterable[Path], bound: int, parse: _Parse) -> Iterator[Found]:
-        """Yield what the parser finds in the files; errors name their file."""
+        """Yield what the parser finds in the files; a problem names its file."""
         for path in paths:
             with self.open(path, bound) as file:
                 unpacked = Reader(file, bound)
@@ -139,7 +140,7 @@ class _Files:
 
 
 def _is_verification(report: Path) -> bool:
-    """Return whether a Rally report is that of a verification; False if it cannot be read."""
+    """Return whether this is a Rally verification report; False if it cannot be read."""
     try:
         with open_plain(report, DOCUMENT_BOUND) as file:
             head = Reader(file, DOCUMENT_BOUND).read(HEAD_BOUND)
@@ -172,7 +173,7 @@ def _found_tests(
 
 def _found_workloads(files: _Files, reports: Sequence[Path], tasks: Sequence[Path]) -> Attempt:
     if tasks and len(tasks) != len(reports):
-        message = f"{len(tasks)} Rally tasks for {len(reports)} reports of Rally tasks"
+        message = f"there are {len(tasks)} Rally tasks for {len(reports)} Rally task reports"
         hint = "give one task per report, in the same order; use --asked for a verification report"
         raise EvidenceError(message, hint)
     asked: list[rally_parser.Asked] = []
@@ -191,13 +192,13 @@ def _found_workloads(files: _Files, reports: Sequence[Path], tasks: Sequence[Pat
 def _found(
     name: str, kind: model.Kind, ids: tuple[str, ...] | None, found: Iterable[Found]
 ) -> Attempt:
-    """Make an attempt of the findings; without a list, the tests that reported count as asked."""
+    """Make an attempt of what the parsers found; without ``ids``, the reported tests are asked."""
     problems: list[Reason] = []
     timings: list[model.Timing] = []
     reports = gather(found, ids, problems, timings)
     if ids is None:
         ids = tuple(sorted({one.id for one in reports if not synthetic(one.id)}))
-        message = "without a list of what was asked, missing tests cannot be seen"
+        message = "there is no list of what was asked to run, so missing tests cannot be noticed"
         problems.append(error(Code.NO_LIST, message))
     return Attempt(
         name, kind, model.State.FOUND, None, ids, reports, tuple(problems), timings=tuple(timings)

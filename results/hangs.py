@@ -2,9 +2,9 @@
 """Judges tests that were in progress when the time limit of the whole attempt was reached.
 
 These tests, and those that had not begun, have no outcome, so the run is an ERROR. The tests in
-progress are run again, each with its own time limit. If a test hangs each time with the change and
-ends on the base, the change is the cause: of its failure, and of the tests that did not run because
-of it. The run is then a FAIL. In all other cases it stays an ERROR; it is never a PASS.
+progress are run again, each with its own time limit. If a test hangs each time with the change, but
+ends on the base (the build without the change), the change is the cause of its failure and of the
+tests that therefore did not run: the run is a FAIL. Else it stays an ERROR; it is never a PASS.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -18,16 +18,16 @@ from bsdgate.results.model import Attempt, Case, Cause, Code, Kind, Level, Outco
 from bsdgate.results.time_limits import not_ended, time_was_up, timed_out, unfinished
 
 _ITS_OWN: Final = frozenset({Code.TIME_LIMIT, Code.IN_PROGRESS})
-"""The problems that the time limit itself causes; any other one keeps the run an ERROR."""
+"""The codes of problems that the time limit itself causes; any other keeps the run an ERROR."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hangs:
     """What is known about the tests that were in progress when the time limit was reached.
 
-    ``failed`` are the tests that hang again, each as a failure; ``findings`` have their causes.
-    ``reasons`` are the reasons of the run, adapted to that. ``unfinished`` are the tests without an
-    outcome that did not run because of the hanging tests.
+    ``failed`` are failed cases of the tests that hang again; ``findings`` are the causes of these
+    failures. ``reasons`` are the reasons of the run, changed accordingly. ``unfinished`` are the
+    tests without an outcome that did not run because of the hanging tests.
     """
 
     failed: Mapping[str, Case]
@@ -36,25 +36,28 @@ class Hangs:
     unfinished: tuple[str, ...] = ()
 
     def put_into(self, cases: Iterable[Case]) -> tuple[Case, ...]:
-        """Return the cases with the tests that hang again as failures."""
+        """Return ``cases``, in which the tests that hang again are failures."""
         return tuple(self.failed.get(case.id, case) for case in cases)
 
 
 def limited(attempts: Iterable[Attempt]) -> Attempt | None:
-    """Return the last Tempest attempt at the suite if its time limit ended it, else None."""
+    """Return the last Tempest attempt, without re-runs, if its time limit ended it; else None."""
     own = [one for one in attempts if one.kind is Kind.TEMPEST and not one.confirms]
     last = max(own, key=lambda one: one.name, default=None)
     return last if last is not None and time_was_up(last) else None
 
 
 def unexplained(reasons: Iterable[Reason], attempt: Attempt) -> list[Reason]:
-    """Return the reasons without those that the time limit of this attempt caused."""
+    """Return the reasons that the time limit of ``attempt`` did not cause."""
     own = {of(attempt, problem) for problem in attempt.problems if problem.code in _ITS_OWN}
     return list(_without(set(attempt.asked), (one for one in reasons if one not in own)))
 
 
 def weigh(evidence: model.Evidence, ledger: Ledger, reasons: list[Reason]) -> Hangs:
-    """Judge the re-runs of the tests that were in progress when the time limit was reached."""
+    """Judge the re-runs of the tests that were in progress when the time limit was reached.
+
+    The ledger has one final outcome per asked test, and the results of re-runs.
+    """
     attempt = limited(evidence.attempts)
     missing = {case.id for case in ledger.cases if case.outcome is Outcome.MISSING}
     failed = _hang_again(attempt, missing, ledger.confirmations) if attempt else {}
@@ -64,7 +67,7 @@ def weigh(evidence: model.Evidence, ledger: Ledger, reasons: list[Reason]) -> Ha
     changed = evidence.run.changed
     findings = attribute(failed.values(), ledger.confirmations, rest, change=changed)
     if all(finding.cause is not Cause.CHANGE for finding in findings):
-        # An error in the rest has the same effect: it is the cause of all failures.
+        # An error among the other reasons has this effect too: it causes all failures.
         return Hangs(failed, findings, list(_without(failed.keys(), reasons)))
     left = tuple(sorted((missing & set(attempt.asked)) - failed.keys()))
     rest += (
@@ -80,7 +83,7 @@ def weigh(evidence: model.Evidence, ledger: Ledger, reasons: list[Reason]) -> Ha
 
 
 def _without(explained: Set[str], reasons: Iterable[Reason]) -> Iterable[Reason]:
-    """Remove the explained ids from the reasons for lost tests."""
+    """Yield the reasons; those about lost tests without the explained ids."""
     for reason in reasons:
         if reason.code is not Code.LOST_TEST or explained.isdisjoint(reason.ids):
             yield reason
@@ -92,7 +95,7 @@ def _without(explained: Set[str], reasons: Iterable[Reason]) -> Iterable[Reason]
 def _hang_again(
     attempt: Attempt, missing: Set[str], confirmations: Sequence[model.Confirmation]
 ) -> dict[str, Case]:
-    """Return the tests that hang each time that they are run again with the change."""
+    """Return failed cases of the tests that hang in each re-run with the change, by id."""
     found = {}
     for test_id in sorted(unfinished(attempt) & missing):
         again = [

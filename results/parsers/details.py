@@ -5,38 +5,44 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 CASE_BOUND = 64 * 1024
-"""Bytes of attachments kept per test. The end is kept: a traceback ends with the exception."""
+"""The maximum number of bytes of attachments kept per test.
+
+The end is kept: a traceback ends with the exception.
+"""
 
 KEPT_BOUND = 32 * 1024 * 1024
-"""Characters of details that are kept of one stream."""
+"""The maximum number of characters of details kept per stream."""
 
 NAMES_BOUND = 32
-"""The most attachments kept per test; further ones are counted and dropped."""
+"""The maximum number of attachments kept per test; chunks of others are counted and dropped."""
 
 NAME_BOUND = 200
-"""Characters of an attachment's name."""
+"""The number of characters kept of an attachment's name."""
 
 ATTACHMENT_COST = 1024
-"""Bytes of memory counted for an attachment in addition to its content."""
+"""The number of bytes of memory counted per attachment in addition to its content."""
 
 REASON_BOUND = 1000
-"""Characters of a one-line reason."""
+"""The number of characters kept of a one-line reason."""
 
 HEAD_BOUND = 4 * REASON_BOUND
-"""Bytes that are kept of the beginning of a text."""
+"""The number of bytes kept of the beginning of a text."""
 
 OPEN_BOUND = 2_000
-"""Tests in progress at once. A runner has some dozens; in a stream without ends it is all tests."""
+"""The maximum number of tests in progress at once.
+
+A runner has some dozens. If a stream has no ends of tests, all of them are in progress.
+"""
 
 ENDED_BOUND = 20_000
-"""Tests that are remembered as ended."""
+"""The maximum number of tests that are remembered as ended."""
 
 HELD_BOUND = 32 << 20
-"""Bytes of all attachments of tests in progress. Late attachments get half of that."""
+"""The maximum number of bytes of attachments of tests in progress; half of it if one is late."""
 
 
 class Tail:
-    """A text in UTF-8 that arrives in pieces; its end and a short beginning are kept."""
+    """A UTF-8 text that arrives in pieces; only its end and a short beginning are kept."""
 
     def __init__(self, *, is_text: bool = True) -> None:
         self.is_text = is_text
@@ -55,12 +61,12 @@ class Tail:
 
     @property
     def head(self) -> str:
-        """The first characters. A piece may end anywhere, where a block of the file ends."""
+        """The beginning of the text, without a character that is cut at its end."""
         return (self._head or self._end[:HEAD_BOUND]).decode("utf-8", "ignore")
 
     @property
     def kept(self) -> str:
-        """The last characters."""
+        """The end of the text."""
         return self._end[-CASE_BOUND:].decode("utf-8", "replace")
 
     @property
@@ -69,7 +75,7 @@ class Tail:
         return ATTACHMENT_COST + len(self._end)
 
     def within(self, room: int, where: str = "") -> str:
-        """The last ``room`` bytes as text, with a mark in front if there were more."""
+        """Return the last ``room`` bytes as text, with a mark in front if others were cut."""
         kept = self._end[-room:] if room > 0 else b""
         mark = f"[... {cut} bytes cut{where} ...]\n" if (cut := self.size - len(kept)) else ""
         return mark + kept.decode("utf-8", "replace")
@@ -77,10 +83,10 @@ class Tail:
 
 @dataclass(slots=True)
 class Details:
-    """When a test in progress began, and its attachments.
+    """The start time and the attachments of a test in progress.
 
     ``offset`` is the byte of the stream at which the first attachment begins, if known; the mark at
-    a cut shows it. ``dropped`` counts the chunks that are not kept.
+    a cut shows it. ``dropped`` is the number of chunks that were not kept.
     """
 
     started: datetime | None = None
@@ -105,16 +111,16 @@ class Details:
         return sum(attachment.held for attachment in self._attachments.values())
 
     def reason(self) -> str | None:
-        """The reason of a skip, or the last line of each traceback, in one line."""
+        """Return the reason of a skip, or the last line of each traceback, in one line."""
         tracebacks = sorted(name for name in self._attachments if name.startswith("traceback"))
-        # Each of several tracebacks (of the test, of its cleanups) is a failure.
+        # Each traceback (of the test, of a cleanup) is a failure of its own.
         names = ["reason"] if "reason" in self._attachments else tracebacks
         lines = (last_line(self._attachments[name].kept) for name in names)
         share = REASON_BOUND // max(len(names), 1)
         return "; ".join(line[:share] for line in lines if line)[:REASON_BOUND] or None
 
     def text(self) -> str | None:
-        """All attachments as text: tracebacks first, the rest while there is room."""
+        """Return all attachments as text: tracebacks first, the others while there is room."""
         parts: list[str] = []
         room, where = CASE_BOUND, whole_from(self.offset)
         for name in sorted(self._attachments, key=lambda name: not name.startswith("traceback")):
@@ -130,10 +136,10 @@ class Details:
 
 
 class Progress:
-    """Tests from their begin, or their first attachment, to their end.
+    """The tests in progress: from their start, or first attachment, to their end.
 
-    An attachment of a test that has ended is *late*, until the test begins or ends again.
-    ``crowded`` says that there were more tests in progress than OPEN_BOUND.
+    An attachment that follows the end of its test is *late*, until the test starts or ends again.
+    ``crowded``: whether more than OPEN_BOUND tests were in progress at once.
     """
 
     def __init__(self) -> None:
@@ -144,7 +150,7 @@ class Progress:
         self.crowded = False
 
     def begin(self, test_id: str, started: datetime | None) -> None:
-        """Take the begin of a test."""
+        """Record the start of a test."""
         if details := self.late.pop(test_id, None):
             self.unfinished[test_id] = details
         if details := self._open(test_id):
@@ -153,7 +159,7 @@ class Progress:
     def attach(
         self, test_id: str, offset: int, name: str, mime_type: str | None, data: bytes
     ) -> None:
-        """Take a chunk of an attachment; ``offset`` is where its packet begins in the stream."""
+        """Record a chunk of an attachment; its packet begins at byte ``offset`` of the stream."""
         late = test_id in self._ended and test_id not in self.unfinished
         details = self.late.setdefault(test_id, Details()) if late else self._open(test_id)
         if details is None:
@@ -168,7 +174,7 @@ class Progress:
             self._held += details.held
 
     def end(self, test_id: str) -> Details:
-        """Take the end of a test and return what is known of it."""
+        """Record the end of a test; return its start time and attachments."""
         if len(self._ended) < ENDED_BOUND:
             self._ended.add(test_id)
         details = self.unfinished.pop(test_id, None) or self.late.pop(test_id, None) or Details()
@@ -184,32 +190,32 @@ class Progress:
 
 
 class Kept:
-    """Bounds the details of all cases of one stream together."""
+    """Limits the total size of the details of all cases of a stream."""
 
     def __init__(self) -> None:
         self._room = KEPT_BOUND
 
     def keep(self, details: str | None, offset: int | None) -> str | None:
-        """Return ``details`` while there is room, then a text with their place in the stream."""
+        """Return ``details`` while there is room, then a message with their place in the stream."""
         if details is None or self._room > 0:
             self._room -= len(details or "")
             return details
-        return f"[not kept, for all together are too large{whole_from(offset)}]"
+        return f"[left out: the details of all tests are too large{whole_from(offset)}]"
 
 
 def last_line(text: str) -> str | None:
-    """The last line of ``text`` that is not blank, bounded; None if there is none."""
+    """Return the last line of ``text`` that is not blank, cut to a bound; None if there is none."""
     line = text.rstrip().rpartition("\n")[2].strip()
     return line[:REASON_BOUND] or None
 
 
 def whole_from(offset: int | None) -> str:
-    """Return a text with the place of the whole text in the stream; empty if it is not known."""
-    return "" if offset is None else f", whole from byte {offset} of the stream"
+    """Return a message with the place of the uncut text in the stream; empty if it is not known."""
+    return "" if offset is None else f", the whole text is at byte {offset} of the stream"
 
 
 def tail(text: str) -> str:
-    """``text`` cut to the bound of one test, its end kept and the cut marked."""
+    """Return the end of ``text``, at most CASE_BOUND bytes, with a mark if it was cut."""
     whole = Tail()
     whole.add(text.encode())
     return whole.within(CASE_BOUND)

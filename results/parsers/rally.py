@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rally's task report (``rally task report --json``): a case per workload, its actions' timings.
+"""Reads Rally's task report (``rally task report --json``): cases of workloads, times of actions.
 
-A verification report (``rally verify report --type json``) is recognised by its keys and goes to
-``verification``: one case per test, and no iterations.
+A verification report (``rally verify report --type json``) is recognised by its keys and read by
+``verification``, which makes one case per test.
 
-Rally's own result is not used: an SLA passes without any iteration, and may allow failures.
+A passed SLA does not prove a success: it passes without any iteration, and may allow failures.
 """
 
 import reprlib
@@ -23,13 +23,13 @@ from bsdgate.results.parsers.details import REASON_BOUND, tail
 from bsdgate.results.parsers.documents import duration, seconds, text
 
 HOOKS_BOUND: Final = 100
-"""The most hooks of one workload that are asked."""
+"""The maximum number of hooks that a workload may ask for."""
 
 ACTIONS_BOUND: Final = 1000
-"""Atomic actions of one workload, each counted once however often it happens."""
+"""The maximum number of different atomic actions of one workload."""
 
 ACTION_BOUND: Final = 400
-"""Characters of the names of an action and of those that it is a part of."""
+"""The maximum number of characters of an action's path: its name after those of its parents."""
 
 Hook = tuple[str, str, int]
 """The names of a hook's action and trigger, and a number of runs."""
@@ -39,8 +39,8 @@ Hook = tuple[str, str, int]
 class Load:
     """What a workload was asked to run. ``iterations`` is None if its runner counts time.
 
-    ``hooks`` are the names of each hook's action and trigger, and how often it has to run at
-    least; None in a list of an earlier bsdgate, which has no hooks.
+    ``hooks`` has the minimum number of runs of each hook; None if asked.json is from an earlier
+    bsdgate, which did not list hooks.
     """
 
     iterations: int | None
@@ -48,11 +48,11 @@ class Load:
 
 
 Asked = Mapping[str, Load]
-"""What was asked, by the workload's id."""
+"""What was asked to run, by the id of the workload."""
 
 
 def read_asked(content: bytes) -> dict[str, Load]:
-    """Read asked.json; raise ValueError if it is not a list of workloads."""
+    """Read asked.json, the workloads to run; raise ValueError if it is not a list of them."""
     entries = strict_json.loads(content)
     if not isinstance(entries, list):
         raise ValueError("not a list of workloads")
@@ -60,11 +60,11 @@ def read_asked(content: bytes) -> dict[str, Load]:
 
 
 def workloads(entries: Iterable[Any]) -> dict[str, Load]:
-    """What was asked, of ``{"name": ..., "iterations": ...}`` in the task's order.
+    """Return what was asked to run: ``{"name": ..., "iterations": ...}`` in the task's order.
 
-    Each may have ``"hooks"``, as the task has them in version 2 of Rally's format. Raises
-    ValueError for an invalid entry. Aliases of YAML may repeat parts of an entry without end, so
-    none is searched in depth or shown whole.
+    An entry may have ``"hooks"``, as in version 2 of Rally's task format. Raises ValueError for an
+    invalid entry. YAML aliases may repeat parts of an entry without end, so no entry is searched
+    in depth or shown as a whole.
     """
     seen: Counter[str] = Counter()
     asked: dict[str, Load] = {}
@@ -72,7 +72,7 @@ def workloads(entries: Iterable[Any]) -> dict[str, Load]:
         try:
             name, iterations, hooks = text(entry["name"]), entry["iterations"], entry.get("hooks")
             if iterations is not None and (type(iterations) is not int or iterations < 1):
-                raise ValueError(f"{reprlib.repr(iterations):.80} iterations")
+                raise ValueError(f"iterations is {reprlib.repr(iterations):.80}, not 1 or more")
             if hooks is not None and len(hooks) > HOOKS_BOUND:
                 raise ValueError(f"more than {HOOKS_BOUND} hooks")
             hooks = None if hooks is None else tuple(_asked(one, iterations) for one in hooks)
@@ -84,7 +84,7 @@ def workloads(entries: Iterable[Any]) -> dict[str, Load]:
 
 
 def _asked(config: Mapping[str, Any], iterations: int | None) -> Hook:
-    """A hook, and how often it has to run: once at least by time, or by the trigger of a plugin."""
+    """Return a hook with its minimum number of runs: 1 if a time or a plugin triggers it."""
     action, trigger, when = _names(config)
     times = 1
     if trigger == "event":
@@ -96,19 +96,19 @@ def _asked(config: Mapping[str, Any], iterations: int | None) -> Hook:
 
 
 def _id(seen: Counter[str], name: str) -> str:
-    """The id of the next workload: its scenario's name, with ``#2`` and so on if used again.
+    """Return the next workload's id: its scenario's name, with ``#2`` and so on if used again.
 
-    Rally's ``position`` starts anew in each subtask, so it does not distinguish workloads.
+    Rally's ``position`` starts again in each subtask, so it does not identify a workload.
     """
     seen[name] += 1
     return name if seen[name] == 1 else f"{name}#{seen[name]}"
 
 
 def parse(stream: BinaryIO, asked: Asked) -> Iterator[Found | Dated]:
-    """Read a report: a case per workload and how long its actions took, or what is wrong with it.
+    """Yield a case per workload, the times of its actions, and what is wrong with the report.
 
-    An incomplete workload is not a success: it is a failure if its iterations have one, else it
-    has no case. In both cases there is an error too.
+    An incomplete workload gives an error, and a failed case if a part of it failed. Else it has no
+    case, because it is not a success.
     """
     report = documents.read(stream)
     if isinstance(report, Reason):
@@ -120,7 +120,7 @@ def parse(stream: BinaryIO, asked: Asked) -> Iterator[Found | Dated]:
 
 
 def _tasks(report: Mapping[str, Any], asked: Asked) -> Iterator[Found]:
-    """All findings of the report. A part of an unexpected shape is an error; the rest is read."""
+    """Yield cases, timings and problems. A malformed part is an error; the rest is still read."""
     seen: Counter[str] = Counter()
     for task in _members(report, "tasks"):
         if isinstance(task, Mapping):
@@ -134,16 +134,16 @@ def _workload(seen: Counter[str], raw: Any, asked: Asked) -> list[Found]:
     try:
         (scenario,) = raw["scenario"]
         if len(text(scenario)) > ID_BOUND:
-            raise ValueError(f"a scenario's name of {len(scenario)} characters")
+            raise ValueError(f"scenario has {len(scenario)} characters, more than {ID_BOUND}")
         name = _id(seen, scenario)
         what = f"the workload {name[:80]}"
-        return _findings(name, raw, asked.get(name, Load(None)))
+        return _results(name, raw, asked.get(name, Load(None)))
     except documents.SHAPE_ERRORS as reason:
         return [documents.misshapen(what, reason)]
 
 
 def _members(thing: Any, *keys: str) -> Iterator[Any]:
-    """Yield the members of nested lists with these names; a Reason if one is not a list."""
+    """Yield the members of the nested lists at ``keys``; a Reason for each that is not a list."""
     if not keys or isinstance(thing, Reason):
         yield thing
         return
@@ -158,19 +158,19 @@ def _members(thing: Any, *keys: str) -> Iterator[Any]:
 def _status(task: Mapping[str, Any]) -> Iterator[Reason]:
     try:
         if (status := text(task["status"])) != "finished":
-            message = f"rally says that the task {text(task['uuid'])[:80]} is {status[:80]!r}"
-            yield error(Code.TRUNCATED, message)
+            message = f"the task {text(task['uuid'])[:80]} has the status {status[:80]!r}"
+            yield error(Code.TRUNCATED, f"{message}, not 'finished'")
     except documents.SHAPE_ERRORS as reason:
         yield documents.misshapen("a task", reason)
 
 
-# One workload of a report: another shape than Rally's raises one of SHAPE_ERRORS ------------
+# One workload of a report: a malformed one raises one of SHAPE_ERRORS -----------------------
 
 
-def _findings(name: str, raw: Mapping[str, Any], load: Load) -> list[Found]:
-    """The case, the problem, and the timings of a success; compared with what was asked.
+def _results(name: str, raw: Mapping[str, Any], load: Load) -> list[Found]:
+    """Return the case, an error if the workload is incomplete, and the timings of a success.
 
-    A workload that is not complete has a case only if a failure can be seen.
+    An incomplete workload has a case only if a part of it failed.
     """
     data = list(raw["data"])
     errors = [list(one["error"]) for one in data if one["error"]]
@@ -188,9 +188,9 @@ def _findings(name: str, raw: Mapping[str, Any], load: Load) -> list[Found]:
     )
     problem = None
     lost = _wrong_count(raw, load, len(data), len(errors)) or _lost_hooks(load.hooks or (), raw)
-    # Rally writes the results of SLAs when the workload has ended: a killed one has none.
+    # Rally writes the results of SLAs when the workload has ended: a killed workload has none.
     if not raw["sla_results"]:
-        problem = error(Code.IN_PROGRESS, f"{name}: begun and never ended", (name,))
+        problem = error(Code.IN_PROGRESS, f"{name}: began and never ended", (name,))
     elif lost:
         problem = error(Code.ITERATIONS, f"{name}: {lost}", (name,))
     if problem:
@@ -203,43 +203,43 @@ def _wrong_count(raw: Mapping[str, Any], load: Load, count: int, failed: int) ->
     if count == 0:
         return "not one iteration ran"
     if load.iterations is not None and count != load.iterations:
-        return f"{load.iterations} iterations were asked, {count} are there"
+        return f"{load.iterations} iterations were asked for, the report has {count}"
     if reported != (count, failed):
-        counted = f"{count} iterations and {failed} failures are there"
-        return f"{counted}, rally counts {reported[0]} and {reported[1]}"
+        counted = f"the report counts {reported[0]} iterations and {reported[1]} failures"
+        return f"{counted}, but lists {count} and {failed}"
     return None
 
 
 def _other_failures(raw: Mapping[str, Any]) -> Iterator[str]:
-    """What failed beside iterations: SLAs, hooks, and cleanups of contexts, which are in no SLA.
+    """Yield what failed besides iterations: SLAs, hooks, and cleanups of contexts (in no SLA).
 
-    The report has contexts since its format 1.1.
+    The report has contexts since version 1.1 of its format.
     """
     criteria = raw["sla_results"]["sla"] if raw["sla_results"] else []
     broken = [text(one["detail"]) for one in criteria if one["success"] is not True]
     yield from broken
     if raw["pass_sla"] is not True and not broken:
-        yield "rally says that an SLA failed"
+        yield "pass_sla is not true, but no SLA is listed as failed"
     for context in raw.get("contexts_results") or ():
         if failed := context["cleanup"]["error"]:
             yield f"cleanup of {text(context['plugin_name'])} failed: {failed[1]}"
     for run in (run for hook in raw.get("hooks") or () for run in hook.get("results") or ()):
         if run["status"] != "success":
-            yield f"a hook ended in {text(run['status'])}"
+            yield f"a hook ended with the status {text(run['status'])!r}"
 
 
 def _names(config: Mapping[str, Any]) -> tuple[str, str, Any]:
-    """The names of a hook's action and trigger, and the settings of the trigger."""
+    """Return the names of a hook's action and trigger, and the settings of the trigger."""
     ((action, _),) = config["action"].items()
     ((trigger, settings),) = config["trigger"].items()
     return text(action), text(trigger), settings
 
 
 def _lost_hooks(asked: Sequence[Hook], raw: Mapping[str, Any]) -> str | None:
-    """Which hook is not there, or ran less often than asked; None if there is none.
+    """Return which hook is missing, or ran less often than asked for; None if none is.
 
-    Rally's report has hooks in another order and with more settings than the task, so those of one
-    action and trigger are compared only by the number of their runs.
+    Rally's report has hooks in another order and with more settings than the task. So hooks with
+    the same action and trigger are compared only by the number of their runs.
     """
     ran = [
         (*_names(one["config"])[:2], len(one.get("results") or ()))
@@ -252,17 +252,17 @@ def _lost_hooks(asked: Sequence[Hook], raw: Mapping[str, Any]) -> str | None:
         )
         which = f"hook {action} by {trigger}"
         if len(found) < len(wanted):
-            return f"{which}: {len(wanted)} were asked, {len(found)} are there"
+            return f"{which}: {len(wanted)} were asked for, the report has {len(found)}"
         for want, times in zip(wanted, found, strict=False):
             if times < want:
-                return f"{which}: {want} runs were asked, {times} are there"
+                return f"{which}: {want} runs were asked for, the report has {times}"
     return None
 
 
 def _timings(name: str, iterations: Iterable[Any]) -> Iterator[Timing | Reason]:
-    """How long each atomic action took in these iterations: the median, as one may be far off.
+    """Yield the time of each atomic action: the median of iterations, as one may be far off.
 
-    What an iteration does several times under one name is summed, as in Rally's own tables.
+    Actions of one iteration with the same path are added up, as in Rally's own tables.
     """
     found: defaultdict[str, defaultdict[int, float]] = defaultdict(lambda: defaultdict(float))
     try:
@@ -271,7 +271,7 @@ def _timings(name: str, iterations: Iterable[Any]) -> Iterator[Timing | Reason]:
                 if took >= 0:  # else the clock was set back while the action ran
                     found[path][number] += took
                 if len(found) > ACTIONS_BOUND:
-                    raise ValueError(f"more than {ACTIONS_BOUND} of them")
+                    raise ValueError(f"more than {ACTIONS_BOUND} atomic actions")
         for path, spent in found.items():
             yield Timing(name + path, seconds(median(spent.values())))
     except (*documents.SHAPE_ERRORS, RecursionError) as reason:
@@ -279,10 +279,10 @@ def _timings(name: str, iterations: Iterable[Any]) -> Iterator[Timing | Reason]:
 
 
 def _actions(actions: Iterable[Mapping[str, Any]], within: str = "") -> Iterator[tuple[str, float]]:
-    """The path of each action, with the names of those that it is a part of, and its seconds."""
+    """Yield the path of each action (its name after those of its parents), and its seconds."""
     for action in actions:
         path = f"{within}/{text(action['name'])}"
         if len(path) > ACTION_BOUND:
-            raise ValueError(f"a name of {len(path)} characters")
+            raise ValueError(f"a path has {len(path)} characters, more than {ACTION_BOUND}")
         yield path, action["finished_at"] - action["started_at"]
         yield from _actions(action["children"], path)

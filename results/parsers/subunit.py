@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Subunit v2 streams: live, as the runner writes them, and recorded. One reader for both."""
+"""Reads subunit v2 streams: live ones, as the runner writes them, and recorded ones."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -16,16 +16,16 @@ CHUNK = 1 << 16
 PROBLEMS_BOUND = 20
 
 TERMINAL = frozenset({"success", "fail", "skip", "xfail", "uxsuccess"})
-"""The statuses that are outcomes."""
+"""The statuses that end a test; each is an outcome."""
 
 
 class StatusEvent(NamedTuple):
     """One change of the status of one test.
 
-    ``status`` is subunit's ("exists", "inprogress" or one of ``TERMINAL``). ``started`` is known
-    at a terminal status if the stream said "inprogress" before. ``reason`` and ``details`` are
-    there when a test did not succeed; ``offset`` is the byte of the stream at which the first of
-    its attachments begins.
+    ``status`` is "exists", "inprogress" or one of ``TERMINAL``. ``started`` is known at a terminal
+    status if the test was "inprogress" before. ``reason`` may be set if the test did not succeed,
+    ``details`` if it failed. ``offset`` is the byte of the stream at which the first attachment of
+    the test begins.
     """
 
     id: str
@@ -41,9 +41,9 @@ class StatusEvent(NamedTuple):
 class StreamReader:
     """Decodes a stream that arrives in pieces of any size.
 
-    ``feed`` returns the events of the packets completed by its bytes; ``close`` says that no more
-    bytes come. ``problems``, and the tests in ``progress``, are complete after ``close``. Memory is
-    bounded by the tests in progress, not by the stream.
+    ``feed`` returns the events of the packets that its bytes complete; call ``close`` at the end.
+    ``problems``, and the tests in ``progress``, are complete after ``close``. Memory is bounded by
+    the tests in progress, not by the stream. ``seal`` is bsdgate's last packet of a stream.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class StreamReader:
         return self._events(self.source.feed(data))
 
     def close(self) -> list[StatusEvent]:
-        """Take the end of the stream; whole packets within a cut one are found too."""
+        """Return the last events, with those of whole packets within a truncated one."""
         return self._events(self.source.close())
 
     @property
@@ -66,19 +66,20 @@ class StreamReader:
         return (*self._problems, *self.source.problems)
 
     def make_seal(self, run_id: str, attempt: str) -> bytes:
-        """The packet to append to the recorded stream once the runner's output has ended."""
+        """Return the seal to append to the recorded stream once the runner's output has ended."""
         return seal.write(seal.Seal(run_id, attempt, self.source.count))
 
     def _events(self, packets: Iterable[tuple[int, Packet]]) -> list[StatusEvent]:
         events: list[StatusEvent] = []
         for offset, packet in packets:
             if self.seal is not None:
-                self._note_problem("packets follow the stream's seal")
+                self._note_problem("packets follow the stream's seal, which must be the last one")
             test_id = packet.test_id
             if test_id is None:
                 self._read_without_test(packet)
             elif len(test_id) > ID_BOUND:
-                self._note_problem(f"a test id of {len(test_id)} characters: {test_id[:80]}...")
+                shown = f"the test id {test_id[:80]}... has {len(test_id)} characters"
+                self._note_problem(f"{shown}, more than {ID_BOUND}")
             elif event := self._read_of_test(test_id, packet, offset):
                 events.append(event)
         return events
@@ -89,13 +90,13 @@ class StreamReader:
             self._problems.append(problem)
 
     def _read_without_test(self, packet: Packet) -> None:
-        """Read a packet without a test: the seal, or output of a worker, which is ignored."""
+        """Read a packet without a test id: keep the seal, ignore output of a worker."""
         if packet.file_name == seal.SEAL_NAME:
             self.seal = seal.read(packet.file_bytes or b"") or self.seal
             if self.seal is None:
                 self._note_problem("the stream's seal cannot be read")
         if packet.test_status in TERMINAL:
-            self._note_problem(f"a packet without a test id reports {packet.test_status!r}")
+            self._note_problem(f"a packet has the status {packet.test_status!r}, but no test id")
 
     def _read_of_test(self, test_id: str, packet: Packet, offset: int) -> StatusEvent | None:
         name, data, status = packet.file_name, packet.file_bytes or b"", packet.test_status
@@ -123,11 +124,11 @@ class StreamReader:
 
 
 def parse(stream: BinaryIO, owner: tuple[str, str] | None) -> Iterator[Case | Reason]:
-    """Read a recorded stream: its cases in the order of their ends, then what is wrong with it.
+    """Yield the cases of a stream in the order of their ends, then what is wrong with the stream.
 
     ``owner`` is the run id and the attempt that the stream's seal must name; None for a stream that
-    the harness may not have recorded: that it has no seal is then only noted. Synthetic ids are
-    passed on as they are.
+    the harness may not have recorded: a missing seal is then only a note. Cases may have synthetic
+    ids, such as ``setUpClass (...)``.
     """
     reader = StreamReader()
     kept = Kept()
@@ -142,21 +143,21 @@ def parse(stream: BinaryIO, owner: tuple[str, str] | None) -> Iterator[Case | Re
     yield from reader.problems
     yield from _strays(reader, owner)
     if begun := reader.progress.unfinished:
-        message = f"{count(begun, 'test')} begun and never ended"
+        message = f"{count(begun, 'test')} began and never ended"
         yield error(Code.IN_PROGRESS, message, tuple(sorted(begun)))
     yield from seal.check(reader.seal, reader.source.count, owner)
 
 
 def _strays(reader: StreamReader, owner: tuple[str, str] | None) -> Iterator[Reason]:
-    """Report what is in a stream beside the outcomes of tests, if no outcome is lost.
+    """Yield problems for text between packets and late attachments, which hide no outcome.
 
-    In a stream that bsdgate recorded it is damage, because only the runner writes to it.
+    In a stream that bsdgate recorded they are damage, because only the runner writes to it.
     """
     make, code = (note, Code.STRAY) if owner is None else (error, Code.DAMAGED)
     if reader.source.printed is not None:
         yield make(code, reader.source.printed)
     if late := reader.progress.late:
-        message = f"{count(late, 'test')} with attachments after the end, which are left out"
+        message = f"attachments after the end of {count(late, 'test')} are left out"
         yield make(code, message, tuple(sorted(late)))
 
 
@@ -180,7 +181,7 @@ def _cases(events: Iterable[StatusEvent], kept: Kept) -> Iterator[Case]:
 
 
 def _worker(packet: Packet) -> str | None:
-    # A stream has few workers, so all their tests share one text.
+    # A stream has few workers, so all cases of a worker share one text.
     for tag in sorted(packet.test_tags or ()):
         if tag.startswith("worker-"):
             return intern(tag)

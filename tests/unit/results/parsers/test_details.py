@@ -79,7 +79,7 @@ def test_where_all_of_it_stands_is_said_only_if_something_was_cut():
     details.add("log", None, b"short")
     assert "4711" not in details.text()
     details.add("log", None, b"x" * CASE_BOUND)
-    assert "[... 5 bytes cut, whole from byte 4711 of the stream ...]" in details.text()
+    assert "[... 5 bytes cut, the whole text is at byte 4711 of the stream ...]" in details.text()
 
 
 def test_a_text_that_grows_keeps_its_head_and_its_tail():
@@ -108,5 +108,6 @@ def test_details_are_kept_while_there_is_room_in_all(monkeypatch):
     assert kept.keep("123456", 2) == "123456"
     assert kept.keep(None, 3) is None
     assert kept.keep("1", 4) == (
-        "[not kept, for all together are too large, whole from byte 4 of the stream]"
+        "[left out: the details of all tests are too large,"
+        " the whole text is at byte 4 of the stream]"
     )

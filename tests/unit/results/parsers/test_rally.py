@@ -86,7 +86,7 @@ def test_what_goes_wrong_around_a_workload_fails_it(report, harm):
     else:
         load["hooks"] = [ran(EVENT, 1)]
         load["hooks"][0]["results"].append({"status": "failed"})
-        said = "a hook ended in failed"
+        said = "a hook ended with the status 'failed'"
     (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
     assert (case.outcome, case.reason) == (Outcome.FAIL, said)
 
@@ -158,13 +158,22 @@ def ran(hook, times):
     [
         ([ran(EVERY, 2), ran(EVENT, 2), ran(TIMED, 1)], None),
         ([ran(TIMED, 7), ran(EVERY, 2), ran(EVENT, 2)], None),
-        ([ran(EVENT, 1), ran(EVERY, 2), ran(TIMED, 1)], "sys_call by event: 2 runs were asked, 1"),
-        ([ran(EVENT, 0), ran(EVERY, 2), ran(TIMED, 1)], "2 runs were asked, 0 are there"),
-        ([ran(EVENT, 2), ran(EVERY, 1), ran(TIMED, 1)], "by periodic: 2 runs were asked, 1"),
-        ([ran(EVENT, 2), ran(EVERY, 2), ran(TIMED, 0)], "by periodic: 1 runs were asked, 0"),
-        ([ran(EVERY, 2), ran(TIMED, 1)], "by event: 1 were asked, 0 are there"),
-        ([ran(EVENT, 2), ran(EVERY, 2)], "by periodic: 2 were asked, 1 are there"),
-        ([], "by event: 1 were asked, 0 are there"),
+        (
+            [ran(EVENT, 1), ran(EVERY, 2), ran(TIMED, 1)],
+            "sys_call by event: 2 runs were asked for, the report has 1",
+        ),
+        ([ran(EVENT, 0), ran(EVERY, 2), ran(TIMED, 1)], "2 runs were asked for, the report has 0"),
+        (
+            [ran(EVENT, 2), ran(EVERY, 1), ran(TIMED, 1)],
+            "by periodic: 2 runs were asked for, the report has 1",
+        ),
+        (
+            [ran(EVENT, 2), ran(EVERY, 2), ran(TIMED, 0)],
+            "by periodic: 1 runs were asked for, the report has 0",
+        ),
+        ([ran(EVERY, 2), ran(TIMED, 1)], "by event: 1 were asked for, the report has 0"),
+        ([ran(EVENT, 2), ran(EVERY, 2)], "by periodic: 2 were asked for, the report has 1"),
+        ([], "by event: 1 were asked for, the report has 0"),
     ],
 )
 def test_a_hook_that_was_asked_for_and_did_not_run_is_an_error(report, hooks, lost):
