@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares the stream of an attempt with what else is known of the same tests.
+"""Compares the stream of an attempt (one runner execution) with other facts about the same tests.
 
-That is the runner's exit status; the times of the reports, which must lie within the attempt; and
-the record that stestr keeps of each run beside its stream. stestr makes the record from the same
-events with other code, in another format and another file. So an outcome that was changed in one
-of the two is still right in the other.
+These are the runner's exit status; the times of the tests, which must lie within the attempt; and
+the record of the run that stestr keeps. stestr makes the record from the same events as the stream,
+but with other code, in another format and another file. So an outcome that was changed in one of
+the two is still right in the other.
 """
 
 import json
@@ -13,35 +13,22 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import BinaryIO, Final
 
-from bsdgate.results.model import (
-    Attempt,
-    Code,
-    Kind,
-    Outcome,
-    Reason,
-    State,
-    count,
-    error,
-)
+from bsdgate.results.model import Attempt, Code, Kind, Outcome, Reason, State, count, error
 from bsdgate.results.time_limits import time_was_up
 
 SLACK: Final = timedelta(seconds=10)
-"""The largest change of the clock, while an attempt runs, that is accepted."""
+"""The largest accepted change of the clock while an attempt runs."""
 
 LINE_BOUND: Final = 1 << 16
 
 
 def contradictions(attempt: Attempt, *, failed: bool) -> list[Reason]:
-    """Return what contradicts the stream of an attempt. ``failed``: the stream has a failure.
+    """Return what contradicts the stream of an attempt; ``failed``: whether it has a failure.
 
     The exit status is checked only if the runner ended by itself. If it was interrupted or reached
     its time limit, the status is that of the signal.
     """
-    return [
-        *_check_times(attempt),
-        *_check_status(attempt, failed),
-        *_check_record(attempt),
-    ]
+    return [*_check_times(attempt), *_check_status(attempt, failed), *_check_record(attempt)]
 
 
 def record(repository: BinaryIO) -> bytes:
@@ -49,74 +36,57 @@ def record(repository: BinaryIO) -> bytes:
 
     Raises ValueError if ``repository`` is not a stream of subunit v1, the format of stestr.
     """
-    reports = 0
-    others = []
     try:
-        for test_id, outcome in _outcomes(repository):
-            reports += 1
-            if outcome is not Outcome.SUCCESS:
-                others.append((test_id, outcome))
+        outcomes = list(_outcomes(repository))
     except ValueError as reason:
         raise ValueError(f"stestr's own record of the run cannot be read: {reason}") from None
-    return json.dumps({"reports": reports, "others": sorted(others)}, indent=1).encode() + b"\n"
+    others = sorted(each for each in outcomes if each[1] is not Outcome.SUCCESS)
+    return json.dumps({"reports": len(outcomes), "others": others}, indent=1).encode() + b"\n"
 
 
 def _check_times(attempt: Attempt) -> list[Reason]:
     times = [report.started for report in attempt.reports if report.started is not None]
-    if not times:
+    if times and attempt.started is not None and attempt.started - min(times) > SLACK:
+        when = "before the attempt began"
+    elif times and attempt.ended is not None and max(times) - attempt.ended > SLACK:
+        when = "after the attempt ended"
+    else:
         return []
-    first, last = min(times), max(times)
-    early = attempt.started is not None and attempt.started - first > SLACK
-    late = attempt.ended is not None and last - attempt.ended > SLACK
-    if not early and not late:
-        return []
-    when = "before it began" if early else "after it ended"
-    return [error(Code.FOREIGN_EVIDENCE, f"{attempt.name}: it has reports from {when}")]
+    return [error(Code.FOREIGN_EVIDENCE, f"{attempt.name}: the stream has a test from {when}")]
 
 
 def _check_status(attempt: Attempt, failed: bool) -> list[Reason]:
     if attempt.state is not State.ENDED or time_was_up(attempt):
         return []
-    if attempt.exit_status is None:
-        fault: str | None = "the runner's exit status is not known"
+    status, (runner, failures, otherwise) = attempt.exit_status, _STATUSES[attempt.kind]
+    if status is None:
+        fault = "the runner's exit status is not known"
+    elif status not in failures:
+        fault = f"{runner} ended with status {status}{otherwise}"
+    elif failures[status] in (None, failed):
+        return []
     else:
-        fault = _STATUS_CHECKS[attempt.kind](attempt.exit_status, failed)
-    return [error(Code.EXIT_STATUS, f"{attempt.name}: {fault}")] if fault else []
+        meaning = " (an SLA failed)" if attempt.kind is Kind.RALLY else ""
+        there = "failures" if failed else "no failure"
+        fault = f"{runner} ended with status {status}{meaning}, but the report has {there}"
+    return [error(Code.EXIT_STATUS, f"{attempt.name}: {fault}")]
 
 
-def _tempest(status: int, _failed: bool) -> str | None:
+_STATUSES: Final[dict[Kind, tuple[str, dict[int, bool | None], str]]] = {
     # `tempest run --subunit` returns stestr's status. With --subunit it is 0 even if tests failed
-    # or a worker was killed, so 0 proves nothing. It is not 0 only if stestr could not make the
-    # stream (100: a module cannot be imported; 1: nothing was selected).
-    return f"tempest ended with {status}, though failed tests leave it at 0" if status else None
-
-
-def _pytest(status: int, failed: bool) -> str | None:
+    # or a worker was killed, so 0 proves nothing. Another status means that stestr could not
+    # make the stream (100: a module cannot be imported; 1: nothing was selected).
+    Kind.TEMPEST: ("tempest", {0: None}, ", which failed tests do not cause"),
     # pytest's status: 0 all tests passed, 1 some failed, 2 to 5 pytest itself failed.
-    if status not in (0, 1):
-        return f"pytest ended with {status}: it could not do its work"
-    if status == 0 and failed:
-        return "pytest ended with 0, but the report has failures"
-    if status == 1 and not failed:
-        return "pytest ended with 1, but the report has no failure"
-    return None
-
-
-def _rally(status: int, failed: bool) -> str | None:
+    Kind.HOSTCHECKS: ("pytest", {0: False, 1: True}, ", which failed tests do not cause"),
     # `rally task start`: 0 all SLAs passed (even if iterations failed or none ran), 2 an SLA
     # failed, 1 no task ran.
-    broken_sla = 2
-    if status not in (0, broken_sla):
-        return f"rally ended with {status}: the task did not run"
-    if status == broken_sla and not failed:
-        return "rally ended with 2 (an SLA failed), but the report has no failure"
-    return None
+    Kind.RALLY: ("rally", {0: None, 2: True}, ", which a failed SLA does not cause"),
+}
+"""The runner, its normal statuses, and the end of the message about another status.
 
-
-_STATUS_CHECKS = {Kind.TEMPEST: _tempest, Kind.HOSTCHECKS: _pytest, Kind.RALLY: _rally}
-
-
-_OTHERS: Final = frozenset(Outcome) - {Outcome.SUCCESS}
+Each normal status has whether it means failures (None: unknown).
+"""
 
 
 def _check_record(attempt: Attempt) -> list[Reason]:
@@ -125,13 +95,14 @@ def _check_record(attempt: Attempt) -> list[Reason]:
         return []
     reasons = []
     if record.reports != len(reports):
-        counts = f"{record.reports} reports, but the stream has {len(reports)}"
+        counts = f"{record.reports} outcomes, but the stream has {len(reports)}"
         reasons.append(error(Code.CONTRADICTED, f"{attempt.name}: the runner recorded {counts}"))
     differing = Counter(record.others)
-    differing.subtract((case.id, case.outcome) for case in reports if case.outcome in _OTHERS)
-    ids = tuple(sorted({test_id for (test_id, _), times in differing.items() if times}))
-    if ids:
-        message = f"{attempt.name}: the runner recorded another outcome of {count(ids, 'test')}"
+    good = Outcome.SUCCESS
+    differing.subtract((case.id, case.outcome) for case in reports if case.outcome is not good)
+    if ids := tuple(sorted({test_id for (test_id, _), times in differing.items() if times})):
+        tests = count(ids, "test")
+        message = f"{attempt.name}: the runner recorded another outcome than the stream for {tests}"
         reasons.append(error(Code.CONTRADICTED, message, ids))
     return reasons
 
@@ -152,7 +123,7 @@ _PARTS, _TEXT, _END = b" [ multipart\n", b" [\n", b"]\n"
 
 
 def _outcomes(stream: BinaryIO) -> Iterator[tuple[str, Outcome]]:
-    """Yield every outcome in a stream of subunit v1, as its TestProtocolClient writes it."""
+    """Yield every outcome in a stream of subunit v1, as subunit's TestProtocolClient writes it."""
     while line := stream.readline(LINE_BOUND):
         word, colon, rest = line.partition(b": ")
         if word in _OUTCOMES and colon and line.endswith(b"\n"):
@@ -163,21 +134,21 @@ def _outcomes(stream: BinaryIO) -> Iterator[tuple[str, Outcome]]:
             test_id = rest.removesuffix(_PARTS).removesuffix(_TEXT).removesuffix(b"\n")
             yield test_id.decode(), _OUTCOMES[word]
         elif word not in _IGNORED:
-            raise ValueError(f"{line[:80]!r} is no line of subunit's first version")
+            raise ValueError(f"{line[:80]!r} is not a line of subunit v1")
 
 
 def _skip_text(stream: BinaryIO) -> None:
     while (line := stream.readline(LINE_BOUND)) != _END:
         if not line:
-            raise ValueError("it ends inside a test's text")
+            raise ValueError("the stream ends inside the text of a test")
 
 
 def _skip_parts(stream: BinaryIO) -> None:
-    """Skip attachments: each has a type, a name, and chunks with their lengths."""
+    """Skip attachments: each has a type, a name, and chunks, each after its length."""
     while (line := stream.readline(LINE_BOUND)) != _END:
         if not line.startswith(b"Content-Type: "):
             raise ValueError(f"{line[:80]!r} is not the start of an attachment")
         stream.readline(LINE_BOUND)
         while size := int(stream.readline(LINE_BOUND), 16):
             if len(stream.read(size)) != size:
-                raise ValueError("it ends inside an attachment")
+                raise ValueError("the stream ends inside an attachment")

@@ -1,59 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads evidence from elsewhere: files that bsdgate did not record.
+"""Loads evidence from elsewhere: reports of test runners that bsdgate did not record.
 
-Damaged or contradictory evidence becomes a problem, not an exception. Only a given file that does
-not exist, or does not have the expected format, is an error.
+A damaged or contradictory report gives a problem, not an exception. EvidenceError is raised only if
+a file cannot be opened, or if a list of tests or a Rally task is invalid.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from io import BufferedReader
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import yaml
 
+from bsdgate.results import model
 from bsdgate.results.attempts import (
-    CHUNK,
     DOCUMENT_BOUND,
     HEAD_BOUND,
     STREAM_BOUND,
-    Tee,
     UnreadableError,
     gather,
     open_plain,
 )
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.ids import read_ids, synthetic, without_attributes
-from bsdgate.results.model import (
-    Attempt,
-    Case,
-    Code,
-    Dated,
-    Evidence,
-    Found,
-    Kind,
-    Reason,
-    Run,
-    State,
-    Timing,
-    error,
-    note,
-)
-from bsdgate.results.parsers import compressed
+from bsdgate.results.model import Attempt, Case, Code, Evidence, Found, Reason, error, note
 from bsdgate.results.parsers import junit as junit_parser
 from bsdgate.results.parsers import rally as rally_parser
 from bsdgate.results.parsers import subunit as subunit_parser
 from bsdgate.results.parsers import verification as verification_parser
+from bsdgate.results.parsers.compressed import Reader
+
+_Parse = Callable[[BinaryIO], Iterator[Found | model.Dated]]
 
 WORKLOADS_BOUND = 10_000
-"""The most workloads of one Rally task: YAML aliases can repeat them without end."""
+"""The maximum number of workloads of a Rally task: YAML aliases can repeat them without end."""
 
 
 def load_files(
@@ -64,16 +51,17 @@ def load_files(
     rally: Sequence[Path] = (),
     rally_task: Sequence[Path] = (),
 ) -> Evidence:
-    """Read files that bsdgate did not record: they have no digests, seal or exit status.
+    """Return the evidence in files that bsdgate did not record.
 
+    Such files have no recorded digest or exit status, and need no seal (bsdgate's last packet).
     ``asked`` has one test id per line. If no id in it has Tempest's attributes
-    (``[compute,id-<uuid>,smoke]``), those of the reports are removed. A test in two subunit files,
-    JUnit files or Rally verification reports is duplicated. Each Rally task report belongs to the
+    (``[compute,id-<uuid>,smoke]``), they are removed from the ids in the reports. A test in two
+    subunit, JUnit or Rally verification files is duplicated. Each Rally task report belongs to the
     task at the same position. Reports may be compressed with gzip. The run id is a digest of the
     files. The run's time is the latest start of a test in the reports; if they have no times, it
     is the time at which the newest file was written, and a note says so.
 
-    Raises EvidenceError for a file that cannot be read, and for an invalid list or task.
+    Raises EvidenceError if a file cannot be read, or if a list or task is invalid.
     """
     files = _Files()
     attempts = []
@@ -83,75 +71,79 @@ def load_files(
         attempts.append(_found_tests(files, asked, subunit, junit, verified))
     if tasks or rally_task:
         attempts.append(_found_workloads(files, tasks, rally_task))
-    return Evidence(files.run(), frozenset(), tuple(attempts), files.problems())
+    run_id = hashlib.sha256("".join(sorted(files.digests)).encode()).hexdigest()[:32]
+    written = datetime.fromtimestamp(files.written, UTC)
+    message = (
+        "no report has the times of its tests: known failures are judged by the day on which the"
+        f" newest file was written, {written.date()}"
+    )
+    problems = () if files.latest else (note(Code.UNDATED, message),)
+    run = model.Run(run_id, files.latest or written, name="files")
+    return Evidence(run, frozenset(), tuple(attempts), problems)
 
 
-_LIST = "a list has one test id a line, as `tempest run --list-tests` prints them"
-_TASK = "give the task of `rally task start`, in YAML or JSON, with its template rendered"
+_LIST = "a list has one test id per line, as `tempest run --list-tests` prints them"
+_TASK = "give the task file of `rally task start`, YAML or JSON, with its template rendered"
 _HINTS = {
-    Code.ATTEMPT_UNREADABLE: "give a plain file that you can read, not a link",
-    Code.EVIDENCE_LOST: "give the path of a file that is there",
-    Code.TOO_LARGE: "nothing of its kind is so large: is it the right file?",
+    Code.ATTEMPT_UNREADABLE: "give a regular file that you can read, not a symbolic link",
+    Code.EVIDENCE_LOST: "give the path of an existing file",
+    Code.TOO_LARGE: "no such file is expected to be so large: is it the right file?",
 }
 
 
 class _Files:
-    """Opens files; keeps their digests and the latest time in them."""
+    """Reads files; keeps their digests, when the newest was written, and the latest time in them.
+
+    The latest time is used, because the clock of one machine may be slow.
+    """
 
     def __init__(self) -> None:
-        self._digests: list[str] = []
-        self._newest = 0.0
-        self._latest: datetime | None = None
+        self.digests: list[str] = []
+        self.written = 0.0
+        self.latest: datetime | None = None
 
     @contextmanager
     def open(self, path: Path, bound: int, form: str | None = None) -> Iterator[BinaryIO]:
-        """Open a file and read it to its end; EvidenceError if it cannot be opened or is invalid.
+        """Open a file; raise EvidenceError if it cannot be opened or its content is invalid.
 
-        ``form`` is the hint of the error about an invalid file: the expected format.
+        ``form`` describes the expected format; it is the hint of the error about invalid content.
         """
         try:
             with open_plain(path, bound) as file:
-                tee = Tee(file)
-                yield tee
-                while tee.read(CHUNK):
-                    pass
-                self._newest = max(self._newest, os.fstat(file.fileno()).st_mtime)
+                self.digests.append(
+                    hashlib.file_digest(cast("BufferedReader", file), "sha256").hexdigest()
+                )
+                self.written = max(self.written, os.fstat(file.fileno()).st_mtime)
+                file.seek(0)
+                yield file
         except UnreadableError as reason:
             raise EvidenceError(f"{path}: {reason}", _HINTS.get(reason.code)) from None
         except ValueError as reason:
             raise EvidenceError(f"{path}: {reason}", form) from None
-        self._digests.append(tee.digest.hexdigest())
 
-    def date(self, moment: datetime | None) -> None:
-        """Take a time from a report. The latest one counts, since one clock may be late."""
+    def read(self, paths: Iterable[Path], bound: int, parse: _Parse) -> Iterator[Found]:
+        """Yield what the parser finds in the files; a problem names its file."""
+        for path in paths:
+            with self.open(path, bound) as file:
+                unpacked = Reader(file, bound)
+                for one in chain(parse(unpacked), unpacked.problems()):
+                    self._date(one)
+                    if isinstance(one, Reason):
+                        yield replace(one, message=f"{path.name}: {one.message}")
+                    elif not isinstance(one, model.Dated):
+                        yield one
+
+    def _date(self, found: Found | model.Dated) -> None:
+        moment = found.moment if isinstance(found, model.Dated) else getattr(found, "started", None)
         if moment is not None:
-            self._latest = max(moment, self._latest or moment)
-
-    @property
-    def _written(self) -> datetime:
-        return datetime.fromtimestamp(self._newest, UTC)
-
-    def run(self) -> Run:
-        """Return the run of which the files are the evidence."""
-        identity = hashlib.sha256("".join(sorted(self._digests)).encode()).hexdigest()[:32]
-        return Run(identity, self._latest or self._written, name="files")
-
-    def problems(self) -> tuple[Reason, ...]:
-        """Return the problems of the files as a whole."""
-        if self._latest:
-            return ()
-        message = (
-            "no report says when its tests ran: known failures are judged by the day on which the"
-            f" newest file was written, {self._written.date()}"
-        )
-        return (note(Code.UNDATED, message),)
+            self.latest = max(moment, self.latest or moment)
 
 
 def _is_verification(report: Path) -> bool:
-    """Return whether a Rally report is that of a verification; False if it cannot be read."""
+    """Return whether this is a Rally verification report; False if it cannot be read."""
     try:
         with open_plain(report, DOCUMENT_BOUND) as file:
-            head = compressed.Reader(file, DOCUMENT_BOUND).read(HEAD_BOUND)
+            head = Reader(file, DOCUMENT_BOUND).read(HEAD_BOUND)
             return verification_parser.begins(head)
     except UnreadableError:
         return False
@@ -169,19 +161,19 @@ def _found_tests(
         with files.open(asked, DOCUMENT_BOUND, _LIST) as file:
             ids = read_ids(file)
     found: Iterator[Found] = chain(
-        _read_reports(files, subunit, STREAM_BOUND, lambda file: subunit_parser.parse(file, None)),
-        _read_reports(files, junit, DOCUMENT_BOUND, partial(junit_parser.parse, asked=ids or ())),
-        _read_reports(files, verified, DOCUMENT_BOUND, verification_parser.parse),
+        files.read(subunit, STREAM_BOUND, partial(subunit_parser.parse, owner=None)),
+        files.read(junit, DOCUMENT_BOUND, partial(junit_parser.parse, asked=ids or ())),
+        files.read(verified, DOCUMENT_BOUND, verification_parser.parse),
     )
     if ids is not None and all(each == without_attributes(each) for each in ids):
         found = map(_without_attributes, found)
-    kind = Kind.TEMPEST if subunit or verified or not junit else Kind.HOSTCHECKS
+    kind = model.Kind.TEMPEST if subunit or verified or not junit else model.Kind.HOSTCHECKS
     return _found("tests", kind, ids, found)
 
 
 def _found_workloads(files: _Files, reports: Sequence[Path], tasks: Sequence[Path]) -> Attempt:
     if tasks and len(tasks) != len(reports):
-        message = f"{len(tasks)} Rally tasks for {len(reports)} reports of Rally tasks"
+        message = f"there are {len(tasks)} Rally tasks for {len(reports)} Rally task reports"
         hint = "give one task per report, in the same order; use --asked for a verification report"
         raise EvidenceError(message, hint)
     asked: list[rally_parser.Asked] = []
@@ -189,50 +181,28 @@ def _found_workloads(files: _Files, reports: Sequence[Path], tasks: Sequence[Pat
         with files.open(task, HEAD_BOUND, _TASK) as file:
             asked.append(_read_task(file.read()))
     found = chain.from_iterable(
-        _read_reports(files, [path], DOCUMENT_BOUND, partial(rally_parser.parse, asked=of))
-        for path, of in zip(reports, asked or [{}] * len(reports), strict=True)
+        files.read([report], DOCUMENT_BOUND, partial(rally_parser.parse, asked=of))
+        for report, of in zip(reports, asked or [{}] * len(reports), strict=True)
     )
-    return _found("rally", Kind.RALLY, tuple(chain.from_iterable(asked)) if tasks else None, found)
+    return _found(
+        "rally", model.Kind.RALLY, tuple(chain.from_iterable(asked)) if tasks else None, found
+    )
 
 
-def _found(name: str, kind: Kind, ids: tuple[str, ...] | None, found: Iterable[Found]) -> Attempt:
-    """Make an attempt of the findings; without a list, the tests that reported count as asked."""
+def _found(
+    name: str, kind: model.Kind, ids: tuple[str, ...] | None, found: Iterable[Found]
+) -> Attempt:
+    """Make an attempt of what the parsers found; without ``ids``, the reported tests are asked."""
     problems: list[Reason] = []
-    timings: list[Timing] = []
+    timings: list[model.Timing] = []
     reports = gather(found, ids, problems, timings)
     if ids is None:
         ids = tuple(sorted({one.id for one in reports if not synthetic(one.id)}))
-        message = "without a list of what was asked, missing tests cannot be seen"
+        message = "there is no list of what was asked to run, so missing tests cannot be noticed"
         problems.append(error(Code.NO_LIST, message))
     return Attempt(
-        name,
-        kind,
-        State.FOUND,
-        None,
-        ids,
-        reports,
-        tuple(problems),
-        timings=tuple(timings),
+        name, kind, model.State.FOUND, None, ids, reports, tuple(problems), timings=tuple(timings)
     )
-
-
-def _read_reports(
-    files: _Files,
-    paths: Sequence[Path],
-    bound: int,
-    parse: Callable[[BinaryIO], Iterator[Found | Dated]],
-) -> Iterator[Found]:
-    for path in paths:
-        with files.open(path, bound) as file:
-            unpacked = compressed.Reader(file, bound)
-            for one in chain(parse(unpacked), unpacked.problems()):
-                if isinstance(one, Dated):
-                    files.date(one.moment)
-                elif isinstance(one, Reason):
-                    yield replace(one, message=f"{path.name}: {one.message}")
-                else:
-                    files.date(one.started if isinstance(one, Case) else None)
-                    yield one
 
 
 def _without_attributes(found: Found) -> Found:
@@ -242,25 +212,12 @@ def _without_attributes(found: Found) -> Found:
 def _read_task(content: bytes) -> rally_parser.Asked:
     """Read the workloads of a Rally task, in version 1 or 2 of its format, or of asked.json."""
     try:
-        task = yaml.safe_load(content.decode("utf-8"))
-        entries = task if isinstance(task, list) else [*islice(_workloads(task), WORKLOADS_BOUND)]
-        return rally_parser.read_asked(_bounded_json(entries))
-    except (yaml.YAMLError, RecursionError) as reason:
-        text = " ".join(str(reason).split())
+        task = yaml.safe_load(content)
+        entries = task if isinstance(task, list) else _workloads(task)
+        return rally_parser.workloads(islice(entries, WORKLOADS_BOUND))
+    except (yaml.YAMLError, RecursionError, KeyError, TypeError, AttributeError) as reason:
+        text = " ".join(f"{type(reason).__name__}: {reason}".split())
         raise ValueError(f"not a Rally task (render its template first): {text}") from None
-    except (KeyError, TypeError, AttributeError) as reason:
-        raise ValueError(f"not a Rally task: {type(reason).__name__}: {reason}") from None
-
-
-def _bounded_json(value: Any) -> bytes:
-    """Return ``value`` as JSON; ValueError if it is too large, as YAML aliases can make it."""
-    pieces, room = [], HEAD_BOUND
-    for piece in json.JSONEncoder().iterencode(value):
-        room -= len(piece)
-        if room < 0:
-            raise ValueError(f"it unfolds to more than {HEAD_BOUND} characters")
-        pieces.append(piece)
-    return "".join(pieces).encode()
 
 
 def _workloads(task: Any) -> Iterator[dict[str, Any]]:

@@ -2,45 +2,32 @@
 """Judges tests that were in progress when the time limit of the whole attempt was reached.
 
 These tests, and those that had not begun, have no outcome, so the run is an ERROR. The tests in
-progress are run again, each with its own time limit. If a test hangs each time with the change and
-ends on the base, the change is the cause: of its failure, and of the tests that did not run because
-of it. The run is then a FAIL. In all other cases it stays an ERROR; it is never a PASS.
+progress are run again, each with its own time limit. If a test hangs each time with the change, but
+ends on the base (the build without the change), the change is the cause of its failure and of the
+tests that therefore did not run: the run is a FAIL. Else it stays an ERROR; it is never a PASS.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bsdgate.results import model
 from bsdgate.results.attribution import RERUNS, Finding, attribute
 from bsdgate.results.ledger import Ledger, of
-from bsdgate.results.model import (
-    Attempt,
-    Case,
-    Cause,
-    Code,
-    Confirmation,
-    Evidence,
-    Kind,
-    Level,
-    Outcome,
-    Reason,
-    Side,
-    count,
-    error,
-)
+from bsdgate.results.model import Attempt, Case, Cause, Code, Kind, Level, Outcome, Reason, Side
 from bsdgate.results.time_limits import not_ended, time_was_up, timed_out, unfinished
 
 _ITS_OWN: Final = frozenset({Code.TIME_LIMIT, Code.IN_PROGRESS})
-"""The problems that the time limit itself causes; any other one keeps the run an ERROR."""
+"""The codes of problems that the time limit itself causes; any other keeps the run an ERROR."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hangs:
     """What is known about the tests that were in progress when the time limit was reached.
 
-    ``failed`` are the tests that hang again, each as a failure; ``findings`` have their causes.
-    ``reasons`` are the reasons of the run, adapted to that. ``unfinished`` are the tests without an
-    outcome that did not run because of the hanging tests.
+    ``failed`` are failed cases of the tests that hang again; ``findings`` are the causes of these
+    failures. ``reasons`` are the reasons of the run, changed accordingly. ``unfinished`` are the
+    tests without an outcome that did not run because of the hanging tests.
     """
 
     failed: Mapping[str, Case]
@@ -49,87 +36,76 @@ class Hangs:
     unfinished: tuple[str, ...] = ()
 
     def put_into(self, cases: Iterable[Case]) -> tuple[Case, ...]:
-        """Return the cases with the tests that hang again as failures."""
+        """Return ``cases``, in which the tests that hang again are failures."""
         return tuple(self.failed.get(case.id, case) for case in cases)
 
 
 def limited(attempts: Iterable[Attempt]) -> Attempt | None:
-    """Return the last Tempest attempt at the suite if its time limit ended it, else None."""
+    """Return the last Tempest attempt, without re-runs, if its time limit ended it; else None."""
     own = [one for one in attempts if one.kind is Kind.TEMPEST and not one.confirms]
     last = max(own, key=lambda one: one.name, default=None)
     return last if last is not None and time_was_up(last) else None
 
 
 def unexplained(reasons: Iterable[Reason], attempt: Attempt) -> list[Reason]:
-    """Return the reasons without those that the time limit of this attempt caused."""
+    """Return the reasons that the time limit of ``attempt`` did not cause."""
     own = {of(attempt, problem) for problem in attempt.problems if problem.code in _ITS_OWN}
     return list(_without(set(attempt.asked), (one for one in reasons if one not in own)))
 
 
-def weigh(evidence: Evidence, ledger: Ledger, reasons: list[Reason]) -> Hangs:
-    """Judge the re-runs of the tests that were in progress when the time limit was reached."""
+def weigh(evidence: model.Evidence, ledger: Ledger, reasons: list[Reason]) -> Hangs:
+    """Judge the re-runs of the tests that were in progress when the time limit was reached.
+
+    The ledger has one final outcome per asked test, and the results of re-runs.
+    """
     attempt = limited(evidence.attempts)
-    failed = _hang_again(attempt, ledger) if attempt else {}
+    missing = {case.id for case in ledger.cases if case.outcome is Outcome.MISSING}
+    failed = _hang_again(attempt, missing, ledger.confirmations) if attempt else {}
     if attempt is None or not failed:
         return Hangs({}, (), reasons)
     rest = unexplained(reasons, attempt)
     changed = evidence.run.changed
     findings = attribute(failed.values(), ledger.confirmations, rest, change=changed)
-    blamed = any(finding.cause is Cause.CHANGE for finding in findings)
-    if not blamed:  # as where there is an error in the rest
+    if all(finding.cause is not Cause.CHANGE for finding in findings):
+        # An error among the other reasons has this effect too: it causes all failures.
         return Hangs(failed, findings, list(_without(failed.keys(), reasons)))
-    left = tuple(sorted((_missing(ledger) & set(attempt.asked)) - failed.keys()))
-    return Hangs(failed, findings, [*rest, *_by_the_change(attempt, left)], left)
-
-
-def _by_the_change(attempt: Attempt, left: tuple[str, ...]) -> list[Reason]:
-    """Return the reasons for the time limit if the change made the tests hang."""
-    reasons = [
+    left = tuple(sorted((missing & set(attempt.asked)) - failed.keys()))
+    rest += (
         replace(of(attempt, problem), level=Level.FAIL)
         for problem in attempt.problems
         if problem.code is Code.TIME_LIMIT
-    ]
+    )
     if left:
-        message = f"{count(left, 'test')} without an outcome, because the time limit was reached"
-        reasons.append(Reason(Level.FAIL, Code.UNFINISHED, message, left))
-    return reasons
+        tests = model.count(left, "test")
+        message = f"{tests} without an outcome, because the time limit was reached"
+        rest.append(Reason(Level.FAIL, Code.UNFINISHED, message, left))
+    return Hangs(failed, findings, rest, left)
 
 
 def _without(explained: Set[str], reasons: Iterable[Reason]) -> Iterable[Reason]:
-    """Remove the explained ids from the reasons for lost tests."""
+    """Yield the reasons; those about lost tests without the explained ids."""
     for reason in reasons:
         if reason.code is not Code.LOST_TEST or explained.isdisjoint(reason.ids):
             yield reason
         elif ids := tuple(test_id for test_id in reason.ids if test_id not in explained):
-            message = f"{count(ids, 'test')} asked to run and without an outcome"
-            yield error(Code.LOST_TEST, message, ids)
+            message = f"{model.count(ids, 'test')} asked to run and without an outcome"
+            yield model.error(Code.LOST_TEST, message, ids)
 
 
-def _hang_again(attempt: Attempt, ledger: Ledger) -> dict[str, Case]:
-    """Return the tests that hang each time that they are run again with the change."""
-    begun = sorted(unfinished(attempt) & _missing(ledger))
-    again = {test_id: _again(test_id, ledger.confirmations) for test_id in begun}
-    return {
-        test_id: not_ended(test_id, attempt.test_timeout, case.details)
-        for test_id, case in again.items()
-        if case is not None
-    }
-
-
-def _missing(ledger: Ledger) -> set[str]:
-    return {case.id for case in ledger.cases if case.outcome is Outcome.MISSING}
-
-
-def _again(test_id: str, confirmations: Sequence[Confirmation]) -> Case | None:
-    """Return its last failure if the test hung in each re-run with the change, else None."""
-    seen = [
-        (one.whole, case)
-        for one in confirmations
-        if one.side is Side.CHANGE
-        for case in one.cases
-        if case.id == test_id and case.outcome is not Outcome.MISSING
-    ]
-    hung = [case for _, case in seen if timed_out(case)]
-    if len(hung) < len(seen) or sum(whole for whole, _ in seen) < RERUNS:
-        return None
-    return hung[-1]
+def _hang_again(
+    attempt: Attempt, missing: Set[str], confirmations: Sequence[model.Confirmation]
+) -> dict[str, Case]:
+    """Return failed cases of the tests that hang in each re-run with the change, by id."""
+    found = {}
+    for test_id in sorted(unfinished(attempt) & missing):
+        again = [
+            (one.whole, case)
+            for one in confirmations
+            if one.side is Side.CHANGE
+            for case in one.cases
+            if case.id == test_id and case.outcome is not Outcome.MISSING
+        ]
+        hung = all(timed_out(case) for _, case in again)
+        if hung and sum(whole for whole, _ in again) >= RERUNS:
+            found[test_id] = not_ended(test_id, attempt.test_timeout, again[-1][1].details)
+    return found

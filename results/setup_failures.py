@@ -7,16 +7,19 @@ from collections.abc import Iterable, Mapping
 from bsdgate.results.model import Case
 
 _FRAME = re.compile(r'^[ \t]*File "([^"\n]+)", line \d+, in (\S{1,100})', re.MULTILINE)
-# Frames of helpers: every assertion and every API error ends in these, not at its origin.
+# Frames of helpers: every assertion and every API error ends in one, not at its origin.
 _HELPERS = re.compile(
     r"/(?:testtools|unittest|tempest/lib/(?:common/rest_client\.|services/\S*base))"
 )
 _MESSAGE_BOUND = 4000
-"""The most characters of a fixture's message in the reasons of its tests."""
+"""The maximum number of characters of a fixture's message in the reasons of its tests."""
 
 
 def innermost(details: str | None) -> str:
-    """Return the innermost own frame of the first traceback (`` @ file:function``), or empty."""
+    """Return the innermost frame of the first traceback (`` @ file:function``), or empty.
+
+    A frame of a helper is returned only if there is no other.
+    """
     frames = _FRAME.findall(_first(details))
     own = [frame for frame in frames if not _HELPERS.search(frame[0])]
     for path, function in (own or frames)[-1:]:
@@ -25,9 +28,9 @@ def innermost(details: str | None) -> str:
 
 
 def message(case: Case) -> str:
-    """Return the message of a failure in one line: the lines before its reason, and the reason.
+    """Return the message of a failure in one line: the lines before its reason, then the reason.
 
-    The first line of Tempest's exceptions names their kind, that of assertions the expected value.
+    The first line names the kind of a Tempest exception, or the expected value of an assertion.
     """
     reason = case.reason or "failed"
     first = _first(case.details)
@@ -50,7 +53,7 @@ def inherited(failure: Case) -> str:
 
 
 def tests_of(failures: Iterable[Case], cases: Iterable[Case]) -> Mapping[str, tuple[str, ...]]:
-    """The ids of the tests that failed only because a fixture did, by the id of the fixture."""
+    """Return the ids of tests that failed only because a fixture failed, by the fixture's id."""
     found: dict[str, list[str]] = {failure.id: [] for failure in failures}
     for case in cases if found else ():
         if case.setup_failure in found:

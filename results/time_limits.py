@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests that did not end within their own time limit, or within that of the whole attempt."""
+"""Tests that did not end within their time limit, or that of the attempt (one runner execution)."""
 
 import re
 from collections.abc import Set
+from itertools import chain
 from typing import Final
 
 from bsdgate.results.model import Attempt, Case, Code, Outcome, State
 
 NOT_ENDED: Final = "the test did not end in time"
-"""The signature of every failure of a test that was ended by a time limit.
+"""The signature (the compared text) of every failure that a time limit caused.
 
-The place where the test was then is left out: a test that waits is at another place each time.
+It has no place in the code, because a test that waits is at another place each time.
 """
 
-_LIMIT = "did not end within {:g} s"
-# What Tempest's base class raises in a test when the seconds of OS_TEST_TIMEOUT are over.
+# The exception that Tempest's base class raises in a test after OS_TEST_TIMEOUT seconds.
 _ALARM: Final = "fixtures._fixtures.timeout.TimeoutException"
 _RAISED: Final = re.compile(rf"(?:^|; ){re.escape(_ALARM)}\b")
+# The reason of the case that ``not_ended`` returns.
 _REASON: Final = re.compile(r"did not end within \S+ s$")
 
 
@@ -31,22 +32,17 @@ def unfinished(attempt: Attempt) -> Set[str]:
     """Return the asked tests that were in progress when the attempt's time limit was reached."""
     if not time_was_up(attempt):
         return set()
-    begun = {
-        test_id
-        for problem in attempt.problems
-        if problem.code is Code.IN_PROGRESS
-        for test_id in problem.ids
-    }
-    return begun.intersection(attempt.asked)
+    begun = (problem.ids for problem in attempt.problems if problem.code is Code.IN_PROGRESS)
+    return set(chain.from_iterable(begun)).intersection(attempt.asked)
 
 
 def not_ended(test_id: str, seconds: float, details: str | None = None) -> Case:
-    """Return the failure of a test that did not end within ``seconds``."""
-    return Case(test_id, Outcome.FAIL, reason=_LIMIT.format(seconds), details=details)
+    """Return the failed case of a test that did not end within ``seconds``."""
+    return Case(test_id, Outcome.FAIL, reason=f"did not end within {seconds:g} s", details=details)
 
 
 def timed_out(case: Case) -> bool:
-    """Whether the case is the failure of a test that a time limit ended."""
+    """Return whether the case failed because a time limit ended its test."""
     reason, details = case.reason or "", case.details or _ALARM
     ended = _RAISED.search(reason) or (_REASON.match(reason) and _ALARM in details)
     return case.outcome is Outcome.FAIL and bool(ended)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parsers: they read recorded streams and return cases, and compare the counters of a report."""
+"""Parsers: they read the reports of test runners, and yield cases and what is wrong with them."""

@@ -1,173 +1,221 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The attachments of a test (tracebacks, logs, the reason of a skip), in bounded memory."""
+"""The attachments of tests (tracebacks, logs, the reason of a skip), in bounded memory."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 CASE_BOUND = 64 * 1024
-"""Bytes of attachments kept per test. The end is kept: a traceback ends with the exception."""
+"""The maximum number of bytes of attachments kept per test.
+
+The end is kept: a traceback ends with the exception.
+"""
 
 KEPT_BOUND = 32 * 1024 * 1024
-"""Characters of details that are kept of one stream."""
+"""The maximum number of characters of details kept per stream."""
 
 NAMES_BOUND = 32
-"""The most attachments kept per test; further ones are counted and dropped."""
+"""The maximum number of attachments kept per test; chunks of others are counted and dropped."""
 
 NAME_BOUND = 200
-"""Characters of an attachment's name."""
+"""The number of characters kept of an attachment's name."""
 
 ATTACHMENT_COST = 1024
-"""Bytes of memory counted for an attachment in addition to its content."""
+"""The number of bytes of memory counted per attachment in addition to its content."""
 
 REASON_BOUND = 1000
-"""Characters of a one-line reason."""
+"""The number of characters kept of a one-line reason."""
+
+HEAD_BOUND = 4 * REASON_BOUND
+"""The number of bytes kept of the beginning of a text."""
+
+OPEN_BOUND = 2_000
+"""The maximum number of tests in progress at once.
+
+A runner has some dozens. If a stream has no ends of tests, all of them are in progress.
+"""
+
+ENDED_BOUND = 20_000
+"""The maximum number of tests that are remembered as ended."""
+
+HELD_BOUND = 32 << 20
+"""The maximum number of bytes of attachments of tests in progress; half of it if one is late."""
+
+
+class Tail:
+    """A UTF-8 text that arrives in pieces; only its end and a short beginning are kept."""
+
+    def __init__(self, *, is_text: bool = True) -> None:
+        self.is_text = is_text
+        self.size = 0
+        self._head = bytearray()
+        self._end = bytearray()
+
+    def add(self, data: bytes) -> None:
+        """Append a piece."""
+        self.size += len(data)
+        self._end += data
+        # Trimmed at twice the bound, so that each byte is moved at most once.
+        if len(self._end) > 2 * CASE_BOUND:
+            self._head = self._head or self._end[:HEAD_BOUND]
+            del self._end[:-CASE_BOUND]
+
+    @property
+    def head(self) -> str:
+        """The beginning of the text, without a character that is cut at its end."""
+        return (self._head or self._end[:HEAD_BOUND]).decode("utf-8", "ignore")
+
+    @property
+    def kept(self) -> str:
+        """The end of the text."""
+        return self._end[-CASE_BOUND:].decode("utf-8", "replace")
+
+    @property
+    def held(self) -> int:
+        """The bytes in memory."""
+        return ATTACHMENT_COST + len(self._end)
+
+    def within(self, room: int, where: str = "") -> str:
+        """Return the last ``room`` bytes as text, with a mark in front if others were cut."""
+        kept = self._end[-room:] if room > 0 else b""
+        mark = f"[... {cut} bytes cut{where} ...]\n" if (cut := self.size - len(kept)) else ""
+        return mark + kept.decode("utf-8", "replace")
 
 
 @dataclass(slots=True)
-class _Attachment:
-    text: bool
-    size: int = 0
-    tail: bytearray = field(default_factory=bytearray)
-
-    def add(self, data: bytes) -> None:
-        self.size += len(data)
-        self.tail += data[-CASE_BOUND:]
-        # Trimmed at twice the bound, so that each byte is moved at most once.
-        if len(self.tail) > 2 * CASE_BOUND:
-            del self.tail[:-CASE_BOUND]
-
-    def decoded(self, room: int) -> tuple[str, int]:
-        """The last ``room`` bytes as text, and how many came before them."""
-        kept = bytes(self.tail[-room:]) if room > 0 else b""
-        return kept.decode("utf-8", "replace"), self.size - len(kept)
-
-
 class Details:
-    """The attachments of one test in progress.
+    """The start time and the attachments of a test in progress.
 
-    ``offset`` is the byte of the stream at which the first begins, if known; the mark at a cut
-    shows it. ``dropped`` counts the chunks that are not kept, ``held`` the bytes in memory.
+    ``offset`` is the byte of the stream at which the first attachment begins, if known; the mark at
+    a cut shows it. ``dropped`` is the number of chunks that were not kept.
     """
 
-    def __init__(self, offset: int | None = None) -> None:
-        self._attachments: dict[str, _Attachment] = {}
-        self.offset = offset
-        self.dropped = 0
-        self.held = 0
+    started: datetime | None = None
+    offset: int | None = None
+    dropped: int = 0
+    _attachments: dict[str, Tail] = field(default_factory=dict)
 
-    def add(self, name: str, mime_type: str | None, data: bytes) -> int:
-        """Append a chunk of the attachment called ``name``; return by how much ``held`` grew."""
+    def add(self, name: str, mime_type: str | None, data: bytes) -> None:
+        """Append a chunk of the attachment called ``name``."""
         name = name[:NAME_BOUND]
-        attachment = self._attachments.get(name)
-        growth = 0
-        if attachment is None:
+        if name not in self._attachments:
             if len(self._attachments) >= NAMES_BOUND:
                 self.dropped += 1
-                return 0
-            text = mime_type is None or mime_type.startswith("text/")
-            attachment = self._attachments[name] = _Attachment(text)
-            growth = ATTACHMENT_COST
-        before = len(attachment.tail)
-        attachment.add(data)
-        growth += len(attachment.tail) - before
-        self.held += growth
-        return growth
+                return
+            is_text = mime_type is None or mime_type.startswith("text/")
+            self._attachments[name] = Tail(is_text=is_text)
+        self._attachments[name].add(data)
+
+    @property
+    def held(self) -> int:
+        """The bytes in memory."""
+        return sum(attachment.held for attachment in self._attachments.values())
 
     def reason(self) -> str | None:
-        """The reason of a skip, or the last line of each traceback, in one line."""
+        """Return the reason of a skip, or the last line of each traceback, in one line."""
         tracebacks = sorted(name for name in self._attachments if name.startswith("traceback"))
-        # Each of several tracebacks (of the test, of its cleanups) is a failure.
+        # Each traceback (of the test, of a cleanup) is a failure of its own.
         names = ["reason"] if "reason" in self._attachments else tracebacks
-        lines = (last_line(self._attachments[name].decoded(CASE_BOUND)[0]) for name in names)
+        lines = (last_line(self._attachments[name].kept) for name in names)
         share = REASON_BOUND // max(len(names), 1)
         return "; ".join(line[:share] for line in lines if line)[:REASON_BOUND] or None
 
     def text(self) -> str | None:
-        """All attachments as text: tracebacks first, the rest while there is room."""
+        """Return all attachments as text: tracebacks first, the others while there is room."""
         parts: list[str] = []
-        room = CASE_BOUND
-        where = whole_from(self.offset)
-        order = sorted(self._attachments, key=lambda name: not name.startswith("traceback"))
-        for name in order:
+        room, where = CASE_BOUND, whole_from(self.offset)
+        for name in sorted(self._attachments, key=lambda name: not name.startswith("traceback")):
             attachment = self._attachments[name]
-            if not attachment.size:
-                continue
-            if attachment.text:
-                kept, cut = attachment.decoded(room)
-                mark = f"[... {cut} bytes cut{where} ...]\n" if cut else ""
-                parts.append(f"{name}:\n{mark}{kept.rstrip()}\n")
-                room -= min(room, len(attachment.tail))
-            else:
+            if attachment.size and attachment.is_text:
+                parts.append(f"{name}:\n{attachment.within(room, where).rstrip()}\n")
+                room -= min(room, attachment.size)
+            elif attachment.size:
                 parts.append(f"{name}: {attachment.size} bytes, not text\n")
         if self.dropped:
             parts.append(f"[... {self.dropped} chunks of further attachments cut{where} ...]\n")
         return "\n".join(parts) or None
 
 
-def last_line(text: str) -> str | None:
-    """The last line of ``text`` that is not blank, bounded; None if there is none."""
-    lines = text.rstrip().rsplit("\n", 1)
-    line = lines[-1].strip()
-    return line[:REASON_BOUND] or None
+class Progress:
+    """The tests in progress: from their start, or first attachment, to their end.
 
-
-HEAD_BOUND = 4 * REASON_BOUND
-"""Characters that are kept of the beginning of a text."""
-
-
-class Tail:
-    """A text that arrives in pieces; a bounded part of its beginning and of its end is kept."""
+    An attachment that follows the end of its test is *late*, until the test starts or ends again.
+    ``crowded``: whether more than OPEN_BOUND tests were in progress at once.
+    """
 
     def __init__(self) -> None:
-        self._size = 0
-        self._length = 0
-        self._pieces: list[str] = []
-        self.head = ""
+        self.unfinished: dict[str, Details] = {}
+        self.late: dict[str, Details] = {}
+        self._ended: set[str] = set()
+        self._held = 0
+        self.crowded = False
 
-    def add(self, piece: str) -> None:
-        """Append a short piece."""
-        # A piece may end anywhere, where a block of the file ends.
-        if len(self.head) < HEAD_BOUND:
-            self.head += piece[: HEAD_BOUND - len(self.head)]
-        self._pieces.append(piece)
-        self._size += len(piece)
-        self._length += len(piece)
-        if self._length > 2 * CASE_BOUND:
-            self._pieces = [self.kept]
-            self._length = len(self._pieces[0])
+    def begin(self, test_id: str, started: datetime | None) -> None:
+        """Record the start of a test."""
+        if details := self.late.pop(test_id, None):
+            self.unfinished[test_id] = details
+        if details := self._open(test_id):
+            details.started = started
 
-    @property
-    def kept(self) -> str:
-        """The last characters."""
-        return "".join(self._pieces)[-CASE_BOUND:]
+    def attach(
+        self, test_id: str, offset: int, name: str, mime_type: str | None, data: bytes
+    ) -> None:
+        """Record a chunk of an attachment; its packet begins at byte ``offset`` of the stream."""
+        late = test_id in self._ended and test_id not in self.unfinished
+        details = self.late.setdefault(test_id, Details()) if late else self._open(test_id)
+        if details is None:
+            return
+        if details.offset is None:
+            details.offset = offset
+        if self._held + len(data) > (HELD_BOUND // 2 if late else HELD_BOUND):
+            details.dropped += 1
+        else:
+            self._held -= details.held
+            details.add(name, mime_type, data)
+            self._held += details.held
 
-    def within(self, room: int, where: str = "") -> str:
-        """The last ``room`` characters, with a mark in front if there were more."""
-        kept = self.kept[-room:] if room > 0 else ""
-        cut = self._size - len(kept)
-        return f"[... {cut} characters cut{where} ...]\n{kept}" if cut else kept
+    def end(self, test_id: str) -> Details:
+        """Record the end of a test; return its start time and attachments."""
+        if len(self._ended) < ENDED_BOUND:
+            self._ended.add(test_id)
+        details = self.unfinished.pop(test_id, None) or self.late.pop(test_id, None) or Details()
+        self._held -= details.held
+        return details
+
+    def _open(self, test_id: str) -> Details | None:
+        details = self.unfinished.get(test_id)
+        if details is None and len(self.unfinished) < OPEN_BOUND:
+            details = self.unfinished[test_id] = Details()
+        self.crowded = self.crowded or details is None
+        return details
 
 
 class Kept:
-    """Bounds the details of all cases of one stream together."""
+    """Limits the total size of the details of all cases of a stream."""
 
     def __init__(self) -> None:
         self._room = KEPT_BOUND
 
     def keep(self, details: str | None, offset: int | None) -> str | None:
-        """Return ``details`` while there is room, then a text with their place in the stream."""
+        """Return ``details`` while there is room, then a message with their place in the stream."""
         if details is None or self._room > 0:
             self._room -= len(details or "")
             return details
-        return f"[not kept, for all together are too large{whole_from(offset)}]"
+        return f"[left out: the details of all tests are too large{whole_from(offset)}]"
+
+
+def last_line(text: str) -> str | None:
+    """Return the last line of ``text`` that is not blank, cut to a bound; None if there is none."""
+    line = text.rstrip().rpartition("\n")[2].strip()
+    return line[:REASON_BOUND] or None
 
 
 def whole_from(offset: int | None) -> str:
-    """Return a text with the place of the whole text in the stream; empty if it is not known."""
-    return "" if offset is None else f", whole from byte {offset} of the stream"
+    """Return a message with the place of the uncut text in the stream; empty if it is not known."""
+    return "" if offset is None else f", the whole text is at byte {offset} of the stream"
 
 
 def tail(text: str) -> str:
-    """``text`` cut to the bound of one test, its end kept and the cut marked."""
+    """Return the end of ``text``, at most CASE_BOUND bytes, with a mark if it was cut."""
     whole = Tail()
-    whole.add(text)
+    whole.add(text.encode())
     return whole.within(CASE_BOUND)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports that are one JSON document. They are read whole, so their size is bounded.
+"""Reads reports that are one JSON document. A report is read whole, so its size is bounded.
 
-Ambiguous JSON (duplicate keys, NaN, deep nesting, half of a surrogate pair) is refused.
+JSON with duplicate keys, NaN, deep nesting or half of a surrogate pair is refused.
 """
 
 import json
@@ -13,10 +13,10 @@ from bsdgate.results import strict_json
 from bsdgate.results.model import Code, Dated, Found, Reason, error
 
 SIZE_BOUND = 64 << 20
-"""Bytes of a report."""
+"""The maximum number of bytes of a report."""
 
 PROBLEMS_BOUND = 20
-"""Errors of one report that are listed."""
+"""The maximum number of listed errors of damage per report."""
 
 SHAPE_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """The exceptions of code that reads a document of an unexpected shape."""
@@ -26,25 +26,24 @@ _MOMENT_BOUND = 40
 
 
 def read(stream: BinaryIO) -> dict[str, Any] | Reason:
-    """Decode the report, which must be one object; return a Reason if it is not."""
+    """Return the decoded report, or a Reason if it is not one JSON object."""
     content = stream.read(SIZE_BOUND + 1)
     if not content.strip():
         return error(Code.EMPTY_STREAM, "the report is empty")
     if len(content) > SIZE_BOUND:
         return error(Code.TOO_LARGE, f"the report has more than {SIZE_BOUND} bytes")
     try:
-        found = strict_json.loads_object(content)
+        return strict_json.loads_object(content)
     except strict_json.TooLargeError as reason:
         return error(Code.TOO_LARGE, f"the report has {reason}")
     except json.JSONDecodeError as reason:
-        return error(Code.TRUNCATED, f"the report is not whole: {reason}")
-    except (ValueError, RecursionError) as reason:
+        return error(Code.TRUNCATED, f"the report is truncated or not JSON: {reason}")
+    except ValueError as reason:
         return misshapen("the report", reason)
-    return found
 
 
 def bounded(found: Iterable[Found | Dated]) -> Iterator[Found | Dated]:
-    """Yield ``found`` with at most PROBLEMS_BOUND errors of damage; further ones are counted."""
+    """Yield ``found``, but at most PROBLEMS_BOUND errors of damage, then the number of others."""
     damaged = 0
     for one in found:
         if isinstance(one, Reason) and one.code is Code.DAMAGED:
@@ -53,38 +52,38 @@ def bounded(found: Iterable[Found | Dated]) -> Iterator[Found | Dated]:
                 continue
         yield one
     if damaged > PROBLEMS_BOUND:
-        yield error(Code.DAMAGED, f"the report has {damaged - PROBLEMS_BOUND} more such problems")
+        yield error(Code.DAMAGED, f"the report has {damaged - PROBLEMS_BOUND} more damaged parts")
 
 
 def misshapen(what: str, reason: Exception) -> Reason:
     """Return the error that ``what`` does not have Rally's format, with a bounded message."""
-    message = f"{what} is not Rally's: {type(reason).__name__}: {reason}"
+    message = f"{what} does not have Rally's format: {type(reason).__name__}: {reason}"
     return error(Code.DAMAGED, message[:_MESSAGE_BOUND])
 
 
 def text(value: Any) -> str:
-    """``value``, which must be a text."""
+    """Return ``value``; raise TypeError if it is not a text."""
     if not isinstance(value, str):
         raise TypeError(f"a text was expected, not {type(value).__name__}")
     return value
 
 
 def duration(value: Any) -> float | None:
-    """``value`` as a duration in seconds; None if negative, as after the clock was set back."""
+    """Return ``value`` in seconds; None if it is negative because the clock was set back."""
     number = float(value)
     return None if -1e10 < number < 0 else seconds(number)
 
 
 def seconds(value: Any) -> float:
-    """``value`` as a number of seconds, at most some centuries."""
+    """Return ``value`` in seconds; raise ValueError if it is negative, or 1e10 or more."""
     number = float(value)
     if not 0 <= number < 1e10:
-        raise ValueError("a number of seconds was expected")
+        raise ValueError(f"{number:g} is not a number of seconds from 0 to 1e10")
     return round(number, 6)
 
 
 def moment(value: Any) -> datetime | None:
-    """``value`` as an ISO time, in UTC if it has no zone; None if it is not a time."""
+    """Return the ISO time ``value`` in UTC (its zone if none is given); None if it is invalid."""
     if not isinstance(value, str) or len(value) > _MOMENT_BOUND:
         return None
     try:

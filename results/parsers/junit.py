@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JUnit XML as pytest, stestr (through subunit2junitxml) and Kyua write it, read test by test.
+"""Reads JUnit XML of pytest, stestr (through subunit2junitxml) and Kyua, test by test.
 
-Strict: a document type is refused, and with it entities and everything external. The counters of a
-suite are not used as results, but a failure that only they have was lost. A test with an unknown
-element is not a success.
+The parser is strict: it refuses a document type, and so entities and external files. The counters
+of a suite are not results, but it is an error if they count more failures than the suite contains.
+A test with an unknown element is not a success.
 
 The module uses expat directly. ``xml.etree.ElementTree.iterparse`` was tried and fails three cases:
 
-- A text of any size: it keeps the whole text of an element, 1 GiB of memory for one of 64 MiB.
-  Here only the beginning and the end of a text are kept.
-- One huge attribute: expat before 2.6 reads a begun tag again from its start with each block;
-  iterparse reads blocks of one size, which takes 17 s for an attribute of 16 MiB. Here the next
-  block is as large as the unfinished tag.
-- Memory of a hostile report: it keeps all elements within a test, and all names of elements.
+- A long text: iterparse keeps the whole text of an element, 1 GiB of memory for one of 64 MiB.
+  This module keeps only the beginning and the end of a text.
+- One huge attribute: expat before 2.6 reads an unfinished tag again from its start with each block.
+  iterparse reads blocks of one size, which takes 17 s for an attribute of 16 MiB. This module
+  reads a next block that is as large as the unfinished tag.
+- A hostile report: iterparse keeps all elements within a test, and all names of elements.
 
-It also cannot refuse a document type, and does not give the byte at which an element begins.
+iterparse also cannot refuse a document type, and does not give the byte at which an element begins.
 """
 
 from collections import Counter
@@ -33,13 +33,13 @@ CHUNK = 1 << 16
 ROOTS = ("testsuites", "testsuite")
 
 TOKEN_BOUND = 16 << 20
-"""Bytes of one tag with its attributes, or of one comment: expat keeps it until its end.
+"""The maximum number of bytes of a tag with attributes, or of a comment: expat keeps all of them.
 
-pytest writes a whole assertion, with all that it compared, into one attribute.
+pytest writes a whole assertion, with all compared values, into one attribute.
 """
 
 NAMES_BOUND = 1000
-"""Different names of elements and attributes: expat keeps all of them."""
+"""The maximum number of different names of elements and attributes: expat keeps all of them."""
 
 DEPTH_BOUND = 50
 
@@ -51,118 +51,115 @@ _DIGITS = 20
 
 
 class _RefusedError(Exception):
-    """The report breaks a rule or a bound; what was read before stays."""
+    """The report breaks a rule or exceeds a bound; the cases before that place are kept."""
 
-    def __init__(self, code: Code, message: str) -> None:
+    def __init__(self, message: str, code: Code = Code.DAMAGED) -> None:
         super().__init__(message)
         self.reason = error(code, message)
 
 
 def parse(stream: BinaryIO, asked: Sequence[str] = ()) -> Iterator[Case | Reason | Dated]:
-    """Read a report: its cases, then what is wrong with it.
+    """Yield the cases of a report, and what is wrong with it.
 
-    ``asked`` are the ids that were asked to run. A case gets the asked id with its name in the
-    report; if there is none, its id is that name, "classname.name".
+    ``asked`` are the ids that were asked to run. The report has only names, "classname.name": the
+    id of a case is the asked id with that name, or the name itself if there is none.
     """
-    return _Reader(asked).read(stream)
+    reader = _Reader(asked)
+    size = begun = 0
+    chunk = b"start"
+    try:
+        while chunk:
+            # expat reads an unfinished tag again from its start: add as many bytes as it has.
+            chunk = stream.read(max(CHUNK, begun))
+            size += len(chunk)
+            reader.parser.Parse(chunk, not chunk)
+            yield from reader.found
+            reader.found.clear()
+            begun = size - reader.parser.CurrentByteIndex
+            reader.check_bounds(begun)
+    except (_RefusedError, expat.ExpatError, ValueError, LookupError) as reason:
+        yield from reader.found
+        yield _problem(reason, size, cut=not chunk)
 
 
 class _Reader:
-    """Makes cases from the events of expat."""
+    """Adds cases and problems to ``found`` from the events of expat."""
 
     def __init__(self, asked: Sequence[str]) -> None:
         self._ids = ids_by_report_name(asked)
         self._containers = containers_by_report_name(self._ids.values())
         self._names: dict[str, str] = {}
-        self._found: list[Case | Reason | Dated] = []
+        self.found: list[Case | Reason | Dated] = []
         self._depth = 0
-        self._case: CaseElement | None = None  # the one that is open
+        self._case: CaseElement | None = None  # the open <testcase>
         self._case_depth = 0
         self._kept = Kept()
         self._failed: set[str] = set()
-        self._failures: Counter[str] = Counter()  # so far, by tag
+        self._failures: Counter[str] = Counter()  # number so far, by tag
         self._suites: list[tuple[Mapping[str, str], Counter[str]]] = []
-        self._parser = parser = expat.ParserCreate(intern=self._names)
+        self.parser = parser = expat.ParserCreate(intern=self._names)
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         # Entities need no handler: they can be declared only in a document type.
         parser.StartDoctypeDeclHandler = _refuse_doctype
 
-    def read(self, stream: BinaryIO) -> Iterator[Case | Reason | Dated]:
-        """Yield the cases of the report as it is read, then what is wrong with it."""
-        size = begun = 0
-        chunk = b"start"
-        try:
-            while chunk:
-                # expat reads a begun tag again from its start: add as many bytes as it has.
-                chunk = stream.read(max(CHUNK, begun))
-                size += len(chunk)
-                self._parser.Parse(chunk, not chunk)
-                yield from self._take_found()
-                begun = size - self._parser.CurrentByteIndex
-                self._check_bounds(begun)
-        except (_RefusedError, expat.ExpatError, ValueError, LookupError) as reason:
-            yield from self._take_found()
-            yield _problem(reason, size, cut=not chunk)
-
-    def _take_found(self) -> list[Case | Reason | Dated]:
-        found, self._found = self._found, []
-        return found
-
-    def _check_bounds(self, begun: int) -> None:
+    def check_bounds(self, begun: int) -> None:
+        """Refuse a report that makes expat keep too much; ``begun``: bytes of an unfinished tag."""
         if begun > TOKEN_BOUND:
-            at = self._parser.CurrentByteIndex
-            message = f"a tag or comment of more than {TOKEN_BOUND} bytes, at byte {at}"
-            raise _RefusedError(Code.TOO_LARGE, message)
+            at = self.parser.CurrentByteIndex
+            message = f"the tag or comment at byte {at} has more than {TOKEN_BOUND} bytes"
+            raise _RefusedError(message, Code.TOO_LARGE)
         if len(self._names) > NAMES_BOUND:
-            raise _RefusedError(Code.DAMAGED, f"more than {NAMES_BOUND} names of elements")
+            raise _RefusedError(f"more than {NAMES_BOUND} names of elements and attributes")
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         if self._depth > DEPTH_BOUND:
-            raise _RefusedError(Code.DAMAGED, f"elements are nested more than {DEPTH_BOUND} deep")
+            raise _RefusedError(f"elements are nested more than {DEPTH_BOUND} levels deep")
         if self._case is not None:
             self._start_within(self._case, tag, attributes)
         elif tag == "testcase" and self._depth > 1:
             self._case, self._case_depth = CaseElement(attributes), self._depth
         elif tag in FAILURES:
-            self._found.append(error(Code.DAMAGED, f"<{tag}> of no test"))
+            self.found.append(error(Code.DAMAGED, f"<{tag}> is not in a <testcase>"))
         elif tag in ROOTS:
             if begun := moment(attributes.get("timestamp")):
-                self._found.append(Dated(begun))
+                self.found.append(Dated(begun))
             counters = {tag: attributes.get(name, "")[:_DIGITS] for tag, name in _COUNTERS.items()}
             self._suites.append((counters, self._failures.copy()))
         elif self._depth == 1:
-            raise _RefusedError(Code.DAMAGED, f"<{tag[:80]}> is no JUnit report")
+            raise _RefusedError(
+                f"the root element is <{tag[:80]}>, not <testsuites> or <testsuite>"
+            )
 
     def _start_within(self, case: CaseElement, tag: str, attributes: dict[str, str]) -> None:
         if tag == "testcase":
-            raise _RefusedError(Code.DAMAGED, "a test within a test")
+            raise _RefusedError("a <testcase> is within another one")
         if self._depth == self._case_depth + 1:
-            case.begin(tag, attributes, self._parser.CurrentByteIndex)
+            case.begin(tag, attributes, self.parser.CurrentByteIndex)
             if tag in FAILURES:
                 self._failures[tag] += 1
-            self._parser.CharacterDataHandler = case.text if tag in TEXTS else None
+            self.parser.CharacterDataHandler = case.text if tag in TEXTS else None
         elif tag in FAILURES:
-            self._found.append(error(Code.DAMAGED, f"<{tag}> not directly within a test"))
+            self.found.append(error(Code.DAMAGED, f"<{tag}> is not directly in a <testcase>"))
 
     def _end(self, tag: str) -> None:
         self._depth -= 1
         if self._case is None:
             if tag in ROOTS:
-                self._found += _uncounted(*self._suites.pop(), self._failures)
+                self.found += _uncounted(*self._suites.pop(), self._failures)
         elif self._depth == self._case_depth:
-            self._parser.CharacterDataHandler = None
+            self.parser.CharacterDataHandler = None
         elif self._depth < self._case_depth:
             case, self._case = self._case, None
-            self._found += self._finish(case)
+            self.found += self._finish(case)
 
     def _finish(self, case: CaseElement) -> Iterator[Case | Reason]:
         name = case.full_name
         if not name or len(name) > ID_BOUND:
-            message = f"a test with the name {name[:80]!r} ({len(name)} characters)"
-            yield error(Code.DAMAGED, message)
+            shown = f"the name of a test, {name[:80]!r}, has {len(name)} characters"
+            yield error(Code.DAMAGED, f"{shown}, not 1 to {ID_BOUND}")
             return
         test_id = self._ids.get(name, name)
         outcome, reason = case.outcome()
@@ -170,9 +167,9 @@ class _Reader:
             test_id, reason = collection(self._containers.get(name, name)), not_collected
         problem = None
         if case.unknown is not None:
-            problem = f"<{case.unknown[:80]}> in a test is not understood"
+            problem = f"the element <{case.unknown[:80]}> in a test is unknown"
         elif outcome is Outcome.SUCCESS and (attribute := case.contradiction()):
-            problem = f"a test without a failure has {attribute}"
+            problem = f"a test without a failure has the attribute {attribute}"
         if problem:
             yield error(Code.DAMAGED, problem, (test_id,))
         if outcome is Outcome.FAIL:
@@ -191,20 +188,20 @@ def _problem(reason: Exception, size: int, *, cut: bool) -> Reason:
     if not size:
         return error(Code.EMPTY_STREAM, "the report is empty")
     if cut:
-        return error(Code.TRUNCATED, f"the report is not whole: {reason}")
-    return error(Code.DAMAGED, f"the report is not XML: {reason}")
+        return error(Code.TRUNCATED, f"the report is truncated: {reason}")
+    return error(Code.DAMAGED, f"the report is not valid XML: {reason}")
 
 
 def _uncounted(
     counters: Mapping[str, str], before: Counter[str], after: Counter[str]
 ) -> Iterator[Reason]:
-    """Yield an error if the counters of a suite have more failures than the suite contains."""
+    """Yield an error if a suite counts more failures than it contains."""
     for tag, number in counters.items():
         found = after[tag] - before[tag]
         if number.isdecimal() and int(number) > found:
-            message = f"a suite counts {number} {_COUNTERS[tag]}, and {found} are there"
+            message = f"a suite counts {number} {_COUNTERS[tag]}, but contains {found}"
             yield error(Code.CONTRADICTED, message)
 
 
 def _refuse_doctype(*_: object) -> NoReturn:
-    raise _RefusedError(Code.DAMAGED, "XML with a document type is refused, and so are entities")
+    raise _RefusedError("the report has a document type (<!DOCTYPE>), which is refused")

@@ -5,25 +5,17 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
-from math import inf
 
 from bsdgate.results.model import Outcome
-from bsdgate.results.parsers.details import (
-    CASE_BOUND,
-    HEAD_BOUND,
-    REASON_BOUND,
-    Tail,
-    last_line,
-    tail,
-    whole_from,
-)
-from bsdgate.results.parsers.documents import moment
+from bsdgate.results.parsers import details
+from bsdgate.results.parsers.details import REASON_BOUND, Tail, last_line
+from bsdgate.results.parsers.documents import duration, moment
 
 FAILURES = ("error", "failure")
 _RESULTS = (*FAILURES, "skipped")
 _OUTPUTS = ("system-out", "system-err")
 TEXTS = frozenset({*_RESULTS, *_OUTPUTS})
-"""The elements that have text which is read."""
+"""The parser keeps the text of these elements in a <testcase>."""
 
 # The messages of pytest about a file or class that it could not collect, or that was skipped.
 _COLLECTION = {"error": "collection failure", "skipped": "collection skipped"}
@@ -35,20 +27,20 @@ _KYUA_SKIP = "Skipped result details\n---"
 _KYUA_HEADS = (_KYUA_XFAIL, _KYUA_SKIP, "Test case metadata\n---")
 _KYUA_START = re.compile(r"^Timing information\n-+\n\nStart time: (\S{1,40})$", re.MULTILINE)
 
-# pytest's xfail(run=False): the test was not executed. It has no other mark in a report.
+# The only mark of a test that pytest did not execute because of xfail(run=False).
 _PYTEST_NOT_RUN = "[NOTRUN]"
 
-# subunit2junitxml puts each of several attachments between lines of three braces.
+# If there are several attachments, subunit2junitxml puts each between lines of three braces.
 _ATTACHMENT_END = re.compile(r"\n\}\}\}\s*\Z")
 
-# The values of the attributes status and result that some writers give to a success.
+# The values that some tools write into the attributes status and result of a success.
 _SUCCESSFUL = frozenset({"run", "completed", "passed", "pass", "success", "successful", "ok"})
 
 
 class CaseElement:
-    """A <testcase>. ``offset`` is the byte of the report at which the first element in it begins.
+    """A <testcase>. ``offset`` is the byte of the report at which its first child element begins.
 
-    ``unknown`` is an element in it that no known writer writes.
+    ``unknown`` is the tag of a child that no known tool writes, None if there is none.
     """
 
     def __init__(self, attributes: Mapping[str, str]) -> None:
@@ -60,7 +52,7 @@ class CaseElement:
         self.unknown: str | None = None
 
     def begin(self, tag: str, attributes: Mapping[str, str], offset: int) -> None:
-        """Take the start of an element in it; of several failures the first message counts."""
+        """Record the start of a child; of several with one tag, the first message counts."""
         self._current = tag
         if self.offset is None:
             self.offset = offset
@@ -70,33 +62,32 @@ class CaseElement:
             self.unknown = tag
 
     def text(self, data: str) -> None:
-        """Take text of the element that has begun."""
-        self._texts[self._current].add(data)
+        """Record text of the child that began last."""
+        self._texts[self._current].add(data.encode())
 
     @property
     def full_name(self) -> str:
-        """``classname.name``; empty if the test has no name."""
+        """The name in the report, ``classname.name``; empty if the test has none."""
         name, classname = self._attributes.get("name", ""), self._attributes.get("classname")
         return f"{classname}.{name}" if classname and name else name
 
     @property
     def seconds(self) -> float | None:
-        """The duration."""
+        """The duration; None if it is not known."""
         try:
-            seconds = float(self._attributes.get("time", ""))
-        except ValueError:
+            return duration(self._attributes.get("time"))
+        except (ValueError, TypeError):
             return None
-        return seconds if 0 <= seconds < inf else None
 
     @property
     def started(self) -> datetime | None:
-        """When the test began: Kyua writes it among what goes to system-err."""
+        """The start time; only Kyua reports it, in system-err."""
         written = self._kyua
         match = _KYUA_START.search(written) if written.startswith(_KYUA_HEADS) else None
         return moment(match[1]) if match else None
 
     def outcome(self) -> tuple[Outcome, str | None]:
-        """Return the outcome from the known elements, and its reason in one line."""
+        """Return the outcome that the known children show, and its reason in one line."""
         for tag in FAILURES:
             if tag in self._results:
                 if self._results[tag].get("type") == "unittest.case._UnexpectedSuccess":
@@ -113,7 +104,7 @@ class CaseElement:
         return Outcome.SUCCESS, None
 
     def contradiction(self) -> str | None:
-        """The attribute that contradicts a success, if there is one."""
+        """Return the attribute that contradicts a success, if there is one."""
         for name in ("status", "result"):
             value = self._attributes.get(name)
             if value is not None and value.lower() not in _SUCCESSFUL:
@@ -121,7 +112,7 @@ class CaseElement:
         return None
 
     def not_collected(self) -> str | None:
-        """Return why pytest did not collect this file or class, or skipped it; None for a test."""
+        """Return why pytest did not collect, or skipped, this file or class; None for a test."""
         for tag, message in _COLLECTION.items():
             result = self._results.get(tag, {})
             if result.get("message") == message and "type" not in result:
@@ -132,21 +123,21 @@ class CaseElement:
         return None
 
     def details(self) -> str | None:
-        """The text of the failures, then what the test wrote, up to the bound of one test."""
+        """Return the text of the failures, then the output of the test, cut to CASE_BOUND."""
         parts = []
-        room = CASE_BOUND
+        room = details.CASE_BOUND
         for tag in (*FAILURES, *_OUTPUTS):
-            content = self._texts[tag].within(room, whole_from(self.offset))
+            content = self._texts[tag].within(room, details.whole_from(self.offset))
             if tag in self._results and not content.strip():
-                content = tail(self._results[tag].get("message", ""))
+                content = details.tail(self._results[tag].get("message", ""))
             if content.strip():
                 parts.append(f"{tag}:\n{content}" if tag in _OUTPUTS else content)
                 room -= len(content)
         return "\n".join(parts) or None
 
     def _message(self, tag: str) -> str | None:
-        """The attribute, or else the last line of the text."""
-        message = self._results[tag].get("message", "")[:HEAD_BOUND]
+        """Return the attribute "message" of a child; if it is empty, the last line of its text."""
+        message = self._results[tag].get("message", "")[: details.HEAD_BOUND]
         line = " ".join(message.split())[:REASON_BOUND]
         return line or last_line(_ATTACHMENT_END.sub("", self._texts[tag].kept))
 
@@ -155,7 +146,7 @@ class CaseElement:
         return self._texts["system-err"].head
 
     def _kyua_reason(self, heading: str) -> str | None:
-        """The first paragraph below this heading and its underline."""
+        """Return the paragraph after ``heading``; None if system-err does not begin with it."""
         if not self._kyua.startswith(heading):
             return None
         _, _, rest = self._kyua.partition("\n\n")

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The names that JUnit reports give to tests, and the asked ids that they belong to."""
+"""Maps the names of tests in JUnit reports to the ids of the tests that were asked to run."""
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 
 def ids_by_report_name(asked: Iterable[str]) -> dict[str, str]:
-    """The asked ids by the name that a report gives them.
+    """Return the asked ids by their names in a report.
 
-    Two ids with the same name are both left out: both are then missing, and neither gets the
+    Two ids with the same name are both left out: both tests are then missing, and neither gets the
     result of the other.
     """
     found: dict[str, str] = {}
@@ -21,9 +21,9 @@ def ids_by_report_name(asked: Iterable[str]) -> dict[str, str]:
 
 
 def containers_by_report_name(asked: Iterable[str]) -> dict[str, str]:
-    """What pytest collects the asked ids from, by the name that a report gives it.
+    """Return what pytest collects the asked ids from, by its name in a report.
 
-    Classes (``a/test_b.py::C``), files (``a/test_b.py``) and folders (``a/``).
+    These are classes (``a/test_b.py::C``), files (``a/test_b.py``) and folders (``a/``).
     """
     found: dict[str, str] = {}
     for file, *names in dict.fromkeys(
@@ -37,10 +37,10 @@ def containers_by_report_name(asked: Iterable[str]) -> dict[str, str]:
 
 
 def report_name(test_id: str) -> str:
-    """The name that a report gives to an asked id, "classname.name".
+    """Return the name of an asked id in a report, "classname.name".
 
-    pytest: ``a/test_b.py::C::test_m[p]`` is ``a.test_b.C.test_m[p]``; Kyua: ``a/b_test:case`` is
-    ``a.b_test.case``; any other id, such as stestr's, stays as it is.
+    From pytest, ``a/test_b.py::C::test_m[p]`` becomes ``a.test_b.C.test_m[p]``; from Kyua,
+    ``a/b_test:case`` becomes ``a.b_test.case``; any other id, such as stestr's, is not changed.
     """
     path, bracket, parameters = test_id.partition("[")
     if "::" in path:

@@ -4,14 +4,14 @@
 ``ByteStreamToStreamResult`` decodes each whole packet. It cannot decode the whole stream, for
 these reasons:
 
-- It reads from a file until the end, while the harness feeds the bytes as they come.
-- Behind a damaged length it skips as many bytes as that length claims, up to 4 MiB, with all the
+- It reads a file until the end, but the harness must read the stream while it is written.
+- After a damaged length it skips as many bytes as that length says, up to 4 MiB, with all the
   packets in them; a length below 6 makes it read the rest of the stream at once.
-- It does not say at which byte a packet begins, which references to attachments need, nor how many
-  packets there are, which the seal needs.
+- It returns neither the byte at which a packet begins, which references to attachments need, nor
+  the number of packets, which the seal (bsdgate's last packet of a stream) needs.
 
-So the search for packets is done here: at each possible begin the checksum decides, and after a
-failure the search goes on at the next byte. Time and memory are bounded for a hostile stream.
+So this module searches for packets: it tests the checksum at each possible beginning; if it is
+wrong, the search goes on at the next byte. Time and memory are bounded for a hostile stream.
 """
 
 import re
@@ -25,29 +25,30 @@ from typing import Any, NamedTuple
 from subunit.v2 import ByteStreamToStreamResult
 
 from bsdgate.results.model import Code, Reason, error
-from bsdgate.results.parsers.noise import Noise
 
 SHORTEST = 8
-"""Bytes of the shortest packet: signature, flags, length and checksum."""
+"""The size of the shortest packet in bytes: signature, flags, length and checksum."""
 
 DAMAGE_BOUND = 1 << 20
-"""After this many bytes between packets the search for packets ends."""
+"""The search for packets ends after this many bytes between packets."""
 
 SEARCH_BOUND = 64 << 20
-"""After failed checksums over this many bytes the search for packets ends."""
+"""The search for packets ends after wrong checksums over this many bytes."""
 
+# Control characters, except white space and the escape that begins a colour.
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
+# A UTF-8 character without its last bytes.
+_UNFINISHED = re.compile(rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})\Z")
+
+_SAMPLE = 600  # the maximum number of bytes between packets in a message, and of their characters
 _PROBLEMS_BOUND = 20
-_CANDIDATE = 256  # what a failed checksum costs besides its bytes
-# The signature and version 2, or what may become that with the next byte.
+_CANDIDATE = 256  # counted per wrong checksum in addition to its bytes
+# The signature and version 2; at the end of the data, the signature alone.
 _BEGIN = re.compile(rb"\xb3(?:[\x20-\x2f]|\Z)")
 
 
-class BadPacketError(ValueError):
-    """A packet with a correct checksum and wrong content."""
-
-
 class Packet(NamedTuple):
-    """The content of one packet, with the names of python-subunit."""
+    """The content of one packet, with the field names of python-subunit."""
 
     test_id: str | None = None
     test_status: str | None = None
@@ -61,50 +62,92 @@ class Packet(NamedTuple):
     timestamp: datetime | None = None
 
 
+class _Decoded(list[Packet]):
+    """The packets that python-subunit decodes."""
+
+    def status(self, *, file_bytes: bytes | memoryview | None = None, **fields: Any) -> None:
+        content = None if file_bytes is None else bytes(file_bytes)
+        self.append(Packet(file_bytes=content, **fields))
+
+
 def decode(packet: bytes) -> Packet:
-    """Decode one packet with a correct checksum; raise BadPacketError if its content is wrong."""
+    """Decode one packet with a correct checksum; raise ValueError if its content is invalid."""
     decoded = _Decoded()
     try:
         ByteStreamToStreamResult(BytesIO(packet)).run(decoded)
     except (struct.error, IndexError, ValueError, OverflowError) as reason:
-        raise BadPacketError(str(reason)) from None
-    if len(decoded.packets) != 1:  # python-subunit reports a bad packet as a test, in two packets
-        raise BadPacketError((decoded.packets[-1].file_bytes or b"").decode())
-    return decoded.packets[0]
+        raise ValueError(str(reason)) from None
+    if len(decoded) != 1:  # python-subunit makes two packets of one that is invalid
+        raise ValueError((decoded[-1].file_bytes or b"").decode())
+    return decoded[0]
 
 
-class _Decoded:
-    """Keeps what python-subunit reports."""
+class _Noise:
+    """The bytes between packets, and their number; ``unread``: whether some of them were not kept.
+
+    A damaged packet with a status never counts as text: the first byte of a packet cannot begin
+    a UTF-8 character, and the third byte of a packet with a status and no attachment is not text.
+    """
 
     def __init__(self) -> None:
-        self.packets: list[Packet] = []
+        self.size = 0
+        self._content = bytearray()  # with a line feed between two places
+        self._end = 0  # offset in the stream
+        self.unread = False
 
-    def status(self, *, file_bytes: bytes | memoryview | None = None, **fields: Any) -> None:
-        content = None if file_bytes is None else bytes(file_bytes)
-        self.packets.append(Packet(file_bytes=content, **fields))
+    def add(self, data: bytes, offset: int) -> None:
+        """Add bytes that begin at ``offset`` in the stream."""
+        if self.size and offset != self._end:
+            self._content += b"\n"
+        self._content += data
+        self.size += len(data)
+        self._end = offset + len(data)
+
+    def add_unread(self, size: int) -> None:
+        """Count bytes that are not searched for packets."""
+        self.size += size
+        self.unread = True
+
+    def splits_character(self, offset: int) -> bool:
+        """Return whether the byte at ``offset`` continues a UTF-8 character of the noise."""
+        return offset == self._end and _UNFINISHED.search(self._content[-3:]) is not None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether all the noise is text that can be printed."""
+        try:
+            return not self.unread and not _CONTROL.search(self._content.decode())
+        except UnicodeDecodeError:
+            return False
+
+    @property
+    def sample(self) -> str:
+        """The beginning of the noise, in printable characters."""
+        text = self._content[:_SAMPLE].decode("utf-8", "backslashreplace")
+        line = " ".join(text.split()) or text
+        return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)[:_SAMPLE]
 
 
 class PacketReader:
-    """Returns the packets of a stream, each with the byte of the stream at which it begins.
+    """Yields the packets of a stream, each with the byte of the stream at which it begins.
 
-    ``feed`` takes the next bytes, ``close`` the end; their iterators must be used up. ``count`` is
-    the number of packets so far.
+    Call ``feed`` with the next bytes and ``close`` at the end; read both iterators to the end.
+    ``count`` is the number of packets so far.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._wanted = 0  # bytes that the buffer needs for the packet at its begin
+        self._wanted = 0  # size that the buffer must have for its first packet
         self._offset = 0  # of the buffer in the stream
-        self._noise = Noise()
+        self._noise = _Noise()
         self._searched = 0
         self._cut = 0
-        self._given_up = False
         self._bad: list[Reason] = []
         self.count = 0
 
     def feed(self, data: bytes) -> Iterator[tuple[int, Packet]]:
-        """Take the next bytes and return the packets that they complete."""
-        if self._given_up:
+        """Take the next bytes and yield the packets that they complete."""
+        if self._noise.unread:
             self._noise.add_unread(len(data))
             return
         self._buffer += data
@@ -112,9 +155,8 @@ class PacketReader:
             yield from self._packets(final=False)
 
     def close(self) -> Iterator[tuple[int, Packet]]:
-        """Take the end of the stream; whole packets within a cut one are found too."""
-        if not self._given_up:
-            yield from self._packets(final=True)
+        """Yield the packets at the end of the stream, and whole packets within a truncated one."""
+        return self._packets(final=True)
 
     @property
     def problems(self) -> list[Reason]:
@@ -129,7 +171,7 @@ class PacketReader:
 
     @property
     def printed(self) -> str | None:
-        """The size and begin of the text between packets; None if there is none, or other bytes.
+        """A message about the text between packets; None if there is no noise, or it is not text.
 
         A stream without any packet is not subunit, so its text is not text between packets.
         """
@@ -147,8 +189,9 @@ class PacketReader:
             if end > size and not final:
                 self._wanted = length
                 break
-            if length and end <= size and _has_checksum(data[at:end]):
-                yield from self._decoded(data[at:end], self._offset + at)
+            packet = data[at:end]
+            if length and end <= size and zlib.crc32(packet[:-4]).to_bytes(4, "big") == packet[-4:]:
+                yield from self._decoded(packet, self._offset + at)
                 at = end
                 continue
             if end > size and not self._noise.splits_character(self._offset + at):
@@ -162,26 +205,25 @@ class PacketReader:
         self.count += 1
         try:
             yield offset, decode(packet)
-        except BadPacketError as reason:
+        except ValueError as reason:
             if len(self._bad) < _PROBLEMS_BOUND:
                 message = f"the packet at byte {offset} cannot be decoded: {reason}"
                 self._bad.append(error(Code.DAMAGED, message))
 
     def _skip(self, data: bytes, at: int) -> int:
-        """Return where the next packet may begin, or the end if the search is given up."""
+        """Return where the next packet may begin; at a bound, end the search and return the end."""
         found = _BEGIN.search(data, at + 1)
         end = found.start() if found else len(data)
-        if not self._cut:  # else these bytes are the rest of the packet that is reported as cut
+        if not self._cut:  # else these bytes belong to the truncated packet, which is reported
             self._noise.add(data[at:end], self._offset + at)
         if self._noise.size < DAMAGE_BOUND and self._searched < SEARCH_BOUND:
             return end
-        self._given_up = True
         self._noise.add_unread(len(data) - end)
         return len(data)
 
 
 def _claimed_length(data: bytes, at: int) -> int:
-    """Return the length in the header of a packet at ``at``; 0 if no packet begins there."""
+    """Return the length in the header of the packet at ``at``; 0 if no packet begins there."""
     if not _BEGIN.match(data, at):
         return 0
     if len(data) - at < SHORTEST:
@@ -189,7 +231,3 @@ def _claimed_length(data: bytes, at: int) -> int:
     extra = data[at + 3] >> 6  # the length has one to three bytes
     length = int.from_bytes(data[at + 3 : at + 4 + extra], "big") & ((0x40 << 8 * extra) - 1)
     return length if extra < 3 and length >= SHORTEST else 0
-
-
-def _has_checksum(packet: bytes) -> bool:
-    return zlib.crc32(packet[:-4]) == int.from_bytes(packet[-4:], "big")

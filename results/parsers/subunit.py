@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Subunit v2 streams: live, as the runner writes them, and recorded. One reader for both."""
+"""Reads subunit v2 streams: live ones, as the runner writes them, and recorded ones."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -9,29 +9,23 @@ from typing import BinaryIO, NamedTuple
 from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Case, Code, Outcome, Reason, count, error, note
 from bsdgate.results.parsers import seal
-from bsdgate.results.parsers.details import Kept
+from bsdgate.results.parsers.details import OPEN_BOUND, Kept, Progress
 from bsdgate.results.parsers.packets import Packet, PacketReader
-from bsdgate.results.parsers.progress import OPEN_BOUND, Progress
 
 CHUNK = 1 << 16
 PROBLEMS_BOUND = 20
 
-TERMINAL = {
-    "success": Outcome.SUCCESS,
-    "fail": Outcome.FAIL,
-    "skip": Outcome.SKIP,
-    "xfail": Outcome.XFAIL,
-    "uxsuccess": Outcome.UXSUCCESS,
-}
+TERMINAL = frozenset({"success", "fail", "skip", "xfail", "uxsuccess"})
+"""The statuses that end a test; each is an outcome."""
 
 
 class StatusEvent(NamedTuple):
     """One change of the status of one test.
 
-    ``status`` is subunit's ("exists", "inprogress" or one of ``TERMINAL``). ``started`` is known
-    at a terminal status if the stream said "inprogress" before. ``reason`` and ``details`` are
-    there when a test did not succeed; ``offset`` is then the byte of the stream at which
-    the first of its attachments begins.
+    ``status`` is "exists", "inprogress" or one of ``TERMINAL``. ``started`` is known at a terminal
+    status if the test was "inprogress" before. ``reason`` may be set if the test did not succeed,
+    ``details`` if it failed. ``offset`` is the byte of the stream at which the first attachment of
+    the test begins.
     """
 
     id: str
@@ -47,66 +41,47 @@ class StatusEvent(NamedTuple):
 class StreamReader:
     """Decodes a stream that arrives in pieces of any size.
 
-    ``feed`` returns the events of the packets completed by its bytes; ``close`` says that no more
-    bytes come. ``problems`` and ``unfinished`` are complete after ``close``. Memory is bounded by
-    the tests in progress, not by the stream.
+    ``feed`` returns the events of the packets that its bytes complete; call ``close`` at the end.
+    ``problems``, and the tests in ``progress``, are complete after ``close``. Memory is bounded by
+    the tests in progress, not by the stream. ``seal`` is bsdgate's last packet of a stream.
     """
 
     def __init__(self) -> None:
-        self._source = PacketReader()
-        self._progress = Progress()
+        self.source = PacketReader()
+        self.progress = Progress()
         self._problems: list[Reason] = []
         self.seal: seal.Seal | None = None
 
     def feed(self, data: bytes) -> list[StatusEvent]:
         """Take the next bytes and return the events in them, in the order of the stream."""
-        return self._events(self._source.feed(data))
+        return self._events(self.source.feed(data))
 
     def close(self) -> list[StatusEvent]:
-        """Take the end of the stream; whole packets within a cut one are found too."""
-        return self._events(self._source.close())
-
-    @property
-    def packets(self) -> int:
-        """The number of packets so far."""
-        return self._source.count
-
-    @property
-    def unfinished(self) -> tuple[str, ...]:
-        """The ids of tests that began, or have attachments, and have no outcome."""
-        return self._progress.unfinished
-
-    @property
-    def late(self) -> tuple[str, ...]:
-        """The ids of tests with attachments after their end."""
-        return self._progress.late
-
-    @property
-    def printed(self) -> str | None:
-        """What stands between whole packets, if all of it is text."""
-        return self._source.printed
+        """Return the last events, with those of whole packets within a truncated one."""
+        return self._events(self.source.close())
 
     @property
     def problems(self) -> tuple[Reason, ...]:
         """What is wrong with the stream itself so far."""
-        return (*self._problems, *self._source.problems)
+        return (*self._problems, *self.source.problems)
 
     def make_seal(self, run_id: str, attempt: str) -> bytes:
-        """The packet to append to the recorded stream once the runner's output has ended."""
-        return seal.write(seal.Seal(run_id, attempt, self.packets))
+        """Return the seal to append to the recorded stream once the runner's output has ended."""
+        return seal.write(seal.Seal(run_id, attempt, self.source.count))
 
     def _events(self, packets: Iterable[tuple[int, Packet]]) -> list[StatusEvent]:
         events: list[StatusEvent] = []
         for offset, packet in packets:
             if self.seal is not None:
-                self._note_problem("packets follow the stream's seal")
+                self._note_problem("packets follow the stream's seal, which must be the last one")
             test_id = packet.test_id
             if test_id is None:
                 self._read_without_test(packet)
             elif len(test_id) > ID_BOUND:
-                self._note_problem(f"a test id of {len(test_id)} characters: {test_id[:80]}...")
-            else:
-                events += self._read_of_test(test_id, packet, offset)
+                shown = f"the test id {test_id[:80]}... has {len(test_id)} characters"
+                self._note_problem(f"{shown}, more than {ID_BOUND}")
+            elif event := self._read_of_test(test_id, packet, offset):
+                events.append(event)
         return events
 
     def _note_problem(self, message: str) -> None:
@@ -115,99 +90,98 @@ class StreamReader:
             self._problems.append(problem)
 
     def _read_without_test(self, packet: Packet) -> None:
-        """Read a packet without a test: the seal, or output of a worker, which is ignored."""
+        """Read a packet without a test id: keep the seal, ignore output of a worker."""
         if packet.file_name == seal.SEAL_NAME:
             self.seal = seal.read(packet.file_bytes or b"") or self.seal
             if self.seal is None:
                 self._note_problem("the stream's seal cannot be read")
         if packet.test_status in TERMINAL:
-            self._note_problem(f"a packet without a test id reports {packet.test_status!r}")
+            self._note_problem(f"a packet has the status {packet.test_status!r}, but no test id")
 
-    def _read_of_test(self, test_id: str, packet: Packet, offset: int) -> Iterator[StatusEvent]:
+    def _read_of_test(self, test_id: str, packet: Packet, offset: int) -> StatusEvent | None:
         name, data, status = packet.file_name, packet.file_bytes or b"", packet.test_status
         if name is not None:
-            self._progress.attach(test_id, offset, name, packet.mime_type, data)
+            self.progress.attach(test_id, offset, name, packet.mime_type, data)
         if status == "inprogress":
-            self._progress.begin(test_id, packet.timestamp)
-        if self._progress.crowded:
+            self.progress.begin(test_id, packet.timestamp)
+        if self.progress.crowded:
             self._note_problem(f"more than {OPEN_BOUND} tests are in progress at once")
-        if status in TERMINAL:
-            yield self._ended(test_id, status, packet)
-        elif status is not None:
-            yield StatusEvent(test_id, status, _worker(packet), packet.timestamp)
-
-    def _ended(self, test_id: str, status: str, packet: Packet) -> StatusEvent:
-        entry = self._progress.end(test_id)
-        event = StatusEvent(test_id, status, _worker(packet), packet.timestamp, entry.started)
-        if entry.details is None or status == "success":
-            return event
-        return event._replace(
-            reason=entry.details.reason(),
-            details=entry.details.text() if status == "fail" else None,
-            offset=entry.details.offset,
+        if status is None:
+            return None
+        if status not in TERMINAL:
+            return StatusEvent(test_id, status, _worker(packet), packet.timestamp)
+        test = self.progress.end(test_id)
+        return StatusEvent(
+            test_id,
+            status,
+            _worker(packet),
+            packet.timestamp,
+            test.started,
+            reason=None if status == "success" else test.reason(),
+            details=test.text() if status == "fail" else None,
+            offset=test.offset,
         )
 
 
 def parse(stream: BinaryIO, owner: tuple[str, str] | None) -> Iterator[Case | Reason]:
-    """Read a recorded stream: its cases in the order of their ends, then what is wrong with it.
+    """Yield the cases of a stream in the order of their ends, then what is wrong with the stream.
 
     ``owner`` is the run id and the attempt that the stream's seal must name; None for a stream that
-    the harness may not have recorded: that it has no seal is then only noted. Synthetic ids are
-    passed on as they are.
+    the harness may not have recorded: a missing seal is then only a note. Cases may have synthetic
+    ids, such as ``setUpClass (...)``.
     """
     reader = StreamReader()
     kept = Kept()
-    empty = True
-    chunk = b"start"
-    while chunk:
-        chunk = stream.read(CHUNK)
-        empty = empty and not chunk
-        for event in reader.feed(chunk) if chunk else reader.close():
-            if event.status in TERMINAL:
-                yield _case(event, kept)
-    if empty:
+    chunk = stream.read(CHUNK)
+    if not chunk:
         yield error(Code.EMPTY_STREAM, "the stream is empty")
         return
+    while chunk:
+        yield from _cases(reader.feed(chunk), kept)
+        chunk = stream.read(CHUNK)
+    yield from _cases(reader.close(), kept)
     yield from reader.problems
     yield from _strays(reader, owner)
-    if reader.unfinished:
-        message = f"{count(reader.unfinished, 'test')} begun and never ended"
-        yield error(Code.IN_PROGRESS, message, tuple(sorted(reader.unfinished)))
-    yield from seal.check(reader.seal, reader.packets, owner)
+    if begun := reader.progress.unfinished:
+        message = f"{count(begun, 'test')} began and never ended"
+        yield error(Code.IN_PROGRESS, message, tuple(sorted(begun)))
+    yield from seal.check(reader.seal, reader.source.count, owner)
 
 
 def _strays(reader: StreamReader, owner: tuple[str, str] | None) -> Iterator[Reason]:
-    """Report what is in a stream beside the outcomes of tests, if no outcome is lost.
+    """Yield problems for text between packets and late attachments, which hide no outcome.
 
-    In a stream that bsdgate recorded it is damage, because only the runner writes to it.
+    In a stream that bsdgate recorded they are damage, because only the runner writes to it.
     """
     make, code = (note, Code.STRAY) if owner is None else (error, Code.DAMAGED)
-    if reader.printed is not None:
-        yield make(code, reader.printed)
-    if reader.late:
-        message = f"{count(reader.late, 'test')} with attachments after the end, which are left out"
-        yield make(code, message, tuple(sorted(reader.late)))
+    if reader.source.printed is not None:
+        yield make(code, reader.source.printed)
+    if late := reader.progress.late:
+        message = f"attachments after the end of {count(late, 'test')} are left out"
+        yield make(code, message, tuple(sorted(late)))
 
 
-def _case(event: StatusEvent, kept: Kept) -> Case:
-    seconds = None
-    if event.started is not None and event.timestamp is not None:
-        seconds = round((event.timestamp - event.started).total_seconds(), 6)
-        # If the clock was set back while the test ran, its duration is not known.
-        seconds = None if seconds < 0 else seconds
-    return Case(
-        id=event.id,
-        outcome=TERMINAL[event.status],
-        started=event.started or event.timestamp,
-        seconds=seconds,
-        worker=event.worker,
-        reason=event.reason,
-        details=kept.keep(event.details, event.offset),
-    )
+def _cases(events: Iterable[StatusEvent], kept: Kept) -> Iterator[Case]:
+    for event in events:
+        if event.status not in TERMINAL:
+            continue
+        seconds = None
+        if event.started is not None and event.timestamp is not None:
+            seconds = round((event.timestamp - event.started).total_seconds(), 6)
+        yield Case(
+            id=event.id,
+            outcome=Outcome(event.status),
+            started=event.started or event.timestamp,
+            # If the clock was set back while the test ran, its duration is not known.
+            seconds=None if seconds is None or seconds < 0 else seconds,
+            worker=event.worker,
+            reason=event.reason,
+            details=kept.keep(event.details, event.offset),
+        )
 
 
 def _worker(packet: Packet) -> str | None:
-    # A stream has few workers, so all their tests share one text.
+    # A stream has few workers, so all cases of a worker share one text.
     for tag in sorted(packet.test_tags or ()):
         if tag.startswith("worker-"):
             return intern(tag)

@@ -39,6 +39,29 @@ def test_exit_status_against_the_stream(kind, status, failed, believed):
     assert (contradictions(attempt, failed=failed) == []) is believed
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "failed", "said"),
+    [
+        (Kind.TEMPEST, None, False, "the runner's exit status is not known"),
+        (Kind.TEMPEST, 100, True, "tempest ended with status 100, which failed tests do not cause"),
+        (Kind.HOSTCHECKS, 3, True, "pytest ended with status 3, which failed tests do not cause"),
+        (Kind.HOSTCHECKS, 0, True, "pytest ended with status 0, but the report has failures"),
+        (Kind.HOSTCHECKS, 1, False, "pytest ended with status 1, but the report has no failure"),
+        (Kind.RALLY, 1, True, "rally ended with status 1, which a failed SLA does not cause"),
+        (
+            Kind.RALLY,
+            2,
+            False,
+            "rally ended with status 2 (an SLA failed), but the report has no failure",
+        ),
+    ],
+)
+def test_a_contradicting_exit_status_is_explained(kind, status, failed, said):
+    attempt = Attempt("01-x", kind, State.ENDED, status, (), ())
+    (reason,) = contradictions(attempt, failed=failed)
+    assert (reason.code, reason.message) == (Code.EXIT_STATUS, f"01-x: {said}")
+
+
 @pytest.mark.parametrize("state", [State.INTERRUPTED, State.RUNNING, State.FOUND])
 def test_only_a_runner_that_ended_is_asked(state):
     attempt = Attempt("01-x", Kind.TEMPEST, state, -15, (), ())
@@ -52,9 +75,9 @@ def test_only_a_runner_that_ended_is_asked(state):
         (ENDED, None),
         (BEGAN - SLACK, None),
         (ENDED + SLACK, None),
-        (BEGAN - 2 * SLACK, "before it began"),
-        (ENDED + 2 * SLACK, "after it ended"),
-        (BEGAN - timedelta(days=1), "before it began"),
+        (BEGAN - 2 * SLACK, "from before the attempt began"),
+        (ENDED + 2 * SLACK, "from after the attempt ended"),
+        (BEGAN - timedelta(days=1), "from before the attempt began"),
     ],
 )
 @pytest.mark.parametrize("state", [State.ENDED, State.INTERRUPTED])

@@ -127,12 +127,48 @@ def report(tmp_path):
     return path
 
 
-def test_a_task_that_unfolds_without_end_is_refused(tmp_path, report):
-    task = tmp_path / "task.yaml"
+def bomb(reference):
+    """A task in YAML of which one value would unfold to a billion."""
     listed = ["- &a0 [x, x, x, x, x, x, x, x, x, x]"]
     listed += [f"- &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
-    task.write_text("\n".join(listed))
-    with pytest.raises(EvidenceError, match="unfolds to more than"):
+    return "x:\n" + "\n".join(listed) + "\nsubtasks:\n" + reference
+
+
+@pytest.mark.parametrize(
+    "workload",
+    [
+        "- {scenario: {D.one: {}}, runner: {serial: {times: *a8}}}",
+        "- {scenario: {D.one: {}}, hooks: *a8}",
+        "- {scenario: {D.one: {}}, hooks: [*a8]}",
+        "- {scenario: {D.one: {}}, hooks: [{action: {a: 1}, trigger: *a8}]}",
+        "- {scenario: {D.one: {}}, hooks: [{action: {a: 1}, trigger: {event: *a8}}]}",
+        "- *a8",
+    ],
+)
+def test_a_task_that_unfolds_without_end_is_refused(tmp_path, report, workload):
+    task = tmp_path / "task.yaml"
+    task.write_text(bomb(workload))
+    with pytest.raises(EvidenceError, match="task") as caught:
+        load_files(rally=[report], rally_task=[task])
+    assert len(caught.value.message) < 1000
+
+
+def test_a_list_that_unfolds_without_end_is_refused(tmp_path, report):
+    task = tmp_path / "task.yaml"
+    bombs = [f"&a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    task.write_text(f"- [&a0 [x, x, x, x, x, x, x, x, x, x], {', '.join(bombs)}]")
+    with pytest.raises(EvidenceError, match="is no workload") as caught:
+        load_files(rally=[report], rally_task=[task])
+    assert len(caught.value.message) < 1000
+
+
+def test_hooks_that_are_repeated_without_end_are_refused(tmp_path, report):
+    hook = "{action: {a: 1}, trigger: {event: {at: [1]}}}"
+    hooks = f"&h [&o {hook}{', *o' * 100}]"
+    first = "- {scenario: {D.one: {}}, hooks: " + hooks + "}"
+    task = tmp_path / "task.yaml"
+    task.write_text(f"subtasks:\n{first}\n" + "- {scenario: {D.one: {}}, hooks: *h}\n" * 50)
+    with pytest.raises(EvidenceError, match="more than 100 hooks"):
         load_files(rally=[report], rally_task=[task])
 
 

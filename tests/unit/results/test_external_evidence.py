@@ -374,7 +374,8 @@ def test_what_is_no_file_is_an_error(tmp_path, kind, role):
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"), [("missing", "is there"), ("link", "not a link"), ("pipe", "plain file")]
+    ("kind", "said"),
+    [("missing", "an existing file"), ("link", "not a symbolic link"), ("pipe", "regular file")],
 )
 def test_what_is_no_file_is_said_as_what_it_is(tmp_path, kind, said):
     path = tmp_path / "it"
@@ -391,5 +392,5 @@ def test_what_is_no_file_is_said_as_what_it_is(tmp_path, kind, said):
 def test_a_list_that_is_none_is_an_error_that_names_the_line(write, line):
     with pytest.raises(EvidenceError, match=r"asked\.txt: line 3: ") as caught:
         load_files(write("asked.txt", b"m.A.one\n\n" + line + b"\n"))
-    assert "one test id a line" in caught.value.hint
+    assert "one test id per line" in caught.value.hint
     assert "link" not in caught.value.hint

@@ -49,7 +49,7 @@ UP = error(Code.TIME_LIMIT, "the tests did not end within 20 s")
 
 
 def in_progress(*ids):
-    return error(Code.IN_PROGRESS, f"{len(ids)} begun and never ended", ids)
+    return error(Code.IN_PROGRESS, f"{len(ids)} began and never ended", ids)
 
 
 def attempt(name, reports, asked, **fields):

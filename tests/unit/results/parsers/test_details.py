@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from bsdgate.results.parsers.details import (
+    ATTACHMENT_COST,
     CASE_BOUND,
     HEAD_BOUND,
     Details,
@@ -62,14 +63,15 @@ def test_last_line_skips_blank_ones():
 
 def test_tail_marks_its_cut():
     assert tail("short") == "short"
-    assert tail("x" * (CASE_BOUND + 5)).startswith("[... 5 characters cut ...]\n")
+    assert tail("x" * (CASE_BOUND + 5)).startswith("[... 5 bytes cut ...]\n")
 
 
-def test_what_is_held_is_told_as_it_grows():
+def test_what_is_held_is_bounded():
     details = Details()
-    grown = details.add("log", None, b"x" * 10) + details.add("log", None, b"x" * 5 * CASE_BOUND)
-    assert grown == details.held
-    assert CASE_BOUND < grown < 2 * CASE_BOUND
+    details.add("log", None, b"x" * 10)
+    assert details.held == ATTACHMENT_COST + 10
+    details.add("log", None, b"x" * 5 * CASE_BOUND)
+    assert CASE_BOUND < details.held < 2 * CASE_BOUND
 
 
 def test_where_all_of_it_stands_is_said_only_if_something_was_cut():
@@ -77,18 +79,26 @@ def test_where_all_of_it_stands_is_said_only_if_something_was_cut():
     details.add("log", None, b"short")
     assert "4711" not in details.text()
     details.add("log", None, b"x" * CASE_BOUND)
-    assert "[... 5 bytes cut, whole from byte 4711 of the stream ...]" in details.text()
+    assert "[... 5 bytes cut, the whole text is at byte 4711 of the stream ...]" in details.text()
 
 
 def test_a_text_that_grows_keeps_its_head_and_its_tail():
     text = Tail()
     for number in range(100_000):
-        text.add(f"line {number}\n")
+        text.add(f"line {number}\n".encode())
     assert text.head.startswith("line 0\nline 1\n")
     assert len(text.head) == HEAD_BOUND
     assert text.kept.endswith("line 99999\n")
     assert len(text.kept) == CASE_BOUND
-    assert text.within(3, ", whole").startswith("[... 1088887 characters cut, whole ...]\n99")
+    assert text.within(3, ", whole").startswith("[... 1088887 bytes cut, whole ...]\n99")
+
+
+def test_the_head_and_the_tail_are_whole_characters():
+    text = Tail()
+    text.add(b"x" + "\N{SUPERSCRIPT THREE}".encode() * CASE_BOUND)
+    assert text.head == "x" + "\N{SUPERSCRIPT THREE}" * ((HEAD_BOUND - 1) // 2)
+    text.add("\N{SUPERSCRIPT THREE}".encode()[:1])
+    assert text.kept.count("\N{REPLACEMENT CHARACTER}") == 2
 
 
 def test_details_are_kept_while_there_is_room_in_all(monkeypatch):
@@ -98,5 +108,6 @@ def test_details_are_kept_while_there_is_room_in_all(monkeypatch):
     assert kept.keep("123456", 2) == "123456"
     assert kept.keep(None, 3) is None
     assert kept.keep("1", 4) == (
-        "[not kept, for all together are too large, whole from byte 4 of the stream]"
+        "[left out: the details of all tests are too large,"
+        " the whole text is at byte 4 of the stream]"
     )

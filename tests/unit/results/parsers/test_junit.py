@@ -364,8 +364,8 @@ def test_where_something_is_cut_it_is_said_where_all_of_it_stands():
     report = suite(ONE, f'<testcase name="a">{failure}</testcase>')
     (_, case), _ = read(report)
     offset = report.index("<failure>")
-    assert f"34464 characters cut, whole from byte {offset} of the stream" in case.details
-    assert "system-out:\n[... 100000 characters cut, whole from byte " in case.details
+    assert f"34464 bytes cut, the whole text is at byte {offset} of the stream" in case.details
+    assert "system-out:\n[... 100000 bytes cut, the whole text is at byte " in case.details
     assert len(case.details) < 66_000
 
 
@@ -374,7 +374,9 @@ def test_details_of_all_cases_have_a_bound(monkeypatch):
     failed = '<testcase name="{}"><failure>trace of some length</failure></testcase>'
     (one, other), _ = read(suite(failed.format("a"), failed.format("b")))
     assert one.details == "trace of some length"
-    assert other.details.startswith("[not kept, for all together are too large, whole from byte")
+    assert other.details.startswith(
+        "[left out: the details of all tests are too large, the whole text is at byte"
+    )
     assert other.reason == "trace of some length"
 
 

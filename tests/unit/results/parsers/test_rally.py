@@ -7,8 +7,7 @@ import pytest
 
 from bsdgate.results.model import Case, Code, Outcome, Reason, Timing
 from bsdgate.results.parsers.documents import PROBLEMS_BOUND
-from bsdgate.results.parsers.rally import Load, parse, read_asked
-from bsdgate.results.parsers.rally_workload import ACTIONS_BOUND
+from bsdgate.results.parsers.rally import ACTIONS_BOUND, Load, parse, read_asked
 
 RECORDED = Path(__file__).resolve().parents[3] / "golden" / "rally" / "dummies" / "stream.json"
 
@@ -87,7 +86,7 @@ def test_what_goes_wrong_around_a_workload_fails_it(report, harm):
     else:
         load["hooks"] = [ran(EVENT, 1)]
         load["hooks"][0]["results"].append({"status": "failed"})
-        said = "a hook ended in failed"
+        said = "a hook ended with the status 'failed'"
     (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
     assert (case.outcome, case.reason) == (Outcome.FAIL, said)
 
@@ -159,13 +158,22 @@ def ran(hook, times):
     [
         ([ran(EVERY, 2), ran(EVENT, 2), ran(TIMED, 1)], None),
         ([ran(TIMED, 7), ran(EVERY, 2), ran(EVENT, 2)], None),
-        ([ran(EVENT, 1), ran(EVERY, 2), ran(TIMED, 1)], "sys_call by event: 2 runs were asked, 1"),
-        ([ran(EVENT, 0), ran(EVERY, 2), ran(TIMED, 1)], "2 runs were asked, 0 are there"),
-        ([ran(EVENT, 2), ran(EVERY, 1), ran(TIMED, 1)], "by periodic: 2 runs were asked, 1"),
-        ([ran(EVENT, 2), ran(EVERY, 2), ran(TIMED, 0)], "by periodic: 1 runs were asked, 0"),
-        ([ran(EVERY, 2), ran(TIMED, 1)], "by event: 1 were asked, 0 are there"),
-        ([ran(EVENT, 2), ran(EVERY, 2)], "by periodic: 2 were asked, 1 are there"),
-        ([], "by event: 1 were asked, 0 are there"),
+        (
+            [ran(EVENT, 1), ran(EVERY, 2), ran(TIMED, 1)],
+            "sys_call by event: 2 runs were asked for, the report has 1",
+        ),
+        ([ran(EVENT, 0), ran(EVERY, 2), ran(TIMED, 1)], "2 runs were asked for, the report has 0"),
+        (
+            [ran(EVENT, 2), ran(EVERY, 1), ran(TIMED, 1)],
+            "by periodic: 2 runs were asked for, the report has 1",
+        ),
+        (
+            [ran(EVENT, 2), ran(EVERY, 2), ran(TIMED, 0)],
+            "by periodic: 1 runs were asked for, the report has 0",
+        ),
+        ([ran(EVERY, 2), ran(TIMED, 1)], "by event: 1 were asked for, the report has 0"),
+        ([ran(EVENT, 2), ran(EVERY, 2)], "by periodic: 2 were asked for, the report has 1"),
+        ([], "by event: 1 were asked for, the report has 0"),
     ],
 )
 def test_a_hook_that_was_asked_for_and_did_not_run_is_an_error(report, hooks, lost):
@@ -189,7 +197,7 @@ def test_a_list_from_before_hooks_were_in_it_is_read(report):
 )
 def test_hooks_that_are_none_are_refused(hooks):
     entry = {"name": "a", "iterations": 1, "hooks": hooks}
-    with pytest.raises(ValueError, match="a: hooks: "):
+    with pytest.raises(ValueError, match="is no workload with name, iterations and hooks"):
         read_asked(json.dumps([entry]).encode())
 
 
@@ -379,4 +387,10 @@ def test_actions_nested_without_end_are_an_error(report):
 @pytest.mark.parametrize("content", ["[1]", '[{"name": "a"}]', '[{"name": "a", "iterations": 0}]'])
 def test_a_list_without_names_and_iterations_is_refused(content):
     with pytest.raises(ValueError, match="iterations"):
+        read_asked(content.encode())
+
+
+@pytest.mark.parametrize("content", ["5", "null", "{}", '"a"'])
+def test_another_document_than_a_list_is_refused(content):
+    with pytest.raises(ValueError, match="not a list of workloads"):
         read_asked(content.encode())

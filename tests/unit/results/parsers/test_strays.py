@@ -8,7 +8,7 @@ import pytest
 from unit.results.parsers.test_subunit import OWNER, events, read, sealed
 
 from bsdgate.results.model import Code, Level, Reason
-from bsdgate.results.parsers.progress import HELD_BOUND, OPEN_BOUND
+from bsdgate.results.parsers.details import HELD_BOUND, OPEN_BOUND
 from bsdgate.results.parsers.subunit import parse
 
 BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -63,7 +63,7 @@ def test_text_between_whole_packets_is_noted(parts, text, size):
     assert (stray.level, stray.code) == (Level.NOTE, Code.STRAY)
     assert stray.message.startswith(f"{3 * len(text)} bytes of text between packets: ")
     _, reader = events(*(stream[at : at + size] for at in range(0, len(stream), size)))
-    assert reader.printed == stray.message
+    assert reader.source.printed == stray.message
     assert reader.problems == ()
 
 
@@ -131,7 +131,7 @@ def test_any_number_of_attachments_after_the_end_takes_no_place_of_tests(subunit
     )
     assert read(stream)[1] == {}
     _, reader = events(stream)
-    assert set(reader.late) == set(ids)
+    assert set(reader.progress.late) == set(ids)
 
 
 def test_attachments_after_the_end_leave_room_for_those_of_tests(subunit_stream):

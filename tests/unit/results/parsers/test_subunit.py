@@ -79,7 +79,7 @@ def test_events_as_they_are_told(two_tests):
     assert found[-1].reason == "ValueError: 5"
     assert found[-1].details == "traceback:\nTraceback\nValueError: 5\n"
     assert reader.problems == ()
-    assert reader.unfinished == ()
+    assert not reader.progress.unfinished
 
 
 def test_cases_have_times_and_workers(two_tests):
@@ -251,7 +251,9 @@ def test_many_tests_in_flight_have_a_bound_together(subunit_stream):
         )
     found = reader.feed(subunit_stream(("t0", "fail"), ("t699", "fail")))
     assert "x" * 1000 in found[0].details
-    assert found[1].details.startswith("[... 1 chunks of further attachments cut, whole from byte ")
+    assert found[1].details.startswith(
+        "[... 1 chunks of further attachments cut, the whole text is at byte "
+    )
 
 
 def test_where_something_is_cut_it_is_said_where_all_of_it_stands(subunit_stream):
@@ -262,11 +264,11 @@ def test_where_something_is_cut_it_is_said_where_all_of_it_stands(subunit_stream
     first = subunit_stream(log(b"first" * 10_000))
     stream = before + first + subunit_stream(log(b"second" * 10_000), ("a", "fail"))
     (_, case), problems = read(stream)
-    assert f"44464 bytes cut, whole from byte {len(before)} of the stream" in case.details
+    assert f"44464 bytes cut, the whole text is at byte {len(before)} of the stream" in case.details
     assert problems == {}
     # From that byte on, any reader of subunit finds them.
     (whole,), _ = read(stream[len(before) :])
-    assert whole.details.startswith("log:\n[... 44464 bytes cut, whole from byte 0 ")
+    assert whole.details.startswith("log:\n[... 44464 bytes cut, the whole text is at byte 0 ")
 
 
 def test_details_beyond_the_bound_of_a_stream_say_where_they_are(subunit_stream, monkeypatch):
@@ -280,7 +282,7 @@ def test_details_beyond_the_bound_of_a_stream_say_where_they_are(subunit_stream,
     )
     (first, second), _ = read(one + two)
     assert first.details == "traceback:\nValueError: 5\n"
-    assert f"whole from byte {len(one)} of the stream" in second.details
+    assert f"the whole text is at byte {len(one)} of the stream" in second.details
     assert second.reason == "ValueError: 5"
 
 
@@ -398,7 +400,7 @@ def test_a_seal_that_cannot_be_read_is_an_error(subunit_stream, content):
 
 def test_a_million_tests_are_read_in_bounded_memory(subunit_stream, monkeypatch):
     # Of 2,000 of them: what is held does not depend on the number.
-    monkeypatch.setattr("bsdgate.results.parsers.progress.ENDED_BOUND", 100)
+    monkeypatch.setattr("bsdgate.results.parsers.details.ENDED_BOUND", 100)
     reader = StreamReader()
     tracemalloc.start()
     for number in range(0, 2_000, 50):

@@ -96,7 +96,7 @@ def test_counters_are_recounted(report, counter):
     head(report)[counter] += 1
     _, (problem,) = read(report)
     assert problem.code is Code.DAMAGED
-    assert "rally counts" in problem.message
+    assert "the report counts" in problem.message
 
 
 def test_a_test_taken_out_is_missed_by_the_counters(report):
@@ -126,7 +126,7 @@ def test_several_verifications_in_one_report_are_refused(report):
     report["verifications"]["another"] = head(report)
     cases, (problem,) = read(report)
     assert cases == {}
-    assert "compares 2 verifications" in problem.message
+    assert "2 verifications: make one report of each" in problem.message
 
 
 @pytest.mark.parametrize(
