@@ -10,7 +10,7 @@ import json
 from functools import cache
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from bsdgate.results import strict_json, upgrade
 from bsdgate.results.errors import EvidenceError
@@ -21,8 +21,6 @@ SCHEMA: Final = 4
 
 JUDGE_AGAIN: Final = "judge the run again: bsdgate report RUN_DIR"
 """The hint of errors about a verdict that cannot be read or stored."""
-
-_ERRORS_SHOWN: Final = 3
 
 
 @cache
@@ -55,10 +53,8 @@ def parse(text: str | bytes) -> Verdict:
             raise ValueError("its counts are not those of its cases")
         if wrong := _without_zone(verdict):
             raise ValueError(f"{wrong} has no time zone")
-    except ValidationError as reason:
-        raise _refused(_first_errors(reason)) from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as reason:
-        raise _refused(f"{type(reason).__name__}: {reason}") from None
+        raise _refused(strict_json.explain(reason)) from None
     return verdict
 
 
@@ -86,13 +82,6 @@ def _without_zone(verdict: Verdict) -> str:
     times |= {case.id: case.started for case in verdict.cases}
     wrong = (name for name, moment in times.items() if moment and moment.tzinfo is None)
     return next(wrong, "")
-
-
-def _first_errors(reason: ValidationError) -> str:
-    found = reason.errors(include_url=False, include_input=False)
-    listed = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found[:_ERRORS_SHOWN]]
-    more = [f"{len(found) - _ERRORS_SHOWN} more"] if len(found) > _ERRORS_SHOWN else []
-    return "; ".join([*listed, *more])
 
 
 def _refused(why: str) -> EvidenceError:

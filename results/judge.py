@@ -35,7 +35,7 @@ def judge_run(
     Every other fault is in the verdict.
     """
     found = evidence.load(run_dir)
-    known = load_expectations([*expectations, *evidence.expectations_of(run_dir)])
+    known = load_expectations([*expectations, *found.expectations])
     left_out = _left_out(run_dir / "excluded.json")
     if history is None:
         return judge(found, known, policy, earlier=Remembered(unread=unread), left_out=left_out)
@@ -105,7 +105,7 @@ def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun,
     reached, they are the tests in progress. Raises as ``judge_run`` does.
     """
     found = evidence.load(run_dir)
-    known = load_expectations([*expectations, *evidence.expectations_of(run_dir)])
+    known = load_expectations([*expectations, *found.expectations])
     verdict = judge(found, known)
     change = verdict.run.changed
     if limited := hangs.limited(found.attempts):

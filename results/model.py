@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 
 from bsdgate.results.codes import Code as Code  # noqa: PLC0414 - part of the model
@@ -350,12 +351,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All evidence of a run. ``owed`` are the kinds of attempts that the manifest promises."""
+    """All evidence of a run. ``owed`` are the kinds of attempts that the manifest promises.
+
+    ``expectations`` are the files of known failures that are kept with the run.
+    """
 
     run: Run
     owed: frozenset[Kind]
     attempts: tuple[Attempt, ...]
     problems: tuple[Reason, ...] = ()
+    expectations: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

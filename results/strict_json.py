@@ -10,7 +10,10 @@ import re
 from collections import Counter
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 VALUES_BOUND: Final = 3_000_000
+_ERRORS_SHOWN: Final = 3
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
@@ -49,6 +52,22 @@ def loads_object(content: bytes | str, most: int = VALUES_BOUND) -> dict[str, An
     if not isinstance(found, dict):
         raise BadJsonError(f"an object was expected, not {type(found).__name__}")
     return found
+
+
+def explain(reason: Exception) -> str:
+    """Return why a document was refused, in one line: the first of pydantic's errors, or the text.
+
+    Each of pydantic's errors has its place in the document before it.
+    """
+    if not isinstance(reason, ValidationError):
+        return f"{type(reason).__name__}: {reason}"
+    found = reason.errors(include_url=False, include_input=False)
+    listed = [
+        f"{'.'.join(map(str, each['loc'])):.200}: {each['msg']:.200}"
+        for each in found[:_ERRORS_SHOWN]
+    ]
+    more = [f"{len(found) - _ERRORS_SHOWN} more"] if len(found) > _ERRORS_SHOWN else []
+    return "; ".join([*listed, *more])
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -314,10 +314,8 @@ def test_facts_that_are_no_texts_are_an_error(run_dir, clean, key, value):
 @pytest.mark.parametrize(
     ("value", "found"),
     [
-        (["a/b.py", 5, None], ("a/b.py",)),
+        (["a/b.py", "c"], ("a/b.py", "c")),
         (None, ()),
-        ("a/b.py", ("a/b.py",)),
-        ({"a": 1}, ()),
         (["x"] * 1000, ("x",) * 500),
     ],
 )
@@ -327,6 +325,14 @@ def test_changed_files_are_what_the_manifest_says_and_no_more_than_a_change_has(
     run_dir.manifest["changed_files"] = value
     run_dir.write_manifest()
     assert evidence.changed_files(run_dir.path) == found
+
+
+@pytest.mark.parametrize("value", [["a/b.py", 5, None], "a/b.py", {"a": 1}])
+def test_changed_files_that_are_no_list_of_texts_are_an_error(run_dir, clean, value):
+    run_dir.manifest["changed_files"] = value
+    run_dir.write_manifest()
+    assert codes(run_dir) == {Code.DAMAGED}
+    assert evidence.changed_files(run_dir.path) == ()
 
 
 # The runner's own record -------------------------------------------------------------------
