@@ -67,18 +67,24 @@ _NODE_SIGNS: Final = re.compile(
 )
 
 
+PastRuns = Mapping[str, Sequence[Past]]
+"""How tests ended in earlier runs without a change, newest first, by id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """The cause of the failure of ``id``, and its evidence, one line for each attempt.
 
     ``signature`` is the text of the failure without what differs from run to run: two failures
-    of a test are the same failure if their signatures are equal.
+    of a test are the same failure if their signatures are equal. ``passed_again``: the test is a
+    flake, and passed in each of the RERUNS re-runs with the change.
     """
 
     id: str
     cause: Cause
     signature: str = ""
     evidence: tuple[str, ...] = ()
+    passed_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +161,16 @@ def known_flake(finding: Finding, past: Sequence[Past]) -> Flake:
     return passrate.known_flake(Counts(len(same), len(outcomes)))
 
 
-def falls(flakes: Iterable[Finding], past: "PastRuns", ran: int) -> tuple[Fall, ...]:
+def falls(flakes: Iterable[Finding], past: PastRuns, ran: int) -> tuple[Fall, ...]:
     """Return the flakes that fail significantly more often than before.
 
     ``ran`` is the number of tests in the run. A known flake is excused only at its earlier rate.
     """
-    return passrate.gate((_record(one.id, past.get(one.id, ())) for one in flakes), ran)
-
-
-def _record(test_id: str, past: Sequence[Past]) -> FailureHistory:
-    before = [_failed(one) for one in reversed(past) if one.outcome in RAN]
-    return FailureHistory(test_id, [*before, True], Counts(0, 0))
+    histories = []
+    for one in flakes:
+        before = [_failed(each) for each in reversed(past.get(one.id, ())) if each.outcome in RAN]
+        histories.append(FailureHistory(one.id, [*before, True], Counts(0, 0)))
+    return passrate.gate(histories, ran)
 
 
 def _failed(one: Past) -> bool:
@@ -256,7 +261,13 @@ def _find(
         for one, again in seen
         if one.side is side and (one.whole or again.outcome is not Outcome.MISSING)
     )
-    return Finding(case.id, _cause(seen, mark, change=change), mark, shown)
+    cause = _cause(seen, mark, change=change)
+    passed = cause is Cause.FLAKE and _agreed(seen, Side.CHANGE, _succeeded)
+    return Finding(case.id, cause, mark, shown, passed)
+
+
+def _succeeded(case: Case) -> bool:
+    return case.outcome is Outcome.SUCCESS
 
 
 def _cause(seen: _Reruns, mark: str, *, change: bool) -> Cause:
@@ -289,13 +300,3 @@ def _describe_rerun(what: str, case: Case, mark: str) -> str:
         return f"{what}: {case.outcome}"
     like = "the same failure" if signature(case) == mark else f"another failure: {signature(case)}"
     return f"{what}: fail, {like}"
-
-
-def passed_again(finding: Finding, confirmations: Sequence[Confirmation]) -> bool:
-    """Return whether the test passed in each of the RERUNS re-runs with the change."""
-    seen = _by_id(confirmations).get(finding.id, [])
-    return _agreed(seen, Side.CHANGE, lambda case: case.outcome is Outcome.SUCCESS)
-
-
-PastRuns = Mapping[str, Sequence[Past]]
-"""How tests ended in earlier runs without a change, newest first, by id."""

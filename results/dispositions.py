@@ -5,7 +5,7 @@ The reporters, the history and the review comment read these values and do not d
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bsdgate.results.attribution import Finding, signature
 from bsdgate.results.expectations import Expectation
@@ -21,7 +21,8 @@ from bsdgate.results.model import (
 )
 from bsdgate.results.setup_failures import tests_of
 
-_PLAIN = frozenset({Outcome.SUCCESS, Outcome.SKIP})
+PLAIN = frozenset({Outcome.SUCCESS, Outcome.SKIP})
+"""The outcomes of tests without a disposition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,69 +39,65 @@ class Grounds:
 
 
 def dispose(
-    cases: Sequence[Case], failures: Sequence[Case], grounds: Grounds, reasons: Iterable[Reason]
+    cases: Sequence[Case], failures: Sequence[Case], grounds: Grounds
 ) -> tuple[Disposition, ...]:
-    """Return the dispositions of ``cases`` and of the setup ``failures``, sorted by id."""
-    counting = {
-        test_id for reason in reasons if reason.level is not Level.NOTE for test_id in reason.ids
-    }
-    found = [
-        *_of_cases(cases, grounds, counting),
-        *_of_failures(cases, failures, grounds, counting),
-    ]
+    """Return the dispositions of ``cases`` and of the setup ``failures``, sorted by id.
+
+    None of them counts yet, because reasons are made from them.
+    """
+    found = [*_of_cases(cases, grounds), *_of_failures(cases, failures, grounds)]
     return tuple(sorted(found, key=lambda one: one.id))
 
 
-def _of_cases(cases: Iterable[Case], grounds: Grounds, counting: set[str]) -> Iterator[Disposition]:
+def counted(
+    dispositions: Iterable[Disposition], reasons: Iterable[Reason]
+) -> tuple[Disposition, ...]:
+    """Return the dispositions; those that a reason of level fail or error names count."""
+    counting = {test for one in reasons if one.level is not Level.NOTE for test in one.ids}
+    return tuple(replace(one, counts=one.id in counting) for one in dispositions)
+
+
+def _of_cases(cases: Iterable[Case], grounds: Grounds) -> Iterator[Disposition]:
     for case in cases:
-        if case.outcome in _PLAIN:
+        if case.outcome in PLAIN:
             continue
-        finding = grounds.findings.get(case.id)
-        entry = grounds.entries.get(case.id)
+        finding = grounds.findings.get(case.id, Finding(case.id, Cause.UNKNOWN))
         known = case.outcome is Outcome.KNOWN_FAILURE
         yield Disposition(
             id=case.id,
-            counts=case.id in counting,
-            cause=finding.cause if finding else Cause.UNKNOWN,
+            counts=False,
+            cause=finding.cause,
             excuse=Excuse.KNOWN_FAILURE if known else grounds.excuses.get(case.id),
-            known_failure=_known(entry),
-            signature=finding.signature if finding else "",
-            evidence=finding.evidence if finding else (),
+            known_failure=_known(grounds.entries.get(case.id)),
+            signature=finding.signature,
+            evidence=finding.evidence,
         )
 
 
 def _of_failures(
-    cases: Sequence[Case], failures: Sequence[Case], grounds: Grounds, counting: set[str]
+    cases: Sequence[Case], failures: Sequence[Case], grounds: Grounds
 ) -> Iterator[Disposition]:
-    members = tests_of(failures, cases)
+    excuses = dict.fromkeys(grounds.entries, Excuse.KNOWN_FAILURE) | dict(grounds.excuses)
     # A fixture may fail in two workers: it gets one disposition.
-    for failure in {failure.id: failure for failure in failures}.values():
-        tests = members[failure.id]
-        finding = _shared([grounds.findings.get(test) for test in tests])
-        entry = grounds.entries.get(failure.id)
+    by_id = {failure.id: failure for failure in failures}
+    for name, tests in tests_of(by_id.values(), cases).items():
+        found = [grounds.findings[test] for test in tests if test in grounds.findings]
+        alike = len({finding.cause for finding in found}) == 1
+        finding = found[0] if alike else Finding(name, Cause.UNKNOWN)
+        # A fixture is excused if all tests that failed by it are.
+        of_tests = [excuses.get(test) for test in tests]
+        excused = of_tests[0] if of_tests and all(of_tests) else None
+        entry = grounds.entries.get(name)
         yield Disposition(
-            id=failure.id,
-            counts=failure.id in counting,
-            cause=finding.cause if finding else Cause.UNKNOWN,
-            excuse=Excuse.KNOWN_FAILURE if entry else _of_all(tests, grounds),
+            id=name,
+            counts=False,
+            cause=finding.cause,
+            excuse=Excuse.KNOWN_FAILURE if entry else excused,
             known_failure=_known(entry),
-            signature=signature(failure),
-            evidence=finding.evidence if finding else (),
+            signature=signature(by_id[name]),
+            evidence=finding.evidence,
             tests=tests,
         )
-
-
-def _of_all(tests: Sequence[str], grounds: Grounds) -> Excuse | None:
-    """Return the excuse of a fixture: that of one of its tests, if all of them are excused."""
-    excuses = dict.fromkeys(grounds.entries, Excuse.KNOWN_FAILURE) | dict(grounds.excuses)
-    found = [excuses.get(test) for test in tests]
-    return next(iter(found), None) if all(found) else None
-
-
-def _shared(findings: Sequence[Finding | None]) -> Finding | None:
-    """Return the finding of a fixture: that of its tests, if all their findings have one cause."""
-    found = [finding for finding in findings if finding]
-    return found[0] if len({finding.cause for finding in found}) == 1 else None
 
 
 def _known(entry: Expectation | None) -> KnownFailure | None:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from bsdgate.results.codes import Code as Code  # noqa: PLC0414 - part of the model
 from bsdgate.results.codes import Kind as Kind  # noqa: PLC0414 - part of the model
+from bsdgate.results.codes import Level as Level  # noqa: PLC0414 - part of the model
 from bsdgate.results.codes import Side as Side  # noqa: PLC0414 - part of the model
 from bsdgate.results.codes import State as State  # noqa: PLC0414 - part of the model
 
@@ -60,14 +61,6 @@ class Result(StrEnum):
     def exit_code(self) -> int:
         """The exit status of a command that gives a verdict."""
         return {Result.PASS: 0, Result.FAIL: 1, Result.ERROR: 3}[self]
-
-
-class Level(StrEnum):
-    """The effect of a reason on the result. A note has none."""
-
-    ERROR = "error"
-    FAIL = "fail"
-    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)

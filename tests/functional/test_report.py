@@ -15,7 +15,7 @@ from functional import browser
 from functional.browser import Browser
 
 from bsdgate.results.attribution import Finding
-from bsdgate.results.dispositions import Grounds, dispose
+from bsdgate.results.dispositions import Grounds, counted, dispose
 from bsdgate.results.model import (
     Case,
     Cause,
@@ -102,7 +102,7 @@ def make_verdict(chance: random.Random) -> Verdict:
         reasons=reasons,
         cases=tuple(cases),
         attempts=(attempt,),
-        dispositions=dispose(cases, [], grounds, reasons),
+        dispositions=counted(dispose(cases, [], grounds), reasons),
     )
 
 

@@ -4,7 +4,7 @@
 from datetime import UTC, datetime, timedelta
 
 from bsdgate.results.attribution import Finding
-from bsdgate.results.dispositions import Grounds, dispose
+from bsdgate.results.dispositions import Grounds, counted, dispose
 from bsdgate.results.model import (
     Case,
     Cause,
@@ -35,7 +35,7 @@ def verdict_of(result, *cases, reasons=(), fixtures=(), findings=(), **fields):
     grounds = Grounds({finding.id: finding for finding in findings}, {}, excuses)
     fields |= {
         "setup_failures": tuple(fixtures),
-        "dispositions": dispose(cases, list(fixtures), grounds, reasons),
+        "dispositions": counted(dispose(cases, list(fixtures), grounds), reasons),
     }
     return Verdict(run, result, tuple(reasons), tuple(cases), **fields)
 
