@@ -2,11 +2,9 @@
 """What was asked to run against what reported back: every asked id in exactly one state."""
 
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
-from itertools import chain as chained
 
 from bsdgate.results.crosscheck import contradictions
 from bsdgate.results.ids import Made, Synthetic, scopes, synthetic
@@ -56,26 +54,34 @@ class Ledger:
     confirmations: tuple[Confirmation, ...] = ()
 
 
-class _Mark(Enum):
-    """What an attempt reported about a test that it was asked to run."""
+@dataclass(slots=True)
+class _Tally:
+    """What one attempt reported: ``reports`` has those of each of the ``ids``, which it asked for.
 
-    NOT_REPORTED = auto()
-    BY_FIXTURE = auto()
-    REPORTED = auto()
-    CONTRADICTED = auto()
+    The ids are sorted. ``by_itself`` are those with a report of their own and none of a fixture.
+    """
 
+    attempt: Attempt
+    ids: Sequence[str]
+    reports: dict[str, list[Case]]
+    by_itself: set[str] = field(default_factory=set)
+    setup_failures: list[Case] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+    ran: bool = False
 
-class _Account:
-    """Every asked id, with everything that was reported about it."""
+    @property
+    def missing(self) -> set[str]:
+        """The tests without an outcome."""
+        return {test_id for test_id, reports in self.reports.items() if not reports}
 
-    def __init__(self, attempts: Iterable[Attempt]) -> None:
-        asked = chained.from_iterable(attempt.asked for attempt in attempts)
-        self._reports: dict[str, list[Case]] = {test_id: [] for test_id in sorted(set(asked))}
-        self.ids = tuple(self._reports)
+    def add_error(self, code: Code, message: str, ids: Sequence[str] = ()) -> None:
+        """Add an error of this attempt."""
+        self.reasons.append(error(code, f"{self.attempt.name}: {message}", tuple(ids)))
 
-    def add(self, report: Case) -> None:
-        """Add a report of an asked test."""
-        self._reports[report.id].append(report)
+    def take(self, report: Case) -> None:
+        """Take a report of an asked test into the account."""
+        self.reports[report.id].append(report)
+        self.ran |= report.outcome in RAN
 
     def members(self, made: Made) -> Sequence[str]:
         """The ids of all tests of a class, module or file; in sorted order they are neighbours."""
@@ -83,59 +89,18 @@ class _Account:
         end = begin[:-1] + chr(ord(begin[-1]) + 1)
         return self.ids[bisect_left(self.ids, begin) : bisect_left(self.ids, end)]
 
-    def cases(self) -> tuple[Case, ...]:
-        """Return one case for each id."""
-        return tuple(_one_case(test_id, found) for test_id, found in self._reports.items())
-
-
-def _one_case(test_id: str, found: Sequence[Case]) -> Case:
-    if not found:
-        return Case(test_id, Outcome.MISSING, reason="no outcome was reported")
-    return found[0] if len(found) == 1 else _duplicated(found)
-
-
-@dataclass(slots=True)
-class _Tally:
-    """The part of one attempt in the account; ``marks`` has each test that it asked for."""
-
-    attempt: Attempt
-    marks: dict[str, _Mark] = field(default_factory=dict)
-    failed: set[str] = field(default_factory=set)
-    setup_failures: list[Case] = field(default_factory=list)
-    reasons: list[Reason] = field(default_factory=list)
-    ran: bool = False
-
-    @property
-    def listed(self) -> bool:
-        """Whether there is a list of what was asked."""
-        return all(problem.code is not Code.NO_LIST for problem in self.attempt.problems)
-
-    def add_error(self, code: Code, message: str, ids: Sequence[str] = ()) -> None:
-        """Add an error of this attempt."""
-        self.reasons.append(error(code, f"{self.attempt.name}: {message}", tuple(ids)))
-
-    def take(self, account: _Account, report: Case, mark: _Mark) -> None:
-        """Take a report of an asked test into the account."""
-        account.add(report)
-        self.marks[report.id] = mark
-        self.ran |= report.outcome in RAN
-        if report.outcome is Outcome.FAIL:
-            self.failed.add(report.id)
-
 
 def reconcile(attempts: Iterable[Attempt]) -> Ledger:
     """Make the account of all attempts of a run; their order does not matter."""
     ordered = sorted(attempts, key=lambda attempt: attempt.name)
-    first = [attempt for attempt in ordered if not attempt.confirms]
-    account = _Account(first)
+    tallies = [_tally(attempt) for attempt in ordered if not attempt.confirms]
     chains: dict[Kind, list[_Tally]] = defaultdict(list)
-    for attempt in first:
-        chains[attempt.kind].append(_tally(attempt, account))
+    for tally in tallies:
+        chains[tally.attempt.kind].append(tally)
     reasons: list[Reason] = []
     for kind, chain in chains.items():
         reasons += _judge_chain(kind, chain)
-    tallies = list(chained.from_iterable(chains.values()))
-    cases = account.cases()
+    cases = _cases(tallies)
     reasons += _lost_and_duplicated(cases)
     named = {(tally.attempt.name, tally.attempt.kind): tally for tally in tallies}
     confirmations = []
@@ -153,26 +118,25 @@ def unreported(attempt: Attempt) -> tuple[str, ...]:
 
     For an interrupted attempt they include good outcomes in modules in which a worker still was.
     """
-    marks = _tally(attempt, _Account([attempt])).marks
-    return tuple(test_id for test_id in attempt.asked if marks[test_id] is _Mark.NOT_REPORTED)
+    missing = _tally(attempt).missing
+    return tuple(test_id for test_id in attempt.asked if test_id in missing)
 
 
-def _tally(attempt: Attempt, account: _Account) -> _Tally:
-    tally = _Tally(attempt)
+def _tally(attempt: Attempt) -> _Tally:
+    ids = sorted(set(attempt.asked))
+    # A test that has begun was executed, even if it did not end.
+    tally = _Tally(attempt, ids, {test_id: [] for test_id in ids}, ran=bool(unfinished(attempt)))
     _check_asked(tally)
     made: list[tuple[Case, Made]] = []
     unasked: list[str] = []
-    failed = False
-    left_open = _left_open(attempt)
-    # A test that has begun was executed, even if it did not end.
-    tally.ran = bool(unfinished(attempt))
+    modules, broken = _open_modules(attempt)
     for report in attempt.reports:
-        failed = failed or report.outcome is Outcome.FAIL
-        if report.id in tally.marks:
-            if left_open and left_open(report):
+        if report.id in tally.reports:
+            if modules and _left_open(report, modules, broken):
                 tally.ran |= report.outcome in RAN
             else:
-                tally.take(account, report, _Mark.REPORTED)
+                tally.take(report)
+                tally.by_itself.add(report.id)
         elif made_id := synthetic(report.id):
             made.append((report, made_id))
         else:
@@ -180,13 +144,15 @@ def _tally(attempt: Attempt, account: _Account) -> _Tally:
     # Sorted, so that the account does not depend on the order of the packets of several workers.
     seen: set[tuple[str, Outcome]] = set()
     for report, made_id in sorted(made, key=lambda pair: _order(pair[0])):
-        _expand(tally, account, report, made_id, again=(report.id, report.outcome) in seen)
+        _expand(tally, report, made_id, again=(report.id, report.outcome) in seen)
         seen.add((report.id, report.outcome))
     if unasked:
         message = f"{count(unasked, 'report')} of tests that were not asked to run"
         tally.add_error(Code.UNASKED, message, sorted(unasked))
-    for problem in attempt.problems:
-        tally.reasons.append(of(attempt, problem))
+    if attempt.state is State.RUNNING:
+        tally.add_error(Code.ATTEMPT_RUNNING, "the harness was killed while its tests ran")
+    tally.reasons += (of(attempt, problem) for problem in attempt.problems)
+    failed = any(report.outcome is Outcome.FAIL for report in attempt.reports)
     tally.reasons += contradictions(attempt, failed=failed)
     return tally
 
@@ -196,26 +162,21 @@ def of(attempt: Attempt, problem: Reason) -> Reason:
     return replace(problem, message=f"{attempt.name}: {problem.message}")
 
 
-def _left_open(attempt: Attempt) -> Callable[[Case], bool] | None:
-    """Return a test for the outcomes of an interrupted attempt that do not count; None if all do.
+def _left_open(report: Case, modules: Set[str], broken: Set[str]) -> bool:
+    """Return whether an outcome of an interrupted attempt does not count.
 
     In the module in which a worker was, the teardown of the fixtures is not known. So a test that
-    succeeded there has to run again, unless the teardown of its class was seen to fail. An attempt
-    that confirms failures is exempt: only its results against an excuse are used.
+    succeeded there has to run again, unless the teardown of its class was seen to fail.
     """
-    if attempt.state is not State.INTERRUPTED or attempt.confirms:
-        return None
-    modules, broken = _open_modules(attempt.reports)
-
-    def left_open(report: Case) -> bool:
-        within = _module(report.id) in modules and broken.isdisjoint(scopes(report.id))
-        return within and report.outcome not in _BAD
-
-    return left_open
+    within = _module(report.id) in modules and broken.isdisjoint(scopes(report.id))
+    return within and report.outcome not in _BAD
 
 
-def _open_modules(reports: Iterable[Case]) -> tuple[Set[str], Set[str]]:
+def _open_modules(attempt: Attempt) -> tuple[Set[str], Set[str]]:
     """Return the modules in which workers were at the end, and the classes with a failed teardown.
+
+    They are empty unless the attempt was interrupted. An attempt that confirms failures is exempt:
+    only its results against an excuse are used.
 
     The last report of each worker in the stream shows its module. The order of the stream is used,
     not the times, because a clock may be set back. Reports without a worker count as those of one
@@ -223,13 +184,14 @@ def _open_modules(reports: Iterable[Case]) -> tuple[Set[str], Set[str]]:
     """
     last: dict[str | None, str] = {}
     broken: set[str] = set()
-    for report in reports:
+    interrupted = attempt.state is State.INTERRUPTED and not attempt.confirms
+    for report in attempt.reports if interrupted else ():
         made = synthetic(report.id)
         if made is None:
             last[report.worker] = _module(report.id)
         elif made.kind in _FIXTURES:
             last[report.worker] = made.scope.rpartition(".")[0]
-            broken.update({made.scope} if _tears_down(report) else ())
+            broken.update({made.scope} if made.kind is Synthetic.TEAR_DOWN else ())
         # The report of how a worker ended does not end its module.
     return set(last.values()), broken
 
@@ -240,17 +202,13 @@ def _module(test_id: str) -> str:
 
 
 def _check_asked(tally: _Tally) -> None:
-    """Mark each asked test as not reported; add errors for an empty list and for duplicates."""
-    twice = set()
-    for test_id in tally.attempt.asked:
-        if test_id in tally.marks:
-            twice.add(test_id)
-        tally.marks[test_id] = _Mark.NOT_REPORTED
+    """Add errors for an empty list, and for tests that it has more than once."""
     if not tally.attempt.asked:
         tally.add_error(Code.NOTHING_ASKED, "no test was asked to run")
-    if twice:
+    times = Counter(tally.attempt.asked)
+    if twice := sorted(test_id for test_id, number in times.items() if number > 1):
         message = f"{count(twice, 'test')} listed more than once"
-        tally.add_error(Code.ASKED_TWICE, message, sorted(twice))
+        tally.add_error(Code.ASKED_TWICE, message, twice)
 
 
 def _order(case: Case) -> tuple[str, bool, str, str, str]:
@@ -259,7 +217,7 @@ def _order(case: Case) -> tuple[str, bool, str, str, str]:
     return case.id, good, case.outcome, case.reason or "", case.details or ""
 
 
-def _expand(tally: _Tally, account: _Account, report: Case, made: Made, *, again: bool) -> None:
+def _expand(tally: _Tally, report: Case, made: Made, *, again: bool) -> None:
     """Give the outcome of a synthetic report to the tests in its scope that have none."""
     if made.kind is Synthetic.WORKER:
         message = f"a worker process ended badly ({report.reason or report.outcome})"
@@ -275,23 +233,18 @@ def _expand(tally: _Tally, account: _Account, report: Case, made: Made, *, again
         return
     if again:
         return
-    members = [test_id for test_id in account.members(made) if test_id in tally.marks]
+    members = tally.members(made)
     if not members and report.outcome is Outcome.SKIP and made.loaded:
         # A list from the same collection has none of its tests, so none is lost.
         message = f"{tally.attempt.name}: {report.id}: {report.reason}"
         tally.reasons.append(note(Code.COVERAGE_LOST, message, (report.id,)))
-    elif not members and tally.listed:
+    elif not members and all(one.code is not Code.NO_LIST for one in tally.attempt.problems):
         tally.add_error(Code.UNASKED, "no asked test belongs to what reported", [report.id])
     if made.kind is not Synthetic.TEAR_DOWN:
-        _inherit(tally, account, report, members)
+        _inherit(tally, report, members)
 
 
-def _tears_down(fixture: Case) -> bool:
-    made = synthetic(fixture.id)
-    return made is not None and made.kind is Synthetic.TEAR_DOWN
-
-
-def _inherit(tally: _Tally, account: _Account, report: Case, members: Iterable[str]) -> None:
+def _inherit(tally: _Tally, report: Case, members: Iterable[str]) -> None:
     """Give the outcome of a class or module fixture to its tests that have none."""
     skipped = report.outcome is Outcome.SKIP
     shared = replace(
@@ -301,23 +254,31 @@ def _inherit(tally: _Tally, account: _Account, report: Case, members: Iterable[s
         setup_failure=None if skipped else report.id,
     )
     for test_id in members:
-        mark = tally.marks[test_id]
         # A skipped class runs nothing: a test of it that did run is a contradiction.
-        contradicted = mark is _Mark.REPORTED and skipped
-        if mark is _Mark.NOT_REPORTED or contradicted:
-            now = _Mark.CONTRADICTED if contradicted else _Mark.BY_FIXTURE
-            tally.take(account, replace(shared, id=test_id), now)
+        contradicted = skipped and test_id in tally.by_itself
+        if contradicted or not tally.reports[test_id]:
+            tally.by_itself.discard(test_id)
+            tally.take(replace(shared, id=test_id))
 
 
-def _duplicated(found: Sequence[Case]) -> Case:
+def _cases(tallies: Iterable[_Tally]) -> tuple[Case, ...]:
+    """Return one case for each asked id, sorted."""
+    found: dict[str, list[Case]] = defaultdict(list)
+    for tally in tallies:
+        for test_id, reports in tally.reports.items():
+            found[test_id] += reports
+    return tuple(_one_case(test_id, found[test_id]) for test_id in sorted(found))
+
+
+def _one_case(test_id: str, found: Sequence[Case]) -> Case:
+    if not found:
+        return Case(test_id, Outcome.MISSING, reason="no outcome was reported")
+    if len(found) == 1:
+        return found[0]
     outcomes = ", ".join(sorted(case.outcome for case in found))
     details = sorted(case.details for case in found if case.details)
-    return Case(
-        found[0].id,
-        Outcome.DUPLICATED,
-        reason=f"reported {len(found)} times: {outcomes}",
-        details=details[0] if details else None,
-    )
+    reason = f"reported {len(found)} times: {outcomes}"
+    return Case(test_id, Outcome.DUPLICATED, reason=reason, details=next(iter(details), None))
 
 
 def _judge_chain(kind: Kind, chain: Sequence[_Tally]) -> list[Reason]:
@@ -336,23 +297,14 @@ def _judge_chain(kind: Kind, chain: Sequence[_Tally]) -> list[Reason]:
 def _check_state(tally: _Tally, follower: _Tally | None) -> list[Reason]:
     attempt = tally.attempt
     if attempt.state is not State.INTERRUPTED:
-        return _check_running(attempt)
+        return []
     if follower is None:
         return [error(Code.INTERRUPTED, f"{attempt.name}: the run was interrupted")]
-    left = {test_id for test_id, mark in tally.marks.items() if mark is _Mark.NOT_REPORTED}
-    if strange := sorted(left ^ follower.marks.keys()):
-        message = (
-            f"{follower.attempt.name} did not ask for exactly the tests that {attempt.name} left"
-        )
+    other = follower.attempt.name
+    if strange := sorted(tally.missing ^ set(follower.ids)):
+        message = f"{other} did not ask for exactly the tests that {attempt.name} left"
         return [error(Code.RESUME_MISMATCH, message, tuple(strange))]
-    return [note(Code.RESUMED, f"{attempt.name} was interrupted, {follower.attempt.name} resumed")]
-
-
-def _check_running(attempt: Attempt) -> list[Reason]:
-    if attempt.state is not State.RUNNING:
-        return []
-    message = f"{attempt.name}: the harness was killed while its tests ran"
-    return [error(Code.ATTEMPT_RUNNING, message)]
+    return [note(Code.RESUMED, f"{attempt.name} was interrupted, {other} resumed")]
 
 
 def _lost_and_duplicated(cases: Sequence[Case], where: str = "") -> list[Reason]:
@@ -374,23 +326,27 @@ def _confirm(attempt: Attempt, named: _Tally | None) -> tuple[Confirmation, list
     test without an outcome is not an error. A test that hung and is in progress again has failed
     again.
     """
-    account = _Account([attempt])
-    tally = _tally(attempt, account)
-    failed, begun = (named.failed, unfinished(named.attempt)) if named else (set[str](), set[str]())
+    tally = _tally(attempt)
+    begun = unfinished(named.attempt) if named else set()
     hung = begun & unfinished(attempt)
     cases = tuple(
         not_ended(case.id, attempt.test_timeout) if case.id in hung else case
-        for case in account.cases()
+        for case in _cases([tally])
     )
+    failed = {
+        test_id
+        for test_id, reports in (named.reports.items() if named else ())
+        if any(report.outcome is Outcome.FAIL for report in reports)
+    }
     if strange := sorted(set(attempt.asked) - failed - begun):
         message = f"it runs {count(strange, 'test')} again that did not fail in {attempt.confirms}"
         tally.add_error(Code.UNASKED, message, strange)
     faults = _lost_and_duplicated(cases, f"{attempt.name}: ")
-    reasons = [*tally.reasons, *faults, *_check_running(attempt)]
+    reasons = [*tally.reasons, *faults]
     if attempt.state is State.INTERRUPTED:
         message = f"{attempt.name} was interrupted: it confirms nothing"
         wrong = (reason for reason in reasons if reason.code not in _CUT_SHORT)
-        reasons = [note(Code.NOT_CONFIRMED, message, account.ids), *wrong]
+        reasons = [note(Code.NOT_CONFIRMED, message, tuple(tally.ids)), *wrong]
         whole = False
     elif time_was_up(attempt):
         reasons = [reason for reason in reasons if reason.code not in _TIME_UP]
@@ -401,5 +357,6 @@ def _confirm(attempt: Attempt, named: _Tally | None) -> tuple[Confirmation, list
             reasons.append(note(Code.NOT_CONFIRMED, message, lost))
     else:
         # A test that passes, but breaks the teardown of its class, has not passed.
-        whole = not reasons and not any(map(_tears_down, tally.setup_failures))
+        torn = (synthetic(failure.id) for failure in tally.setup_failures)
+        whole = not reasons and all(made.kind is not Synthetic.TEAR_DOWN for made in torn if made)
     return Confirmation(attempt.name, attempt.side, cases, whole), reasons
