@@ -67,10 +67,8 @@ class Made:
 
 # unittest.suite: one _ErrorHolder for all tests of the class or module.
 _FIXTURE = re.compile(r"(setUp|tearDown)(?:Class|Module) \(([^()]+)\)")
-# unittest.loader: the stand-in for a module that cannot be imported.
-_IMPORT = "unittest.loader._FailedTest."
-# The stand-in for a module that raises SkipTest when it is imported.
-_IMPORT_SKIP = "unittest.loader.ModuleSkipped."
+# unittest.loader: the stand-ins for a module that cannot be imported, or raises SkipTest then.
+_IMPORT = re.compile(r"unittest\.loader\.(?:_FailedTest|ModuleSkipped)\.(.*)", re.DOTALL)
 # pytest's reports have no id for a failed collection; bsdgate makes this one.
 _COLLECTION = re.compile(r"collection \((.+)\)", re.DOTALL)
 # stestr.output.ReturnCodeToSubunit: a worker process that ended with a non-zero status.
@@ -81,8 +79,7 @@ _STREAM = "subunit.parser"
 
 # testtools.testcase.WithAttributes puts the attributes, sorted, behind the method.
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_IDEMPOTENT = re.compile(rf"\[(?:[^\[\]]*,)?id-({_UUID})[,\]]")
-_ATTRIBUTES = re.compile(rf"\[(?:[^\[\]]*,)?id-{_UUID}(?:,[^\[\]]*)?\]")
+_ATTRIBUTES = re.compile(rf"\[(?:[^\[\]]*,)?id-({_UUID})(?:,[^\[\]]*)?\]")
 # testscenarios: in brackets, behind the method or the attributes. ddt: a number, and its value.
 _SCENARIO = re.compile(r"\([^()]*\)")
 _NUMBERED = re.compile(r"_\d++(?:_\w++)?\Z")
@@ -116,9 +113,8 @@ def synthetic(test_id: str) -> Made | None:
     if match := _FIXTURE.fullmatch(test_id):
         kind = Synthetic.SET_UP if match[1] == "setUp" else Synthetic.TEAR_DOWN
         return Made(kind, match[2])
-    if test_id.startswith((_IMPORT, _IMPORT_SKIP)):
-        module = test_id.removeprefix(_IMPORT).removeprefix(_IMPORT_SKIP)
-        return Made(Synthetic.IMPORT, module)
+    if match := _IMPORT.fullmatch(test_id):
+        return Made(Synthetic.IMPORT, match[1])
     if match := _COLLECTION.fullmatch(test_id):
         return Made(Synthetic.COLLECTION, match[1])
     if _WORKER in test_id:
@@ -146,7 +142,7 @@ def scopes(test_id: str) -> list[str]:
 
 def idempotent(test_id: str) -> str | None:
     """The UUID of ``[id-<uuid>,...]``, in lower case; None if the test has none."""
-    match = _IDEMPOTENT.search(test_id)
+    match = _ATTRIBUTES.search(test_id)
     return match[1].lower() if match else None
 
 

@@ -37,12 +37,10 @@ def judge_run(
     found = evidence.load(run_dir)
     known = load_expectations([*expectations, *found.expectations])
     left_out = _left_out(run_dir / "excluded.json")
-    if history is None:
-        return judge(found, known, policy, earlier=Remembered(unread=unread), left_out=left_out)
-    earlier = _earlier(found.run, history)
+    earlier = _earlier(found.run, history) if history else Remembered(unread=unread)
     verdict = judge(found, known, policy, earlier=earlier, left_out=left_out)
     flakes = [one.id for one in verdict.dispositions if one.cause is Cause.FLAKE]
-    if not flakes:
+    if history is None or not flakes:
         return verdict
     past = history.window(_like(found.run)).past(flakes)
     return judge(found, known, policy, past, earlier=earlier, left_out=left_out)
@@ -79,14 +77,12 @@ def _like(run: Run) -> Scope:
 
 def _earlier(run: Run, history: Store) -> Remembered:
     baseline = history.baseline(run)
-    ran = frozenset[str]() if baseline is None else baseline.ran
     # A narrowed run did not ask for all tests, so entries may match none of its tests.
     whole = replace(_like(run), selection="")
-    return Remembered(
-        ran=None if baseline is None else ran,
-        same_versions=baseline is not None and baseline.same_versions,
-        unmatched={} if run.selection else history.window(whole).unmatched(),
-    )
+    unmatched = {} if run.selection else history.window(whole).unmatched()
+    if baseline is None:
+        return Remembered(unmatched=unmatched)
+    return Remembered(baseline.ran, same_versions=baseline.same_versions, unmatched=unmatched)
 
 
 def _left_out(path: Path) -> frozenset[str]:

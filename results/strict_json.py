@@ -25,17 +25,16 @@ class TooLargeError(BadJsonError):
     """JSON with too many values."""
 
 
-def loads(content: bytes | str, most: int = VALUES_BOUND) -> Any:
-    """Decode one JSON document of at most ``most`` values; commas in texts count as values.
+def loads(content: bytes | str) -> Any:
+    """Decode one JSON document of at most VALUES_BOUND values; commas in texts count as values.
 
     Raises json.JSONDecodeError if it is incomplete, BadJsonError if it is ambiguous; both are
     ValueErrors.
     """
-    marks: tuple[Any, ...] = (b",", b"[", b"{") if isinstance(content, bytes) else (",", "[", "{")
-    if sum(map(content.count, marks)) > most:
-        raise TooLargeError(f"more than {most} values")
     try:
         text = content.decode("utf-8") if isinstance(content, bytes) else content
+        if sum(map(text.count, ",[{")) > VALUES_BOUND:
+            raise TooLargeError(f"more than {VALUES_BOUND} values")
         found = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
         if _SURROGATE.search(text):
             json.dumps(found, ensure_ascii=False).encode()
@@ -46,9 +45,9 @@ def loads(content: bytes | str, most: int = VALUES_BOUND) -> Any:
         raise BadJsonError(f"not UTF-8: {reason}") from None
 
 
-def loads_object(content: bytes | str, most: int = VALUES_BOUND) -> dict[str, Any]:
+def loads_object(content: bytes | str) -> dict[str, Any]:
     """Decode one JSON document that must be an object."""
-    found = loads(content, most)
+    found = loads(content)
     if not isinstance(found, dict):
         raise BadJsonError(f"an object was expected, not {type(found).__name__}")
     return found
