@@ -157,8 +157,8 @@ def known_flake(finding: Finding, past: Sequence[Past]) -> Flake:
     Only earlier failures with the same signature count as failures.
     """
     outcomes = [one for one in past if one.outcome in RAN]
-    same = [one for one in outcomes if _failed(one) and one.signature == finding.signature]
-    return passrate.known_flake(Counts(len(same), len(outcomes)))
+    same = [one.outcome is Outcome.FAIL and one.signature == finding.signature for one in outcomes]
+    return passrate.known_flake(Counts(sum(same), len(outcomes)))
 
 
 def falls(flakes: Iterable[Finding], past: PastRuns, ran: int) -> tuple[Fall, ...]:
@@ -168,13 +168,10 @@ def falls(flakes: Iterable[Finding], past: PastRuns, ran: int) -> tuple[Fall, ..
     """
     histories = []
     for one in flakes:
-        before = [_failed(each) for each in reversed(past.get(one.id, ())) if each.outcome in RAN]
-        histories.append(FailureHistory(one.id, [*before, True], Counts(0, 0)))
+        outcomes = [each.outcome for each in past.get(one.id, ()) if each.outcome in RAN]
+        failed = [outcome is Outcome.FAIL for outcome in reversed(outcomes)]
+        histories.append(FailureHistory(one.id, [*failed, True], Counts(0, 0)))
     return passrate.gate(histories, ran)
-
-
-def _failed(one: Past) -> bool:
-    return one.outcome is Outcome.FAIL
 
 
 def signature(case: Case) -> str:
@@ -223,14 +220,11 @@ def _agreed(seen: _Reruns, side: Side, expected: Callable[[Case], bool]) -> bool
     """
     rounds = [list(group) for of, group in groupby(seen, lambda pair: pair[0].side) if of is side]
     last = rounds[-1][-RERUNS:] if rounds else []
+    all_cases = (case for one, case in seen if one.side is side)
     return (
         len(last) == RERUNS
         and all(one.whole for one, _ in last)
-        and all(
-            expected(case)
-            for one, case in seen
-            if one.side is side and case.outcome is not Outcome.MISSING
-        )
+        and all(expected(case) for case in all_cases if case.outcome is not Outcome.MISSING)
     )
 
 
@@ -262,12 +256,8 @@ def _find(
         if one.side is side and (one.whole or again.outcome is not Outcome.MISSING)
     )
     cause = _cause(seen, mark, change=change)
-    passed = cause is Cause.FLAKE and _agreed(seen, Side.CHANGE, _succeeded)
-    return Finding(case.id, cause, mark, shown, passed)
-
-
-def _succeeded(case: Case) -> bool:
-    return case.outcome is Outcome.SUCCESS
+    passed = _agreed(seen, Side.CHANGE, lambda again: again.outcome is Outcome.SUCCESS)
+    return Finding(case.id, cause, mark, shown, passed and cause is Cause.FLAKE)
 
 
 def _cause(seen: _Reruns, mark: str, *, change: bool) -> Cause:
@@ -277,12 +267,9 @@ def _cause(seen: _Reruns, mark: str, *, change: bool) -> Cause:
         return case.outcome is Outcome.FAIL and signature(case) == mark
 
     # The base excuses only the same failure: any other failure with the change rules that out.
-    others = [
-        case
-        for one, case in seen
-        if one.side is Side.CHANGE and case.outcome is Outcome.FAIL and not same(case)
-    ]
-    if change and not others and _agreed(seen, Side.BASE, same):
+    sides = [(one.side, case) for one, case in seen if case.outcome is Outcome.FAIL]
+    alike = all(same(case) for side, case in sides if side is Side.CHANGE)
+    if change and alike and _agreed(seen, Side.BASE, same):
         return Cause.BASE
     if any(one.outcome is not Outcome.FAIL for one in again):
         return Cause.FLAKE

@@ -9,8 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 
-from bsdgate.results import attribution, coverage, hangs
-from bsdgate.results import problems as harness_problems
+from bsdgate.results import attribution, coverage, hangs, problems
 from bsdgate.results.attribution import Finding, PastRuns
 from bsdgate.results.dispositions import Grounds, counted, dispose
 from bsdgate.results.expectations import (
@@ -212,9 +211,6 @@ def _excuses(
     return excuses | dict.fromkeys(sorted(flaked), Excuse.KNOWN_FLAKE), fallen
 
 
-_OF_NODE = " of the node, which prove nothing about what was tested"
-
-
 def _of_tests(
     excused: _Excused, grounds: Grounds, policy: Policy, fallen: Sequence[Fall], broken: list[str]
 ) -> Iterator[Reason]:
@@ -228,23 +224,14 @@ def _of_tests(
     needless = excused.needless_skips
     falls = "; ".join(map(str, fallen))
     passed = excused.ids_of(Outcome.KNOWN_FAILURE_PASSED)
+    of_node = " of the node, which prove nothing about what was tested"
     for code, ids, noun, said in (
         (Code.TESTS_FAILED, failed, "test", " failed"),
         (Code.SETUP_FAILED, broken, "class or module fixture", " failed"),
         (Code.FAILS_ON_BASE, based, "failure", " that the base has as well, without the change"),
         (Code.KNOWN_FLAKE, flaked, "known flake", ": passed each time when run again"),
-        (
-            Code.PASS_RATE_FELL,
-            fell,
-            "flake",
-            f" more often than before: {falls}",
-        ),
-        (
-            Code.NODE_FAILED,
-            node,
-            "failure",
-            " of the node, which prove nothing about what was tested",
-        ),
+        (Code.PASS_RATE_FELL, fell, "flake", f" more often than before: {falls}"),
+        (Code.NODE_FAILED, node, "failure", of_node),
         (Code.KNOWN_FAILURE, excused.known, "known failure", " excused"),
         (Code.UNEXPECTED_SUCCESS, passed, "known failure", " passed: remove the entries"),
         (Code.UNEXPECTED_SUCCESS, needless, "test", " known to be skipped ran and passed"),
@@ -270,11 +257,7 @@ def _severity(reason: Reason) -> tuple[int, bool, str, str, tuple[str, ...]]:
     return level, reason.code not in _WHOLE_RUN, reason.code, reason.message, reason.ids
 
 
-_WHOLE_RUN = harness_problems.CODES | {
-    Code.NODE_FAILED,
-    Code.BASE_ALTERED,
-    Code.HARNESS_PROBLEM,
-}
+_WHOLE_RUN = problems.CODES | {Code.NODE_FAILED, Code.BASE_ALTERED, Code.HARNESS_PROBLEM}
 
 
 def _check_owed(evidence: Evidence) -> list[Reason]:
