@@ -149,11 +149,11 @@ def _tally(attempt: Attempt) -> _Tally:
     if unasked:
         message = f"{count(unasked, 'report')} of tests that were not asked to run"
         tally.add_error(Code.UNASKED, message, sorted(unasked))
-    if attempt.state is State.RUNNING:
-        tally.add_error(Code.ATTEMPT_RUNNING, "the harness was killed while its tests ran")
     tally.reasons += (of(attempt, problem) for problem in attempt.problems)
     failed = any(report.outcome is Outcome.FAIL for report in attempt.reports)
     tally.reasons += contradictions(attempt, failed=failed)
+    if attempt.state is State.RUNNING:
+        tally.add_error(Code.ATTEMPT_RUNNING, "the harness was killed while its tests ran")
     return tally
 
 
