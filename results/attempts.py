@@ -93,11 +93,12 @@ def moment(value: Any) -> datetime | None:
 
 def _beside(value: str) -> str:
     if Path(value).name != value or value in ("", "..") or "\0" in value:
-        raise ValueError(f"{value!r} is not the name of a file beside it")
+        raise ValueError(f"{value!r} is not the name of a file")
     return value
 
 
-_FileName = Annotated[str, AfterValidator(_beside)]
+FileName = Annotated[str, AfterValidator(_beside)]
+"""The name of a file in a given folder: no path, and not empty."""
 _Moment = Annotated[datetime | None, BeforeValidator(moment)]
 _Number = Annotated[int, Strict()]
 
@@ -117,11 +118,11 @@ class _Head(BaseModel):
     test_timeout: Annotated[float, Strict(), Field(gt=0, lt=MOST_SECONDS)] = 0
     run_id: str
     form: Literal["subunit", "junit", "rally"] = Field(alias="format")
-    asked: _FileName
+    asked: FileName
     count: _Number
-    stream: _FileName
+    stream: FileName
     # In schema 1 the field was called witness.
-    runner_record: _FileName | None = Field(
+    runner_record: FileName | None = Field(
         default=None, validation_alias=AliasChoices("runner_record", "witness")
     )
     mark: str = ""

@@ -22,6 +22,7 @@ from bsdgate.results import strict_json
 from bsdgate.results.attempts import (
     DOCUMENT_BOUND,
     HEAD_BOUND,
+    FileName,
     UnreadableError,
     load_attempt,
     moment,
@@ -49,7 +50,7 @@ class _Manifest(Run):
 
     evidence: frozenset[Kind] = frozenset()
     """The kinds of evidence that were promised, so that a loss is seen."""
-    expectations: Mapping[str, str] = field(default_factory=dict)
+    expectations: Mapping[FileName, str] = field(default_factory=dict)
     """The SHA-256 of the run's own files of known failures, by name."""
     changed_files: tuple[str, ...] = ()
     """The files of the change under test, relative to its project."""
@@ -100,8 +101,6 @@ def _expectations(run_dir: Path, manifest: _Manifest) -> tuple[tuple[Path, ...],
     for name, digest in sorted(manifest.expectations.items()):
         path = run_dir / EXPECTATIONS / name
         try:
-            if path.name != name:
-                raise UnreadableError("not the name of a file")
             with open_plain(path, HEAD_BOUND) as file:
                 if hashlib.sha256(file.read()).hexdigest() != digest:
                     raise UnreadableError("not what was recorded (sha256)", Code.DIGEST_MISMATCH)
