@@ -11,7 +11,7 @@ from datetime import date
 
 from bsdgate.results import attribution, coverage, hangs, problems
 from bsdgate.results.attribution import Finding, PastRuns
-from bsdgate.results.dispositions import Grounds, counted, dispose
+from bsdgate.results.dispositions import counted, dispose
 from bsdgate.results.expectations import (
     Expectation,
     Expectations,
@@ -112,11 +112,11 @@ def judge(
     findings = attribution.attribute(failed, ledger.confirmations, reasons, change=run.changed)
     findings = tuple(sorted((*findings, *hung.findings), key=lambda finding: finding.id))
     excuses, fallen = _excuses(findings, past or {}, len(ledger.cases), change=run.changed)
-    grounds = Grounds({finding.id: finding for finding in findings}, excused.entries, excuses)
-    dispositions = dispose(excused.cases, ledger.setup_failures, grounds)
+    dispositions = dispose(excused.cases, ledger.setup_failures, findings, excused.entries, excuses)
     unexcused = {one.id for one in dispositions if one.excuse is None}
     broken = [failure.id for failure in ledger.setup_failures if failure.id in unexcused]
-    reasons += _of_tests(excused, grounds, policy, fallen, broken)
+    node = [finding.id for finding in findings if finding.cause is Cause.NODE]
+    reasons += _of_tests(excused, excuses, policy, fallen, broken=broken, node=node)
     reasons += entry_reasons(expectations, run, day, policy)
     reasons += unmatched_note(known, unmatched, earlier.unmatched, UNMATCHED_RUNS)
     left_out = {*left_out, *hung.unfinished}
@@ -212,15 +212,22 @@ def _excuses(
 
 
 def _of_tests(
-    excused: _Excused, grounds: Grounds, policy: Policy, fallen: Sequence[Fall], broken: list[str]
+    excused: _Excused,
+    excuses: Mapping[str, Excuse],
+    policy: Policy,
+    fallen: Sequence[Fall],
+    *,
+    broken: list[str],
+    node: list[str],
 ) -> Iterator[Reason]:
-    """Yield the reasons about tests, and about the ``broken`` fixtures, which nothing excuses."""
-    excuses = grounds.excuses.items()
-    failed = [one for one in excused.ids_of(Outcome.FAIL) if one not in grounds.excuses]
-    based = [one for one, excuse in excuses if excuse is Excuse.FAILS_ON_BASE]
-    flaked = [one for one, excuse in excuses if excuse is Excuse.KNOWN_FLAKE]
+    """Yield the reasons about tests, and about the ``broken`` fixtures, which nothing excuses.
+
+    ``node`` are the failures of the node.
+    """
+    failed = [one for one in excused.ids_of(Outcome.FAIL) if one not in excuses]
+    based = [one for one, excuse in excuses.items() if excuse is Excuse.FAILS_ON_BASE]
+    flaked = [one for one, excuse in excuses.items() if excuse is Excuse.KNOWN_FLAKE]
     fell = sorted(fall.id for fall in fallen)
-    node = [one.id for one in grounds.findings.values() if one.cause is Cause.NODE]
     needless = excused.needless_skips
     falls = "; ".join(map(str, fallen))
     passed = excused.ids_of(Outcome.KNOWN_FAILURE_PASSED)
