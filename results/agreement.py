@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether an imported verdict agrees with itself, and with the manifest of its run.
+"""Checks that an imported verdict agrees with itself, and with the manifest of its run.
 
 Later runs are compared with an imported verdict. So it is refused if its result does not follow
 from its reasons, if its reasons do not follow from its cases, or if it belongs to another run than
@@ -32,7 +32,7 @@ from bsdgate.results.model import (
 from bsdgate.results.verdict import result_of
 
 CLOCKS: Final = timedelta(minutes=10)
-"""By how much the clocks of machines that share a history may differ."""
+"""The maximum difference between the clocks of machines that share a history."""
 
 _SHOWN: Final = 80
 _CODES: Final = MappingProxyType(
@@ -45,7 +45,7 @@ _CODES: Final = MappingProxyType(
         Outcome.KNOWN_FAILURE_PASSED: [Code.UNEXPECTED_SUCCESS],
     }
 )
-"""The codes of the reasons of which one must name a test with this outcome."""
+"""A reason with one of these codes must name each test with the outcome."""
 
 
 def require(run_dir: Path, verdict: Verdict, now: datetime) -> None:
@@ -63,10 +63,10 @@ def require(run_dir: Path, verdict: Verdict, now: datetime) -> None:
 
 
 def contradictions(verdict: Verdict, now: datetime) -> Iterator[str]:
-    """Return the contradictions within a verdict, one text for each, at the time ``now``."""
+    """Yield a message for each contradiction in a verdict; ``now`` is the current time."""
     expected = result_of(verdict.reasons)
     if verdict.result is not expected:
-        yield f"the result is {verdict.result}, and {expected} follows from its reasons"
+        yield f"the result is {verdict.result}, but {expected} follows from its reasons"
     yield from _wrong_levels(verdict)
     yield from _unexplained(verdict)
     if verdict.result is not Result.ERROR:
@@ -78,7 +78,7 @@ def _of_other_run(named: Run, manifest: Run) -> Iterator[str]:
     for field in fields(Run):
         one, other = getattr(named, field.name), getattr(manifest, field.name)
         if one != other:
-            yield f"its {field.name} is {_text(one)}, and {_text(other)} in manifest.json"
+            yield f"its {field.name} is {_text(one)}, but {_text(other)} in manifest.json"
 
 
 def _wrong_levels(verdict: Verdict) -> Iterator[str]:
@@ -92,13 +92,13 @@ def _wrong_levels(verdict: Verdict) -> Iterator[str]:
 
 
 def _unexplained(verdict: Verdict) -> Iterator[str]:
-    """Find cases without a reason or disposition, and dispositions without a case."""
+    """Find cases without a reason or disposition (cause, excuse), and dispositions without one."""
     named = {(reason.code, test) for reason in verdict.reasons for test in reason.ids}
     outcomes = {case.id: case.outcome for case in verdict.cases if case.outcome not in PLAIN}
     failures = {failure.id for failure in verdict.setup_failures}
     disposed = {one.id: one for one in verdict.dispositions}
     if extra := disposed.keys() - outcomes.keys() - failures:
-        yield f"it has a disposition of {_listed(extra)}, which passed or is no case"
+        yield f"it has a disposition of {_listed(extra)}, which passed or is not a case"
     if lost := (outcomes.keys() | failures) - disposed.keys():
         yield f"it has no disposition of {_listed(lost)}, which did not pass"
     failed = {test for code, test in named if code is Code.TESTS_FAILED}
@@ -108,21 +108,21 @@ def _unexplained(verdict: Verdict) -> Iterator[str]:
         verdict.dispositions, counted(verdict.dispositions, verdict.reasons), strict=True
     ):
         if one != right:
-            yield f"counts of {_text(one.id)} is {one.counts}, which contradicts the reasons"
+            yield f"{_text(one.id)} has counts {one.counts}, which contradicts the reasons"
         outcome = outcomes.get(one.id, Outcome.SUCCESS)
         codes = _CODES.get(outcome, [])
         if one.excuse and outcome is Outcome.FAIL:
             codes = [Code(one.excuse)]
         if codes and not any((code, one.id) in named for code in codes):
-            yield f"{_text(one.id)} ended as {outcome} without a reason {' or '.join(codes)}"
+            yield f"{_text(one.id)} ended as {outcome}, but no reason {' or '.join(codes)} names it"
         if one.id in failures and not _explained(one, disposed, named):
-            yield f"the fixture {_text(one.id)} failed, and no reason says so or excuses it"
+            yield f"the fixture {_text(one.id)} failed, but no reason and no excuse names it"
 
 
 def _explained(
     one: Disposition, disposed: dict[str, Disposition], named: set[tuple[Code, str]]
 ) -> bool:
-    """Return whether a reason names a setup failure, or an excuse covers it or all its tests."""
+    """Return whether a reason names a setup failure, or it or all its tests are excused."""
     if (Code.SETUP_FAILED, one.id) in named:
         return one.counts
     if one.excuse is Excuse.KNOWN_FAILURE:
@@ -131,9 +131,9 @@ def _explained(
 
 
 def _not_whole(verdict: Verdict) -> Iterator[str]:
-    """Find what only a verdict with the result ERROR may contain."""
+    """Find contradictions that only a verdict with the result ERROR may have."""
     if not any(case.outcome in RAN for case in verdict.cases):
-        yield f"the result is {verdict.result}, and not one test was executed"
+        yield f"the result is {verdict.result}, but no test was executed"
     if len({case.id for case in verdict.cases}) < len(verdict.cases):
         yield "a test is listed more than once"
     own = sorted((each for each in verdict.attempts if not each.confirms), key=lambda one: one.name)
@@ -141,10 +141,10 @@ def _not_whole(verdict: Verdict) -> Iterator[str]:
     last = {attempt.kind: attempt for attempt in own}
     asked = sum(attempt.asked for attempt in first.values())
     if asked != len(verdict.cases):
-        yield f"its attempts were asked for {asked} tests, and it has {len(verdict.cases)} cases"
+        yield f"its attempts were asked for {asked} tests, but it has {len(verdict.cases)} cases"
     for attempt in last.values():
         if attempt.state not in {State.ENDED, State.FOUND}:
-            yield f"the attempt {_text(attempt.name)} is {attempt.state}, and none follows it"
+            yield f"the attempt {_text(attempt.name)} is {attempt.state}, but no attempt follows it"
 
 
 def _in_the_future(verdict: Verdict, latest: datetime) -> Iterator[str]:
@@ -154,7 +154,7 @@ def _in_the_future(verdict: Verdict, latest: datetime) -> Iterator[str]:
         times[f"the start of {attempt.name}"] = attempt.started
     for what, moment in times.items():
         if moment is not None and moment > latest:
-            yield f"{_text(what)} is of {moment.isoformat()}, which is in the future"
+            yield f"{_text(what)} has the time {moment.isoformat()}, which is in the future"
 
 
 def _listed(ids: Iterable[str]) -> str:

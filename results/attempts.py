@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads the folder of one attempt. Damaged or contradictory evidence becomes a problem of it."""
+"""Loads the folder of one attempt: one execution of a test runner.
+
+Damaged or contradictory evidence becomes a problem of the attempt.
+"""
 
 import hashlib
 import os
@@ -45,37 +48,37 @@ TEXT_SCHEMA = 1
 """The schema of attempt.json in which a problem is a text without a code."""
 
 HEAD_BOUND = 1024 * 1024
-"""The most bytes of a manifest, an attempt.json or a Rally task."""
+"""The maximum size of a manifest, an attempt.json or a Rally task, in bytes."""
 
 RECORD_BOUND = 64 * 1024 * 1024
-"""The most bytes of the runner's own record."""
+"""The maximum size of the runner's own record, in bytes."""
 
 DOCUMENT_BOUND = 256 * 1024 * 1024
-"""The most bytes of a list of asked tests, or of a stream that is one document (XML, JSON)."""
+"""The maximum size of a list of asked tests, or of a stream in XML or JSON, in bytes."""
 
 STREAM_BOUND = 16 * 1024 * 1024 * 1024
-"""The most bytes of a stream of packets. It is not kept in memory; more takes too long to read."""
+"""The maximum size of a subunit stream, in bytes. More bytes take too long to read."""
 
 MAX_UNEXPECTED_REPORTS = 10_000
-"""The most reports that are kept of ids that were not asked.
+"""The maximum number of reports that are kept of ids that were not asked to run.
 
-Class and module fixtures report too, at most twice for each class.
+Class and module fixtures report under such ids, at most twice for each class.
 """
 
 MAX_REPORTS_PER_TEST = 10
-"""The most reports that are kept of one asked test; a second one makes it duplicated."""
+"""The maximum number of reports that are kept of one asked test; two make it ``duplicated``."""
 
 TIMINGS_BOUND = 10_000
-"""The most timings (parts of cases) that are kept of one attempt."""
+"""The maximum number of timings (durations of parts of cases) that are kept of one attempt."""
 
 MOST_SECONDS = 366 * 86400
-"""The upper bound of a test timeout."""
+"""A test timeout must be below this number of seconds."""
 
 CHUNK = 1 << 16
 
 
 class UnreadableError(Exception):
-    """A file of the evidence cannot be used; ``code`` is the code of the reason for the verdict."""
+    """A file of the evidence cannot be used; ``code`` is the code of the resulting reason."""
 
     def __init__(self, message: str, code: Code = Code.ATTEMPT_UNREADABLE) -> None:
         super().__init__(message)
@@ -83,7 +86,7 @@ class UnreadableError(Exception):
 
 
 def moment(value: Any) -> datetime | None:
-    """Return an ISO time with a time zone in UTC; None if ``value`` is not such a time."""
+    """Return an ISO time with a time zone, converted to UTC; None if ``value`` is anything else."""
     try:
         found = datetime.fromisoformat(value)
         return found.astimezone(UTC) if found.tzinfo else None
@@ -93,7 +96,7 @@ def moment(value: Any) -> datetime | None:
 
 def _beside(value: str) -> str:
     if Path(value).name != value or value in ("", "..") or "\0" in value:
-        raise ValueError(f"{value!r} is not the name of a file")
+        raise ValueError(f"{value!r} must be a file name, without a folder")
     return value
 
 
@@ -104,7 +107,7 @@ _Number = Annotated[int, Strict()]
 
 
 class _Head(BaseModel):
-    """What is read of attempt.json. A null is the same as no value."""
+    """The fields that are read from attempt.json. A null counts as an absent field."""
 
     schema_version: Annotated[_Number, Field(alias="schema", ge=1, le=2)]
     name: str
@@ -131,7 +134,7 @@ class _Head(BaseModel):
 
     @property
     def about_attempt(self) -> dict[str, Any]:
-        """The fields that an attempt takes over."""
+        """The fields that are copied into the Attempt."""
         fields = ("name", "kind", "state", "exit_status", "started", "ended", "side", "confirms")
         return self.model_dump(include={*fields, "test_timeout"})
 
@@ -147,12 +150,12 @@ class _Head(BaseModel):
     @model_validator(mode="after")
     def _base_confirms(self) -> Self:
         if self.side is Side.BASE and not self.confirms:
-            raise ValueError("an attempt on the base confirms another attempt")
+            raise ValueError("an attempt on the base must name the attempt that it confirms")
         return self
 
     @property
     def sealed(self) -> bool:
-        """Whether the stream names its run and attempt at its end; others contain the mark."""
+        """Whether the stream ends with a seal that names its run; others contain ``mark``."""
         return self.form == "subunit"
 
 
@@ -163,8 +166,8 @@ IDENTITY: Final = ("run_id", "change", "patchset", "with")
 def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
     """Read the attempt in ``folder``, which must belong to the run of ``manifest``.
 
-    Raises UnreadableError if its attempt.json cannot be used. Every other fault is among the
-    problems of the attempt.
+    Raises UnreadableError if attempt.json cannot be used, or is of another run. Every other fault
+    becomes a problem of the attempt.
     """
     head = _read_head(folder, manifest)
     problems = [error(problem.code, problem.text) for problem in head.problems]
@@ -176,8 +179,8 @@ def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
         found = _read_asked(folder, head, problems)
         asked = tuple(found)
         if len(asked) != head.count:
-            # Else a loss of ids stays unseen: a skipped class reports one id for all its tests.
-            message = f"{head.asked} has {len(asked)} ids, but {head.count} were written"
+            # Else a lost id of a skipped class is not noticed: one id reports all its tests.
+            message = f"{head.asked} has {len(asked)} ids, but attempt.json has count {head.count}"
             problems.append(error(Code.TRUNCATED, message))
         reports = gather(_read_stream(folder, head, found), asked, problems, timings)
         record = _read_record(folder, head, problems)
@@ -201,7 +204,7 @@ def gather(
     problems: list[Reason],
     timings: list[Timing],
 ) -> list[Case]:
-    """Return the cases that a parser found; add the rest to ``problems`` and ``timings``.
+    """Return the cases that a parser found; add reasons to ``problems``, timings to ``timings``.
 
     ``asked`` is None if there is no list of asked tests.
     """
@@ -225,17 +228,17 @@ def gather(
         else:
             left_out += 1
     if left_out:
-        message = f"{left_out} reports are left out: more than {most} of tests that were not asked"
+        message = f"{left_out} reports are left out: more than {most} of tests not asked to run"
         message += f", or more than {MAX_REPORTS_PER_TEST} of one test"
         problems.append(error(Code.TOO_LARGE, message))
     if untimed:
-        message = f"{untimed} atomic actions beyond {TIMINGS_BOUND} are left out"
+        message = f"{untimed} atomic actions are left out: more than {TIMINGS_BOUND}"
         problems.append(error(Code.TOO_LARGE, message))
     return reports
 
 
 def open_plain(path: Path, bound: int) -> BinaryIO:
-    """Open a regular file (no link, no device) of at most ``bound`` bytes."""
+    """Open a regular file of at most ``bound`` bytes; raise UnreadableError for any other."""
     try:
         # Check the type before opening: opening a device can have side effects. The file may be
         # replaced by a link or a pipe in between: O_NOFOLLOW and O_NONBLOCK cover that.
@@ -249,7 +252,7 @@ def open_plain(path: Path, bound: int) -> BinaryIO:
         facts = os.fstat(file.fileno())
         _check_plain(path, facts.st_mode)
         if facts.st_size > bound:
-            message = f"{path.name} has {facts.st_size} bytes, more than {bound}"
+            message = f"{path.name} has {facts.st_size} bytes; the maximum is {bound}"
             raise UnreadableError(message, Code.TOO_LARGE)
     except UnreadableError:
         file.close()
@@ -259,7 +262,7 @@ def open_plain(path: Path, bound: int) -> BinaryIO:
 
 def _check_plain(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
-        raise UnreadableError(f"{path.name} is not a plain file")
+        raise UnreadableError(f"{path.name} is not a regular file")
 
 
 def _read_head(folder: Path, manifest: Mapping[str, Any]) -> _Head:
@@ -275,10 +278,10 @@ def _read_head(folder: Path, manifest: Mapping[str, Any]) -> _Head:
     for name in IDENTITY:
         its, ours = fields.get(name) or None, manifest.get(name) or None
         if its != ours:
-            message = f"it is evidence of another run: {name} is {its!r:.200}, not {ours!r:.200}"
+            message = f"attempt.json is of another run: {name} is {its!r:.200}, not {ours!r:.200}"
             raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
     if head.name != folder.name:
-        message = f"it is evidence of the attempt {head.name}"
+        message = f"attempt.json is of another attempt: {head.name}"
         raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
     return head
 
@@ -292,7 +295,7 @@ def _read_asked(folder: Path, head: _Head, problems: list[Reason]) -> Collection
         except ValueError as reason:
             raise UnreadableError(f"{head.asked}: {reason}") from None
         if asked and not rallys and tee.end != b"\n":
-            problems.append(error(Code.TRUNCATED, f"{head.asked} ends within a line"))
+            problems.append(error(Code.TRUNCATED, f"the last line of {head.asked} is incomplete"))
     problems += _check_digest(head, head.asked, tee.digest.hexdigest())
     return asked
 
@@ -310,7 +313,7 @@ def _read_record(folder: Path, head: _Head, problems: list[Reason]) -> RunnerRec
 
 
 def _read_stream(folder: Path, head: _Head, asked: Collection[str]) -> Iterator[Found]:
-    """Parse the stream; check the digest and the mark of the same bytes that the parser read."""
+    """Parse the stream; check the digest and the mark on the same bytes that the parser read."""
     bound = STREAM_BOUND if head.sealed else DOCUMENT_BOUND
     with open_plain(folder / head.stream, bound) as file:
         tee = Tee(file, head.mark)
@@ -333,7 +336,7 @@ def _parse(stream: BinaryIO, head: _Head, asked: Any) -> Iterator[Found | Dated]
 class Tee(BytesIO):
     """Reads from a file, computes the digest of the bytes read and looks for a mark in them.
 
-    ``end`` is the last byte read. ``marked`` is true if the mark was found, or none was given.
+    ``end`` is the last byte read. ``marked``: whether the mark was found, or no mark was given.
     """
 
     def __init__(self, file: BinaryIO, mark: str = "") -> None:

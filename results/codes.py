@@ -16,12 +16,12 @@ class Level(StrEnum):
 class Code(StrEnum):
     """What a reason is about, as a code that programs can compare."""
 
-    # The level of each reason with the code; None if it has another one from case to case: by the
-    # policy, or as the comment beside it says.
+    # The level of each reason with the code. None: the level differs from case to case, by the
+    # policy or as the comment beside the code says.
     level: Level | None
 
     def __new__(cls, value: str, level: Level | None = Level.ERROR) -> Self:
-        """Make a code of its value and its level."""
+        """Make a code from its value and its level."""
         code = str.__new__(cls, value)
         code._value_ = value
         code.level = level
@@ -58,28 +58,28 @@ class Code(StrEnum):
     TRUNCATED = "truncated"
     """A file is truncated: its end is missing."""
     NO_SEAL = "no-seal", Level.NOTE
-    """The stream was not recorded by bsdgate and has no seal at its end."""
+    """The stream has no seal (the last packet that bsdgate adds), so it may be incomplete."""
     STRAY = "stray-output", Level.NOTE
     """The stream has text, or attachments, between the outcomes of tests."""
     NOT_REPORTED = "not-reported", Level.NOTE
     """The format of the report leaves out some kinds of failures."""
     UNDATED = "undated", None
-    """No report has a time, so the day by which known failures are judged is a guess."""
+    """No report has a time, so the day on which known failures must be valid is a guess."""
     DAMAGED = "damaged"
-    """A file does not have the form that it should have."""
+    """A file does not have the expected format."""
     TOO_LARGE = "too-large"
-    """A file or a report is larger than the bound up to which it is read."""
-    # What was asked and what reported back do not agree.
+    """A file or a report exceeds the maximum size or number."""
+    # The asked tests and the reports do not agree.
     LOST_TEST = "lost-test"
     """Tests were asked to run and have no outcome."""
     UNFINISHED = "unfinished", Level.FAIL
     """Tests have no outcome because the time limit was reached, and the change is the cause."""
     IN_PROGRESS = "in-progress"
-    """Tests had begun and did not end."""
+    """Tests began and did not end."""
     DUPLICATED = "duplicated"
-    """Tests reported more than once."""
+    """Tests have more than one report."""
     UNASKED = "unasked"
-    """Tests reported that were not asked to run."""
+    """There are reports of tests that were not asked to run."""
     ITERATIONS = "iterations"
     """Rally did not run the iterations or hooks that it was asked to run."""
     # Another record of the same tests disagrees.
@@ -91,7 +91,7 @@ class Code(StrEnum):
     """The runner's own record has other outcomes than its stream."""
     LEFT_BEHIND = "left-behind", None
     """Processes outlived the cloud or the tests and had to be killed."""
-    # What the harness saw go wrong (results.problems).
+    # Problems that the harness found (results.problems).
     SERVICE_DIED = "service-died"
     """A service of the cloud died while the tests ran."""
     CLOUD_NOT_READY = "cloud-not-ready"
@@ -124,7 +124,7 @@ class Code(StrEnum):
     KNOWN_FAILURE = "known-failure", Level.NOTE
     """Tests failed and are excused by known failures."""
     EXPECTATION_UNMATCHED = "expectation-unmatched", Level.NOTE
-    """Known failures matched no test in many runs, or the run lacks a fact for their scope."""
+    """Known failures matched no test in many runs, or a property in their scope is not known."""
     RESUMED = "resumed", Level.NOTE
     """The run was interrupted and resumed."""
     # Less was tested than could have been.
@@ -138,15 +138,15 @@ class Code(StrEnum):
     """The history could not be read."""
     # The cause of failures.
     FAILS_ON_BASE = "fails-on-base", None
-    """Tests fail on the base in the same way, without the change."""
+    """Tests fail in the same way on the base, which is the build without the change."""
     KNOWN_FLAKE = "known-flake", Level.NOTE
-    """Tests that fail now and then without the change, and passed when run again."""
+    """Tests failed that sometimes fail without the change too, and passed when run again."""
     PASS_RATE_FELL = "pass-rate-fell", Level.FAIL
-    """Flakes that fail more often than before."""
+    """Flakes fail more often than before."""
     NODE_FAILED = "node-failed"
     """Tests failed because of the machine, such as a full disk."""
     NOT_CONFIRMED = "not-confirmed", Level.NOTE
-    """An attempt to run failures again was interrupted, so it confirms nothing."""
+    """A re-run of failures was interrupted or reached its time limit, so it confirms nothing."""
 
 
 class Kind(StrEnum):
@@ -165,10 +165,10 @@ class Side(StrEnum):
 
 
 class State(StrEnum):
-    """How far the harness got with an attempt.
+    """The state of an attempt.
 
-    ``running`` in evidence means that the harness was killed, ``found`` that the evidence is files
-    that bsdgate did not record.
+    ``running`` in evidence means that the harness was killed, ``found`` that bsdgate did not record
+    the files.
     """
 
     RUNNING = "running"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the disposition (cause, excuse) of each test that did not pass, once for all readers.
+"""Makes the disposition (cause and excuse) of each test or fixture that did not pass.
 
-The reporters, the history and the review comment read these values and do not derive them again.
+The reporters, the history and the review comment use dispositions and do not derive them again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,9 +34,9 @@ def dispose(
 ) -> tuple[Disposition, ...]:
     """Return the dispositions of ``cases`` and of the setup ``failures``, sorted by id.
 
-    ``entries`` are the known failures that excuse a failure, or that expect one although the test
-    passed, by its id. ``excuses`` are for failures that match no known failure. None of the
-    dispositions counts yet, because reasons are made from them.
+    ``entries`` are the known-failure entries that match a failure, or a test that passed although
+    one expects a failure, by id. ``excuses`` are those of other failures. ``counts`` is False in
+    each disposition: the reasons that decide it are made later.
     """
     causes = {finding.id: finding for finding in findings}
     known = (case.id for case in cases if case.outcome is Outcome.KNOWN_FAILURE)
@@ -50,7 +50,7 @@ def dispose(
     by_id = {failure.id: failure for failure in failures}
     for name, tests in tests_of(by_id.values(), cases).items():
         finding = _of_fixture(by_id[name], [causes[test] for test in tests if test in causes])
-        # It is excused by an entry of its own, or if all tests that failed by it are excused.
+        # A fixture is excused by its own entry, or if all tests that failed due to it are.
         of_tests = [excuses.get(test) for test in tests]
         shared = of_tests[0] if of_tests and all(of_tests) else None
         entry = entries.get(name)
@@ -60,7 +60,10 @@ def dispose(
 
 
 def _of_fixture(failure: Case, findings: Sequence[Finding]) -> Finding:
-    """Return the finding of a fixture: that of its tests, if all their findings have one cause."""
+    """Return the finding (cause, evidence) of a failed fixture.
+
+    The cause is that of the fixture's tests if all of them have the same one, else UNKNOWN.
+    """
     alike = len({finding.cause for finding in findings}) == 1
     cause, evidence = (findings[0].cause, findings[0].evidence) if alike else (Cause.UNKNOWN, ())
     return Finding(failure.id, cause, signature(failure), evidence)
@@ -84,6 +87,6 @@ def _disposition(finding: Finding, entry: Expectation | None, excuse: Excuse | N
 def counted(
     dispositions: Iterable[Disposition], reasons: Iterable[Reason]
 ) -> tuple[Disposition, ...]:
-    """Return the dispositions; those that a reason of level fail or error names count."""
+    """Return the dispositions; ``counts`` is true if a reason of level fail or error has the id."""
     counting = {test for one in reasons if one.level is not Level.NOTE for test in one.ids}
     return tuple(replace(one, counts=one.id in counting) for one in dispositions)

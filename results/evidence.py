@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads the evidence in a run directory.
+"""Loads the evidence in a run directory: the manifest and what the harness recorded.
 
-Damaged or contradictory evidence becomes a problem, not an exception. Only a run directory without
-a readable manifest is an error, because the run is then unknown. Links, and paths that lead out of
-the folder of an attempt, are not followed.
+Damaged or contradictory evidence becomes a problem, not an exception. Only a manifest that is lost
+or unreadable raises EvidenceError, because the run is then unknown. Links, and paths that lead out
+of the folder of an attempt, are not followed.
 """
 
 import hashlib
@@ -46,22 +46,22 @@ _NUMBERED = re.compile(r"(\d{2,4})-[a-z0-9-]{1,100}")
 
 @dataclass(frozen=True)
 class _Manifest(Run):
-    """What is read of manifest.json: the fields of the run, and others that the judge needs."""
+    """The fields that are read from manifest.json: those of Run, and others for the judge."""
 
     evidence: frozenset[Kind] = frozenset()
-    """The kinds of evidence that were promised, so that a loss is seen."""
+    """The kinds of attempts that the run must have; one that is lost is an error."""
     expectations: Mapping[FileName, str] = field(default_factory=dict)
-    """The SHA-256 of the run's own files of known failures, by name."""
+    """The SHA-256 of each file in the folder EXPECTATIONS, by name."""
     changed_files: tuple[str, ...] = ()
-    """The files of the change under test, relative to its project."""
+    """The files that the change under test modifies, relative to its project."""
     policy: Any = None
-    """The name of the policy, if it has one."""
+    """The name of the policy; None if the manifest has none."""
     content: Mapping[str, Any] = field(default_factory=dict)
-    """All of the file."""
+    """The whole document."""
 
     @property
     def run(self) -> Run:
-        """The run alone, with its mappings and features sorted."""
+        """The fields of Run only; mappings and features are sorted."""
         run = Run(**{each.name: getattr(self, each.name) for each in fields(Run)})
         features = tuple(sorted(self.features, key=lambda one: one.option))
         facts, versions = (dict(sorted(each.items())) for each in (self.facts, self.versions))
@@ -77,12 +77,12 @@ def load(run_dir: Path) -> Evidence:
     for name in names:
         try:
             if not _NUMBERED.fullmatch(name):
-                raise UnreadableError("not the name of an attempt")
+                raise UnreadableError("not the name of an attempt, such as 01-tempest")
             attempts.append(load_attempt(run_dir / "evidence" / name, manifest.content))
         except UnreadableError as reason:
             problems.append(error(reason.code, f"evidence/{name}: {reason}"))
     if not manifest.evidence and not any(one.code is Code.NO_EVIDENCE for one in problems):
-        message = "manifest.json does not list the kinds of evidence to expect (evidence: [kinds])"
+        message = "manifest.json does not list the kinds of attempts to expect (evidence: [kinds])"
         problems.append(error(Code.NO_EVIDENCE, message))
     known, changed = _expectations(run_dir, manifest)
     problems += [*changed, *lost, *_gaps(names)]
@@ -90,12 +90,12 @@ def load(run_dir: Path) -> Evidence:
 
 
 def run_of(run_dir: Path) -> Run:
-    """Return the run of the manifest in ``run_dir``; raise EvidenceError without a manifest."""
+    """Return the run that the manifest describes; raise EvidenceError without a manifest."""
     return _read_manifest(run_dir)[0].run
 
 
 def _expectations(run_dir: Path, manifest: _Manifest) -> tuple[tuple[Path, ...], list[Reason]]:
-    """Return the run's own known failures with the recorded SHA-256, and what is wrong."""
+    """Return the run's files of known failures with the recorded SHA-256, and the problems."""
     good: list[Path] = []
     problems: list[Reason] = []
     for name, digest in sorted(manifest.expectations.items()):
@@ -111,12 +111,12 @@ def _expectations(run_dir: Path, manifest: _Manifest) -> tuple[tuple[Path, ...],
 
 
 def changed_files(run_dir: Path) -> tuple[str, ...]:
-    """Return the files of the change under test, relative to its project, by the manifest."""
+    """Return the files that the change modifies, relative to its project, by the manifest."""
     return _read_manifest(run_dir)[0].changed_files[:CHANGED_BOUND]
 
 
 def _names(folder: Path) -> tuple[list[str], list[Reason]]:
-    """Return the names in the folder of the evidence, which must not be a link."""
+    """Return the names in the evidence folder, which must not be a link, and the problems."""
     try:
         if not stat.S_ISDIR(folder.lstat().st_mode):
             return [], [error(Code.ATTEMPT_UNREADABLE, f"{folder.name} is not a folder")]
@@ -133,10 +133,11 @@ def _names(folder: Path) -> tuple[list[str], list[Reason]]:
 def _check_journal(path: Path, names: Collection[str]) -> list[Reason]:
     """Compare the attempts in the harness's journal with those that exist.
 
-    The journal shows the loss of the last attempts, which leaves no gap in the numbers. A cut last
-    line is ignored. A lost journal is an error, because attempts may be lost with it, as at the cut
-    end of an archive. The journal also has the processes that had to be killed, and modifications
-    of the base environment, which make the results of the base worthless.
+    Only the journal shows that the last attempts are lost: this leaves no gap in the numbers. An
+    incomplete last line is ignored. A lost journal is an error, because attempts may be lost too,
+    for example from a truncated archive. The journal also lists processes that had to be killed,
+    and modifications of the base (the environment without the change under test). A modified base
+    makes its results worthless.
     """
     try:
         with open_plain(path, DOCUMENT_BOUND) as file:
@@ -154,7 +155,7 @@ def _check_journal(path: Path, names: Collection[str]) -> list[Reason]:
     extra = sorted(name for name in names if _NUMBERED.fullmatch(name) and name not in journalled)
     return [
         *(error(Code.EVIDENCE_LOST, f"evidence/ has no attempt {name}") for name in lost),
-        *(error(Code.TRUNCATED, f"{path.name} has no attempt {name}") for name in extra),
+        *(error(Code.TRUNCATED, f"{path.name} does not list the attempt {name}") for name in extra),
         *(note(Code.LEFT_BEHIND, message) for message in left),
         *(error(Code.BASE_ALTERED, message) for message in altered),
     ]
@@ -167,18 +168,18 @@ def _read_manifest(run_dir: Path) -> tuple[_Manifest, list[Reason]]:
         with open_plain(path, HEAD_BOUND) as file:
             content = strict_json.loads_object(file.read())
         if content.get("schema") not in SCHEMAS:
-            raise ValueError(f"schema {content.get('schema')!r} is none of {SCHEMAS}")
+            raise ValueError(f"schema {content.get('schema')!r} is not one of {SCHEMAS}")
         return _checked(content)
     except (UnreadableError, ValueError) as reason:
-        message = f"{path}: no manifest of a run: {strict_json.explain(reason)}"
+        message = f"{path} is not the manifest of a run: {strict_json.explain(reason)}"
         hint = "give the run directory that `bsdgate run` printed"
         raise EvidenceError(message, hint) from None
 
 
 def _checked(content: Mapping[str, Any]) -> tuple[_Manifest, list[Reason]]:
-    """Return the manifest. A value that is wrong is a problem, and the field has its default.
+    """Return the manifest and its problems. A field with a wrong value gets its default.
 
-    :raises ValueError: the run has no id, or no time with a zone.
+    :raises ValueError: the manifest has no run id, or no creation time with a time zone.
     """
     named = {_NAMES.get(key, key): value for key, value in content.items() if value}
     given = {each.name: named[each.name] for each in fields(_Manifest) if each.name in named}
@@ -216,7 +217,7 @@ def policy_of(run_dir: Path) -> Policy:
 
 
 def _gaps(names: Sequence[str]) -> list[Reason]:
-    """Find lost attempts: they are numbered from 01 without gaps."""
+    """Return an error if attempts are lost: their numbers begin at 01 and have no gaps."""
     numbers = {int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))}
     lost = [number for number in range(1, max(numbers, default=0)) if number not in numbers]
     if not lost:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was asked to run against what reported back: every asked id in exactly one state."""
+"""Makes the ledger: exactly one final outcome for each test that was asked to run."""
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -25,27 +25,28 @@ from bsdgate.results.model import (
 from bsdgate.results.setup_failures import inherited
 from bsdgate.results.time_limits import not_ended, time_was_up, unfinished
 
-# What an interruption does to a stream. It is excused if a later attempt asked again for exactly
+# The problems that an interruption causes. They are excused if a later attempt asked for exactly
 # the tests that have no outcome.
 _EXCUSED = frozenset(
     {Code.EMPTY_STREAM, Code.EVIDENCE_LOST, Code.IN_PROGRESS, Code.TRUNCATED, Code.WORKER_LOST}
 )
-# The same for an attempt that ran failures again: nothing asks for its tests again. A lost file is
+# The excused problems of a re-run of failures: no attempt asks for its tests again. A lost file is
 # not excused, because its results could contradict an excuse.
 _CUT_SHORT = _EXCUSED.union({Code.LOST_TEST}) - {Code.EVIDENCE_LOST}
-# The same if the harness ended the tests at their time limit and closed their stream.
+# The excused problems of a re-run that the harness ended at its time limit.
 _TIME_UP = frozenset({Code.TIME_LIMIT, Code.IN_PROGRESS, Code.LOST_TEST})
 
-_RERUNS = ": where the runner repeats failed tests (pytest --reruns), drop --reruns"
+_RERUNS = ": if the runner repeats failed tests (pytest --reruns), remove --reruns"
 _BAD = frozenset({Outcome.FAIL, Outcome.UXSUCCESS})
 _FIXTURES = frozenset({Synthetic.SET_UP, Synthetic.TEAR_DOWN})
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """``cases`` has every asked id once, sorted; ``setup_failures`` are class and module fixtures.
+    """The final outcome of each asked test: ``cases`` has every asked id once, sorted.
 
-    ``confirmations`` are the results of re-runs; they are not part of the account.
+    ``setup_failures`` are the class and module fixtures that failed. ``confirmations`` are the
+    results of re-runs, which do not change the cases.
     """
 
     cases: tuple[Case, ...]
@@ -56,9 +57,9 @@ class Ledger:
 
 @dataclass(slots=True)
 class _Tally:
-    """What one attempt reported: ``reports`` has those of each of the ``ids``, which it asked for.
+    """What one attempt reported: ``reports`` has the reports of each asked test, by id.
 
-    The ids are sorted. ``by_itself`` are those with a report of their own and none of a fixture.
+    ``ids`` are sorted. ``by_itself`` are the tests with a report of their own, not of a fixture.
     """
 
     attempt: Attempt
@@ -79,19 +80,19 @@ class _Tally:
         self.reasons.append(error(code, f"{self.attempt.name}: {message}", tuple(ids)))
 
     def take(self, report: Case) -> None:
-        """Take a report of an asked test into the account."""
+        """Add a report of an asked test."""
         self.reports[report.id].append(report)
         self.ran |= report.outcome in RAN
 
     def members(self, made: Made) -> Sequence[str]:
-        """The ids of all tests of a class, module or file; in sorted order they are neighbours."""
+        """Return the asked ids in the class, module or file of ``made``; they are adjacent."""
         begin = made.prefix
         end = begin[:-1] + chr(ord(begin[-1]) + 1)
         return self.ids[bisect_left(self.ids, begin) : bisect_left(self.ids, end)]
 
 
 def reconcile(attempts: Iterable[Attempt]) -> Ledger:
-    """Make the account of all attempts of a run; their order does not matter."""
+    """Return the ledger of all attempts of a run; the order of ``attempts`` does not matter."""
     ordered = sorted(attempts, key=lambda attempt: attempt.name)
     tallies = [_tally(attempt) for attempt in ordered if not attempt.confirms]
     chains: dict[Kind, list[_Tally]] = defaultdict(list)
@@ -116,7 +117,7 @@ def reconcile(attempts: Iterable[Attempt]) -> Ledger:
 def unreported(attempt: Attempt) -> tuple[str, ...]:
     """Return the asked ids without an outcome in ``attempt``, in the order of the list.
 
-    For an interrupted attempt they include good outcomes in modules in which a worker still was.
+    They include tests that succeeded in a module that an interrupted worker had not finished.
     """
     missing = _tally(attempt).missing
     return tuple(test_id for test_id in attempt.asked if test_id in missing)
@@ -141,7 +142,7 @@ def _tally(attempt: Attempt) -> _Tally:
             made.append((report, made_id))
         else:
             unasked.append(report.id)
-    # Sorted, so that the account does not depend on the order of the packets of several workers.
+    # Sorted, so that the ledger does not depend on the order of the packets of several workers.
     seen: set[tuple[str, Outcome]] = set()
     for report, made_id in sorted(made, key=lambda pair: _order(pair[0])):
         _expand(tally, report, made_id, again=(report.id, report.outcome) in seen)
@@ -165,22 +166,22 @@ def of(attempt: Attempt, problem: Reason) -> Reason:
 def _left_open(report: Case, modules: Set[str], broken: Set[str]) -> bool:
     """Return whether an outcome of an interrupted attempt does not count.
 
-    In the module in which a worker was, the teardown of the fixtures is not known. So a test that
-    succeeded there has to run again, unless the teardown of its class was seen to fail.
+    If a worker had not finished a module, fixtures in it may still fail in teardown. So a test that
+    succeeded there has to run again, unless the teardown of its class is known to have failed.
     """
     within = _module(report.id) in modules and broken.isdisjoint(scopes(report.id))
     return within and report.outcome not in _BAD
 
 
 def _open_modules(attempt: Attempt) -> tuple[Set[str], Set[str]]:
-    """Return the modules in which workers were at the end, and the classes with a failed teardown.
+    """Return the modules that workers had not finished, and the classes with a failed teardown.
 
-    They are empty unless the attempt was interrupted. An attempt that confirms failures is exempt:
-    only its results against an excuse are used.
+    Both are empty unless the attempt was interrupted. They are also empty for a re-run of failures:
+    only its results that contradict an excuse are used.
 
     The last report of each worker in the stream shows its module. The order of the stream is used,
     not the times, because a clock may be set back. Reports without a worker count as those of one
-    more worker.
+    additional worker.
     """
     last: dict[str | None, str] = {}
     broken: set[str] = set()
@@ -192,7 +193,7 @@ def _open_modules(attempt: Attempt) -> tuple[Set[str], Set[str]]:
         elif made.kind in _FIXTURES:
             last[report.worker] = made.scope.rpartition(".")[0]
             broken.update({made.scope} if made.kind is Synthetic.TEAR_DOWN else ())
-        # The report of how a worker ended does not end its module.
+        # A worker's exit report does not finish its module.
     return set(last.values()), broken
 
 
@@ -202,12 +203,12 @@ def _module(test_id: str) -> str:
 
 
 def _check_asked(tally: _Tally) -> None:
-    """Add errors for an empty list, and for tests that it has more than once."""
+    """Add an error if no test was asked to run, and one for tests that were asked twice."""
     if not tally.attempt.asked:
         tally.add_error(Code.NOTHING_ASKED, "no test was asked to run")
     times = Counter(tally.attempt.asked)
     if twice := sorted(test_id for test_id, number in times.items() if number > 1):
-        message = f"{count(twice, 'test')} listed more than once"
+        message = f"{count(twice, 'test')} more than once in the list of asked tests"
         tally.add_error(Code.ASKED_TWICE, message, twice)
 
 
@@ -218,28 +219,28 @@ def _order(case: Case) -> tuple[str, bool, str, str, str]:
 
 
 def _expand(tally: _Tally, report: Case, made: Made, *, again: bool) -> None:
-    """Give the outcome of a synthetic report to the tests in its scope that have none."""
+    """Give the outcome of a report on a fixture to the tests in its scope that have none."""
     if made.kind is Synthetic.WORKER:
-        message = f"a worker process ended badly ({report.reason or report.outcome})"
+        message = f"a worker process failed ({report.reason or report.outcome})"
         tally.add_error(Code.WORKER_LOST, message, [report.id])
         return
     if made.kind is Synthetic.STREAM:
-        tally.add_error(Code.DAMAGED, "what a worker sent could not be decoded", [report.id])
+        tally.add_error(Code.DAMAGED, "the output of a worker could not be decoded", [report.id])
         return
     if report.outcome is Outcome.FAIL:
         tally.setup_failures.append(report)
     elif report.outcome is not Outcome.SKIP or made.kind is Synthetic.TEAR_DOWN:
-        tally.add_error(Code.UNASKED, f"a fixture cannot end in {report.outcome}", [report.id])
+        tally.add_error(Code.UNASKED, f"a fixture cannot end as {report.outcome}", [report.id])
         return
     if again:
         return
     members = tally.members(made)
     if not members and report.outcome is Outcome.SKIP and made.loaded:
-        # A list from the same collection has none of its tests, so none is lost.
+        # The list is from the same collection, so it has none of these tests: none is lost.
         message = f"{tally.attempt.name}: {report.id}: {report.reason}"
         tally.reasons.append(note(Code.COVERAGE_LOST, message, (report.id,)))
     elif not members and all(one.code is not Code.NO_LIST for one in tally.attempt.problems):
-        tally.add_error(Code.UNASKED, "no asked test belongs to what reported", [report.id])
+        tally.add_error(Code.UNASKED, "none of the asked tests belongs to this id", [report.id])
     if made.kind is not Synthetic.TEAR_DOWN:
         _inherit(tally, report, members)
 
@@ -282,7 +283,7 @@ def _one_case(test_id: str, found: Sequence[Case]) -> Case:
 
 
 def _judge_chain(kind: Kind, chain: Sequence[_Tally]) -> list[Reason]:
-    """Judge the attempts of one kind, each together with the attempt that followed it."""
+    """Return the reasons of the attempts of one kind, each judged with the attempt after it."""
     reasons: list[Reason] = []
     followers: list[_Tally | None] = [*chain[1:], None]
     for tally, follower in zip(chain, followers, strict=True):
@@ -302,9 +303,9 @@ def _check_state(tally: _Tally, follower: _Tally | None) -> list[Reason]:
         return [error(Code.INTERRUPTED, f"{attempt.name}: the run was interrupted")]
     other = follower.attempt.name
     if strange := sorted(tally.missing ^ set(follower.ids)):
-        message = f"{other} did not ask for exactly the tests that {attempt.name} left"
+        message = f"{other} did not ask for exactly the tests without an outcome in {attempt.name}"
         return [error(Code.RESUME_MISMATCH, message, tuple(strange))]
-    return [note(Code.RESUMED, f"{attempt.name} was interrupted, {other} resumed")]
+    return [note(Code.RESUMED, f"{attempt.name} was interrupted, and {other} resumed it")]
 
 
 def _lost_and_duplicated(cases: Sequence[Case], where: str = "") -> list[Reason]:
@@ -321,10 +322,10 @@ def _lost_and_duplicated(cases: Sequence[Case], where: str = "") -> list[Reason]
 def _confirm(attempt: Attempt, named: _Tally | None) -> tuple[Confirmation, list[Reason]]:
     """Return the results of an attempt that ran failures again, and its errors.
 
-    ``named`` is the attempt that it confirms: only tests may be asked that failed in it, or were in
-    progress at its time limit. If this attempt was interrupted or reached its own time limit, a
-    test without an outcome is not an error. A test that hung and is in progress again has failed
-    again.
+    ``named`` is the attempt that it confirms: each asked test must have failed in ``named``, or
+    been in progress at the time limit of ``named``. If ``attempt`` was interrupted or reached its
+    own time limit, a test without an outcome is not an error. A test that was in progress at both
+    time limits has failed again.
     """
     tally = _tally(attempt)
     begun = unfinished(named.attempt) if named else set()
@@ -339,7 +340,7 @@ def _confirm(attempt: Attempt, named: _Tally | None) -> tuple[Confirmation, list
         if any(report.outcome is Outcome.FAIL for report in reports)
     }
     if strange := sorted(set(attempt.asked) - failed - begun):
-        message = f"it runs {count(strange, 'test')} again that did not fail in {attempt.confirms}"
+        message = f"it has {count(strange, 'test')} that did not fail in {attempt.confirms}"
         tally.add_error(Code.UNASKED, message, strange)
     faults = _lost_and_duplicated(cases, f"{attempt.name}: ")
     reasons = [*tally.reasons, *faults]
@@ -353,7 +354,7 @@ def _confirm(attempt: Attempt, named: _Tally | None) -> tuple[Confirmation, list
         lost = tuple(case.id for case in cases if case.outcome is Outcome.MISSING)
         whole = not lost and not reasons
         if lost:
-            message = f"{attempt.name}: the time of {count(lost, 'test')} was up: nothing confirmed"
+            message = f"{attempt.name}: {count(lost, 'test')} not confirmed: time limit reached"
             reasons.append(note(Code.NOT_CONFIRMED, message, lost))
     else:
         # A test that passes, but breaks the teardown of its class, has not passed.

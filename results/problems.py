@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The problems of an attempt that the harness found: each has a code and a text.
 
-Every problem is an error; the code decides the cause of failures in the same attempt.
+Each becomes a reason of level error; its code decides the cause of failures in the attempt.
 attempt.json has each problem as ``{"code": ..., "text": ...}``.
 """
 
@@ -23,19 +23,19 @@ CODES: Final = frozenset(
         Code.RECORD_UNREADABLE,
     }
 )
-"""The codes that a problem may have. The code of another reason could be one that is excused."""
+"""The codes that a problem may have. Other codes are refused: some of them are excused."""
 
 
 def _of_a_problem(code: Code) -> Code:
     if code not in CODES:
         allowed = ", ".join(sorted(CODES))
-        raise ValueError(f"{code} is no code of a problem; allowed: {allowed}")
+        raise ValueError(f"{code} is not a code of a problem; allowed: {allowed}")
     return code
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that went wrong."""
+    """A problem: its code and a description."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -44,5 +44,5 @@ class Problem:
 
     @property
     def fields(self) -> dict[str, str]:
-        """The problem as attempt.json has it."""
+        """The problem in the form of attempt.json."""
         return {"code": self.code, "text": self.text}

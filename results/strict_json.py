@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads JSON strictly: no duplicate keys, no NaN, bounded depth and number of values.
 
-Half of a surrogate pair is refused too: no file and no database can hold it. The number of values
-is bounded because each takes dozens of bytes in memory, even a short one.
+Half of a surrogate pair is refused too: it cannot be written to a file or database. The number of
+values is bounded because each takes dozens of bytes in memory, even a short one.
 """
 
 import json
@@ -18,7 +18,7 @@ _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 class BadJsonError(ValueError):
-    """JSON that two programs may read differently."""
+    """JSON that is ambiguous, nested too deeply, or of the wrong type."""
 
 
 class TooLargeError(BadJsonError):
@@ -28,7 +28,7 @@ class TooLargeError(BadJsonError):
 def loads(content: bytes | str) -> Any:
     """Decode one JSON document of at most VALUES_BOUND values; commas in texts count as values.
 
-    Raises json.JSONDecodeError if it is incomplete, BadJsonError if it is ambiguous; both are
+    Raises json.JSONDecodeError if the document is not JSON, BadJsonError if it is refused; both are
     ValueErrors.
     """
     try:
@@ -54,9 +54,9 @@ def loads_object(content: bytes | str) -> dict[str, Any]:
 
 
 def explain(reason: Exception) -> str:
-    """Return why a document was refused, in one line: the first of pydantic's errors, or the text.
+    """Return in one line why a document was refused: pydantic's first errors, or the text.
 
-    Each of pydantic's errors has its place in the document before it.
+    Each error of pydantic begins with its place in the document.
     """
     if not isinstance(reason, ValidationError):
         return f"{type(reason).__name__}: {reason}"
@@ -75,9 +75,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         # Counted in one pass, because there may be a million keys.
         times = Counter(key for key, _ in pairs)
         twice = min(key for key, count in times.items() if count > 1)
-        raise BadJsonError(f"the key {twice[:80]!r} is there more than once")
+        raise BadJsonError(f"the key {twice[:80]!r} occurs more than once")
     return found
 
 
 def _refuse(constant: str) -> Any:
-    raise BadJsonError(f"{constant} is not a number of JSON")
+    raise BadJsonError(f"{constant} is not allowed in JSON")

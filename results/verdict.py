@@ -2,7 +2,7 @@
 """Makes a verdict from evidence and a policy; no file is read or written.
 
 ERROR has precedence over FAIL, and FAIL over PASS: incomplete evidence proves nothing, so failures
-in it are listed and do not decide. The order of the evidence does not matter.
+in it are listed but do not decide. The order of the attempts does not matter.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -43,16 +43,17 @@ from bsdgate.results.passrate import Fall
 from bsdgate.results.policy import DEVELOPER, Policy
 
 UNMATCHED_RUNS = 10
-"""The number of consecutive runs without a match after which an entry is reported."""
+"""An entry that matched no test in this number of consecutive runs is reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What is known from earlier runs. ``ran`` are the ids that ran in the last good run, or None.
+    """What is known from earlier runs.
 
-    ``unread`` is the reason if the history cannot be read. ``same_versions``: the last good run
-    had the same versions. ``unmatched`` has the names of entries and in how many consecutive runs
-    before this one each matched nothing.
+    ``ran`` are the ids of the tests that ran in the last good run; None without such a run.
+    ``unread`` is why the history cannot be read, or empty. ``same_versions``: whether the last
+    good run had the same versions. ``unmatched`` has, by name of an entry of the known failures,
+    the number of consecutive runs before this one in which the entry matched no test.
     """
 
     ran: frozenset[str] | None = None
@@ -63,7 +64,10 @@ class Remembered:
 
 @dataclass(slots=True)
 class _Excused:
-    """The ledger's cases with known failures applied; ``entries`` are those used, by id."""
+    """The cases of the ledger (one outcome for each asked test) after known failures are applied.
+
+    ``entries`` are the entries of known failures that were used, by id of the test or fixture.
+    """
 
     cases: tuple[Case, ...] = ()
     entries: dict[str, Expectation] = field(default_factory=dict)
@@ -76,7 +80,7 @@ class _Excused:
 
     @property
     def known(self) -> tuple[str, ...]:
-        """The ids of the tests and fixtures with failures that are excused."""
+        """The ids of the tests and fixtures that failed and are excused."""
         return tuple(sorted(self.entries.keys() - self.ids_of(Outcome.KNOWN_FAILURE_PASSED)))
 
 
@@ -89,10 +93,10 @@ def judge(
     earlier: Remembered | None = None,
     left_out: Collection[str] = (),
 ) -> Verdict:
-    """Judge a run. The expectations are those valid on the day on which the run was created.
+    """Judge a run. Only expectations that are valid on the day of the run's creation are used.
 
     ``past`` has the outcomes of failed tests in earlier runs without a change, newest first.
-    ``left_out`` are the ids that suite and profile leave out with a reason (excluded.json).
+    ``left_out`` are the ids that suite and profile exclude with a reason (excluded.json).
     """
     run = evidence.run
     day = run.created.date()
@@ -139,9 +143,9 @@ def judge(
 
 
 def _graded(reasons: Sequence[Reason], policy: Policy, excused: _Excused) -> list[Reason]:
-    """Give each reason the level that the policy has for its code, if it has one.
+    """Give each reason with a code in ``graded`` the level that the policy has for it.
 
-    Reports without times have an effect only if something was excused, by a guessed day.
+    UNDATED is graded only if a known failure excused something: its day is then a guess.
     """
     graded = {Code.NO_LIST, Code.LEFT_BEHIND}
     if excused.skips or excused.known:
@@ -159,7 +163,7 @@ def _coverage(
     earlier: Remembered,
     left_out: Collection[str],
 ) -> list[Reason]:
-    """Judge the skips, and how many tests ran."""
+    """Return reasons for unexplained skips, and for tests that ran in the last good run only."""
     explained = {*coverage.explanations(excused.cases, run.features), *excused.skips}
     reasons = coverage.lost(excused.cases, explained, Level.NOTE)
     if earlier.ran is None:
@@ -176,17 +180,17 @@ def _coverage(
 
 
 def _of_run(run: Run, earlier: Remembered, policy: Policy) -> Iterator[Reason]:
-    """Yield the reasons for a history that cannot be read, and for a run of a part of a suite."""
+    """Yield the reasons for an unreadable history, and for a run of only a part of a suite."""
     if earlier.unread:
         said = f"it is not known whether fewer tests ran than before: {earlier.unread}"
         yield Reason(policy.level(Code.NO_HISTORY), Code.NO_HISTORY, said)
     if run.selection:
-        said = f"only the tests of the suite that match --tests {run.selection} were asked"
+        said = f"only tests of the suite that match --tests {run.selection} were asked to run"
         yield Reason(policy.level(Code.NARROWED), Code.NARROWED, said)
 
 
 def _timings(attempts: Iterable[Attempt]) -> Mapping[str, float]:
-    """Return the timings on the build under test; of a resumed run, the latest."""
+    """Return the timings on the build under test, by name; of a resumed run, the latest."""
     mine = [each for each in attempts if each.side is Side.CHANGE and not each.confirms]
     found = {timing.name: timing.seconds for attempt in mine for timing in attempt.timings}
     return dict(sorted(found.items()))
@@ -195,9 +199,9 @@ def _timings(attempts: Iterable[Attempt]) -> Mapping[str, float]:
 def _excuses(
     findings: Sequence[Finding], past: PastRuns, ran: int, *, change: bool
 ) -> tuple[Mapping[str, Excuse], Sequence[Fall]]:
-    """Return the excuses that follow from the causes of failures, by id, and flakes that are none.
+    """Return the excuses that follow from the causes of failures, by id, and unexcused flakes.
 
-    Those fail more often than before.
+    A known flake is not excused if it fails more often than before. ``ran``: the number of tests.
     """
     flakes = [
         one
@@ -220,9 +224,9 @@ def _of_tests(
     broken: list[str],
     node: list[str],
 ) -> Iterator[Reason]:
-    """Yield the reasons about tests, and about the ``broken`` fixtures, which nothing excuses.
+    """Yield the reasons about tests and fixtures.
 
-    ``node`` are the failures of the node.
+    ``broken`` are the failed fixtures without an excuse, ``node`` the failures due to the node.
     """
     failed = [one for one in excused.ids_of(Outcome.FAIL) if one not in excuses]
     based = [one for one, excuse in excuses.items() if excuse is Excuse.FAILS_ON_BASE]
@@ -231,27 +235,27 @@ def _of_tests(
     needless = excused.needless_skips
     falls = "; ".join(map(str, fallen))
     passed = excused.ids_of(Outcome.KNOWN_FAILURE_PASSED)
-    of_node = " of the node, which prove nothing about what was tested"
+    of_node = " caused by the node: no evidence about what was tested"
     for code, ids, noun, said in (
         (Code.TESTS_FAILED, failed, "test", " failed"),
         (Code.SETUP_FAILED, broken, "class or module fixture", " failed"),
-        (Code.FAILS_ON_BASE, based, "failure", " that the base has as well, without the change"),
-        (Code.KNOWN_FLAKE, flaked, "known flake", ": passed each time when run again"),
-        (Code.PASS_RATE_FELL, fell, "flake", f" more often than before: {falls}"),
+        (Code.FAILS_ON_BASE, based, "failure", " that also occurred without the change"),
+        (Code.KNOWN_FLAKE, flaked, "known flake", " passed each time when run again"),
+        (Code.PASS_RATE_FELL, fell, "flake", f" failed more often than before: {falls}"),
         (Code.NODE_FAILED, node, "failure", of_node),
         (Code.KNOWN_FAILURE, excused.known, "known failure", " excused"),
         (Code.UNEXPECTED_SUCCESS, passed, "known failure", " passed: remove the entries"),
-        (Code.UNEXPECTED_SUCCESS, needless, "test", " known to be skipped ran and passed"),
+        (Code.UNEXPECTED_SUCCESS, needless, "test", " passed, but a known failure expects a skip"),
     ):
         if ids:
             yield Reason(policy.level(code), code, f"{count(ids, noun)}{said}", tuple(ids))
     if own := excused.ids_of(Outcome.UXSUCCESS):
-        said = f"{count(own, 'expected failure')} passed (so declared by the tests)"
+        said = f"{count(own, 'expected failure')} passed (declared in the tests themselves)"
         yield Reason(Level.FAIL, Code.UNEXPECTED_SUCCESS, said, own)
 
 
 def result_of(reasons: Iterable[Reason]) -> Result:
-    """Return the result that follows from the reasons: the gravest level decides."""
+    """Return the result that follows from the reasons: the most severe level decides."""
     levels = {reason.level for reason in reasons}
     if Level.ERROR in levels:
         return Result.ERROR
@@ -259,7 +263,7 @@ def result_of(reasons: Iterable[Reason]) -> Result:
 
 
 def _severity(reason: Reason) -> tuple[int, bool, str, str, tuple[str, ...]]:
-    """Sort by level, the gravest first; then reasons of the whole run, which may explain others."""
+    """Sort by level, the most severe first; then reasons of the whole run first."""
     level = list(Level).index(reason.level)
     return level, reason.code not in _WHOLE_RUN, reason.code, reason.message, reason.ids
 
@@ -269,10 +273,10 @@ _WHOLE_RUN = problems.CODES | {Code.NODE_FAILED, Code.BASE_ALTERED, Code.HARNESS
 
 def _check_owed(evidence: Evidence) -> list[Reason]:
     if not evidence.attempts:
-        return [error(Code.NO_EVIDENCE, "the run has no evidence: nothing was run, or it is gone")]
+        return [error(Code.NO_EVIDENCE, "the run has no evidence: no test was run, or it is lost")]
     there = {attempt.kind for attempt in evidence.attempts}
     return [
-        error(Code.EVIDENCE_LOST, f"the run has no evidence of {kind}, which its manifest promises")
+        error(Code.EVIDENCE_LOST, f"the run has no evidence of {kind}, which its manifest lists")
         for kind in sorted(evidence.owed - there)
     ]
 
@@ -288,7 +292,7 @@ def _excuse(ledger: Ledger, expectations: Expectations, day: date) -> _Excused:
 
 
 def _excused(case: Case, expectations: Expectations, day: date, result: _Excused) -> Case:
-    """Return the case with the outcome that a known failure gives it; record that in ``result``."""
+    """Return the case with known failures applied; record the used entries in ``result``."""
     entries = expectations.of(case.id, None) if case.outcome in _EXPECTED else []
     by_outcome = {entry.outcome: entry for entry in reversed(valid(entries, day))}
     if Outcome.SKIP in by_outcome and case.outcome is Outcome.SKIP:
@@ -310,7 +314,7 @@ _EXPECTED = frozenset({Outcome.FAIL, Outcome.SUCCESS, Outcome.SKIP})
 
 
 def _alias(failure_id: str) -> str:
-    """``setUpClass (C)`` as ``C.setUpClass``, so that a glob over the class covers it."""
+    """Return ``setUpClass (C)`` as ``C.setUpClass``, so that a glob for the class matches it."""
     name, _, scope = failure_id.removesuffix(")").partition(" (")
     return f"{scope}.{name}"
 

@@ -173,7 +173,7 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(tmp_path, monke
     (tmp_path / "plain").touch()
     looked = (tmp_path / "plain").lstat()
     monkeypatch.setattr(type(tmp_path), "lstat", lambda _self: looked)
-    with pytest.raises(attempts.UnreadableError, match="not a plain file"):
+    with pytest.raises(attempts.UnreadableError, match="not a regular file"):
         attempts.open_plain(tmp_path / "asked.txt", 1)
 
 
@@ -276,7 +276,7 @@ def test_a_document_has_a_bound(run_dir, monkeypatch):
 def test_without_a_manifest_there_is_no_run(tmp_path, content):
     if content is not None:
         (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(EvidenceError, match="no manifest of a run") as caught:
+    with pytest.raises(EvidenceError, match="not the manifest of a run") as caught:
         evidence.load(tmp_path)
     assert caught.value.exit_code == 3
     assert caught.value.hint

@@ -16,5 +16,7 @@ def test_a_problem_is_read_as_it_was_written(code):
 @pytest.mark.parametrize("code", ["resumed", "left-behind", "no-list", "undated", "", None, 1])
 def test_only_the_code_of_a_problem_is_taken(code):
     """The codes of other reasons may be ones that a policy excuses."""
-    with pytest.raises(ValueError, match="is no code of a problem; allowed: cloud|Input should be"):
+    with pytest.raises(
+        ValueError, match="is not a code of a problem; allowed: cloud|Input should be"
+    ):
         PROBLEM.validate_python({"code": code, "text": "nova died"})
