@@ -1,18 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads the folder of one attempt. Damaged or contradictory evidence becomes a problem of it."""
+"""Loads the folder of one attempt: one execution of a test runner.
+
+Damaged or contradictory evidence becomes a problem of the attempt.
+"""
 
 import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Annotated, Any, BinaryIO, Final, Literal, Self
 
-from bsdgate.results import problems as harness_problems
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    Strict,
+    TypeAdapter,
+    model_validator,
+)
+
 from bsdgate.results import strict_json
 from bsdgate.results.ids import IDS_BOUND, read_ids
 from bsdgate.results.model import (
@@ -22,7 +34,6 @@ from bsdgate.results.model import (
     Dated,
     Found,
     Kind,
-    Outcome,
     Reason,
     RunnerRecord,
     Side,
@@ -31,106 +42,121 @@ from bsdgate.results.model import (
     error,
 )
 from bsdgate.results.parsers import junit, rally, subunit
+from bsdgate.results.problems import Problem
 
-SCHEMAS = (1, 2)
+TEXT_SCHEMA = 1
+"""The schema of attempt.json in which a problem is a text without a code."""
 
 HEAD_BOUND = 1024 * 1024
-"""The most bytes of a manifest, an attempt.json or a Rally task."""
+"""The maximum size of a manifest, an attempt.json or a Rally task, in bytes."""
 
 RECORD_BOUND = 64 * 1024 * 1024
-"""The most bytes of the runner's own record."""
+"""The maximum size of the runner's own record, in bytes."""
 
 DOCUMENT_BOUND = 256 * 1024 * 1024
-"""The most bytes of a list of asked tests, or of a stream that is one document (XML, JSON)."""
+"""The maximum size of a list of asked tests, or of a stream in XML or JSON, in bytes."""
 
 STREAM_BOUND = 16 * 1024 * 1024 * 1024
-"""The most bytes of a stream of packets. It is not kept in memory; more takes too long to read."""
+"""The maximum size of a subunit stream, in bytes. More bytes take too long to read."""
 
 MAX_UNEXPECTED_REPORTS = 10_000
-"""The most reports that are kept of ids that were not asked.
+"""The maximum number of reports that are kept of ids that were not asked to run.
 
-Class and module fixtures report too, at most twice for each class.
+Class and module fixtures report under such ids, at most twice for each class.
 """
 
 MAX_REPORTS_PER_TEST = 10
-"""The most reports that are kept of one asked test; a second one makes it duplicated."""
+"""The maximum number of reports that are kept of one asked test; two make it ``duplicated``."""
 
 TIMINGS_BOUND = 10_000
-"""The most timings (parts of cases) that are kept of one attempt."""
+"""The maximum number of timings (durations of parts of cases) that are kept of one attempt."""
 
 MOST_SECONDS = 366 * 86400
-"""The upper bound of a test timeout."""
+"""A test timeout must be below this number of seconds."""
 
 CHUNK = 1 << 16
 
 
 class UnreadableError(Exception):
-    """A file of the evidence cannot be used; ``code`` is the code of the reason for the verdict."""
+    """A file of the evidence cannot be used; ``code`` is the code of the resulting reason."""
 
     def __init__(self, message: str, code: Code = Code.ATTEMPT_UNREADABLE) -> None:
         super().__init__(message)
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """The checked content of attempt.json."""
+def moment(value: Any) -> datetime | None:
+    """Return an ISO time with a time zone, converted to UTC; None if ``value`` is anything else."""
+    try:
+        found = datetime.fromisoformat(value)
+        return found.astimezone(UTC) if found.tzinfo else None
+    except (TypeError, ValueError, OverflowError):
+        return None
 
+
+def _beside(value: str) -> str:
+    if Path(value).name != value or value in ("", "..") or "\0" in value:
+        raise ValueError(f"{value!r} must be a file name, without a folder")
+    return value
+
+
+FileName = Annotated[str, AfterValidator(_beside)]
+"""The name of a file in a given folder: no path, and not empty."""
+_Moment = Annotated[datetime | None, BeforeValidator(moment)]
+_Number = Annotated[int, Strict()]
+
+
+class _Head(BaseModel):
+    """The fields that are read from attempt.json. A null counts as an absent field."""
+
+    schema_version: Annotated[_Number, Field(alias="schema", ge=1, le=2)]
     name: str
-    run_id: str
     kind: Kind
-    form: str
-    state: State
-    exit_status: int | None
-    asked: str
-    count: int
-    stream: str
-    digests: Mapping[str, Any]
-    problems: tuple[Reason, ...]
-    started: datetime | None
-    ended: datetime | None
-    side: Side
-    confirms: str
-    runner_record: str | None
-    mark: str
-    test_timeout: float
+    state: Literal[State.RUNNING, State.ENDED, State.INTERRUPTED]
+    exit_status: _Number | None = None
+    started: _Moment = None
+    ended: _Moment = None
+    side: Side = Side.CHANGE
+    confirms: str = ""
+    test_timeout: Annotated[float, Strict(), Field(gt=0, lt=MOST_SECONDS)] = 0
+    run_id: str
+    form: Literal["subunit", "junit", "rally"] = Field(alias="format")
+    asked: FileName
+    count: _Number
+    stream: FileName
+    # In schema 1 the field was called witness.
+    runner_record: FileName | None = Field(
+        default=None, validation_alias=AliasChoices("runner_record", "witness")
+    )
+    mark: str = ""
+    digests: Mapping[str, Any] = Field(alias="sha256")
+    problems: tuple[Problem, ...]
 
+    @property
+    def about_attempt(self) -> dict[str, Any]:
+        """The fields that are copied into the Attempt."""
+        fields = ("name", "kind", "state", "exit_status", "started", "ended", "side", "confirms")
+        return self.model_dump(include={*fields, "test_timeout"})
 
-@dataclass(frozen=True, slots=True)
-class _Format:
-    """How the list of asked tests and the stream of one format are read.
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: dict[str, Any]) -> dict[str, Any]:
+        known = {name: value for name, value in given.items() if value is not None}
+        texts = known.get("problems")
+        if known.get("schema") == TEXT_SCHEMA and isinstance(texts, list):
+            known["problems"] = [Problem(Code.HARNESS_PROBLEM, str(text)) for text in texts]
+        return known
 
-    ``read`` returns a collection of ids, which ``parse`` gets unchanged. A
-    ``sealed`` stream names its run and attempt at its end; others contain the mark of the attempt.
-    """
+    @model_validator(mode="after")
+    def _base_confirms(self) -> Self:
+        if self.side is Side.BASE and not self.confirms:
+            raise ValueError("an attempt on the base must name the attempt that it confirms")
+        return self
 
-    read: Callable[[BinaryIO], Collection[str]]
-    parse: Callable[[BinaryIO, _Head, Any], Iterator[Found | Dated]]
-    bound: int
-    sealed: bool = False
-
-
-def _read_workloads(file: BinaryIO) -> rally.Asked:
-    return rally.read_asked(file.read())
-
-
-def _parse_subunit(stream: BinaryIO, head: _Head, _asked: object) -> Iterator[Case | Reason]:
-    return subunit.parse(stream, (head.run_id, head.name))
-
-
-def _parse_junit(stream: BinaryIO, _: _Head, asked: tuple[str, ...]) -> Iterator[Found | Dated]:
-    return junit.parse(stream, asked)
-
-
-def _parse_rally(stream: BinaryIO, _: _Head, asked: rally.Asked) -> Iterator[Found | Dated]:
-    return rally.parse(stream, asked)
-
-
-_FORMATS = {
-    "subunit": _Format(read_ids, _parse_subunit, STREAM_BOUND, sealed=True),
-    "junit": _Format(read_ids, _parse_junit, DOCUMENT_BOUND),
-    "rally": _Format(_read_workloads, _parse_rally, DOCUMENT_BOUND),
-}
+    @property
+    def sealed(self) -> bool:
+        """Whether the stream ends with a seal that names its run; others contain ``mark``."""
+        return self.form == "subunit"
 
 
 IDENTITY: Final = ("run_id", "change", "patchset", "with")
@@ -140,11 +166,11 @@ IDENTITY: Final = ("run_id", "change", "patchset", "with")
 def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
     """Read the attempt in ``folder``, which must belong to the run of ``manifest``.
 
-    Raises UnreadableError if its attempt.json cannot be used. Every other fault is among the
-    problems of the attempt.
+    Raises UnreadableError if attempt.json cannot be used, or is of another run. Every other fault
+    becomes a problem of the attempt.
     """
     head = _read_head(folder, manifest)
-    problems = list(head.problems)
+    problems = [error(problem.code, problem.text) for problem in head.problems]
     asked: tuple[str, ...] = ()
     reports: list[Case] = []
     record = None
@@ -153,8 +179,8 @@ def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
         found = _read_asked(folder, head, problems)
         asked = tuple(found)
         if len(asked) != head.count:
-            # Else a loss of ids stays unseen: a skipped class reports one id for all its tests.
-            message = f"{head.asked} has {len(asked)} ids, but {head.count} were written"
+            # Else a lost id of a skipped class is not noticed: one id reports all its tests.
+            message = f"{head.asked} has {len(asked)} ids, but attempt.json has count {head.count}"
             problems.append(error(Code.TRUNCATED, message))
         reports = gather(_read_stream(folder, head, found), asked, problems, timings)
         record = _read_record(folder, head, problems)
@@ -163,20 +189,12 @@ def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
     except ValueError as reason:
         problems.append(error(Code.DAMAGED, f"{head.stream}: {reason}"))
     return Attempt(
-        name=head.name,
-        kind=head.kind,
-        state=head.state,
-        exit_status=head.exit_status,
+        **head.about_attempt,
         asked=asked,
         reports=reports,
         problems=tuple(problems),
-        started=head.started,
-        ended=head.ended,
-        side=head.side,
-        confirms=head.confirms,
         runner_record=record,
         timings=tuple(timings),
-        test_timeout=head.test_timeout,
     )
 
 
@@ -186,7 +204,7 @@ def gather(
     problems: list[Reason],
     timings: list[Timing],
 ) -> list[Case]:
-    """Return the cases that a parser found; add the rest to ``problems`` and ``timings``.
+    """Return the cases that a parser found; add reasons to ``problems``, timings to ``timings``.
 
     ``asked`` is None if there is no list of asked tests.
     """
@@ -210,46 +228,41 @@ def gather(
         else:
             left_out += 1
     if left_out:
-        message = f"{left_out} reports are left out: more than {most} of tests that were not asked"
+        message = f"{left_out} reports are left out: more than {most} of tests not asked to run"
         message += f", or more than {MAX_REPORTS_PER_TEST} of one test"
         problems.append(error(Code.TOO_LARGE, message))
     if untimed:
-        message = f"{untimed} atomic actions beyond {TIMINGS_BOUND} are left out"
+        message = f"{untimed} atomic actions are left out: more than {TIMINGS_BOUND}"
         problems.append(error(Code.TOO_LARGE, message))
     return reports
 
 
-def moment(value: Any) -> datetime | None:
-    """Return an ISO time with a time zone in UTC; None if ``value`` is not such a time."""
-    try:
-        found = datetime.fromisoformat(value)
-        return found.astimezone(UTC) if found.tzinfo else None
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
 def open_plain(path: Path, bound: int) -> BinaryIO:
-    """Open a regular file (no link, no device) of at most ``bound`` bytes."""
+    """Open a regular file of at most ``bound`` bytes; raise UnreadableError for any other."""
     try:
         # Check the type before opening: opening a device can have side effects. The file may be
         # replaced by a link or a pipe in between: O_NOFOLLOW and O_NONBLOCK cover that.
-        plain = stat.S_ISREG(path.lstat().st_mode)
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) if plain else None
+        _check_plain(path, path.lstat().st_mode)
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
     except FileNotFoundError as reason:
         raise UnreadableError(f"{path.name}: {reason.strerror}", Code.EVIDENCE_LOST) from None
     except OSError as reason:
         raise UnreadableError(f"{path.name}: {reason.strerror}") from None
-    if descriptor is None:
-        raise UnreadableError(f"{path.name} is not a plain file")
-    file = os.fdopen(descriptor, "rb")
-    facts = os.fstat(descriptor)
-    if stat.S_ISREG(facts.st_mode) and facts.st_size <= bound:
-        return file
-    file.close()
-    if not stat.S_ISREG(facts.st_mode):
-        raise UnreadableError(f"{path.name} is not a plain file")
-    message = f"{path.name} has {facts.st_size} bytes, more than {bound}"
-    raise UnreadableError(message, Code.TOO_LARGE)
+    try:
+        facts = os.fstat(file.fileno())
+        _check_plain(path, facts.st_mode)
+        if facts.st_size > bound:
+            message = f"{path.name} has {facts.st_size} bytes; the maximum is {bound}"
+            raise UnreadableError(message, Code.TOO_LARGE)
+    except UnreadableError:
+        file.close()
+        raise
+    return file
+
+
+def _check_plain(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise UnreadableError(f"{path.name} is not a regular file")
 
 
 def _read_head(folder: Path, manifest: Mapping[str, Any]) -> _Head:
@@ -259,90 +272,30 @@ def _read_head(folder: Path, manifest: Mapping[str, Any]) -> _Head:
         content = file.read()
     try:
         fields = strict_json.loads_object(content)
-        head = _head(fields)
-    except (ValueError, KeyError, TypeError) as reason:
-        raise UnreadableError(f"attempt.json: {type(reason).__name__}: {reason}") from None
+        head = _Head.model_validate(fields)
+    except ValueError as reason:
+        raise UnreadableError(f"attempt.json: {strict_json.explain(reason)}") from None
     for name in IDENTITY:
         its, ours = fields.get(name) or None, manifest.get(name) or None
         if its != ours:
-            message = f"it is evidence of another run: {name} is {its!r:.200}, not {ours!r:.200}"
+            message = f"attempt.json is of another run: {name} is {its!r:.200}, not {ours!r:.200}"
             raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
     if head.name != folder.name:
-        message = f"it is evidence of the attempt {head.name}"
+        message = f"attempt.json is of another attempt: {head.name}"
         raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
     return head
-
-
-def _head(fields: Mapping[str, Any]) -> _Head:
-    schema = fields["schema"]
-    if type(schema) is not int or schema not in SCHEMAS:
-        raise ValueError(f"schema {schema!r} is none of {SCHEMAS}")
-    if fields["format"] not in _FORMATS:
-        raise ValueError(f"format {fields['format']!r} is none of {', '.join(_FORMATS)}")
-    status, problems = fields["exit_status"], fields["problems"]
-    if status is not None and type(status) is not int:
-        raise ValueError(f"exit_status {status!r} is not an integer")
-    if not isinstance(problems, list):
-        raise ValueError("problems is no list")
-    side, confirms = Side(fields.get("side") or Side.CHANGE), fields.get("confirms") or ""
-    if not isinstance(confirms, str) or (side is Side.BASE and not confirms):
-        raise ValueError(f"on the {side}, confirms {confirms!r}: not the name of an attempt")
-    # In schema 1 the field was called witness.
-    record = fields.get("runner_record", fields.get("witness"))
-    mark = fields.get("mark") or ""
-    if not isinstance(mark, str):
-        raise ValueError(f"mark {mark!r} is not a text")
-    return _Head(
-        name=str(fields["name"]),
-        run_id=str(fields["run_id"]),
-        kind=Kind(fields["kind"]),
-        form=fields["format"],
-        state=_state(fields["state"]),
-        exit_status=status,
-        asked=_file_name(fields["asked"]),
-        count=int(fields["count"]),
-        stream=_file_name(fields["stream"]),
-        digests=dict(fields["sha256"]),
-        problems=tuple(harness_problems.read(problem, schema) for problem in problems),
-        started=moment(fields.get("started")),
-        ended=moment(fields.get("ended")),
-        side=side,
-        confirms=confirms,
-        runner_record=None if record is None else _file_name(record),
-        mark=mark,
-        test_timeout=_seconds(fields.get("test_timeout")),
-    )
-
-
-def _seconds(value: Any) -> float:
-    if value is None:
-        return 0
-    if type(value) not in (int, float) or not 0 < value < MOST_SECONDS:
-        raise ValueError(f"{value!r:.80} is not a number of seconds")
-    return float(value)
-
-
-def _state(value: Any) -> State:
-    if value == State.FOUND:
-        raise ValueError(f"{value!r} is not a state of an attempt of the harness")
-    return State(value)
-
-
-def _file_name(value: str) -> str:
-    if Path(value).name != value or value in ("", "..") or "\0" in value:
-        raise ValueError(f"{value!r} is not the name of a file beside it")
-    return value
 
 
 def _read_asked(folder: Path, head: _Head, problems: list[Reason]) -> Collection[str]:
     with open_plain(folder / head.asked, DOCUMENT_BOUND) as file:
         tee = Tee(file)
         try:
-            asked = _FORMATS[head.form].read(tee)
+            rallys = head.form == "rally"
+            asked = rally.read_asked(tee.read()) if rallys else read_ids(tee)
         except ValueError as reason:
             raise UnreadableError(f"{head.asked}: {reason}") from None
-        if asked and _FORMATS[head.form].read is read_ids and tee.end != b"\n":
-            problems.append(error(Code.TRUNCATED, f"{head.asked} ends within a line"))
+        if asked and not rallys and tee.end != b"\n":
+            problems.append(error(Code.TRUNCATED, f"the last line of {head.asked} is incomplete"))
     problems += _check_digest(head, head.asked, tee.digest.hexdigest())
     return asked
 
@@ -354,31 +307,36 @@ def _read_record(folder: Path, head: _Head, problems: list[Reason]) -> RunnerRec
         content = file.read()
     problems += _check_digest(head, head.runner_record, hashlib.sha256(content).hexdigest())
     try:
-        fields = strict_json.loads_object(content)
-        others = tuple((str(test_id), Outcome(outcome)) for test_id, outcome in fields["others"])
-        return RunnerRecord(int(fields["reports"]), others)
-    except (ValueError, KeyError, TypeError, OverflowError) as reason:
-        raise UnreadableError(f"{head.runner_record}: {type(reason).__name__}: {reason}") from None
+        return TypeAdapter(RunnerRecord).validate_python(strict_json.loads_object(content))
+    except ValueError as reason:
+        raise UnreadableError(f"{head.runner_record}: {strict_json.explain(reason)}") from None
 
 
 def _read_stream(folder: Path, head: _Head, asked: Collection[str]) -> Iterator[Found]:
-    """Parse the stream; check the digest and the mark of the same bytes that the parser read."""
-    form = _FORMATS[head.form]
-    with open_plain(folder / head.stream, form.bound) as file:
+    """Parse the stream; check the digest and the mark on the same bytes that the parser read."""
+    bound = STREAM_BOUND if head.sealed else DOCUMENT_BOUND
+    with open_plain(folder / head.stream, bound) as file:
         tee = Tee(file, head.mark)
-        yield from (one for one in form.parse(tee, head, asked) if not isinstance(one, Dated))
+        found = _parse(tee, head, asked)
+        yield from (one for one in found if not isinstance(one, Dated))
         while tee.read(CHUNK):
             pass  # a parser may stop early; the digest covers the whole file
         yield from _check_digest(head, head.stream, tee.digest.hexdigest())
-        if not form.sealed and not tee.marked and file.tell():
+        if not head.sealed and not tee.marked and file.tell():
             message = f"{head.stream} does not contain the mark of this attempt"
             yield error(Code.FOREIGN_EVIDENCE, message)
+
+
+def _parse(stream: BinaryIO, head: _Head, asked: Any) -> Iterator[Found | Dated]:
+    if head.sealed:
+        return subunit.parse(stream, (head.run_id, head.name))
+    return rally.parse(stream, asked) if head.form == "rally" else junit.parse(stream, asked)
 
 
 class Tee(BytesIO):
     """Reads from a file, computes the digest of the bytes read and looks for a mark in them.
 
-    ``end`` is the last byte read. ``marked`` is true if the mark was found, or none was given.
+    ``end`` is the last byte read. ``marked``: whether the mark was found, or no mark was given.
     """
 
     def __init__(self, file: BinaryIO, mark: str = "") -> None:

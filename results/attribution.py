@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cause of each failure: the change, the base, a flake, the node, or unknown.
+"""Finds the cause of each failure, such as the change, the base (the build without it) or a flake.
 
-``plan`` says which failures to run again, how often and on which build; the harness runs them.
-``attribute`` reads the results. Without evidence the cause is UNKNOWN, and the failure is judged
-like one that the change caused.
+``plan`` returns which failures to run again, how often and on which build; the harness runs them.
+``attribute`` evaluates the results. Without evidence the cause is UNKNOWN, and the failure is
+judged like one that the change caused.
 """
 
 import hashlib
@@ -31,14 +31,14 @@ from bsdgate.results.setup_failures import innermost, message
 from bsdgate.results.time_limits import NOT_ENDED, timed_out
 
 IDS_BOUND: Final = 20
-"""If more tests than this failed, none is run again: so many failures are not flakes."""
+"""If more tests than this failed, no test is run again: so many failures are not flakes."""
 
 HANGS_BOUND: Final = 8
-"""If more tests than this hung, none of those is run again: each may use its full time again."""
+"""If more tests than this hung, no hung test is run again: each may hang again."""
 
 RERUNS: Final = 2
 SECONDS_BOUND: Final = 180.0
-"""The time for all that is run again."""
+"""The maximum duration of all re-runs together, in seconds."""
 
 SIGNATURE_BOUND: Final = 300
 
@@ -59,7 +59,7 @@ _VARYING: Final = tuple(
     )
 )
 
-# With these codes the node is the cause, not a test or the change.
+# If an error has one of these codes, the node is the cause, not a test or the change.
 _NODE_CODES: Final = frozenset({Code.SERVICE_DIED, Code.CLOUD_NOT_READY, Code.HARNESS_PROBLEM})
 _NODE_SIGNS: Final = re.compile(
     r"No space left on device|database or disk is full|Cannot allocate memory"
@@ -67,26 +67,33 @@ _NODE_SIGNS: Final = re.compile(
 )
 
 
+PastRuns = Mapping[str, Sequence[Past]]
+"""The outcomes of tests in earlier runs without a change, by test id; newest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The cause of the failure of ``id``, and its evidence, one line for each attempt.
+    """The cause of the failure of the test ``id``, and the evidence for it.
 
-    ``signature`` is the text of the failure without what differs from run to run: two failures
-    of a test are the same failure if their signatures are equal.
+    ``signature`` is the text of the failure without the parts that differ from run to run: two
+    failures of a test are the same failure if their signatures are equal. ``evidence`` has one line
+    for each re-run or error. ``passed_again``: whether the test is a flake and passed in each of
+    the RERUNS re-runs with the change.
     """
 
     id: str
     cause: Cause
     signature: str = ""
     evidence: tuple[str, ...] = ()
+    passed_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """The failures of one attempt that are to run again, how many times, and on which build.
+    """The failures of one attempt that are to be run again, how often, and on which build.
 
-    ``hung``: a time limit ended them. Each may use its full time again, and may leave the cloud in
-    a state in which every test hangs.
+    ``hung``: whether a time limit ended them. Each may use its time limit again, and may leave the
+    cloud in a state in which every test hangs.
     """
 
     attempt: str
@@ -103,11 +110,11 @@ def plan(
     change: bool,
     hung: Set[str] = frozenset(),
 ) -> tuple[Rerun, ...]:
-    """Return what to run again to find the causes of failures; ``failed`` has them by attempt.
+    """Return which failures to run again to find their causes; ``failed`` has them by attempt.
 
     The result is empty if the evidence is incomplete (the run is an ERROR, whatever the cause) or
-    if more than IDS_BOUND tests failed. ``change``: a change is under test, so there is a base to
-    compare with. ``hung`` are the failures that a time limit ended.
+    if more than IDS_BOUND tests failed. ``change``: whether a change is under test, so that there
+    is a base to compare with. ``hung`` are the ids of failures that a time limit ended.
     """
     total = sum(len(ids) for ids in failed.values())
     if not 0 < total <= IDS_BOUND or any(reason.level is Level.ERROR for reason in reasons):
@@ -133,11 +140,10 @@ def attribute(
     *,
     change: bool,
 ) -> tuple[Finding, ...]:
-    """Return the cause of each failure, sorted by id.
+    """Return the cause and the evidence of each failure, sorted by id.
 
-    ``failed`` are the failures, ``confirmations`` the results of their re-runs. ``reasons`` are
-    the other faults of the run; an error among them becomes the cause. ``change``: a change is
-    under test.
+    ``confirmations`` are the results of the re-runs. ``reasons`` are the other faults of the run;
+    an error among them becomes the cause. ``change``: whether a change is under test.
     """
     trouble = _other_cause(reasons)
     seen = _by_id(confirmations)
@@ -151,33 +157,30 @@ def known_flake(finding: Finding, past: Sequence[Past]) -> Flake:
     Only earlier failures with the same signature count as failures.
     """
     outcomes = [one for one in past if one.outcome in RAN]
-    same = [one for one in outcomes if _failed(one) and one.signature == finding.signature]
-    return passrate.known_flake(Counts(len(same), len(outcomes)))
+    same = [one.outcome is Outcome.FAIL and one.signature == finding.signature for one in outcomes]
+    return passrate.known_flake(Counts(sum(same), len(outcomes)))
 
 
-def falls(flakes: Iterable[Finding], past: "PastRuns", ran: int) -> tuple[Fall, ...]:
+def falls(flakes: Iterable[Finding], past: PastRuns, ran: int) -> tuple[Fall, ...]:
     """Return the flakes that fail significantly more often than before.
 
-    ``ran`` is the number of tests in the run. A known flake is excused only at its earlier rate.
+    ``ran`` is the number of tests in the run. A known flake is not excused if its failure rate has
+    risen.
     """
-    return passrate.gate((_record(one.id, past.get(one.id, ())) for one in flakes), ran)
-
-
-def _record(test_id: str, past: Sequence[Past]) -> FailureHistory:
-    before = [_failed(one) for one in reversed(past) if one.outcome in RAN]
-    return FailureHistory(test_id, [*before, True], Counts(0, 0))
-
-
-def _failed(one: Past) -> bool:
-    return one.outcome is Outcome.FAIL
+    histories = []
+    for one in flakes:
+        outcomes = [each.outcome for each in past.get(one.id, ()) if each.outcome in RAN]
+        failed = [outcome is Outcome.FAIL for outcome in reversed(outcomes)]
+        histories.append(FailureHistory(one.id, [*failed, True], Counts(0, 0)))
+    return passrate.gate(histories, ran)
 
 
 def signature(case: Case) -> str:
-    """Return the text of a failure without what differs from run to run.
+    """Return the text of a failure without the parts that differ from run to run.
 
-    It is the message and the innermost frame of the traceback, so that failures with the same
-    message at two places differ. A text that is too long is cut and gets a digest. All failures by
-    a time limit have the same signature.
+    The signature is the message and the innermost frame of the traceback, so that failures with the
+    same message at two places differ. A long message is cut and gets a digest. All failures by a
+    time limit have the same signature.
     """
     if timed_out(case):
         return NOT_ENDED
@@ -194,7 +197,7 @@ def signature(case: Case) -> str:
 
 
 _Reruns = list[tuple[Confirmation, Case]]
-"""All results of one test that was run again, in order; incomplete attempts are included."""
+"""All results of the re-runs of one test, in order, with those of incomplete attempts."""
 
 
 def _by_id(confirmations: Iterable[Confirmation]) -> dict[str, _Reruns]:
@@ -206,33 +209,30 @@ def _by_id(confirmations: Iterable[Confirmation]) -> dict[str, _Reruns]:
 
 
 def _ran(seen: _Reruns, side: Side) -> list[Case]:
-    """Return the results of the test on that side, from complete attempts in which it ran."""
+    """Return the results of the test on ``side``, from complete attempts in which it ran."""
     return [case for one, case in seen if one.whole and one.side is side and case.outcome in RAN]
 
 
 def _agreed(seen: _Reruns, side: Side, expected: Callable[[Case], bool]) -> bool:
-    """Return whether every result on that side is as expected, in RERUNS complete attempts.
+    """Return whether every result on ``side`` is as expected, in RERUNS complete attempts.
 
-    The last RERUNS consecutive attempts on that side must be complete: a lost result could have
+    The last RERUNS consecutive attempts on ``side`` must be complete: a lost result could have
     been different. A result of an interrupted attempt can only contradict, never confirm.
     """
     rounds = [list(group) for of, group in groupby(seen, lambda pair: pair[0].side) if of is side]
     last = rounds[-1][-RERUNS:] if rounds else []
+    all_cases = (case for one, case in seen if one.side is side)
     return (
         len(last) == RERUNS
         and all(one.whole for one, _ in last)
-        and all(
-            expected(case)
-            for one, case in seen
-            if one.side is side and case.outcome is not Outcome.MISSING
-        )
+        and all(expected(case) for case in all_cases if case.outcome is not Outcome.MISSING)
     )
 
 
 def _other_cause(reasons: Iterable[Reason]) -> tuple[Cause, tuple[str, ...]] | None:
     """Return the cause of all failures and its evidence, if the run has errors; else None.
 
-    It is NODE if a service or the cloud failed, HARNESS if the evidence is incomplete.
+    The cause is NODE if a service or the cloud failed, HARNESS if the evidence is incomplete.
     """
     errors = [reason for reason in reasons if reason.level is Level.ERROR]
     died = tuple(reason.message for reason in errors if reason.code in _NODE_CODES)
@@ -246,7 +246,7 @@ def _find(
 ) -> Finding:
     mark = signature(case)
     if sign := _NODE_SIGNS.search(f"{case.reason}\n{case.details}"):
-        return Finding(case.id, Cause.NODE, mark, (f"its text contains {sign[0]!r}",))
+        return Finding(case.id, Cause.NODE, mark, (f"the failure contains {sign[0]!r}",))
     if trouble:
         return Finding(case.id, trouble[0], mark, trouble[1])
     where = {Side.CHANGE: "with the change" if change else "once more", Side.BASE: "on the base"}
@@ -256,7 +256,9 @@ def _find(
         for one, again in seen
         if one.side is side and (one.whole or again.outcome is not Outcome.MISSING)
     )
-    return Finding(case.id, _cause(seen, mark, change=change), mark, shown)
+    cause = _cause(seen, mark, change=change)
+    passed = _agreed(seen, Side.CHANGE, lambda again: again.outcome is Outcome.SUCCESS)
+    return Finding(case.id, cause, mark, shown, passed and cause is Cause.FLAKE)
 
 
 def _cause(seen: _Reruns, mark: str, *, change: bool) -> Cause:
@@ -265,13 +267,10 @@ def _cause(seen: _Reruns, mark: str, *, change: bool) -> Cause:
     def same(case: Case) -> bool:
         return case.outcome is Outcome.FAIL and signature(case) == mark
 
-    # The base excuses only the same failure: any other failure with the change rules that out.
-    others = [
-        case
-        for one, case in seen
-        if one.side is Side.CHANGE and case.outcome is Outcome.FAIL and not same(case)
-    ]
-    if change and not others and _agreed(seen, Side.BASE, same):
+    # BASE only if each failure with the change is the same: the base excuses no other failure.
+    sides = [(one.side, case) for one, case in seen if case.outcome is Outcome.FAIL]
+    alike = all(same(case) for side, case in sides if side is Side.CHANGE)
+    if change and alike and _agreed(seen, Side.BASE, same):
         return Cause.BASE
     if any(one.outcome is not Outcome.FAIL for one in again):
         return Cause.FLAKE
@@ -289,13 +288,3 @@ def _describe_rerun(what: str, case: Case, mark: str) -> str:
         return f"{what}: {case.outcome}"
     like = "the same failure" if signature(case) == mark else f"another failure: {signature(case)}"
     return f"{what}: fail, {like}"
-
-
-def passed_again(finding: Finding, confirmations: Sequence[Confirmation]) -> bool:
-    """Return whether the test passed in each of the RERUNS re-runs with the change."""
-    seen = _by_id(confirmations).get(finding.id, [])
-    return _agreed(seen, Side.CHANGE, lambda case: case.outcome is Outcome.SUCCESS)
-
-
-PastRuns = Mapping[str, Sequence[Past]]
-"""How tests ended in earlier runs without a change, newest first, by id."""

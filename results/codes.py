@@ -2,17 +2,37 @@
 """The codes of reasons and the states of attempts: a public interface, part of verdict.json."""
 
 from enum import StrEnum
+from typing import Self
+
+
+class Level(StrEnum):
+    """The effect of a reason on the result. A note has none."""
+
+    ERROR = "error"
+    FAIL = "fail"
+    NOTE = "note"
 
 
 class Code(StrEnum):
     """What a reason is about, as a code that programs can compare."""
+
+    # The level of each reason with the code. None: the level differs from case to case, by the
+    # policy or as the comment beside the code says.
+    level: Level | None
+
+    def __new__(cls, value: str, level: Level | None = Level.ERROR) -> Self:
+        """Make a code from its value and its level."""
+        code = str.__new__(cls, value)
+        code._value_ = value
+        code.level = level
+        return code
 
     # What was asked.
     NOTHING_ASKED = "nothing-asked"
     """An attempt was asked to run no test."""
     ASKED_TWICE = "asked-twice"
     """The list of asked tests has a test more than once."""
-    NO_LIST = "no-list"
+    NO_LIST = "no-list", None
     """There is no list of what was asked, so lost tests cannot be seen."""
     NOTHING_RAN = "nothing-ran"
     """Not one test of a runner was executed."""
@@ -37,29 +57,29 @@ class Code(StrEnum):
     """The runner's report is empty."""
     TRUNCATED = "truncated"
     """A file is truncated: its end is missing."""
-    NO_SEAL = "no-seal"
-    """The stream was not recorded by bsdgate and has no seal at its end."""
-    STRAY = "stray-output"
+    NO_SEAL = "no-seal", Level.NOTE
+    """The stream has no seal (the last packet that bsdgate adds), so it may be incomplete."""
+    STRAY = "stray-output", Level.NOTE
     """The stream has text, or attachments, between the outcomes of tests."""
-    NOT_REPORTED = "not-reported"
+    NOT_REPORTED = "not-reported", Level.NOTE
     """The format of the report leaves out some kinds of failures."""
-    UNDATED = "undated"
-    """No report has a time, so the day by which known failures are judged is a guess."""
+    UNDATED = "undated", None
+    """No report has a time, so the day on which known failures must be valid is a guess."""
     DAMAGED = "damaged"
-    """A file does not have the form that it should have."""
+    """A file does not have the expected format."""
     TOO_LARGE = "too-large"
-    """A file or a report is larger than the bound up to which it is read."""
-    # What was asked and what reported back do not agree.
+    """A file or a report exceeds the maximum size or number."""
+    # The asked tests and the reports do not agree.
     LOST_TEST = "lost-test"
     """Tests were asked to run and have no outcome."""
-    UNFINISHED = "unfinished"
+    UNFINISHED = "unfinished", Level.FAIL
     """Tests have no outcome because the time limit was reached, and the change is the cause."""
     IN_PROGRESS = "in-progress"
-    """Tests had begun and did not end."""
+    """Tests began and did not end."""
     DUPLICATED = "duplicated"
-    """Tests reported more than once."""
+    """Tests have more than one report."""
     UNASKED = "unasked"
-    """Tests reported that were not asked to run."""
+    """There are reports of tests that were not asked to run."""
     ITERATIONS = "iterations"
     """Rally did not run the iterations or hooks that it was asked to run."""
     # Another record of the same tests disagrees.
@@ -69,14 +89,14 @@ class Code(StrEnum):
     """The runner's exit status contradicts its report."""
     CONTRADICTED = "contradicted"
     """The runner's own record has other outcomes than its stream."""
-    LEFT_BEHIND = "left-behind"
+    LEFT_BEHIND = "left-behind", None
     """Processes outlived the cloud or the tests and had to be killed."""
-    # What the harness saw go wrong (results.problems).
+    # Problems that the harness found (results.problems).
     SERVICE_DIED = "service-died"
     """A service of the cloud died while the tests ran."""
     CLOUD_NOT_READY = "cloud-not-ready"
     """The cloud was not ready."""
-    TIME_LIMIT = "time-limit"
+    TIME_LIMIT = "time-limit", None  # a failure if the change is the cause, else an error
     """The tests did not end within their time limit."""
     RUNNER_FAILED = "runner-failed"
     """The runner could not do its work."""
@@ -91,42 +111,42 @@ class Code(StrEnum):
     HARNESS_PROBLEM = "harness-problem"
     """A problem in evidence of an earlier bsdgate, which had no codes."""
     # The tests themselves.
-    TESTS_FAILED = "tests-failed"
+    TESTS_FAILED = "tests-failed", Level.FAIL
     """Tests failed without an excuse."""
-    SETUP_FAILED = "setup-failed"
+    SETUP_FAILED = "setup-failed", Level.FAIL
     """Class or module fixtures failed without an excuse."""
-    UNEXPECTED_SUCCESS = "unexpected-success"
+    UNEXPECTED_SUCCESS = "unexpected-success", None
     """Tests passed that were expected to fail or to be skipped."""
-    EXPECTATION_EXPIRED = "expectation-expired"
+    EXPECTATION_EXPIRED = "expectation-expired", None
     """Known failures are past their last day."""
-    EXPECTATION_INVALID = "expectation-invalid"
+    EXPECTATION_INVALID = "expectation-invalid", None
     """Known failures have no bug or no owner; they excuse nothing."""
-    KNOWN_FAILURE = "known-failure"
+    KNOWN_FAILURE = "known-failure", Level.NOTE
     """Tests failed and are excused by known failures."""
-    EXPECTATION_UNMATCHED = "expectation-unmatched"
-    """Known failures matched no test in many runs, or the run lacks a fact for their scope."""
-    RESUMED = "resumed"
+    EXPECTATION_UNMATCHED = "expectation-unmatched", Level.NOTE
+    """Known failures matched no test in many runs, or a property in their scope is not known."""
+    RESUMED = "resumed", Level.NOTE
     """The run was interrupted and resumed."""
     # Less was tested than could have been.
-    COVERAGE_LOST = "coverage-lost"
+    COVERAGE_LOST = "coverage-lost", Level.NOTE
     """Tests were skipped, and nothing explains it."""
-    FEWER_RAN = "fewer-ran"
+    FEWER_RAN = "fewer-ran", None  # an error if the versions are the same, else a note
     """Tests that ran in the last good run did not run."""
-    NARROWED = "narrowed"
+    NARROWED = "narrowed", None
     """Only some tests of the suite were asked (``--tests``)."""
-    NO_HISTORY = "no-history"
+    NO_HISTORY = "no-history", None
     """The history could not be read."""
     # The cause of failures.
-    FAILS_ON_BASE = "fails-on-base"
-    """Tests fail on the base in the same way, without the change."""
-    KNOWN_FLAKE = "known-flake"
-    """Tests that fail now and then without the change, and passed when run again."""
-    PASS_RATE_FELL = "pass-rate-fell"  # noqa: S105 - a reason, no password
-    """Flakes that fail more often than before."""
+    FAILS_ON_BASE = "fails-on-base", None
+    """Tests fail in the same way on the base, which is the build without the change."""
+    KNOWN_FLAKE = "known-flake", Level.NOTE
+    """Tests failed that sometimes fail without the change too, and passed when run again."""
+    PASS_RATE_FELL = "pass-rate-fell", Level.FAIL
+    """Flakes fail more often than before."""
     NODE_FAILED = "node-failed"
     """Tests failed because of the machine, such as a full disk."""
-    NOT_CONFIRMED = "not-confirmed"
-    """An attempt to run failures again was interrupted, so it confirms nothing."""
+    NOT_CONFIRMED = "not-confirmed", Level.NOTE
+    """A re-run of failures was interrupted or reached its time limit, so it confirms nothing."""
 
 
 class Kind(StrEnum):
@@ -145,10 +165,10 @@ class Side(StrEnum):
 
 
 class State(StrEnum):
-    """How far the harness got with an attempt.
+    """The state of an attempt.
 
-    ``running`` in evidence means that the harness was killed, ``found`` that the evidence is files
-    that bsdgate did not record.
+    ``running`` in evidence means that the harness was killed, ``found`` that bsdgate did not record
+    the files.
     """
 
     RUNNING = "running"

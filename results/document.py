@@ -10,7 +10,7 @@ import json
 from functools import cache
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from bsdgate.results import strict_json, upgrade
 from bsdgate.results.errors import EvidenceError
@@ -21,8 +21,6 @@ SCHEMA: Final = 4
 
 JUDGE_AGAIN: Final = "judge the run again: bsdgate report RUN_DIR"
 """The hint in errors about a verdict that cannot be read or stored."""
-
-_ERRORS_SHOWN: Final = 3
 
 
 @cache
@@ -55,10 +53,8 @@ def parse(text: str | bytes) -> Verdict:
             raise ValueError("the counts do not match the cases")
         if wrong := _without_zone(verdict):
             raise ValueError(f"the time {wrong} has no time zone")
-    except ValidationError as reason:
-        raise _refused(_first_errors(reason)) from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as reason:
-        raise _refused(f"{type(reason).__name__}: {reason}") from None
+        raise _refused(strict_json.explain(reason)) from None
     return verdict
 
 
@@ -81,13 +77,6 @@ def _without_zone(verdict: Verdict) -> str:
     times = [verdict.run.created, verdict.judged, *(case.started for case in cases)]
     times += [time for one in verdict.attempts for time in (one.started, one.ended)]
     return next((str(time) for time in times if time and time.tzinfo is None), "")
-
-
-def _first_errors(reason: ValidationError) -> str:
-    found = reason.errors(include_url=False, include_input=False)
-    listed = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found[:_ERRORS_SHOWN]]
-    more = [f"{len(found) - _ERRORS_SHOWN} more"] if len(found) > _ERRORS_SHOWN else []
-    return "; ".join([*listed, *more])
 
 
 def _refused(why: str) -> EvidenceError:

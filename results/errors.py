@@ -23,10 +23,10 @@ class BsdgateError(Exception):
 
 
 class EvidenceError(BsdgateError):
-    """Evidence that cannot be read at all, so that not even an ERROR verdict is possible."""
+    """The evidence cannot be read at all, so that not even an ERROR verdict is possible."""
 
     exit_code = 3
 
 
 class ReportError(BsdgateError):
-    """The place for the reports is not a folder."""
+    """The path for the reports is not a folder."""

@@ -1,118 +1,122 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads the evidence in a run directory.
+"""Loads the evidence in a run directory: the manifest and what the harness recorded.
 
-Damaged or contradictory evidence becomes a problem, not an exception. Only a run directory without
-a readable manifest is an error, because the run is then unknown. Links, and paths that lead out of
-the folder of an attempt, are not followed.
+Damaged or contradictory evidence becomes a problem, not an exception. Only a manifest that is lost
+or unreadable raises EvidenceError, because the run is then unknown. Links, and paths that lead out
+of the folder of an attempt, are not followed.
 """
 
 import hashlib
 import re
 import stat
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from bsdgate.results import strict_json
 from bsdgate.results.attempts import (
     DOCUMENT_BOUND,
     HEAD_BOUND,
+    FileName,
     UnreadableError,
     load_attempt,
     moment,
     open_plain,
 )
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.model import (
-    Attempt,
-    Code,
-    Evidence,
-    Feature,
-    Kind,
-    Reason,
-    Run,
-    Source,
-    error,
-    note,
-)
+from bsdgate.results.model import Attempt, Code, Evidence, Kind, Reason, Run, error, note
 from bsdgate.results.policy import DEVELOPER, POLICIES, Policy
 
 SCHEMAS = (1, 2)
 EXPECTATIONS = "expectations"
 """The folder, in a run directory, with the known failures of ``--expectations``."""
 
-FEATURE = ("option", "value", "reason")
 ATTEMPTS_BOUND = 1000
 CHANGED_BOUND = 500
+# The fields of Run that have another name in a manifest.
+_NAMES = {"bsdgate_version": "version", "with": "sources"}
+_CODES = {"evidence": Code.NO_EVIDENCE}
 _NUMBERED = re.compile(r"(\d{2,4})-[a-z0-9-]{1,100}")
+
+
+@dataclass(frozen=True)
+class _Manifest(Run):
+    """The fields that are read from manifest.json: those of Run, and others for the judge."""
+
+    evidence: frozenset[Kind] = frozenset()
+    """The kinds of attempts that the run must have; one that is lost is an error."""
+    expectations: Mapping[FileName, str] = field(default_factory=dict)
+    """The SHA-256 of each file in the folder EXPECTATIONS, by name."""
+    changed_files: tuple[str, ...] = ()
+    """The files that the change under test modifies, relative to its project."""
+    policy: Any = None
+    """The name of the policy; None if the manifest has none."""
+    content: Mapping[str, Any] = field(default_factory=dict)
+    """The whole document."""
+
+    @property
+    def run(self) -> Run:
+        """The fields of Run only; mappings and features are sorted."""
+        run = Run(**{each.name: getattr(self, each.name) for each in fields(Run)})
+        features = tuple(sorted(self.features, key=lambda one: one.option))
+        facts, versions = (dict(sorted(each.items())) for each in (self.facts, self.versions))
+        return replace(run, facts=facts, versions=versions, features=features)
 
 
 def load(run_dir: Path) -> Evidence:
     """Read the manifest and all attempts in ``run_dir``; raise EvidenceError without a manifest."""
-    manifest = _read_manifest(run_dir / "manifest.json")
-    run, problems = _run(manifest)
+    manifest, problems = _read_manifest(run_dir)
     attempts: list[Attempt] = []
     names, lost = _names(run_dir / "evidence")
     lost += _check_journal(run_dir / "journal.jsonl", names)
     for name in names:
         try:
             if not _NUMBERED.fullmatch(name):
-                raise UnreadableError("not the name of an attempt")
-            attempts.append(load_attempt(run_dir / "evidence" / name, manifest))
+                raise UnreadableError("not the name of an attempt, such as 01-tempest")
+            attempts.append(load_attempt(run_dir / "evidence" / name, manifest.content))
         except UnreadableError as reason:
             problems.append(error(reason.code, f"evidence/{name}: {reason}"))
-    owed, owed_problems = _owed(manifest)
-    problems += _expectations(run_dir, manifest)[1]
-    return Evidence(run, owed, tuple(attempts), (*problems, *lost, *_gaps(names), *owed_problems))
+    if not manifest.evidence and not any(one.code is Code.NO_EVIDENCE for one in problems):
+        message = "manifest.json does not list the kinds of attempts to expect (evidence: [kinds])"
+        problems.append(error(Code.NO_EVIDENCE, message))
+    known, changed = _expectations(run_dir, manifest)
+    problems += [*changed, *lost, *_gaps(names)]
+    return Evidence(manifest.run, manifest.evidence, tuple(attempts), tuple(problems), known)
 
 
 def run_of(run_dir: Path) -> Run:
-    """Return the run of the manifest in ``run_dir``; raise EvidenceError without a manifest."""
-    return _run(_read_manifest(run_dir / "manifest.json"))[0]
+    """Return the run that the manifest describes; raise EvidenceError without a manifest."""
+    return _read_manifest(run_dir)[0].run
 
 
-def expectations_of(run_dir: Path) -> list[Path]:
-    """Return the files of known failures of the run that have the recorded SHA-256.
-
-    Lost and changed files are among the problems of the evidence.
-    """
-    return _expectations(run_dir, _read_manifest(run_dir / "manifest.json"))[0]
-
-
-def _expectations(run_dir: Path, manifest: Mapping[str, Any]) -> tuple[list[Path], list[Reason]]:
-    recorded = manifest.get("expectations") or {}
-    if not isinstance(recorded, dict):
-        return [], [error(Code.DAMAGED, "manifest.json: expectations is not a mapping")]
+def _expectations(run_dir: Path, manifest: _Manifest) -> tuple[tuple[Path, ...], list[Reason]]:
+    """Return the run's files of known failures with the recorded SHA-256, and the problems."""
     good: list[Path] = []
     problems: list[Reason] = []
-    for name, digest in sorted(recorded.items()):
+    for name, digest in sorted(manifest.expectations.items()):
         path = run_dir / EXPECTATIONS / name
         try:
-            if path.name != name:
-                raise UnreadableError("not the name of a file")
             with open_plain(path, HEAD_BOUND) as file:
-                same = hashlib.sha256(file.read()).hexdigest() == digest
+                if hashlib.sha256(file.read()).hexdigest() != digest:
+                    raise UnreadableError("not what was recorded (sha256)", Code.DIGEST_MISMATCH)
+            good.append(path)
         except UnreadableError as reason:
             problems.append(error(reason.code, f"{EXPECTATIONS}/{name}: {reason}"))
-            continue
-        if same:
-            good.append(path)
-        else:
-            message = f"{EXPECTATIONS}/{name} is not what was recorded (sha256)"
-            problems.append(error(Code.DIGEST_MISMATCH, message))
-    return good, problems
+    return tuple(good), problems
 
 
 def changed_files(run_dir: Path) -> tuple[str, ...]:
-    """Return the files of the change under test, relative to its project, by the manifest."""
-    found = _list(_read_manifest(run_dir / "manifest.json").get("changed_files"))
-    return tuple(file for file in found[:CHANGED_BOUND] if isinstance(file, str))
+    """Return the files that the change modifies, relative to its project, by the manifest."""
+    return _read_manifest(run_dir)[0].changed_files[:CHANGED_BOUND]
 
 
 def _names(folder: Path) -> tuple[list[str], list[Reason]]:
-    """Return the names in the folder of the evidence, which must not be a link."""
+    """Return the names in the evidence folder, which must not be a link, and the problems."""
     try:
         if not stat.S_ISDIR(folder.lstat().st_mode):
             return [], [error(Code.ATTEMPT_UNREADABLE, f"{folder.name} is not a folder")]
@@ -129,10 +133,11 @@ def _names(folder: Path) -> tuple[list[str], list[Reason]]:
 def _check_journal(path: Path, names: Collection[str]) -> list[Reason]:
     """Compare the attempts in the harness's journal with those that exist.
 
-    The journal shows the loss of the last attempts, which leaves no gap in the numbers. A cut last
-    line is ignored. A lost journal is an error, because attempts may be lost with it, as at the cut
-    end of an archive. The journal also has the processes that had to be killed, and modifications
-    of the base environment, which make the results of the base worthless.
+    Only the journal shows that the last attempts are lost: this leaves no gap in the numbers. An
+    incomplete last line is ignored. A lost journal is an error, because attempts may be lost too,
+    for example from a truncated archive. The journal also lists processes that had to be killed,
+    and modifications of the base (the environment without the change under test). A modified base
+    makes its results worthless.
     """
     try:
         with open_plain(path, DOCUMENT_BOUND) as file:
@@ -150,24 +155,51 @@ def _check_journal(path: Path, names: Collection[str]) -> list[Reason]:
     extra = sorted(name for name in names if _NUMBERED.fullmatch(name) and name not in journalled)
     return [
         *(error(Code.EVIDENCE_LOST, f"evidence/ has no attempt {name}") for name in lost),
-        *(error(Code.TRUNCATED, f"{path.name} has no attempt {name}") for name in extra),
+        *(error(Code.TRUNCATED, f"{path.name} does not list the attempt {name}") for name in extra),
         *(note(Code.LEFT_BEHIND, message) for message in left),
         *(error(Code.BASE_ALTERED, message) for message in altered),
     ]
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    hint = "give the run directory that `bsdgate run` printed"
+def _read_manifest(run_dir: Path) -> tuple[_Manifest, list[Reason]]:
+    """Return the manifest, and its problems; raise EvidenceError if there is none."""
+    path = run_dir / "manifest.json"
     try:
         with open_plain(path, HEAD_BOUND) as file:
-            manifest = strict_json.loads_object(file.read())
-        if manifest.get("schema") not in SCHEMAS:
-            raise ValueError(f"schema {manifest.get('schema')!r} is none of {SCHEMAS}")
-        if not manifest.get("run_id") or moment(manifest.get("created")) is None:
-            raise ValueError("run_id or created (ISO time with zone) is missing")
+            content = strict_json.loads_object(file.read())
+        if content.get("schema") not in SCHEMAS:
+            raise ValueError(f"schema {content.get('schema')!r} is not one of {SCHEMAS}")
+        return _checked(content)
     except (UnreadableError, ValueError) as reason:
-        raise EvidenceError(f"{path}: no manifest of a run: {reason}", hint) from None
-    return manifest
+        message = f"{path} is not the manifest of a run: {strict_json.explain(reason)}"
+        hint = "give the run directory that `bsdgate run` printed"
+        raise EvidenceError(message, hint) from None
+
+
+def _checked(content: Mapping[str, Any]) -> tuple[_Manifest, list[Reason]]:
+    """Return the manifest and its problems. A field with a wrong value gets its default.
+
+    :raises ValueError: the manifest has no run id, or no creation time with a time zone.
+    """
+    named = {_NAMES.get(key, key): value for key, value in content.items() if value}
+    given = {each.name: named[each.name] for each in fields(_Manifest) if each.name in named}
+    given["created"] = moment(named.get("created"))
+    given |= {"policy": content.get("policy"), "content": content}
+    try:
+        return _adapter().validate_python(given), []
+    except ValidationError as reason:
+        wrong = {str(each["loc"][0]): each["msg"] for each in reason.errors()}
+    problems = [
+        error(_CODES.get(name, Code.DAMAGED), f"manifest.json: {name}: {message}")
+        for name, message in wrong.items()
+    ]
+    good = {name: value for name, value in given.items() if name not in wrong}
+    return _adapter().validate_python(good), problems
+
+
+@cache
+def _adapter() -> TypeAdapter[_Manifest]:
+    return TypeAdapter(_Manifest)
 
 
 def policy_of(run_dir: Path) -> Policy:
@@ -175,88 +207,17 @@ def policy_of(run_dir: Path) -> Policy:
 
     Raises EvidenceError without a manifest, and for an unknown policy.
     """
-    path = run_dir / "manifest.json"
-    name = _read_manifest(path).get("policy")
+    name = _read_manifest(run_dir)[0].policy
     if name is None:
         return DEVELOPER
     if not isinstance(name, str) or name not in POLICIES:
         hint = f"choose one with --policy: {', '.join(POLICIES)}"
-        raise EvidenceError(f"{path}: there is no policy {name!r}", hint)
+        raise EvidenceError(f"{run_dir / 'manifest.json'}: there is no policy {name!r}", hint)
     return POLICIES[name]
 
 
-def _run(manifest: Mapping[str, Any]) -> tuple[Run, list[Reason]]:
-    problems: list[Reason] = []
-
-    def text(key: str) -> str:
-        value = manifest.get(key)
-        return "" if value is None else str(value)
-
-    def pairs(key: str) -> dict[str, str]:
-        found = manifest.get(key) or {}
-        if isinstance(found, dict) and all(isinstance(each, str) for each in found.values()):
-            return dict(sorted(found.items()))
-        message = f"manifest.json: {key} does not have a text for each name"
-        problems.append(error(Code.DAMAGED, message))
-        return {}
-
-    def features() -> tuple[Feature, ...]:
-        found = manifest.get("features") or []
-        try:
-            said = [Feature(**{key: str(one[key]) for key in FEATURE}) for one in found]
-            return tuple(sorted(said, key=lambda one: one.option))
-        except (TypeError, KeyError, IndexError):
-            message = "manifest.json: features do not each have option, value and reason"
-            problems.append(error(Code.DAMAGED, message))
-            return ()
-
-    created = moment(manifest["created"])
-    assert created is not None  # checked by _read_manifest
-    run = Run(
-        run_id=str(manifest["run_id"]),
-        created=created,
-        name=text("name"),
-        version=text("bsdgate_version"),
-        profile=text("profile"),
-        suite=text("suite"),
-        release=text("release"),
-        selection=text("selection"),
-        change=text("change"),
-        patchset=text("patchset"),
-        sources=tuple(_source(source) for source in _list(manifest.get("with"))),
-        facts=pairs("facts"),
-        versions=pairs("versions"),
-        features=features(),
-    )
-    return run, problems
-
-
-def _list(value: Any) -> list[Any]:
-    """Return ``value`` if it is a list, else a list of it, empty if it is."""
-    return value if isinstance(value, list) else [value] if value else []
-
-
-def _source(source: Any) -> Source:
-    if not isinstance(source, Mapping):
-        return Source(str(source))
-    return Source(**{field.name: str(source.get(field.name) or "") for field in fields(Source)})
-
-
-def _owed(manifest: Mapping[str, Any]) -> tuple[frozenset[Kind], list[Reason]]:
-    """Return the kinds of evidence that the manifest promises, so that a loss is seen."""
-    promised = manifest.get("evidence")
-    try:
-        if isinstance(promised, list) and promised:
-            return frozenset(Kind(kind) for kind in promised), []
-    except ValueError as reason:
-        message = f"manifest.json: evidence: {reason}"
-        return frozenset(), [error(Code.NO_EVIDENCE, message)]
-    message = "manifest.json does not list the kinds of evidence to expect (evidence: [kinds])"
-    return frozenset(), [error(Code.NO_EVIDENCE, message)]
-
-
 def _gaps(names: Sequence[str]) -> list[Reason]:
-    """Find lost attempts: they are numbered from 01 without gaps."""
+    """Return an error if attempts are lost: their numbers begin at 01 and have no gaps."""
     numbers = {int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))}
     lost = [number for number in range(1, max(numbers, default=0)) if number not in numbers]
     if not lost:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes test ids apart: class, module, and the synthetic ids that test runners make.
+"""Splits test ids into parts; recognizes synthetic ids (not of tests): ``setUpClass (C)``.
 
 Within a run whole ids are compared. Between releases tests are renamed, moved and get other
 attributes, so there they are compared by ``key``. Tempest's idempotent id alone is not a key:
-of the 3,240 ids that Tempest 47 and the plugins of Neutron and Ironic list, 504 share theirs with
-others, for four reasons:
+of the 3,240 ids that Tempest 47 and the plugins of Neutron and Ironic list, 504 share their
+idempotent id with others, for four reasons:
 
 - a class inherits the test, once for each variant (``RoutersTest``, ``RoutersIpV6Test``);
 - the test is generated for each parameter (``test_east_west_1`` to ``_4``, ``test_x(IPv6)``);
@@ -12,7 +12,7 @@ others, for four reasons:
 - the decorator was copied with the test, so that only the method's name differs.
 
 So the key has the project, the class, the idempotent id and the parameters. Only the last reason
-remains: four of the ids above, which ``renamed`` does not pair.
+remains, for four of the ids above: ``renamed`` does not pair them.
 """
 
 import re
@@ -24,14 +24,14 @@ from functools import partial
 from typing import BinaryIO
 
 ID_BOUND = 4096
-"""The most characters of a test id."""
+"""The maximum length of a test id, in characters."""
 
 IDS_BOUND = 100_000
-"""The most ids in a list of asked tests."""
+"""The maximum number of ids in a list of asked tests."""
 
 
 class Synthetic(StrEnum):
-    """Ids that stand for something other than a test."""
+    """What a synthetic id stands for; it is never a test."""
 
     SET_UP = "set up"
     TEAR_DOWN = "tear down"
@@ -43,7 +43,7 @@ class Synthetic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A synthetic id taken apart; ``scope`` is the class or module that it reports on, or empty.
+    """The parts of a synthetic id; ``scope`` is the class or module that it is about, or empty.
 
     The scope of a COLLECTION is what pytest collects tests from: ``a/test_b.py::C``,
     ``a/test_b.py``, or a folder with ``/`` at its end.
@@ -54,7 +54,7 @@ class Made:
 
     @property
     def loaded(self) -> bool:
-        """Whether it is about finding the tests in a module or class, not about running them."""
+        """Whether the id is about loading the tests of a module or class, not running them."""
         return self.kind in (Synthetic.IMPORT, Synthetic.COLLECTION)
 
     @property
@@ -67,10 +67,8 @@ class Made:
 
 # unittest.suite: one _ErrorHolder for all tests of the class or module.
 _FIXTURE = re.compile(r"(setUp|tearDown)(?:Class|Module) \(([^()]+)\)")
-# unittest.loader: the stand-in for a module that cannot be imported.
-_IMPORT = "unittest.loader._FailedTest."
-# The stand-in for a module that raises SkipTest when it is imported.
-_IMPORT_SKIP = "unittest.loader.ModuleSkipped."
+# unittest.loader: the stand-ins for a module that cannot be imported, or raises SkipTest then.
+_IMPORT = re.compile(r"unittest\.loader\.(?:_FailedTest|ModuleSkipped)\.(.*)", re.DOTALL)
 # pytest's reports have no id for a failed collection; bsdgate makes this one.
 _COLLECTION = re.compile(r"collection \((.+)\)", re.DOTALL)
 # stestr.output.ReturnCodeToSubunit: a worker process that ended with a non-zero status.
@@ -81,8 +79,7 @@ _STREAM = "subunit.parser"
 
 # testtools.testcase.WithAttributes puts the attributes, sorted, behind the method.
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_IDEMPOTENT = re.compile(rf"\[(?:[^\[\]]*,)?id-({_UUID})[,\]]")
-_ATTRIBUTES = re.compile(rf"\[(?:[^\[\]]*,)?id-{_UUID}(?:,[^\[\]]*)?\]")
+_ATTRIBUTES = re.compile(rf"\[(?:[^\[\]]*,)?id-({_UUID})(?:,[^\[\]]*)?\]")
 # testscenarios: in brackets, behind the method or the attributes. ddt: a number, and its value.
 _SCENARIO = re.compile(r"\([^()]*\)")
 _NUMBERED = re.compile(r"_\d++(?:_\w++)?\Z")
@@ -112,13 +109,12 @@ def collection(scope: str) -> str:
 
 
 def synthetic(test_id: str) -> Made | None:
-    """Take ``test_id`` apart if it is synthetic; None if it may be the id of a test."""
+    """Split a synthetic id into its parts; return None if it can be the id of a test."""
     if match := _FIXTURE.fullmatch(test_id):
         kind = Synthetic.SET_UP if match[1] == "setUp" else Synthetic.TEAR_DOWN
         return Made(kind, match[2])
-    if test_id.startswith((_IMPORT, _IMPORT_SKIP)):
-        module = test_id.removeprefix(_IMPORT).removeprefix(_IMPORT_SKIP)
-        return Made(Synthetic.IMPORT, module)
+    if match := _IMPORT.fullmatch(test_id):
+        return Made(Synthetic.IMPORT, match[1])
     if match := _COLLECTION.fullmatch(test_id):
         return Made(Synthetic.COLLECTION, match[1])
     if _WORKER in test_id:
@@ -129,32 +125,32 @@ def synthetic(test_id: str) -> Made | None:
 
 
 def bare(test_id: str) -> str:
-    """``test_id`` without what follows the method: ``[id-...,smoke]``, parameters, scenario."""
+    """Return ``test_id`` up to the method: without ``[id-...,smoke]``, parameters, scenario."""
     return re.split(r"[\[(]", test_id, maxsplit=1)[0]
 
 
 def without_attributes(test_id: str) -> str:
-    """``test_id`` without Tempest's ``[compute,id-<uuid>,smoke]``; parameters and scenario stay."""
+    """Return ``test_id`` without Tempest's ``[compute,id-<uuid>,smoke]``, with its scenario."""
     return _ATTRIBUTES.sub("", test_id, count=1)
 
 
 def scopes(test_id: str) -> list[str]:
-    """The dotted names that contain ``test_id``: its class, its module and all packages."""
+    """Return the dotted names that contain ``test_id``: its class, its module and all packages."""
     parts = bare(test_id).split(".")
     return [".".join(parts[:length]) for length in range(len(parts) - 1, 0, -1)]
 
 
 def idempotent(test_id: str) -> str | None:
-    """The UUID of ``[id-<uuid>,...]``, in lower case; None if the test has none."""
-    match = _IDEMPOTENT.search(test_id)
+    """Return the UUID of ``[id-<uuid>,...]``, in lower case; None if the test has none."""
+    match = _ATTRIBUTES.search(test_id)
     return match[1].lower() if match else None
 
 
 def key(test_id: str) -> str:
     """Return the part of ``test_id`` that stays the same from release to release.
 
-    It is ``project:uuid:Class`` with the parameters, so that a test may be renamed or moved to
-    another module. For a test without an idempotent id it is the bare id with its scenario.
+    The key is ``project:uuid:Class`` with the parameters, so that a test may be renamed or moved to
+    another module. Without an idempotent id, the key is the bare id with its scenario.
     """
     name = bare(test_id)
     scenario = "".join(_SCENARIO.findall(test_id))
@@ -168,11 +164,11 @@ def key(test_id: str) -> str:
 
 
 def renamed(before: Iterable[str], after: Iterable[str]) -> dict[str, str]:
-    """Pair the ids of one release with those of another, as far as that is certain.
+    """Return pairs of ids of the same test in two releases, if that is certain.
 
-    Each id of ``before`` that is in ``after`` too is its own pair. Other ids are paired
-    if they have the same key and no other id on either side has it. An id without a pair is gone or
-    new.
+    An id in both ``before`` and ``after`` is paired with itself. Other ids are paired if they have
+    the same key and no other id in ``before`` or ``after`` has that key. An id without a pair was
+    removed or added.
     """
     ours, theirs = frozenset(before), frozenset(after)
     pairs = {test_id: test_id for test_id in ours & theirs}

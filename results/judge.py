@@ -32,22 +32,20 @@ def judge_run(
 ) -> Verdict:
     """Judge the run in ``run_dir``, with the earlier runs in ``history`` if it is given.
 
-    ``unread`` is the reason if there is a history that could not be read.
+    ``unread`` is the reason why the history could not be read, or empty.
 
-    ``expectations`` are YAML files of known failures, or folders of such files; those of the run
-    itself are added. Raises EvidenceError if the directory is not that of a run,
+    ``expectations`` are YAML files of known failures, or folders of such files; those that the
+    run recorded are added. Raises EvidenceError if ``run_dir`` is not a run directory,
     ExpectationsError if the known failures cannot be read, StoreError if the history cannot.
-    Every other fault is in the verdict.
+    Every other fault becomes a reason of the verdict.
     """
     found = evidence.load(run_dir)
-    known = load_expectations([*expectations, *evidence.expectations_of(run_dir)])
+    known = load_expectations([*expectations, *found.expectations])
     left_out = _left_out(run_dir / "excluded.json")
-    if history is None:
-        return judge(found, known, policy, earlier=Remembered(unread=unread), left_out=left_out)
-    earlier = _earlier(found.run, history)
+    earlier = _earlier(found.run, history) if history else Remembered(unread=unread)
     verdict = judge(found, known, policy, earlier=earlier, left_out=left_out)
     flakes = [one.id for one in verdict.dispositions if one.cause is Cause.FLAKE]
-    if not flakes:
+    if history is None or not flakes:
         return verdict
     past = history.window(_like(found.run)).past(flakes)
     return judge(found, known, policy, past, earlier=earlier, left_out=left_out)
@@ -63,7 +61,7 @@ def judge_files(
     expectations: Sequence[Path] = (),
     policy: Policy = DEVELOPER,
 ) -> Verdict:
-    """Judge files that bsdgate did not record, as ``external_evidence.load_files`` reads them."""
+    """Judge result files that bsdgate did not record (see ``external_evidence.load_files``)."""
     found = external_evidence.load_files(
         asked, subunit=subunit, junit=junit, rally=rally, rally_task=rally_task
     )
@@ -71,7 +69,7 @@ def judge_files(
 
 
 def _like(run: Run) -> Scope:
-    """Return the scope of ``run`` in the history: earlier judged runs without a change."""
+    """Return which runs of the history are like ``run``: earlier, judged, without a change."""
     return Scope(
         suite=run.suite,
         profile=run.profile,
@@ -84,14 +82,12 @@ def _like(run: Run) -> Scope:
 
 def _earlier(run: Run, history: "Store") -> Remembered:
     baseline = history.baseline(run)
-    ran = frozenset[str]() if baseline is None else baseline.ran
-    # A narrowed run did not ask for all tests, so entries may match none of its tests.
+    # A run with --tests did not ask for all tests, so known failures may match none of its tests.
     whole = replace(_like(run), selection="")
-    return Remembered(
-        ran=None if baseline is None else ran,
-        same_versions=baseline is not None and baseline.same_versions,
-        unmatched={} if run.selection else history.window(whole).unmatched(),
-    )
+    unmatched = {} if run.selection else history.window(whole).unmatched()
+    if baseline is None:
+        return Remembered(unmatched=unmatched)
+    return Remembered(baseline.ran, same_versions=baseline.same_versions, unmatched=unmatched)
 
 
 def _left_out(path: Path) -> frozenset[str]:
@@ -104,13 +100,13 @@ def _left_out(path: Path) -> frozenset[str]:
 
 
 def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun, ...]:
-    """Return which failures of the run in ``run_dir`` are to run again to find their cause.
+    """Return which failures of the run in ``run_dir`` to run again to find their causes.
 
-    They are Tempest's failures that no known failure excuses. If the time limit of all tests was
-    reached, they are the tests in progress. Raises as ``judge_run`` does.
+    These are Tempest's failures that no known failure excuses; if the time limit of all tests was
+    reached, the tests in progress. Raises the same errors as ``judge_run``.
     """
     found = evidence.load(run_dir)
-    known = load_expectations([*expectations, *evidence.expectations_of(run_dir)])
+    known = load_expectations([*expectations, *found.expectations])
     verdict = judge(found, known)
     change = verdict.run.changed
     if limited := hangs.limited(found.attempts):
@@ -121,7 +117,7 @@ def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun,
     failed = {case.id for case in failures}
     hung = {case.id for case in failures if timed_out(case)}
     by_attempt: dict[str, list[str]] = {}
-    # A resumed attempt asks again for an id without an outcome: the last attempt has its failure.
+    # Several attempts of a resumed run may ask for an id: its failure is in the last of them.
     for attempt in sorted(found.attempts, key=lambda attempt: attempt.name, reverse=True):
         if attempt.kind is Kind.TEMPEST and not attempt.confirms:
             own = failed.intersection(attempt.asked)
@@ -131,16 +127,16 @@ def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun,
 
 
 def remaining(run_dir: Path, kind: Kind) -> tuple[str, ...]:
-    """Return the ids that a resumed run has to ask for again: those without an outcome.
+    """Return the ids that a resumed run has to ask for again.
 
-    The last attempt of ``kind`` was asked for them and did not report them; they are in the order
-    in which they were asked. The judge accepts a resumed run only if its next attempt asks for
-    exactly these. Raises EvidenceError if there is no such attempt.
+    These are the ids without an outcome in the last attempt of ``kind``, in the order in which they
+    were asked. The judge accepts a resumed run only if its next attempt asks for exactly these ids.
+    Raises EvidenceError if there is no attempt of ``kind``.
     """
     found = evidence.load(run_dir)
     attempts = [
         attempt for attempt in found.attempts if attempt.kind is kind and not attempt.confirms
     ]
     if not attempts:
-        raise EvidenceError(f"{run_dir} has no evidence of {kind} to resume", "start a new run")
+        raise EvidenceError(f"{run_dir}: no {kind} results to resume from", "start a new run")
     return ledger.unreported(max(attempts, key=lambda attempt: attempt.name))

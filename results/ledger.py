@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was asked to run against what reported back: every asked id in exactly one state."""
+"""Makes the ledger: exactly one final outcome for each test that was asked to run."""
 
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
-from itertools import chain as chained
 
 from bsdgate.results.crosscheck import contradictions
 from bsdgate.results.ids import Made, Synthetic, scopes, synthetic
@@ -27,27 +25,28 @@ from bsdgate.results.model import (
 from bsdgate.results.setup_failures import inherited
 from bsdgate.results.time_limits import not_ended, time_was_up, unfinished
 
-# What an interruption does to a stream. It is excused if a later attempt asked again for exactly
+# The problems that an interruption causes. They are excused if a later attempt asked for exactly
 # the tests that have no outcome.
 _EXCUSED = frozenset(
     {Code.EMPTY_STREAM, Code.EVIDENCE_LOST, Code.IN_PROGRESS, Code.TRUNCATED, Code.WORKER_LOST}
 )
-# The same for an attempt that ran failures again: nothing asks for its tests again. A lost file is
+# The excused problems of a re-run of failures: no attempt asks for its tests again. A lost file is
 # not excused, because its results could contradict an excuse.
 _CUT_SHORT = _EXCUSED.union({Code.LOST_TEST}) - {Code.EVIDENCE_LOST}
-# The same if the harness ended the tests at their time limit and closed their stream.
+# The excused problems of a re-run that the harness ended at its time limit.
 _TIME_UP = frozenset({Code.TIME_LIMIT, Code.IN_PROGRESS, Code.LOST_TEST})
 
-_RERUNS = ": where the runner repeats failed tests (pytest --reruns), drop --reruns"
+_RERUNS = ": if the runner repeats failed tests (pytest --reruns), remove --reruns"
 _BAD = frozenset({Outcome.FAIL, Outcome.UXSUCCESS})
 _FIXTURES = frozenset({Synthetic.SET_UP, Synthetic.TEAR_DOWN})
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """``cases`` has every asked id once, sorted; ``setup_failures`` are class and module fixtures.
+    """The final outcome of each asked test: ``cases`` has every asked id once, sorted.
 
-    ``confirmations`` are the results of re-runs; they are not part of the account.
+    ``setup_failures`` are the class and module fixtures that failed. ``confirmations`` are the
+    results of re-runs, which do not change the cases.
     """
 
     cases: tuple[Case, ...]
@@ -56,86 +55,53 @@ class Ledger:
     confirmations: tuple[Confirmation, ...] = ()
 
 
-class _Mark(Enum):
-    """What an attempt reported about a test that it was asked to run."""
-
-    NOT_REPORTED = auto()
-    BY_FIXTURE = auto()
-    REPORTED = auto()
-    CONTRADICTED = auto()
-
-
-class _Account:
-    """Every asked id, with everything that was reported about it."""
-
-    def __init__(self, attempts: Iterable[Attempt]) -> None:
-        asked = chained.from_iterable(attempt.asked for attempt in attempts)
-        self._reports: dict[str, list[Case]] = {test_id: [] for test_id in sorted(set(asked))}
-        self.ids = tuple(self._reports)
-
-    def add(self, report: Case) -> None:
-        """Add a report of an asked test."""
-        self._reports[report.id].append(report)
-
-    def members(self, made: Made) -> Sequence[str]:
-        """The ids of all tests of a class, module or file; in sorted order they are neighbours."""
-        begin = made.prefix
-        end = begin[:-1] + chr(ord(begin[-1]) + 1)
-        return self.ids[bisect_left(self.ids, begin) : bisect_left(self.ids, end)]
-
-    def cases(self) -> tuple[Case, ...]:
-        """Return one case for each id."""
-        return tuple(_one_case(test_id, found) for test_id, found in self._reports.items())
-
-
-def _one_case(test_id: str, found: Sequence[Case]) -> Case:
-    if not found:
-        return Case(test_id, Outcome.MISSING, reason="no outcome was reported")
-    return found[0] if len(found) == 1 else _duplicated(found)
-
-
 @dataclass(slots=True)
 class _Tally:
-    """The part of one attempt in the account; ``marks`` has each test that it asked for."""
+    """What one attempt reported: ``reports`` has the reports of each asked test, by id.
+
+    ``ids`` are sorted. ``by_itself`` are the tests with a report of their own, not of a fixture.
+    """
 
     attempt: Attempt
-    marks: dict[str, _Mark] = field(default_factory=dict)
-    failed: set[str] = field(default_factory=set)
+    ids: Sequence[str]
+    reports: dict[str, list[Case]]
+    by_itself: set[str] = field(default_factory=set)
     setup_failures: list[Case] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     ran: bool = False
 
     @property
-    def listed(self) -> bool:
-        """Whether there is a list of what was asked."""
-        return all(problem.code is not Code.NO_LIST for problem in self.attempt.problems)
+    def missing(self) -> set[str]:
+        """The tests without an outcome."""
+        return {test_id for test_id, reports in self.reports.items() if not reports}
 
     def add_error(self, code: Code, message: str, ids: Sequence[str] = ()) -> None:
         """Add an error of this attempt."""
         self.reasons.append(error(code, f"{self.attempt.name}: {message}", tuple(ids)))
 
-    def take(self, account: _Account, report: Case, mark: _Mark) -> None:
-        """Take a report of an asked test into the account."""
-        account.add(report)
-        self.marks[report.id] = mark
+    def take(self, report: Case) -> None:
+        """Add a report of an asked test."""
+        self.reports[report.id].append(report)
         self.ran |= report.outcome in RAN
-        if report.outcome is Outcome.FAIL:
-            self.failed.add(report.id)
+
+    def members(self, made: Made) -> Sequence[str]:
+        """Return the asked ids in the class, module or file of ``made``; they are adjacent."""
+        begin = made.prefix
+        end = begin[:-1] + chr(ord(begin[-1]) + 1)
+        return self.ids[bisect_left(self.ids, begin) : bisect_left(self.ids, end)]
 
 
 def reconcile(attempts: Iterable[Attempt]) -> Ledger:
-    """Make the account of all attempts of a run; their order does not matter."""
+    """Return the ledger of all attempts of a run; the order of ``attempts`` does not matter."""
     ordered = sorted(attempts, key=lambda attempt: attempt.name)
-    first = [attempt for attempt in ordered if not attempt.confirms]
-    account = _Account(first)
+    tallies = [_tally(attempt) for attempt in ordered if not attempt.confirms]
     chains: dict[Kind, list[_Tally]] = defaultdict(list)
-    for attempt in first:
-        chains[attempt.kind].append(_tally(attempt, account))
+    for tally in tallies:
+        chains[tally.attempt.kind].append(tally)
     reasons: list[Reason] = []
     for kind, chain in chains.items():
         reasons += _judge_chain(kind, chain)
-    tallies = list(chained.from_iterable(chains.values()))
-    cases = account.cases()
+    cases = _cases(tallies)
     reasons += _lost_and_duplicated(cases)
     named = {(tally.attempt.name, tally.attempt.kind): tally for tally in tallies}
     confirmations = []
@@ -151,43 +117,44 @@ def reconcile(attempts: Iterable[Attempt]) -> Ledger:
 def unreported(attempt: Attempt) -> tuple[str, ...]:
     """Return the asked ids without an outcome in ``attempt``, in the order of the list.
 
-    For an interrupted attempt they include good outcomes in modules in which a worker still was.
+    They include tests that succeeded in a module that an interrupted worker had not finished.
     """
-    marks = _tally(attempt, _Account([attempt])).marks
-    return tuple(test_id for test_id in attempt.asked if marks[test_id] is _Mark.NOT_REPORTED)
+    missing = _tally(attempt).missing
+    return tuple(test_id for test_id in attempt.asked if test_id in missing)
 
 
-def _tally(attempt: Attempt, account: _Account) -> _Tally:
-    tally = _Tally(attempt)
+def _tally(attempt: Attempt) -> _Tally:
+    ids = sorted(set(attempt.asked))
+    # A test that has begun was executed, even if it did not end.
+    tally = _Tally(attempt, ids, {test_id: [] for test_id in ids}, ran=bool(unfinished(attempt)))
     _check_asked(tally)
     made: list[tuple[Case, Made]] = []
     unasked: list[str] = []
-    failed = False
-    left_open = _left_open(attempt)
-    # A test that has begun was executed, even if it did not end.
-    tally.ran = bool(unfinished(attempt))
+    modules, broken = _open_modules(attempt)
     for report in attempt.reports:
-        failed = failed or report.outcome is Outcome.FAIL
-        if report.id in tally.marks:
-            if left_open and left_open(report):
+        if report.id in tally.reports:
+            if modules and _left_open(report, modules, broken):
                 tally.ran |= report.outcome in RAN
             else:
-                tally.take(account, report, _Mark.REPORTED)
+                tally.take(report)
+                tally.by_itself.add(report.id)
         elif made_id := synthetic(report.id):
             made.append((report, made_id))
         else:
             unasked.append(report.id)
-    # Sorted, so that the account does not depend on the order of the packets of several workers.
+    # Sorted, so that the ledger does not depend on the order of the packets of several workers.
     seen: set[tuple[str, Outcome]] = set()
     for report, made_id in sorted(made, key=lambda pair: _order(pair[0])):
-        _expand(tally, account, report, made_id, again=(report.id, report.outcome) in seen)
+        _expand(tally, report, made_id, again=(report.id, report.outcome) in seen)
         seen.add((report.id, report.outcome))
     if unasked:
         message = f"{count(unasked, 'report')} of tests that were not asked to run"
         tally.add_error(Code.UNASKED, message, sorted(unasked))
-    for problem in attempt.problems:
-        tally.reasons.append(of(attempt, problem))
+    tally.reasons += (of(attempt, problem) for problem in attempt.problems)
+    failed = any(report.outcome is Outcome.FAIL for report in attempt.reports)
     tally.reasons += contradictions(attempt, failed=failed)
+    if attempt.state is State.RUNNING:
+        tally.add_error(Code.ATTEMPT_RUNNING, "the harness was killed while its tests ran")
     return tally
 
 
@@ -196,41 +163,37 @@ def of(attempt: Attempt, problem: Reason) -> Reason:
     return replace(problem, message=f"{attempt.name}: {problem.message}")
 
 
-def _left_open(attempt: Attempt) -> Callable[[Case], bool] | None:
-    """Return a test for the outcomes of an interrupted attempt that do not count; None if all do.
+def _left_open(report: Case, modules: Set[str], broken: Set[str]) -> bool:
+    """Return whether an outcome of an interrupted attempt does not count.
 
-    In the module in which a worker was, the teardown of the fixtures is not known. So a test that
-    succeeded there has to run again, unless the teardown of its class was seen to fail. An attempt
-    that confirms failures is exempt: only its results against an excuse are used.
+    If a worker had not finished a module, fixtures in it may still fail in teardown. So a test that
+    succeeded there has to run again, unless the teardown of its class is known to have failed.
     """
-    if attempt.state is not State.INTERRUPTED or attempt.confirms:
-        return None
-    modules, broken = _open_modules(attempt.reports)
-
-    def left_open(report: Case) -> bool:
-        within = _module(report.id) in modules and broken.isdisjoint(scopes(report.id))
-        return within and report.outcome not in _BAD
-
-    return left_open
+    within = _module(report.id) in modules and broken.isdisjoint(scopes(report.id))
+    return within and report.outcome not in _BAD
 
 
-def _open_modules(reports: Iterable[Case]) -> tuple[Set[str], Set[str]]:
-    """Return the modules in which workers were at the end, and the classes with a failed teardown.
+def _open_modules(attempt: Attempt) -> tuple[Set[str], Set[str]]:
+    """Return the modules that workers had not finished, and the classes with a failed teardown.
+
+    Both are empty unless the attempt was interrupted. They are also empty for a re-run of failures:
+    only its results that contradict an excuse are used.
 
     The last report of each worker in the stream shows its module. The order of the stream is used,
     not the times, because a clock may be set back. Reports without a worker count as those of one
-    more worker.
+    additional worker.
     """
     last: dict[str | None, str] = {}
     broken: set[str] = set()
-    for report in reports:
+    interrupted = attempt.state is State.INTERRUPTED and not attempt.confirms
+    for report in attempt.reports if interrupted else ():
         made = synthetic(report.id)
         if made is None:
             last[report.worker] = _module(report.id)
         elif made.kind in _FIXTURES:
             last[report.worker] = made.scope.rpartition(".")[0]
-            broken.update({made.scope} if _tears_down(report) else ())
-        # The report of how a worker ended does not end its module.
+            broken.update({made.scope} if made.kind is Synthetic.TEAR_DOWN else ())
+        # A worker's exit report does not finish its module.
     return set(last.values()), broken
 
 
@@ -240,17 +203,13 @@ def _module(test_id: str) -> str:
 
 
 def _check_asked(tally: _Tally) -> None:
-    """Mark each asked test as not reported; add errors for an empty list and for duplicates."""
-    twice = set()
-    for test_id in tally.attempt.asked:
-        if test_id in tally.marks:
-            twice.add(test_id)
-        tally.marks[test_id] = _Mark.NOT_REPORTED
+    """Add an error if no test was asked to run, and one for tests that were asked twice."""
     if not tally.attempt.asked:
         tally.add_error(Code.NOTHING_ASKED, "no test was asked to run")
-    if twice:
-        message = f"{count(twice, 'test')} listed more than once"
-        tally.add_error(Code.ASKED_TWICE, message, sorted(twice))
+    times = Counter(tally.attempt.asked)
+    if twice := sorted(test_id for test_id, number in times.items() if number > 1):
+        message = f"{count(twice, 'test')} more than once in the list of asked tests"
+        tally.add_error(Code.ASKED_TWICE, message, twice)
 
 
 def _order(case: Case) -> tuple[str, bool, str, str, str]:
@@ -259,39 +218,34 @@ def _order(case: Case) -> tuple[str, bool, str, str, str]:
     return case.id, good, case.outcome, case.reason or "", case.details or ""
 
 
-def _expand(tally: _Tally, account: _Account, report: Case, made: Made, *, again: bool) -> None:
-    """Give the outcome of a synthetic report to the tests in its scope that have none."""
+def _expand(tally: _Tally, report: Case, made: Made, *, again: bool) -> None:
+    """Give the outcome of a report on a fixture to the tests in its scope that have none."""
     if made.kind is Synthetic.WORKER:
-        message = f"a worker process ended badly ({report.reason or report.outcome})"
+        message = f"a worker process failed ({report.reason or report.outcome})"
         tally.add_error(Code.WORKER_LOST, message, [report.id])
         return
     if made.kind is Synthetic.STREAM:
-        tally.add_error(Code.DAMAGED, "what a worker sent could not be decoded", [report.id])
+        tally.add_error(Code.DAMAGED, "the output of a worker could not be decoded", [report.id])
         return
     if report.outcome is Outcome.FAIL:
         tally.setup_failures.append(report)
     elif report.outcome is not Outcome.SKIP or made.kind is Synthetic.TEAR_DOWN:
-        tally.add_error(Code.UNASKED, f"a fixture cannot end in {report.outcome}", [report.id])
+        tally.add_error(Code.UNASKED, f"a fixture cannot end as {report.outcome}", [report.id])
         return
     if again:
         return
-    members = [test_id for test_id in account.members(made) if test_id in tally.marks]
+    members = tally.members(made)
     if not members and report.outcome is Outcome.SKIP and made.loaded:
-        # A list from the same collection has none of its tests, so none is lost.
+        # The list is from the same collection, so it has none of these tests: none is lost.
         message = f"{tally.attempt.name}: {report.id}: {report.reason}"
         tally.reasons.append(note(Code.COVERAGE_LOST, message, (report.id,)))
-    elif not members and tally.listed:
-        tally.add_error(Code.UNASKED, "no asked test belongs to what reported", [report.id])
+    elif not members and all(one.code is not Code.NO_LIST for one in tally.attempt.problems):
+        tally.add_error(Code.UNASKED, "none of the asked tests belongs to this id", [report.id])
     if made.kind is not Synthetic.TEAR_DOWN:
-        _inherit(tally, account, report, members)
+        _inherit(tally, report, members)
 
 
-def _tears_down(fixture: Case) -> bool:
-    made = synthetic(fixture.id)
-    return made is not None and made.kind is Synthetic.TEAR_DOWN
-
-
-def _inherit(tally: _Tally, account: _Account, report: Case, members: Iterable[str]) -> None:
+def _inherit(tally: _Tally, report: Case, members: Iterable[str]) -> None:
     """Give the outcome of a class or module fixture to its tests that have none."""
     skipped = report.outcome is Outcome.SKIP
     shared = replace(
@@ -301,27 +255,35 @@ def _inherit(tally: _Tally, account: _Account, report: Case, members: Iterable[s
         setup_failure=None if skipped else report.id,
     )
     for test_id in members:
-        mark = tally.marks[test_id]
         # A skipped class runs nothing: a test of it that did run is a contradiction.
-        contradicted = mark is _Mark.REPORTED and skipped
-        if mark is _Mark.NOT_REPORTED or contradicted:
-            now = _Mark.CONTRADICTED if contradicted else _Mark.BY_FIXTURE
-            tally.take(account, replace(shared, id=test_id), now)
+        contradicted = skipped and test_id in tally.by_itself
+        if contradicted or not tally.reports[test_id]:
+            tally.by_itself.discard(test_id)
+            tally.take(replace(shared, id=test_id))
 
 
-def _duplicated(found: Sequence[Case]) -> Case:
+def _cases(tallies: Iterable[_Tally]) -> tuple[Case, ...]:
+    """Return one case for each asked id, sorted."""
+    found: dict[str, list[Case]] = defaultdict(list)
+    for tally in tallies:
+        for test_id, reports in tally.reports.items():
+            found[test_id] += reports
+    return tuple(_one_case(test_id, found[test_id]) for test_id in sorted(found))
+
+
+def _one_case(test_id: str, found: Sequence[Case]) -> Case:
+    if not found:
+        return Case(test_id, Outcome.MISSING, reason="no outcome was reported")
+    if len(found) == 1:
+        return found[0]
     outcomes = ", ".join(sorted(case.outcome for case in found))
     details = sorted(case.details for case in found if case.details)
-    return Case(
-        found[0].id,
-        Outcome.DUPLICATED,
-        reason=f"reported {len(found)} times: {outcomes}",
-        details=details[0] if details else None,
-    )
+    reason = f"reported {len(found)} times: {outcomes}"
+    return Case(test_id, Outcome.DUPLICATED, reason=reason, details=next(iter(details), None))
 
 
 def _judge_chain(kind: Kind, chain: Sequence[_Tally]) -> list[Reason]:
-    """Judge the attempts of one kind, each together with the attempt that followed it."""
+    """Return the reasons of the attempts of one kind, each judged with the attempt after it."""
     reasons: list[Reason] = []
     followers: list[_Tally | None] = [*chain[1:], None]
     for tally, follower in zip(chain, followers, strict=True):
@@ -336,23 +298,14 @@ def _judge_chain(kind: Kind, chain: Sequence[_Tally]) -> list[Reason]:
 def _check_state(tally: _Tally, follower: _Tally | None) -> list[Reason]:
     attempt = tally.attempt
     if attempt.state is not State.INTERRUPTED:
-        return _check_running(attempt)
+        return []
     if follower is None:
         return [error(Code.INTERRUPTED, f"{attempt.name}: the run was interrupted")]
-    left = {test_id for test_id, mark in tally.marks.items() if mark is _Mark.NOT_REPORTED}
-    if strange := sorted(left ^ follower.marks.keys()):
-        message = (
-            f"{follower.attempt.name} did not ask for exactly the tests that {attempt.name} left"
-        )
+    other = follower.attempt.name
+    if strange := sorted(tally.missing ^ set(follower.ids)):
+        message = f"{other} did not ask for exactly the tests without an outcome in {attempt.name}"
         return [error(Code.RESUME_MISMATCH, message, tuple(strange))]
-    return [note(Code.RESUMED, f"{attempt.name} was interrupted, {follower.attempt.name} resumed")]
-
-
-def _check_running(attempt: Attempt) -> list[Reason]:
-    if attempt.state is not State.RUNNING:
-        return []
-    message = f"{attempt.name}: the harness was killed while its tests ran"
-    return [error(Code.ATTEMPT_RUNNING, message)]
+    return [note(Code.RESUMED, f"{attempt.name} was interrupted, and {other} resumed it")]
 
 
 def _lost_and_duplicated(cases: Sequence[Case], where: str = "") -> list[Reason]:
@@ -369,37 +322,42 @@ def _lost_and_duplicated(cases: Sequence[Case], where: str = "") -> list[Reason]
 def _confirm(attempt: Attempt, named: _Tally | None) -> tuple[Confirmation, list[Reason]]:
     """Return the results of an attempt that ran failures again, and its errors.
 
-    ``named`` is the attempt that it confirms: only tests may be asked that failed in it, or were in
-    progress at its time limit. If this attempt was interrupted or reached its own time limit, a
-    test without an outcome is not an error. A test that hung and is in progress again has failed
-    again.
+    ``named`` is the attempt that it confirms: each asked test must have failed in ``named``, or
+    been in progress at the time limit of ``named``. If ``attempt`` was interrupted or reached its
+    own time limit, a test without an outcome is not an error. A test that was in progress at both
+    time limits has failed again.
     """
-    account = _Account([attempt])
-    tally = _tally(attempt, account)
-    failed, begun = (named.failed, unfinished(named.attempt)) if named else (set[str](), set[str]())
+    tally = _tally(attempt)
+    begun = unfinished(named.attempt) if named else set()
     hung = begun & unfinished(attempt)
     cases = tuple(
         not_ended(case.id, attempt.test_timeout) if case.id in hung else case
-        for case in account.cases()
+        for case in _cases([tally])
     )
+    failed = {
+        test_id
+        for test_id, reports in (named.reports.items() if named else ())
+        if any(report.outcome is Outcome.FAIL for report in reports)
+    }
     if strange := sorted(set(attempt.asked) - failed - begun):
-        message = f"it runs {count(strange, 'test')} again that did not fail in {attempt.confirms}"
+        message = f"it has {count(strange, 'test')} that did not fail in {attempt.confirms}"
         tally.add_error(Code.UNASKED, message, strange)
     faults = _lost_and_duplicated(cases, f"{attempt.name}: ")
-    reasons = [*tally.reasons, *faults, *_check_running(attempt)]
+    reasons = [*tally.reasons, *faults]
     if attempt.state is State.INTERRUPTED:
         message = f"{attempt.name} was interrupted: it confirms nothing"
         wrong = (reason for reason in reasons if reason.code not in _CUT_SHORT)
-        reasons = [note(Code.NOT_CONFIRMED, message, account.ids), *wrong]
+        reasons = [note(Code.NOT_CONFIRMED, message, tuple(tally.ids)), *wrong]
         whole = False
     elif time_was_up(attempt):
         reasons = [reason for reason in reasons if reason.code not in _TIME_UP]
         lost = tuple(case.id for case in cases if case.outcome is Outcome.MISSING)
         whole = not lost and not reasons
         if lost:
-            message = f"{attempt.name}: the time of {count(lost, 'test')} was up: nothing confirmed"
+            message = f"{attempt.name}: {count(lost, 'test')} not confirmed: time limit reached"
             reasons.append(note(Code.NOT_CONFIRMED, message, lost))
     else:
         # A test that passes, but breaks the teardown of its class, has not passed.
-        whole = not reasons and not any(map(_tears_down, tally.setup_failures))
+        torn = (synthetic(failure.id) for failure in tally.setup_failures)
+        whole = not reasons and all(made.kind is not Synthetic.TEAR_DOWN for made in torn if made)
     return Confirmation(attempt.name, attempt.side, cases, whole), reasons

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that the judge works with. All are frozen and hold data only.
+"""The data types of the judge. All are frozen and hold data only.
 
 parsers -> Case, Reason -> Attempt -> Evidence -> ledger, verdict -> Verdict -> reporters
 
-The types of a verdict are also its JSON document, its schema and the rows of the history: pydantic
-makes these from the fields and their docstrings (document.py, store/rows.py).
+The ledger has one final outcome for each asked test. Pydantic makes the JSON document of a verdict,
+its schema and the rows of the history from the fields of these types and their docstrings
+(document.py, store/rows.py).
 """
 
 from collections import Counter
@@ -12,23 +13,25 @@ from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 
 from bsdgate.results.codes import Code as Code  # noqa: PLC0414 - part of the model
 from bsdgate.results.codes import Kind as Kind  # noqa: PLC0414 - part of the model
+from bsdgate.results.codes import Level as Level  # noqa: PLC0414 - part of the model
 from bsdgate.results.codes import Side as Side  # noqa: PLC0414 - part of the model
 from bsdgate.results.codes import State as State  # noqa: PLC0414 - part of the model
 
 DOCUMENT: Final[dict[str, Any]] = {"use_attribute_docstrings": True, "extra": "forbid"}
-"""Settings of pydantic for the types that are written into a document."""
+"""The pydantic settings of the types that are part of a document."""
 
 
 class Outcome(StrEnum):
     """How an asked test ended: a final status of subunit, or one of four that the judge adds.
 
-    - ``xfail``, ``uxsuccess``: the test itself expects to fail, and failed, or passed.
+    - ``xfail``, ``uxsuccess``: the test declares an expected failure, and failed or passed.
     - ``known-failure``: the test failed, and an entry of the known failures excuses that.
-    - ``known-failure-passed``: such an entry expects a failure, and the test passed.
+    - ``known-failure-passed``: an entry expects a failure, but the test passed.
     - ``missing``: the test was asked to run, and no outcome was reported.
     - ``duplicated``: more than one outcome was reported.
     """
@@ -49,7 +52,7 @@ RAN: Final = frozenset(Outcome) - {Outcome.SKIP, Outcome.MISSING, Outcome.DUPLIC
 
 
 class Result(StrEnum):
-    """The result of a run. ERROR: the results are incomplete, so there is no verdict."""
+    """The result of a run. ERROR: the results are incomplete and prove nothing."""
 
     PASS = "PASS"  # noqa: S105 - a result, no password
     FAIL = "FAIL"
@@ -57,21 +60,13 @@ class Result(StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """The exit status of a command that gives a verdict."""
+        """The exit status of a command that prints this result."""
         return {Result.PASS: 0, Result.FAIL: 1, Result.ERROR: 3}[self]
-
-
-class Level(StrEnum):
-    """The effect of a reason on the result. A note has none."""
-
-    ERROR = "error"
-    FAIL = "fail"
-    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One test: its report from a parser or, after the ledger, its one outcome in the run."""
+    """The result of one test: as a parser read it or, in a ledger or verdict, its final outcome."""
 
     __pydantic_config__ = DOCUMENT
 
@@ -90,14 +85,14 @@ class Case:
     details: str | None = None
     """Traceback and captured logs of a failure, cut to a bound."""
     setup_failure: str | None = None
-    """The id of the class or module fixture that failed, so that this test failed."""
+    """The id of the class or module fixture that failed and made this test fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The duration of a part of a case that is not a test: an atomic action of Rally.
+    """The duration of a part of a case: an atomic action of Rally.
 
-    ``name`` is the case's id and the path to the part in it, with ``/`` between.
+    ``name`` is the case's id and the path of the part, joined by ``/``.
     """
 
     name: str
@@ -115,7 +110,7 @@ class Reason:
     code: Code
     """What the reason is about."""
     message: str
-    """The reason as a text, which may change from version to version."""
+    """The text of the reason. The wording may change from version to version."""
     ids: tuple[str, ...] = ()
     """The ids of all tests that the reason is about."""
 
@@ -126,18 +121,18 @@ Found = Case | Timing | Reason
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """The time at which a report began, from a report with cases without times."""
+    """The time at which a whole report began; for a report without times of cases."""
 
     moment: datetime
 
 
 def error(code: Code, message: str, ids: tuple[str, ...] = ()) -> Reason:
-    """A reason that forbids any result but ERROR."""
+    """Return a reason that makes the result ERROR."""
     return Reason(Level.ERROR, code, message, ids)
 
 
 def note(code: Code, message: str, ids: tuple[str, ...] = ()) -> Reason:
-    """A reason that has no effect on the result."""
+    """Return a reason that has no effect on the result."""
     return Reason(Level.NOTE, code, message, ids)
 
 
@@ -147,7 +142,7 @@ def count(things: Sized, noun: str) -> str:
 
 
 class Cause(StrEnum):
-    """The cause of a failure; ``unknown`` if no re-run shows it."""
+    """The cause of a failure; ``unknown`` if re-runs do not show it."""
 
     CHANGE = "change"
     BASE = "base"
@@ -167,7 +162,7 @@ class Excuse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnownFailure:
-    """The entry of the known failures that a test matched."""
+    """The known-failure entry that a test matched."""
 
     __pydantic_config__ = DOCUMENT
 
@@ -176,7 +171,7 @@ class KnownFailure:
     owner: str
     """The owner of the entry."""
     reason: str
-    """Why the failure is known."""
+    """Why the failure is expected."""
     source: str = ""
     """File and line of the entry."""
 
@@ -185,7 +180,7 @@ class KnownFailure:
 class Disposition:
     """How the verdict judges a test, or a class or module fixture, that did not pass.
 
-    There is one for each outcome but ``success`` and ``skip``, and one for each setup failure.
+    Each setup failure, and each test that did not end as ``success`` or ``skip``, has one.
     """
 
     __pydantic_config__ = DOCUMENT
@@ -193,15 +188,15 @@ class Disposition:
     id: str
     """The id of the test, or of the fixture."""
     counts: bool
-    """Whether a reason of level fail or error names it."""
+    """Whether a reason of level fail or error names the test or fixture."""
     cause: Cause = Cause.UNKNOWN
     """The cause of the failure."""
     excuse: Excuse | None = None
     """Why the failure does not fail the run, if it is excused."""
     known_failure: KnownFailure | None = None
-    """The entry that excuses the failure, or that expects one although the test passed."""
+    """The entry that excuses the failure; if the test passed, the entry that expects a failure."""
     signature: str = ""
-    """The failure without what differs from run to run; equal for the same failure."""
+    """The failure without the parts that differ from run to run; equal for the same failure."""
     evidence: tuple[str, ...] = ()
     """The evidence for the cause, one line for each attempt that ran the test again."""
     tests: tuple[str, ...] = ()
@@ -210,10 +205,10 @@ class Disposition:
 
 @dataclass(frozen=True, slots=True)
 class RunnerRecord:
-    """What the runner itself recorded beside its stream.
+    """What the runner itself recorded, in addition to its stream.
 
-    ``reports`` is the number of tests with an outcome in its record, ``others`` the id and outcome
-    of each that did not succeed.
+    ``reports`` is the number of tests with an outcome in the record; ``others`` has the id and the
+    outcome of each test that did not succeed.
     """
 
     reports: int
@@ -222,13 +217,13 @@ class RunnerRecord:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One execution of a runner: what it was asked and everything that reported back.
+    """One execution of a runner: the tests that it was asked to run, and all reports.
 
-    ``name`` is its folder ("02-tempest") and orders attempts. ``reports`` are as the parser gave
-    them, synthetic ids included; ``problems`` are the faults that the loader, the parser and the
-    harness found. ``confirms`` names the attempt of which this one runs failures again; its reports
-    decide the cause, never the outcome. ``test_timeout`` is the time limit of each test in seconds,
-    0 without one.
+    ``name`` is the name of its folder ("02-tempest"); attempts are sorted by it. ``reports`` are as
+    parsed, with those of synthetic ids, such as ``setUpClass (C)``. ``problems`` are the faults
+    that the loader, the parser and the harness found. ``confirms`` is empty, or the name of the
+    attempt of which this one runs failures again; the reports then decide the causes, never the
+    outcomes. ``test_timeout`` is the time limit of each test in seconds, 0 without one.
     """
 
     name: str
@@ -251,7 +246,7 @@ class Attempt:
 class Confirmation:
     """The results of an attempt that ran failures again: ``cases`` has every asked id once.
 
-    If it is not ``whole`` (time limit reached, evidence damaged) it confirms nothing.
+    ``whole``: whether it is complete; if not (time limit, damage), the attempt confirms nothing.
     """
 
     attempt: str
@@ -262,7 +257,7 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """How a test ended in one earlier run without a change; failures have a signature."""
+    """The outcome of a test in one earlier run without a change; a failure has a signature."""
 
     outcome: Outcome
     signature: str = ""
@@ -270,16 +265,16 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """The value that the profile gives to an option of Tempest, or of the cloud, and why."""
+    """A setting in the profile: the value of an option of Tempest or the cloud, and the reason."""
 
     __pydantic_config__ = DOCUMENT
 
     option: str
     """``section.option`` of tempest.conf, or a name that the profile gives."""
     value: str
-    """Its value."""
+    """The value of the option."""
     reason: str
-    """Why it has that value."""
+    """Why the option has that value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,9 +288,9 @@ class Source:
     version: str = ""
     """The installed version."""
     source: str = ""
-    """The path or URL that was given."""
+    """The path or URL that ``--with`` gave."""
     identity: str = ""
-    """The commit, or the digest of the files."""
+    """The commit, or the digest of the source files."""
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.project, self.version, self.source, self.identity)))
@@ -303,59 +298,63 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The facts about a run that reports show."""
+    """The facts about a run, as shown in reports."""
 
     __pydantic_config__ = DOCUMENT
 
     run_id: str
-    """Identifies the run among all runs."""
+    """The unique id of the run."""
     created: datetime
-    """When the run began. Known failures are valid, or expired, on this day (UTC)."""
+    """When the run began. Known failures that expired before this day (UTC) excuse nothing."""
     name: str = ""
     """The name of the run directory."""
     version: str = ""
     """The version of bsdgate."""
     profile: str = ""
-    """The profile: the cluster."""
+    """The profile, which describes the cluster."""
     suite: str = ""
-    """The suite: the selection of tests."""
+    """The suite, which selects the tests."""
     release: str = ""
     """The OpenStack release."""
     selection: str = ""
-    """The regular expression of ``--tests``, which narrowed the suite; empty: all tests ran."""
+    """The regular expression of ``--tests``, which selected tests of the suite; empty: all."""
     change: str = ""
     """The number of the change on the review server."""
     patchset: str = ""
-    """The number of its patchset."""
+    """The number of the patchset of the change."""
     sources: tuple[Source, ...] = ()
     """The projects under test."""
     facts: Mapping[str, str] = field(default_factory=dict)
-    """Facts of the node, by which known failures are scoped: ``freebsd: "15.1"``."""
+    """Properties of the node, to which known failures can be limited: ``freebsd: "15.1"``."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """The installed Python distributions."""
     features: tuple[Feature, ...] = ()
-    """The values in the profile that explain skipped tests, sorted by option."""
+    """The settings in the profile that explain skipped tests, sorted by option."""
 
     @property
     def changed(self) -> bool:
-        """Whether a change was under test, so that there is a base to compare with."""
+        """Whether a change was under test, so that there is a base (without it) to compare with."""
         return bool(self.sources or self.change)
 
     @property
     def under_test(self) -> str:
-        """The change and the projects under test in one line; empty where there are none."""
+        """The change and the projects under test in one line; empty if there are none."""
         change = ",".join(filter(None, (self.change, self.patchset)))
         return " ".join(filter(None, (change, *map(str, self.sources))))
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All evidence of a run. ``owed`` are the kinds of attempts that the manifest promises."""
+    """All evidence of a run. ``owed`` are the kinds of attempts that the run must have.
+
+    ``expectations`` are the files of known failures that are kept with the run.
+    """
 
     run: Run
     owed: frozenset[Kind]
     attempts: tuple[Attempt, ...]
     problems: tuple[Reason, ...] = ()
+    expectations: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,19 +368,19 @@ class Summary:
     kind: Kind
     """The runner."""
     state: State
-    """How far the harness got."""
+    """The state of the attempt."""
     exit_status: int | None = None
-    """The runner's exit status; absent where it is not known."""
+    """The runner's exit status; absent if it is not known."""
     asked: int = 0
-    """How many tests the attempt was asked to run."""
+    """The number of tests that the attempt was asked to run."""
     started: datetime | None = None
     """When it began."""
     ended: datetime | None = None
     """When it ended."""
     side: Side = Side.CHANGE
-    """The build that it ran on."""
+    """The build that the attempt ran on."""
     confirms: str = ""
-    """The attempt of which this one ran failures again; empty: it ran the suite."""
+    """The name of the attempt of which this one ran failures again; empty: it ran the suite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,9 +392,9 @@ class Verdict:
     run: Run
     """The run that was judged."""
     result: Result
-    """The result; the gravest level among the reasons decides it."""
+    """The result; the most severe level among the reasons decides it."""
     reasons: tuple[Reason, ...]
-    """The reasons, the gravest level first; within a level, those about the whole run first."""
+    """The reasons, the most severe level first; within a level, those about the whole run first."""
     cases: tuple[Case, ...]
     """Every asked test exactly once, sorted by id."""
     setup_failures: tuple[Case, ...] = ()
@@ -409,20 +408,20 @@ class Verdict:
     unmatched: tuple[str, ...] = ()
     """Known failures in the scope of the run that matched none of its tests."""
     timings: Mapping[str, float] = field(default_factory=dict)
-    """Seconds that parts of cases took, by the case's id and the part's name with ``/`` between
-    (atomic actions of Rally; the median of the iterations). They are measured, never judged."""
+    """The duration of parts of cases in seconds, by the case's id and the part's name, joined by
+    ``/`` (atomic actions of Rally; the median of the iterations). They are not judged."""
     judged: datetime | None = None
     """When the verdict was made. Of two verdicts on one run the later one is valid."""
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Number of asked tests and of tests in each state; always counted, never stored."""
+        """The number of asked tests, and of tests with each outcome; counted, never stored."""
         seen = Counter(case.outcome for case in self.cases)
         return {"asked": len(self.cases)} | {str(state): seen[state] for state in Outcome}
 
     @property
     def seconds(self) -> float | None:
-        """How long the attempts of the suite took, without those that only confirm failures."""
+        """The duration of the attempts in seconds, without re-runs of failures; None if unknown."""
         spans = [
             (attempt.ended - attempt.started).total_seconds()
             for attempt in self.attempts

@@ -1,28 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How strictly a run is judged: one policy for each place in which verdicts are used."""
+"""Policies: how strictly a run is judged. Each use of verdicts (check, gate, ...) has its own."""
 
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from bsdgate.results.model import Level
+from bsdgate.results.codes import Code, Level
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The level of each of these reasons; lost or damaged evidence is an error in every policy.
 
-    ``unexpected_success``: a known failure that passes. A test that itself declares an expected
-    failure and passes always fails the run, as in unittest. ``expired`` and ``invalid``: a known
-    failure past its last day, or without a bug or an owner, even if its test passed. ``base``: a
-    failure that the base has as well as the change under test. ``coverage_lost``: a skip that
-    nothing explains. ``narrowed``: a run of some of its suite's tests (``--tests``).
-    ``no_history``: a history that could not be read, so that it is not known whether fewer tests
-    ran than in the last good run. ``unlisted``: reports without a list of what was asked; every
-    policy here makes that an error, because without a list a run with lost evidence could pass.
-    ``undated``: known failures that excused something in evidence without times, so that it is not
-    known whether they had expired. ``left_behind``: processes that outlived the cloud or the tests
-    and had to be killed.
+    ``unexpected_success``: a known failure passed. A test that itself declares an expected failure
+    and passes always fails the run, as in unittest. ``expired`` and ``invalid``: a known failure is
+    past its last day, or has no bug or no owner, even if its test passed. ``base``: a failure also
+    occurred on the base (the build without the change). ``narrowed``: only some tests of the suite
+    were asked to run (``--tests``). ``no_history``: the history could not be read, so it is not
+    known whether fewer tests ran than in the last good run. ``unlisted``: there is no list of the
+    asked tests; every policy here makes that an error, because without a list a run with lost
+    evidence could pass. ``undated``: known failures excused something in evidence without times, so
+    it is not known whether they had expired. ``left_behind``: processes outlived the cloud or the
+    tests and had to be killed.
     """
 
     name: str
@@ -30,12 +29,24 @@ class Policy:
     expired: Level = Level.NOTE
     invalid: Level = Level.NOTE
     base: Level = Level.NOTE
-    coverage_lost: Level = Level.NOTE
     narrowed: Level = Level.ERROR
     no_history: Level = Level.ERROR
     unlisted: Level = Level.ERROR
     undated: Level = Level.ERROR
     left_behind: Level = Level.NOTE
+
+    def level(self, code: Code) -> Level:
+        """Return the level of reasons with this code."""
+        by_policy = {
+            Code.FAILS_ON_BASE: self.base,
+            Code.LEFT_BEHIND: self.left_behind,
+            Code.NARROWED: self.narrowed,
+            Code.NO_HISTORY: self.no_history,
+            Code.NO_LIST: self.unlisted,
+            Code.UNDATED: self.undated,
+            Code.UNEXPECTED_SUCCESS: self.unexpected_success,
+        }
+        return code.level or by_policy[code]
 
 
 DEVELOPER: Final = Policy(

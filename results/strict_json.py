@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads JSON strictly: no duplicate keys, no NaN, bounded depth and number of values.
 
-Half of a surrogate pair is refused too: no file and no database can hold it. The number of values
-is bounded because each takes dozens of bytes in memory, even a short one.
+Half of a surrogate pair is refused too: it cannot be written to a file or database. The number of
+values is bounded because each takes dozens of bytes in memory, even a short one.
 """
 
 import json
@@ -10,29 +10,31 @@ import re
 from collections import Counter
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 VALUES_BOUND: Final = 3_000_000
+_ERRORS_SHOWN: Final = 3
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 class BadJsonError(ValueError):
-    """JSON that two programs may read differently."""
+    """JSON that is ambiguous, nested too deeply, or of the wrong type."""
 
 
 class TooLargeError(BadJsonError):
     """JSON with too many values."""
 
 
-def loads(content: bytes | str, most: int = VALUES_BOUND) -> Any:
-    """Decode one JSON document of at most ``most`` values; commas in texts count as values.
+def loads(content: bytes | str) -> Any:
+    """Decode one JSON document of at most VALUES_BOUND values; commas in texts count as values.
 
-    Raises json.JSONDecodeError if it is incomplete, BadJsonError if it is ambiguous; both are
+    Raises json.JSONDecodeError if the document is not JSON, BadJsonError if it is refused; both are
     ValueErrors.
     """
-    marks: tuple[Any, ...] = (b",", b"[", b"{") if isinstance(content, bytes) else (",", "[", "{")
-    if sum(map(content.count, marks)) > most:
-        raise TooLargeError(f"more than {most} values")
     try:
         text = content.decode("utf-8") if isinstance(content, bytes) else content
+        if sum(map(text.count, ",[{")) > VALUES_BOUND:
+            raise TooLargeError(f"more than {VALUES_BOUND} values")
         found = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
         if _SURROGATE.search(text):
             json.dumps(found, ensure_ascii=False).encode()
@@ -43,12 +45,28 @@ def loads(content: bytes | str, most: int = VALUES_BOUND) -> Any:
         raise BadJsonError(f"not UTF-8: {reason}") from None
 
 
-def loads_object(content: bytes | str, most: int = VALUES_BOUND) -> dict[str, Any]:
+def loads_object(content: bytes | str) -> dict[str, Any]:
     """Decode one JSON document that must be an object."""
-    found = loads(content, most)
+    found = loads(content)
     if not isinstance(found, dict):
         raise BadJsonError(f"an object was expected, not {type(found).__name__}")
     return found
+
+
+def explain(reason: Exception) -> str:
+    """Return in one line why a document was refused: pydantic's first errors, or the text.
+
+    Each error of pydantic begins with its place in the document.
+    """
+    if not isinstance(reason, ValidationError):
+        return f"{type(reason).__name__}: {reason}"
+    found = reason.errors(include_url=False, include_input=False)
+    listed = [
+        f"{'.'.join(map(str, each['loc'])):.200}: {each['msg']:.200}"
+        for each in found[:_ERRORS_SHOWN]
+    ]
+    more = [f"{len(found) - _ERRORS_SHOWN} more"] if len(found) > _ERRORS_SHOWN else []
+    return "; ".join([*listed, *more])
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -57,9 +75,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         # Counted in one pass, because there may be a million keys.
         times = Counter(key for key, _ in pairs)
         twice = min(key for key, count in times.items() if count > 1)
-        raise BadJsonError(f"the key {twice[:80]!r} is there more than once")
+        raise BadJsonError(f"the key {twice[:80]!r} occurs more than once")
     return found
 
 
 def _refuse(constant: str) -> Any:
-    raise BadJsonError(f"{constant} is not a number of JSON")
+    raise BadJsonError(f"{constant} is not allowed in JSON")

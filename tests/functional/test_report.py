@@ -15,7 +15,7 @@ from functional import browser
 from functional.browser import Browser
 
 from bsdgate.results.attribution import Finding
-from bsdgate.results.dispositions import Grounds, dispose
+from bsdgate.results.dispositions import counted, dispose
 from bsdgate.results.model import (
     Case,
     Cause,
@@ -95,14 +95,13 @@ def make_verdict(chance: random.Random) -> Verdict:
         Reason(Level.FAIL, Code.TESTS_FAILED, f"{len(own)} tests failed", own),
         Reason(Level.NOTE, Code.FAILS_ON_BASE, f"{len(excused)} failures excused", excused),
     )
-    grounds = Grounds({one.id: one for one in findings}, {}, excuses)
     return Verdict(
         run=Run("1234", BEGAN, name="made up", suite="gate", profile="embedded"),
         result=Result.FAIL,
         reasons=reasons,
         cases=tuple(cases),
         attempts=(attempt,),
-        dispositions=dispose(cases, [], grounds, reasons),
+        dispositions=counted(dispose(cases, [], findings, {}, excuses), reasons),
     )
 
 

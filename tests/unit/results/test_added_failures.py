@@ -158,7 +158,7 @@ def test_what_nothing_recorded_excuses_nothing(run: RunDir) -> None:
     assert run.judge().result is Result.FAIL
 
 
-@pytest.mark.parametrize("name", ["../../known/a.yaml", "/etc/passwd", "..", ""])
+@pytest.mark.parametrize("name", ["../../known/a.yaml", "/etc/passwd", "..", "", "a\0b"])
 def test_a_manifest_leads_to_no_other_folder(run: RunDir, known: Path, name: str) -> None:
     digest = hashlib.sha256((known / "a.yaml").read_bytes()).hexdigest()
     run.manifest["expectations"] = {name: digest}

@@ -106,12 +106,12 @@ def test_a_pass_has_no_missing_test(run):
     content["cases"][2]["outcome"] = "missing"
     assert "it has no disposition of m.A.one" in refused(run, counted(content))
     content["dispositions"].append({"id": "m.A.one", "counts": False})
-    assert "m.A.one ended as missing without a reason lost-test" in refused(run, counted(content))
+    assert "m.A.one ended as missing, but no reason lost-test" in refused(run, counted(content))
 
 
 def test_a_pass_has_asked_for_something(run):
     content = document_on(run, cases=[], reasons=[], dispositions=[], attempts=[])
-    assert "and not one test was executed" in refused(run, counted(content))
+    assert "but no test was executed" in refused(run, counted(content))
 
 
 @pytest.mark.parametrize("level", ["error", "fail"])
@@ -119,7 +119,7 @@ def test_a_pass_has_no_graver_reason(run, level):
     content = document_on(run)
     content["reasons"].append({"level": level, "code": "no-history", "message": "m", "ids": []})
     follows = {"error": "ERROR", "fail": "FAIL"}[level]
-    assert f"the result is PASS, and {follows} follows from" in refused(run, content)
+    assert f"the result is PASS, but {follows} follows from" in refused(run, content)
 
 
 def test_no_reason_is_made_lighter(run):
@@ -131,19 +131,19 @@ def test_no_reason_is_made_lighter(run):
 def test_no_failure_is_left_out(run):
     content = document_on(run)
     content["reasons"] = [each for each in content["reasons"] if each["code"] != "fails-on-base"]
-    assert "m.A.base ended as fail without a reason fails-on-base" in refused(run, content)
+    assert "m.A.base ended as fail, but no reason fails-on-base" in refused(run, content)
 
 
 def test_no_test_is_left_out(run):
     content = document_on(run)
     del content["cases"][2]
-    assert "asked for 6 tests, and it has 5 cases" in refused(run, counted(content))
+    assert "asked for 6 tests, but it has 5 cases" in refused(run, counted(content))
 
 
 def test_no_attempt_is_left_open(run):
     content = document_on(run)
     content["attempts"][0]["state"] = "running"
-    assert "the attempt 01-tempest is running, and none follows it" in refused(run, content)
+    assert "the attempt 01-tempest is running, but no attempt follows it" in refused(run, content)
 
 
 def test_a_broken_fixture_is_a_reason(run):

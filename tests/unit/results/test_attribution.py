@@ -12,7 +12,6 @@ from bsdgate.results.attribution import (
     attribute,
     falls,
     known_flake,
-    passed_again,
     plan,
     signature,
 )
@@ -367,10 +366,13 @@ def test_flake_that_comes_more_often_has_fallen():
 
 
 def test_flake_has_passed_again_if_every_rerun_did():
-    finding = Finding("m.A.one", Cause.FLAKE)
-    assert passed_again(finding, CHANGE_PASSES)
-    assert not passed_again(finding, CHANGE_PASSES[:1])
-    assert not passed_again(finding, [CHANGE_PASSES[0], CHANGE_FAILS[1]])
-    assert not passed_again(finding, [replace(one, whole=False) for one in CHANGE_PASSES])
+    def passed_again(confirmations):
+        (finding,) = attribute([failing()], confirmations, change=True)
+        return finding.passed_again
+
+    assert passed_again(CHANGE_PASSES)
+    assert not passed_again(CHANGE_PASSES[:1])
+    assert not passed_again([CHANGE_PASSES[0], CHANGE_FAILS[1]])
+    assert not passed_again([replace(one, whole=False) for one in CHANGE_PASSES])
     failed_once = again("02-change", Side.CHANGE, failing(), whole=False)
-    assert not passed_again(finding, [failed_once, *CHANGE_PASSES])
+    assert not passed_again([failed_once, *CHANGE_PASSES])

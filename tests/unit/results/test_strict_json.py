@@ -31,5 +31,5 @@ def test_plain_json_is_read():
 
 def test_one_key_of_very_many_that_is_there_twice_is_found_at_once():
     keys = ",".join(f'"{number}": 0' for number in range(300_000))
-    with pytest.raises(strict_json.BadJsonError, match="'7' is there more than once"):
+    with pytest.raises(strict_json.BadJsonError, match="'7' occurs more than once"):
         strict_json.loads(f'{{{keys}, "7": 1}}')

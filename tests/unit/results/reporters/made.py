@@ -4,7 +4,7 @@
 from datetime import UTC, datetime, timedelta
 
 from bsdgate.results.attribution import Finding
-from bsdgate.results.dispositions import Grounds, dispose
+from bsdgate.results.dispositions import counted, dispose
 from bsdgate.results.model import (
     Case,
     Cause,
@@ -32,10 +32,10 @@ def verdict_of(result, *cases, reasons=(), fixtures=(), findings=(), **fields):
         if reason.code in {Code.FAILS_ON_BASE, Code.KNOWN_FLAKE}
         for test in reason.ids
     }
-    grounds = Grounds({finding.id: finding for finding in findings}, {}, excuses)
+    dispositions = dispose(cases, list(fixtures), findings, {}, excuses)
     fields |= {
         "setup_failures": tuple(fixtures),
-        "dispositions": dispose(cases, list(fixtures), grounds, reasons),
+        "dispositions": counted(dispositions, reasons),
     }
     return Verdict(run, result, tuple(reasons), tuple(cases), **fields)
 
