@@ -8,11 +8,11 @@ A value is a glob (``15.*``), bounds (``>=15.0 <16``), a commit, or bounds of a 
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from functools import partial
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict
+from packaging.version import Version
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, ValidationInfo
 
 from bsdgate.results.model import Run
 
@@ -35,6 +35,7 @@ _ARCHITECTURES: Final = (
     *("amd64", "arm64", "i386", "arm", "armv7", "powerpc", "powerpc64", "powerpc64le", "riscv"),
     *("riscv64", *_ALSO_CALLED),
 )
+_TEXTS_EXPECTED: Final = "a text, or a list of texts, was expected"
 _COMPARED: Final = ("freebsd", "branch", "ports")
 # The forms of a value without bounds. A version has at least two numbers: 15 fits none.
 _FORMS: Final = {
@@ -60,7 +61,7 @@ def facts(run: Run) -> dict[str, str]:
 def find_problem(key: str, value: str) -> str | None:
     """Return what is wrong with a value of a scope's key; None if nothing is."""
     if not value:
-        return "a text, or a list of texts, was expected"
+        return _TEXTS_EXPECTED
     if not set(value) & set("<=>!"):
         return None if _has_form(key, value) else f"fits no run; {_ALLOWED[key]}"
     if key not in _COMPARED:
@@ -77,13 +78,12 @@ def _has_form(key: str, value: str) -> bool:
     """Whether a run may have a fact that fits a value without bounds."""
     if key == "architecture":
         return any(map(glob(value).fullmatch, _ARCHITECTURES))
-    form = _FORMS.get(key)
-    return form is None or form.fullmatch(value) is not None
+    return key not in _FORMS or _FORMS[key].fullmatch(value) is not None
 
 
-def _all_checked(key: str, values: tuple[str, ...]) -> tuple[str, ...]:
+def _checked(values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
     for value in values:
-        if (problem := find_problem(key, value)) is not None:
+        if (problem := find_problem(str(info.field_name), value)) is not None:
             raise ValueError(f"{value!r}: {problem}" if len(values) > 1 else problem)
     return values
 
@@ -92,12 +92,14 @@ def _as_list(value: Any) -> Any:
     if isinstance(value, str) and value:
         return [value]
     if not value or not all(isinstance(one, str) for one in value) or isinstance(value, dict):
-        raise ValueError("a text, or a list of texts, was expected")
+        raise ValueError(_TEXTS_EXPECTED)
     return value
 
 
 _Values = Annotated[
-    tuple[str, ...], BeforeValidator(_as_list, json_schema_input_type=str | list[str])
+    tuple[str, ...],
+    BeforeValidator(_as_list, json_schema_input_type=str | list[str]),
+    AfterValidator(_checked),
 ]
 
 
@@ -111,39 +113,41 @@ class Scope:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    freebsd: Annotated[_Values, AfterValidator(partial(_all_checked, "freebsd"))] = ()
+    freebsd: _Values = ()
     """The version of FreeBSD: ``15.1``, ``15.*``, ``">=15.0"``, ``">=15.0 <16"``."""
-    architecture: Annotated[_Values, AfterValidator(partial(_all_checked, "architecture"))] = ()
+    architecture: _Values = ()
     """The architecture of the nodes, such as ``arm64``; ``aarch64`` means the same."""
-    profile: Annotated[_Values, AfterValidator(partial(_all_checked, "profile"))] = ()
+    profile: _Values = ()
     """The name of the cluster's profile, such as ``embedded``."""
-    branch: Annotated[_Values, AfterValidator(partial(_all_checked, "branch"))] = ()
+    branch: _Values = ()
     """The release of OpenStack: ``2026.2``, ``2026.*``, ``">=2026.1"``."""
-    ports: Annotated[_Values, AfterValidator(partial(_all_checked, "ports"))] = ()
+    ports: _Values = ()
     """The commit of the ports tree (7 to 40 digits, such as ``3f2a1b0``), or a port's version,
     revision and epoch, compared as pkg does: ``"py311-nova<31.0.0_2"``."""
 
     def pairs(self) -> list[tuple[str, str]]:
         """Return each value with its key, in the order of the keys."""
-        keys = sorted(field.name for field in fields(self))
-        return [(key, value) for key in keys for value in getattr(self, key)]
+        return [(key, value) for key, values in sorted(vars(self).items()) for value in values]
+
+    def fits(self, facts: Mapping[str, str]) -> dict[str, bool | None]:
+        """Return whether each key fits the facts of a run; None: the run has no such fact."""
+        by_key: dict[str, bool | None] = {}
+        for key, value in self.pairs():
+            bounds = _BOUNDS.fullmatch(value)
+            # Each port's version is a fact of its own.
+            fact = facts.get(f"{key}.{bounds['port']}" if bounds and bounds["port"] else key)
+            by_key[key] = by_key.get(key) or (None if fact is None else _fits(value, fact))
+        return by_key
 
 
-def fact_name(key: str, value: str) -> str:
-    """Return the fact that a value is compared with: each port's version is a fact of its own."""
-    match = _BOUNDS.fullmatch(value)
-    return f"{key}.{match['port']}" if match and match["port"] else key
-
-
-def fits(value: str, fact: str) -> bool:
-    """Whether a fact of a run fits the value of a scope."""
+def _fits(value: str, fact: str) -> bool:
     if _BOUNDS.fullmatch(value):
         return all(_compare(fact, *bound) for bound in _BOUND.findall(value))
     if _COMMIT.fullmatch(value) and fact.startswith(value):
         return True
     value, fact = _ALSO_CALLED.get(value, value), _ALSO_CALLED.get(fact, fact)
     # 15.1 is 15.1-RELEASE-p2 too.
-    return any(glob(value).fullmatch(form) for form in (fact, fact.partition("-")[0]))
+    return any(map(glob(value).fullmatch, (fact, fact.partition("-")[0])))
 
 
 def glob(text: str) -> re.Pattern[str]:
@@ -154,16 +158,11 @@ def glob(text: str) -> re.Pattern[str]:
 
 
 def _compare(fact: str, sign: str, bound: str) -> bool:
-    left, right = _number(fact), _number(bound)
+    left, right = _version(fact), _version(bound)
     return left is not None and right is not None and _SIGNS[sign](left, right)
 
 
-def _number(version: str) -> tuple[int, tuple[int, ...], int] | None:
-    """Epoch, version and revision, in the order in which ports compare them."""
-    match = _NUMBER.match(version)
-    if match is None:
-        return None
-    parts = [int(part) for part in match[1].split(".")]
-    while parts and not parts[-1]:
-        parts.pop()
-    return int(match[3] or 0), tuple(parts), int(match[2] or 0)
+def _version(text: str) -> Version | None:
+    """Return the epoch, version and revision of a port; ports are compared in that order."""
+    match = _NUMBER.match(text)
+    return Version(f"{match[3] or 0}!{match[1]}.post{match[2] or 0}") if match else None

@@ -6,7 +6,6 @@ from datetime import date
 from typing import Final
 
 from bsdgate.results.expectations.entries import Expectation, Expectations
-from bsdgate.results.expectations.scope import facts
 from bsdgate.results.model import RAN, Code, Level, Outcome, Reason, Run, count
 from bsdgate.results.policy import Policy
 
@@ -22,29 +21,18 @@ def entry_reasons(
     has no fact for their scope.
     """
     known = Expectations(entries, run)
-    invalid = [
-        (entry, f"no {' and no '.join(entry.missing)}") for entry in entries if entry.missing
-    ]
+    invalid = [(one, f"no {' and no '.join(one.missing)}") for one in entries if one.missing]
     expired = [
-        (entry, f"{entry.expires}, {entry.owner or 'no owner'}")
-        for entry in known.entries
-        if entry.expires < day
+        (one, f"{one.expires}, {one.owner or 'no owner'}")
+        for one in known.entries
+        if one.expires < day
     ]
-    undecided = [(entry, ", ".join(entry.unknown_facts(facts(run)))) for entry in known.undecided]
+    renew = "expired: fix the cause, renew or remove"
+    without = "left out, because the run has no fact for their scope"
     return [
         *_reasons(policy.invalid, Code.EXPECTATION_INVALID, "excused nothing", invalid),
-        *_reasons(
-            policy.expired,
-            Code.EXPECTATION_EXPIRED,
-            "expired: fix the cause, renew or remove",
-            expired,
-        ),
-        *_reasons(
-            Level.NOTE,
-            Code.EXPECTATION_UNMATCHED,
-            "left out, because the run has no fact for their scope",
-            undecided,
-        ),
+        *_reasons(policy.expired, Code.EXPECTATION_EXPIRED, renew, expired),
+        *_reasons(Level.NOTE, Code.EXPECTATION_UNMATCHED, without, known.undecided),
     ]
 
 
@@ -53,11 +41,12 @@ def unmatched_names(known: Expectations, tests: Iterable[tuple[str, Outcome]]) -
 
     An entry matches tests that ran; an entry for a skip also matches tests that were skipped.
     """
-    matched: set[str] = set()
-    for test, outcome in tests:
-        if outcome in RAN or outcome is Outcome.SKIP:
-            wanted = None if outcome in RAN else outcome
-            matched.update(entry.name for entry in known.of(test, wanted))
+    matched = {
+        entry.name
+        for test, outcome in tests
+        if outcome in RAN or outcome is Outcome.SKIP
+        for entry in known.of(test, None if outcome in RAN else outcome)
+    }
     return tuple(sorted({entry.name for entry in known.entries} - matched))
 
 
