@@ -38,17 +38,9 @@ def explanations(cases: Iterable[Case], features: Iterable[Feature]) -> dict[str
     The configuration, or the test itself, can explain a skip.
     """
     by_option = {feature.option: feature for feature in features}
-    known: dict[str, str | None] = {}
-    found = {}
-    for case in cases:
-        if case.outcome is not Outcome.SKIP:
-            continue
-        text = " ".join((case.reason or "").split())
-        if text not in known:
-            known[text] = _explain(text, by_option)
-        if (why := known[text]) is not None:
-            found[case.id] = why
-    return found
+    texts = _skip_texts(cases)
+    known = {text: _explain(text, by_option) for text in set(texts.values())}
+    return {test: why for test, text in texts.items() if (why := known[text]) is not None}
 
 
 def lost(cases: Iterable[Case], explained: Container[str], level: Level) -> list[Reason]:
@@ -57,9 +49,11 @@ def lost(cases: Iterable[Case], explained: Container[str], level: Level) -> list
     The message also says if ``unstable_test`` turned a failure into the skip.
     """
     by_text: dict[str, list[str]] = defaultdict(list)
-    for case in cases:
-        if case.outcome is Outcome.SKIP and case.id not in explained:
-            by_text[_shortened(" ".join((case.reason or "").split()))].append(case.id)
+    for test, text in _skip_texts(cases).items():
+        if test not in explained:
+            by_text[text if len(text) <= _TEXT_BOUND else f"{text[: _TEXT_BOUND - 1]}…"].append(
+                test
+            )
     ordered = sorted(by_text.items(), key=lambda item: (-len(item[1]), item[0]))
     reasons = [_loss(level, text, ids) for text, ids in ordered[:_TEXTS]]
     rest = [test for _, ids in ordered[_TEXTS:] for test in ids]
@@ -92,24 +86,29 @@ def fewer_ran(
     return [note(Code.FEWER_RAN, message, vanished)]
 
 
+def _skip_texts(cases: Iterable[Case]) -> dict[str, str]:
+    skipped = (case for case in cases if case.outcome is Outcome.SKIP)
+    return {case.id: " ".join((case.reason or "").split()) for case in skipped}
+
+
 def _explain(text: str, features: Mapping[str, Feature]) -> str | None:
     text = _CLASS.sub("", text)
     if match := _UNSTABLE.match(text):
         inner = _explain(text[match.end() :], features)
         return inner and f"{inner} (reported as {match[1]})"
     for always in ALWAYS:
-        if any(_matches(pattern, text) for pattern in always.texts):
+        if _match(always.texts, text):
             return always.reason
     for rule in RULES:
-        for pattern in rule.texts:
-            if match := _matches(pattern, text):
-                option = rule.option.format(*filter(None, match.groups()))
-                return _explain_by_option(rule, option, features)
+        if match := _match(rule.texts, text):
+            option = rule.option.format(*filter(None, match.groups()))
+            return _explain_by_option(rule, option, features)
     return None
 
 
-def _matches(pattern: str, text: str) -> re.Match[str] | None:
-    return re.fullmatch(pattern, text, re.IGNORECASE | re.DOTALL)
+def _match(patterns: Iterable[str], text: str) -> re.Match[str] | None:
+    found = (re.fullmatch(pattern, text, re.IGNORECASE | re.DOTALL) for pattern in patterns)
+    return next(filter(None, found), None)
 
 
 def _explain_by_option(rule: Rule, option: str, features: Mapping[str, Feature]) -> str | None:
@@ -126,15 +125,9 @@ def _explain_by_option(rule: Rule, option: str, features: Mapping[str, Feature])
 def _has(value: str, wants: str | int) -> bool:
     if isinstance(wants, int):
         return value.isdecimal() and int(value) >= wants
-    if wants in {"true", "set"}:
-        return value.strip().lower() not in _OFF
-    if wants == "false":
-        return value.strip().lower() in _OFF
+    if wants in {"true", "set", "false"}:
+        return (value.strip().lower() in _OFF) is (wants == "false")
     return wants in [word.strip() for word in value.split(",")]
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _TEXT_BOUND else f"{text[: _TEXT_BOUND - 1]}…"
 
 
 def _loss(level: Level, text: str, ids: Collection[str]) -> Reason:

@@ -43,6 +43,10 @@ class Always:
     reason: str
 
 
+def _rule(option: str, default: str | None, *texts: str, wants: str | int = "true") -> Rule:
+    return Rule(option, default, texts, wants)
+
+
 def _compute(option: str, default: str, *texts: str) -> Rule:
     return Rule(f"compute-feature-enabled.{option}", default, texts)
 
@@ -53,14 +57,12 @@ def _image(option: str, default: str, *texts: str) -> Rule:
 
 def _service(name: str, *called: str) -> Rule:
     names = "|".join(called)
-    return Rule(
+    return _rule(
         f"service_available.{name}",
         None,
-        (
-            rf"Skipped because the (?:{names}) service is not available",
-            rf"(?:{names})(?: service| support)? (?:is )?(?:not (?:available|enabled)|required)\.?",
-            rf"(?:{names}) service must be available\.",
-        ),
+        rf"Skipped because the (?:{names}) service is not available",
+        rf"(?:{names})(?: service| support)? (?:is )?(?:not (?:available|enabled)|required)\.?",
+        rf"(?:{names}) service must be available\.",
     )
 
 
@@ -76,24 +78,20 @@ RULES: Final = (
     _service("swift", "swift", "object_storage"),
     _service("designate", "designate", "dns"),
     _service("ironic_inspector", "ironic inspector"),
-    Rule(
+    _rule(
         "service_available.nova",
         "true",
-        (
-            r"Nova is enabled\. Stand-alone tests will be skipped\.",
-            r"Compute service (?:is present|Nova is running), .*",
-        ),
+        r"Nova is enabled\. Stand-alone tests will be skipped\.",
+        r"Compute service (?:is present|Nova is running), .*",
         wants="false",
     ),
     # Guests.
-    Rule(
+    _rule(
         "validation.run_validation",
         "true",
-        (
-            r"Instance validation tests are disabled\.",
-            r"Validation (?:should|must) be enabled.*",
-            r"validation is required for this test",
-        ),
+        r"Instance validation tests are disabled\.",
+        r"Validation (?:should|must) be enabled.*",
+        r"validation is required for this test",
     ),
     # Compute.
     _compute("cold_migration", "true", r"Cold migration (?:is )?not available\."),
@@ -143,11 +141,11 @@ RULES: Final = (
     _compute(
         "hostname_fqdn_sanitization", "false", r"FQDN hostname sanitization is not supported\."
     ),
-    Rule("compute.min_compute_nodes", "1", (r"Less than 2 compute nodes, .*",), wants=2),
-    Rule(
+    _rule("compute.min_compute_nodes", "1", r"Less than 2 compute nodes, .*", wants=2),
+    _rule(
         "compute.certified_image_ref",
         "",
-        (r"``\[compute\]/certified_image_ref`` required to test .*",),
+        r"``\[compute\]/certified_image_ref`` required to test .*",
         wants="set",
     ),
     # Image.
@@ -158,112 +156,94 @@ RULES: Final = (
     _image("import_image", "true", r"image import is not available"),
     _image("os_glance_reserved", "true", r"os_glance_reserved is not enabled"),
     _image("do_secure_hash", "true", r"do_secure_hash is disabled"),
-    Rule(
-        "image-feature-enabled.do_secure_hash",
-        "true",
-        (r"do_secure_hash is enabled",),
-        wants="false",
+    _rule(
+        "image-feature-enabled.do_secure_hash", "true", r"do_secure_hash is enabled", wants="false"
     ),
-    Rule(
+    _rule(
         "image.alternate_image_endpoint",
         "",
-        (r"No image_remote service to test against",),
+        r"No image_remote service to test against",
         wants="set",
     ),
-    Rule(
-        "image.images_manifest_file",
-        "",
-        (r"Image format testing is not configured",),
-        wants="set",
-    ),
-    Rule(
+    _rule("image.images_manifest_file", "", r"Image format testing is not configured", wants="set"),
+    _rule(
         "image-import.{}",
         None,
-        (
-            r"Server does not support ([\w-]+) import method",
-            r"(?:Import via )?(glance-direct)(?: import method)? (?:is )?not available",
-        ),
+        r"Server does not support ([\w-]+) import method",
+        r"(?:Import via )?(glance-direct)(?: import method)? (?:is )?not available",
     ),
     # Network.
-    Rule("network-feature-enabled.floating_ips", "true", (r"Floating ips are not available.*",)),
-    Rule(
-        "network-feature-enabled.ipv6", "true", (r"IPv6 (?:is not enabled|Tests are disabled\.)",)
-    ),
-    Rule("network-feature-enabled.port_security", "true", (r"Port security must be enabled\.",)),
-    Rule(
+    _rule("network-feature-enabled.floating_ips", "true", r"Floating ips are not available.*"),
+    _rule("network-feature-enabled.ipv6", "true", r"IPv6 (?:is not enabled|Tests are disabled\.)"),
+    _rule("network-feature-enabled.port_security", "true", r"Port security must be enabled\."),
+    _rule(
         "network-feature-enabled.update_port_qos",
         "false",
-        (r"update_port_qos feature is not enabled",),
+        r"update_port_qos feature is not enabled",
     ),
-    Rule(
+    _rule(
         "network.public_network_id",
         "",
-        (r"The public_network_id option must be specified\.",),
+        r"The public_network_id option must be specified\.",
         wants="set",
     ),
-    Rule("auth.create_isolated_networks", "true", (r"Found shared networks: .*",)),
-    Rule(
+    _rule("auth.create_isolated_networks", "true", r"Found shared networks: .*"),
+    _rule(
         "neutron_plugin_options.create_shared_resources",
         "false",
-        (r"(?:Creation of shared resources .*)?setting the create_shared_resources option .*",),
+        r"(?:Creation of shared resources .*)?setting the create_shared_resources option .*",
     ),
-    Rule(
+    _rule(
         "neutron_plugin_options.provider_vlans",
         "",
-        (
-            r"No provider VLAN networks available",
-            r"Skipped as provider VLANs are not available in config",
-        ),
+        r"No provider VLAN networks available",
+        r"Skipped as provider VLANs are not available in config",
         wants="set",
     ),
-    Rule(
+    _rule(
         "neutron_plugin_options.available_type_drivers",
         "",
-        (r"Vxlan type driver must be enabled for this test\.",),
+        r"Vxlan type driver must be enabled for this test\.",
         wants="vxlan",
     ),
-    Rule(
+    _rule(
         "network-extension.{}",
         None,
-        (
-            r"Skipped because network extension: ([\w-]+) is not enabled",
-            r"([\w-]+) extension (?:is )?not (?:enabled|available)\.?",
-        ),
+        r"Skipped because network extension: ([\w-]+) is not enabled",
+        r"([\w-]+) extension (?:is )?not (?:enabled|available)\.?",
     ),
-    Rule(
+    _rule(
         "network-agents",
         None,
-        (
-            r"At least one (?:DHCP|L3) agent is required to be running .*",
-            r"availability_zone supported agent not found\.",
-        ),
+        r"At least one (?:DHCP|L3) agent is required to be running .*",
+        r"availability_zone supported agent not found\.",
     ),
-    Rule("default-subnetpool", None, (r"No default subnetpool",)),
+    _rule("default-subnetpool", None, r"No default subnetpool"),
     # Bare metal.
-    Rule(
+    _rule(
         "baremetal.enabled_hardware_types",
         "ipmi",
-        (r"These tests rely on ipmi enabled",),
+        r"These tests rely on ipmi enabled",
         wants="ipmi",
     ),
-    Rule(
+    _rule(
         "baremetal.driver",
         "fake-hardware",
-        (r"These tests rely on fake-hardware",),
+        r"These tests rely on fake-hardware",
         wants="fake-hardware",
     ),
-    Rule(
+    _rule(
         "baremetal.enabled_deploy_interfaces",
         "direct",
-        (r"Skipping the test case since anaconda is not enabled\.",),
+        r"Skipping the test case since anaconda is not enabled\.",
         wants="anaconda",
     ),
-    Rule("enforce_scope.ironic", "true", (r"RBAC tests for Ironic are not enabled\.",)),
+    _rule("enforce_scope.ironic", "true", r"RBAC tests for Ironic are not enabled\."),
     # Identity.
-    Rule(
+    _rule(
         "identity-feature-enabled.security_compliance",
         "false",
-        (r"Security compliance not available\.",),
+        r"Security compliance not available\.",
     ),
 )
 
