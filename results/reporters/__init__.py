@@ -4,7 +4,7 @@
 import json
 import os
 import stat
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -40,12 +40,12 @@ def write_all(
     folder = _folder(run_dir)
     logs, remarks = _search_logs(verdict, run_dir)
     comments = zuul.render(verdict, changed=changed, logs=logs)
-    reports: Mapping[str, Iterable[str]] = {
-        "report.txt": [text.render(verdict)],
-        "report.xml": [junit.render(verdict)],
-        "report.html": html.parts(verdict, logs=logs, remarks=remarks, history=history),
-        "zuul.json": [json.dumps(comments, indent=1), "\n"],
-        "verdict.json": [document.render(verdict)],  # last: if it exists, so do the others
+    reports = {
+        "report.txt": text.render(verdict),
+        "report.xml": junit.render(verdict),
+        "report.html": html.render(verdict, logs=logs, remarks=remarks, history=history),
+        "zuul.json": json.dumps(comments, indent=1) + "\n",
+        "verdict.json": document.render(verdict),  # last: if it exists, so do the others
     }
     drafts = {folder / name: folder / f".{name}.{os.getpid()}" for name in reports}
     try:
@@ -81,10 +81,10 @@ def _search_logs(verdict: Verdict, run_dir: Path) -> tuple[Mapping[str, Lines], 
     return by_id, found.problems
 
 
-def _write(draft: Path, content: Iterable[str]) -> None:
+def _write(draft: Path, content: str) -> None:
     """Write a file and sync it to the disk, so that it is not empty if the machine fails."""
     draft.unlink(missing_ok=True)  # of a process that was killed; a link is not followed
     with draft.open("x", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        file.writelines(content)
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())

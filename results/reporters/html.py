@@ -7,7 +7,7 @@ content security policy forbids all other styles and scripts.
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -20,7 +20,7 @@ from bsdgate.results.reporters import timeline, trend
 from bsdgate.results.reporters.servicelogs import Lines
 from bsdgate.results.reporters.text import describe_counts, duration, meaning, plain
 from bsdgate.results.reporters.trend import Earlier
-from bsdgate.results.reporters.views import case_table, reasons, sections, split
+from bsdgate.results.reporters.views import rows, sections, short_context, split
 
 LANE: Final = 28
 AXIS: Final = 26
@@ -35,37 +35,24 @@ def render(
     remarks: Sequence[str] = (),
     history: Sequence[Earlier] = (),
 ) -> str:
-    """Write ``verdict`` as a self-contained HTML document; the arguments are as for ``parts``."""
-    return "".join(parts(verdict, logs=logs, remarks=remarks, history=history))
-
-
-def parts(
-    verdict: Verdict,
-    *,
-    logs: Mapping[str, Lines] | None = None,
-    remarks: Sequence[str] = (),
-    history: Sequence[Earlier] = (),
-) -> Iterator[str]:
-    """Write ``verdict`` piece by piece.
+    """Write ``verdict`` as a self-contained HTML document.
 
     ``logs`` are what services logged about failures, by the case's id, ``remarks`` problems
     with those logs. ``history`` are earlier runs of the same suite; without them, no trend is
     drawn.
     """
     style, script = _asset("report.css"), _asset("report.js")
-    shown = sections(verdict, logs or {})
-    table = case_table(verdict, shown.anchors)
-    return _template().generate(
+    cases = rows(verdict)
+    return _template().render(
         verdict=verdict,
         meaning=meaning(verdict),
         summary=describe_counts(verdict),
         states=[state for state in Outcome if verdict.counts[state]],
         seconds=verdict.seconds,
-        reasons=reasons(verdict),
-        failures=shown,
+        failures=sections(verdict, logs or {}),
         remarks=remarks,
-        cases=table,
-        timeline=timeline.lay_out([row.case for row in table.rows]),
+        cases=cases,
+        timeline=timeline.lay_out(cases),
         trend=trend.lay_out(verdict, history),
         sizes={"lane": LANE, "axis": AXIS, "trend": TREND_HEIGHT},
         style=Markup(style),  # noqa: S704 - a file of ours, nothing is put into it
@@ -91,6 +78,7 @@ def _template() -> jinja2.Template:
         "clock": _clock,
         "percent": _percent,
         "split": split,
+        "short_context": short_context,
     }
     return environment.get_template("report.html.j2")
 

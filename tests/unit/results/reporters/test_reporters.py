@@ -116,11 +116,10 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_and_no_draft(run_dir
     write_all(verdict, run_dir.path)
     before = (run_dir.path / "report" / "report.html").read_text()
 
-    def parts(*_, **__):
-        yield "half a"
+    def full(_):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(html, "parts", parts)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="the disk is full"):
         write_all(verdict, run_dir.path)
     assert (run_dir.path / "report" / "report.html").read_text() == before
