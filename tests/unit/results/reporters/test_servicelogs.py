@@ -127,7 +127,7 @@ def test_a_failure_keeps_its_last_lines_and_counts_the_others(folder):
     talk = "".join(line(n / 10, f"t{n}") for n in range(50))
     errors = "".join(line(n / 10, f"e{n}", "ERROR") for n in range(50))
     (lines,) = find(folder, OWN, a=errors, b=talk).lines
-    kept = servicelogs.ERRORS_KEPT + servicelogs.TALK_KEPT
+    kept = servicelogs.KEPT["errors"] + servicelogs.KEPT["talk"]
     assert len(lines.lines) == kept
     assert lines.left_out == 100 - kept
     assert {"e49", "t49"} <= set(texts(lines))
@@ -221,7 +221,5 @@ def test_whatever_a_log_holds_its_named_requests_are_found(tmp_path_factory, par
     (lines,) = find(folder, OWN, nova=log).lines
     named = sum(REQUEST.encode() in part for part in log.split(b"\n"))
     own = sum(one.own for one in lines.lines)
-    assert own + lines.left_out >= min(named, servicelogs.TALK_KEPT)
-    assert len(lines.lines) <= (
-        servicelogs.ERRORS_KEPT + servicelogs.TALK_KEPT + servicelogs.NEARBY_KEPT
-    )
+    assert own + lines.left_out >= min(named, servicelogs.KEPT["talk"])
+    assert len(lines.lines) <= sum(servicelogs.KEPT.values())
