@@ -79,7 +79,7 @@ class Expectation(Entry):
     def _pattern(self) -> re.Pattern[str]:
         return glob(self.test)
 
-    def matches(self, forms: Iterable[str]) -> bool:
+    def matches_one_of(self, forms: Iterable[str]) -> bool:
         """Whether one of the forms of an id is the entry's test, or fits its glob."""
         return any(map(self._pattern.fullmatch, forms))
 
@@ -148,7 +148,7 @@ class Expectations:
         either = "\n".join(forms)
         for piece, entry in self._globs:
             # Looking for the longest fixed part of a glob takes a tenth of the time of matching it.
-            if piece in either and entry.matches(forms):
+            if piece in either and entry.matches_one_of(forms):
                 yield entry
 
 

@@ -4,6 +4,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from bsdgate.results.model import Case, Cause, Disposition, Excuse, Outcome, Verdict
@@ -64,8 +65,7 @@ class Group:
 
     def __iter__(self) -> Iterator[Failure]:
         """Give the failures one by one."""
-        for failures in self.alike:
-            yield from failures
+        return chain.from_iterable(self.alike)
 
     def __len__(self) -> int:
         return sum(map(len, self.alike))
@@ -75,7 +75,8 @@ def groups(verdict: Verdict) -> tuple[Group, ...]:
     """Group everything that failed: fixtures, tests, and excused and duplicated failures."""
     found: dict[Cause | Excuse, list[Failure]] = defaultdict(list)
     for failure in _failures(verdict):
-        found[_cause(failure)].append(failure)
+        known = failure.disposition.excuse is Excuse.KNOWN_FAILURE
+        found[Excuse.KNOWN_FAILURE if known else failure.disposition.cause].append(failure)
     return tuple(
         Group(
             cause,
@@ -109,11 +110,6 @@ def _failures(verdict: Verdict) -> Iterator[Failure]:
         failed = case.outcome is Outcome.FAIL and case.setup_failure not in shown_with
         if (failed or case.details) and case.id in by_id:
             yield Failure(case, by_id[case.id])
-
-
-def _cause(failure: Failure) -> Cause | Excuse:
-    excused = failure.disposition.excuse is Excuse.KNOWN_FAILURE
-    return Excuse.KNOWN_FAILURE if excused else failure.disposition.cause
 
 
 def _alike(failures: Sequence[Failure]) -> tuple[tuple[Failure, ...], ...]:

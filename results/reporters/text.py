@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A verdict as a short text for a terminal, without control characters."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from bsdgate.results.model import Cause, Disposition, Level, Outcome, Result, Run, Verdict, count
+from bsdgate.results.model import Cause, Outcome, Result, Run, Verdict, count
 from bsdgate.results.reporters.failures import Failure, groups, mostly
 
 IDS_SHOWN = 20
@@ -18,13 +18,7 @@ PATTERN_SHOWN = 100
 
 def render(verdict: Verdict) -> str:
     """Write ``verdict`` as text: result, counts, reasons with their ids, failures' last lines."""
-    parts = [
-        *_head(verdict),
-        *_mostly(verdict),
-        *_reasons(verdict),
-        *_failures(verdict),
-        *_tail(verdict),
-    ]
+    parts = [*_head(verdict), *_reasons(verdict), *_failures(verdict), *_tail(verdict)]
     return "".join(f"{_cut(part)}\n" for part in parts)
 
 
@@ -94,15 +88,15 @@ def _head(verdict: Verdict) -> Iterator[str]:
     yield f"  run    {plain(' '.join(filter(None, (run.name, run.run_id))))}"
     yield f"  of     {plain(' '.join(filter(None, about)) or '-')}"
     yield f"  tests  {describe_counts(verdict)}"
+    if said := mostly(verdict):
+        yield f"  mostly {plain(said)}"
 
 
 def _reasons(verdict: Verdict) -> Iterator[str]:
-    for level in Level:
-        for reason in verdict.reasons:
-            if reason.level is level:
-                yield ""
-                yield f"{level.upper()} {reason.code}: {plain(reason.message)}"
-                yield from _ids(reason.ids)
+    for reason in verdict.reasons:
+        yield ""
+        yield f"{reason.level.upper()} {reason.code}: {plain(reason.message)}"
+        yield from _ids(reason.ids)
 
 
 def _ids(ids: Sequence[str]) -> Iterator[str]:
@@ -110,11 +104,6 @@ def _ids(ids: Sequence[str]) -> Iterator[str]:
         yield f"    {plain(test_id)}"
     if len(ids) > IDS_SHOWN:
         yield f"    and {len(ids) - IDS_SHOWN} more, listed in verdict.json"
-
-
-def _mostly(verdict: Verdict) -> Iterator[str]:
-    if said := mostly(verdict):
-        yield f"  mostly {plain(said)}"
 
 
 def _failures(verdict: Verdict) -> Iterator[str]:
@@ -131,26 +120,19 @@ def _failures(verdict: Verdict) -> Iterator[str]:
 
 def _alike(title: str, alike: Sequence[Failure]) -> Iterator[str]:
     """Failures of one signature: those that are alike are named, the first one is shown."""
-    case = alike[0].case
+    case, disposition = alike[0].case, alike[0].disposition
     what = plain(case.id) if len(alike) == 1 else f"{len(alike)} fail alike"
     yield f"--- {what}: {case.outcome} {plain(case.reason or '')}".rstrip()
     if len(alike) > 1:
         yield from _ids([failure.case.id for failure in alike])
-    if alike[0].disposition.cause is not Cause.UNKNOWN or alike[0].disposition.signature:
+    if disposition.cause is not Cause.UNKNOWN or disposition.signature:
         yield f"    cause: {title}"
-    yield from _evidence(alike[0].disposition)
-    yield from (f"    {plain(line)}" for line in _last_lines(case.details or ""))
-
-
-def _evidence(disposition: Disposition) -> Iterator[str]:
     yield from (f"      {plain(line)}" for line in disposition.evidence)
     if disposition.tests:
         yield f"    with it failed {count(disposition.tests, 'test')}"
-
-
-def _last_lines(details: str) -> Iterable[str]:
     # The first attachment is the traceback; the logs after it are for the HTML report.
-    return details.split("\n\n", 1)[0].rstrip().splitlines()[-LINES_SHOWN:]
+    traceback = (case.details or "").split("\n\n", 1)[0].rstrip()
+    yield from (f"    {plain(line)}" for line in traceback.splitlines()[-LINES_SHOWN:])
 
 
 def _tail(verdict: Verdict) -> Iterator[str]:

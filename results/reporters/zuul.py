@@ -6,6 +6,7 @@ and puts the file comments beside the lines of the change.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -67,11 +68,7 @@ def render(
     return {
         "zuul": {
             "artifacts": [
-                {
-                    "name": name,
-                    "url": base + file,
-                    "metadata": {"type": kind, **about},
-                }
+                {"name": name, "url": base + file, "metadata": {"type": kind, **about}}
                 for name, file, kind in ARTIFACTS
             ],
             "warnings": list(_warnings(verdict)),
@@ -83,9 +80,8 @@ def render(
 def _warnings(verdict: Verdict) -> Iterator[str]:
     shown = [
         reason
-        for level in Level
         for reason in verdict.reasons
-        if reason.level is level and (level is not Level.NOTE or reason.code in _SHOWN_NOTES)
+        if reason.level is not Level.NOTE or reason.code in _SHOWN_NOTES
     ]
     if shown:
         yield f"bsdgate {verdict.result}: {describe_counts(verdict)}"
@@ -108,22 +104,20 @@ def _reason_text(reason: Reason) -> str:
 def _comments(
     verdict: Verdict, changed: Collection[str], logs: Mapping[str, Lines]
 ) -> dict[str, list[dict[str, Any]]]:
-    endings: dict[str, dict[str, str]] = {}
+    endings: dict[str, dict[str, str]] = defaultdict(dict)
     for path in changed:
         if "/" in path:
-            ending = "/" + path.removeprefix("src/")
-            endings.setdefault(ending.rpartition("/")[2], {})[ending] = path
-    places: dict[tuple[str, int], list[tuple[Failure, str]]] = {}
-    for group in groups(verdict):
-        level = _LEVELS.get(group.cause)
-        for failure in group if level and endings else ():
-            place = _place(_tracebacks(failure, logs), endings)
-            if place and (place in places or len(places) < COMMENTS_BOUND):
-                places.setdefault(place, []).append((failure, level or ""))
-    comments: dict[str, list[dict[str, Any]]] = {}
+            endings[path.rpartition("/")[2]]["/" + path.removeprefix("src/")] = path
+    blamed = [one for group in groups(verdict) if group.cause in _LEVELS for one in group]
+    places: dict[tuple[str, int], list[Failure]] = defaultdict(list)
+    for failure in blamed if endings else ():
+        place = _place(_tracebacks(failure, logs), endings)
+        if place and (place in places or len(places) < COMMENTS_BOUND):
+            places[place].append(failure)
+    comments: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for (path, line), found in sorted(places.items()):
-        comment = {"line": line, "level": found[0][1], "message": _comment_text(found)}
-        comments.setdefault(path, []).append(comment)
+        level = _LEVELS[found[0].disposition.cause]
+        comments[path].append({"line": line, "level": level, "message": _comment_text(found)})
     return comments
 
 
@@ -147,8 +141,8 @@ def _place(
     return place
 
 
-def _comment_text(found: list[tuple[Failure, str]]) -> str:
-    case = found[0][0].case
+def _comment_text(found: list[Failure]) -> str:
+    case = found[0].case
     more = f", and {len(found) - 1} more that fail here" if len(found) > 1 else ""
     return _cut(f"{case.id}: {case.reason or case.outcome}{more}", COMMENT_BOUND)
 

@@ -40,14 +40,15 @@ def test_it_says_what_the_result_means(result, outcome, output):
     assert text.render(verdict).startswith(f"{result}: {output}\n")
 
 
-def test_it_names_errors_before_failures_and_the_end_of_each_traceback():
+def test_it_names_each_reason_and_the_end_of_each_traceback():
     case = failed("m.A.one", details="traceback:\nfile\nValueError: 5\n\nlog:\nnoise\n")
     reasons = [
-        blames("m.A.one"),
         Reason(Level.ERROR, Code.LOST_TEST, "many", tuple(f"m.t{n}" for n in range(25))),
+        blames("m.A.one"),
     ]
     output = text.render(verdict_of(Result.ERROR, case, reasons=reasons))
-    assert output.index("ERROR lost-test: many") < output.index("FAIL tests-failed: 1 tests failed")
+    assert "\nERROR lost-test: many\n    m.t0\n" in output
+    assert "\nFAIL tests-failed: 1 tests failed\n" in output
     assert "and 5 more, listed in verdict.json" in output
     assert "ValueError: 5" in output
     assert "noise" not in output

@@ -37,8 +37,8 @@ def test_a_pass_leads_to_its_report_and_says_no_more():
 
 def test_warnings_name_what_decided_and_whom_it_hit():
     reasons = [
-        blames(*(f"m.t{number}" for number in range(7))),
         Reason(Level.ERROR, Code.LOST_TEST, "lost", ("m.lost",)),
+        blames(*(f"m.t{number}" for number in range(7))),
         Reason(Level.NOTE, Code.FAILS_ON_BASE, "excused", ("m.base",)),
         Reason(Level.NOTE, Code.KNOWN_FAILURE, "nothing new", ("m.known",)),
     ]
