@@ -8,8 +8,8 @@ day. Source code is read, never imported.
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -48,7 +48,11 @@ class Proposal:
     reason: str
     bug: str = ""
     outcome: Outcome = Outcome.FAIL
-    scope: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    scope: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+_Job = tuple[str, str, str]
+"""A job, its branch and its architecture."""
 
 
 def from_xfail_lists(lists: Mapping[str, str]) -> list[Proposal]:
@@ -60,7 +64,7 @@ def from_xfail_lists(lists: Mapping[str, str]) -> list[Proposal]:
 
     :raises BsdgateError: a line has another form, or a path names no job.
     """
-    known: dict[str, set[tuple[str, str, str]]] = defaultdict(set)
+    known: dict[str, set[_Job]] = defaultdict(set)
     problems = []
     for path, text in sorted(lists.items()):
         job = _JOB.search(path)
@@ -68,16 +72,15 @@ def from_xfail_lists(lists: Mapping[str, str]) -> list[Proposal]:
             problems.append(f"{path}: no job such as FreeBSD-main-aarch64-test is in this path")
             continue
         for number, line in enumerate(text.splitlines(), start=1):
-            program, colon, name = line.strip().partition(":")
-            if line.strip() and not (program and colon and name):
-                problems.append(f"{path}:{number}: {line!r} is not classname:name")
+            program, _, name = line.strip().partition(":")
+            if program and name:
+                known[f"{_path(program)}:{name}"].add((job[0], job[1], job[3]))
             elif line.strip():
-                test = f"{_path(program)}:{name}"
-                known[test].add((job[3], job[1], job[0]))
+                problems.append(f"{path}:{number}: {line!r} is not classname:name")
     if problems:
         raise BsdgateError("\n".join(problems), "give the lists as freebsd/freebsd-ci has them")
     branches = {branch for found in known.values() for _, branch, _ in found}
-    return [one for test in sorted(known) for one in _listed(test, known[test], branches)]
+    return [one for test in sorted(known) for one in _proposed(test, known[test], branches)]
 
 
 def _path(classname: str) -> str:
@@ -88,34 +91,32 @@ def _path(classname: str) -> str:
     return _DOTTED.sub(r"usr.\1/", classname.replace(".", "/"))
 
 
-def _listed(test: str, found: set[tuple[str, str, str]], branches: set[str]) -> Iterator[Proposal]:
+def _proposed(test: str, found: set[_Job], branches: set[str]) -> Iterator[Proposal]:
     """One proposal for the architectures that have the test on the same branches."""
-    on: dict[str, set[str]] = defaultdict(set)
-    for architecture, branch, _ in found:
-        on[architecture].add(branch)
     alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for architecture in sorted(on):
-        alike[_releases(on[architecture], branches)].append(architecture)
+    for architecture in sorted({of for _, _, of in found}):
+        on = {branch for _, branch, of in found if of == architecture}
+        alike[_releases(on, branches)].append(architecture)
     for releases, architectures in sorted(alike.items()):
-        jobs = sorted(job for architecture, _, job in found if architecture in architectures)
-        scope = (("architecture", tuple(architectures)), ("freebsd", releases))
+        jobs = sorted(job for job, _, of in found if of in architectures)
+        scope: dict[str, Sequence[str]] = {"architecture": architectures}
+        if releases:
+            scope["freebsd"] = releases
         yield Proposal(
             test=test,
             source=f"xfail-list of {', '.join(jobs)}",
             reason="FreeBSD CI expects it to fail and does not say why",
-            scope=tuple(pair for pair in scope if pair[1]),
+            scope=scope,
         )
 
 
 def _releases(on: set[str], branches: set[str]) -> tuple[str, ...]:
     """The versions of branches; main is what follows the newest stable branch, if one is known."""
-    stable = {int(branch.removeprefix("stable-")) for branch in branches - {"main"}}
+    stable = [int(branch.removeprefix("stable-")) for branch in branches - {"main"}]
+    if "main" in on and not stable:
+        return ()
     versions = [f"{branch.removeprefix('stable-')}.*" for branch in sorted(on - {"main"})]
-    if "main" in on:
-        if not stable:
-            return ()
-        versions.append(f">={max(stable) + 1}")
-    return tuple(versions)
+    return (*versions, *([f">={max(stable) + 1}"] if "main" in on else []))
 
 
 def from_source(package: str, folder: Path) -> list[Proposal]:
@@ -157,24 +158,21 @@ def _marked_in(node: ast.ClassDef, place: str) -> Iterator[Proposal]:
 
 def _marked(node: ast.ClassDef | ast.FunctionDef, test: str, place: str) -> Iterator[Proposal]:
     calls = [each for each in node.decorator_list if isinstance(each, ast.Call)]
-    by_name = {name: [call for call in calls if _name(call) == name] for name in _DECORATORS}
-    uuid = next((_text(call) for call in calls if _name(call) == "idempotent_id"), None)
-    for name, marks in by_name.items():
-        bugs = list(dict.fromkeys(bug for mark in marks for bug in _bugs(mark)))
-        if marks:
+    by_name: dict[str, list[ast.Call]] = defaultdict(list)
+    for call in calls:
+        by_name[ast.unparse(call.func).rpartition(".")[2]].append(call)
+    uuid = next(map(_text, by_name["idempotent_id"]), None)
+    for name, said in _DECORATORS.items():
+        bugs = list(dict.fromkeys(bug for mark in by_name[name] for bug in _bugs(mark)))
+        if by_name[name]:
             also = f" (also {', '.join(bugs[1:])})" if bugs[1:] else ""
             yield Proposal(
                 test=f"id-{uuid}" if uuid else test,
-                source=f"{name} at {place}:{marks[0].lineno}, {node.name}",
-                reason=f"{_DECORATORS[name]}{also}",
+                source=f"{name} at {place}:{by_name[name][0].lineno}, {node.name}",
+                reason=f"{said}{also}",
                 bug=bugs[0] if bugs else "",
                 outcome=Outcome.SKIP,
             )
-
-
-def _name(call: ast.Call) -> str:
-    named = call.func
-    return str(getattr(named, "attr", None) or getattr(named, "id", ""))
 
 
 def _text(call: ast.Call) -> str | None:
@@ -194,12 +192,12 @@ def _bugs(call: ast.Call) -> list[str]:
 
 def render(proposals: Iterable[Proposal], since: date) -> str:
     """Write proposals as the YAML of known failures, in the order given."""
-    entries = [_entry(proposal, since) for proposal in proposals]
-    parts = (
-        yaml.dump([entry], Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+    entries = [[_entry(proposal, since)] for proposal in proposals]
+    parts = [
+        yaml.dump(entry, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
         for entry in entries
-    )
-    return _HEAD + "".join(f"\n{part}" for part in parts)
+    ]
+    return "\n".join([_HEAD, *parts])
 
 
 def _entry(proposal: Proposal, since: date) -> dict[str, Any]:
@@ -215,12 +213,11 @@ def _entry(proposal: Proposal, since: date) -> dict[str, Any]:
     if proposal.outcome is not Outcome.FAIL:
         entry["outcome"] = str(proposal.outcome)
     if proposal.scope:
-        entry["scope"] = {key: _alternatives(values) for key, values in proposal.scope}
+        entry["scope"] = {
+            key: list(values) if len(values) > 1 else values[0]
+            for key, values in proposal.scope.items()
+        }
     return entry
-
-
-def _alternatives(values: tuple[str, ...]) -> str | list[str]:
-    return list(values) if len(values) > 1 else values[0]
 
 
 class _Dumper(yaml.SafeDumper):

@@ -47,6 +47,10 @@ def _rule(option: str, default: str | None, *texts: str, wants: str | int = "tru
     return Rule(option, default, texts, wants)
 
 
+def _set(option: str, *texts: str) -> Rule:
+    return Rule(option, "", texts, "set")
+
+
 def _compute(option: str, default: str, *texts: str) -> Rule:
     return Rule(f"compute-feature-enabled.{option}", default, texts)
 
@@ -142,12 +146,7 @@ RULES: Final = (
         "hostname_fqdn_sanitization", "false", r"FQDN hostname sanitization is not supported\."
     ),
     _rule("compute.min_compute_nodes", "1", r"Less than 2 compute nodes, .*", wants=2),
-    _rule(
-        "compute.certified_image_ref",
-        "",
-        r"``\[compute\]/certified_image_ref`` required to test .*",
-        wants="set",
-    ),
+    _set("compute.certified_image_ref", r"``\[compute\]/certified_image_ref`` required to test .*"),
     # Image.
     _image("manage_locations", "false", r"show_multiple_locations is not available"),
     _image("http_store_enabled", "false", r"http store is disabled"),
@@ -159,13 +158,8 @@ RULES: Final = (
     _rule(
         "image-feature-enabled.do_secure_hash", "true", r"do_secure_hash is enabled", wants="false"
     ),
-    _rule(
-        "image.alternate_image_endpoint",
-        "",
-        r"No image_remote service to test against",
-        wants="set",
-    ),
-    _rule("image.images_manifest_file", "", r"Image format testing is not configured", wants="set"),
+    _set("image.alternate_image_endpoint", r"No image_remote service to test against"),
+    _set("image.images_manifest_file", r"Image format testing is not configured"),
     _rule(
         "image-import.{}",
         None,
@@ -181,24 +175,17 @@ RULES: Final = (
         "false",
         r"update_port_qos feature is not enabled",
     ),
-    _rule(
-        "network.public_network_id",
-        "",
-        r"The public_network_id option must be specified\.",
-        wants="set",
-    ),
+    _set("network.public_network_id", r"The public_network_id option must be specified\."),
     _rule("auth.create_isolated_networks", "true", r"Found shared networks: .*"),
     _rule(
         "neutron_plugin_options.create_shared_resources",
         "false",
         r"(?:Creation of shared resources .*)?setting the create_shared_resources option .*",
     ),
-    _rule(
+    _set(
         "neutron_plugin_options.provider_vlans",
-        "",
         r"No provider VLAN networks available",
         r"Skipped as provider VLANs are not available in config",
-        wants="set",
     ),
     _rule(
         "neutron_plugin_options.available_type_drivers",

@@ -15,9 +15,7 @@ from bsdgate.results.model import Verdict
 from bsdgate.results.reporters import html, junit, servicelogs, text, zuul
 from bsdgate.results.reporters.failures import groups
 from bsdgate.results.reporters.servicelogs import Lines
-from bsdgate.results.reporters.trend import Earlier
-
-__all__ = ["Earlier", "write_all"]
+from bsdgate.results.store.rows import Record
 
 LOGGED_BOUND: Final = 100
 """Failures for which the services' logs are searched: the first ones of a report."""
@@ -27,7 +25,7 @@ def write_all(
     verdict: Verdict,
     run_dir: Path,
     *,
-    history: Sequence[Earlier] = (),
+    history: Sequence[Record] = (),
     changed: Collection[str] = (),
 ) -> None:
     """Write verdict.json, zuul.json, report.txt, report.xml and report.html into ``report``.
@@ -75,10 +73,8 @@ def _folder(run_dir: Path) -> Path:
 def _search_logs(verdict: Verdict, run_dir: Path) -> tuple[Mapping[str, Lines], Sequence[str]]:
     """Return what services logged about the failures in the report, by case id, and problems."""
     cases = [failure.case for group in groups(verdict) for failure in group][:LOGGED_BOUND]
-    wanted = [servicelogs.wanted(case) for case in cases]
-    found = servicelogs.search(run_dir / "logs" / "services", wanted)
-    by_id = {case.id: lines for case, lines in zip(cases, found.lines, strict=True)}
-    return by_id, found.problems
+    found, problems = servicelogs.search(run_dir / "logs" / "services", cases)
+    return {case.id: lines for case, lines in zip(cases, found, strict=True)}, problems
 
 
 def _write(draft: Path, content: str) -> None:

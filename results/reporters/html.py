@@ -19,8 +19,8 @@ from bsdgate.results.model import Outcome, Verdict
 from bsdgate.results.reporters import timeline, trend
 from bsdgate.results.reporters.servicelogs import Lines
 from bsdgate.results.reporters.text import describe_counts, duration, meaning, plain
-from bsdgate.results.reporters.trend import Earlier
 from bsdgate.results.reporters.views import rows, sections, short_context, split
+from bsdgate.results.store.rows import Record
 
 LANE: Final = 28
 AXIS: Final = 26
@@ -33,7 +33,7 @@ def render(
     *,
     logs: Mapping[str, Lines] | None = None,
     remarks: Sequence[str] = (),
-    history: Sequence[Earlier] = (),
+    history: Sequence[Record] = (),
 ) -> str:
     """Write ``verdict`` as a self-contained HTML document.
 

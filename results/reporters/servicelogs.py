@@ -47,15 +47,6 @@ GRAVE: Final = frozenset({"ERROR", "CRITICAL", "TRACE"})
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A failure to find lines for: the requests it names, and when it began and ended."""
-
-    requests: tuple[str, ...] = ()
-    began: datetime | None = None
-    ended: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Line:
     """One line of a log. ``own``: it, or the line that it continues, names the request."""
 
@@ -74,41 +65,30 @@ class Lines:
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What was found for each failure asked for, and why some of the logs were not read."""
-
-    lines: tuple[Lines, ...]
-    problems: tuple[str, ...] = ()
+def requests_of(case: Case) -> list[str]:
+    """Return the last requests that a failure names."""
+    return list(dict.fromkeys(_REQUEST.findall(case.details or "")))[-REQUESTS_BOUND:]
 
 
-def wanted(case: Case) -> Wanted:
-    """Return what to search in the logs for ``case``."""
-    requests = list(dict.fromkeys(_REQUEST.findall(case.details or "")))
-    ended = case.started
-    if case.started and case.seconds:
-        ended = case.started + timedelta(seconds=case.seconds)
-    return Wanted(tuple(requests[-REQUESTS_BOUND:]), case.started, ended)
-
-
-def search(folder: Path, failures: Sequence[Wanted], zone: tzinfo | None = None) -> Found:
-    """Find the lines for each of ``failures`` in the ``*.log`` files of ``folder``.
+def search(
+    folder: Path, failures: Sequence[Case], zone: tzinfo | None = None
+) -> tuple[list[Lines], list[str]]:
+    """Find the lines for each failure in the ``*.log`` files of ``folder``, and the problems.
 
     oslo.log writes the time of day without a zone: ``zone`` is the services', by default that
-    of this machine. Links and devices are not followed; what cannot be read is in ``problems``.
+    of this machine. Links and devices are not followed; why a log was not read is a problem.
     """
-    if not failures or folder.is_symlink() or not folder.is_dir():
-        return Found(tuple(Lines() for _ in failures))
-    index = _Index(failures, zone)
     kept = [_Kept() for _ in failures]
     problems: list[str] = []
-    logs = sorted(folder.glob("*.log"))
+    real = failures and folder.is_dir() and not folder.is_symlink()
+    logs = sorted(folder.glob("*.log")) if real else []
+    index = _Index(failures, zone)
     found = (_find(path, index, problems) for path in logs[:FILES_BOUND])
     for number, (time, line, about) in enumerate(chain.from_iterable(found)):
         for failure in about:
             kept[failure].add((time, number, line))
     problems += [f"{path.name} was not read: too many logs" for path in logs[FILES_BOUND:]]
-    return Found(tuple(one.lines() for one in kept), tuple(problems))
+    return [one.lines() for one in kept], problems
 
 
 class _Kept:
@@ -135,17 +115,20 @@ class _Kept:
 class _Index:
     """Which failures, by number, a line is about. Times are compared as they are written."""
 
-    def __init__(self, failures: Sequence[Wanted], zone: tzinfo | None) -> None:
+    def __init__(self, failures: Sequence[Case], zone: tzinfo | None) -> None:
         self._by_request: dict[bytes, set[int]] = defaultdict(set)
-        for number, failure in enumerate(failures):
-            for request in failure.requests:
+        self._moments = []
+        self._silent = []
+        for number, case in enumerate(failures):
+            requests = requests_of(case)
+            for request in requests:
                 self._by_request[request.encode()].add(number)
-        self._moments = [
-            (number, _written(one.began - MARGIN, zone), _written(one.ended + MARGIN, zone))
-            for number, one in enumerate(failures)
-            if one.began and one.ended
-        ]
-        self._silent = [moment for moment in self._moments if not failures[moment[0]].requests]
+            if case.started:
+                ended = case.started + timedelta(seconds=case.seconds or 0)
+                began, end = _written(case.started - MARGIN, zone), _written(ended + MARGIN, zone)
+                self._moments.append((number, began, end))
+                if not requests:
+                    self._silent.append((number, began, end))
 
     def naming(self, requests: Iterable[bytes]) -> set[int]:
         """The failures that name one of ``requests``."""

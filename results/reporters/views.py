@@ -10,7 +10,7 @@ from typing import Final
 from bsdgate.results.ids import bare
 from bsdgate.results.model import Case, Outcome, Verdict
 from bsdgate.results.reporters.failures import Failure, Group, groups
-from bsdgate.results.reporters.servicelogs import Lines, wanted
+from bsdgate.results.reporters.servicelogs import Lines, requests_of
 
 FAILURES_BOUND: Final = 500
 ROWS_BOUND: Final = 10_000
@@ -49,7 +49,7 @@ class ShownFailure:
     anchor: str
     failure: Failure
     texts: tuple[tuple[str, str], ...]
-    requests: tuple[str, ...]
+    requests: list[str]
     logged: Lines
 
 
@@ -109,7 +109,7 @@ def _prepare(failures: Sequence[Failure], logs: Mapping[str, Lines]) -> list[Sho
                 anchor=f"failure-{number}",
                 failure=failure,
                 texts=_attachments(_cut(case.details or "", room)),
-                requests=wanted(case).requests[-REQUESTS_SHOWN:],
+                requests=requests_of(case)[-REQUESTS_SHOWN:],
                 logged=logs.get(case.id, Lines()),
             )
         )

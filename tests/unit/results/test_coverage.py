@@ -7,7 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsdgate.results.coverage import ALWAYS, RULES, explanations, fewer_ran, lost
+from bsdgate.results.coverage import explanations, fewer_ran, lost
+from bsdgate.results.coverage.rules import ALWAYS, RULES
 from bsdgate.results.model import Case, Code, Feature, Level, Outcome
 
 ROOT = Path(__file__).parents[3]

@@ -10,16 +10,15 @@ from unit.results.reporters.made import (
     REQUEST,
     blames,
     caused,
+    earlier,
     failed,
     hostile,
-    later,
     verdict_of,
 )
 
 from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result
 from bsdgate.results.reporters import LOGGED_BOUND, html, views
 from bsdgate.results.reporters.servicelogs import Line, Lines
-from bsdgate.results.reporters.trend import Earlier
 from bsdgate.results.reporters.views import split
 
 PASSED = verdict_of(Result.PASS, Case("a", Outcome.SUCCESS))
@@ -52,7 +51,7 @@ def recorded(request, run_dir):
 
 def test_hostile_ids_are_text():
     line = Line("12:00", "<b>", "ERROR", "<script>alert(2)</script>\x1b", own=True)
-    past = [Earlier(later(-9), Result.FAIL, {"<i>": 3}, 5.0, "<script>")]
+    past = [earlier(9, Result.FAIL, {"<i>": 3}, 5.0, "<script>")]
     verdict = hostile()
     logs = {verdict.cases[0].id: Lines((line,), 1)}
     page = html.render(verdict, logs=logs, remarks=["<script>"], history=past)
@@ -186,7 +185,7 @@ def test_the_ledger_is_bounded_and_keeps_what_is_in_trouble(monkeypatch):
 
 def test_without_history_there_is_no_trend():
     assert "Trend" not in html.render(PASSED)
-    past = [Earlier(later(-60), Result.ERROR, {"missing": 2}, None)]
+    past = [earlier(60, Result.ERROR, {"missing": 2})]
     assert "Earlier runs: 0 of 1 passed" in html.render(PASSED, history=past)
 
 
