@@ -85,10 +85,6 @@ class Document:
         at = (key if at_key else None) or node
         return self._at(at.start_mark if at else _TOP, text, place)
 
-    def line(self, place: Place) -> int:
-        """Return the line in which the value at ``place`` begins."""
-        return self.problem(place, "").line
-
     def comment_follows(self, place: Place) -> bool:
         """Whether the value at ``place`` is a text without quotes, followed by a comment."""
         node = self._nodes[self._find(place)][1]

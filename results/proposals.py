@@ -74,21 +74,15 @@ def from_xfail_lists(lists: Mapping[str, str]) -> list[Proposal]:
         for number, line in enumerate(text.splitlines(), start=1):
             program, _, name = line.strip().partition(":")
             if program and name:
-                known[f"{_path(program)}:{name}"].add((job[0], job[1], job[3]))
+                # A classname has dots for slashes, and those of the path: usr.bin, usr.sbin.
+                path_of = _DOTTED.sub(r"usr.\1/", program.replace(".", "/"))
+                known[f"{path_of}:{name}"].add((job[0], job[1], job[3]))
             elif line.strip():
                 problems.append(f"{path}:{number}: {line!r} is not classname:name")
     if problems:
         raise BsdgateError("\n".join(problems), "give the lists as freebsd/freebsd-ci has them")
     branches = {branch for found in known.values() for _, branch, _ in found}
     return [one for test in sorted(known) for one in _proposed(test, known[test], branches)]
-
-
-def _path(classname: str) -> str:
-    """Return the path of a test program as Kyua lists it, from the classname.
-
-    A classname has dots in place of slashes. Dots of the path are kept: usr.bin, usr.sbin.
-    """
-    return _DOTTED.sub(r"usr.\1/", classname.replace(".", "/"))
 
 
 def _proposed(test: str, found: set[_Job], branches: set[str]) -> Iterator[Proposal]:

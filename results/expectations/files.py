@@ -101,4 +101,5 @@ def _check_entry(document: Document, index: int, data: Any) -> Iterator[Expectat
             yield document.problem(place, f"the key {key} is missing in the entry")
     spoiled = problems or any(problem.place[:1] == place for problem in document.problems)
     if entry is not None and not spoiled:
-        yield Expectation(**vars(entry), source=f"{document.file}:{document.line(place)}")
+        line = document.problem(place, "").line
+        yield Expectation(**vars(entry), source=f"{document.file}:{line}")

@@ -54,7 +54,7 @@ def render(
         cases=cases,
         timeline=timeline.lay_out(cases),
         trend=trend.lay_out(verdict, history),
-        sizes={"lane": LANE, "axis": AXIS, "trend": TREND_HEIGHT},
+        sizes={"lane": LANE, "axis": AXIS, "trend": TREND_HEIGHT, "trend_width": trend.WIDTH},
         style=Markup(style),  # noqa: S704 - a file of ours, nothing is put into it
         script=Markup(script),  # noqa: S704 - the same
         policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'"

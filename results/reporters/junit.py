@@ -41,7 +41,8 @@ def render(verdict: Verdict) -> str:
     name = ", ".join(filter(None, ["bsdgate", narrowing(verdict.run)]))
     suite = Element("testsuite", name=_text(name), tests=str(1 + len(cases)))
     if verdict.run.selection:
-        suite.append(_selection(verdict.run.selection))
+        properties = SubElement(suite, "properties")
+        SubElement(properties, "property", name="selection", value=_text(verdict.run.selection))
     suite.append(_verdict(verdict))
     suite.extend(_case(case, dispositions.get(case.id), like.get(case.id)) for case in cases)
     for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
@@ -54,12 +55,6 @@ def render(verdict: Verdict) -> str:
     for element in (suite, *suite):
         element.tail = "\n"
     return f"<?xml version='1.0' encoding='utf-8'?>\n{tostring(suites, encoding='unicode')}\n"
-
-
-def _selection(pattern: str) -> Element:
-    element = Element("properties")
-    SubElement(element, "property", name="selection", value=_text(pattern))
-    return element
 
 
 def _verdict(verdict: Verdict) -> Element:

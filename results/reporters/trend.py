@@ -46,7 +46,6 @@ class RunChart:
     """The drawing, oldest run first. ``usual`` is the median duration of earlier passes."""
 
     columns: tuple[Column, ...]
-    width: float
     longest: float
     passed: int
     usual: float | None
@@ -70,4 +69,4 @@ def lay_out(verdict: Verdict, history: Sequence[Record]) -> RunChart | None:
     )
     passes = [past for past in earlier if past.result is Result.PASS]
     times = [past.seconds for past in passes if past.seconds is not None]
-    return RunChart(columns, WIDTH, longest, len(passes), median(times) if times else None)
+    return RunChart(columns, longest, len(passes), median(times) if times else None)

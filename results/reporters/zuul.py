@@ -51,16 +51,14 @@ _FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,7})')
 def render(
     verdict: Verdict,
     *,
-    base: str = "report/",
     changed: Collection[str] = (),
     logs: Mapping[str, Lines] | None = None,
 ) -> dict[str, Any]:
     """Return what ``zuul_return`` takes as ``data``: text, numbers, lists and dicts, bounded.
 
-    ``base`` is the URL of the report, relative to the log URL of the build. ``changed`` are the
-    files of the change, relative to its project. A failure becomes a comment if a traceback of the
-    test, or of a service in ``logs`` (by test id), has a frame in one of these files. Zuul warns
-    about comments on other files, so without ``changed`` there are no comments.
+    ``changed`` are the files of the change, relative to its project. A failure becomes a comment if
+    a traceback of the test, or of a service in ``logs`` (by test id), has a frame in one of these
+    files. Zuul warns about comments on other files, so without ``changed`` there are no comments.
     """
     about = {"result": str(verdict.result)}
     if verdict.run.selection:
@@ -68,7 +66,7 @@ def render(
     return {
         "zuul": {
             "artifacts": [
-                {"name": name, "url": base + file, "metadata": {"type": kind, **about}}
+                {"name": name, "url": f"report/{file}", "metadata": {"type": kind, **about}}
                 for name, file, kind in ARTIFACTS
             ],
             "warnings": list(_warnings(verdict)),

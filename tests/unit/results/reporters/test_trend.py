@@ -50,7 +50,7 @@ def test_only_the_last_runs_are_drawn():
     assert len(drawing.columns) == trend.RUNS_SHOWN
     assert drawing.columns[-2].record.run.created == later(-3600)
     last = drawing.columns[-1]
-    assert last.x + last.width <= drawing.width
+    assert last.x + last.width <= trend.WIDTH
 
 
 def test_a_run_takes_as_long_as_its_own_attempts():
