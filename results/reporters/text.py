@@ -19,11 +19,11 @@ PATTERN_SHOWN = 100
 def render(verdict: Verdict) -> str:
     """Write ``verdict`` as text: result, counts, reasons with their ids, failures' last lines."""
     parts = [*_head(verdict), *_reasons(verdict), *_failures(verdict), *_tail(verdict)]
-    return "".join(f"{_cut(part)}\n" for part in parts)
+    return "".join(f"{_cut(part, LINE_SHOWN)}\n" for part in parts)
 
 
-def _cut(line: str) -> str:
-    return line if len(line) <= LINE_SHOWN else line[: LINE_SHOWN - 1] + "…"
+def _cut(text: str, bound: int) -> str:
+    return text if len(text) <= bound else text[: bound - 1] + "…"
 
 
 def plain(text: str) -> str:
@@ -44,10 +44,8 @@ def describe_counts(verdict: Verdict) -> str:
 
 def narrowing(run: Run) -> str:
     """Say what narrowed the run to a part of its suite; empty for a whole run."""
-    pattern = run.selection
-    if len(pattern) > PATTERN_SHOWN:
-        pattern = f"{pattern[: PATTERN_SHOWN - 1]}…"
-    return f"narrowed by --tests '{plain(pattern)}'" if pattern else ""
+    pattern = plain(_cut(run.selection, PATTERN_SHOWN))
+    return f"narrowed by --tests '{pattern}'" if pattern else ""
 
 
 def _narrowed(line: str, verdict: Verdict) -> str:

@@ -89,6 +89,7 @@ def sections(verdict: Verdict, logs: Mapping[str, Lines]) -> Sections:
     anchors: dict[str, str] = {}
     for one in shown:
         anchors.setdefault(one.failure.case.id, one.anchor)
+    # Those shown are in the order of the groups, until the bound is reached.
     rest = iter(shown)
     by_group = tuple(
         (group, list(filter(None, (list(islice(rest, len(alike))) for alike in group.alike))))
