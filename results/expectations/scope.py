@@ -36,8 +36,8 @@ _ARCHITECTURES: Final = (
     *("riscv64", *_ALSO_CALLED),
 )
 _TEXTS_EXPECTED: Final = "a text, or a list of texts, was expected"
-_COMPARED: Final = ("freebsd", "branch", "ports")
-# The forms of a value without bounds. A version has at least two numbers: 15 fits none.
+# The keys that are compared, and the forms of a value without bounds. A version has at least two
+# numbers: 15 fits none.
 _FORMS: Final = {
     "freebsd": re.compile(r"(?:[\d*?]+\.[\d*?]+|[\d?]*\*[\d*?]*)(?:-[\w.*?-]+)?"),
     "branch": re.compile(r"[\d*?]+\.[\d*?]+|[\d?]*\*[\d*?]*"),
@@ -64,8 +64,8 @@ def find_problem(key: str, value: str) -> str | None:
         return _TEXTS_EXPECTED
     if not set(value) & set("<=>!"):
         return None if _has_form(key, value) else f"fits no run; {_ALLOWED[key]}"
-    if key not in _COMPARED:
-        return f"only {', '.join(_COMPARED)} are compared; {_ALLOWED[key]}"
+    if key not in _FORMS:
+        return f"only {', '.join(_FORMS)} are compared; {_ALLOWED[key]}"
     match = _BOUNDS.fullmatch(value)
     if match is None:
         return f"no comparison such as {'nova<31.0.0_2' if key == 'ports' else '>=15'}"
