@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads YAML files into models; each problem has its file, line, column and the allowed values.
 
-A model is a pydantic model or a dataclass. The content of a file is bounded in depth and size, so
-that no file exhausts the stack or the memory. An alias counts each time it is used.
+A model is a pydantic model or a dataclass. The depth and the number of values of a file are
+limited, so that no file exhausts the stack or the memory. An alias counts each time it is used.
 """
 
 import dataclasses
@@ -23,8 +23,9 @@ Place = tuple[str | int, ...]
 
 DEPTH_BOUND: Final = 32
 VALUES_BOUND: Final = 100_000
+"""The maximum depth of a file, and the maximum number of its values."""
 
-# The loader of libyaml, if PyYAML has it, takes a tenth of the time.
+# The loader of libyaml, if PyYAML has it, is ten times as fast.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOP: Final = yaml.Mark("", 0, 0, 0, None, 0)
 _QUOTED: Final = re.compile(r"'([^']+)'")
@@ -36,7 +37,7 @@ _ADAPTERS: Final[dict[type[Any], TypeAdapter[Any]]] = {}
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Problem:
-    """A fault in a file. Line and column count from 1; the line 0 stands for the whole file."""
+    """A problem in a file. Lines and columns count from 1; line 0 stands for the whole file."""
 
     file: Path
     line: int
@@ -50,11 +51,11 @@ class Problem:
 
 
 class Document:
-    """The plain data of a YAML file, and where each of its keys and values is.
+    """The plain data of a YAML file, and the line and column of each key and value.
 
-    ``data`` is None if the file is empty or ``readable`` is false. ``problems`` has the faults of
-    the file as YAML: why it cannot be read, or duplicate keys. With ``scalars_as_text`` each scalar
-    is the text in the file, or None.
+    ``data`` is None if the file is empty or ``readable`` is false. ``problems`` says why the file
+    cannot be read, and lists wrong keys. With ``scalars_as_text`` each scalar is the text in the
+    file, or None for a null.
     """
 
     def __init__(self, file: Path, *, scalars_as_text: bool = False) -> None:
@@ -71,7 +72,7 @@ class Document:
     def validate(
         self, model: type[Model], data: Any, place: Place = ()
     ) -> tuple[Model | None, list[Problem]]:
-        """Return ``data``, the value at ``place``, as a ``model``, or None and its problems."""
+        """Return ``data``, the value at ``place``, as a ``model``; None and problems if invalid."""
         if model not in _ADAPTERS:
             _ADAPTERS[model] = TypeAdapter(model)
         try:
@@ -80,13 +81,13 @@ class Document:
             return None, [self._describe(detail, model, place) for detail in error.errors()]
 
     def problem(self, place: Place, text: str, *, at_key: bool = False) -> Problem:
-        """Return a problem with the value at ``place``, or with its key."""
+        """Return a problem at the line of the value at ``place``, or of its key (``at_key``)."""
         key, node = self._nodes.get(self._find(place), (None, None))
         at = (key if at_key else None) or node
         return self._at(at.start_mark if at else _TOP, text, place)
 
     def comment_follows(self, place: Place) -> bool:
-        """Whether the value at ``place`` is a text without quotes, followed by a comment."""
+        """Whether a comment follows the value at ``place``, a text without quotes."""
         node = self._nodes[self._find(place)][1]
         if not isinstance(node, yaml.ScalarNode) or node.style:
             return False
@@ -135,7 +136,7 @@ class Document:
         try:
             return self._loader.construct_object(node)
         except ValueError:
-            # 2026-02-30 has the form of a date but is not a date.
+            # The text, such as 2026-02-30, has the form of a date but is not a date.
             return node.value
 
     def _build_mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
@@ -155,10 +156,10 @@ class Document:
         return built
 
     def _find(self, place: Place) -> Place:
-        """Return the part of ``place`` that exists in the file."""
+        """Return ``place`` without the steps that do not exist in the file."""
         found: Place = ()
         for step in place:
-            # A step that is not in the file is a missing key, or the name of a variant of a model.
+            # Such a step is a missing key, or the name of one variant of a union of models.
             if (*found, step) in self._nodes:
                 found = (*found, step)
         return found
@@ -178,7 +179,7 @@ class Document:
 
 
 def _check_depth(text: str) -> None:
-    # libyaml composes by unbounded recursion, so the depth is checked before.
+    # libyaml recurses without a limit when it builds nodes, so the depth is checked before.
     depth = 0
     for event in yaml.parse(text, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent)
@@ -188,7 +189,7 @@ def _check_depth(text: str) -> None:
 
 
 def _explain(detail: ErrorDetails, keys: Iterable[str]) -> str:
-    """Return a text with the wrong value and what was expected."""
+    """Return a text that names the wrong value and says what was expected."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     expected = _QUOTED.findall(str(context.get("expected") or context.get("expected_tags") or ""))
     if expected:
@@ -212,7 +213,7 @@ def _choice(value: object, allowed: Iterable[str]) -> str:
 
 
 def _keys_at(model: type[Any], loc: Place) -> list[str]:
-    """Return the keys that ``model`` allows at pydantic's ``loc``."""
+    """Return the keys allowed at ``loc``, the place of an error of pydantic in ``model``."""
     models = {model}
     for step in loc:
         found = [fields[step] for fields in map(_fields, models) if step in fields]

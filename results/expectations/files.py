@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads files of entries, and lists all their problems, each with its place."""
+"""Reads files of known failures, and lists all problems in them, each with file and line."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ _NOT_ENTRIES: Final = ("README.rst", "__init__.py", "__pycache__")
 
 
 class ExpectationsError(BsdgateError):
-    """Files of known failures that cannot be used; ``problems`` lists why, each with its place."""
+    """Files of known failures cannot be used; ``problems`` has one line for each problem."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         head = f"{count(problems, 'problem')} in the known failures:"
@@ -27,12 +27,12 @@ class ExpectationsError(BsdgateError):
 
 
 def load(paths: Iterable[Path]) -> tuple[Expectation, ...]:
-    """Read files, and the ``*.yaml`` of folders.
+    """Read the files in ``paths``, and the ``*.yaml`` files of the folders in ``paths``.
 
-    An empty file holds no entries. An entry without bug or owner is returned: it is invalid, and
-    excuses nothing.
+    An empty file has no entries. An entry without bug or owner is returned too, although it excuses
+    nothing.
 
-    :raises ExpectationsError: something is wrong; it lists every problem.
+    :raises ExpectationsError: there is any other problem; the error lists all of them.
     """
     entries, problems = read(paths)
     if problems:
@@ -41,7 +41,7 @@ def load(paths: Iterable[Path]) -> tuple[Expectation, ...]:
 
 
 def read(paths: Iterable[Path]) -> tuple[tuple[Expectation, ...], tuple[str, ...]]:
-    """Read as ``load`` does; return the entries that can be used, and what is wrong."""
+    """Read as ``load`` does; return the entries without a problem, and the problems."""
     found = [one for file in listed(paths) for one in _check(Document(file, scalars_as_text=True))]
     problems = sorted(one for one in found if isinstance(one, Problem))
     return tuple(one for one in found if isinstance(one, Expectation)), tuple(map(str, problems))
@@ -57,7 +57,7 @@ def listed(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def ignored(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """Return files in these folders that are not read, although they may be meant as entries."""
+    """Return the files in these folders that are not read because they are not ``*.yaml``."""
     return tuple(
         path
         for folder in paths

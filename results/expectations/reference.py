@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reference of the file format of known failures, made from its model.
+"""Generates the reference page of the files of known failures from their model.
 
 ``python -m bsdgate.results.expectations.reference > doc/source/reference/expectations.rst``
 """
@@ -15,7 +15,7 @@ COMMAND: Final = "python -m bsdgate.results.expectations.reference"
 
 
 def render() -> str:
-    """Return doc/source/reference/expectations.rst."""
+    """Return the text of doc/source/reference/expectations.rst."""
     return reference.render("Files of known failures", COMMAND, [Entry, Scope])
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reasons about the entries themselves: invalid, expired, or matching no test."""
+"""Reasons of the verdict about the entries: those that are invalid, expired or match no test."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
@@ -15,10 +15,10 @@ _LISTED: Final = 20
 def entry_reasons(
     entries: Sequence[Expectation], run: Run, day: date, policy: Policy
 ) -> list[Reason]:
-    """Return reasons for invalid entries, and for entries of this run expired before ``day``.
+    """Return reasons for invalid entries, and for entries in scope that expired before ``day``.
 
-    Their ids are the entries' tests. A note lists the entries that do not apply because the run
-    has no fact for their scope.
+    The ids of a reason are the tests of the entries. A note lists the entries that are not applied
+    only because the run has no value for a key of their scope.
     """
     known = Expectations(entries, run)
     invalid = [(one, f"no {' and no '.join(one.missing)}") for one in entries if one.missing]
@@ -28,7 +28,7 @@ def entry_reasons(
         if one.expires < day
     ]
     renew = "expired: fix the cause, renew or remove"
-    without = "left out, because the run has no fact for their scope"
+    without = "not applied, because the run has no value for a key of the scope"
     return [
         *_reasons(policy.invalid, Code.EXPECTATION_INVALID, "excused nothing", invalid),
         *_reasons(policy.expired, Code.EXPECTATION_EXPIRED, renew, expired),
@@ -37,7 +37,7 @@ def entry_reasons(
 
 
 def unmatched_names(known: Expectations, tests: Iterable[tuple[str, Outcome]]) -> tuple[str, ...]:
-    """Return the names of the entries of a run that matched none of its ``tests``.
+    """Return the names of the entries in ``known`` that matched none of ``tests``.
 
     An entry matches tests that ran; an entry for a skip also matches tests that were skipped.
     """
@@ -53,17 +53,17 @@ def unmatched_names(known: Expectations, tests: Iterable[tuple[str, Outcome]]) -
 def unmatched_note(
     known: Expectations, now: Collection[str], before: Mapping[str, int], at_least: int
 ) -> list[Reason]:
-    """Return a note of the entries that matched nothing in ``at_least`` consecutive runs.
+    """Return a note of the entries that matched no test in ``at_least`` consecutive runs.
 
-    ``now`` are the names of the entries that matched nothing in this run, ``before`` in how many
-    consecutive runs before it each name matched nothing.
+    ``now`` has the names of the entries that matched no test in this run. ``before`` has, by name,
+    the number of consecutive runs before this one in which the entry matched no test.
     """
     found = [
         (entry, entry.test)
         for entry in known.entries
         if entry.name in now and before.get(entry.name, 0) + 1 >= at_least
     ]
-    text = f"matched nothing in {at_least} runs or more: correct or remove"
+    text = f"matched no test in {at_least} runs or more: correct or remove"
     return _reasons(Level.NOTE, Code.EXPECTATION_UNMATCHED, text, found)
 
 
