@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proposes known failures from FreeBSD CI's xfail lists and from Tempest's decorators.
 
-A proposal is an entry that a person has to complete before it is used: it has no owner and no last
-day. Source code is read, never imported.
+A proposal is an entry of the known failures without an owner and a last day; a person has to
+complete it before bsdgate uses it. Source code is parsed, never imported.
 """
 
 import ast
@@ -27,20 +27,20 @@ _TRACKERS: Final = {
     "storyboard": "https://storyboard.openstack.org/#!/story/",
 }
 _DECORATORS: Final = {
-    "unstable_test": "Upstream calls it unstable and makes a skip of its failure",
-    "skip_because": "Upstream skips it until its bug is resolved",
+    "unstable_test": "Upstream marks the test as unstable and reports its failure as a skip",
+    "skip_because": "Upstream skips the test until its bug is resolved",
 }
 _HEAD: Final = """\
-# Proposals: none of them is used before it is complete. Name an owner and the URL of a bug, say in
-# the reason why it fails, set the day on which it expires, then remove its line "proposal".
+# Proposals. Complete each entry before you use the file: name an owner and the URL of a bug, say in
+# the reason why the test fails, set the day of expiry, then remove the line "proposal".
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An entry without an owner and a last day. ``source`` is its origin.
+    """An entry without an owner and a last day. ``source`` says where the proposal comes from.
 
-    ``bug`` is a URL, or empty; ``scope`` has the alternatives of each key.
+    ``bug`` is a URL, or empty. ``scope`` has for each key the values of which one must fit.
     """
 
     test: str
@@ -52,41 +52,41 @@ class Proposal:
 
 
 _Job = tuple[str, str, str]
-"""A job, its branch and its architecture."""
+"""The name, the branch and the architecture of a job."""
 
 
 def from_xfail_lists(lists: Mapping[str, str]) -> list[Proposal]:
-    """Return proposals from FreeBSD CI's lists, given as path in its repository and text.
+    """Return proposals from FreeBSD CI's lists of expected failures: the text of each, by its path.
 
-    A line is ``classname:name``, as in Kyua's JUnit report; a test becomes ``path:name``, as Kyua
-    lists it. The job in a path says for which branch and architecture; a test that is in several
-    lists is proposed once for all of them, or once for each set of branches.
+    A line is ``classname:name``, as in Kyua's JUnit report; the id of the test becomes
+    ``path:name``, as Kyua lists it. The path contains the name of a job, with branch and
+    architecture. Architectures in which a test fails on the same branches share one proposal.
 
-    :raises BsdgateError: a line has another form, or a path names no job.
+    :raises BsdgateError: a line has another form, or a path contains no name of a job.
     """
     known: dict[str, set[_Job]] = defaultdict(set)
     problems = []
     for path, text in sorted(lists.items()):
         job = _JOB.search(path)
         if job is None:
-            problems.append(f"{path}: no job such as FreeBSD-main-aarch64-test is in this path")
+            problems.append(f"{path}: no job name such as FreeBSD-main-aarch64-test in the path")
             continue
         for number, line in enumerate(text.splitlines(), start=1):
             program, _, name = line.strip().partition(":")
             if program and name:
-                # A classname has dots for slashes, and those of the path: usr.bin, usr.sbin.
+                # Slashes are dots in a classname; usr.bin and usr.sbin have a dot in the path too.
                 path_of = _DOTTED.sub(r"usr.\1/", program.replace(".", "/"))
                 known[f"{path_of}:{name}"].add((job[0], job[1], job[3]))
             elif line.strip():
-                problems.append(f"{path}:{number}: {line!r} is not classname:name")
+                problems.append(f"{path}:{number}: {line!r} does not have the form classname:name")
     if problems:
-        raise BsdgateError("\n".join(problems), "give the lists as freebsd/freebsd-ci has them")
+        raise BsdgateError("\n".join(problems), "pass lists as they are in freebsd/freebsd-ci")
     branches = {branch for found in known.values() for _, branch, _ in found}
     return [one for test in sorted(known) for one in _proposed(test, known[test], branches)]
 
 
 def _proposed(test: str, found: set[_Job], branches: set[str]) -> Iterator[Proposal]:
-    """One proposal for the architectures that have the test on the same branches."""
+    """Yield one proposal for all architectures that list the test on the same branches."""
     alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for architecture in sorted({of for _, _, of in found}):
         on = {branch for _, branch, of in found if of == architecture}
@@ -99,13 +99,13 @@ def _proposed(test: str, found: set[_Job], branches: set[str]) -> Iterator[Propo
         yield Proposal(
             test=test,
             source=f"xfail-list of {', '.join(jobs)}",
-            reason="FreeBSD CI expects it to fail and does not say why",
+            reason="FreeBSD CI expects the test to fail and gives no reason",
             scope=scope,
         )
 
 
 def _releases(on: set[str], branches: set[str]) -> tuple[str, ...]:
-    """The versions of branches; main is what follows the newest stable branch, if one is known."""
+    """Return the versions of ``on``. Main is newer than all stable branches; if alone, no limit."""
     stable = [int(branch.removeprefix("stable-")) for branch in branches - {"main"}]
     if "main" in on and not stable:
         return ()
@@ -114,12 +114,12 @@ def _releases(on: set[str], branches: set[str]) -> tuple[str, ...]:
 
 
 def from_source(package: str, folder: Path) -> list[Proposal]:
-    """Return proposals for tests of ``package``, in ``folder``, marked as unstable or skipped.
+    """Return proposals for the tests of ``package`` that are marked as unstable or skipped.
 
-    A test is named by its idempotent id, which holds for the classes that inherit it too, or else
-    by its class and method.
+    ``folder`` has the package's source. A proposal names a test by its idempotent id, which also
+    matches the test in classes that inherit it, or else by its class and method.
 
-    :raises BsdgateError: a file is not Python.
+    :raises BsdgateError: a file cannot be parsed as Python.
     """
     found: list[Proposal] = []
     for file in sorted(folder.rglob("*.py")):
@@ -131,7 +131,7 @@ def from_source(package: str, folder: Path) -> list[Proposal]:
             tree = ast.parse(source, filename=place)
         except (SyntaxError, ValueError, RecursionError) as reason:
             message = f"{file} cannot be read as Python: {reason}"
-            raise BsdgateError(message, "reinstall the package that has it") from None
+            raise BsdgateError(message, "reinstall the package that contains it") from None
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 found += _marked_in(node, place)
@@ -144,7 +144,7 @@ def _marked_in(node: ast.ClassDef, place: str) -> Iterator[Proposal]:
     yield from _marked(node, everything, place)
     for method in node.body:
         if isinstance(method, ast.FunctionDef):
-            # A decorator of a helper method has effect in each test that calls the helper.
+            # A decorator of a helper method affects every test that calls the helper.
             test = method.name.startswith("test")
             own = f"{module}.{node.name}.{method.name}" if test else everything
             yield from _marked(method, own, place)
@@ -175,7 +175,7 @@ def _text(call: ast.Call) -> str | None:
 
 
 def _bugs(call: ast.Call) -> list[str]:
-    """Return the bugs of a decorator: keywords as in Tempest, or a text (``bug 1756301``)."""
+    """Return the URLs of the bugs in a decorator: in its keywords, or in a text (``bug 17``)."""
     arguments = {
         word.arg: word.value.value for word in call.keywords if isinstance(word.value, ast.Constant)
     }
@@ -185,7 +185,7 @@ def _bugs(call: ast.Call) -> list[str]:
 
 
 def render(proposals: Iterable[Proposal], since: date) -> str:
-    """Write proposals as the YAML of known failures, in the order given."""
+    """Return proposals as the YAML text of a file of known failures, in the given order."""
     entries = [[_entry(proposal, since)] for proposal in proposals]
     parts = [
         yaml.dump(entry, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
@@ -215,7 +215,7 @@ def _entry(proposal: Proposal, since: date) -> dict[str, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes None as an empty value, which a person has to fill in."""
+    """Writes None as an empty value, for a person to fill in."""
 
 
 _Dumper.add_representer(

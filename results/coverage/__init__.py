@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges skips: what explains them, and whether fewer tests ran than in the last good run.
+"""Judges skips: which are explained, and whether fewer tests ran than in the last good run.
 
-A skip is explained by the profile's value for the option that causes it, by Tempest's default if
-the profile has no value, or by the test itself (``rules``). Any other skip is lost coverage,
+A skip is explained by the profile's value for the option that causes it (by Tempest's default, if
+the profile has no value), or by the test itself (``rules``). Any other skip is lost coverage,
 unless a known failure expects it.
 """
 
@@ -33,14 +33,15 @@ _UNSTABLE: Final = re.compile(
     r"Marked as unstable and skipped because of bug: (\S+), failure was: "
 )
 _OFF: Final = frozenset({"", "0", "false", "no", "none", "off"})
+# The maximum number of skip texts that are listed, and of characters of each.
 _TEXTS: Final = 20
 _TEXT_BOUND: Final = 160
 
 
 def explanations(cases: Iterable[Case], features: Iterable[Feature]) -> dict[str, str]:
-    """Return the explanation of each skipped case that has one, by id.
+    """Return the explanation of each skipped case that has one, by test id.
 
-    The configuration, or the test itself, can explain a skip.
+    ``features`` are the values that the profile gives to options.
     """
     by_option = {feature.option: feature for feature in features}
     texts = _skip_texts(cases)
@@ -49,9 +50,10 @@ def explanations(cases: Iterable[Case], features: Iterable[Feature]) -> dict[str
 
 
 def lost(cases: Iterable[Case], explained: Container[str], level: Level) -> list[Reason]:
-    """Return a reason of ``level`` for each skip text of cases that are not in ``explained``.
+    """Return a reason of the verdict for each skip text of cases that are not in ``explained``.
 
-    The message also says if ``unstable_test`` turned a failure into the skip.
+    ``level`` is their level. The message also says if ``unstable_test`` turned a failure into
+    the skip.
     """
     by_text: dict[str, list[str]] = defaultdict(list)
     for test, text in _skip_texts(cases).items():
@@ -76,9 +78,9 @@ def fewer_ran(
 ) -> list[Reason]:
     """Compare the tests that ran with those that ran in the last good run (``baseline``).
 
-    ``explained`` are ids that need not run: left out by the profile or suite, skipped with an
-    explanation, or expected to skip by a known failure. Any other test that did not run is an
-    error if the versions are the same, else a note.
+    ``explained`` has the ids of tests that need not run: the profile or suite leaves them out,
+    their skip is explained, or a known failure expects the skip. Any other test of ``baseline``
+    that did not run is an error if both runs had the same installed versions, else a note.
     """
     ran = {case.id for case in cases if case.outcome in RAN}
     wanted = {test for test in baseline if test in ran or test not in explained}
@@ -87,7 +89,7 @@ def fewer_ran(
         return []
     message = f"{count(vanished, 'test')} that ran in the last good run did not run"
     if same_versions:
-        return [error(Code.FEWER_RAN, f"{message}, of the same versions", vanished)]
+        return [error(Code.FEWER_RAN, f"{message}, with the same versions", vanished)]
     return [note(Code.FEWER_RAN, message, vanished)]
 
 
@@ -117,7 +119,7 @@ def _match(patterns: Iterable[str], text: str) -> re.Match[str] | None:
 
 
 def _explain_by_option(rule: Rule, option: str, features: Mapping[str, Feature]) -> str | None:
-    """Return why the option lacks the needed value; None if it has it or its value is unknown."""
+    """Return why the option does not have the needed value; None if it has it or is unknown."""
     feature = features.get(option)
     value = rule.default if feature is None else feature.value
     if value is None or _has(value, rule.wants):
@@ -136,6 +138,6 @@ def _has(value: str, wants: str | int) -> bool:
 
 
 def _loss(level: Level, text: str, ids: Collection[str]) -> Reason:
-    made = "a failure that upstream hides" if _UNSTABLE.match(text) else "nothing explains it"
+    made = "a failure reported as a skip" if _UNSTABLE.match(text) else "nothing explains it"
     message = f"{count(ids, 'test')} skipped, {made}: {text or 'no text'}"
     return Reason(level, Code.COVERAGE_LOST, message, tuple(sorted(ids)))

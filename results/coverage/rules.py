@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reasons of skipped tests, as data: the option of Tempest that causes each, or why always.
+"""Skip reasons as data: the Tempest option that causes each, or why a test is skipped everywhere.
 
-The texts are those of Tempest 47, neutron-tempest-plugin 3.3 and ironic-tempest-plugin 3.2. What
-python-tempestconf reads from the cloud has no default here: a cloud that lacks it may be broken, so
-the profile has to declare that it is absent. Beside Tempest's options, ``lacks`` in a profile can
-name:
+The texts are those of Tempest 47, neutron-tempest-plugin 3.3 and ironic-tempest-plugin 3.2. An
+option that python-tempestconf discovers from the cloud has no default here: if the cloud does not
+have the feature it may be broken, so the profile has to declare that the feature is absent. Besides
+Tempest's options, ``lacks`` in a profile can name:
 
 network-extension.ALIAS
     a Neutron extension that is not loaded
@@ -22,11 +22,11 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Skip reasons of tests that need a value of ``option``.
+    """Skip reasons of tests that need a certain value of ``option``.
 
     ``texts`` are regular expressions; their group replaces ``{}`` in ``option``. ``wants`` is the
-    value needed: true, false, set (not empty), a least number, or one word of a list with commas.
-    ``default`` is Tempest's default; None if only the profile has the value.
+    needed value: true, false, set (not empty), a minimum (int), or a member of a comma-separated
+    list. ``default`` is Tempest's default; None if only the profile can give the value.
     """
 
     option: str
@@ -37,7 +37,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Always:
-    """Skip reasons of tests that skip on every cloud, and why that is right."""
+    """Skip reasons that are correct on every cloud; ``reason`` says why."""
 
     texts: tuple[str, ...]
     reason: str
@@ -237,11 +237,11 @@ RULES: Final = (
 ALWAYS: Final = (
     Always(
         (r"Skipped until bug: \S+ is resolved\.", r"This test is skipped until LP#\d+ .*"),
-        "Upstream skips it everywhere, until its bug is resolved",
+        "Upstream skips the test everywhere until its bug is resolved",
     ),
     Always(
         (r"Test is outdated starting from \w+ release\.",),
-        "Upstream keeps it for releases that are older",
+        "Upstream keeps the test for older releases",
     ),
     Always(
         (
@@ -249,10 +249,10 @@ ALWAYS: Final = (
             r"Neutron does not check the security group \w+",
             r"nova-network is not available\.",
         ),
-        "Of nova-network, which Neutron has replaced",
+        "The test needs nova-network, which Neutron has replaced",
     ),
     Always(
         (r"tag extension not enabled\.",),
-        "Neutron's extension has been standard-attr-tag for years, and no Neutron has tag",
+        'Neutron replaced the extension "tag" by "standard-attr-tag" years ago',
     ),
 )
