@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict as one HTML file that needs no network and runs nothing but its own script.
+"""A verdict as one HTML file, which needs no network and runs only its own script.
 
 Ids, reasons, tracebacks and log lines come from programs under test: they are escaped, and a
 content security policy forbids all other styles and scripts.
@@ -25,7 +25,7 @@ from bsdgate.results.store.rows import Record
 LANE: Final = 28
 AXIS: Final = 26
 TREND_HEIGHT: Final = 96
-"""Heights in pixels; horizontal lengths are in per cent."""
+"""Heights in pixels. Horizontal lengths are in per cent of the width."""
 
 
 def render(
@@ -37,9 +37,9 @@ def render(
 ) -> str:
     """Write ``verdict`` as a self-contained HTML document.
 
-    ``logs`` are what services logged about failures, by the case's id, ``remarks`` problems
-    with those logs. ``history`` are earlier runs of the same suite; without them, no trend is
-    drawn.
+    ``logs`` has the lines that services logged about failures, by case id; ``remarks`` has the
+    problems with those logs. ``history`` has earlier runs of the same suite; without them, no
+    trend is drawn.
     """
     style, script = _asset("report.css"), _asset("report.js")
     cases = rows(verdict)
@@ -55,7 +55,7 @@ def render(
         timeline=timeline.lay_out(cases),
         trend=trend.lay_out(verdict, history),
         sizes={"lane": LANE, "axis": AXIS, "trend": TREND_HEIGHT, "trend_width": trend.WIDTH},
-        style=Markup(style),  # noqa: S704 - a file of ours, nothing is put into it
+        style=Markup(style),  # noqa: S704 - a file of bsdgate, without data
         script=Markup(script),  # noqa: S704 - the same
         policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
         "; base-uri 'none'; form-action 'none'",
@@ -89,7 +89,7 @@ def _asset(name: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """The name by which a content security policy allows one inline style or script."""
+    """Return the hash by which a content security policy allows an inline style or script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

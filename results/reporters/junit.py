@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict as JUnit XML, for programs that read nothing else.
+"""A verdict as JUnit XML, for programs that read no other format.
 
-The verdict itself is a test called "verdict": a reader that counts failures cannot take an ERROR
-for a pass.
+The verdict itself is a test named "verdict", so that a program that counts failures does not take
+an ERROR for a pass.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def render(verdict: Verdict) -> str:
     """Write ``verdict`` as one JUnit test suite."""
     cases = [*verdict.setup_failures, *verdict.cases]
     dispositions = {one.id: one for one in verdict.dispositions}
-    # The failure before each that it is like: that one has the traceback.
+    # By the id of a failure: an earlier failure with its signature, which shows the traceback.
     like = {
         failure.case.id: alike[0].case.id
         for group in groups(verdict)
@@ -91,20 +91,20 @@ def _case(case: Case, found: Disposition | None, like: str | None) -> Element:
         if found and (found.signature or found.cause is not Cause.UNKNOWN):
             result.set("type", found.cause)
         if case.details and like:
-            result.text = _text(f"fails as {like} does")
+            result.text = _text(f"fails like {like}")
         elif case.details:
             result.text = "\n".join(map(_text, case.details.splitlines()))
     return element
 
 
 def _tag(case: Case, found: Disposition | None) -> str | None:
-    """Return the element of JUnit's that says how the case ended; None for a success."""
-    # Only failures that the policy accepts may pass here.
+    """Return the tag of the JUnit element for the outcome of a case; None for a success."""
+    # A failure is written as a skip or a success only if the policy accepts it.
     passed = case.outcome is Outcome.KNOWN_FAILURE_PASSED
     excused = found is not None and not found.counts and (found.excuse or passed)
     return (_TAGS_EXCUSED if excused else _TAGS).get(case.outcome)
 
 
 def _text(text: str) -> str:
-    """Replace control characters, which XML cannot contain, even escaped."""
+    """Replace control characters, which XML does not allow even if they are escaped."""
     return plain(text.replace("\n", " ").replace("\t", "    "))

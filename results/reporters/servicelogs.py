@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the services logged about a failure: lines of its requests, and lines at its time.
+"""What the services logged about a failure: lines that name its requests, and lines at its time.
 
-Each log is read once, from its beginning to its end, for all failures together; what is kept is
-bounded per failure, whatever the logs hold.
+Each log is read once for all failures. The number of lines that are kept for a failure is limited.
 """
 
 import os
@@ -20,35 +19,36 @@ from typing import BinaryIO, Final
 from bsdgate.results.model import Case
 
 READ_BOUND: Final = 128 * 1024 * 1024
-"""Bytes read of one log. Of a larger one the end is read."""
+"""The maximum number of bytes that are read of a log, from its end."""
 
 FILES_BOUND: Final = 32
 LINE_BOUND: Final = 500
-"""Bytes kept of one line."""
+"""The maximum number of logs, and of bytes kept of a line."""
 
 REQUESTS_BOUND: Final = 200
-"""Request ids looked for per failure: the last ones that it names."""
+"""The maximum number of a failure's request ids, its last ones, that are searched for."""
 
 KEPT: Final = {"errors": 24, "talk": 12, "nearby": 12}
-"""Lines kept per failure: errors of its requests, their other lines, and lines at its time."""
+"""The maximum number of lines kept per failure: errors of its requests, other lines of its
+requests, other lines at its time."""
 
 MARGIN: Final = timedelta(seconds=1)
-"""How much before and after the test a line still counts as being at its time."""
+"""The time before a test's start, and after its end, that counts as the time of the test."""
 
 _REQUEST = re.compile(r"\breq-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _REQUEST_BYTES = re.compile(_REQUEST.pattern.encode())
 # oslo.log's default: "2026-11-22 18:31:10.297 8909 ERROR nova.compute.manager [...] text". Only
-# the lines of a traceback have nothing in brackets.
+# the lines of a traceback have no part in brackets.
 _HEAD = re.compile(
     rb"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) (\d{1,10}) ([A-Z]{1,10}) (?=(\S+ \[(?!instance: ))?)"
 )
 GRAVE: Final = frozenset({"ERROR", "CRITICAL", "TRACE"})
-"""The log levels of failures."""
+"""The log levels of errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a log. ``own``: it, or the line that it continues, names the request."""
+    """A line of a log. ``own``: it names a request of the failure, or continues such a line."""
 
     time: str
     service: str
@@ -59,24 +59,24 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What was found for one failure, by time; ``left_out`` are further lines that fitted."""
+    """The lines for one failure, by time; ``left_out`` is the number of lines that were dropped."""
 
     lines: tuple[Line, ...] = ()
     left_out: int = 0
 
 
 def requests_of(case: Case) -> list[str]:
-    """Return the last requests that a failure names."""
+    """Return the last REQUESTS_BOUND request ids in the details of a failure."""
     return list(dict.fromkeys(_REQUEST.findall(case.details or "")))[-REQUESTS_BOUND:]
 
 
 def search(
     folder: Path, failures: Sequence[Case], zone: tzinfo | None = None
 ) -> tuple[list[Lines], list[str]]:
-    """Find the lines for each failure in the ``*.log`` files of ``folder``, and the problems.
+    """Return the lines for each failure in the ``*.log`` files of ``folder``, and the problems.
 
-    oslo.log writes the time of day without a zone: ``zone`` is the services', by default that
-    of this machine. Links and devices are not followed; why a log was not read is a problem.
+    oslo.log writes times without a time zone: ``zone`` is the time zone of the services, by default
+    that of this machine. Links and devices are not read. A problem says why a log was not read.
     """
     kept = [_Kept() for _ in failures]
     problems: list[str] = []
@@ -92,7 +92,7 @@ def search(
 
 
 class _Kept:
-    """The latest lines of each kind for one failure, as heaps: logs are read one after another."""
+    """The latest lines of each kind (a key of KEPT) for one failure, in heaps ordered by time."""
 
     def __init__(self) -> None:
         self._seen = 0
@@ -113,7 +113,7 @@ class _Kept:
 
 
 class _Index:
-    """Which failures, by number, a line is about. Times are compared as they are written."""
+    """Finds the failures, by number, that a line is about. Times are compared as texts."""
 
     def __init__(self, failures: Sequence[Case], zone: tzinfo | None) -> None:
         self._by_request: dict[bytes, set[int]] = defaultdict(set)
@@ -131,11 +131,11 @@ class _Index:
                     self._silent.append((number, began, end))
 
     def naming(self, requests: Iterable[bytes]) -> set[int]:
-        """The failures that name one of ``requests``."""
+        """Return the failures that name one of ``requests``."""
         return {number for one in requests for number in self._by_request.get(one, ())}
 
     def around(self, time: bytes, *, grave: bool) -> set[int]:
-        """Return the failures at a time; below ERROR only those without request ids."""
+        """Return the failures at a time; if not ``grave``, only those that name no request."""
         moments = self._moments if grave else self._silent
         return {number for number, began, ended in moments if began <= time < ended}
 
@@ -145,19 +145,19 @@ def _written(moment: datetime, zone: tzinfo | None) -> bytes:
 
 
 def _find(path: Path, index: _Index, problems: list[str]) -> Iterator[tuple[bytes, Line, set[int]]]:
-    """Yield lines of a log with their time and the failures that they are about."""
+    """Yield lines of a log, each with its time and the failures that it is about."""
     try:
         with _open(path) as log:
             if (size := os.fstat(log.fileno()).st_size) > READ_BOUND:
                 log.seek(size - READ_BOUND)
-                problems.append(f"of {path.name} only the last {READ_BOUND >> 20} MB were read")
+                problems.append(f"{path.name}: only the last {READ_BOUND >> 20} MB were read")
             yield from _read(log, path.stem, index)
     except OSError as reason:
         problems.append(f"{path.name} was not read: {reason.strerror or reason}")
 
 
 def _open(path: Path) -> BinaryIO:
-    # Opening a pipe must not wait for its other end.
+    # O_NONBLOCK: opening a named pipe must not wait for a writer.
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
@@ -166,7 +166,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _lines(log: BinaryIO) -> Iterator[bytes]:
-    """Read up to READ_BOUND bytes as lines, of long ones only the beginning."""
+    """Yield the lines in up to READ_BOUND bytes; long lines are cut at LINE_BOUND bytes."""
     room = READ_BOUND
     while room > 0 and (line := log.readline(LINE_BOUND)):
         room -= len(line)
@@ -179,7 +179,7 @@ def _read(log: BinaryIO, service: str, index: _Index) -> Iterator[tuple[bytes, L
     """Yield each line that is about a failure.
 
     The lines of a traceback name no request: they belong to the line before, of the same process
-    and level. So do lines without a time.
+    and level. Lines without a time also belong to the line before.
     """
     time, process, level = b"", b"", ""
     own: set[int] = set()

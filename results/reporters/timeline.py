@@ -10,16 +10,18 @@ from typing import Final
 from bsdgate.results.model import Case, Outcome
 
 ZOOMS: Final = (1, 4, 16)
-"""How many times as wide as the page the drawing can be shown."""
+"""The widths at which the drawing can be shown, as multiples of the page's width."""
 
 TICKS: Final = 8
-"""About so many ticks fit into the page's width."""
+"""The maximum number of intervals on the time axis per width of the page."""
 
 LANES_BOUND: Final = 64
 SLOWEST: Final = 10
+"""The maximum number of workers in the drawing, and of tests in the list of slowest tests."""
+
 THINNEST: Final = 0.04
 THINNEST_TROUBLE: Final = 0.3
-"""Least widths, so that one failure among thousands is visible."""
+"""Minimum widths of a bar in per cent; a failure is wider, to be visible among thousands."""
 
 _STEPS: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 _QUIET: Final = frozenset({Outcome.SUCCESS, Outcome.SKIP, Outcome.XFAIL, Outcome.KNOWN_FAILURE})
@@ -27,7 +29,7 @@ _QUIET: Final = frozenset({Outcome.SUCCESS, Outcome.SKIP, Outcome.XFAIL, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A test: its place among the cases given, where it begins and how long it is."""
+    """The bar of a test: the test's index among all cases, the left end and width of the bar."""
 
     index: int
     case: Case
@@ -37,7 +39,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The tests of one worker; failed ones are last, so that they are drawn on top."""
+    """The tests of one worker. Failed tests are last, so that they are drawn on top."""
 
     worker: str
     bars: tuple[Bar, ...]
@@ -45,9 +47,9 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The drawing, from ``began`` on; ``ticks`` are (x, seconds) for each of ZOOMS.
+    """The drawing, from ``began`` on; ``ticks`` has (x, seconds) of each tick, for each of ZOOMS.
 
-    ``slowest`` has the tests that took longest, their width in relation to the slowest one.
+    ``slowest`` has the slowest tests; their bars have widths in per cent of the slowest one's.
     """
 
     lanes: tuple[Lane, ...]
@@ -59,12 +61,12 @@ class Timeline:
 
 
 def lay_out(cases: Sequence[Case]) -> Timeline | None:
-    """Lay out all tests with a start and a duration; None if there is none."""
+    """Lay out all tests with a start and a duration; return None if there are none."""
     starts = [case.started for case in cases if case.started and case.seconds is not None]
     if not starts:
         return None
     began = min(starts)
-    # At first in seconds.
+    # Places and widths are in seconds at first.
     bars = [
         Bar(index, case, (case.started - began).total_seconds(), max(0.0, case.seconds))
         for index, case in enumerate(cases)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runs of one suite over time, as a row of bars: how each ended and how long it took."""
+"""The runs of one suite over time, as a row of bars: the result and duration of each run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from bsdgate.results.store.rows import Record
 
 RUNS_SHOWN: Final = 60
 WIDTH: Final = 94.0
-"""Per cent of the drawing; beside the bars stands the scale."""
+"""The width of all bars together, in per cent of the drawing."""
 
 LEAST_SLOTS: Final = 20
-"""With few runs the bars stay as narrow as with so many."""
+"""With fewer runs, the bars are as narrow as with this number of runs."""
 
 _TROUBLE: Final = (
     Outcome.FAIL,
@@ -27,7 +27,7 @@ _TROUBLE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A run's bar, in per cent of the drawing; ``now`` marks the run that is reported."""
+    """The bar of a run, in per cent of the drawing; ``now`` marks the run of this report."""
 
     record: Record | Verdict
     x: float
@@ -37,13 +37,16 @@ class Column:
 
     @property
     def trouble(self) -> int:
-        """How many tests failed or were lost."""
+        """The number of tests that failed, passed unexpectedly, or do not have one outcome."""
         return sum(self.record.counts.get(state, 0) for state in _TROUBLE)
 
 
 @dataclass(frozen=True, slots=True)
 class RunChart:
-    """The drawing, oldest run first. ``usual`` is the median duration of earlier passes."""
+    """The drawing, oldest run first.
+
+    ``passed`` is the number of earlier runs that passed, ``usual`` their median duration.
+    """
 
     columns: tuple[Column, ...]
     longest: float
@@ -52,7 +55,7 @@ class RunChart:
 
 
 def lay_out(verdict: Verdict, history: Sequence[Record]) -> RunChart | None:
-    """Draw the last runs before ``verdict``'s, and that; None if there are none before."""
+    """Lay out the run of ``verdict`` and the last earlier runs; return None if none is earlier."""
     before = [past for past in history if past.run.created < verdict.run.created]
     earlier = sorted(before, key=lambda past: past.run.created)[1 - RUNS_SHOWN :]
     if not earlier:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of a verdict that the HTML report shows, in its order and within bounds."""
+"""Selects and orders the parts of a verdict that the HTML report shows, and limits their size."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,16 @@ from bsdgate.results.reporters.servicelogs import Lines, requests_of
 
 FAILURES_BOUND: Final = 500
 ROWS_BOUND: Final = 10_000
+"""The maximum number of failures, and of rows of the table of tests."""
+
 DETAILS_BOUND: Final = 3_000_000
-"""Characters of tracebacks and captured logs on the page; beyond that, a failure's last ones."""
+"""The maximum number of characters of tracebacks and captured logs on the page."""
 
 DETAILS_LEAST: Final = 2_000
+"""The maximum for one failure after DETAILS_BOUND is reached."""
+
 REQUESTS_SHOWN: Final = 12
+"""The maximum number of request ids shown for a failure."""
 
 _TAGS = re.compile(r"\[(?:[\w-]+,)*id-[0-9a-f-]{36}(?:,[\w-]+)*\]")
 # An attachment begins with its name, after an empty line.
@@ -30,7 +35,7 @@ _CONTEXT = re.compile(r"\[(?:None |req-[0-9a-f-]{36} )?(req-[0-9a-f]{8})[0-9a-f-
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A test's id taken apart: ``tempest.api.x.`` ``TestX.test_y`` ``[id-...,smoke]``."""
+    """The parts of a test's id: ``tempest.api.x.``, ``TestX.test_y``, ``[id-...,smoke]``."""
 
     module: str
     name: str
@@ -38,13 +43,13 @@ class Name:
 
     @property
     def variant(self) -> str:
-        """The tags, or empty if they are Tempest's attributes, which do not distinguish tests."""
+        """The tags; empty if they are only Tempest's attributes, which do not distinguish tests."""
         return "" if _TAGS.fullmatch(self.tags) else self.tags
 
 
 @dataclass(frozen=True, slots=True)
 class ShownFailure:
-    """One failure as shown: its attachments, the requests it names, what services logged."""
+    """A failure as shown: its attachments, its request ids, and lines that services logged."""
 
     anchor: str
     failure: Failure
@@ -55,9 +60,10 @@ class ShownFailure:
 
 @dataclass(frozen=True, slots=True)
 class Sections:
-    """The failures shown, in their groups, those with one signature side by side.
+    """The failures that are shown, by group (cause), and in it by signature.
 
-    ``anchors`` lead to them by test id. Of ``total`` failures ``left_out`` are not shown.
+    ``anchors`` has the HTML anchor of a failure, by test id. ``total`` is the number of all
+    failures, ``left_out`` the number of those that are not shown.
     """
 
     groups: tuple[tuple[Group, list[list[ShownFailure]]], ...]
@@ -67,7 +73,7 @@ class Sections:
 
 
 def split(test_id: str) -> Name:
-    """Split an id into module, class with test, and tags."""
+    """Split an id into the module, the class with the test, and the tags."""
     head = bare(test_id)
     parts = head.rsplit(".", 2)
     module = f"{parts[0]}." if len(parts) > 2 else ""  # noqa: PLR2004 (a module, a class, a test)
@@ -75,21 +81,21 @@ def split(test_id: str) -> Name:
 
 
 def rows(verdict: Verdict) -> Sequence[Case]:
-    """Return all cases in order, or the first ROWS_BOUND, those without success first."""
+    """Return all cases; if there are too many, ROWS_BOUND cases, with successes last."""
     if len(verdict.cases) <= ROWS_BOUND:
         return verdict.cases
     return sorted(verdict.cases, key=lambda case: case.outcome is Outcome.SUCCESS)[:ROWS_BOUND]
 
 
 def sections(verdict: Verdict, logs: Mapping[str, Lines]) -> Sections:
-    """Choose the failures, and the parts of each, that are shown."""
+    """Select the failures that are shown, and the parts of each."""
     found = groups(verdict)
     failures = [failure for group in found for failure in group]
     shown = _prepare(failures[:FAILURES_BOUND], logs)
     anchors: dict[str, str] = {}
     for one in shown:
         anchors.setdefault(one.failure.case.id, one.anchor)
-    # Those shown are in the order of the groups, until the bound is reached.
+    # ``shown`` has the failures in the order of the groups, up to FAILURES_BOUND.
     rest = iter(shown)
     by_group = tuple(
         (group, list(filter(None, (list(islice(rest, len(alike))) for alike in group.alike))))
@@ -120,7 +126,7 @@ def _prepare(failures: Sequence[Failure], logs: Mapping[str, Lines]) -> list[Sho
 def _cut(details: str, room: int) -> str:
     if len(details) <= room:
         return details
-    # The traceback comes first, and its end has the exception.
+    # The traceback comes first, and the exception is at its end.
     head, _, rest = details.partition("\n\n")
     kept = f"{head[-room:]}\n\n{rest[:room]}"[:room]
     return f"{kept}\n[... {len(details) - len(kept)} characters cut: see evidence/ ...]"
@@ -136,5 +142,5 @@ def _attachments(details: str) -> tuple[tuple[str, str], ...]:
 
 
 def short_context(line: str) -> str:
-    """Return a line of a log with a short context: the first part of the request id is kept."""
+    """Return a line of a log in which only the start of the request id is left of the context."""
     return _CONTEXT.sub(r"[\1]", line)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A verdict as JSON data for the parameter ``file`` of Zuul's module ``zuul_return``.
 
-Zuul stores the artifacts' addresses with the build, appends the warnings to its review comment
-and puts the file comments beside the lines of the change.
+Zuul stores the URLs of the artifacts with the build, appends the warnings to its review comment,
+and shows the file comments at the lines of the change.
 """
 
 import re
@@ -15,7 +15,8 @@ from bsdgate.results.reporters.failures import Failure, groups, mostly
 from bsdgate.results.reporters.servicelogs import Lines
 from bsdgate.results.reporters.text import describe_counts, plain
 
-# Gerrit accepts review messages of 16 kB, and Zuul needs most of that for other text.
+# Maximum numbers of warnings, of comments and of ids in a text, and of characters in a text. Gerrit
+# accepts review messages of 16 kB, and Zuul needs most of that for other text.
 WARNINGS_BOUND: Final = 8
 WARNING_BOUND: Final = 500
 COMMENTS_BOUND: Final = 50
@@ -27,9 +28,9 @@ ARTIFACTS: Final = (
     ("bsdgate verdict", "verdict.json", "json_verdict"),
     ("bsdgate results", "report.xml", "junit_xml"),
 )
-"""The artifacts of the build: name, file in ``report/``, type."""
+"""The artifacts of the build: the name, the file in ``report/`` and the type of each."""
 
-# Notes that a reviewer has to see although they do not change the result.
+# Reviewers have to see these notes, although they have no effect on the result.
 _SHOWN_NOTES = frozenset(
     {
         Code.NO_SEAL,
@@ -54,9 +55,9 @@ def render(
     changed: Collection[str] = (),
     logs: Mapping[str, Lines] | None = None,
 ) -> dict[str, Any]:
-    """Return what ``zuul_return`` takes as ``data``: text, numbers, lists and dicts, bounded.
+    """Return the ``data`` for ``zuul_return``: plain data, limited in size.
 
-    ``changed`` are the files of the change, relative to its project. A failure becomes a comment if
+    ``changed`` has the files of the change, relative to its project. A failure becomes a comment if
     a traceback of the test, or of a service in ``logs`` (by test id), has a frame in one of these
     files. Zuul warns about comments on other files, so without ``changed`` there are no comments.
     """
@@ -88,7 +89,7 @@ def _warnings(verdict: Verdict) -> Iterator[str]:
     for reason in shown[:WARNINGS_BOUND]:
         yield _cut(f"{reason.level.upper()} {reason.code}: {_reason_text(reason)}", WARNING_BOUND)
     if len(shown) > WARNINGS_BOUND:
-        yield f"and {len(shown) - WARNINGS_BOUND} more reasons, see the bsdgate report"
+        yield f"and {len(shown) - WARNINGS_BOUND} more reasons: see the bsdgate report"
 
 
 def _reason_text(reason: Reason) -> str:
@@ -120,7 +121,7 @@ def _comments(
 
 
 def _tracebacks(failure: Failure, logs: Mapping[str, Lines]) -> Iterator[str]:
-    """Yield the traceback of the test, then those of services, which are further inside."""
+    """Yield the traceback of the test, then those of services, which are closer to the cause."""
     yield failure.case.details or ""
     found = logs.get(failure.case.id, Lines()).lines
     yield "\n".join(line.text for line in found if line.own)
@@ -129,7 +130,7 @@ def _tracebacks(failure: Failure, logs: Mapping[str, Lines]) -> Iterator[str]:
 def _place(
     tracebacks: Iterable[str], endings: Mapping[str, Mapping[str, str]]
 ) -> tuple[str, int] | None:
-    """Return the innermost frame in a changed file; ``endings`` has those files by base name."""
+    """Return file and line of the innermost frame in a changed file (``endings``: by base name)."""
     place = None
     for text in tracebacks:
         for file, line in _FRAME.findall(text):

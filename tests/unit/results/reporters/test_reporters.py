@@ -60,7 +60,7 @@ def test_a_report_that_is_no_folder_is_not_written_to(run_dir, tmp_path, kind):
         report.symlink_to(elsewhere)
     if kind == "link":
         elsewhere.mkdir()
-    with pytest.raises(ReportError, match="report: reports are written into a folder") as caught:
+    with pytest.raises(ReportError, match="report is not a folder") as caught:
         write_all(verdict_of(Result.PASS), run_dir.path)
     assert caught.value.exit_code == 2
     assert caught.value.hint

@@ -152,7 +152,7 @@ def test_of_a_huge_log_the_end_is_read(folder, monkeypatch):
     log = line(1, "early") + "x\n" * (1 << 19) + line(2, "late")
     (found,), problems = find(folder, OWN, nova=log)
     assert texts(found) == ["late"]
-    assert problems == ["of nova.log only the last 1 MB were read"]
+    assert problems == ["nova.log: only the last 1 MB were read"]
 
 
 def test_links_and_pipes_are_not_followed(folder, tmp_path):

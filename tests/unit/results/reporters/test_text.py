@@ -20,17 +20,17 @@ def test_it_begins_and_ends_with_the_result(run_dir, case):
 @pytest.mark.parametrize(
     ("result", "outcome", "output"),
     [
-        (Result.PASS, Outcome.SUCCESS, "every asked test is accounted for, and none failed"),
+        (Result.PASS, Outcome.SUCCESS, "every asked test has one outcome, and none failed"),
         (
             Result.PASS,
             Outcome.FAIL,
-            "every asked test is accounted for, and what failed is excused",
+            "every asked test has one outcome, and all failures are excused",
         ),
-        (Result.FAIL, Outcome.FAIL, "the evidence is whole, and tests failed"),
+        (Result.FAIL, Outcome.FAIL, "the results are complete, and tests failed"),
         (
             Result.FAIL,
             Outcome.SUCCESS,
-            "the evidence is whole, and the policy developer asks for more",
+            "the results are complete, and the policy developer requires more",
         ),
         (Result.ERROR, Outcome.FAIL, "results incomplete: no verdict"),
     ],
@@ -104,7 +104,7 @@ def test_a_fixture_says_how_many_failed_with_it():
     ]
     output = text.render(verdict_of(Result.FAIL, *members, fixtures=[fixture]))
     assert output.count("--- ") == 1
-    assert "with it failed 3 tests" in output
+    assert "3 tests failed because of it" in output
 
 
 @pytest.mark.parametrize(
