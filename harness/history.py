@@ -110,10 +110,7 @@ def _judge(
 def _report(verdict: Verdict, run_dir: Path, store: "Store | None") -> None:
     run = verdict.run
     scope = Scope(suite=run.suite, profile=run.profile, selection=run.selection, before=run.created)
-    earlier = [
-        reporters.Earlier(each.run.created, each.result, each.counts, each.seconds, each.run.name)
-        for each in (store.runs(scope, EARLIER) if store else ())
-    ]
+    earlier = store.runs(scope, EARLIER) if store else ()
     with files.explained(run_dir / "report"):
         changed = evidence.changed_files(run_dir)
         reporters.write_all(verdict, run_dir, history=earlier, changed=changed)

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proposes known failures from FreeBSD CI's xfail lists and from Tempest's decorators.
 
-A proposal is an entry that a person has to complete before it is used: it has no owner and no last
-day. Source code is read, never imported.
+A proposal is an entry of the known failures without an owner and a last day; a person has to
+complete it before bsdgate uses it. Source code is parsed, never imported.
 """
 
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -27,20 +27,20 @@ _TRACKERS: Final = {
     "storyboard": "https://storyboard.openstack.org/#!/story/",
 }
 _DECORATORS: Final = {
-    "unstable_test": "Upstream calls it unstable and makes a skip of its failure",
-    "skip_because": "Upstream skips it until its bug is resolved",
+    "unstable_test": "Upstream marks the test as unstable and reports its failure as a skip",
+    "skip_because": "Upstream skips the test until its bug is resolved",
 }
 _HEAD: Final = """\
-# Proposals: none of them is used before it is complete. Name an owner and the URL of a bug, say in
-# the reason why it fails, set the day on which it expires, then remove its line "proposal".
+# Proposals. Complete each entry before you use the file: name an owner and the URL of a bug, say in
+# the reason why the test fails, set the day of expiry, then remove the line "proposal".
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An entry without an owner and a last day. ``source`` is its origin.
+    """An entry without an owner and a last day. ``source`` says where the proposal comes from.
 
-    ``bug`` is a URL, or empty; ``scope`` has the alternatives of each key.
+    ``bug`` is a URL, or empty. ``scope`` has for each key the values of which one must fit.
     """
 
     test: str
@@ -48,83 +48,78 @@ class Proposal:
     reason: str
     bug: str = ""
     outcome: Outcome = Outcome.FAIL
-    scope: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    scope: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+_Job = tuple[str, str, str]
+"""The name, the branch and the architecture of a job."""
 
 
 def from_xfail_lists(lists: Mapping[str, str]) -> list[Proposal]:
-    """Return proposals from FreeBSD CI's lists, given as path in its repository and text.
+    """Return proposals from FreeBSD CI's lists of expected failures: the text of each, by its path.
 
-    A line is ``classname:name``, as in Kyua's JUnit report; a test becomes ``path:name``, as Kyua
-    lists it. The job in a path says for which branch and architecture; a test that is in several
-    lists is proposed once for all of them, or once for each set of branches.
+    A line is ``classname:name``, as in Kyua's JUnit report; the id of the test becomes
+    ``path:name``, as Kyua lists it. The path contains the name of a job, with branch and
+    architecture. Architectures in which a test fails on the same branches share one proposal.
 
-    :raises BsdgateError: a line has another form, or a path names no job.
+    :raises BsdgateError: a line has another form, or a path contains no name of a job.
     """
-    known: dict[str, set[tuple[str, str, str]]] = defaultdict(set)
+    known: dict[str, set[_Job]] = defaultdict(set)
     problems = []
     for path, text in sorted(lists.items()):
         job = _JOB.search(path)
         if job is None:
-            problems.append(f"{path}: no job such as FreeBSD-main-aarch64-test is in this path")
+            problems.append(f"{path}: no job name such as FreeBSD-main-aarch64-test in the path")
             continue
         for number, line in enumerate(text.splitlines(), start=1):
-            program, colon, name = line.strip().partition(":")
-            if line.strip() and not (program and colon and name):
-                problems.append(f"{path}:{number}: {line!r} is not classname:name")
+            program, _, name = line.strip().partition(":")
+            if program and name:
+                # Slashes are dots in a classname; usr.bin and usr.sbin have a dot in the path too.
+                path_of = _DOTTED.sub(r"usr.\1/", program.replace(".", "/"))
+                known[f"{path_of}:{name}"].add((job[0], job[1], job[3]))
             elif line.strip():
-                test = f"{_path(program)}:{name}"
-                known[test].add((job[3], job[1], job[0]))
+                problems.append(f"{path}:{number}: {line!r} does not have the form classname:name")
     if problems:
-        raise BsdgateError("\n".join(problems), "give the lists as freebsd/freebsd-ci has them")
+        raise BsdgateError("\n".join(problems), "pass lists as they are in freebsd/freebsd-ci")
     branches = {branch for found in known.values() for _, branch, _ in found}
-    return [one for test in sorted(known) for one in _listed(test, known[test], branches)]
+    return [one for test in sorted(known) for one in _proposed(test, known[test], branches)]
 
 
-def _path(classname: str) -> str:
-    """Return the path of a test program as Kyua lists it, from the classname.
-
-    A classname has dots in place of slashes. Dots of the path are kept: usr.bin, usr.sbin.
-    """
-    return _DOTTED.sub(r"usr.\1/", classname.replace(".", "/"))
-
-
-def _listed(test: str, found: set[tuple[str, str, str]], branches: set[str]) -> Iterator[Proposal]:
-    """One proposal for the architectures that have the test on the same branches."""
-    on: dict[str, set[str]] = defaultdict(set)
-    for architecture, branch, _ in found:
-        on[architecture].add(branch)
+def _proposed(test: str, found: set[_Job], branches: set[str]) -> Iterator[Proposal]:
+    """Yield one proposal for all architectures that list the test on the same branches."""
     alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for architecture in sorted(on):
-        alike[_releases(on[architecture], branches)].append(architecture)
+    for architecture in sorted({of for _, _, of in found}):
+        on = {branch for _, branch, of in found if of == architecture}
+        alike[_releases(on, branches)].append(architecture)
     for releases, architectures in sorted(alike.items()):
-        jobs = sorted(job for architecture, _, job in found if architecture in architectures)
-        scope = (("architecture", tuple(architectures)), ("freebsd", releases))
+        jobs = sorted(job for job, _, of in found if of in architectures)
+        scope: dict[str, Sequence[str]] = {"architecture": architectures}
+        if releases:
+            scope["freebsd"] = releases
         yield Proposal(
             test=test,
             source=f"xfail-list of {', '.join(jobs)}",
-            reason="FreeBSD CI expects it to fail and does not say why",
-            scope=tuple(pair for pair in scope if pair[1]),
+            reason="FreeBSD CI expects the test to fail and gives no reason",
+            scope=scope,
         )
 
 
 def _releases(on: set[str], branches: set[str]) -> tuple[str, ...]:
-    """The versions of branches; main is what follows the newest stable branch, if one is known."""
-    stable = {int(branch.removeprefix("stable-")) for branch in branches - {"main"}}
+    """Return the versions of ``on``. Main is newer than all stable branches; if alone, no limit."""
+    stable = [int(branch.removeprefix("stable-")) for branch in branches - {"main"}]
+    if "main" in on and not stable:
+        return ()
     versions = [f"{branch.removeprefix('stable-')}.*" for branch in sorted(on - {"main"})]
-    if "main" in on:
-        if not stable:
-            return ()
-        versions.append(f">={max(stable) + 1}")
-    return tuple(versions)
+    return (*versions, *([f">={max(stable) + 1}"] if "main" in on else []))
 
 
 def from_source(package: str, folder: Path) -> list[Proposal]:
-    """Return proposals for tests of ``package``, in ``folder``, marked as unstable or skipped.
+    """Return proposals for the tests of ``package`` that are marked as unstable or skipped.
 
-    A test is named by its idempotent id, which holds for the classes that inherit it too, or else
-    by its class and method.
+    ``folder`` has the package's source. A proposal names a test by its idempotent id, which also
+    matches the test in classes that inherit it, or else by its class and method.
 
-    :raises BsdgateError: a file is not Python.
+    :raises BsdgateError: a file cannot be parsed as Python.
     """
     found: list[Proposal] = []
     for file in sorted(folder.rglob("*.py")):
@@ -136,7 +131,7 @@ def from_source(package: str, folder: Path) -> list[Proposal]:
             tree = ast.parse(source, filename=place)
         except (SyntaxError, ValueError, RecursionError) as reason:
             message = f"{file} cannot be read as Python: {reason}"
-            raise BsdgateError(message, "reinstall the package that has it") from None
+            raise BsdgateError(message, "reinstall the package that contains it") from None
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 found += _marked_in(node, place)
@@ -149,7 +144,7 @@ def _marked_in(node: ast.ClassDef, place: str) -> Iterator[Proposal]:
     yield from _marked(node, everything, place)
     for method in node.body:
         if isinstance(method, ast.FunctionDef):
-            # A decorator of a helper method has effect in each test that calls the helper.
+            # A decorator of a helper method affects every test that calls the helper.
             test = method.name.startswith("test")
             own = f"{module}.{node.name}.{method.name}" if test else everything
             yield from _marked(method, own, place)
@@ -157,24 +152,21 @@ def _marked_in(node: ast.ClassDef, place: str) -> Iterator[Proposal]:
 
 def _marked(node: ast.ClassDef | ast.FunctionDef, test: str, place: str) -> Iterator[Proposal]:
     calls = [each for each in node.decorator_list if isinstance(each, ast.Call)]
-    by_name = {name: [call for call in calls if _name(call) == name] for name in _DECORATORS}
-    uuid = next((_text(call) for call in calls if _name(call) == "idempotent_id"), None)
-    for name, marks in by_name.items():
-        bugs = list(dict.fromkeys(bug for mark in marks for bug in _bugs(mark)))
-        if marks:
+    by_name: dict[str, list[ast.Call]] = defaultdict(list)
+    for call in calls:
+        by_name[ast.unparse(call.func).rpartition(".")[2]].append(call)
+    uuid = next(map(_text, by_name["idempotent_id"]), None)
+    for name, said in _DECORATORS.items():
+        bugs = list(dict.fromkeys(bug for mark in by_name[name] for bug in _bugs(mark)))
+        if by_name[name]:
             also = f" (also {', '.join(bugs[1:])})" if bugs[1:] else ""
             yield Proposal(
                 test=f"id-{uuid}" if uuid else test,
-                source=f"{name} at {place}:{marks[0].lineno}, {node.name}",
-                reason=f"{_DECORATORS[name]}{also}",
+                source=f"{name} at {place}:{by_name[name][0].lineno}, {node.name}",
+                reason=f"{said}{also}",
                 bug=bugs[0] if bugs else "",
                 outcome=Outcome.SKIP,
             )
-
-
-def _name(call: ast.Call) -> str:
-    named = call.func
-    return str(getattr(named, "attr", None) or getattr(named, "id", ""))
 
 
 def _text(call: ast.Call) -> str | None:
@@ -183,7 +175,7 @@ def _text(call: ast.Call) -> str | None:
 
 
 def _bugs(call: ast.Call) -> list[str]:
-    """Return the bugs of a decorator: keywords as in Tempest, or a text (``bug 1756301``)."""
+    """Return the URLs of the bugs in a decorator: in its keywords, or in a text (``bug 17``)."""
     arguments = {
         word.arg: word.value.value for word in call.keywords if isinstance(word.value, ast.Constant)
     }
@@ -193,13 +185,13 @@ def _bugs(call: ast.Call) -> list[str]:
 
 
 def render(proposals: Iterable[Proposal], since: date) -> str:
-    """Write proposals as the YAML of known failures, in the order given."""
-    entries = [_entry(proposal, since) for proposal in proposals]
-    parts = (
-        yaml.dump([entry], Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+    """Return proposals as the YAML text of a file of known failures, in the given order."""
+    entries = [[_entry(proposal, since)] for proposal in proposals]
+    parts = [
+        yaml.dump(entry, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
         for entry in entries
-    )
-    return _HEAD + "".join(f"\n{part}" for part in parts)
+    ]
+    return "\n".join([_HEAD, *parts])
 
 
 def _entry(proposal: Proposal, since: date) -> dict[str, Any]:
@@ -215,16 +207,15 @@ def _entry(proposal: Proposal, since: date) -> dict[str, Any]:
     if proposal.outcome is not Outcome.FAIL:
         entry["outcome"] = str(proposal.outcome)
     if proposal.scope:
-        entry["scope"] = {key: _alternatives(values) for key, values in proposal.scope}
+        entry["scope"] = {
+            key: list(values) if len(values) > 1 else values[0]
+            for key, values in proposal.scope.items()
+        }
     return entry
 
 
-def _alternatives(values: tuple[str, ...]) -> str | list[str]:
-    return list(values) if len(values) > 1 else values[0]
-
-
 class _Dumper(yaml.SafeDumper):
-    """Writes None as an empty value, which a person has to fill in."""
+    """Writes None as an empty value, for a person to fill in."""
 
 
 _Dumper.add_representer(

@@ -23,7 +23,7 @@ def read(path: Path, model: type[Model]) -> Model:
     document = Document(path)
     if not document.readable:
         raise ConfigurationError(str(document.problems[0]), _HINT)
-    settings, wrong = document.validate(model, {} if document.empty else document.data)
+    settings, wrong = document.validate(model, {} if document.data is None else document.data)
     problems = sorted([*document.problems, *wrong])
     if settings is None or problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"

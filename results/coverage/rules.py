@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reasons of skipped tests, as data: the option of Tempest that causes each, or why always.
+"""Skip reasons as data: the Tempest option that causes each, or why a test is skipped everywhere.
 
-The texts are those of Tempest 47, neutron-tempest-plugin 3.3 and ironic-tempest-plugin 3.2. What
-python-tempestconf reads from the cloud has no default here: a cloud that lacks it may be broken, so
-the profile has to declare that it is absent. Beside Tempest's options, ``lacks`` in a profile can
-name:
+The texts are those of Tempest 47, neutron-tempest-plugin 3.3 and ironic-tempest-plugin 3.2. An
+option that python-tempestconf discovers from the cloud has no default here: if the cloud does not
+have the feature it may be broken, so the profile has to declare that the feature is absent. Besides
+Tempest's options, ``lacks`` in a profile can name:
 
 network-extension.ALIAS
     a Neutron extension that is not loaded
@@ -22,11 +22,11 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Skip reasons of tests that need a value of ``option``.
+    """Skip reasons of tests that need a certain value of ``option``.
 
     ``texts`` are regular expressions; their group replaces ``{}`` in ``option``. ``wants`` is the
-    value needed: true, false, set (not empty), a least number, or one word of a list with commas.
-    ``default`` is Tempest's default; None if only the profile has the value.
+    needed value: true, false, set (not empty), a minimum (int), or a member of a comma-separated
+    list. ``default`` is Tempest's default; None if only the profile can give the value.
     """
 
     option: str
@@ -37,10 +37,18 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Always:
-    """Skip reasons of tests that skip on every cloud, and why that is right."""
+    """Skip reasons that are correct on every cloud; ``reason`` says why."""
 
     texts: tuple[str, ...]
     reason: str
+
+
+def _rule(option: str, default: str | None, *texts: str, wants: str | int = "true") -> Rule:
+    return Rule(option, default, texts, wants)
+
+
+def _set(option: str, *texts: str) -> Rule:
+    return Rule(option, "", texts, "set")
 
 
 def _compute(option: str, default: str, *texts: str) -> Rule:
@@ -53,14 +61,12 @@ def _image(option: str, default: str, *texts: str) -> Rule:
 
 def _service(name: str, *called: str) -> Rule:
     names = "|".join(called)
-    return Rule(
+    return _rule(
         f"service_available.{name}",
         None,
-        (
-            rf"Skipped because the (?:{names}) service is not available",
-            rf"(?:{names})(?: service| support)? (?:is )?(?:not (?:available|enabled)|required)\.?",
-            rf"(?:{names}) service must be available\.",
-        ),
+        rf"Skipped because the (?:{names}) service is not available",
+        rf"(?:{names})(?: service| support)? (?:is )?(?:not (?:available|enabled)|required)\.?",
+        rf"(?:{names}) service must be available\.",
     )
 
 
@@ -76,24 +82,20 @@ RULES: Final = (
     _service("swift", "swift", "object_storage"),
     _service("designate", "designate", "dns"),
     _service("ironic_inspector", "ironic inspector"),
-    Rule(
+    _rule(
         "service_available.nova",
         "true",
-        (
-            r"Nova is enabled\. Stand-alone tests will be skipped\.",
-            r"Compute service (?:is present|Nova is running), .*",
-        ),
+        r"Nova is enabled\. Stand-alone tests will be skipped\.",
+        r"Compute service (?:is present|Nova is running), .*",
         wants="false",
     ),
     # Guests.
-    Rule(
+    _rule(
         "validation.run_validation",
         "true",
-        (
-            r"Instance validation tests are disabled\.",
-            r"Validation (?:should|must) be enabled.*",
-            r"validation is required for this test",
-        ),
+        r"Instance validation tests are disabled\.",
+        r"Validation (?:should|must) be enabled.*",
+        r"validation is required for this test",
     ),
     # Compute.
     _compute("cold_migration", "true", r"Cold migration (?:is )?not available\."),
@@ -143,13 +145,8 @@ RULES: Final = (
     _compute(
         "hostname_fqdn_sanitization", "false", r"FQDN hostname sanitization is not supported\."
     ),
-    Rule("compute.min_compute_nodes", "1", (r"Less than 2 compute nodes, .*",), wants=2),
-    Rule(
-        "compute.certified_image_ref",
-        "",
-        (r"``\[compute\]/certified_image_ref`` required to test .*",),
-        wants="set",
-    ),
+    _rule("compute.min_compute_nodes", "1", r"Less than 2 compute nodes, .*", wants=2),
+    _set("compute.certified_image_ref", r"``\[compute\]/certified_image_ref`` required to test .*"),
     # Image.
     _image("manage_locations", "false", r"show_multiple_locations is not available"),
     _image("http_store_enabled", "false", r"http store is disabled"),
@@ -158,123 +155,93 @@ RULES: Final = (
     _image("import_image", "true", r"image import is not available"),
     _image("os_glance_reserved", "true", r"os_glance_reserved is not enabled"),
     _image("do_secure_hash", "true", r"do_secure_hash is disabled"),
-    Rule(
-        "image-feature-enabled.do_secure_hash",
-        "true",
-        (r"do_secure_hash is enabled",),
-        wants="false",
+    _rule(
+        "image-feature-enabled.do_secure_hash", "true", r"do_secure_hash is enabled", wants="false"
     ),
-    Rule(
-        "image.alternate_image_endpoint",
-        "",
-        (r"No image_remote service to test against",),
-        wants="set",
-    ),
-    Rule(
-        "image.images_manifest_file",
-        "",
-        (r"Image format testing is not configured",),
-        wants="set",
-    ),
-    Rule(
+    _set("image.alternate_image_endpoint", r"No image_remote service to test against"),
+    _set("image.images_manifest_file", r"Image format testing is not configured"),
+    _rule(
         "image-import.{}",
         None,
-        (
-            r"Server does not support ([\w-]+) import method",
-            r"(?:Import via )?(glance-direct)(?: import method)? (?:is )?not available",
-        ),
+        r"Server does not support ([\w-]+) import method",
+        r"(?:Import via )?(glance-direct)(?: import method)? (?:is )?not available",
     ),
     # Network.
-    Rule("network-feature-enabled.floating_ips", "true", (r"Floating ips are not available.*",)),
-    Rule(
-        "network-feature-enabled.ipv6", "true", (r"IPv6 (?:is not enabled|Tests are disabled\.)",)
-    ),
-    Rule("network-feature-enabled.port_security", "true", (r"Port security must be enabled\.",)),
-    Rule(
+    _rule("network-feature-enabled.floating_ips", "true", r"Floating ips are not available.*"),
+    _rule("network-feature-enabled.ipv6", "true", r"IPv6 (?:is not enabled|Tests are disabled\.)"),
+    _rule("network-feature-enabled.port_security", "true", r"Port security must be enabled\."),
+    _rule(
         "network-feature-enabled.update_port_qos",
         "false",
-        (r"update_port_qos feature is not enabled",),
+        r"update_port_qos feature is not enabled",
     ),
-    Rule(
-        "network.public_network_id",
-        "",
-        (r"The public_network_id option must be specified\.",),
-        wants="set",
-    ),
-    Rule("auth.create_isolated_networks", "true", (r"Found shared networks: .*",)),
-    Rule(
+    _set("network.public_network_id", r"The public_network_id option must be specified\."),
+    _rule("auth.create_isolated_networks", "true", r"Found shared networks: .*"),
+    _rule(
         "neutron_plugin_options.create_shared_resources",
         "false",
-        (r"(?:Creation of shared resources .*)?setting the create_shared_resources option .*",),
+        r"(?:Creation of shared resources .*)?setting the create_shared_resources option .*",
     ),
-    Rule(
+    _set(
         "neutron_plugin_options.provider_vlans",
-        "",
-        (
-            r"No provider VLAN networks available",
-            r"Skipped as provider VLANs are not available in config",
-        ),
-        wants="set",
+        r"No provider VLAN networks available",
+        r"Skipped as provider VLANs are not available in config",
     ),
-    Rule(
+    _rule(
         "neutron_plugin_options.available_type_drivers",
         "",
-        (r"Vxlan type driver must be enabled for this test\.",),
+        r"Vxlan type driver must be enabled for this test\.",
         wants="vxlan",
     ),
-    Rule(
+    _rule(
         "network-extension.{}",
         None,
-        (
-            r"Skipped because network extension: ([\w-]+) is not enabled",
-            r"([\w-]+) extension (?:is )?not (?:enabled|available)\.?",
-        ),
+        r"Skipped because network extension: ([\w-]+) is not enabled",
+        r"([\w-]+) extension (?:is )?not (?:enabled|available)\.?",
     ),
-    Rule(
+    _rule(
         "network-agents",
         None,
-        (
-            r"At least one (?:DHCP|L3) agent is required to be running .*",
-            r"availability_zone supported agent not found\.",
-        ),
+        r"At least one (?:DHCP|L3) agent is required to be running .*",
+        r"availability_zone supported agent not found\.",
     ),
-    Rule("default-subnetpool", None, (r"No default subnetpool",)),
+    _rule("default-subnetpool", None, r"No default subnetpool"),
     # Bare metal.
-    Rule(
+    _rule(
         "baremetal.enabled_hardware_types",
         "ipmi",
-        (r"These tests rely on ipmi enabled",),
+        r"These tests rely on ipmi enabled",
         wants="ipmi",
     ),
-    Rule(
+    _rule(
         "baremetal.driver",
         "fake-hardware",
-        (r"These tests rely on fake-hardware",),
+        r"These tests rely on fake-hardware",
         wants="fake-hardware",
     ),
-    Rule(
+    _rule(
         "baremetal.enabled_deploy_interfaces",
         "direct",
-        (r"Skipping the test case since anaconda is not enabled\.",),
+        r"Skipping the test case since anaconda is not enabled\.",
         wants="anaconda",
     ),
-    Rule("enforce_scope.ironic", "true", (r"RBAC tests for Ironic are not enabled\.",)),
+    _rule("enforce_scope.ironic", "true", r"RBAC tests for Ironic are not enabled\."),
     # Identity.
-    Rule(
+    _rule(
         "identity-feature-enabled.security_compliance",
         "false",
-        (r"Security compliance not available\.",),
+        r"Security compliance not available\.",
     ),
 )
 
 ALWAYS: Final = (
     Always(
         (r"Skipped until bug: \S+ is resolved\.", r"This test is skipped until LP#\d+ .*"),
-        "Upstream skips it everywhere, until its bug is resolved",
+        "Upstream skips the test everywhere until its bug is resolved",
     ),
     Always(
         (r"Test is outdated starting from \w+ release\.",),
-        "Upstream keeps it for releases that are older",
+        "Upstream keeps the test for older releases",
     ),
     Always(
         (
@@ -282,10 +249,10 @@ ALWAYS: Final = (
             r"Neutron does not check the security group \w+",
             r"nova-network is not available\.",
         ),
-        "Of nova-network, which Neutron has replaced",
+        "The test needs nova-network, which Neutron has replaced",
     ),
     Always(
         (r"tag extension not enabled\.",),
-        "Neutron's extension has been standard-attr-tag for years, and no Neutron has tag",
+        'Neutron replaced the extension "tag" by "standard-attr-tag" years ago',
     ),
 )

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Known failures: each with a bug, an owner, a reason and a last day.
+"""Known failures: entries that excuse a failing test until a last day.
 
-A file is a YAML list of entries; their keys are documented at ``entries.Entry`` and, from there,
-in doc/source/reference/expectations.rst. An entry without a bug or an owner, or one that has
-expired, is reported and excuses nothing. With any other problem in a file, no file is used.
+A file is a YAML list of entries. ``entries.Entry`` documents their keys;
+doc/source/reference/expectations.rst is generated from it. An entry that has expired, or that has
+no bug or no owner, is reported and excuses nothing. If a file has any other problem, none of the
+files is used.
 """
 
 from bsdgate.results.expectations.entries import Entry, Expectation, Expectations, valid

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads files of entries, and lists all their problems, each with its place."""
+"""Reads files of known failures, and lists all problems in them, each with file and line."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ _NOT_ENTRIES: Final = ("README.rst", "__init__.py", "__pycache__")
 
 
 class ExpectationsError(BsdgateError):
-    """Files of known failures that cannot be used; ``problems`` lists why, each with its place."""
+    """Files of known failures cannot be used; ``problems`` has one line for each problem."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         head = f"{count(problems, 'problem')} in the known failures:"
@@ -27,12 +27,12 @@ class ExpectationsError(BsdgateError):
 
 
 def load(paths: Iterable[Path]) -> tuple[Expectation, ...]:
-    """Read files, and the ``*.yaml`` of folders.
+    """Read the files in ``paths``, and the ``*.yaml`` files of the folders in ``paths``.
 
-    An empty file holds no entries. An entry without bug or owner is returned: it is invalid, and
-    excuses nothing.
+    An empty file has no entries. An entry without bug or owner is returned too, although it excuses
+    nothing.
 
-    :raises ExpectationsError: something is wrong; it lists every problem.
+    :raises ExpectationsError: there is any other problem; the error lists all of them.
     """
     entries, problems = read(paths)
     if problems:
@@ -41,16 +41,10 @@ def load(paths: Iterable[Path]) -> tuple[Expectation, ...]:
 
 
 def read(paths: Iterable[Path]) -> tuple[tuple[Expectation, ...], tuple[str, ...]]:
-    """Read as ``load`` does; return the entries that can be used, and what is wrong."""
-    entries: list[Expectation] = []
-    problems: list[Problem] = []
-    for file in listed(paths):
-        for found in _check(Document(file, scalars_as_text=True)):
-            if isinstance(found, Problem):
-                problems.append(found)
-            else:
-                entries.append(found)
-    return tuple(entries), tuple(map(str, sorted(problems)))
+    """Read as ``load`` does; return the entries without a problem, and the problems."""
+    found = [one for file in listed(paths) for one in _check(Document(file, scalars_as_text=True))]
+    problems = sorted(one for one in found if isinstance(one, Problem))
+    return tuple(one for one in found if isinstance(one, Expectation)), tuple(map(str, problems))
 
 
 def listed(paths: Iterable[Path]) -> Iterator[Path]:
@@ -63,7 +57,7 @@ def listed(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def ignored(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """Return files in these folders that are not read, although they may be meant as entries."""
+    """Return the files in these folders that are not read because they are not ``*.yaml``."""
     return tuple(
         path
         for folder in paths
@@ -75,42 +69,37 @@ def ignored(paths: Iterable[Path]) -> tuple[Path, ...]:
 
 def _check(document: Document) -> Iterator[Expectation | Problem]:
     yield from document.problems
-    if document.empty or not document.readable:
-        return
-    if not isinstance(document.data, list):
+    if isinstance(document.data, list):
+        for index, data in enumerate(document.data):
+            yield from _check_entry(document, index, data)
+    elif document.data is not None:
         yield document.problem((), "a list of entries was expected")
-        return
-    spoiled = {problem.place[0] for problem in document.problems if problem.place}
-    for index, data in enumerate(document.data):
-        found = list(_check_entry(document, index, data))
-        if index in spoiled:
-            found = [one for one in found if isinstance(one, Problem)]
-        yield from found
 
 
 def _check_entry(document: Document, index: int, data: Any) -> Iterator[Expectation | Problem]:
+    place = (index,)
     problems = []
-    place = (index, "test")
     if isinstance(data, dict):
-        if document.comment_follows(place) and data.get("test"):
+        if document.comment_follows((index, "test")) and data.get("test"):
             text = (
                 f"test: {data['test']!r} ends at ' #', where YAML begins a comment: put the id in"
                 " quotes, or the comment on a line of its own"
             )
-            yield document.problem(place, text)
+            yield document.problem((index, "test"), text)
         if PROPOSAL in data:
             text = "proposal: complete the entry (owner, expires), then remove this line"
-            problems.append(document.key_problem((index, PROPOSAL), text))
-            data = {key: value for key, value in data.items() if key != PROPOSAL}
-    entry, wrong = document.validate(Entry, data, (index,))
+            problems.append(document.problem((index, PROPOSAL), text, at_key=True))
+            del data[PROPOSAL]
+    entry, wrong = document.validate(Entry, data, place)
     problems += wrong
     if entry is not None and entry.expires < entry.since:
         text = f"expires: {entry.expires} is before since: {entry.since}"
         problems.append(document.problem((index, "expires"), text))
-    if entry is not None and not problems:
-        yield Expectation(**vars(entry), source=f"{document.file}:{document.line((index,))}")
-        return
     yield from problems
-    for key in NEEDED_TO_EXCUSE if isinstance(data, dict) else ():
-        if key not in data:
-            yield document.problem((index,), f"the key {key} is missing in the entry")
+    if problems and isinstance(data, dict):
+        for key in (key for key in NEEDED_TO_EXCUSE if key not in data):
+            yield document.problem(place, f"the key {key} is missing in the entry")
+    spoiled = problems or any(problem.place[:1] == place for problem in document.problems)
+    if entry is not None and not spoiled:
+        line = document.problem(place, "").line
+        yield Expectation(**vars(entry), source=f"{document.file}:{line}")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The failures of a verdict, grouped by cause, then by signature."""
+"""The failures of a verdict, grouped by cause, then by signature (equal for equal failures)."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from bsdgate.results.model import Case, Cause, Disposition, Excuse, Outcome, Verdict
@@ -12,7 +13,7 @@ _TITLES: Final[Mapping[Cause | Excuse, tuple[str, str]]] = {
     Cause.CHANGE: ("The change", "These fail with the change and pass without it."),
     Cause.UNKNOWN: (
         "Not attributed",
-        "The cause of these is not known; they are judged like failures of the change.",
+        "The cause of these is not known; they count as if the change caused them.",
     ),
     Cause.NODE: (
         "The machine",
@@ -20,13 +21,13 @@ _TITLES: Final[Mapping[Cause | Excuse, tuple[str, str]]] = {
     ),
     Cause.HARNESS: (
         "The evidence",
-        "The results of this run are incomplete, so the cause of these cannot be found.",
+        "The results of this run are incomplete, so the cause cannot be found.",
     ),
-    Cause.BASE: ("The base", "These fail in the same way with no change applied."),
+    Cause.BASE: ("The base (without the change)", "These fail in the same way without the change."),
     Cause.FLAKE: ("Flakes", "These ended differently when they were run again."),
     Excuse.KNOWN_FAILURE: (
         "Known failures",
-        "Each is excused by an entry with a bug, an owner and a last day.",
+        "Each is excused by an entry with a bug, an owner and an expiry date.",
     ),
 }
 
@@ -36,14 +37,14 @@ _RELEASE: Final = (
 )
 
 _MOSTLY: Final = 3
-"""The least number of equal failures that ``mostly`` reports."""
+"""The minimum number of equal failures that ``mostly`` reports."""
 
 _EXCUSABLE: Final = frozenset({Cause.BASE, Cause.FLAKE, Excuse.KNOWN_FAILURE})
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failure, of a test or of a class or module fixture, and its disposition."""
+    """A failure of a test, or of a class or module fixture; ``disposition``: how it was judged."""
 
     case: Case
     disposition: Disposition
@@ -51,9 +52,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The failures of one cause, those with one signature side by side, the most frequent first.
+    """The failures of one cause.
 
-    ``decides`` is false if all of them are excused, so that a report can collapse the group.
+    ``alike`` has the failures by signature, the most frequent signature first. ``decides`` is
+    false if all failures are excused, so that a report can collapse the group.
     """
 
     cause: Cause | Excuse
@@ -63,19 +65,19 @@ class Group:
     alike: tuple[tuple[Failure, ...], ...]
 
     def __iter__(self) -> Iterator[Failure]:
-        """Give the failures one by one."""
-        for failures in self.alike:
-            yield from failures
+        """Iterate over the failures."""
+        return chain.from_iterable(self.alike)
 
     def __len__(self) -> int:
         return sum(map(len, self.alike))
 
 
 def groups(verdict: Verdict) -> tuple[Group, ...]:
-    """Group everything that failed: fixtures, tests, and excused and duplicated failures."""
+    """Group all failures: of fixtures and tests, also excused and duplicated ones."""
     found: dict[Cause | Excuse, list[Failure]] = defaultdict(list)
     for failure in _failures(verdict):
-        found[_cause(failure)].append(failure)
+        known = failure.disposition.excuse is Excuse.KNOWN_FAILURE
+        found[Excuse.KNOWN_FAILURE if known else failure.disposition.cause].append(failure)
     return tuple(
         Group(
             cause,
@@ -90,7 +92,7 @@ def groups(verdict: Verdict) -> tuple[Group, ...]:
 
 
 def mostly(verdict: Verdict) -> str:
-    """Return a line about the signature that more than half of all failures share, or empty."""
+    """Return a line about a signature that more than half of the failures have, or empty."""
     alike = [each for group in groups(verdict) if group.decides for each in group.alike]
     largest = max(alike, key=len, default=())
     total = sum(map(len, alike))
@@ -109,11 +111,6 @@ def _failures(verdict: Verdict) -> Iterator[Failure]:
         failed = case.outcome is Outcome.FAIL and case.setup_failure not in shown_with
         if (failed or case.details) and case.id in by_id:
             yield Failure(case, by_id[case.id])
-
-
-def _cause(failure: Failure) -> Cause | Excuse:
-    excused = failure.disposition.excuse is Excuse.KNOWN_FAILURE
-    return Excuse.KNOWN_FAILURE if excused else failure.disposition.cause
 
 
 def _alike(failures: Sequence[Failure]) -> tuple[tuple[Failure, ...], ...]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict as one HTML file that needs no network and runs nothing but its own script.
+"""A verdict as one HTML file, which needs no network and runs only its own script.
 
 Ids, reasons, tracebacks and log lines come from programs under test: they are escaped, and a
 content security policy forbids all other styles and scripts.
@@ -7,7 +7,7 @@ content security policy forbids all other styles and scripts.
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -19,13 +19,13 @@ from bsdgate.results.model import Outcome, Verdict
 from bsdgate.results.reporters import timeline, trend
 from bsdgate.results.reporters.servicelogs import Lines
 from bsdgate.results.reporters.text import describe_counts, duration, meaning, plain
-from bsdgate.results.reporters.trend import Earlier
-from bsdgate.results.reporters.views import case_table, reasons, sections, split
+from bsdgate.results.reporters.views import rows, sections, short_context, split
+from bsdgate.results.store.rows import Record
 
 LANE: Final = 28
 AXIS: Final = 26
 TREND_HEIGHT: Final = 96
-"""Heights in pixels; horizontal lengths are in per cent."""
+"""Heights in pixels. Horizontal lengths are in per cent of the width."""
 
 
 def render(
@@ -33,42 +33,29 @@ def render(
     *,
     logs: Mapping[str, Lines] | None = None,
     remarks: Sequence[str] = (),
-    history: Sequence[Earlier] = (),
+    history: Sequence[Record] = (),
 ) -> str:
-    """Write ``verdict`` as a self-contained HTML document; the arguments are as for ``parts``."""
-    return "".join(parts(verdict, logs=logs, remarks=remarks, history=history))
+    """Write ``verdict`` as a self-contained HTML document.
 
-
-def parts(
-    verdict: Verdict,
-    *,
-    logs: Mapping[str, Lines] | None = None,
-    remarks: Sequence[str] = (),
-    history: Sequence[Earlier] = (),
-) -> Iterator[str]:
-    """Write ``verdict`` piece by piece.
-
-    ``logs`` are what services logged about failures, by the case's id, ``remarks`` problems
-    with those logs. ``history`` are earlier runs of the same suite; without them, no trend is
-    drawn.
+    ``logs`` has the lines that services logged about failures, by case id; ``remarks`` has the
+    problems with those logs. ``history`` has earlier runs of the same suite; without them, no
+    trend is drawn.
     """
     style, script = _asset("report.css"), _asset("report.js")
-    shown = sections(verdict, logs or {})
-    table = case_table(verdict, shown.anchors)
-    return _template().generate(
+    cases = rows(verdict)
+    return _template().render(
         verdict=verdict,
         meaning=meaning(verdict),
         summary=describe_counts(verdict),
         states=[state for state in Outcome if verdict.counts[state]],
         seconds=verdict.seconds,
-        reasons=reasons(verdict),
-        failures=shown,
+        failures=sections(verdict, logs or {}),
         remarks=remarks,
-        cases=table,
-        timeline=timeline.lay_out([row.case for row in table.rows]),
+        cases=cases,
+        timeline=timeline.lay_out(cases),
         trend=trend.lay_out(verdict, history),
-        sizes={"lane": LANE, "axis": AXIS, "trend": TREND_HEIGHT},
-        style=Markup(style),  # noqa: S704 - a file of ours, nothing is put into it
+        sizes={"lane": LANE, "axis": AXIS, "trend": TREND_HEIGHT, "trend_width": trend.WIDTH},
+        style=Markup(style),  # noqa: S704 - a file of bsdgate, without data
         script=Markup(script),  # noqa: S704 - the same
         policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
         "; base-uri 'none'; form-action 'none'",
@@ -91,6 +78,7 @@ def _template() -> jinja2.Template:
         "clock": _clock,
         "percent": _percent,
         "split": split,
+        "short_context": short_context,
     }
     return environment.get_template("report.html.j2")
 
@@ -101,7 +89,7 @@ def _asset(name: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """The name by which a content security policy allows one inline style or script."""
+    """Return the hash by which a content security policy allows an inline style or script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict as JUnit XML, for programs that read nothing else.
+"""A verdict as JUnit XML, for programs that read no other format.
 
-The verdict itself is a test called "verdict": a reader that counts failures cannot take an ERROR
-for a pass.
+The verdict itself is a test named "verdict", so that a program that counts failures does not take
+an ERROR for a pass.
 """
 
-from collections import Counter
 from collections.abc import Iterator
-from itertools import chain
 from xml.etree.ElementTree import Element, SubElement, tostring
-from xml.sax.saxutils import quoteattr
 
-from bsdgate.results.model import Case, Cause, Outcome, Result, Verdict
+from bsdgate.results.model import Case, Cause, Disposition, Outcome, Result, Verdict
 from bsdgate.results.reporters.failures import groups, mostly
 from bsdgate.results.reporters.text import narrowing, plain
 
@@ -31,71 +28,33 @@ _FAILED_VERDICT = {Result.FAIL: "failure", Result.ERROR: "error"}
 
 def render(verdict: Verdict) -> str:
     """Write ``verdict`` as one JUnit test suite."""
-    return "".join(_parts(verdict))
-
-
-def _parts(verdict: Verdict) -> Iterator[str]:
-    tags = _Tags(verdict)
-    numbers = Counter(map(tags.of, chain(verdict.setup_failures, verdict.cases)))
-    if verdict.result is not Result.PASS:
-        numbers[_FAILED_VERDICT[verdict.result]] += 1
-    counts = {
-        "name": _text(", ".join(filter(None, ["bsdgate", narrowing(verdict.run)]))),
-        "tests": str(1 + len(verdict.setup_failures) + len(verdict.cases)),
-        "failures": str(numbers["failure"]),
-        "errors": str(numbers["error"]),
-        "skipped": str(numbers["skipped"]),
-        "timestamp": verdict.run.created.isoformat(),
-        "time": f"{sum(case.seconds or 0 for case in verdict.cases):.3f}",
+    cases = [*verdict.setup_failures, *verdict.cases]
+    dispositions = {one.id: one for one in verdict.dispositions}
+    # By the id of a failure: an earlier failure with its signature, which shows the traceback.
+    like = {
+        failure.case.id: alike[0].case.id
+        for group in groups(verdict)
+        for alike in group.alike
+        for failure in alike[1:]
+        if failure.case.id != alike[0].case.id
     }
-    attributes = "".join(f" {name}={quoteattr(value)}" for name, value in counts.items())
-    yield "<?xml version='1.0' encoding='utf-8'?>\n<testsuites>\n"
-    yield f"<testsuite{attributes}>\n"
+    name = ", ".join(filter(None, ["bsdgate", narrowing(verdict.run)]))
+    suite = Element("testsuite", name=_text(name), tests=str(1 + len(cases)))
     if verdict.run.selection:
-        yield _written(_selection(verdict.run.selection))
-    yield _written(_verdict(verdict))
-    for case in chain(verdict.setup_failures, verdict.cases):
-        yield _written(_case(case, tags.of(case), tags.cause(case), tags.like(case)))
-    yield "</testsuite>\n</testsuites>\n"
-
-
-class _Tags:
-    """The JUnit element of each case, by its disposition."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        self._dispositions = {one.id: one for one in verdict.dispositions}
-        self._first = {
-            failure.case.id: alike[0].case.id
-            for group in groups(verdict)
-            for alike in group.alike
-            for failure in alike[1:]
-            if failure.case.id != alike[0].case.id
-        }
-
-    def like(self, case: Case) -> str | None:
-        """The id of the failure before this one that it is like, which has the traceback."""
-        return self._first.get(case.id)
-
-    def cause(self, case: Case) -> str | None:
-        """The cause of a failure, where one was looked for."""
-        found = self._dispositions.get(case.id)
-        return (
-            found.cause if found and (found.signature or found.cause is not Cause.UNKNOWN) else None
-        )
-
-    def of(self, case: Case) -> str | None:
-        """The element of JUnit's that says how the case ended; None for a success."""
-        found = self._dispositions.get(case.id)
-        # Only failures that the policy accepts may pass here.
-        passed = case.outcome is Outcome.KNOWN_FAILURE_PASSED
-        excused = found is not None and not found.counts and (found.excuse or passed)
-        return (_TAGS_EXCUSED if excused else _TAGS).get(case.outcome)
-
-
-def _selection(pattern: str) -> Element:
-    element = Element("properties")
-    SubElement(element, "property", name="selection", value=_text(pattern))
-    return element
+        properties = SubElement(suite, "properties")
+        SubElement(properties, "property", name="selection", value=_text(verdict.run.selection))
+    suite.append(_verdict(verdict))
+    suite.extend(_case(case, dispositions.get(case.id), like.get(case.id)) for case in cases)
+    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(attribute, str(len(suite.findall(f"testcase/{tag}"))))
+    suite.set("timestamp", verdict.run.created.isoformat())
+    suite.set("time", f"{sum(case.seconds or 0 for case in verdict.cases):.3f}")
+    suites = Element("testsuites")
+    suites.append(suite)
+    suites.text = suite.text = "\n"
+    for element in (suite, *suite):
+        element.tail = "\n"
+    return f"<?xml version='1.0' encoding='utf-8'?>\n{tostring(suites, encoding='unicode')}\n"
 
 
 def _verdict(verdict: Verdict) -> Element:
@@ -119,30 +78,33 @@ def _alike(verdict: Verdict) -> Iterator[str]:
                 yield _text(f"{len(alike)} fail alike ({alike[0].disposition.signature}): {ids}")
 
 
-def _case(case: Case, tag: str | None, cause: str | None, like: str | None) -> Element:
+def _case(case: Case, found: Disposition | None, like: str | None) -> Element:
     head, bracket, parameters = case.id.partition("[")
     classname, _, name = head.rpartition(".")
-    element = Element(
-        "testcase", classname=_text(classname), name=_text(name + bracket + parameters)
-    )
+    name += bracket + parameters
+    element = Element("testcase", classname=_text(classname), name=_text(name))
     if case.seconds is not None:
         element.set("time", f"{case.seconds:.6f}")
-    if tag is not None:
+    if (tag := _tag(case, found)) is not None:
         message = f"{case.outcome}: {case.reason or 'no reason given'}"
         result = SubElement(element, tag, message=_text(message))
-        if cause:
-            result.set("type", cause)
+        if found and (found.signature or found.cause is not Cause.UNKNOWN):
+            result.set("type", found.cause)
         if case.details and like:
-            result.text = _text(f"fails as {like} does")
+            result.text = _text(f"fails like {like}")
         elif case.details:
-            result.text = "\n".join(_text(line) for line in case.details.splitlines())
+            result.text = "\n".join(map(_text, case.details.splitlines()))
     return element
 
 
-def _written(element: Element) -> str:
-    return tostring(element, encoding="unicode") + "\n"
+def _tag(case: Case, found: Disposition | None) -> str | None:
+    """Return the tag of the JUnit element for the outcome of a case; None for a success."""
+    # A failure is written as a skip or a success only if the policy accepts it.
+    passed = case.outcome is Outcome.KNOWN_FAILURE_PASSED
+    excused = found is not None and not found.counts and (found.excuse or passed)
+    return (_TAGS_EXCUSED if excused else _TAGS).get(case.outcome)
 
 
 def _text(text: str) -> str:
-    """Replace control characters, which XML cannot contain, even escaped."""
+    """Replace control characters, which XML does not allow even if they are escaped."""
     return plain(text.replace("\n", " ").replace("\t", "    "))

@@ -1,64 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the services logged about a failure: lines of its requests, and lines at its time.
+"""What the services logged about a failure: lines that name its requests, and lines at its time.
 
-Each log is read once, from its beginning to its end, for all failures together; what is kept is
-bounded per failure, whatever the logs hold.
+Each log is read once for all failures. The number of lines that are kept for a failure is limited.
 """
 
-import heapq
 import os
 import re
 import stat
-from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from heapq import heappop, heappush
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from bsdgate.results.model import Case
 
 READ_BOUND: Final = 128 * 1024 * 1024
-"""Bytes read of one log. Of a larger one the end is read."""
+"""The maximum number of bytes that are read of a log, from its end."""
 
 FILES_BOUND: Final = 32
 LINE_BOUND: Final = 500
-"""Bytes kept of one line."""
+"""The maximum number of logs, and of bytes kept of a line."""
 
 REQUESTS_BOUND: Final = 200
-"""Request ids looked for per failure: the last ones that it names."""
+"""The maximum number of a failure's request ids, its last ones, that are searched for."""
 
-ERRORS_KEPT: Final = 24
-TALK_KEPT: Final = 12
-NEARBY_KEPT: Final = 12
-"""Lines kept per failure: errors of its requests, their other lines, and lines at its time."""
+KEPT: Final = {"errors": 24, "talk": 12, "nearby": 12}
+"""The maximum number of lines kept per failure: errors of its requests, other lines of its
+requests, other lines at its time."""
 
 MARGIN: Final = timedelta(seconds=1)
-"""How much before and after the test a line still counts as being at its time."""
+"""The time before a test's start, and after its end, that counts as the time of the test."""
 
 _REQUEST = re.compile(r"\breq-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _REQUEST_BYTES = re.compile(_REQUEST.pattern.encode())
 # oslo.log's default: "2026-11-22 18:31:10.297 8909 ERROR nova.compute.manager [...] text". Only
-# the lines of a traceback have nothing in brackets.
+# the lines of a traceback have no part in brackets.
 _HEAD = re.compile(
     rb"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) (\d{1,10}) ([A-Z]{1,10}) (?=(\S+ \[(?!instance: ))?)"
 )
 GRAVE: Final = frozenset({"ERROR", "CRITICAL", "TRACE"})
-"""The log levels of failures."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A failure to find lines for: the requests it names, and when it began and ended."""
-
-    requests: tuple[str, ...] = ()
-    began: datetime | None = None
-    ended: datetime | None = None
+"""The log levels of errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a log. ``own``: it, or the line that it continues, names the request."""
+    """A line of a log. ``own``: it names a request of the failure, or continues such a line."""
 
     time: str
     service: str
@@ -69,155 +59,114 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What was found for one failure, by time; ``left_out`` are further lines that fitted."""
+    """The lines for one failure, by time; ``left_out`` is the number of lines that were dropped."""
 
     lines: tuple[Line, ...] = ()
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What was found for each failure asked for, and why some of the logs were not read."""
-
-    lines: tuple[Lines, ...]
-    problems: tuple[str, ...] = ()
+def requests_of(case: Case) -> list[str]:
+    """Return the last REQUESTS_BOUND request ids in the details of a failure."""
+    return list(dict.fromkeys(_REQUEST.findall(case.details or "")))[-REQUESTS_BOUND:]
 
 
-def wanted(case: Case) -> Wanted:
-    """Return what to search in the logs for ``case``."""
-    requests = list(dict.fromkeys(_REQUEST.findall(case.details or "")))
-    ended = case.started
-    if case.started and case.seconds:
-        ended = case.started + timedelta(seconds=case.seconds)
-    return Wanted(tuple(requests[-REQUESTS_BOUND:]), case.started, ended)
+def search(
+    folder: Path, failures: Sequence[Case], zone: tzinfo | None = None
+) -> tuple[list[Lines], list[str]]:
+    """Return the lines for each failure in the ``*.log`` files of ``folder``, and the problems.
 
-
-def search(folder: Path, failures: Sequence[Wanted], zone: tzinfo | None = None) -> Found:
-    """Find the lines for each of ``failures`` in the ``*.log`` files of ``folder``.
-
-    oslo.log writes the time of day without a zone: ``zone`` is the services', by default that
-    of this machine. Links and devices are not followed; what cannot be read is in ``problems``.
+    oslo.log writes times without a time zone: ``zone`` is the time zone of the services, by default
+    that of this machine. Links and devices are not read. A problem says why a log was not read.
     """
-    if not failures or folder.is_symlink() or not folder.is_dir():
-        return Found(tuple(Lines() for _ in failures))
+    kept = [_Kept() for _ in failures]
+    problems: list[str] = []
+    real = failures and folder.is_dir() and not folder.is_symlink()
+    logs = sorted(folder.glob("*.log")) if real else []
     index = _Index(failures, zone)
-    problems = []
-    logs = sorted(folder.glob("*.log"))
-    for path in logs[:FILES_BOUND]:
-        try:
-            with _open(path) as log:
-                skipped = _skip(log)
-                _read(log, path.stem, index)
-        except OSError as reason:
-            problems.append(f"{path.name} was not read: {reason.strerror or reason}")
-        else:
-            if skipped:
-                problems.append(f"of {path.name} only the last {READ_BOUND >> 20} MB were read")
+    found = (_find(path, index, problems) for path in logs[:FILES_BOUND])
+    for number, (time, line, about) in enumerate(chain.from_iterable(found)):
+        for failure in about:
+            kept[failure].add((time, number, line))
     problems += [f"{path.name} was not read: too many logs" for path in logs[FILES_BOUND:]]
-    return Found(tuple(kept.lines() for kept in index.kept), tuple(problems))
+    return [one.lines() for one in kept], problems
 
 
-_Entry = tuple[bytes, int, Line]
-
-
-@dataclass(slots=True)
 class _Kept:
-    """The latest lines of each kind for one failure, as heaps: logs are read one after another."""
+    """The latest lines of each kind (a key of KEPT) for one failure, in heaps ordered by time."""
 
-    errors: list[_Entry] = field(default_factory=list)
-    talk: list[_Entry] = field(default_factory=list)
-    nearby: list[_Entry] = field(default_factory=list)
-    seen: int = 0
+    def __init__(self) -> None:
+        self._seen = 0
+        self._heaps: dict[str, list[tuple[bytes, int, Line]]] = defaultdict(list)
 
-    def add(self, entry: _Entry) -> None:
+    def add(self, entry: tuple[bytes, int, Line]) -> None:
         line = entry[2]
-        if not line.own:
-            heap, bound = self.nearby, NEARBY_KEPT
-        elif line.level in GRAVE:
-            heap, bound = self.errors, ERRORS_KEPT
-        else:
-            heap, bound = self.talk, TALK_KEPT
-        self.seen += 1
-        if len(heap) < bound:
-            heapq.heappush(heap, entry)
-        else:
-            heapq.heappushpop(heap, entry)
+        own = "errors" if line.level in GRAVE else "talk"
+        kind = own if line.own else "nearby"
+        self._seen += 1
+        heappush(self._heaps[kind], entry)
+        if len(self._heaps[kind]) > KEPT[kind]:
+            heappop(self._heaps[kind])
 
     def lines(self) -> Lines:
-        kept = sorted([*self.errors, *self.talk, *self.nearby], key=lambda entry: entry[:2])
-        return Lines(tuple(line for _, _, line in kept), self.seen - len(kept))
+        kept = sorted(entry for heap in self._heaps.values() for entry in heap)
+        return Lines(tuple(line for _, _, line in kept), self._seen - len(kept))
 
 
 class _Index:
-    """Which failures a line is about. Times are compared as they are written."""
+    """Finds the failures, by number, that a line is about. Times are compared as texts."""
 
-    def __init__(self, failures: Sequence[Wanted], zone: tzinfo | None) -> None:
-        self.kept = [_Kept() for _ in failures]
-        self._number = 0
-        self._by_request: dict[bytes, list[int]] = {}
-        for number, failure in enumerate(failures):
-            for request in failure.requests:
-                self._by_request.setdefault(request.encode(), []).append(number)
-        self._without_requests = frozenset(
-            number for number, failure in enumerate(failures) if not failure.requests
-        )
-        self._lay_out_moments(failures, zone)
+    def __init__(self, failures: Sequence[Case], zone: tzinfo | None) -> None:
+        self._by_request: dict[bytes, set[int]] = defaultdict(set)
+        self._moments = []
+        self._silent = []
+        for number, case in enumerate(failures):
+            requests = requests_of(case)
+            for request in requests:
+                self._by_request[request.encode()].add(number)
+            if case.started:
+                ended = case.started + timedelta(seconds=case.seconds or 0)
+                began, end = _written(case.started - MARGIN, zone), _written(ended + MARGIN, zone)
+                self._moments.append((number, began, end))
+                if not requests:
+                    self._silent.append((number, began, end))
 
-    def _lay_out_moments(self, failures: Sequence[Wanted], zone: tzinfo | None) -> None:
-        """Split time at the ends of the failures' intervals; list the open ones in each part."""
-        moments = [
-            (number, _written(one.began - MARGIN, zone), _written(one.ended + MARGIN, zone))
-            for number, one in enumerate(failures)
-            if one.began and one.ended
-        ]
-        self._cuts = sorted({cut for _, *cuts in moments for cut in cuts})
-        self._open: list[frozenset[int]] = [frozenset()]
-        for cut in self._cuts:
-            self._open.append(frozenset(one for one, began, end in moments if began <= cut < end))
+    def naming(self, requests: Iterable[bytes]) -> set[int]:
+        """Return the failures that name one of ``requests``."""
+        return {number for one in requests for number in self._by_request.get(one, ())}
 
-    def keep(self, failures: Iterable[int], time: bytes, line: Line) -> None:
-        """Keep ``line`` for each of ``failures``, until enough later ones of its sort have come."""
-        self._number += 1
-        for failure in failures:
-            self.kept[failure].add((time, self._number, line))
-
-    def naming(self, requests: Iterable[bytes]) -> frozenset[int]:
-        """The failures that name one of ``requests``."""
-        return frozenset(
-            number for request in requests for number in self._by_request.get(request, ())
-        )
-
-    def around(self, time: bytes, *, grave: bool) -> frozenset[int]:
-        """Return the failures at a time; below ERROR only those without request ids."""
-        found = self._open[bisect_right(self._cuts, time)]
-        return found if grave else found & self._without_requests
+    def around(self, time: bytes, *, grave: bool) -> set[int]:
+        """Return the failures at a time; if not ``grave``, only those that name no request."""
+        moments = self._moments if grave else self._silent
+        return {number for number, began, ended in moments if began <= time < ended}
 
 
 def _written(moment: datetime, zone: tzinfo | None) -> bytes:
     return moment.astimezone(zone).isoformat(" ", "milliseconds")[:23].encode()
 
 
+def _find(path: Path, index: _Index, problems: list[str]) -> Iterator[tuple[bytes, Line, set[int]]]:
+    """Yield lines of a log, each with its time and the failures that it is about."""
+    try:
+        with _open(path) as log:
+            if (size := os.fstat(log.fileno()).st_size) > READ_BOUND:
+                log.seek(size - READ_BOUND)
+                problems.append(f"{path.name}: only the last {READ_BOUND >> 20} MB were read")
+            yield from _read(log, path.stem, index)
+    except OSError as reason:
+        problems.append(f"{path.name} was not read: {reason.strerror or reason}")
+
+
 def _open(path: Path) -> BinaryIO:
-    # Opening a pipe must not wait for its other end.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    file = os.fdopen(descriptor, "rb")
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    # O_NONBLOCK: opening a named pipe must not wait for a writer.
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError("not a plain file")
     return file
 
 
-def _skip(log: BinaryIO) -> bool:
-    """Go to where the last READ_BOUND bytes begin; return whether that skips any."""
-    size = os.fstat(log.fileno()).st_size
-    if size <= READ_BOUND:
-        return False
-    log.seek(size - READ_BOUND)
-    return True
-
-
 def _lines(log: BinaryIO) -> Iterator[bytes]:
-    """Read up to READ_BOUND bytes as lines, of long ones only the beginning."""
+    """Yield the lines in up to READ_BOUND bytes; long lines are cut at LINE_BOUND bytes."""
     room = READ_BOUND
     while room > 0 and (line := log.readline(LINE_BOUND)):
         room -= len(line)
@@ -226,15 +175,15 @@ def _lines(log: BinaryIO) -> Iterator[bytes]:
             room -= len(line)
 
 
-def _read(log: BinaryIO, service: str, index: _Index) -> None:
-    """Give each line of ``log`` to the failures that it is about.
+def _read(log: BinaryIO, service: str, index: _Index) -> Iterator[tuple[bytes, Line, set[int]]]:
+    """Yield each line that is about a failure.
 
     The lines of a traceback name no request: they belong to the line before, of the same process
-    and level. So do lines without a time.
+    and level. Lines without a time also belong to the line before.
     """
     time, process, level = b"", b"", ""
-    own: frozenset[int] = frozenset()
-    near: frozenset[int] = frozenset()
+    own: set[int] = set()
+    near: set[int] = set()
     for line in _lines(log):
         head = _HEAD.match(line)
         requests = _REQUEST_BYTES.findall(line) if b"req-" in line else ()
@@ -247,14 +196,9 @@ def _read(log: BinaryIO, service: str, index: _Index) -> None:
                 own = index.naming(requests)
             near = index.around(time, grave=grave) - own
         if own or near:
-            text = _text(line[head.end() :] if head else line, cut=len(line) >= LINE_BOUND)
-            index.keep(own, time, Line(_clock(time), service, level, text, own=True))
-            index.keep(near, time, Line(_clock(time), service, level, text, own=False))
-
-
-def _text(line: bytes, *, cut: bool) -> str:
-    return line.decode("utf-8", "replace").rstrip() + (" …" if cut else "")
-
-
-def _clock(time: bytes) -> str:
-    return time.decode().partition(" ")[2]
+            text = line[head.end() :] if head else line
+            shown = text.decode("utf-8", "replace").rstrip()
+            shown += " …" if len(line) >= LINE_BOUND else ""
+            clock = time.decode().partition(" ")[2]
+            yield time, Line(clock, service, level, shown, own=True), own
+            yield time, Line(clock, service, level, shown, own=False), near

@@ -1,39 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """A verdict as a short text for a terminal, without control characters."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from bsdgate.results.model import Cause, Disposition, Level, Outcome, Result, Run, Verdict, count
+from bsdgate.results.model import Cause, Outcome, Result, Run, Verdict, count
 from bsdgate.results.reporters.failures import Failure, groups, mostly
 
+# The maximum numbers of ids, failures and lines of a traceback.
 IDS_SHOWN = 20
 FAILURES_SHOWN = 10
 LINES_SHOWN = 12
 LINE_SHOWN = 300
-"""Characters of a line."""
+"""The maximum length of a line, in characters."""
 _FAILED = frozenset({Outcome.FAIL, Outcome.KNOWN_FAILURE})
 PATTERN_SHOWN = 100
-"""Characters of what narrowed a run; verdict.json has all."""
+"""The maximum length of the pattern of ``--tests``; verdict.json has all of it."""
 
 
 def render(verdict: Verdict) -> str:
-    """Write ``verdict`` as text: result, counts, reasons with their ids, failures' last lines."""
-    parts = [
-        *_head(verdict),
-        *_mostly(verdict),
-        *_reasons(verdict),
-        *_failures(verdict),
-        *_tail(verdict),
-    ]
-    return "".join(f"{_cut(part)}\n" for part in parts)
+    """Return ``verdict`` as text: result, counts, reasons with ids, ends of tracebacks."""
+    parts = [*_head(verdict), *_reasons(verdict), *_failures(verdict), *_tail(verdict)]
+    return "".join(f"{_cut(part, LINE_SHOWN)}\n" for part in parts)
 
 
-def _cut(line: str) -> str:
-    return line if len(line) <= LINE_SHOWN else line[: LINE_SHOWN - 1] + "…"
+def _cut(text: str, bound: int) -> str:
+    return text if len(text) <= bound else text[: bound - 1] + "…"
 
 
 def plain(text: str) -> str:
-    """``text`` with control, direction and other unprintable characters spelled out."""
+    """Return ``text`` with escapes for control, direction and other unprintable characters."""
     if text.isprintable():
         return text
     return "".join(
@@ -42,18 +37,16 @@ def plain(text: str) -> str:
 
 
 def describe_counts(verdict: Verdict) -> str:
-    """The counts in one line: ``95 asked: 81 success, 13 skip, 1 fail``."""
+    """Return the counts in one line: ``95 asked: 81 success, 13 skip, 1 fail``."""
     counts = verdict.counts
     states = (f"{counts[state]} {state}" for state in Outcome if counts[state])
     return _narrowed(f"{counts['asked']} asked: {', '.join(states) or 'nothing'}", verdict)
 
 
 def narrowing(run: Run) -> str:
-    """Say what narrowed the run to a part of its suite; empty for a whole run."""
-    pattern = run.selection
-    if len(pattern) > PATTERN_SHOWN:
-        pattern = f"{pattern[: PATTERN_SHOWN - 1]}…"
-    return f"narrowed by --tests '{plain(pattern)}'" if pattern else ""
+    """Return a text if ``--tests`` narrowed the run to a part of its suite; else empty."""
+    pattern = plain(_cut(run.selection, PATTERN_SHOWN))
+    return f"narrowed by --tests '{pattern}'" if pattern else ""
 
 
 def _narrowed(line: str, verdict: Verdict) -> str:
@@ -61,7 +54,7 @@ def _narrowed(line: str, verdict: Verdict) -> str:
 
 
 def meaning(verdict: Verdict) -> str:
-    """Return the meaning of the result in one line, and what narrowed the run."""
+    """Return the meaning of the result in one line, and whether ``--tests`` narrowed the run."""
     return _narrowed(_meaning(verdict), verdict)
 
 
@@ -70,17 +63,17 @@ def _meaning(verdict: Verdict) -> str:
         return "results incomplete: no verdict"
     failed = verdict.setup_failures or any(case.outcome in _FAILED for case in verdict.cases)
     if verdict.result is Result.PASS:
-        rest = "what failed is excused" if failed else "none failed"
-        return f"every asked test is accounted for, and {rest}"
-    rest = "tests failed" if failed else f"the policy {plain(verdict.policy)} asks for more"
-    return f"the evidence is whole, and {rest}"
+        rest = "all failures are excused" if failed else "none failed"
+        return f"every asked test has one outcome, and {rest}"
+    rest = "tests failed" if failed else f"the policy {plain(verdict.policy)} requires more"
+    return f"the results are complete, and {rest}"
 
 
 def duration(seconds: float) -> str:
     """Return a duration for people: ``12 ms``, ``5.0 s``, ``2 min 05 s``, ``1 h 03 min``."""
     if 0 < seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 100:  # noqa: PLR2004 (beyond that, tenths of a second say nothing)
+    if seconds < 100:  # noqa: PLR2004 (above that, tenths do not matter)
         return f"{seconds:.1f} s"
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -92,17 +85,17 @@ def _head(verdict: Verdict) -> Iterator[str]:
     about = (run.profile, run.suite, run.release, run.under_test)
     yield f"{verdict.result}: {meaning(verdict)}"
     yield f"  run    {plain(' '.join(filter(None, (run.name, run.run_id))))}"
-    yield f"  of     {plain(' '.join(filter(None, about)) or '-')}"
+    yield f"  about  {plain(' '.join(filter(None, about)) or '-')}"
     yield f"  tests  {describe_counts(verdict)}"
+    if said := mostly(verdict):
+        yield f"  mostly {plain(said)}"
 
 
 def _reasons(verdict: Verdict) -> Iterator[str]:
-    for level in Level:
-        for reason in verdict.reasons:
-            if reason.level is level:
-                yield ""
-                yield f"{level.upper()} {reason.code}: {plain(reason.message)}"
-                yield from _ids(reason.ids)
+    for reason in verdict.reasons:
+        yield ""
+        yield f"{reason.level.upper()} {reason.code}: {plain(reason.message)}"
+        yield from _ids(reason.ids)
 
 
 def _ids(ids: Sequence[str]) -> Iterator[str]:
@@ -112,13 +105,8 @@ def _ids(ids: Sequence[str]) -> Iterator[str]:
         yield f"    and {len(ids) - IDS_SHOWN} more, listed in verdict.json"
 
 
-def _mostly(verdict: Verdict) -> Iterator[str]:
-    if said := mostly(verdict):
-        yield f"  mostly {plain(said)}"
-
-
 def _failures(verdict: Verdict) -> Iterator[str]:
-    """One traceback for each way to fail."""
+    """Yield one traceback for each signature, of the failures that decide the result."""
     deciding = [group for group in groups(verdict) if group.decides]
     found = [(group.title, alike) for group in deciding for alike in group.alike]
     for title, alike in found[:FAILURES_SHOWN]:
@@ -130,27 +118,20 @@ def _failures(verdict: Verdict) -> Iterator[str]:
 
 
 def _alike(title: str, alike: Sequence[Failure]) -> Iterator[str]:
-    """Failures of one signature: those that are alike are named, the first one is shown."""
-    case = alike[0].case
+    """Yield the ids of the failures with one signature, and the traceback of the first one."""
+    case, disposition = alike[0].case, alike[0].disposition
     what = plain(case.id) if len(alike) == 1 else f"{len(alike)} fail alike"
     yield f"--- {what}: {case.outcome} {plain(case.reason or '')}".rstrip()
     if len(alike) > 1:
         yield from _ids([failure.case.id for failure in alike])
-    if alike[0].disposition.cause is not Cause.UNKNOWN or alike[0].disposition.signature:
+    if disposition.cause is not Cause.UNKNOWN or disposition.signature:
         yield f"    cause: {title}"
-    yield from _evidence(alike[0].disposition)
-    yield from (f"    {plain(line)}" for line in _last_lines(case.details or ""))
-
-
-def _evidence(disposition: Disposition) -> Iterator[str]:
     yield from (f"      {plain(line)}" for line in disposition.evidence)
     if disposition.tests:
-        yield f"    with it failed {count(disposition.tests, 'test')}"
-
-
-def _last_lines(details: str) -> Iterable[str]:
-    # The first attachment is the traceback; the logs after it are for the HTML report.
-    return details.split("\n\n", 1)[0].rstrip().splitlines()[-LINES_SHOWN:]
+        yield f"    {count(disposition.tests, 'test')} failed because of it"
+    # The first attachment is the traceback. The logs after it are only in the HTML report.
+    traceback = (case.details or "").split("\n\n", 1)[0].rstrip()
+    yield from (f"    {plain(line)}" for line in traceback.splitlines()[-LINES_SHOWN:])
 
 
 def _tail(verdict: Verdict) -> Iterator[str]:

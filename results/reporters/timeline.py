@@ -3,23 +3,25 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from bsdgate.results.model import Case, Outcome
 
 ZOOMS: Final = (1, 4, 16)
-"""How many times as wide as the page the drawing can be shown."""
+"""The widths at which the drawing can be shown, as multiples of the page's width."""
 
 TICKS: Final = 8
-"""About so many ticks fit into the page's width."""
+"""The maximum number of intervals on the time axis per width of the page."""
 
 LANES_BOUND: Final = 64
 SLOWEST: Final = 10
+"""The maximum number of workers in the drawing, and of tests in the list of slowest tests."""
+
 THINNEST: Final = 0.04
 THINNEST_TROUBLE: Final = 0.3
-"""Least widths, so that one failure among thousands is visible."""
+"""Minimum widths of a bar in per cent; a failure is wider, to be visible among thousands."""
 
 _STEPS: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 _QUIET: Final = frozenset({Outcome.SUCCESS, Outcome.SKIP, Outcome.XFAIL, Outcome.KNOWN_FAILURE})
@@ -27,7 +29,7 @@ _QUIET: Final = frozenset({Outcome.SUCCESS, Outcome.SKIP, Outcome.XFAIL, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A test: its place among the cases given, where it begins and how long it is."""
+    """The bar of a test: the test's index among all cases, the left end and width of the bar."""
 
     index: int
     case: Case
@@ -37,7 +39,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The tests of one worker; failed ones are last, so that they are drawn on top."""
+    """The tests of one worker. Failed tests are last, so that they are drawn on top."""
 
     worker: str
     bars: tuple[Bar, ...]
@@ -45,9 +47,9 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The drawing, from ``began`` on; ``ticks`` are (x, seconds) for each of ZOOMS.
+    """The drawing, from ``began`` on; ``ticks`` has (x, seconds) of each tick, for each of ZOOMS.
 
-    ``slowest`` has the tests that took longest, their width in relation to the slowest one.
+    ``slowest`` has the slowest tests; their bars have widths in per cent of the slowest one's.
     """
 
     lanes: tuple[Lane, ...]
@@ -58,57 +60,44 @@ class Timeline:
     lanes_left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Timed:
-    """A case with its start, in seconds since the first case began, and duration."""
-
-    index: int
-    case: Case
-    at: float
-    seconds: float
-
-
 def lay_out(cases: Sequence[Case]) -> Timeline | None:
-    """Lay out all tests with a start and a duration; None if there is none."""
+    """Lay out all tests with a start and a duration; return None if there are none."""
     starts = [case.started for case in cases if case.started and case.seconds is not None]
     if not starts:
         return None
     began = min(starts)
-    timed = [
-        _Timed(index, case, (case.started - began).total_seconds(), max(0.0, case.seconds))
+    # Places and widths are in seconds at first.
+    bars = [
+        Bar(index, case, (case.started - began).total_seconds(), max(0.0, case.seconds))
         for index, case in enumerate(cases)
         if case.started and case.seconds is not None
     ]
-    total = max(one.at + one.seconds for one in timed) or 1.0
-    rows: dict[str, list[_Timed]] = defaultdict(list)
-    for one in timed:
-        rows[one.case.worker or "run"].append(one)
+    total = max(bar.x + bar.width for bar in bars) or 1.0
+    rows: dict[str, list[Bar]] = defaultdict(list)
+    for bar in bars:
+        rows[bar.case.worker or "run"].append(bar)
     workers = sorted(rows)
+    slowest = sorted(bars, key=lambda bar: (-bar.width, bar.index))[:SLOWEST]
+    longest = slowest[0].width or 1.0
     return Timeline(
         lanes=tuple(_lane(worker, rows[worker], total) for worker in workers[:LANES_BOUND]),
         ticks=tuple(_ticks(total, zoom) for zoom in ZOOMS),
         began=began,
         seconds=total,
-        slowest=_slowest(timed),
+        slowest=tuple(replace(bar, x=0.0, width=100 * bar.width / longest) for bar in slowest),
         lanes_left_out=len(workers[LANES_BOUND:]),
     )
 
 
-def _lane(worker: str, timed: Sequence[_Timed], total: float) -> Lane:
-    bars = []
-    for one in sorted(timed, key=lambda one: (one.case.outcome not in _QUIET, one.at, one.index)):
-        thinnest = THINNEST if one.case.outcome in _QUIET else THINNEST_TROUBLE
-        width = max(100 * one.seconds / total, thinnest)
-        bars.append(Bar(one.index, one.case, min(100 * one.at / total, 100 - width), width))
-    return Lane(worker, tuple(bars))
+def _lane(worker: str, bars: Sequence[Bar], total: float) -> Lane:
+    scaled = []
+    for bar in sorted(bars, key=lambda bar: (bar.case.outcome not in _QUIET, bar.x, bar.index)):
+        thinnest = THINNEST if bar.case.outcome in _QUIET else THINNEST_TROUBLE
+        width = max(100 * bar.width / total, thinnest)
+        scaled.append(replace(bar, x=min(100 * bar.x / total, 100 - width), width=width))
+    return Lane(worker, tuple(scaled))
 
 
 def _ticks(total: float, zoom: int) -> tuple[tuple[float, float], ...]:
     step = next((step for step in _STEPS if total / step <= TICKS * zoom), total / (TICKS * zoom))
     return tuple((100 * step * n / total, step * n) for n in range(int(total / step) + 1))
-
-
-def _slowest(timed: Sequence[_Timed]) -> tuple[Bar, ...]:
-    found = sorted(timed, key=lambda one: (-one.seconds, one.index))[:SLOWEST]
-    longest = found[0].seconds or 1.0
-    return tuple(Bar(one.index, one.case, 0.0, 100 * one.seconds / longest) for one in found)

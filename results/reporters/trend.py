@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runs of one suite over time, as a row of bars: how each ended and how long it took."""
+"""The runs of one suite over time, as a row of bars: the result and duration of each run."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
 from bsdgate.results.model import Outcome, Result, Verdict
+from bsdgate.results.store.rows import Record
 
 RUNS_SHOWN: Final = 60
 WIDTH: Final = 94.0
-"""Per cent of the drawing; beside the bars stands the scale."""
+"""The width of all bars together, in per cent of the drawing."""
 
 LEAST_SLOTS: Final = 20
-"""With few runs the bars stay as narrow as with so many."""
+"""With fewer runs, the bars are as narrow as with this number of runs."""
 
 _TROUBLE: Final = (
     Outcome.FAIL,
@@ -26,64 +26,50 @@ _TROUBLE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
-    """A run of the same suite: when, how it ended, its tests by state, its duration if known."""
-
-    created: datetime
-    result: Result
-    counts: Mapping[str, int] = field(default_factory=dict)
-    seconds: float | None = None
-    name: str = ""
-
-    @property
-    def trouble(self) -> int:
-        """How many tests failed or were lost."""
-        return sum(self.counts.get(state, 0) for state in _TROUBLE)
-
-
-@dataclass(frozen=True, slots=True)
 class Column:
-    """A run's bar, in per cent of the drawing; ``now`` marks the run that is reported."""
+    """The bar of a run, in per cent of the drawing; ``now`` marks the run of this report."""
 
-    run: Earlier
+    record: Record | Verdict
     x: float
     width: float
     height: float
     now: bool
 
+    @property
+    def trouble(self) -> int:
+        """The number of tests that failed, passed unexpectedly, or do not have one outcome."""
+        return sum(self.record.counts.get(state, 0) for state in _TROUBLE)
+
 
 @dataclass(frozen=True, slots=True)
 class RunChart:
-    """The drawing, oldest run first. ``usual`` is the median duration of earlier passes."""
+    """The drawing, oldest run first.
+
+    ``passed`` is the number of earlier runs that passed, ``usual`` their median duration.
+    """
 
     columns: tuple[Column, ...]
-    width: float
     longest: float
     passed: int
     usual: float | None
 
 
-def lay_out(verdict: Verdict, history: Sequence[Earlier]) -> RunChart | None:
-    """Draw the last runs before ``verdict``'s, and that; None if there are none before."""
-    run = verdict.run
-    earlier = sorted(
-        (past for past in history if past.created < run.created), key=lambda past: past.created
-    )[1 - RUNS_SHOWN :]
+def lay_out(verdict: Verdict, history: Sequence[Record]) -> RunChart | None:
+    """Lay out the run of ``verdict`` and the last earlier runs; return None if none is earlier."""
+    before = [past for past in history if past.run.created < verdict.run.created]
+    earlier = sorted(before, key=lambda past: past.run.created)[1 - RUNS_SHOWN :]
     if not earlier:
         return None
-    this = Earlier(run.created, verdict.result, verdict.counts, verdict.seconds, run.name)
-    runs = [*earlier, this]
-    longest = max((past.seconds or 0.0 for past in runs), default=0.0) or 1.0
+    runs: list[Record | Verdict] = [*earlier, verdict]
+    longest = max(run.seconds or 0.0 for run in runs) or 1.0
     slot = WIDTH / max(len(runs), LEAST_SLOTS)
     columns = tuple(
-        Column(past, slot * index, slot * 0.8, _height(past, longest), past is this)
-        for index, past in enumerate(runs)
+        # A run of unknown duration is a short bar; its colour shows the result.
+        Column(
+            run, slot * at, slot * 0.8, max(4.0, 100 * (run.seconds or 0) / longest), run is verdict
+        )
+        for at, run in enumerate(runs)
     )
     passes = [past for past in earlier if past.result is Result.PASS]
     times = [past.seconds for past in passes if past.seconds is not None]
-    return RunChart(columns, WIDTH, longest, len(passes), median(times) if times else None)
-
-
-def _height(past: Earlier, longest: float) -> float:
-    # A run of unknown duration is a short bar; its colour shows the result.
-    return max(4.0, 100 * past.seconds / longest) if past.seconds is not None else 4.0
+    return RunChart(columns, longest, len(passes), median(times) if times else None)

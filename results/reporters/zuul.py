@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A verdict as JSON data for the parameter ``file`` of Zuul's module ``zuul_return``.
 
-Zuul stores the artifacts' addresses with the build, appends the warnings to its review comment
-and puts the file comments beside the lines of the change.
+Zuul stores the URLs of the artifacts with the build, appends the warnings to its review comment,
+and shows the file comments at the lines of the change.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -14,7 +15,8 @@ from bsdgate.results.reporters.failures import Failure, groups, mostly
 from bsdgate.results.reporters.servicelogs import Lines
 from bsdgate.results.reporters.text import describe_counts, plain
 
-# Gerrit accepts review messages of 16 kB, and Zuul needs most of that for other text.
+# Maximum numbers of warnings, of comments and of ids in a text, and of characters in a text. Gerrit
+# accepts review messages of 16 kB, and Zuul needs most of that for other text.
 WARNINGS_BOUND: Final = 8
 WARNING_BOUND: Final = 500
 COMMENTS_BOUND: Final = 50
@@ -26,9 +28,9 @@ ARTIFACTS: Final = (
     ("bsdgate verdict", "verdict.json", "json_verdict"),
     ("bsdgate results", "report.xml", "junit_xml"),
 )
-"""The artifacts of the build: name, file in ``report/``, type."""
+"""The artifacts of the build: the name, the file in ``report/`` and the type of each."""
 
-# Notes that a reviewer has to see although they do not change the result.
+# Reviewers have to see these notes, although they have no effect on the result.
 _SHOWN_NOTES = frozenset(
     {
         Code.NO_SEAL,
@@ -50,16 +52,14 @@ _FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,7})')
 def render(
     verdict: Verdict,
     *,
-    base: str = "report/",
     changed: Collection[str] = (),
     logs: Mapping[str, Lines] | None = None,
 ) -> dict[str, Any]:
-    """Return what ``zuul_return`` takes as ``data``: text, numbers, lists and dicts, bounded.
+    """Return the ``data`` for ``zuul_return``: plain data, limited in size.
 
-    ``base`` is the URL of the report, relative to the log URL of the build. ``changed`` are the
-    files of the change, relative to its project. A failure becomes a comment if a traceback of the
-    test, or of a service in ``logs`` (by test id), has a frame in one of these files. Zuul warns
-    about comments on other files, so without ``changed`` there are no comments.
+    ``changed`` has the files of the change, relative to its project. A failure becomes a comment if
+    a traceback of the test, or of a service in ``logs`` (by test id), has a frame in one of these
+    files. Zuul warns about comments on other files, so without ``changed`` there are no comments.
     """
     about = {"result": str(verdict.result)}
     if verdict.run.selection:
@@ -67,11 +67,7 @@ def render(
     return {
         "zuul": {
             "artifacts": [
-                {
-                    "name": name,
-                    "url": base + file,
-                    "metadata": {"type": kind, **about},
-                }
+                {"name": name, "url": f"report/{file}", "metadata": {"type": kind, **about}}
                 for name, file, kind in ARTIFACTS
             ],
             "warnings": list(_warnings(verdict)),
@@ -83,9 +79,8 @@ def render(
 def _warnings(verdict: Verdict) -> Iterator[str]:
     shown = [
         reason
-        for level in Level
         for reason in verdict.reasons
-        if reason.level is level and (level is not Level.NOTE or reason.code in _SHOWN_NOTES)
+        if reason.level is not Level.NOTE or reason.code in _SHOWN_NOTES
     ]
     if shown:
         yield f"bsdgate {verdict.result}: {describe_counts(verdict)}"
@@ -94,7 +89,7 @@ def _warnings(verdict: Verdict) -> Iterator[str]:
     for reason in shown[:WARNINGS_BOUND]:
         yield _cut(f"{reason.level.upper()} {reason.code}: {_reason_text(reason)}", WARNING_BOUND)
     if len(shown) > WARNINGS_BOUND:
-        yield f"and {len(shown) - WARNINGS_BOUND} more reasons, see the bsdgate report"
+        yield f"and {len(shown) - WARNINGS_BOUND} more reasons: see the bsdgate report"
 
 
 def _reason_text(reason: Reason) -> str:
@@ -108,27 +103,25 @@ def _reason_text(reason: Reason) -> str:
 def _comments(
     verdict: Verdict, changed: Collection[str], logs: Mapping[str, Lines]
 ) -> dict[str, list[dict[str, Any]]]:
-    endings: dict[str, dict[str, str]] = {}
+    endings: dict[str, dict[str, str]] = defaultdict(dict)
     for path in changed:
         if "/" in path:
-            ending = "/" + path.removeprefix("src/")
-            endings.setdefault(ending.rpartition("/")[2], {})[ending] = path
-    places: dict[tuple[str, int], list[tuple[Failure, str]]] = {}
-    for group in groups(verdict):
-        level = _LEVELS.get(group.cause)
-        for failure in group if level and endings else ():
-            place = _place(_tracebacks(failure, logs), endings)
-            if place and (place in places or len(places) < COMMENTS_BOUND):
-                places.setdefault(place, []).append((failure, level or ""))
-    comments: dict[str, list[dict[str, Any]]] = {}
+            endings[path.rpartition("/")[2]]["/" + path.removeprefix("src/")] = path
+    blamed = [one for group in groups(verdict) if group.cause in _LEVELS for one in group]
+    places: dict[tuple[str, int], list[Failure]] = defaultdict(list)
+    for failure in blamed if endings else ():
+        place = _place(_tracebacks(failure, logs), endings)
+        if place and (place in places or len(places) < COMMENTS_BOUND):
+            places[place].append(failure)
+    comments: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for (path, line), found in sorted(places.items()):
-        comment = {"line": line, "level": found[0][1], "message": _comment_text(found)}
-        comments.setdefault(path, []).append(comment)
+        level = _LEVELS[found[0].disposition.cause]
+        comments[path].append({"line": line, "level": level, "message": _comment_text(found)})
     return comments
 
 
 def _tracebacks(failure: Failure, logs: Mapping[str, Lines]) -> Iterator[str]:
-    """Yield the traceback of the test, then those of services, which are further inside."""
+    """Yield the traceback of the test, then those of services, which are closer to the cause."""
     yield failure.case.details or ""
     found = logs.get(failure.case.id, Lines()).lines
     yield "\n".join(line.text for line in found if line.own)
@@ -137,7 +130,7 @@ def _tracebacks(failure: Failure, logs: Mapping[str, Lines]) -> Iterator[str]:
 def _place(
     tracebacks: Iterable[str], endings: Mapping[str, Mapping[str, str]]
 ) -> tuple[str, int] | None:
-    """Return the innermost frame in a changed file; ``endings`` has those files by base name."""
+    """Return file and line of the innermost frame in a changed file (``endings``: by base name)."""
     place = None
     for text in tracebacks:
         for file, line in _FRAME.findall(text):
@@ -147,8 +140,8 @@ def _place(
     return place
 
 
-def _comment_text(found: list[tuple[Failure, str]]) -> str:
-    case = found[0][0].case
+def _comment_text(found: list[Failure]) -> str:
+    case = found[0].case
     more = f", and {len(found) - 1} more that fail here" if len(found) > 1 else ""
     return _cut(f"{case.id}: {case.reason or case.outcome}{more}", COMMENT_BOUND)
 

@@ -33,7 +33,8 @@ from bsdgate.results.model import (
     Summary,
     Verdict,
 )
-from bsdgate.results.reporters import Earlier, write_all
+from bsdgate.results.reporters import write_all
+from bsdgate.results.store.rows import Record
 
 SEED = 20261122
 CASES = 2_000
@@ -132,8 +133,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     size = sum(log.stat().st_size for log in (run / "logs" / "services").iterdir())
     assert size >= LOGS
     history = [
-        Earlier(
-            BEGAN - timedelta(days=day), chance.choice(list(Result)), {"fail": day}, 600.0 + day
+        Record(
+            Run(str(day), BEGAN - timedelta(days=day)),
+            chance.choice(list(Result)),
+            "check",
+            {"fail": day},
+            600.0 + day,
         )
         for day in range(1, 90)
     ]
@@ -214,7 +219,8 @@ def test_hostile_evidence_is_text(chromium: Browser, tmp_path: Path) -> None:
     services = tmp_path / "logs" / "services"
     services.mkdir(parents=True)
     (services / f"{HARM[:8]}.log").write_text(f"{BEGAN:%Y-%m-%d %H:%M:%S}.000 7 ERROR x [-] {HARM}")
-    history = [Earlier(BEGAN - timedelta(days=1), Result.PASS, {HARM: 1}, 5.0, HARM)]
+    before = Run("1", BEGAN - timedelta(days=1), name=HARM)
+    history = [Record(before, Result.PASS, "check", {HARM: 1}, 5.0)]
     write_all(verdict, tmp_path, history=history)
 
     chromium.open(tmp_path / "report" / "report.html")

@@ -4,7 +4,7 @@
   const body = one("cases").tBodies[0];
   const rows = [...body.rows];
 
-  // The ledger: a filter by words and outcomes, and an order for each column.
+  // The ledger (the table of all tests): a filter by words and outcomes, and sorting by column.
   const form = one("filter");
   const words = one("words");
   const boxes = [...form.querySelectorAll("input[type=checkbox]")];
@@ -51,7 +51,7 @@
     link.addEventListener("click", () => show(link.dataset.show));
   }
 
-  // A link opens the collapsed element that it leads to.
+  // A link opens the collapsed elements that contain its target.
   const reveal = (target) => {
     for (let node = target; node; node = node.parentElement) {
       if (node instanceof HTMLDetailsElement) node.open = true;

@@ -41,7 +41,7 @@ def test_a_dataclass_is_read(tmp_path: Path) -> None:
     document = read(tmp_path, "# a comment\nname: x\ndisks: [{size: 5}]\n")
     machine, wrong = document.validate(Machine, document.data)
     assert (machine, wrong) == (Machine("x", (Disk(5),)), [])
-    assert document.line(("disks", 0, "size")) == 3
+    assert document.problem(("disks", 0, "size"), "").line == 3
 
 
 @pytest.mark.parametrize(

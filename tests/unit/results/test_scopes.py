@@ -80,7 +80,7 @@ def test_what_the_run_does_not_say_never_fits_and_is_named():
     ]
     known = Expectations(entries, run_of())
     assert [one.test for one in known.entries] == ["here"]
-    assert [one.test for one in known.undecided] == ["negative", "silent"]
+    assert [one.test for one, _ in known.undecided] == ["negative", "silent"]
     (reason,) = entry_reasons(entries, run_of(), TODAY, GATE)
     assert (reason.level, reason.code) == (Level.NOTE, Code.EXPECTATION_UNMATCHED)
     assert reason.ids == ("negative", "silent")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bsdgate.results.expectations import Expectation
+from bsdgate.results.expectations import Expectation, Expectations
 from bsdgate.results.model import (
     Attempt,
     Case,
@@ -211,6 +211,12 @@ def test_every_asked_id_is_in_exactly_one_state(found):
     assert [case.id for case in verdict.cases] == sorted(asked)
 
 
+@given(any_evidence(), entries)
+def test_the_gravest_reasons_come_first(found, known_failures):
+    levels = [list(Level).index(one.level) for one in judge(found, known_failures).reasons]
+    assert levels == sorted(levels)
+
+
 def worse(found, entries, changed):
     before, after = judge(found, entries).result, judge(changed, entries).result
     return RANK.index(after) >= RANK.index(before)
@@ -238,7 +244,7 @@ def test_turning_an_outcome_into_a_failure_never_improves_a_verdict(found, known
     reports = list(found.attempts[number].reports)
     place = data.draw(st.sampled_from(range(len(reports))))
     # A known failure that fails is as it should be; one that is not known is not.
-    assume(not any(entry.matches(reports[place].id) for entry in known_failures))
+    assume(not Expectations(known_failures).of(reports[place].id))
     # Where everything was skipped, a failure is the first thing that was tried at all.
     assume(judge(found, known_failures).result is not Result.ERROR)
     reports[place] = replace(reports[place], outcome=Outcome.FAIL)
@@ -250,7 +256,7 @@ def test_what_is_no_pass_stays_so_when_a_failure_is_added(found, known_failures,
     assume(found.attempts and judge(found, known_failures).result is not Result.PASS)
     number = data.draw(st.sampled_from(range(len(found.attempts))))
     added = data.draw(st.sampled_from([*POOL, "setUpClass (m.A)", "tearDownClass (m.C)", "z"]))
-    assume(not any(entry.matches(added) for entry in known_failures))
+    assume(not Expectations(known_failures).of(added))
     reports = [*found.attempts[number].reports, Case(added, Outcome.FAIL)]
     assert judge(with_reports(found, number, reports), known_failures).result is not Result.PASS
 

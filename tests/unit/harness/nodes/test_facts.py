@@ -102,7 +102,7 @@ def test_ports_are_told_by_name_version_and_commit(pkg):
 def test_scopes_over_ports_find_what_they_are_about(pkg, want, fits):
     pkg(ASKED)
     run = Run("1", datetime(2026, 11, 25, tzinfo=UTC), facts=tuple(facts.local().items()))
-    assert scope.fits(want, scope.facts(run)[scope.fact_name("ports", want)]) is fits
+    assert scope.Scope(ports=(want,)).fits(scope.facts(run)) == {"ports": fits}
 
 
 def test_packages_of_several_trees_have_no_commit(pkg):

@@ -17,6 +17,7 @@ from bsdgate.results.model import (
     Run,
     Verdict,
 )
+from bsdgate.results.store.rows import Record
 
 BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOSTILE = "m.<script>alert(1)</script>.\x1b[31mred\x1b[0m.\N{RIGHT-TO-LEFT OVERRIDE}txt'\"&\x00"
@@ -68,6 +69,11 @@ def hostile():
         findings=[finding],
         policy=HOSTILE,
     )
+
+
+def earlier(seconds, result, counts=None, took=None, name=""):
+    """The record of a run that began so many seconds before BEGAN."""
+    return Record(Run("1", later(-seconds), name=name), result, "check", counts or {}, took)
 
 
 def later(seconds):

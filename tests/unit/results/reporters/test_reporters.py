@@ -5,12 +5,12 @@ import json
 import os
 
 import pytest
-from unit.results.reporters.made import BEGAN, REQUEST, failed, hostile, verdict_of
+from unit.results.reporters.made import REQUEST, earlier, failed, hostile, verdict_of
 
 from bsdgate.results import document
 from bsdgate.results.errors import ReportError
 from bsdgate.results.model import Case, Code, Outcome, Result, note
-from bsdgate.results.reporters import Earlier, html, junit, text, write_all, zuul
+from bsdgate.results.reporters import html, junit, text, write_all, zuul
 
 REPORTS = ["report.html", "report.txt", "report.xml", "verdict.json", "zuul.json"]
 LINE = f"2026-11-22 12:00:01.000 7 ERROR nova.compute [None {REQUEST} - - -] no <b>host</b>\n"
@@ -60,7 +60,7 @@ def test_a_report_that_is_no_folder_is_not_written_to(run_dir, tmp_path, kind):
         report.symlink_to(elsewhere)
     if kind == "link":
         elsewhere.mkdir()
-    with pytest.raises(ReportError, match="report: reports are written into a folder") as caught:
+    with pytest.raises(ReportError, match="report is not a folder") as caught:
         write_all(verdict_of(Result.PASS), run_dir.path)
     assert caught.value.exit_code == 2
     assert caught.value.hint
@@ -97,7 +97,7 @@ def test_what_the_services_logged_is_in_the_report(run_dir):
 
 def test_the_history_is_in_the_report(run_dir):
     passed = verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS))
-    past = Earlier(BEGAN.replace(year=2025), Result.PASS, {"success": 1}, 60.0)
+    past = earlier(86400, Result.PASS, {"success": 1}, 60.0)
     write_all(passed, run_dir.path, history=[past])
     assert "Earlier runs: 1 of 1 passed" in (run_dir.path / "report" / "report.html").read_text()
 
@@ -116,11 +116,10 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_and_no_draft(run_dir
     write_all(verdict, run_dir.path)
     before = (run_dir.path / "report" / "report.html").read_text()
 
-    def parts(*_, **__):
-        yield "half a"
+    def full(_):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(html, "parts", parts)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="the disk is full"):
         write_all(verdict, run_dir.path)
     assert (run_dir.path / "report" / "report.html").read_text() == before

@@ -8,10 +8,10 @@ from datetime import UTC, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.results.reporters.made import BEGAN, REQUEST, failed, later
+from unit.results.reporters.made import REQUEST, failed, later
 
 from bsdgate.results.reporters import servicelogs
-from bsdgate.results.reporters.servicelogs import Wanted, search, wanted
+from bsdgate.results.reporters.servicelogs import requests_of, search
 
 OTHER = REQUEST.replace("5", "6")
 
@@ -43,28 +43,28 @@ def texts(lines):
     return [one.text.rpartition("] ")[2] for one in lines.lines]
 
 
-OWN = Wanted((REQUEST,), BEGAN, later(1.5))
-SILENT = Wanted((), BEGAN, later(1.5))
+OWN = failed("m.own", details=REQUEST)
+SILENT = failed("m.silent")
 
 
-def test_a_failure_names_its_requests_and_its_moment():
+def test_a_failure_names_its_requests():
     case = failed("m.a", details=f"x {REQUEST} y {OTHER}, {REQUEST} not-{REQUEST[:-1]}")
-    assert wanted(case) == Wanted((REQUEST, OTHER), BEGAN, later(1.5))
+    assert requests_of(case) == [REQUEST, OTHER]
 
 
 def test_the_last_requests_are_looked_for(monkeypatch):
     monkeypatch.setattr(servicelogs, "REQUESTS_BOUND", 1)
-    assert wanted(failed("m.a", details=f"{REQUEST} {OTHER}")).requests == (OTHER,)
+    assert requests_of(failed("m.a", details=f"{REQUEST} {OTHER}")) == [OTHER]
 
 
 def test_lines_of_a_request_are_found_in_all_logs_by_time(folder):
     nova = line(3, "third") + line(0, "of another", request=OTHER)
     keystone = line(1, "first") + line(2, "second")
-    found = find(folder, OWN, nova=nova, keystone=keystone)
-    assert texts(found.lines[0]) == ["first", "second", "third"]
-    assert [one.service for one in found.lines[0].lines] == ["keystone", "keystone", "nova"]
-    assert found.lines[0].lines[0].time == "12:00:01.000"
-    assert all(one.own for one in found.lines[0].lines)
+    (found,), _ = find(folder, OWN, nova=nova, keystone=keystone)
+    assert texts(found) == ["first", "second", "third"]
+    assert [one.service for one in found.lines] == ["keystone", "keystone", "nova"]
+    assert found.lines[0].time == "12:00:01.000"
+    assert all(one.own for one in found.lines)
 
 
 def test_a_traceback_goes_with_the_line_before_it(folder):
@@ -75,8 +75,8 @@ def test_a_traceback_goes_with_the_line_before_it(folder):
         + line(30, "another's", "ERROR", OTHER)
         + traceback(30, "another's too")
     )
-    found = find(folder, OWN, nova=log)
-    assert [one.text.split(" ", 1)[1] for one in found.lines[0].lines[1:]] == [
+    (found,), _ = find(folder, OWN, nova=log)
+    assert [one.text.split(" ", 1)[1] for one in found.lines[1:]] == [
         "Traceback (most recent call last):",
         "ValueError: 5",
     ]
@@ -84,12 +84,12 @@ def test_a_traceback_goes_with_the_line_before_it(folder):
 
 def test_a_traceback_may_name_its_instance(folder):
     log = line(30, "broke", "ERROR") + traceback(30, "ValueError: 5", instance="[instance: 1-2] ")
-    assert texts(find(folder, OWN, nova=log).lines[0])[-1] == "ValueError: 5"
+    assert texts(find(folder, OWN, nova=log)[0][0])[-1] == "ValueError: 5"
 
 
 def test_what_has_no_time_goes_with_the_line_before_it(folder):
     log = "what a library says\n" + line(30, "asked") + "the answer\n" + line(31, "x", request="-")
-    assert texts(find(folder, OWN, nova=log).lines[0]) == ["asked", "the answer"]
+    assert texts(find(folder, OWN, nova=log)[0][0]) == ["asked", "the answer"]
 
 
 def test_errors_of_the_moment_are_found_though_nobody_names_them(folder):
@@ -99,35 +99,35 @@ def test_errors_of_the_moment_are_found_though_nobody_names_them(folder):
         + line(1, "chatter", "INFO", "-")
         + line(9, "after", "ERROR", "-")
     )
-    (lines,) = find(folder, OWN, nova=log).lines
+    (lines,), _ = find(folder, OWN, nova=log)
     assert texts(lines) == ["meanwhile"]
     assert not lines.lines[0].own
 
 
 def test_for_a_failure_without_requests_all_of_its_moment_counts(folder):
     log = line(-5, "before") + line(1, "during") + line(9, "after")
-    assert texts(find(folder, SILENT, nova=log).lines[0]) == ["during"]
+    assert texts(find(folder, SILENT, nova=log)[0][0]) == ["during"]
 
 
 def test_the_time_of_day_is_the_services(folder):
     (folder / "nova.log").write_text(line(3600, "an hour east", request="-"))
     east = timezone(timedelta(hours=1))
-    assert texts(search(folder, [SILENT], east).lines[0]) == ["an hour east"]
-    assert texts(search(folder, [SILENT], UTC).lines[0]) == []
+    assert texts(search(folder, [SILENT], east)[0][0]) == ["an hour east"]
+    assert texts(search(folder, [SILENT], UTC)[0][0]) == []
 
 
 def test_each_failure_has_its_own_lines(folder):
     log = line(1, "one") + line(1, "two", request=OTHER)
-    moved = Wanted((OTHER,), later(100), later(101))
-    found = find(folder, OWN, moved, Wanted(), nova=log)
-    assert [texts(lines) for lines in found.lines] == [["one"], ["two"], []]
+    moved = failed("m.moved", details=OTHER, started=later(100))
+    found, _ = find(folder, OWN, moved, failed("m.none", started=None), nova=log)
+    assert list(map(texts, found)) == [["one"], ["two"], []]
 
 
 def test_a_failure_keeps_its_last_lines_and_counts_the_others(folder):
     talk = "".join(line(n / 10, f"t{n}") for n in range(50))
     errors = "".join(line(n / 10, f"e{n}", "ERROR") for n in range(50))
-    (lines,) = find(folder, OWN, a=errors, b=talk).lines
-    kept = servicelogs.ERRORS_KEPT + servicelogs.TALK_KEPT
+    (lines,), _ = find(folder, OWN, a=errors, b=talk)
+    kept = servicelogs.KEPT["errors"] + servicelogs.KEPT["talk"]
     assert len(lines.lines) == kept
     assert lines.left_out == 100 - kept
     assert {"e49", "t49"} <= set(texts(lines))
@@ -136,12 +136,12 @@ def test_a_failure_keeps_its_last_lines_and_counts_the_others(folder):
 @pytest.mark.parametrize("rubbish", [b"\0" * 5000, b"\xff\xfe\n" * 9, b"x" * 70_000, b"req-\n" * 9])
 def test_rubbish_does_no_harm(folder, rubbish):
     log = rubbish + b"\n" + line(1, "found").encode() + rubbish
-    assert "found" in texts(find(folder, OWN, nova=log).lines[0])[0]
+    assert "found" in texts(find(folder, OWN, nova=log)[0][0])[0]
 
 
 def test_of_a_huge_line_the_beginning_is_kept(folder):
     log = line(1, "x" * 100_000) + line(2, "next")
-    first, second = find(folder, OWN, nova=log).lines[0].lines
+    first, second = find(folder, OWN, nova=log)[0][0].lines
     assert first.text.endswith("x …")
     assert len(first.text) < servicelogs.LINE_BOUND
     assert second.text.endswith("next")
@@ -150,9 +150,9 @@ def test_of_a_huge_line_the_beginning_is_kept(folder):
 def test_of_a_huge_log_the_end_is_read(folder, monkeypatch):
     monkeypatch.setattr(servicelogs, "READ_BOUND", 1 << 20)
     log = line(1, "early") + "x\n" * (1 << 19) + line(2, "late")
-    found = find(folder, OWN, nova=log)
-    assert texts(found.lines[0]) == ["late"]
-    assert found.problems == ("of nova.log only the last 1 MB were read",)
+    (found,), problems = find(folder, OWN, nova=log)
+    assert texts(found) == ["late"]
+    assert problems == ["nova.log: only the last 1 MB were read"]
 
 
 def test_links_and_pipes_are_not_followed(folder, tmp_path):
@@ -161,28 +161,28 @@ def test_links_and_pipes_are_not_followed(folder, tmp_path):
     (folder / "link.log").symlink_to(secret)
     os.mkfifo(folder / "pipe.log")
     (folder / "folder.log").mkdir()
-    found = find(folder, OWN, nova=line(1, "found"))
-    assert texts(found.lines[0]) == ["found"]
-    assert [problem.partition(" ")[0] for problem in found.problems] == [
+    (found,), problems = find(folder, OWN, nova=line(1, "found"))
+    assert texts(found) == ["found"]
+    assert [problem.partition(" ")[0] for problem in problems] == [
         "folder.log",
         "link.log",
         "pipe.log",
     ]
     link = tmp_path / "services"
     link.symlink_to(folder)
-    assert search(link, [OWN], UTC).lines[0].lines == ()
+    assert search(link, [OWN], UTC)[0][0].lines == ()
 
 
 def test_without_logs_nothing_is_found(folder):
-    assert search(folder / "gone", [OWN]).lines[0].lines == ()
-    assert search(folder, []).lines == ()
+    assert search(folder / "gone", [OWN])[0][0].lines == ()
+    assert search(folder, []) == ([], [])
 
 
 def test_too_many_logs_are_not_all_read(folder, monkeypatch):
     monkeypatch.setattr(servicelogs, "FILES_BOUND", 1)
-    found = find(folder, OWN, a=line(1, "a"), b=line(1, "b"))
-    assert texts(found.lines[0]) == ["a"]
-    assert found.problems == ("b.log was not read: too many logs",)
+    (found,), problems = find(folder, OWN, a=line(1, "a"), b=line(1, "b"))
+    assert texts(found) == ["a"]
+    assert problems == ["b.log was not read: too many logs"]
 
 
 def test_memory_does_not_grow_with_the_logs(folder):
@@ -218,10 +218,8 @@ def test_memory_does_not_grow_with_the_logs(folder):
 def test_whatever_a_log_holds_its_named_requests_are_found(tmp_path_factory, parts):
     folder = tmp_path_factory.mktemp("logs")
     log = b"".join(part.rstrip(b"\n") + b"\n" for part in parts)
-    (lines,) = find(folder, OWN, nova=log).lines
+    (lines,), _ = find(folder, OWN, nova=log)
     named = sum(REQUEST.encode() in part for part in log.split(b"\n"))
     own = sum(one.own for one in lines.lines)
-    assert own + lines.left_out >= min(named, servicelogs.TALK_KEPT)
-    assert len(lines.lines) <= (
-        servicelogs.ERRORS_KEPT + servicelogs.TALK_KEPT + servicelogs.NEARBY_KEPT
-    )
+    assert own + lines.left_out >= min(named, servicelogs.KEPT["talk"])
+    assert len(lines.lines) <= sum(servicelogs.KEPT.values())

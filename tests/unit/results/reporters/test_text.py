@@ -20,17 +20,17 @@ def test_it_begins_and_ends_with_the_result(run_dir, case):
 @pytest.mark.parametrize(
     ("result", "outcome", "output"),
     [
-        (Result.PASS, Outcome.SUCCESS, "every asked test is accounted for, and none failed"),
+        (Result.PASS, Outcome.SUCCESS, "every asked test has one outcome, and none failed"),
         (
             Result.PASS,
             Outcome.FAIL,
-            "every asked test is accounted for, and what failed is excused",
+            "every asked test has one outcome, and all failures are excused",
         ),
-        (Result.FAIL, Outcome.FAIL, "the evidence is whole, and tests failed"),
+        (Result.FAIL, Outcome.FAIL, "the results are complete, and tests failed"),
         (
             Result.FAIL,
             Outcome.SUCCESS,
-            "the evidence is whole, and the policy developer asks for more",
+            "the results are complete, and the policy developer requires more",
         ),
         (Result.ERROR, Outcome.FAIL, "results incomplete: no verdict"),
     ],
@@ -40,14 +40,15 @@ def test_it_says_what_the_result_means(result, outcome, output):
     assert text.render(verdict).startswith(f"{result}: {output}\n")
 
 
-def test_it_names_errors_before_failures_and_the_end_of_each_traceback():
+def test_it_names_each_reason_and_the_end_of_each_traceback():
     case = failed("m.A.one", details="traceback:\nfile\nValueError: 5\n\nlog:\nnoise\n")
     reasons = [
-        blames("m.A.one"),
         Reason(Level.ERROR, Code.LOST_TEST, "many", tuple(f"m.t{n}" for n in range(25))),
+        blames("m.A.one"),
     ]
     output = text.render(verdict_of(Result.ERROR, case, reasons=reasons))
-    assert output.index("ERROR lost-test: many") < output.index("FAIL tests-failed: 1 tests failed")
+    assert "\nERROR lost-test: many\n    m.t0\n" in output
+    assert "\nFAIL tests-failed: 1 tests failed\n" in output
     assert "and 5 more, listed in verdict.json" in output
     assert "ValueError: 5" in output
     assert "noise" not in output
@@ -103,7 +104,7 @@ def test_a_fixture_says_how_many_failed_with_it():
     ]
     output = text.render(verdict_of(Result.FAIL, *members, fixtures=[fixture]))
     assert output.count("--- ") == 1
-    assert "with it failed 3 tests" in output
+    assert "3 tests failed because of it" in output
 
 
 @pytest.mark.parametrize(

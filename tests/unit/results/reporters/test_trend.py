@@ -4,17 +4,17 @@
 from dataclasses import replace
 
 import pytest
-from unit.results.reporters.made import BEGAN, later, verdict_of
+from unit.results.reporters.made import BEGAN, earlier, later, verdict_of
 
 from bsdgate.results.model import Case, Kind, Outcome, Result, Side, State, Summary
 from bsdgate.results.reporters import trend
-from bsdgate.results.reporters.trend import Earlier, lay_out
+from bsdgate.results.reporters.trend import lay_out
 
 VERDICT = verdict_of(Result.FAIL, Case("m.a", Outcome.FAIL))
 
 
 def past(hours, result=Result.PASS, seconds=100.0, **counts):
-    return Earlier(later(-3600 * hours), result, counts, seconds)
+    return earlier(3600 * hours, result, counts, seconds)
 
 
 def summary(name, seconds, **fields):
@@ -29,12 +29,12 @@ def test_without_history_there_is_none():
 
 def test_runs_stand_in_their_order_and_this_one_is_last():
     drawing = lay_out(VERDICT, [past(1), past(3, Result.ERROR), past(2)])
-    assert [column.run.result for column in drawing.columns] == [
+    assert [column.record.result for column in drawing.columns] == [
         *(Result.ERROR, Result.PASS, Result.PASS),
         Result.FAIL,
     ]
     assert [column.now for column in drawing.columns] == [False, False, False, True]
-    assert drawing.columns[-1].run.trouble == 1
+    assert drawing.columns[-1].trouble == 1
     assert drawing.passed == 2
 
 
@@ -48,9 +48,9 @@ def test_heights_are_durations():
 def test_only_the_last_runs_are_drawn():
     drawing = lay_out(VERDICT, [past(hours) for hours in range(1, 200)])
     assert len(drawing.columns) == trend.RUNS_SHOWN
-    assert drawing.columns[-2].run.created == later(-3600)
+    assert drawing.columns[-2].record.run.created == later(-3600)
     last = drawing.columns[-1]
-    assert last.x + last.width <= drawing.width
+    assert last.x + last.width <= trend.WIDTH
 
 
 def test_a_run_takes_as_long_as_its_own_attempts():
@@ -67,4 +67,5 @@ def test_a_run_takes_as_long_as_its_own_attempts():
 
 @pytest.mark.parametrize("state", ["fail", "missing", "duplicated", "uxsuccess"])
 def test_trouble_is_what_a_reader_must_look_at(state):
-    assert past(1, **{state: 3, "skip": 5, "xfail": 7}).trouble == 3
+    drawing = lay_out(VERDICT, [past(1, **{state: 3, "skip": 5, "xfail": 7})])
+    assert drawing.columns[0].trouble == 3

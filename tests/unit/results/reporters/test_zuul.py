@@ -25,10 +25,10 @@ def commented(verdict, *changed, **logs):
 
 
 def test_a_pass_leads_to_its_report_and_says_no_more():
-    data = zuul.render(verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS)), base="logs/x/")
+    data = zuul.render(verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS)))
     assert data["zuul"]["artifacts"][0] == {
         "name": "bsdgate report",
-        "url": "logs/x/report.html",
+        "url": "report/report.html",
         "metadata": {"type": "html_report", "result": "PASS"},
     }
     assert data["zuul"]["warnings"] == []
@@ -37,8 +37,8 @@ def test_a_pass_leads_to_its_report_and_says_no_more():
 
 def test_warnings_name_what_decided_and_whom_it_hit():
     reasons = [
-        blames(*(f"m.t{number}" for number in range(7))),
         Reason(Level.ERROR, Code.LOST_TEST, "lost", ("m.lost",)),
+        blames(*(f"m.t{number}" for number in range(7))),
         Reason(Level.NOTE, Code.FAILS_ON_BASE, "excused", ("m.base",)),
         Reason(Level.NOTE, Code.KNOWN_FAILURE, "nothing new", ("m.known",)),
     ]
