@@ -36,7 +36,7 @@ _ADAPTERS: Final[dict[type[Any], TypeAdapter[Any]]] = {}
 
 
 @dataclasses.dataclass(frozen=True, order=True)
-class Problem:
+class FileProblem:
     """A problem in a file. Lines and columns count from 1; line 0 stands for the whole file."""
 
     file: Path
@@ -60,7 +60,7 @@ class Document:
 
     def __init__(self, file: Path, *, scalars_as_text: bool = False) -> None:
         self.file = file
-        self.problems: list[Problem] = []
+        self.problems: list[FileProblem] = []
         self.data: Any = None
         self.readable = False
         self._scalars_as_text = scalars_as_text
@@ -71,7 +71,7 @@ class Document:
 
     def validate(
         self, model: type[Model], data: Any, place: Place = ()
-    ) -> tuple[Model | None, list[Problem]]:
+    ) -> tuple[Model | None, list[FileProblem]]:
         """Return ``data``, the value at ``place``, as a ``model``; None and problems if invalid."""
         if model not in _ADAPTERS:
             _ADAPTERS[model] = TypeAdapter(model)
@@ -80,7 +80,7 @@ class Document:
         except ValidationError as error:
             return None, [self._describe(detail, model, place) for detail in error.errors()]
 
-    def problem(self, place: Place, text: str, *, at_key: bool = False) -> Problem:
+    def problem(self, place: Place, text: str, *, at_key: bool = False) -> FileProblem:
         """Return a problem at the line of the value at ``place``, or of its key (``at_key``)."""
         key, node = self._nodes.get(self._find(place), (None, None))
         at = (key if at_key else None) or node
@@ -117,9 +117,9 @@ class Document:
     def _refuse(self, text: str, mark: yaml.Mark | None = None) -> None:
         self.problems = [self._at(mark, text, ())]
 
-    def _at(self, mark: yaml.Mark | None, text: str, place: Place) -> Problem:
+    def _at(self, mark: yaml.Mark | None, text: str, place: Place) -> FileProblem:
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        return Problem(self.file, line, column, text, place)
+        return FileProblem(self.file, line, column, text, place)
 
     def _build(self, node: yaml.Node, place: Place, key: yaml.Node | None = None) -> Any:
         self._nodes[place] = key, node
@@ -164,7 +164,7 @@ class Document:
                 found = (*found, step)
         return found
 
-    def _describe(self, detail: ErrorDetails, model: type[Any], base: Place) -> Problem:
+    def _describe(self, detail: ErrorDetails, model: type[Any], base: Place) -> FileProblem:
         loc = detail["loc"]
         place = self._find((*base, *loc))
         inner = place[len(base) :]

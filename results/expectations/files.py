@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bsdgate.results.checked_yaml import Document, Problem
+from bsdgate.results.checked_yaml import Document, FileProblem
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.expectations.entries import NEEDED_TO_EXCUSE, Entry, Expectation
 from bsdgate.results.model import count
@@ -43,7 +43,7 @@ def load(paths: Iterable[Path]) -> tuple[Expectation, ...]:
 def read(paths: Iterable[Path]) -> tuple[tuple[Expectation, ...], tuple[str, ...]]:
     """Read as ``load`` does; return the entries without a problem, and the problems."""
     found = [one for file in listed(paths) for one in _check(Document(file, scalars_as_text=True))]
-    problems = sorted(one for one in found if isinstance(one, Problem))
+    problems = sorted(one for one in found if isinstance(one, FileProblem))
     return tuple(one for one in found if isinstance(one, Expectation)), tuple(map(str, problems))
 
 
@@ -67,7 +67,7 @@ def ignored(paths: Iterable[Path]) -> tuple[Path, ...]:
     )
 
 
-def _check(document: Document) -> Iterator[Expectation | Problem]:
+def _check(document: Document) -> Iterator[Expectation | FileProblem]:
     yield from document.problems
     if isinstance(document.data, list):
         for index, data in enumerate(document.data):
@@ -76,7 +76,7 @@ def _check(document: Document) -> Iterator[Expectation | Problem]:
         yield document.problem((), "a list of entries was expected")
 
 
-def _check_entry(document: Document, index: int, data: Any) -> Iterator[Expectation | Problem]:
+def _check_entry(document: Document, index: int, data: Any) -> Iterator[Expectation | FileProblem]:
     place = (index,)
     problems = []
     if isinstance(data, dict):
