@@ -52,7 +52,7 @@ def durations(runs: Path, suite: str | None = None) -> Mapping[str, float]:
 
 
 def _written(path: Path) -> float:
-    """When it was written; before all others, if nobody can tell."""
+    """Return when the file was written; the earliest time if that is not known."""
     try:
         return path.stat().st_mtime
     except OSError:

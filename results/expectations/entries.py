@@ -103,8 +103,8 @@ class Expectation(Entry):
 class Expectations:
     """The known failures of a run, looked up by test id.
 
-    With a ``run``, ``entries`` has only those whose scope fits the run. ``undecided`` has the
-    entries whose scope may fit: each with the keys of the scope for which the run has no value.
+    With a ``run``, ``entries`` has only those with a scope that fits the run. ``undecided`` has
+    the entries that may apply: each with the keys of its scope for which the run has no value.
     """
 
     def __init__(self, entries: Iterable[Expectation], run: Run | None = None) -> None:
