@@ -54,8 +54,8 @@ class Document:
     """The plain data of a YAML file, and the line and column of each key and value.
 
     ``data`` is None if the file is empty or ``readable`` is false. ``problems`` says why the file
-    cannot be read, and lists wrong keys. With ``scalars_as_text`` each scalar is the text in the
-    file, or None for a null.
+    cannot be read, and lists keys that are duplicates or not words. With ``scalars_as_text`` each
+    scalar is the text in the file, or None for a null.
     """
 
     def __init__(self, file: Path, *, scalars_as_text: bool = False) -> None:
@@ -156,10 +156,10 @@ class Document:
         return built
 
     def _find(self, place: Place) -> Place:
-        """Return ``place`` without the steps that do not exist in the file."""
+        """Return the keys and indices in ``place`` that exist in the file."""
         found: Place = ()
         for step in place:
-            # Such a step is a missing key, or the name of one variant of a union of models.
+            # Others are a missing key, or the name of one variant of a union of models.
             if (*found, step) in self._nodes:
                 found = (*found, step)
         return found

@@ -283,7 +283,7 @@ def _one_case(test_id: str, found: Sequence[Case]) -> Case:
 
 
 def _judge_chain(kind: Kind, chain: Sequence[_Tally]) -> list[Reason]:
-    """Return the reasons of the attempts of one kind, each judged with the attempt after it."""
+    """Judge each attempt of one kind, with the attempt that follows it; return the reasons."""
     reasons: list[Reason] = []
     followers: list[_Tally | None] = [*chain[1:], None]
     for tally, follower in zip(chain, followers, strict=True):

@@ -79,7 +79,7 @@ class Fall:
         return self.chance * (1 + self.before.fails)
 
     def __str__(self) -> str:
-        return f"{self.id}: failed in {self.since} runs, before that in {self.before}"
+        return f"{self.id}: failed in {self.since} runs since the fall, in {self.before} before it"
 
 
 def fisher(since: Counts, before: Counts) -> float:

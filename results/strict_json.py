@@ -18,7 +18,7 @@ _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 class BadJsonError(ValueError):
-    """JSON that is ambiguous, nested too deeply, or of the wrong type."""
+    """JSON with duplicate keys, a NaN, too many levels, or a value of a wrong type."""
 
 
 class TooLargeError(BadJsonError):

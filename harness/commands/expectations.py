@@ -17,9 +17,9 @@ from bsdgate.results.model import count
 from bsdgate.results.reporters.text import plain
 
 SOON: Final = timedelta(days=30)
-"""``check`` lists an entry this long before it expires."""
+"""How long before its expiry ``bsdgate expectations check`` lists an entry."""
 LONGEST: Final = timedelta(days=366)
-"""``check`` lists an entry that is valid for longer."""
+"""How long an entry may be valid before ``bsdgate expectations check`` lists it."""
 LIST: Final = "xfail-list"
 
 _TEMPEST: Final = ("tempest.api", "tempest.scenario", "tempest.serial_tests")

@@ -129,7 +129,7 @@ def _report_kept(store: "Store", folder: Path, verdict: Verdict, console: Consol
     kept, copy = _judged(known.record.judged), _judged(verdict.judged)
     named = escape(plain(str(folder)))
     console.print(
-        f"kept as it was: the history has another verdict on the run of {named}, made {kept};"
+        f"not imported: the history has a different verdict on the run of {named}, made {kept};"
         f" this one was made {copy}",
         soft_wrap=True,
         highlight=False,

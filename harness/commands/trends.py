@@ -95,7 +95,7 @@ def show(series: Iterable[Series], console: Console, thresholds: Thresholds | No
     wanted = list(series)
     if not wanted:
         console.print(
-            "no durations yet of runs without a change: `bsdgate history import RUN_DIR` adds some",
+            "the history has no run without a change: `bsdgate history import RUN_DIR` adds one",
             soft_wrap=True,
         )
         return

@@ -52,8 +52,8 @@ def explanations(cases: Iterable[Case], features: Iterable[Feature]) -> dict[str
 def lost(cases: Iterable[Case], explained: Container[str], level: Level) -> list[Reason]:
     """Return a reason of the verdict for each skip text of cases that are not in ``explained``.
 
-    ``level`` is their level. The message also says if ``unstable_test`` turned a failure into
-    the skip.
+    ``level`` is the level of these reasons. The message also says if ``unstable_test`` turned a
+    failure into the skip.
     """
     by_text: dict[str, list[str]] = defaultdict(list)
     for test, text in _skip_texts(cases).items():
@@ -119,7 +119,7 @@ def _match(patterns: Iterable[str], text: str) -> re.Match[str] | None:
 
 
 def _explain_by_option(rule: Rule, option: str, features: Mapping[str, Feature]) -> str | None:
-    """Return why the option does not have the needed value; None if it has it or is unknown."""
+    """Return why the option lacks the needed value; None if it has that, or has no known value."""
     feature = features.get(option)
     value = rule.default if feature is None else feature.value
     if value is None or _has(value, rule.wants):

@@ -2,8 +2,8 @@
 """Skip reasons as data: the Tempest option that causes each, or why a test is skipped everywhere.
 
 The texts are those of Tempest 47, neutron-tempest-plugin 3.3 and ironic-tempest-plugin 3.2. An
-option that python-tempestconf discovers from the cloud has no default here: if the cloud does not
-have the feature it may be broken, so the profile has to declare that the feature is absent. Besides
+option that python-tempestconf discovers from the cloud has no default here: a cloud without the
+feature may be broken, so the profile has to declare that the feature is absent. Besides
 Tempest's options, ``lacks`` in a profile can name:
 
 network-extension.ALIAS

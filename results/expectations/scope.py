@@ -127,7 +127,7 @@ class Scope:
     the version of a FreeBSD port, compared as pkg does: ``"py311-nova<31.0.0_2"``."""
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Return each value with its key, in the order of the keys."""
+        """Return the pairs of a key and one of its values, sorted by key."""
         return [(key, value) for key, values in sorted(vars(self).items()) for value in values]
 
     def fits(self, facts: Mapping[str, str]) -> dict[str, bool | None]:

@@ -71,7 +71,7 @@ class Tail:
 
     @property
     def held(self) -> int:
-        """The bytes in memory."""
+        """The number of bytes that this text takes in memory."""
         return ATTACHMENT_COST + len(self._end)
 
     def within(self, room: int, where: str = "") -> str:
@@ -107,7 +107,7 @@ class Details:
 
     @property
     def held(self) -> int:
-        """The bytes in memory."""
+        """The number of bytes that all attachments of the test take in memory."""
         return sum(attachment.held for attachment in self._attachments.values())
 
     def reason(self) -> str | None:

@@ -43,7 +43,7 @@ def read(stream: BinaryIO) -> dict[str, Any] | Reason:
 
 
 def bounded(found: Iterable[Found | Dated]) -> Iterator[Found | Dated]:
-    """Yield ``found``, but at most PROBLEMS_BOUND errors of damage, then the number of others."""
+    """Yield ``found``, but at most PROBLEMS_BOUND errors of damage, then the number of the rest."""
     damaged = 0
     for one in found:
         if isinstance(one, Reason) and one.code is Code.DAMAGED:

@@ -84,7 +84,10 @@ def workloads(entries: Iterable[Any]) -> dict[str, Load]:
 
 
 def _asked(config: Mapping[str, Any], iterations: int | None) -> Hook:
-    """Return a hook with its minimum number of runs: 1 if a time or a plugin triggers it."""
+    """Return a hook and how often it has to run at least.
+
+    That is 1 if a time, or a trigger that is not Rally's own, starts the hook.
+    """
     action, trigger, when = _names(config)
     times = 1
     if trigger == "event":
@@ -211,7 +214,7 @@ def _wrong_count(raw: Mapping[str, Any], load: Load, count: int, failed: int) ->
 
 
 def _other_failures(raw: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what failed besides iterations: SLAs, hooks, and cleanups of contexts (in no SLA).
+    """Yield the failures of SLAs, of hooks, and of the cleanup of contexts, which no SLA checks.
 
     The report has contexts since version 1.1 of its format.
     """

@@ -118,7 +118,7 @@ def _failures(verdict: Verdict) -> Iterator[str]:
 
 
 def _alike(title: str, alike: Sequence[Failure]) -> Iterator[str]:
-    """Yield the ids of the failures with one signature, and the traceback of the first one."""
+    """Show a group of failures that have the same signature: their ids and one traceback."""
     case, disposition = alike[0].case, alike[0].disposition
     what = plain(case.id) if len(alike) == 1 else f"{len(alike)} fail alike"
     yield f"--- {what}: {case.outcome} {plain(case.reason or '')}".rstrip()

@@ -43,7 +43,7 @@ class Name:
 
     @property
     def variant(self) -> str:
-        """The tags; empty if they are only Tempest's attributes, which do not distinguish tests."""
+        """The tags; empty if they are only attributes, such as ``id-…`` of every Tempest test."""
         return "" if _TAGS.fullmatch(self.tags) else self.tags
 
 

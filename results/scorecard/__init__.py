@@ -96,7 +96,7 @@ def score(ids: Iterable[str], profiles: Sequence[Known]) -> tuple[Column, ...]:
 
 
 def area(test_id: str) -> str:
-    """Return the part of Tempest or a plugin that a test belongs to: its first packages."""
+    """Return the first packages of a test id, such as ``tempest.api.compute``."""
     packages = takewhile(lambda part: not part.startswith("test_"), test_id.split("."))
     return ".".join(list(packages)[:_DEPTH])
 
@@ -124,7 +124,7 @@ def _places(ids: Sequence[str], known: Known) -> Iterator[Place]:
 
 
 def _absent(features: Iterable[Feature]) -> dict[str, str]:
-    """Return the id prefixes of services that are absent in the profile, each with the reason."""
+    """Return the prefixes of tests of services that the profile lacks, each with the reason."""
     said = {feature.option: feature for feature in features}
     found: dict[str, str] = {}
     for service, starts in _TESTS_OF.items():

@@ -160,7 +160,10 @@ def _scheme(place: str) -> str:
 
 
 def _make_private(path: Path) -> None:
-    """Create the file, if absent, with access for its owner only; SQLite copies its mode."""
+    """Create the file, if absent, with access for its owner only.
+
+    SQLite gives the journal files beside it the same mode.
+    """
     if not path.parent.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -121,7 +121,7 @@ class Store:
         return found[0] if len(found) == 1 else None
 
     def scopes(self, scope: Scope = ANY, limit: int = WINDOW) -> tuple[Scope, ...]:
-        """Return ``scope`` once for each profile and suite of the newest runs, sorted by name.
+        """Return ``scope`` limited to each profile and suite of the newest runs, sorted by name.
 
         Other differences between runs do not make another scope.
         """

@@ -35,7 +35,7 @@ class _TestList:
         }
 
     def alone(self, test: str) -> bool:
-        """Return whether ``test``, which is in the list, is alone with its key."""
+        """Return whether no other test of the list has the key of ``test``."""
         return _key(test) in self.by_key
 
 

@@ -83,8 +83,8 @@ class _Return:
 class Follower:
     """Reads the points one by one and finds the changes of level.
 
-    ``level`` has the indices of the points at the present level. The first ``used`` are the
-    reference: all before the present excursion.
+    ``level`` has the indices of the points at the present level. The first ``used`` of them
+    are the reference: those before the latest points, which may be a change.
     """
 
     values: Sequence[float]
@@ -134,7 +134,7 @@ class Follower:
         return [self.values[index] for index in self.level[begin:end]]
 
     def _absorb(self) -> None:
-        """Extend the reference if no excursion is in progress; learn again if it grew by 5 %."""
+        """Extend the reference if no change is suspected; learn its noise again every 5 %."""
         if any(each.value for each in self.sums if each.step == QUICK):
             return
         if any(self._strength(each) > _UNDER_WAY for each in self.sums):

@@ -25,7 +25,8 @@ class Scores:
     """The parameters of a level and its noise, estimated from a reference.
 
     A value below ``low`` or above ``high`` counts as that bound. ``shared`` is the lag-1
-    autocorrelation, 0 if it is negative. ``costs`` are those of each CUSUM (see ``learn``).
+    autocorrelation, 0 if it is negative. ``costs`` are what each CUSUM subtracts at every point
+    (see ``learn``).
     """
 
     middle: float

@@ -56,7 +56,7 @@ def test_a_fall_begins_with_a_failure_and_ends_now() -> None:
     assert fall is not None
     assert (fall.since, fall.before) == (Counts(3, 4), Counts(0, 1003))
     assert fall.chance == pytest.approx(comb(4, 3) / comb(1007, 3))
-    assert str(fall) == "t: failed in 3 of 4 runs, before that in 0 of 1003"
+    assert str(fall) == "t: failed in 3 of 4 runs since the fall, in 0 of 1003 before it"
 
 
 def test_no_fall_where_it_passed_now_or_never_ran() -> None:

@@ -162,7 +162,7 @@ def test_an_older_copy_of_a_verdict_is_not_taken(store, console, run_dir):
     write(folder, judged=FIRST + timedelta(days=1))
     assert history.import_runs(store, [folder], console) == 0
     assert store.runs()[0].judged == FIRST + timedelta(days=2)
-    kept = f"kept as it was: the history has another verdict on the run of {folder}"
+    kept = f"not imported: the history has a different verdict on the run of {folder}"
     assert f"{kept}, made 2026-11-03 00:00 UTC; this one was made 2026-11-02 00:00 UTC" in said(
         console
     )
