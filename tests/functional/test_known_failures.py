@@ -48,4 +48,4 @@ def test_known_failures_of_a_run_go_where_it_goes(place: Place, tmp_path: Path) 
     copy.write_text(ENTRY.replace(PARENT_TEST, "*"))
     harmed = place.bsdgate("verdict", elsewhere)
     assert harmed.code == 3, harmed
-    assert "expectations/001-keystone.yaml is not what was recorded" in harmed.text
+    assert "expectations/001-keystone.yaml: not what was recorded" in harmed.text
