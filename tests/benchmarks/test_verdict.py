@@ -106,7 +106,7 @@ def known(tmp_path: Path) -> Path:
         parts = (test.partition("[")[0], test.rpartition(".")[0], number * 4 + 7)
         entries.append(
             f"- test: {shapes[number % 4].format(*parts)!r}\n  bug: https://example.org/{number}\n"
-            "  owner: nobody\n  reason: made up\n  since: 2026-01-01\n  expires: 2027-01-01\n"
+            "  owner: jane\n  reason: made up\n  since: 2026-01-01\n  expires: 2027-01-01\n"
         )
     path = tmp_path / "known.yaml"
     path.write_text("".join(entries))

@@ -26,8 +26,8 @@ class Packet:
     status: str | None
     file_name: str | None
     tags: frozenset[str]
-    told: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """All that python-subunit tells of it, to write it anew."""
+    reported: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """All fields that python-subunit reports, to write the packet again."""
 
     @property
     def worker(self) -> str | None:
@@ -35,7 +35,7 @@ class Packet:
 
 
 class _Taker:
-    """Takes what ByteStreamToStreamResult tells, with the bytes that it has just read."""
+    """Takes what ByteStreamToStreamResult reports, with the bytes that it has just read."""
 
     def __init__(self, stream: "_Counting") -> None:
         self.stream = stream
@@ -48,12 +48,19 @@ class _Taker:
     def stopTestRun(self) -> None:  # noqa: N802 - testtools' name
         pass
 
-    def status(self, **told: Any) -> None:
+    def status(self, **reported: Any) -> None:
         data = self.stream.getvalue()[self.at : self.stream.tell()]
         self.at = self.stream.tell()
-        tags = frozenset(told["test_tags"] or ())
+        tags = frozenset(reported["test_tags"] or ())
         self.packets.append(
-            Packet(data, told["test_id"], told["test_status"], told["file_name"], tags, told)
+            Packet(
+                data,
+                reported["test_id"],
+                reported["test_status"],
+                reported["file_name"],
+                tags,
+                reported,
+            )
         )
 
 

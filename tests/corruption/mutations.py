@@ -224,7 +224,7 @@ def swap_patchset(rng: random.Random, run: Evidence, _: Evidence) -> Evidence | 
 
 
 def lose_digest(rng: random.Random, run: Evidence, _: Evidence) -> Evidence | None:
-    """Nobody wrote down what a file was."""
+    """The digest of a file was not recorded."""
 
     def lose(head: dict[str, Any]) -> None:
         del head["sha256"][rng.choice(list(head["sha256"]))]
@@ -238,7 +238,7 @@ def strew(rng: random.Random, run: Evidence, _: Evidence) -> Evidence | None:
     if path is None:
         return None
     at = rng.randrange(1, len(content) - 1)
-    # No letters: one more of them in a message would harm nobody.
+    # No letters: one more of them in a message would do no harm.
     rubbish = b"\xff\xfe" + rng.randbytes(rng.randrange(200))
     return run.with_file(path, content[:at] + rubbish + content[at:])
 
@@ -274,7 +274,7 @@ def lie_of_counters(rng: random.Random, run: Evidence, _: Evidence) -> Evidence 
 
 
 def flip_status(rng: random.Random, run: Evidence, _: Evidence) -> Evidence | None:
-    """A failure becomes a success, in a packet whose checksum is right."""
+    """A failure becomes a success, in a packet with a correct checksum."""
 
     def flip(found: list[Packet]) -> list[Packet] | None:
         bad = [at for at, each in enumerate(found) if each.status in BAD]

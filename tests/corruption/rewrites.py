@@ -64,21 +64,21 @@ def rechunk(rng: random.Random, run: Evidence) -> Evidence:
     """Attachments come in other pieces: each packet that bears some of one is several."""
 
     def split(packet: Packet) -> Iterator[dict[str, Any]]:
-        content = packet.told["file_bytes"]
+        content = packet.reported["file_bytes"]
         sizes = sorted(rng.sample(range(1, len(content)), min(3, len(content) - 1)))
         pieces = [content[begin:end] for begin, end in pairwise([0, *sizes, len(content)])]
         for piece in pieces[:-1]:
-            yield packet.told | {"file_bytes": piece, "test_status": None, "eof": False}
-        yield packet.told | {"file_bytes": pieces[-1]}
+            yield packet.reported | {"file_bytes": piece, "test_status": None, "eof": False}
+        yield packet.reported | {"file_bytes": pieces[-1]}
 
     for path in run.find("/stream.subunit"):
         out = BytesIO()
         for each in packets(run.files[path]):
             if each.file_name == SEAL:
                 continue
-            if each.told["file_bytes"]:
-                for told in split(each):
-                    StreamResultToBytes(out).status(**told)
+            if each.reported["file_bytes"]:
+                for reported in split(each):
+                    StreamResultToBytes(out).status(**reported)
             else:
                 out.write(each.data)
         run = resealed(run, path, out.getvalue())

@@ -90,7 +90,7 @@ class Campaign:
             row.peers.update(peers.passing(folder))
 
     def rewrite(self, trials: int) -> list[str]:
-        """Rewrite runs without harm; return those whose verdict has changed (there are none)."""
+        """Rewrite runs without harm; return those with another verdict than before (none)."""
         changed = []
         for _ in range(trials):
             run = self.rng.choice(list(self.runs))
@@ -118,8 +118,8 @@ def table(title: str, rows: Mapping[str, Row]) -> str:
         counts = [row.results[result] for result in (Result.ERROR, Result.FAIL, Result.PASS)]
         line = f"{name:22} {row.trials:7} {counts[0]:7} {counts[1]:6} {counts[2]:6}"
         for peer in peers.PEERS:
-            told = f"{row.peers[peer]}/{row.asked_of_peers}" if row.asked_of_peers else "-"
-            line += f" {told:>12}"
+            share = f"{row.peers[peer]}/{row.asked_of_peers}" if row.asked_of_peers else "-"
+            line += f" {share:>12}"
         lines.append(line)
     return "\n".join(lines)
 

@@ -48,7 +48,7 @@ def find() -> str | None:
 
 
 class Browser:
-    """Chromium with one page. ``events`` are all that it has told, oldest first."""
+    """Chromium with one page. ``events`` are all that it has sent, oldest first."""
 
     def __init__(self, program: str, home: Path) -> None:
         self.events: list[dict[str, Any]] = []
@@ -95,8 +95,8 @@ class Browser:
         self.events.append(event)
         return event
 
-    def told(self, method: str) -> list[dict[str, Any]]:
-        """Return what the events called ``method`` told."""
+    def events_called(self, method: str) -> list[dict[str, Any]]:
+        """Return the parameters of the events called ``method``."""
         return [event["params"] for event in self.events if event.get("method") == method]
 
     def open(self, page: Path) -> float:
@@ -107,7 +107,7 @@ class Browser:
         began = time.monotonic()
         self("Page.navigate", url=page.as_uri())
         loaded = "Page.loadEventFired"
-        if not self.told(loaded):
+        if not self.events_called(loaded):
             self.wait(loaded)
         self.settle()
         return time.monotonic() - began
@@ -164,7 +164,7 @@ class Browser:
 
 @contextlib.contextmanager
 def started(program: str, home: Path) -> Iterator[Browser]:
-    """Run a browser whose profile is in ``home``."""
+    """Run a browser with its profile in ``home``."""
     browser = Browser(program, home)
     try:
         yield browser

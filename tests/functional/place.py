@@ -160,18 +160,18 @@ class Place:
 
     def _is_ours(self, each: psutil.Process, below: Path | None) -> bool:
         # Each by itself may be refused or, where a program renames itself, be gone.
-        told: list[str] = []
-        for tell in (each.cwd, lambda: " ".join(each.cmdline()), lambda: str(each.environ())):
+        texts: list[str] = []
+        for read in (each.cwd, lambda: " ".join(each.cmdline()), lambda: str(each.environ())):
             with contextlib.suppress(psutil.Error, OSError):
-                told.append(tell())
+                texts.append(read())
                 if below is not None:
                     break
         with contextlib.suppress(psutil.Error):
             if each.pid == os.getpid() or each.status() == psutil.STATUS_ZOMBIE:
                 return False
             if below is not None:
-                return Path(*told).is_relative_to(below.resolve())
-            return any(str(self.root) in text for text in told)
+                return Path(*texts).is_relative_to(below.resolve())
+            return any(str(self.root) in text for text in texts)
         return False
 
     def wait_until_empty(self, timeout: float = 20) -> None:
@@ -218,14 +218,14 @@ class UpCloud:
         return self.place.bsdgate(verb, "--name", self.name, *arguments)
 
     @property
-    def told(self) -> dict[str, Any]:
-        """What its supervisor has written of itself."""
+    def status(self) -> dict[str, Any]:
+        """The status file of its supervisor."""
         found: dict[str, Any] = json.loads((self.directory / "status.json").read_text())
         return found
 
     def pid(self, service: str) -> int:
         """Return the process id of a service's worker."""
-        return int(self.told["services"][service]["pid"])
+        return int(self.status["services"][service]["pid"])
 
     @property
     def ports(self) -> dict[str, int]:
@@ -249,7 +249,7 @@ def listening(ports: Iterable[int]) -> list[int]:
 
 
 def free_port() -> int:
-    """Return a port that nobody has at the moment."""
+    """Return a port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose a failure is, found by real runs: the change's, or the base's that has it as well."""
+"""The cause of a failure, found by real runs: the change, or the base."""
 
 import re
 from pathlib import Path

@@ -54,7 +54,7 @@ def refused(place: Place, *arguments: str | Path, **environment: str) -> Done:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "messages"),
     [
         (["run", "--profile", "embeddid"], ["no profile 'embeddid'", "did you mean embedded?"]),
         (["run", "--profile", "freebsd"], ["profile freebsd", "--profile embedded"]),
@@ -87,9 +87,9 @@ def refused(place: Place, *arguments: str | Path, **environment: str) -> Done:
     ],
     ids=lambda value: "-".join(value)[:40] if isinstance(value, list) else None,
 )
-def test_unknown_is_refused(place: Place, arguments: list[str], told: list[str]) -> None:
+def test_unknown_is_refused(place: Place, arguments: list[str], messages: list[str]) -> None:
     done = refused(place, *arguments)
-    assert [text for text in told if text not in done.text] == [], done
+    assert [text for text in messages if text not in done.text] == [], done
 
 
 @pytest.mark.parametrize("name", ["../runs", "..", "", "absolute"])
@@ -111,7 +111,7 @@ def test_broken_profile_is_shown_where_it_is_broken(place: Place) -> None:
     assert "correct the file" in done.text
 
 
-def test_all_mistakes_of_a_profile_are_told_at_once(place: Place) -> None:
+def test_all_mistakes_of_a_profile_are_reported_at_once(place: Place) -> None:
     profile = place.root / "mine.yaml"
     profile.write_text(WRONG_PROFILE)
     done = refused(place, "run", "--profile", profile)
@@ -168,7 +168,7 @@ def test_place_that_openstack_cannot_handle_is_refused(
     assert not folder.exists()
 
 
-def test_user_without_a_home_is_told_what_to_set(place: Place) -> None:
+def test_a_missing_home_is_an_error_with_the_next_step(place: Place) -> None:
     """A user whom the system does not know, as in a container that is started with any id."""
     homeless = "import os, pwd, sys; del os.environ['HOME'], os.environ['BSDGATE_STATE_DIR']\n"
     homeless += "def unknown(uid): raise KeyError(uid)\npwd.getpwuid = unknown\n"

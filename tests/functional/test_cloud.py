@@ -280,10 +280,10 @@ def test_reset_puts_everything_back_again_and_again(one: UpCloud, client: Any) -
 
 def test_reset_that_its_user_interrupts_goes_on_without_them(one: UpCloud, client: Any) -> None:
     resetting = one.place.start("bsdgate", "reset", "--name", "one")
-    wait_for(lambda: one.told["state"] == "resetting", "the reset begins")
+    wait_for(lambda: one.status["state"] == "resetting", "the reset begins")
     resetting.press_ctrl_c()
     assert resetting.done().code == 130
-    wait_for(lambda: one.told["state"] == "ready", "the reset ends")
+    wait_for(lambda: one.status["state"] == "ready", "the reset ends")
     assert one.do("status").code == 0
     assert create_server(client, "then").status == "ACTIVE"
 
@@ -292,13 +292,13 @@ def test_reset_that_its_user_interrupts_goes_on_without_them(one: UpCloud, clien
 
 
 def test_second_up_of_the_same_name_is_refused(one: UpCloud) -> None:
-    before, entry = one.told, one.place.clouds_yaml.read_bytes()
+    before, entry = one.status, one.place.clouds_yaml.read_bytes()
     refused = one.place.bsdgate("up", "--name", "one")
     assert refused.code == 2
     assert str(one.directory) in refused.text
     assert "bsdgate down" in refused.text
     assert "--name" in refused.text
-    assert (one.told, one.place.clouds_yaml.read_bytes()) == (before, entry)
+    assert (one.status, one.place.clouds_yaml.read_bytes()) == (before, entry)
     assert one.do("status").code == 0
 
 

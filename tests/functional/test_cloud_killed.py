@@ -45,7 +45,7 @@ def test_cloud_is_of_the_users_own_profile(cloud: UpCloud) -> None:
 
 
 def status_once(cloud: UpCloud, state: str) -> Done:
-    wait_for(lambda: cloud.told["state"] == state, f"the cloud is {state}", timeout=10)
+    wait_for(lambda: cloud.status["state"] == state, f"the cloud is {state}", timeout=10)
     return cloud.do("status")
 
 
@@ -67,7 +67,7 @@ def assert_whole(cloud: UpCloud) -> None:
     assert "(status" not in status.text
 
 
-def test_killed_worker_is_told_and_restart_heals(cloud: UpCloud) -> None:
+def test_killed_worker_is_reported_and_restart_heals(cloud: UpCloud) -> None:
     with connected(cloud) as other:
         create_server(other, "earlier")
     os.kill(cloud.pid("placement"), signal.SIGKILL)
@@ -142,7 +142,7 @@ def test_service_that_cannot_start_again_shows_its_log(cloud: UpCloud) -> None:
 
 def test_next_up_cleans_after_a_killed_cloud_and_takes_the_port_it_is_given(cloud: UpCloud) -> None:
     """A cloud is killed at one stroke, and comes up at a port of the user's choice."""
-    for each in sorted(cloud.processes(), key=lambda process: process.pid == cloud.told["pid"]):
+    for each in sorted(cloud.processes(), key=lambda process: process.pid == cloud.status["pid"]):
         with contextlib.suppress(psutil.NoSuchProcess):
             each.kill()
     wait_for(lambda: not cloud.processes(), "the cloud is dead")
@@ -203,7 +203,7 @@ def test_killed_up_leaves_nothing_running(place: Place, cloud: UpCloud) -> None:
 def test_killed_supervisor_leaves_nothing_running_and_down_cleans(cloud: UpCloud) -> None:
     ports, family = cloud.ports.values(), cloud.processes()
     assert len(family) == 1 + 2 * len(SERVICES)
-    os.kill(cloud.told["pid"], signal.SIGKILL)
+    os.kill(cloud.status["pid"], signal.SIGKILL)
     wait_for(lambda: not cloud.processes(), "all of the cloud's processes end by themselves", 10)
     assert listening(ports) == []
     status = cloud.do("status")

@@ -139,7 +139,7 @@ def test_git_checkout_without_history_is_built_with_its_data_files(
         assert said(found, code) == "30.0.0 data"
 
 
-def test_need_that_the_release_does_not_meet_is_told(
+def test_need_that_the_release_does_not_meet_is_reported(
     checkout: Path, prepared: Prepare, cache: Path
 ) -> None:
     requirements = checkout / "requirements.txt"

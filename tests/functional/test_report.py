@@ -180,17 +180,17 @@ def click(chromium: Browser, selector: str) -> None:
 
 def shown(chromium: Browser) -> str:
     """What the ledger says of how many rows it shows."""
-    told: str = chromium.evaluate("document.getElementById('shown').value")
+    count: str = chromium.evaluate("document.getElementById('shown').value")
     rows = "document.querySelectorAll('#cases tbody tr:not([hidden])').length"
-    assert told == f"{chromium.evaluate(rows)} of {CASES}"
-    return told.partition(" ")[0]
+    assert count == f"{chromium.evaluate(rows)} of {CASES}"
+    return count.partition(" ")[0]
 
 
 def test_a_large_report_opens_at_once(chromium: Browser, page: Path) -> None:
     seconds = sorted(chromium.open(page) for _ in range(3))
     timing = chromium.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
-    told = ", ".join(f"{each:.2f}" for each in seconds)
-    tell(f"opened and painted in {told} s; the browser's own loadEventEnd is {timing:.0f} ms")
+    listed = ", ".join(f"{each:.2f}" for each in seconds)
+    tell(f"opened and painted in {listed} s; the browser's own loadEventEnd is {timing:.0f} ms")
     assert seconds[0] < OPENS_IN
     assert chromium.evaluate("document.querySelectorAll('#cases tbody tr').length") == CASES
 
@@ -201,12 +201,12 @@ def test_its_log_lines_are_of_the_failures_requests(opened: Browser) -> None:
     assert all("req-" in each and "ERROR" in each for each in lines)
 
 
-def test_it_asks_nobody_for_anything(opened: Browser, page: Path) -> None:
-    assert [each["request"]["url"] for each in opened.told("Network.requestWillBeSent")] == [
-        page.as_uri()
-    ]
-    assert opened.told("Log.entryAdded") == []
-    assert opened.told("Runtime.exceptionThrown") == []
+def test_it_requests_nothing_but_the_page(opened: Browser, page: Path) -> None:
+    assert [
+        each["request"]["url"] for each in opened.events_called("Network.requestWillBeSent")
+    ] == [page.as_uri()]
+    assert opened.events_called("Log.entryAdded") == []
+    assert opened.events_called("Runtime.exceptionThrown") == []
 
 
 def test_hostile_evidence_is_text(chromium: Browser, tmp_path: Path) -> None:
@@ -229,15 +229,15 @@ def test_hostile_evidence_is_text(chromium: Browser, tmp_path: Path) -> None:
     assert chromium.evaluate("document.body.innerText").count("alert(1)") >= 10
     assert chromium.evaluate("document.querySelectorAll('img, link, [onload]').length") == 0
     assert chromium.evaluate("document.scripts.length") == 1
-    assert chromium.told("Page.javascriptDialogOpening") == []
-    test_it_asks_nobody_for_anything(chromium, tmp_path / "report" / "report.html")
+    assert chromium.events_called("Page.javascriptDialogOpening") == []
+    test_it_requests_nothing_but_the_page(chromium, tmp_path / "report" / "report.html")
 
 
 def test_a_report_of_nothing_works_as_well(chromium: Browser, tmp_path: Path) -> None:
     write_all(Verdict(Run("1234", BEGAN), Result.ERROR, (), ()), tmp_path)
     chromium.open(tmp_path / "report" / "report.html")
     assert chromium.evaluate("document.querySelector('h1').innerText") == "ERROR"
-    test_it_asks_nobody_for_anything(chromium, tmp_path / "report" / "report.html")
+    test_it_requests_nothing_but_the_page(chromium, tmp_path / "report" / "report.html")
 
 
 def test_the_ledger_is_filtered_and_sorted(opened: Browser) -> None:
@@ -294,10 +294,10 @@ def test_the_timeline_tells_its_bars_and_leads_to_their_rows(opened: Browser) ->
         })()"""
     )
     opened("Input.dispatchMouseEvent", type="mouseMoved", x=place["x"], y=place["y"])
-    told = opened.evaluate("document.getElementById('tip').innerText")
+    tip = opened.evaluate("document.getElementById('tip').innerText")
     name = f"document.getElementById('case-{place['row']}').querySelector('b').innerText"
-    assert told.startswith(opened.evaluate(name))
-    assert "fail" in told
+    assert tip.startswith(opened.evaluate(name))
+    assert "fail" in tip
     opened.evaluate(
         "document.querySelector('#bars rect.success')"
         ".dispatchEvent(new MouseEvent('click', {bubbles: true}))"
@@ -328,7 +328,7 @@ def test_whatever_can_be_operated_has_a_name(opened: Browser) -> None:
             name = node.get("name", {}).get("value", "")
             roles.setdefault(node["role"]["value"], []).append(name)
     for role in ("main", "navigation", "heading", "table", "searchbox", "checkbox", "radio"):
-        assert roles.get(role), f"nobody finds a {role}"
+        assert roles.get(role), f"there is no {role}"
     operated = ("link", "button", "searchbox", "checkbox", "radio", "DisclosureTriangle")
     assert {role: names for role in operated if not all(names := roles.get(role, []))} == {}
 

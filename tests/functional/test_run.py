@@ -55,8 +55,8 @@ def test_good_run_passes_and_leaves_its_reports(good: Done, passed: RunFolder) -
 
 def test_good_run_says_what_it_was(passed: RunFolder) -> None:
     manifest = passed.read("manifest.json")
-    told = {name: manifest[name] for name in ("profile", "suite", "selection", "concurrency")}
-    assert told == {"profile": "embedded", "suite": "smoke", "selection": FEW, "concurrency": 2}
+    recorded = {name: manifest[name] for name in ("profile", "suite", "selection", "concurrency")}
+    assert recorded == {"profile": "embedded", "suite": "smoke", "selection": FEW, "concurrency": 2}
     assert manifest["evidence"] == ["hostchecks", "tempest"]
     assert manifest["with"] == []
     assert manifest["versions"]["keystone"]

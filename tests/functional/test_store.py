@@ -185,14 +185,14 @@ def test_importers_at_once_lose_nothing(url, tmp_path):
     """Four processes, a database that none of them has made yet, and runs that they share."""
     parts = [range(40), range(20, 60), range(59, 19, -1), range(39, -1, -1)]
 
-    def work(part: range, told: Path, gate: int) -> None:
+    def work(part: range, report: Path, gate: int) -> None:
         os.read(gate, 1)  # which ends when all are there and the writing end is closed
         with Store(url) as store:
             new = [store.import_run(verdict(number, "sf" * (number % 4))) for number in part]
-        told.write_text(str(sum(new)))
+        report.write_text(str(sum(new)))
 
     reading, writing = os.pipe()
-    told = [tmp_path / f"told-{place}" for place in range(len(parts))]
+    reports = [tmp_path / f"report-{place}" for place in range(len(parts))]
 
     def begin(part: range, path: Path) -> Forked:
         def work_of_its_own() -> None:
@@ -201,11 +201,11 @@ def test_importers_at_once_lose_nothing(url, tmp_path):
 
         return Forked(work_of_its_own)
 
-    started = [begin(part, path) for part, path in zip(parts, told, strict=True)]
+    started = [begin(part, path) for part, path in zip(parts, reports, strict=True)]
     os.close(writing)
     assert [each.end() for each in started] == [0, 0, 0, 0]
     os.close(reading)
-    assert sum(int(path.read_text()) for path in told) == 60
+    assert sum(int(path.read_text()) for path in reports) == 60
     with Store(url) as store:
         assert numbers(store.runs()) == list(range(59, -1, -1))
         for number in range(60):

@@ -132,7 +132,7 @@ def test_every_job_is_documented() -> None:
 
 
 def test_the_network_ends_at_loopback() -> None:
-    # From RFC 5737: an address that is nobody's.
+    # From RFC 5737: an address for documentation.
     with (
         pytest.warns(UserWarning, match="192.0.2.1"),
         pytest.raises(RuntimeError, match="192.0.2.1"),

@@ -58,8 +58,8 @@ def here(tmp_path, monkeypatch, capsys):
 RUNS = {"clean": (0, "PASS"), "outcomes": (1, "FAIL"), "kill-inside": (3, "ERROR")}
 
 
-@pytest.mark.parametrize(("case", "code", "result"), [(name, *told) for name, told in RUNS.items()])
-def test_a_verdict_on_a_run_is_told_and_nothing_is_written(here, case, code, result):
+@pytest.mark.parametrize(("case", "code", "result"), [(name, *end) for name, end in RUNS.items()])
+def test_a_verdict_on_a_run_is_reported_and_nothing_is_written(here, case, code, result):
     run = here.run(case)
     before = sorted(here.path.rglob("*"))
     ended = here.call("verdict", run)
@@ -69,14 +69,14 @@ def test_a_verdict_on_a_run_is_told_and_nothing_is_written(here, case, code, res
     assert sorted(here.path.rglob("*")) == before
 
 
-@pytest.mark.parametrize(("case", "code", "result"), [(name, *told) for name, told in RUNS.items()])
+@pytest.mark.parametrize(("case", "code", "result"), [(name, *end) for name, end in RUNS.items()])
 def test_a_report_tells_the_verdict_then_where_it_is(here, case, code, result):
     run = here.run(case)
     ended = here.call("report", run)
     assert ended.code == code
     assert ended.out.lstrip().startswith(f"{result}: ")
-    told = [Path(line) for line in ended.out.splitlines()[-5:]]
-    assert told == sorted((run / "report").iterdir())
+    written = [Path(line) for line in ended.out.splitlines()[-5:]]
+    assert written == sorted((run / "report").iterdir())
     assert json.loads((run / "report" / "verdict.json").read_text())["result"] == result
 
 
@@ -115,8 +115,8 @@ def test_evidence_from_elsewhere_is_judged(here, kind):
     alone = here.call("verdict", f"--{kind}", stream)
     assert alone.code == 3
     assert "ERROR no-list" in alone.out
-    told = json.loads(here.call("verdict", *asked, f"--{kind}", stream, "--json").out)
-    assert told["policy"] == "developer"
+    document = json.loads(here.call("verdict", *asked, f"--{kind}", stream, "--json").out)
+    assert document["policy"] == "developer"
     assert not here.state.exists()
 
 
@@ -144,9 +144,9 @@ def test_what_a_file_says_is_no_command_to_the_terminal(here):
 
 def policies(here, run, *words):
     """The policy by which each command judges the run."""
-    told = json.loads(here.call("verdict", run, "--json", *words).out)["policy"]
+    policy = json.loads(here.call("verdict", run, "--json", *words).out)["policy"]
     here.call("report", run, *words)
-    return told, json.loads((run / "report" / "verdict.json").read_text())["policy"]
+    return policy, json.loads((run / "report" / "verdict.json").read_text())["policy"]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_run_is_judged_again_as_it_was_made_to_be(here, manifest, words, polic
 
 @pytest.mark.parametrize("policy", ["strictest", "", 7, ["gate"]], ids=str)
 @pytest.mark.parametrize("command", ["verdict", "report"])
-def test_a_policy_that_nobody_knows_is_named(here, command, policy):
+def test_an_unknown_policy_is_named(here, command, policy):
     run = here.run("clean", policy=policy)
     ended = here.call(command, run)
     assert ended.code == 3
@@ -198,7 +198,7 @@ def past(here, history):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["history"], 0, "PASS    run-41      2     2       1          -  morello gate"),
         (["history", "--suite", "gate", "-n", "1"], 0, "run-41"),
@@ -220,10 +220,10 @@ def past(here, history):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_the_past_is_told(past, words, code, told):
+def test_the_history_is_shown(past, words, code, message):
     ended = past.call(*words)
     assert ended.code == code
-    assert told in (ended.err if code else ended.out)
+    assert message in (ended.err if code else ended.out)
     assert (ended.out if code else ended.err) == ""
 
 

@@ -69,14 +69,14 @@ def test_no_error_says_that_tests_failed(error):
     assert guarded(raising(error)) == ENDS[error]
 
 
-def test_what_nobody_expected_is_told_with_its_place(capsys):
+def test_an_unexpected_error_is_shown_with_its_place(capsys):
     assert guarded(raising(MemoryError("\x1b[31mred"))) == 3
-    told = capsys.readouterr().err
-    assert told.startswith("Traceback")
-    assert "in raising" not in told
-    assert ", in run" in told
-    assert r"MemoryError: \x1b[31mred" in told
-    assert told.endswith(f"bsdgate: {DEFECT}\n")
+    message = capsys.readouterr().err
+    assert message.startswith("Traceback")
+    assert "in raising" not in message
+    assert ", in run" in message
+    assert r"MemoryError: \x1b[31mred" in message
+    assert message.endswith(f"bsdgate: {DEFECT}\n")
 
 
 def test_nothing_in_an_error_is_obeyed(capsys):
@@ -120,8 +120,10 @@ def test_a_reader_that_has_gone_is_no_noise(body, tmp_path):
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_disk_under_the_output_is_named_after_the_work_is_done(body, unbuffered, tmp_path):
     with Path("/dev/full").open("w") as full:
-        code, told = ended(body, full.fileno(), work=tmp_path / "work", PYTHONUNBUFFERED=unbuffered)
-    assert (code, told) == (
+        code, message = ended(
+            body, full.fileno(), work=tmp_path / "work", PYTHONUNBUFFERED=unbuffered
+        )
+    assert (code, message) == (
         3,
         "bsdgate: cannot write standard output: No space left on device\n",
     )
@@ -135,33 +137,33 @@ def test_a_pipe_that_is_full_and_does_not_block_does_not_say_that_tests_failed()
         while True:
             os.write(writing, bytes(4096))
     try:
-        code, told = ended(BY_PRINT, writing)
+        code, message = ended(BY_PRINT, writing)
     finally:
         os.close(reading)
         os.close(writing)
     assert code == 3
-    assert told.startswith("bsdgate: cannot write standard output: ")
+    assert message.startswith("bsdgate: cannot write standard output: ")
 
 
 @FULL
 def test_an_error_is_not_hidden_by_a_full_disk_under_the_output():
     refused = "from bsdgate.harness.errors import UsageError; print('a'); raise UsageError('no')"
     with Path("/dev/full").open("w") as full:
-        code, told = ended(refused, full.fileno())
+        code, message = ended(refused, full.fileno())
     assert code == 2
-    assert told.startswith("bsdgate: no\nbsdgate: cannot write standard output: ")
+    assert message.startswith("bsdgate: no\nbsdgate: cannot write standard output: ")
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000], ids=["name", "path"])
 def test_a_path_that_is_too_long_is_refused_wherever_it_is_used(name, capsys):
     assert guarded(Path("/", name).stat) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("bsdgate: cannot use the path /aa" if name[1] == "a" else "bsdgate: ")
-    assert "File name too long\n  -> give another one" in told
+    message = capsys.readouterr().err
+    assert message.startswith("bsdgate: cannot use the path /aa" if name[1] == "a" else "bsdgate: ")
+    assert "File name too long\n  -> give another one" in message
 
 
 @FULL
-def test_an_error_that_could_not_be_told_ends_as_it_would():
+def test_an_error_that_cannot_be_printed_keeps_its_exit_code():
     with Path("/dev/full").open("w") as full:
         code, _ = ended("sys.argv[9]", subprocess.DEVNULL, full.fileno())
     assert code == 3
@@ -169,8 +171,8 @@ def test_an_error_that_could_not_be_told_ends_as_it_would():
 
 def test_a_terminal_without_a_letter_gets_its_number(tmp_path):
     with (tmp_path / "out").open("w") as out:
-        code, told = ended(r"print('\u2603')", out.fileno(), PYTHONIOENCODING="ascii")
-    assert (code, told) == (1, "")
+        code, message = ended(r"print('\u2603')", out.fileno(), PYTHONIOENCODING="ascii")
+    assert (code, message) == (1, "")
     assert (tmp_path / "out").read_text() == "\\u2603\n"
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from unit.harness.test_process import family_of, harness, still_alive, told_pids
+from unit.harness.test_process import family_of, harness, printed_pids, still_alive
 
 from bsdgate.harness import guard, process
 
@@ -129,7 +129,7 @@ def test_a_process_is_named_once_however_late_it_is_reaped(monkeypatch: pytest.M
 
 def test_killed_harness_leaves_no_daemon(log: Path) -> None:
     with harness(log, shell_daemon(), "stay") as popen:
-        family = told_pids(popen)
+        family = printed_pids(popen)
         popen.kill()
     assert len(family) == 2
     assert not still_alive(family, timeout=process.GRACE + 20)
@@ -137,7 +137,7 @@ def test_killed_harness_leaves_no_daemon(log: Path) -> None:
 
 def test_a_daemon_of_a_detached_command_ends_with_it(log: Path) -> None:
     with harness(log, shell_daemon(), "detach") as popen:
-        command, left = told_pids(popen)
+        command, left = printed_pids(popen)
         assert popen.wait(30) == 0
     assert len(still_alive([command, left], timeout=0)) == 2
     os.killpg(command.pid, signal.SIGKILL)

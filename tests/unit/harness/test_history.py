@@ -68,7 +68,7 @@ def test_no_vote_is_given_without_the_history(run: Path, broken: str, policy: Po
         history.see(broken, policy)
 
 
-def test_a_developer_is_told_of_a_history_that_cannot_be_read(run: Path, broken: str) -> None:
+def test_an_unreadable_history_is_reported_to_a_developer(run: Path, broken: str) -> None:
     history.see(broken, DEVELOPER)
     verdict = history.judge(run, DEVELOPER, broken, print)
     assert verdict.result is Result.PASS
@@ -113,10 +113,10 @@ def test_a_port_that_is_no_number_is_a_mistake(
     words = [command, str(run)] if command in {"verdict", "report"} else [command]
     monkeypatch.setattr(sys, "argv", ["bsdgate", *words])
     assert main() == 2
-    told = capsys.readouterr().err
-    assert told.count("postgresql://…") == 1
-    assert "the port in the history's URL" in told
-    assert "s3c" not in told
+    message = capsys.readouterr().err
+    assert message.count("postgresql://…") == 1
+    assert "the port in the history's URL" in message
+    assert "s3c" not in message
     assert not (tmp_path / "state").exists()
 
 
@@ -165,13 +165,13 @@ def failed_run(base: Path, **fields: Any) -> Path:
 
 
 @pytest.mark.parametrize("files", [(), ("keystone/api/users.py", "README.rst")])
-def test_a_failure_is_told_beside_the_changed_lines_it_goes_through(
+def test_a_failure_is_reported_beside_the_changed_lines_it_goes_through(
     tmp_path: Path, files: tuple[str, ...]
 ) -> None:
     path = failed_run(tmp_path, changed_files=files)
     url = f"sqlite:///{tmp_path / 'history.sqlite'}"
     assert history.judge(path, CHECK, url, print).result is Result.FAIL
-    told = json.loads((path / "report" / "zuul.json").read_text())["zuul"]["file_comments"]
-    assert {file: [one["line"] for one in found] for file, found in told.items()} == (
+    comments = json.loads((path / "report" / "zuul.json").read_text())["zuul"]["file_comments"]
+    assert {file: [one["line"] for one in found] for file, found in comments.items()} == (
         {files[0]: [7]} if files else {}
     )

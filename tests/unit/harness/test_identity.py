@@ -42,7 +42,7 @@ def committed(root: Path) -> str:
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """Make a checkout's package, whose parts are links as ours are; git does not know it yet."""
+    """Make a checkout's package with links like ours; git does not know it yet."""
     made = tmp_path / "checkout" / "src" / "bsdgate"
     made.mkdir(parents=True)
     (made / "__init__.py").write_text("")

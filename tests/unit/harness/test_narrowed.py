@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run that ``--tests`` narrowed is told from a whole one wherever its result is shown."""
+"""A run that ``--tests`` narrowed differs from a whole one wherever its result is shown."""
 
 import json
 from pathlib import Path
@@ -69,9 +69,9 @@ def test_junit_names_the_selection(reported: Ended, run: Path) -> None:
 
 
 def test_zuul_names_the_selection(reported: Ended, run: Path) -> None:
-    told = json.loads((run / "report" / "zuul.json").read_text())["zuul"]
-    assert {one["metadata"]["selection"] for one in told["artifacts"]} == {PATTERN}
-    head, *reasons = told["warnings"]
+    returned = json.loads((run / "report" / "zuul.json").read_text())["zuul"]
+    assert {one["metadata"]["selection"] for one in returned["artifacts"]} == {PATTERN}
+    head, *reasons = returned["warnings"]
     assert head.startswith("bsdgate PASS: ")
     assert head.endswith(f"; {NARROWED}")
     assert any(reason.startswith("NOTE narrowed: ") for reason in reasons)
@@ -148,14 +148,14 @@ def test_only_whole_runs_say_how_long_an_entry_matched_nothing(here: Here, tmp_p
         " since: 2026-01-01, expires: 2027-01-01}\n"
     )
     run = here.run("clean", **{"with": []})
-    for selection, told in ((PATTERN, False), ("", True)):
+    for selection, reported in ((PATTERN, False), ("", True)):
         store = Store()
         (entry,) = judge_run(run, [tmp_path / "known"]).unmatched
         for number in range(1, 20):
             store.import_run(verdict(number, selection=selection, unmatched=(entry,)))
         found = judge_run(run, [tmp_path / "known"], DEVELOPER, store)
         codes = {reason.code for reason in found.reasons}
-        assert (Code.EXPECTATION_UNMATCHED in codes) is told
+        assert (Code.EXPECTATION_UNMATCHED in codes) is reported
 
 
 def test_the_trend_is_of_runs_with_the_same_selection(here: Here, run: Path) -> None:

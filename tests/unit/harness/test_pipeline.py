@@ -66,10 +66,10 @@ def test_run_is_not_resumed_with_another_profile(profile: Path) -> None:
     with pytest.raises(BsdgateError) as caught:
         pipeline.resume(folder, Quiet()).folder.close()
     assert caught.value.exit_code == 2
-    told = str(caught.value)
-    assert told.startswith(f"{folder} was begun with other settings:\n")
-    assert f"profile {profile}: services.nova.options.DEFAULT.debug is true, and was 1" in told
-    assert "undo the change in the file, or start a new run" in told
+    message = str(caught.value)
+    assert message.startswith(f"{folder} was begun with other settings:\n")
+    assert f"profile {profile}: services.nova.options.DEFAULT.debug is true, and was 1" in message
+    assert "undo the change in the file, or start a new run" in message
     # What was refused holds no lock, and can be resumed when the change is undone.
     set_option(profile, "nova", 1)
     pipeline.resume(folder, Quiet()).folder.close()

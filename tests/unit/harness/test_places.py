@@ -93,7 +93,7 @@ def homeless(monkeypatch):
         (clouds_yaml.path, "OS_CLIENT_CONFIG_FILE"),
     ],
 )
-def test_a_user_without_a_home_is_told_what_to_set(find, setting, homeless):
+def test_a_missing_home_is_an_error_with_the_next_step(find, setting, homeless):
     with pytest.raises(UsageError, match="HOME is not set") as refused:
         find()
     assert refused.value.hint == f"set HOME, or {setting}"

@@ -21,7 +21,7 @@ from bsdgate.harness.errors import InfrastructureError
 FAMILY = 'sleep 600 & echo "$$ $!"; wait'
 DEAF = 'trap "" TERM; echo ready; while :; do sleep 600; done'
 
-# A harness that starts a family and then waits; what it started is told on its own stdout.
+# A harness that starts a family and then waits; it prints what it started.
 HARNESS = """
 import sys
 from pathlib import Path
@@ -88,7 +88,7 @@ def harness(log: Path, family: str, manner: str) -> Iterator[subprocess.Popen[by
             popen.kill()
 
 
-def told_pids(popen: subprocess.Popen[bytes]) -> list[psutil.Process]:
+def printed_pids(popen: subprocess.Popen[bytes]) -> list[psutil.Process]:
     assert popen.stdout is not None
     return processes_of(popen.stdout.readline())
 
@@ -247,7 +247,7 @@ def test_terminating_twice_or_late_is_harmless(log: Path) -> None:
 
 def test_killed_harness_leaves_nothing(log: Path) -> None:
     with harness(log, FAMILY, "stay") as popen:
-        family = told_pids(popen)
+        family = printed_pids(popen)
         popen.kill()
     assert len(family) == 2
     assert not still_alive(family)
@@ -256,21 +256,21 @@ def test_killed_harness_leaves_nothing(log: Path) -> None:
 def test_killed_harness_leaves_nothing_that_is_deaf(log: Path) -> None:
     deaf = 'trap "" TERM; sleep 600 & echo "$$ $!"; wait'
     with harness(log, deaf, "stay") as popen:
-        family = told_pids(popen)
+        family = printed_pids(popen)
         popen.kill()
     assert not still_alive(family, timeout=process.GRACE + 10)
 
 
 def test_harness_that_ends_without_ending_its_own_leaves_nothing(log: Path) -> None:
     with harness(log, FAMILY, "leave") as popen:
-        family = told_pids(popen)
+        family = printed_pids(popen)
         popen.wait(30)
     assert not still_alive(family)
 
 
 def test_detached_process_outlives_the_harness(log: Path) -> None:
     with harness(log, FAMILY, "detach") as popen:
-        family = told_pids(popen)
+        family = printed_pids(popen)
         assert popen.wait(30) == 0
     assert len(still_alive(family, timeout=0)) == 2
     os.killpg(family[0].pid, signal.SIGKILL)
@@ -284,7 +284,7 @@ def guards_of(pid: int) -> list[psutil.Process]:
 
 def test_guard_holds_nothing_and_goes_with_the_harness(log: Path) -> None:
     with harness(log, FAMILY, "stay") as popen:
-        told_pids(popen)
+        printed_pids(popen)
         (watcher,) = guards_of(popen.pid)
         assert os.getsid(watcher.pid) == watcher.pid, "Ctrl-C would reach it"
         popen.kill()
@@ -323,7 +323,7 @@ def test_guard_passes_an_end_on_to_its_command(log: Path) -> None:
 
 def test_harness_and_guard_killed_together_leave_no_command(log: Path) -> None:
     with harness(log, 'echo "$$"; exec sleep 600', "stay") as popen:
-        family = told_pids(popen)
+        family = printed_pids(popen)
         for each in [psutil.Process(popen.pid), *guards_of(popen.pid)]:
             each.suspend()
         for each in guards_of(popen.pid):
@@ -338,7 +338,7 @@ def test_forked_child_does_not_hold_the_guard(log: Path) -> None:
     script = HARNESS.replace("print(", fork + "print(", 1)
     argv = [sys.executable, "-c", script, str(log), FAMILY, "stay"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as popen:
-        family = told_pids(popen)
+        family = printed_pids(popen)
         popen.kill()
         popen.wait(30)
         assert not still_alive(family)

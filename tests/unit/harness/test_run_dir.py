@@ -91,7 +91,7 @@ def test_opened_run_is_the_same(run: RunDir) -> None:
         assert opened.manifest == run.manifest
 
 
-def test_second_harness_is_refused_and_told_whose_it_is(run: RunDir) -> None:
+def test_second_harness_is_refused_and_the_first_is_named(run: RunDir) -> None:
     with pytest.raises(UsageError, match=f"in use by process {os.getpid()}"):
         RunDir.open(run.path)
 
@@ -273,8 +273,8 @@ def test_attempt_that_the_journal_does_not_tell_of_is_noted_when_resumed(run: Ru
     journal.write_bytes(journal.read_bytes().splitlines(keepends=True)[0])
     run.close()
     with RunDir.open(run.path) as resumed:
-        told = [event["name"] for event in resumed.events() if event["step"] == "attempt"]
-        assert told == ["01-hostchecks", "02-tempest"]
+        names = [event["name"] for event in resumed.events() if event["step"] == "attempt"]
+        assert names == ["01-hostchecks", "02-tempest"]
 
 
 def test_interrupted_attempt_can_be_followed(run: RunDir) -> None:

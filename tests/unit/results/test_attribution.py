@@ -251,7 +251,7 @@ def test_signature_tells_of_the_call_that_an_api_refused():
     assert signature(refused()) != signature(refused(call="delete_server"))
 
 
-def test_signature_tells_apart_what_is_too_long_to_be_told():
+def test_signature_distinguishes_texts_that_are_too_long_to_show():
     one, other = (failing(reason=f"E: {'long ' * 100}; {last}") for last in ("F: x", "G: y"))
     assert signature(one) != signature(other)
     assert len(signature(one)) == SIGNATURE_BOUND

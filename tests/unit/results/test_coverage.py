@@ -126,7 +126,7 @@ def test_a_text_is_never_read_across_its_end():
     assert why(text, Feature("compute-feature-enabled.cold_migration", "False", "so")) is None
 
 
-def test_losses_are_told_by_text_the_most_frequent_first():
+def test_losses_are_reported_by_text_the_most_frequent_first():
     cases = [skip("a", "m.C.1"), skip("b", "m.C.3"), skip("b", "m.C.2"), skip("c", "m.C.4")]
     reasons = lost(cases, {"m.C.4"}, Level.NOTE)
     assert [one.ids for one in reasons] == [("m.C.2", "m.C.3"), ("m.C.1",)]

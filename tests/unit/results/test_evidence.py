@@ -282,7 +282,7 @@ def test_without_a_manifest_there_is_no_run(tmp_path, content):
     assert caught.value.hint
 
 
-def test_the_run_is_told_with_what_it_was_made_of(run_dir, clean):
+def test_the_run_is_reported_with_what_it_was_made_of(run_dir, clean):
     run = evidence.load(run_dir.path).run
     assert (run.profile, run.suite, run.release, run.selection) == (
         "embedded",
@@ -293,7 +293,7 @@ def test_the_run_is_told_with_what_it_was_made_of(run_dir, clean):
     assert run.sources == (Source("keystone", "30.0.0", identity="sha256:12"),)
 
 
-def test_facts_and_versions_are_told_sorted(run_dir, clean):
+def test_facts_and_versions_are_reported_sorted(run_dir, clean):
     run_dir.manifest |= {"facts": {"freebsd": "15.1", "arch": "arm64"}, "versions": {"nova": "34"}}
     run_dir.write_manifest()
     run = evidence.load(run_dir.path).run
@@ -379,7 +379,7 @@ def test_a_lost_record_is_noticed(run_dir, clean, recorded):
     assert codes(run_dir) == {Code.EVIDENCE_LOST}
 
 
-def test_failures_that_were_run_again_are_told_apart(run_dir, subunit_stream, sealed):
+def test_reruns_of_failures_are_distinguished(run_dir, subunit_stream, sealed):
     first = sealed(subunit_stream(("m.A.one", "fail"), ("m.A.two", "success")), "01-tempest")
     run_dir.attempt("01-tempest", b"m.A.one\nm.A.two\n", first)
     second = sealed(subunit_stream(("m.A.one", "success")), "02-confirm-base")
@@ -390,7 +390,7 @@ def test_failures_that_were_run_again_are_told_apart(run_dir, subunit_stream, se
     assert run_dir.judge().counts["fail"] == 1
 
 
-# Whose a report is -------------------------------------------------------------------------
+# The mark of an attempt in its report ------------------------------------------------------
 
 REPORT = (
     b'<testsuites><testsuite name="%s"><testcase classname="a" name="b"/></testsuite></testsuites>'

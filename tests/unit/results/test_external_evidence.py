@@ -196,7 +196,7 @@ def test_a_report_is_judged_by_its_task():
     assert asked_of(by_task) == asked_of(by_list)
 
 
-def test_without_a_task_nobody_knows_how_many_iterations_were_asked():
+def test_without_a_task_the_asked_iterations_are_unknown():
     assert Code.NO_LIST in codes(load_files(rally=[REPORT]))
 
 
@@ -320,7 +320,7 @@ def test_a_verification_passes_and_what_it_never_tells_is_noted(write, listed):
 
 
 @pytest.mark.parametrize("order", [False, True])
-def test_a_verification_is_told_by_its_shape(write, order):
+def test_a_verification_is_recognised_by_its_shape(write, order):
     report = json.loads((VERIFIED / "stream.json").read_text())
     file = write("v.json", json.dumps(report, sort_keys=order))
     both = load_files(VERIFIED / "asked.txt", rally=[REPORT, file], rally_task=[ASKED])

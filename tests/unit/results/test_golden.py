@@ -61,8 +61,8 @@ def compare(found: Any, file: Path) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_recorded_stream_is_parsed_as_expected(case):
     found = [dataclasses.asdict(item) for item in parse(case)]
-    told = [{key: value for key, value in item.items() if value is not None} for item in found]
-    compare(json.loads(json.dumps(told, default=str)), GOLDEN / case / "parsed.json")
+    parsed = [{key: value for key, value in item.items() if value is not None} for item in found]
+    compare(json.loads(json.dumps(parsed, default=str)), GOLDEN / case / "parsed.json")
 
 
 @pytest.mark.parametrize("case", JUDGED)

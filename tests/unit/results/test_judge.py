@@ -42,7 +42,7 @@ def test_broken_known_failures_are_an_error_of_their_own(run_dir, tmp_path):
 
 def test_what_remains_is_asked_again_and_makes_the_run_whole(interrupted, subunit_stream, sealed):
     left = remaining(interrupted.path, Kind.TEMPEST)
-    assert left == ("m.A.one", "m.A.two", "m.A.three")  # nobody saw how m was torn down
+    assert left == ("m.A.one", "m.A.two", "m.A.three")  # the teardown of m was not seen
     assert interrupted.judge().result is Result.ERROR
     stream = subunit_stream(*((test_id, "success") for test_id in left))
     interrupted.attempt(

@@ -110,7 +110,7 @@ def test_a_failed_tear_down_stands_beside_the_outcomes():
     assert codes(found) == {}
 
 
-def test_a_class_whose_set_up_failed_elsewhere_keeps_its_own_outcomes_and_the_failure():
+def test_a_class_with_a_set_up_that_failed_elsewhere_keeps_its_outcomes_and_the_failure():
     found = attempt([*ALL, ("setUpClass (m.A)", FAIL)])
     assert set(outcomes(found).values()) == {"success"}
     assert len(reconcile([found]).setup_failures) == 1
@@ -120,7 +120,7 @@ def test_a_test_that_ran_in_a_skipped_class_is_a_contradiction():
     assert Code.DUPLICATED in codes(attempt([*ALL, ("setUpClass (m.A)", SKIP)]))
 
 
-def test_a_fixture_speaks_for_no_class_whose_name_begins_alike():
+def test_a_fixture_speaks_for_no_class_with_a_similar_name():
     asked = ("m.A.one", "m.AB.one", "m.A-B.one", "m.A[x].one", "m.A.B.one")
     found = attempt([("setUpClass (m.A)", SKIP), *((each, SUCCESS) for each in asked[1:4])], asked)
     assert codes(found) == {}
@@ -198,7 +198,7 @@ def test_a_resumed_run_is_whole():
 @pytest.mark.parametrize(
     ("reports", "left"),
     [
-        ([DONE], WHOLE),  # how the module is torn down nobody has seen
+        ([DONE], WHOLE),  # the teardown of the module was not seen
         ([DONE, ALL[0]], ASKED),
         ([DONE, ("m.A.one", FAIL)], ASKED[1:]),  # which another time cannot mend
         ([DONE, ("m.A.one", SKIP)], ASKED),
@@ -248,7 +248,7 @@ def test_the_runners_own_record_is_asked():
     assert codes(found) == {Code.CONTRADICTED: ("m.A.one",)}
 
 
-def test_without_a_list_nobody_knows_what_was_not_asked():
+def test_without_a_list_what_was_not_asked_is_unknown():
     unlisted = {"state": State.FOUND, "exit_status": None}
     found = attempt(
         [*ALL, ("setUpClass (m.C)", FAIL), ("setUpClass (m.D)", SKIP)],
@@ -332,7 +332,7 @@ def test_a_confirmation_that_breaks_its_class_confirms_nothing():
     assert not ledger.confirmations[0].whole
 
 
-def test_a_confirmation_whose_time_was_up_confirms_nothing_and_costs_nothing():
+def test_a_confirmation_at_its_time_limit_confirms_nothing_and_costs_nothing():
     late = again([], state=State.INTERRUPTED, problems=(error(Code.TRUNCATED, "cut"),))
     ledger = reconcile([attempt(FAILED), late])
     assert [(reason.level, reason.code) for reason in ledger.reasons] == [
@@ -342,7 +342,7 @@ def test_a_confirmation_whose_time_was_up_confirms_nothing_and_costs_nothing():
 
 
 @pytest.mark.parametrize("code", [Code.DIGEST_MISMATCH, Code.EVIDENCE_LOST, Code.FOREIGN_EVIDENCE])
-def test_a_confirmation_whose_time_was_up_is_believed_no_more_than_others(code):
+def test_a_confirmation_at_its_time_limit_is_believed_no_more_than_others(code):
     late = again([], state=State.INTERRUPTED, problems=(error(code, "it may have said fail"),))
     assert set(codes(attempt(FAILED), late)) == {code}
 

@@ -88,10 +88,10 @@ def test_lists_that_are_none_are_named_all_at_once():
             "jobs/FreeBSD-main-arm64-test/xfail-list": "a:b\nnonsense\n:x\n",
             "elsewhere/xfail-list": "",
         })  # fmt: skip
-    told = caught.value.message
-    assert "FreeBSD-main-arm64-test/xfail-list:2: 'nonsense'" in told
-    assert "FreeBSD-main-arm64-test/xfail-list:3: ':x'" in told
-    assert "elsewhere/xfail-list: no job" in told
+    message = caught.value.message
+    assert "FreeBSD-main-arm64-test/xfail-list:2: 'nonsense'" in message
+    assert "FreeBSD-main-arm64-test/xfail-list:3: ':x'" in message
+    assert "elsewhere/xfail-list: no job" in message
 
 
 @pytest.fixture

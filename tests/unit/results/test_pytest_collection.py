@@ -70,7 +70,7 @@ def test_a_module_that_cannot_be_imported_fails_its_tests(tmp_path: Path) -> Non
     assert all("no_such_module" in (case.reason or "") for case in failed.values())
 
 
-def test_a_module_whose_tests_are_not_asked_and_that_breaks_is_an_error(tmp_path: Path) -> None:
+def test_a_broken_module_without_asked_tests_is_an_error(tmp_path: Path) -> None:
     verdict = judged(tmp_path, ["checks/test_good.py::test_x"], test_good=GOOD, test_breaks=BREAKS)
     assert verdict.result is Result.ERROR
     (fixture,) = verdict.setup_failures

@@ -61,14 +61,14 @@ def test_improvement() -> None:
     assert change.held
 
 
-def test_a_change_is_told_once_and_a_later_one_is_told_of_the_new_level() -> None:
+def test_a_change_is_reported_once_and_a_later_one_from_the_new_level() -> None:
     changes = follow(made_of((80, 10.0), (150, 12.0), (150, 9.0))).changes
     assert [change.kind for change in changes] == [Movement.REGRESSION, Movement.IMPROVEMENT]
     assert changes[1].before == pytest.approx(12, rel=0.02)
     assert changes[1].ratio == pytest.approx(0.75, rel=0.02)
 
 
-def test_what_is_mended_soon_is_told_and_the_old_level_is_known_at_once() -> None:
+def test_what_is_mended_soon_is_reported_and_the_old_level_is_known_at_once() -> None:
     changes = follow(made_of((80, 10.0), (15, 12.0), (25, 10.0), (20, 12.0))).changes
     assert [change.kind for change in changes] == [
         Movement.REGRESSION,

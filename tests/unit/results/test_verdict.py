@@ -90,7 +90,7 @@ def test_a_failed_tear_down_fails():
     assert codes(judge(evidence(found)), Level.FAIL) == [Code.SETUP_FAILED]
 
 
-def test_a_known_failure_is_excused_and_told():
+def test_a_known_failure_is_excused_and_reported():
     verdict = judge(evidence(attempt([ONE, BAD])), [known("m.A.two")])
     assert verdict.result is Result.PASS
     assert (verdict.counts["known-failure"], verdict.counts["xfail"]) == (1, 0)
@@ -111,7 +111,7 @@ def test_a_valid_entry_helps_beside_an_expired_one():
     )
 
 
-def test_a_known_failure_that_passes_is_told_and_fails_the_gate():
+def test_a_known_failure_that_passes_is_reported_and_fails_the_gate():
     found = evidence(attempt([ONE]))
     developer, gate = judge(found, [known("m.A.one")]), judge(found, [known("m.A.one")], GATE)
     assert (developer.result, gate.result) == (Result.PASS, Result.FAIL)

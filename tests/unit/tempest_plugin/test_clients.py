@@ -93,7 +93,7 @@ def test_request_of_a_service_has_its_version_once(api: Any, endpoints: Endpoint
     }
 
 
-def test_service_accepts_a_token_whose_owner_may_do_nothing(
+def test_service_accepts_a_token_of_a_user_without_rights(
     api: Any, endpoints: EndpointsClient
 ) -> None:
     statuses = {"yes": 200, "forbidden": 403, "refused": 401, "keystone": 404}
@@ -153,7 +153,7 @@ def test_version_document_is_not_well(
 def test_service_that_does_not_listen_is_named(
     api: Any, endpoints: EndpointsClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The discard port: nobody listens.
+    # The discard port: no server listens there.
     nowhere = Endpoint("image", "internal", "http://127.0.0.1:9")
     (found,) = problems(endpoints, nowhere)
     assert found.startswith("internal image at http://127.0.0.1:9: ")

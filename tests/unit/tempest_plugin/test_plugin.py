@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Tempest is told of the plugin."""
+"""What the plugin reports to Tempest."""
 
 import ast
 import json

@@ -156,7 +156,7 @@ def test_a_port_is_answered_for_as_long_as_its_service_lives_and_closed_after(id
 def test_a_client_that_has_gone_again_stops_nothing(idle):
     port, supervisor = idle
     with bound({"other": 0}) as (_, listeners):
-        ports.turn_away(listeners["other"])  # nobody waits there: it must not block
+        ports.turn_away(listeners["other"])  # no client waits there: it must not block
     threads = [threading.Thread(target=asked, args=(port,)) for _ in range(20)]
     for each in threads:
         each.start()

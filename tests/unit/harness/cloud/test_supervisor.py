@@ -46,14 +46,14 @@ raise AssertionError("the starter is gone")
 
 def test_a_task_ends_with_the_supervisor_when_the_starter_is_gone(tmp_path: Path) -> None:
     starter, ours = os.pipe()
-    told, report = os.pipe()
+    output, report = os.pipe()
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(starter), str(report)]
     with subprocess.Popen(
         command, pass_fds=[starter, report], stderr=subprocess.PIPE
     ) as supervisor:
         os.close(starter)
         os.close(report)
-        with os.fdopen(told) as lines:
+        with os.fdopen(output) as lines:
             task = psutil.Process(int(lines.readline()))
         os.close(ours)
         assert supervisor.wait(20) == 0, supervisor.stderr and supervisor.stderr.read()

@@ -34,11 +34,11 @@ class Held:
             os.write(writer, json.dumps([is_open(each) for each in self.numbers]).encode())
             os._exit(0)
         os.waitpid(pid, 0)
-        told: list[bool] = json.loads(os.read(reader, 4096))
+        opened: list[bool] = json.loads(os.read(reader, 4096))
         os.close(reader)
         os.close(writer)
         assert all(map(is_open, self.numbers)), "the parent has lost one"
-        return told
+        return opened
 
 
 def is_open(number: int) -> bool:

@@ -99,7 +99,7 @@ def test_an_entry_that_is_there_twice_is_a_problem(entries, capsys):
     assert f"{file}:7: has the same test, outcome and scope as {file}:1" in capsys.readouterr().out
 
 
-def test_what_ends_soon_or_hardly_ever_is_told(entries, capsys):
+def test_what_ends_soon_or_hardly_ever_is_reported(entries, capsys):
     file = entries({"expires": day(29)}, {"test": "x", "expires": day(800)}, {"test": "y"})
     assert expectations.check([file]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -192,7 +192,7 @@ def test_a_short_import_does_not(store, run_dir):
     assert "importing" not in said(console)
 
 
-def test_one_run_is_told_with_its_reasons(store, console):
+def test_one_run_is_reported_with_its_reasons(store, console):
     reason = Reason(Level.FAIL, Code.TESTS_FAILED, "1 test failed", ("t1",))
     evidence = ("03-tempest, on the base: fail",)
     failed = Disposition("t1", True, Cause.BASE, signature="ValueError: <n>", evidence=evidence)
@@ -258,7 +258,7 @@ def test_of_many_tests_some_are_shown(store, console):
 @pytest.mark.parametrize(
     ("regex", "message"), [("t7", "no test in the last 1 runs has 't7'"), ("(", "no regular")]
 )
-def test_a_regex_that_finds_nothing_is_told(store, console, regex, message):
+def test_a_regex_that_finds_nothing_is_reported(store, console, regex, message):
     store.import_run(verdict(1))
     with pytest.raises(UsageError, match=message):
         history.show_test(store, regex, ANY, 7, console)

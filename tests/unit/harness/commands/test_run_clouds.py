@@ -45,9 +45,9 @@ def test_clouds_of_a_run_that_is_over_are_listed_and_removed(
     assert len(rows) == 2
     assert all(" killed " in row for row in rows)
     call("down", run.path)
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for cloud in (run.cloud, run.path / "base" / "cloud"):
-        assert f"the cloud in {cloud} was killed, now it is gone" in told
+        assert f"the cloud in {cloud} was killed, now it is gone" in output
         assert not cloud.exists()
     assert (run.path / "manifest.json").exists()
     assert status(capsys) == []

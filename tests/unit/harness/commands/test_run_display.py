@@ -55,7 +55,7 @@ def test_the_count_is_of_tests_not_of_events(display, console):
     assert "3 of 3 done: 2 skip, 1 success" in shown(display, console)
 
 
-def test_what_nobody_asked_for_is_not_counted(display, console):
+def test_what_was_not_asked_is_not_counted(display, console):
     display.test(StatusEvent("process-returncode", "fail"))
     display.test(StatusEvent("x.y.Z.other", "success"))
     display.test(StatusEvent("tearDownClass (x.y.Z)", "fail"))

@@ -90,9 +90,9 @@ def test_what_one_suite_leaves_out_another_may_select(listed, capsys):
 def test_a_verdict_that_cannot_be_read_is_named(listed, state, capsys):
     state("20260101-gate", "embedded", one=Outcome.SUCCESS).write_text("{}")
     scorecard.show(["embedded"], (), listed, None)
-    told = capsys.readouterr()
-    assert "20260101-gate: write its reports anew with `bsdgate report " in told.err
-    assert row(told.out, "embedded")[0] == "."
+    output = capsys.readouterr()
+    assert "20260101-gate: write its reports anew with `bsdgate report " in output.err
+    assert row(output.out, "embedded")[0] == "."
 
 
 @pytest.mark.parametrize("content", [None, "nothing here\n", "\udcff"])

@@ -50,7 +50,7 @@ def test_regressions_come_first_with_run_size_and_chance() -> None:
     assert "quiet" not in text
 
 
-def test_an_action_of_rallys_that_became_slower_is_told() -> None:
+def test_an_action_of_rallys_that_became_slower_is_reported() -> None:
     name = "NovaServers.boot_and_delete_server/nova.boot_server"
     slower = made_of(name, (80, 10.0), (40, 11.0))
     with Store() as store:
@@ -122,8 +122,8 @@ def test_an_empty_history_is_none() -> None:
 
 def test_figures_fit_a_narrow_terminal_and_ids_are_whole() -> None:
     name = "tempest.api." + "x" * 200
-    *figures, told, _, _ = shown(made_of(name, (80, 10.0), (40, 900.0))).splitlines()
-    assert told.strip() == name
+    *figures, label, _, _ = shown(made_of(name, (80, 10.0), (40, 900.0))).splitlines()
+    assert label.strip() == name
     assert all(len(line) <= 80 for line in figures)
     assert len({len(line) for line in figures}) == 1
 

@@ -59,7 +59,7 @@ def pkg(machine, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("system", "release", "architecture", "told"),
+    ("system", "release", "architecture", "expected"),
     [
         ("FreeBSD", "15.1-RELEASE-p2", "arm64", {"architecture": "arm64", "freebsd": "15.1"}),
         ("FreeBSD", "16.0-CURRENT", "amd64", {"architecture": "amd64", "freebsd": "16.0"}),
@@ -67,18 +67,18 @@ def pkg(machine, tmp_path):
         ("Linux", "6.1.0", "aarch64", {"architecture": "arm64"}),
     ],
 )
-def test_facts_are_in_the_words_of_freebsd(machine, system, release, architecture, told):
+def test_facts_are_in_the_words_of_freebsd(machine, system, release, architecture, expected):
     machine(system, release, architecture)
-    assert facts.local() == told
+    assert facts.local() == expected
 
 
 ASKED = 'case "$2" in "%n %v") printf %s "$INSTALLED";; "%n %At %Av") printf %s "$NOTES";; esac'
 
 
-def test_ports_are_told_by_name_version_and_commit(pkg):
+def test_ports_are_reported_by_name_version_and_commit(pkg):
     pkg(ASKED)
-    told = {key: value for key, value in facts.local().items() if key.startswith("ports")}
-    assert told == {
+    expected = {key: value for key, value in facts.local().items() if key.startswith("ports")}
+    assert expected == {
         "ports": "3f2a1b0c9d",
         "ports.erlang-nova": "1.0",
         "ports.py311-ironic": "38.0.0",

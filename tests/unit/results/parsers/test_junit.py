@@ -153,7 +153,7 @@ def test_document_types_and_with_them_entities_are_refused(text):
     assert read(text) == ([], [Code.DAMAGED])
 
 
-def test_entities_that_nobody_declared_are_refused():
+def test_undeclared_entities_are_refused():
     cases, problems = read(suite(ONE, '<testcase name="b">&c;</testcase>'))
     assert len(cases) == 1
     assert problems == [Code.DAMAGED]
@@ -289,7 +289,7 @@ def test_details_have_a_bound():
     assert len(case.details) < 70_000
 
 
-def test_what_a_failed_test_wrote_is_told_after_its_traceback():
+def test_what_a_failed_test_wrote_is_reported_after_its_traceback():
     inside = (
         "<system-out>out</system-out><failure>trace</failure><properties/>"
         "<system-err>err</system-err>"

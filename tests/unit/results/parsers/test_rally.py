@@ -67,7 +67,7 @@ def test_a_failed_iteration_fails_though_the_sla_allows_it(report):
     assert read(report) == (BAD, [])
 
 
-def test_a_failure_is_told_beside_lost_iterations(report):
+def test_a_failure_is_reported_beside_lost_iterations(report):
     load = workload(report)
     load["data"][1]["error"] = ["ValueError", "5", "Traceback\nValueError: 5\n"]
     del load["data"][2:]
@@ -201,7 +201,7 @@ def test_hooks_that_are_none_are_refused(hooks):
         read_asked(json.dumps([entry]).encode())
 
 
-def test_workloads_of_one_scenario_are_told_apart_by_their_order():
+def test_workloads_of_one_scenario_are_distinguished_by_their_order():
     asked = [{"name": "a", "iterations": 3}, {"name": "b", "iterations": None}]
     assert read_asked(json.dumps([*asked, *asked]).encode()) == {
         "a": Load(3),
@@ -277,14 +277,14 @@ def test_one_odd_task_or_subtask_hides_no_other(report, level, odd):
     assert set(problems) == {Code.DAMAGED}
 
 
-def test_any_number_of_odd_workloads_is_told_within_bounds(report):
+def test_any_number_of_odd_workloads_is_reported_within_bounds(report):
     report["tasks"][0]["subtasks"][0]["workloads"] += [5] * 100_000
     cases, problems = read(report)
     assert cases == GOOD
     assert problems == [Code.DAMAGED] * (PROBLEMS_BOUND + 1)
 
 
-def test_a_tasks_status_of_any_size_is_told_within_bounds(report):
+def test_a_tasks_status_of_any_size_is_reported_within_bounds(report):
     report["tasks"][0]["status"] = "x" * 1_000_000
     problem, *_ = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
     assert len(problem.message) < 300
@@ -304,8 +304,8 @@ def action(name, *children, took=1.0):
     return {"name": name, "started_at": 9.0, "finished_at": 9.0 + took, "children": [*children]}
 
 
-def told(report, asked=3):
-    """What a report tells of its actions, and what is wrong with it."""
+def timings_and_codes(report, asked=3):
+    """Return the seconds of each action of a report, and the codes of its problems."""
     found = list(parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(asked)}))
     timings = {one.name: one.seconds for one in found if isinstance(one, Timing)}
     return timings, [one.code for one in found if isinstance(one, Reason)]
@@ -315,14 +315,14 @@ def test_an_action_took_the_median_of_its_iterations(report):
     each = [[action("a", took=took)] for took in (1.0, 30.0, 2.0)]
     for iteration, actions in zip(workload(report)["data"], each, strict=True):
         iteration["atomic_actions"] = actions
-    assert told(report) == ({"Dummy.dummy/a": 2.0}, [])
+    assert timings_and_codes(report) == ({"Dummy.dummy/a": 2.0}, [])
 
 
 def test_an_action_in_which_the_clock_was_set_back_is_not_timed(report):
     actions = [[action("a", took=5.0)], [action("a", took=7.0)], [action("a", took=-3600.0)]]
     for iteration, each in zip(workload(report)["data"], actions, strict=True):
         iteration["atomic_actions"] = each
-    assert told(report) == ({"Dummy.dummy/a": 6.0}, [])
+    assert timings_and_codes(report) == ({"Dummy.dummy/a": 6.0}, [])
 
 
 def test_a_workload_in_which_the_clock_was_set_back_has_no_duration(report):
@@ -332,30 +332,30 @@ def test_a_workload_in_which_the_clock_was_set_back_has_no_duration(report):
     assert all(isinstance(one, Timing) for one in timings)
 
 
-def test_actions_of_one_name_are_summed_and_those_within_others_told_apart(report):
+def test_actions_of_one_name_are_summed_and_nested_ones_are_separate(report):
     for iteration in workload(report)["data"]:
         parts = action("a", took=0.25), action("a", took=0.5)
         iteration["atomic_actions"] = [action("a"), action("a", *parts), action("b", took=3.0)]
     timings = {"Dummy.dummy/a": 2.0, "Dummy.dummy/a/a": 0.75, "Dummy.dummy/b": 3.0}
-    assert told(report) == (timings, [])
+    assert timings_and_codes(report) == (timings, [])
 
 
-def test_an_action_of_some_iterations_is_told_of_these(report):
+def test_an_action_of_some_iterations_is_reported_of_these(report):
     for iteration, took in zip(workload(report)["data"], (5.0, 7.0, None), strict=True):
         iteration["atomic_actions"] = [action("a", took=took)] if took else []
-    assert told(report) == ({"Dummy.dummy/a": 6.0}, [])
+    assert timings_and_codes(report) == ({"Dummy.dummy/a": 6.0}, [])
 
 
 @pytest.mark.parametrize("harm", ["error", "lost"])
 def test_what_did_not_succeed_is_not_timed(report, harm):
     load = workload(report)
-    assert told(report)[0].keys() == {"Dummy.dummy/foo", "Dummy.dummy/foo/bar"}
+    assert timings_and_codes(report)[0].keys() == {"Dummy.dummy/foo", "Dummy.dummy/foo/bar"}
     if harm == "error":
         load["data"][0]["error"] = ["ValueError", "5", "Traceback"]
         load["failed_iteration_count"] = 1
     else:
         del load["data"][0]
-    assert told(report)[0] == {}
+    assert timings_and_codes(report)[0] == {}
 
 
 @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ def test_what_did_not_succeed_is_not_timed(report, harm):
 )
 def test_actions_of_another_shape_are_an_error(report, actions):
     workload(report)["data"][1]["atomic_actions"] = actions
-    assert told(report)[1] == [Code.DAMAGED]
+    assert timings_and_codes(report)[1] == [Code.DAMAGED]
 
 
 def test_actions_nested_without_end_are_an_error(report):
@@ -381,7 +381,7 @@ def test_actions_nested_without_end_are_an_error(report):
     for _ in range(450):
         nested = action("", nested)
     workload(report)["data"][0]["atomic_actions"] = [nested]
-    assert told(report)[1] == [Code.DAMAGED]
+    assert timings_and_codes(report)[1] == [Code.DAMAGED]
 
 
 @pytest.mark.parametrize("content", ["[1]", '[{"name": "a"}]', '[{"name": "a", "iterations": 0}]'])

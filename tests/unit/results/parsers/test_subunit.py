@@ -65,7 +65,7 @@ def test_an_outcome_of_no_test_is_an_error(subunit_stream, status):
     assert repr(status) in errors[Code.DAMAGED].message
 
 
-def test_events_as_they_are_told(two_tests):
+def test_events_as_they_are_reported(two_tests):
     found, reader = events(two_tests)
     assert [(event.id, event.status) for event in found] == [
         ("m.A.one", "exists"),
@@ -149,13 +149,13 @@ def test_a_stream_without_its_seal_is_cut(two_tests):
     assert read(sealed(two_tests), OWNER)[1] == {}
 
 
-def test_of_a_stream_that_nobody_sealed_the_end_is_unknown_and_that_is_said(two_tests):
+def test_the_unknown_end_of_a_stream_without_a_seal_is_reported(two_tests):
     assert notes(two_tests) == [Code.NO_SEAL]
     assert notes(sealed(two_tests)) == []
     assert notes(sealed(two_tests), OWNER) == []
 
 
-def test_a_seal_is_believed_whosever_it_is(subunit_stream):
+def test_a_seal_of_any_owner_is_accepted_without_an_owner(subunit_stream):
     first, second = subunit_stream(("a", "success")), subunit_stream(("b", "success"))
     whole = sealed(first + second)
     assert read(whole)[1] == {}
@@ -176,8 +176,8 @@ def test_a_packet_taken_out_is_missed(subunit_stream):
 
 
 def test_two_streams_in_one_are_noticed(two_tests):
-    told = [str(item) for item in parse(BytesIO(sealed(two_tests) * 2), OWNER)]
-    assert any("packets follow the stream's seal" in item for item in told)
+    messages = [str(item) for item in parse(BytesIO(sealed(two_tests) * 2), OWNER)]
+    assert any("packets follow the stream's seal" in item for item in messages)
 
 
 def test_bytes_between_packets_are_an_error_and_lose_no_packet(subunit_stream):

@@ -63,7 +63,7 @@ def test_each_test_is_a_case_with_its_whole_id(report):
 
 
 @pytest.mark.parametrize("status", ["xfail", "uxsuccess"])
-def test_expected_failures_are_told_apart(report, status):
+def test_expected_failures_are_distinguished(report, status):
     result(report, "test_success")["status"] = status
     head(report)["success"] -= 1
     head(report)["expected_failures" if status == "xfail" else "unexpected_success"] += 1

@@ -55,7 +55,7 @@ def caused(cause, *ids, signature="", evidence=()):
 
 
 def hostile():
-    """A verdict whose every text would do harm if anything obeyed it."""
+    """A verdict in which every text would do harm if a program obeyed it."""
     case = failed(
         HOSTILE, worker=HOSTILE, reason=HOSTILE, details=f"{HOSTILE}\n\n{HOSTILE}:\n{REQUEST}"
     )

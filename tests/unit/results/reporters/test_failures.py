@@ -7,7 +7,7 @@ from bsdgate.results.model import Case, Cause, Code, Excuse, Level, Outcome, Rea
 from bsdgate.results.reporters.failures import groups
 
 
-def told(verdict):
+def ids_by_cause(verdict):
     return {group.cause: [failure.case.id for failure in group] for group in groups(verdict)}
 
 
@@ -25,7 +25,7 @@ def test_groups_stand_in_the_order_in_which_they_matter():
 
 def test_without_attribution_all_failures_are_unknown():
     verdict = verdict_of(Result.FAIL, failed("m.a"), failed("m.b"), Case("m.c", Outcome.SUCCESS))
-    assert told(verdict) == {Cause.UNKNOWN: ["m.a", "m.b"]}
+    assert ids_by_cause(verdict) == {Cause.UNKNOWN: ["m.a", "m.b"]}
 
 
 def test_failures_with_one_signature_stand_side_by_side_the_most_frequent_first():
@@ -64,7 +64,7 @@ def test_a_fixture_speaks_for_its_tests_and_has_their_cause():
     assert failure.disposition.tests == ("m.A.t0", "m.A.t1", "m.A.t2")
 
 
-def test_a_fixture_whose_tests_have_several_causes_has_none():
+def test_a_fixture_with_tests_of_several_causes_has_none():
     fixture = failed("setUpClass (m.A)")
     members = [
         failed(f"m.A.t{n}", reason="setUpClass (m.A): boom", setup_failure="setUpClass (m.A)")
@@ -72,10 +72,10 @@ def test_a_fixture_whose_tests_have_several_causes_has_none():
     ]
     findings = caused(Cause.BASE, "m.A.t0") + caused(Cause.FLAKE, "m.A.t1")
     verdict = verdict_of(Result.FAIL, *members, fixtures=[fixture], findings=findings)
-    assert told(verdict) == {Cause.UNKNOWN: ["setUpClass (m.A)"]}
+    assert ids_by_cause(verdict) == {Cause.UNKNOWN: ["setUpClass (m.A)"]}
 
 
 def test_what_left_details_is_shown_whatever_its_outcome():
     twice = Case("m.a", Outcome.DUPLICATED, details="traceback:\none of them\n")
     lost = Case("m.b", Outcome.MISSING)
-    assert told(verdict_of(Result.ERROR, twice, lost)) == {Cause.UNKNOWN: ["m.a"]}
+    assert ids_by_cause(verdict_of(Result.ERROR, twice, lost)) == {Cause.UNKNOWN: ["m.a"]}

@@ -145,7 +145,7 @@ def test_the_first_line_of_a_traceback_is_no_name():
     assert details.rstrip() in elements.text
 
 
-def test_log_lines_are_told_without_the_ids_that_hide_them():
+def test_log_lines_are_shown_without_their_long_ids():
     context = f"[None {REQUEST} 59e4a05e58d744b4af334a29a86d4738 - - default default]"
     line = Line("12:00:01.000", "nova", "ERROR", f"nova.compute {context} no host", own=True)
     page = html.render(
@@ -215,10 +215,10 @@ def test_an_id_is_taken_apart_and_nothing_is_lost(test_id, module, name, variant
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(0, "0 s"), (0.5, "0.5 s"), (90, "1:30"), (3600, "1:00:00")]
+    ("seconds", "label"), [(0, "0 s"), (0.5, "0.5 s"), (90, "1:30"), (3600, "1:00:00")]
 )
-def test_an_axis_tells_time_as_clocks_do(seconds, told):
-    assert html._clock(seconds) == told
+def test_an_axis_shows_time_as_clocks_do(seconds, label):
+    assert html._clock(seconds) == label
 
 
 def luminance(colour):

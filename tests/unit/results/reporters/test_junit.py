@@ -65,7 +65,7 @@ def test_what_is_excused_and_blamed_fails():
     assert failing(suite_of(verdict)) == ["verdict", "b"]
 
 
-def test_a_failure_that_nobody_speaks_of_fails():
+def test_a_failure_that_no_reason_names_fails():
     assert failing(suite_of(verdict_of(Result.PASS, failed("a.b")))) == ["b"]
 
 

@@ -25,10 +25,10 @@ def test_nothing_hostile_gets_through(reporter):
 
 
 @pytest.mark.parametrize("reporter", [text, junit, html, document, zuul])
-def test_that_the_end_of_a_stream_is_unknown_is_told_with_a_pass(reporter):
-    reasons = [note(Code.NO_SEAL, "nobody can tell")]
+def test_an_unknown_end_of_a_stream_is_reported_with_a_pass(reporter):
+    reasons = [note(Code.NO_SEAL, "the seal is missing")]
     verdict = verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS), reasons=reasons)
-    assert "nobody can tell" in str(reporter.render(verdict))
+    assert "the seal is missing" in str(reporter.render(verdict))
 
 
 def test_nothing_hostile_gets_into_a_review():
@@ -102,13 +102,13 @@ def test_the_history_is_in_the_report(run_dir):
     assert "Earlier runs: 1 of 1 passed" in (run_dir.path / "report" / "report.html").read_text()
 
 
-def test_a_failure_is_told_beside_the_changed_line(run_dir):
+def test_a_failure_is_reported_beside_the_changed_line(run_dir):
     case = failed("m.a", details='traceback:\n  File "/x/keystone/api/users.py", line 7, in get\n')
     write_all(
         verdict_of(Result.FAIL, case), run_dir.path, changed=["keystone/api/users.py", "README"]
     )
-    told = json.loads((run_dir.path / "report" / "zuul.json").read_text())
-    assert list(told["zuul"]["file_comments"]) == ["keystone/api/users.py"]
+    written = json.loads((run_dir.path / "report" / "zuul.json").read_text())
+    assert list(written["zuul"]["file_comments"]) == ["keystone/api/users.py"]
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one_and_no_draft(run_dir, monkeypatch):

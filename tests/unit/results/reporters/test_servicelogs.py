@@ -92,7 +92,7 @@ def test_what_has_no_time_goes_with_the_line_before_it(folder):
     assert texts(find(folder, OWN, nova=log)[0][0]) == ["asked", "the answer"]
 
 
-def test_errors_of_the_moment_are_found_though_nobody_names_them(folder):
+def test_errors_at_that_time_are_found_without_a_request_id(folder):
     log = (
         line(-5, "before", "ERROR", "-")
         + line(1, "meanwhile", "ERROR", "-")

@@ -76,7 +76,7 @@ def test_it_bounds_the_failures_it_shows():
     assert "and 3 more failures" in text.render(verdict_of(Result.FAIL, *cases))
 
 
-def test_it_says_whose_a_failure_is_and_what_shows_it():
+def test_it_shows_the_cause_of_a_failure_and_its_evidence():
     found = caused(Cause.CHANGE, "m.a", evidence=("03-tempest, on the base: success",))
     output = text.render(verdict_of(Result.FAIL, failed("m.a"), findings=found))
     assert "    cause: The change\n      03-tempest, on the base: success\n" in output
@@ -118,5 +118,5 @@ def test_a_fixture_says_how_many_failed_with_it():
         (3780, "1 h 03 min"),
     ],
 )
-def test_durations_are_told_as_people_do(seconds, output):
+def test_durations_are_shown_as_people_write_them(seconds, output):
     assert text.duration(seconds) == output

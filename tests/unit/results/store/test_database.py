@@ -53,9 +53,9 @@ def sql(path, *statements):
 def test_it_outlives_the_store(path):
     with Store(path) as store:
         store.import_run(verdict(1, "sf"))
-        told = store.runs()
+        kept = store.runs()
     with Store(f"sqlite:///{path}") as store:
-        assert store.runs() == told
+        assert store.runs() == kept
         assert not store.import_run(verdict(1, "sf"))
 
 
@@ -99,7 +99,7 @@ def test_a_newer_database_is_refused_and_left_alone(path):
 
 
 class Contended:
-    """A connection to a new file whose mode others are changing; SQLite says so at once."""
+    """A connection to a new file while others change its mode; SQLite reports that at once."""
 
     def __init__(self, times, code=sqlite3.SQLITE_BUSY):
         self.times, self.code = times, code
@@ -160,7 +160,7 @@ def test_a_file_that_is_no_database_is_named(path):
         ("seconds", "x'00'"),
     ],
 )
-def test_damage_is_told(path, column, value):
+def test_damage_is_reported(path, column, value):
     with Store(path) as store:
         store.import_run(verdict(1, "ss"))
         sql(path, f"UPDATE history_run SET {column} = {value}")
@@ -216,7 +216,7 @@ def test_reading_goes_on_while_another_writes(path):
         assert len(store.window()) == 0
 
 
-def test_a_writer_that_never_ends_is_told(path, monkeypatch):
+def test_a_writer_that_never_ends_is_reported(path, monkeypatch):
     Store(path).close()
     monkeypatch.setitem(connection._CONNECT["sqlite"], "timeout", 0.1)
     other = sqlite3.connect(path, isolation_level=None)

@@ -29,10 +29,10 @@ def test_columns_are_what_the_verdicts_say(runs, data):
         store.import_run(each)
     window = store.window()
     for test in TESTS:
-        told = [(one, case) for one in reversed(made) for case in one.cases if case.id == test]
+        reported = [(one, case) for one in reversed(made) for case in one.cases if case.id == test]
         signed = [
             (one.run, case, {each.id: each.signature for each in one.dispositions}.get(test, ""))
-            for one, case in told
+            for one, case in reported
         ]
         assert window.past([test])[test] == tuple(
             Past(case.outcome, mark) for _, case, mark in signed

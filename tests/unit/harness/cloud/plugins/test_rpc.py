@@ -84,7 +84,7 @@ def test_an_error_comes_back(endpoint, client):
         client.call({}, "fail")
 
 
-def test_nobody_there_is_a_timeout(transport, client):
+def test_no_server_is_a_timeout(transport, client):
     with pytest.raises(oslo_messaging.MessagingTimeout):
         client.prepare(timeout=0.05).call({}, "double", number=1)
 

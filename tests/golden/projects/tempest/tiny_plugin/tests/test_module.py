@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A module whose set-up fails."""
+"""A module with a set-up that fails."""
 
 from tempest import test
 from tempest.lib import decorators

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A module whose tear-down fails after its tests have passed."""
+"""A module with a tear-down that fails after its tests have passed."""
 
 from tempest import test
 from tempest.lib import decorators
