@@ -165,7 +165,7 @@ def _coverage(
 ) -> list[Reason]:
     """Return reasons for unexplained skips, and for tests that ran in the last good run only."""
     explained = {*coverage.explanations(excused.cases, run.features), *excused.skips}
-    reasons = coverage.lost(excused.cases, explained, Level.NOTE)
+    reasons = coverage.lost(excused.cases, explained)
     if earlier.ran is None:
         return reasons
     unasked = earlier.ran - {case.id for case in excused.cases}

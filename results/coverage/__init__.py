@@ -18,7 +18,6 @@ from bsdgate.results.model import (
     Case,
     Code,
     Feature,
-    Level,
     Outcome,
     Reason,
     count,
@@ -49,11 +48,10 @@ def explanations(cases: Iterable[Case], features: Iterable[Feature]) -> dict[str
     return {test: why for test, text in texts.items() if (why := known[text]) is not None}
 
 
-def lost(cases: Iterable[Case], explained: Container[str], level: Level) -> list[Reason]:
-    """Return a reason of the verdict for each skip text of cases that are not in ``explained``.
+def lost(cases: Iterable[Case], explained: Container[str]) -> list[Reason]:
+    """Return a note of the verdict for each skip text of cases that are not in ``explained``.
 
-    ``level`` is the level of these reasons. The message also says if ``unstable_test`` turned a
-    failure into the skip.
+    The message also says if ``unstable_test`` turned a failure into the skip.
     """
     by_text: dict[str, list[str]] = defaultdict(list)
     for test, text in _skip_texts(cases).items():
@@ -62,10 +60,10 @@ def lost(cases: Iterable[Case], explained: Container[str], level: Level) -> list
                 test
             )
     ordered = sorted(by_text.items(), key=lambda item: (-len(item[1]), item[0]))
-    reasons = [_loss(level, text, ids) for text, ids in ordered[:_TEXTS]]
+    reasons = [_loss(text, ids) for text, ids in ordered[:_TEXTS]]
     rest = [test for _, ids in ordered[_TEXTS:] for test in ids]
     if rest:
-        reasons.append(_loss(level, f"{len(ordered) - _TEXTS} more texts", rest))
+        reasons.append(_loss(f"{len(ordered) - _TEXTS} more texts", rest))
     return reasons
 
 
@@ -137,7 +135,7 @@ def _has(value: str, wants: str | int) -> bool:
     return wants in [word.strip() for word in value.split(",")]
 
 
-def _loss(level: Level, text: str, ids: Collection[str]) -> Reason:
+def _loss(text: str, ids: Collection[str]) -> Reason:
     made = "a failure reported as a skip" if _UNSTABLE.match(text) else "nothing explains it"
     message = f"{count(ids, 'test')} skipped, {made}: {text or 'no text'}"
-    return Reason(level, Code.COVERAGE_LOST, message, tuple(sorted(ids)))
+    return note(Code.COVERAGE_LOST, message, tuple(sorted(ids)))

@@ -50,7 +50,7 @@ def test_each_recorded_skip_is_explained_by_the_profile(one):
     case = skip(one["text"], one["id"])
     found = explanations([case], embedded() + lacking())
     assert found[one["id"]]
-    assert lost([case], found, Level.FAIL) == []
+    assert lost([case], found) == []
 
 
 def test_nothing_that_is_lacking_is_needless():
@@ -112,9 +112,9 @@ def test_a_failure_that_upstream_hides_is_coverage_lost():
     assert why(hidden + "Timeout") is None
     cinder = Feature("service_available.cinder", "False", "no Cinder")
     assert "no Cinder" in why(hidden + "Cinder is not available", cinder)
-    (reason,) = lost([skip(hidden + "Timeout")], {}, Level.FAIL)
+    (reason,) = lost([skip(hidden + "Timeout")], {})
     assert (reason.level, reason.code, reason.ids) == (
-        Level.FAIL,
+        Level.NOTE,
         Code.COVERAGE_LOST,
         ("m.C.one",),
     )
@@ -128,14 +128,14 @@ def test_a_text_is_never_read_across_its_end():
 
 def test_losses_are_reported_by_text_the_most_frequent_first():
     cases = [skip("a", "m.C.1"), skip("b", "m.C.3"), skip("b", "m.C.2"), skip("c", "m.C.4")]
-    reasons = lost(cases, {"m.C.4"}, Level.NOTE)
+    reasons = lost(cases, {"m.C.4"})
     assert [one.ids for one in reasons] == [("m.C.2", "m.C.3"), ("m.C.1",)]
     assert reasons[0].message == "2 tests skipped, nothing explains it: b"
 
 
 def test_many_long_texts_are_bounded_and_no_id_is_left_out():
     cases = [skip(f"{number} " + "x" * 5000, f"m.C.{number}") for number in range(200)]
-    reasons = lost(cases, {}, Level.NOTE)
+    reasons = lost(cases, {})
     assert len(reasons) == 21
     assert max(len(one.message) for one in reasons) < 250
     assert {test for one in reasons for test in one.ids} == {case.id for case in cases}
