@@ -213,7 +213,6 @@ def _columns(run: PastRun) -> dict[str, Any]:
         "created": _utc(record.run.created),
         "changed": record.run.changed,
         "result": str(record.result),
-        "digest": run.digest,
         "about": json.dumps(about),
         "outcomes": run.outcomes,
         "notes": zlib.compress(NOTES.dump_json(run.notes, exclude_none=True)),

@@ -5,7 +5,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-SCHEMA: Final = "0004"
+SCHEMA: Final = "0005"
 """The revision of the newest migration, after which the tables are as defined below."""
 
 VERSION_TABLE: Final = "history_version"
@@ -37,7 +37,6 @@ runs = sa.Table(
     sa.Column("selection", sa.Text, nullable=False),
     sa.Column("changed", sa.Boolean, nullable=False),
     sa.Column("result", sa.Text, nullable=False),
-    sa.Column("digest", sa.LargeBinary(32), nullable=False),
     sa.Column("versions", _LIST, sa.ForeignKey("history_content.digest"), nullable=False),
     sa.Column("ids", _LIST, sa.ForeignKey("history_content.digest"), nullable=False),
     sa.Column("about", sa.Text, nullable=False),
