@@ -6,7 +6,7 @@ Each log is read once for all failures. The number of lines that are kept for a 
 
 import os
 import re
-import stat
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from bsdgate.results.attempts import UnreadableError, open_plain
 from bsdgate.results.model import Case
 
 READ_BOUND: Final = 128 * 1024 * 1024
@@ -147,22 +148,15 @@ def _written(moment: datetime, zone: tzinfo | None) -> bytes:
 def _find(path: Path, index: _Index, problems: list[str]) -> Iterator[tuple[bytes, Line, set[int]]]:
     """Yield lines of a log, each with its time and the failures that it is about."""
     try:
-        with _open(path) as log:
+        with open_plain(path, sys.maxsize) as log:
             if (size := os.fstat(log.fileno()).st_size) > READ_BOUND:
                 log.seek(size - READ_BOUND)
                 problems.append(f"{path.name}: only the last {READ_BOUND >> 20} MB were read")
             yield from _read(log, path.stem, index)
+    except UnreadableError as reason:
+        problems.append(f"{reason}; the log was not read")
     except OSError as reason:
-        problems.append(f"{path.name} was not read: {reason.strerror or reason}")
-
-
-def _open(path: Path) -> BinaryIO:
-    # O_NONBLOCK: opening a named pipe must not wait for a writer.
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError("not a plain file")
-    return file
+        problems.append(f"{path.name} was not read to its end: {reason.strerror or reason}")
 
 
 def _lines(log: BinaryIO) -> Iterator[bytes]:
