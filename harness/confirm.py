@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from bsdgate.harness import folders, places
-from bsdgate.harness.nodes import environment
+from bsdgate.harness.environments import environment
 from bsdgate.harness.steps import (
     OutOfTimeError,
     Run,

@@ -17,12 +17,13 @@ from typing import Final
 
 from bsdgate.harness import history, places
 from bsdgate.harness.confirm import added_failures, confirm
+from bsdgate.harness.environments import changes, environment, facts
 from bsdgate.harness.errors import InfrastructureError, Interrupted, UsageError
 from bsdgate.harness.identity import Settings
 from bsdgate.harness.manifest import Manifest
-from bsdgate.harness.nodes import changes, environment, facts
 from bsdgate.harness.profiles import load as profiles
 from bsdgate.harness.run_dir import RunDir
+from bsdgate.harness.runners import rally
 from bsdgate.harness.steps import (
     Listener,
     Run,
@@ -34,7 +35,6 @@ from bsdgate.harness.steps import (
     test,
 )
 from bsdgate.harness.suites import model as suites
-from bsdgate.harness.suites import rally
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.evidence import EXPECTATIONS
 from bsdgate.results.model import Level, Verdict

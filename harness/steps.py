@@ -15,15 +15,15 @@ import yaml
 from bsdgate.harness import files, places
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.spec import checked_name
+from bsdgate.harness.environments import environment
 from bsdgate.harness.errors import InfrastructureError
-from bsdgate.harness.nodes import environment
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, RunDir
-from bsdgate.harness.suites import hostchecks, rally
+from bsdgate.harness.runners import hostchecks, rally
+from bsdgate.harness.runners.rally import RallyWorkspace
+from bsdgate.harness.runners.tempest import Workspace
+from bsdgate.harness.runners.watch import complaints, watch
 from bsdgate.harness.suites import model as suites
-from bsdgate.harness.suites.rally import RallyWorkspace
-from bsdgate.harness.suites.tempest import Workspace
-from bsdgate.harness.suites.watch import complaints, watch
 from bsdgate.results import crosscheck
 from bsdgate.results import judge as results
 from bsdgate.results.codes import Code

@@ -16,8 +16,8 @@ from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
 from bsdgate.harness.commands import run_clouds
 from bsdgate.harness.commands.boot_display import BootDisplay
+from bsdgate.harness.environments import changes, environment
 from bsdgate.harness.errors import InfrastructureError, UsageError
-from bsdgate.harness.nodes import changes, environment
 from bsdgate.harness.profiles import load as profiles
 
 _STATE_STYLES = {"serving": "green", "ready": "green"}

@@ -13,8 +13,8 @@ from bsdgate.harness.commands.history import verdict_of
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.profiles import load as profiles
 from bsdgate.harness.profiles.model import Profile
+from bsdgate.harness.runners.tempest import INIT_TIMEOUT, Workspace
 from bsdgate.harness.suites import model as suites
-from bsdgate.harness.suites.tempest import INIT_TIMEOUT, Workspace
 from bsdgate.results import scorecard
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import RAN, Case, Feature, Outcome, Verdict

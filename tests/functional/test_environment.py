@@ -15,9 +15,9 @@ import pytest
 from functional.place import ODD
 
 from bsdgate.harness import process
+from bsdgate.harness.environments import builds, changes
+from bsdgate.harness.environments.environment import Environment, prepare
 from bsdgate.harness.errors import ConfigurationError, InfrastructureError
-from bsdgate.harness.nodes import builds, changes
-from bsdgate.harness.nodes.environment import Environment, prepare
 
 RELEASE = "2026.2"
 MARK = "\nCHANGED_HERE = True\n"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bsdgate.harness.environments import changes
+from bsdgate.harness.environments.environment import Environment, prepare
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.nodes import changes
-from bsdgate.harness.nodes.environment import Environment, prepare
 
 pytestmark = pytest.mark.timeout(200)
 

@@ -12,10 +12,10 @@ from unit.harness.manifests import manifest
 
 from bsdgate.harness import confirm, steps
 from bsdgate.harness.cloud.client import Cloud
+from bsdgate.harness.environments import base
+from bsdgate.harness.environments.environment import Environment
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.manifest import ChangedProject
-from bsdgate.harness.nodes import base
-from bsdgate.harness.nodes.environment import Environment
 from bsdgate.harness.run_dir import RunDir
 from bsdgate.harness.steps import Run
 

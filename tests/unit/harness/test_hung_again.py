@@ -13,9 +13,9 @@ from unit.harness.manifests import manifest
 
 from bsdgate.harness import confirm, steps
 from bsdgate.harness.commands.run_clouds import clouds_of
+from bsdgate.harness.environments import base
+from bsdgate.harness.environments.environment import Environment
 from bsdgate.harness.manifest import ChangedProject
-from bsdgate.harness.nodes import base
-from bsdgate.harness.nodes.environment import Environment
 from bsdgate.harness.profiles.load import load
 from bsdgate.harness.run_dir import Attempt, RunDir
 from bsdgate.harness.steps import Run
@@ -74,7 +74,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[str]) -> I
     packages.mkdir()
     monkeypatch.setattr(base, "roots", lambda: [packages])
     released = Environment(Path(sys.executable))
-    monkeypatch.setattr("bsdgate.harness.nodes.environment.prepare", lambda *_: released)
+    monkeypatch.setattr("bsdgate.harness.environments.environment.prepare", lambda *_: released)
 
     def deploy(fresh: Run) -> None:
         events.append(f"{fresh.site.name} begins, changed: {bool(fresh.environment.changes)}")

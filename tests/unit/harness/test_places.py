@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bsdgate.harness import clouds_yaml, places
+from bsdgate.harness.environments import changes
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.nodes import changes
 
 SETTINGS = {"BSDGATE_STATE_DIR": places.state, "BSDGATE_CACHE_DIR": places.cache}
 # tests/functional/place.py has all of them in the names of its folders.

@@ -10,8 +10,8 @@ import pytest
 from unit.harness.manifests import manifest
 
 from bsdgate.harness import pipeline
+from bsdgate.harness.environments.environment import Environment
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.nodes.environment import Environment
 from bsdgate.harness.run_dir import RunDir
 from bsdgate.harness.steps import LEFT, Run, cleanup
 

@@ -28,11 +28,11 @@ from packaging.version import Version
 
 from bsdgate import harness
 from bsdgate.harness import files, folders, places, process
+from bsdgate.harness.environments import base, builds
+from bsdgate.harness.environments import changes as under_test
+from bsdgate.harness.environments.changes import Change, Resolved
 from bsdgate.harness.errors import ConfigurationError, UsageError
 from bsdgate.harness.manifest import ChangedProject
-from bsdgate.harness.nodes import base, builds
-from bsdgate.harness.nodes import changes as under_test
-from bsdgate.harness.nodes.changes import Change, Resolved
 from bsdgate.harness.profiles import releases
 
 Progress = Callable[[str], None]

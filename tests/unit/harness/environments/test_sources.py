@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.nodes.sources, against trees that were made to do harm."""
+"""bsdgate.harness.environments.sources, against trees that were made to do harm."""
 
 import os
 import socket
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bsdgate.harness.environments import sources
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.nodes import sources
 
 pytestmark = pytest.mark.timeout(20)
 

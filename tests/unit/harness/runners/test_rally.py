@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.suites.rally."""
+"""bsdgate.harness.runners.rally."""
 
 import json
 import sys
@@ -12,7 +12,8 @@ import yaml
 
 from bsdgate.harness import folders, process
 from bsdgate.harness.errors import ConfigurationError, UsageError
-from bsdgate.harness.suites import model, rally
+from bsdgate.harness.runners import rally
+from bsdgate.harness.suites import model
 from bsdgate.results.codes import Code
 from bsdgate.results.parsers.rally import Load, read_asked
 from bsdgate.results.problems import Problem

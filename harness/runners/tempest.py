@@ -123,7 +123,7 @@ class Workspace:
         return self.path / "image.raw"
 
     def _tempest(self, *arguments: str | Path) -> list[str | Path]:
-        return [self.bin / "python", "-m", "bsdgate.harness.suites.tempest_worker", *arguments]
+        return [self.bin / "python", "-m", "bsdgate.harness.runners.tempest_worker", *arguments]
 
     def _environment(self, changes: Mapping[str, str]) -> dict[str, str]:
         # Tempest keeps settings and locks at home, and temporary files that it does not remove.

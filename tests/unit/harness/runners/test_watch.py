@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.suites.watch."""
+"""bsdgate.harness.runners.watch."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bsdgate.harness import process
-from bsdgate.harness.suites.watch import complaints, watch
+from bsdgate.harness.runners.watch import complaints, watch
 from bsdgate.results.codes import Code
 from bsdgate.results.problems import Problem
 
@@ -43,7 +43,7 @@ def test_a_process_that_holds_the_output_does_not_keep_the_run(tmp_path: Path) -
 def test_the_process_is_ended_as_soon_as_something_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bsdgate.harness.suites.watch.TICK", 0.01)
+    monkeypatch.setattr("bsdgate.harness.runners.watch.TICK", 0.01)
     fifo = tmp_path / "never"
     with shell(f"mkfifo {fifo}; echo started; exec cat <> {fifo}", tmp_path) as running:
         status, problems = watch(running, lambda _: None, lambda: [DIED])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.nodes.base, on a base in small."""
+"""bsdgate.harness.environments.base, on a base in small."""
 
 import base64
 import hashlib
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from bsdgate.harness.environments import base
 from bsdgate.harness.errors import InfrastructureError
-from bsdgate.harness.nodes import base
 
 
 @pytest.fixture

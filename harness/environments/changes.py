@@ -14,9 +14,9 @@ from packaging.version import InvalidVersion, Version
 
 from bsdgate.harness import process
 from bsdgate.harness.command_line import HIDDEN, without_url_passwords
+from bsdgate.harness.environments import git, sources
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.manifest import ChangedProject
-from bsdgate.harness.nodes import git, sources
 from bsdgate.harness.profiles import releases
 
 # What the package index calls otherwise than the field does.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.nodes.git: what it reads stays as it was, and nothing of it is run."""
+"""bsdgate.harness.environments.git: what it reads stays as it was, and nothing of it is run."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from bsdgate.harness import process
-from bsdgate.harness.nodes import changes, git
+from bsdgate.harness.environments import changes, git
 
 RELEASE = "2026.2"
 PINNED = Version("30.0.0")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.nodes.changes."""
+"""bsdgate.harness.environments.changes."""
 
 import re
 import subprocess
@@ -10,9 +10,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from bsdgate.harness import process
+from bsdgate.harness.environments import changes
+from bsdgate.harness.environments.changes import Change, Resolved
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.nodes import changes
-from bsdgate.harness.nodes.changes import Change, Resolved
 
 RELEASE = "2026.2"
 PINNED = Version("30.0.0")

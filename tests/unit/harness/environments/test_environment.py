@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.nodes.environment; what builds is in tests/functional/test_environment.py."""
+"""bsdgate.harness.environments.environment; builds are in tests/functional/test_environment.py."""
 
 import os
 import subprocess
@@ -12,9 +12,9 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from bsdgate.harness import files, folders
+from bsdgate.harness.environments import environment
+from bsdgate.harness.environments.changes import parse_all
 from bsdgate.harness.errors import ConfigurationError, UsageError
-from bsdgate.harness.nodes import environment
-from bsdgate.harness.nodes.changes import parse_all
 from bsdgate.harness.process import ProcessError
 
 RELEASE = "2026.2"

@@ -224,7 +224,7 @@ class RallyWorkspace:
         """
         chosen = [each.model_dump(exclude_unset=True) for each in workloads]
         files.write_atomically(self.path / "task.json", json.dumps(chosen, indent=1).encode())
-        argv: list[str | Path] = [self.python, "-m", "bsdgate.harness.suites.rally_worker"]
+        argv: list[str | Path] = [self.python, "-m", "bsdgate.harness.runners.rally_worker"]
         argv += [cloud, self.path, mark]
         # What users keep in their home, plugins among it, is Rally's to load.
         told = {"HOME": str(self.path), "OS_CLIENT_CONFIG_FILE": str(self.clouds_yaml)}

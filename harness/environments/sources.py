@@ -15,8 +15,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
+from bsdgate.harness.environments import git
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.nodes import git
 
 BYTES_BOUND: Final = 1 << 30
 """More than any project has: such a tree holds something else as well."""

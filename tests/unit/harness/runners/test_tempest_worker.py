@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bsdgate.harness.suites.tempest_worker import QuotedProcessor
+from bsdgate.harness.runners.tempest_worker import QuotedProcessor
 
 # As stestr.config_file has it.
 TEMPLATE = '${PYTHON} -c "import sys; print(*sys.argv[1:])" "x y" $LISTOPT $IDOPTION'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.suites.tempest: what the process that runs the tests is given."""
+"""bsdgate.harness.runners.tempest: what the process that runs the tests is given."""
 
 import importlib.util
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bsdgate.harness import folders
-from bsdgate.harness.suites.tempest import Workspace
+from bsdgate.harness.runners.tempest import Workspace
 
 
 @pytest.fixture
