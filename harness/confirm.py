@@ -20,14 +20,14 @@ from bsdgate.harness.environments import environment
 from bsdgate.harness.steps import (
     OutOfTimeError,
     Run,
-    begin_tempest,
     cleanup,
     collect,
     configure,
     deploy,
     looking_after,
-    run_tempest,
+    run_attempt,
     see_base_unaltered,
+    shown,
 )
 from bsdgate.results import judge as results
 from bsdgate.results.attribution import SECONDS_BOUND, Rerun
@@ -145,8 +145,8 @@ def _rerun(run: Run, reruns: Sequence[Rerun], deadline: float) -> None:
 def _run_once(run: Run, rerun: Rerun, number: int, look: Callable[[], Sequence[Problem]]) -> None:
     where = "on the base" if rerun.side is Side.BASE else "with the change"
     run.listener.say(f"again, {where}, {number + 1} of {rerun.times}")
-    attempt = begin_tempest(run, rerun.ids, side=rerun.side, confirms=rerun.attempt)
-    run_tempest(run, rerun.ids, attempt, look)
+    with shown(run, rerun.ids):
+        run_attempt(run, run.runner, rerun.ids, look, side=rerun.side, confirms=rerun.attempt)
 
 
 def _until(deadline: float, look: Callable[[], list[Problem]]) -> Callable[[], list[Problem]]:

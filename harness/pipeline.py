@@ -23,7 +23,7 @@ from bsdgate.harness.identity import Settings
 from bsdgate.harness.manifest import Manifest
 from bsdgate.harness.profiles import load as profiles
 from bsdgate.harness.run_dir import RunDir
-from bsdgate.harness.runners import rally
+from bsdgate.harness.runners import table as runners
 from bsdgate.harness.steps import (
     Listener,
     Run,
@@ -77,9 +77,9 @@ def begin(options: Options, listener: Listener) -> Run:
     suites.check_pattern(options.tests)
     _check_policy(options)
     history.see(options.history, POLICIES[options.policy])
-    concurrency = options.concurrency or profile.concurrency
-    if suite.task is not None:
-        concurrency = rally.check(suite, options.tests, options.concurrency)
+    concurrency = runners.concurrency(
+        suite, options.tests, options.concurrency, profile.concurrency
+    )
     asked = changes.parse_all(options.changes, profile.release)
     found = environment.prepare(asked, profile.release, places.cache(), listener.say)
     manifest = Manifest(

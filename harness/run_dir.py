@@ -80,6 +80,11 @@ class Attempt:
         return self.folder.name
 
     @property
+    def run_id(self) -> str:
+        """The id of the run that the attempt belongs to."""
+        return str(self._head["run_id"])
+
+    @property
     def mark(self) -> str:
         """What a runner is to write into its report, to tell it from all others."""
         return str(self._head["mark"])

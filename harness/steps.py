@@ -19,16 +19,15 @@ from bsdgate.harness.environments import environment
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, RunDir
-from bsdgate.harness.runners import hostchecks, rally
-from bsdgate.harness.runners.rally import RallyWorkspace
-from bsdgate.harness.runners.tempest import Workspace
-from bsdgate.harness.runners.watch import complaints, watch
+from bsdgate.harness.runners import table as runners
+from bsdgate.harness.runners.base import Look, Runner, Site
+from bsdgate.harness.runners.hostchecks import HostChecks
+from bsdgate.harness.runners.watch import complaints
 from bsdgate.harness.suites import model as suites
-from bsdgate.results import crosscheck
 from bsdgate.results import judge as results
 from bsdgate.results.codes import Code
 from bsdgate.results.model import Kind
-from bsdgate.results.parsers.subunit import StatusEvent, StreamReader
+from bsdgate.results.parsers.subunit import StatusEvent
 from bsdgate.results.problems import Problem
 
 CLOUD: Final = checked_name("bsdgate")
@@ -99,16 +98,10 @@ class Run:
         return self.site / "clouds.yaml"
 
     @property
-    def workspace(self) -> Workspace:
-        """The run's Tempest workspace."""
-        folder = self.site / "tempest"
-        return Workspace(folder, self.environment.bin, self.clouds_yaml, self.logs)
-
-    @property
-    def rally(self) -> RallyWorkspace:
-        """The run's Rally workspace."""
-        folder = self.site / "rally"
-        return RallyWorkspace(folder, self.environment.python, self.clouds_yaml, self.logs)
+    def runner(self) -> Runner:
+        """What runs the tests of the suite."""
+        site = Site(self.site, self.logs, self.environment.python, self.clouds_yaml, CLOUD)
+        return runners.make(site, self.profile, self.suite, self.folder.manifest.concurrency)
 
 
 def deploy(run: Run) -> None:
@@ -131,43 +124,31 @@ def check(run: Run) -> None:
 
     The cloud of a resumed run is checked too, but what was asked once has its answer.
     """
-    facts = {"BSDGATE_CLOUD_DIR": str(run.folder.cloud)}
+    checks = HostChecks({"BSDGATE_CLOUD_DIR": str(run.folder.cloud)}, run.logs)
     asked = _unreported(run, Kind.HOSTCHECKS)
     if asked is None:
-        asked = hostchecks.list_checks(facts, run.logs)
+        run_attempt(run, checks, checks.list_ids(), looking_after(run))
     elif not asked:
-        hostchecks.require(facts, run.logs)
-        return
-    attempt = run.folder.begin_attempt("hostchecks", "junit", lines(asked))
-    with _interruptible(attempt):
-        status, report = hostchecks.run(facts, run.logs, attempt.mark)
-        attempt.stream.write(report)
-    attempt.end(status)
+        checks.require()
+    else:
+        run_attempt(run, checks, asked, looking_after(run))
 
 
 def configure(run: Run) -> None:
     """Make the workspace and configuration of what runs the tests."""
-    if run.suite.runner == "rally":
-        run.rally.create()
-        return
-    run.workspace.create()
-    run.workspace.configure(CLOUD, run.profile.overrides(), run.profile.timeouts.configure)
+    run.runner.prepare()
 
 
 def test(run: Run) -> None:
     """Run the suite's tests, or in a resumed run those that have no outcome yet."""
-    kind = Kind(run.suite.runner)
-    ids = _unreported(run, kind)
+    ids = _unreported(run, Kind(run.runner.kind))
     if ids is None:
         ids = _select(run)
     elif not ids:
         run.listener.say("no test was left to run")
         return
-    if kind is Kind.RALLY:
-        _run_rally(run, ids)
-    else:
-        attempt = begin_tempest(run, ids)
-        run_tempest(run, ids, attempt, looking_after(run))
+    with shown(run, ids):
+        run_attempt(run, run.runner, ids, looking_after(run))
 
 
 def collect(run: Run) -> None:
@@ -227,11 +208,6 @@ def _remove(run: Run, cloud: Cloud) -> None:
 # What the steps are made of ----------------------------------------------------------------
 
 
-def lines(ids: Sequence[str]) -> bytes:
-    """Return what an attempt's list of asked tests holds."""
-    return "".join(f"{each}\n" for each in ids).encode()
-
-
 class OutOfTimeError(Exception):
     """An attempt may go on no longer, and nothing else is wrong with it."""
 
@@ -267,10 +243,9 @@ def _unreported(run: Run, kind: Kind) -> Sequence[str] | None:
 
 
 def _select(run: Run) -> Sequence[str]:
-    task = run.suite.task
     selection = suites.select(
         run.suite,
-        run.workspace.list_tests() if task is None else rally.load(task).names,
+        run.runner.list_ids(),
         cannot=run.profile.excludes,
         only=run.folder.manifest.selection,
     )
@@ -280,83 +255,38 @@ def _select(run: Run) -> Sequence[str]:
     return selection.ids
 
 
-def begin_tempest(
-    run: Run, ids: Sequence[str], side: str = "change", confirms: str = ""
-) -> Attempt:
-    """Begin an attempt at these tests, each within the time that the profile gives a test."""
-    return run.folder.begin_attempt(
-        "tempest",
-        "subunit",
-        lines(ids),
+def run_attempt(
+    run: Run,
+    runner: Runner,
+    ids: Sequence[str],
+    look: Look,
+    *,
+    side: str = "change",
+    confirms: str = "",
+) -> None:
+    """Run these tests as a new attempt, while ``look`` finds nothing to end it for."""
+    attempt = run.folder.begin_attempt(
+        runner.kind,
+        runner.form,
+        runner.asked(ids),
         side=side,
         confirms=confirms,
-        test_timeout=run.profile.timeouts.test,
+        test_timeout=runner.test_timeout,
     )
-
-
-def run_tempest(
-    run: Run, ids: Sequence[str], attempt: Attempt, look: Callable[[], Sequence[Problem]]
-) -> None:
-    """Run these tests as an attempt that has begun, while ``look`` finds nothing to end it for."""
-    reader = StreamReader()
-
-    def take(chunk: bytes) -> None:
-        attempt.stream.write(chunk)
-        for event in reader.feed(chunk):
-            run.listener.test(event)
-
-    concurrency = min(run.folder.manifest.concurrency, len(ids))
-    before = len(run.workspace.records())
     with _interruptible(attempt):
-        timeout = run.profile.timeouts.test
-        with _shown(run, ids), run.workspace.running(ids, concurrency, timeout) as running:
-            status, problems = watch(running, take, look)
-        _report_left(run, "the test runner", running.left)
-        for event in reader.close():
-            run.listener.test(event)
-        attempt.stream.write(reader.make_seal(run.folder.manifest.run_id, attempt.name))
-    record = None
-    try:
-        for path in run.workspace.records()[before:]:
-            with path.open("rb") as file:
-                record = crosscheck.record(file)
-    except ValueError as error:
-        problems.append(Problem(Code.RECORD_UNREADABLE, str(error)))
-    if record is None and not problems:
-        text = "stestr record missing: the stream cannot be cross-checked"
-        problems.append(Problem(Code.RECORD_MISSING, text))
-    attempt.end(status, problems, record)
+        ended = runner.run(ids, attempt, run.listener, look)
+        _report_left(run, f"the runner ({runner.kind})", ended.left)
+    attempt.end(ended.exit_status, ended.problems, ended.record)
 
 
 @contextlib.contextmanager
-def _shown(run: Run, ids: Sequence[str]) -> Iterator[None]:
+def shown(run: Run, ids: Sequence[str]) -> Iterator[None]:
+    """Show the progress of these tests."""
     run.listener.tests_begin(ids, run.folder.manifest.concurrency)
     try:
         yield
     finally:
         run.listener.tests_end()
-
-
-def _run_rally(run: Run, ids: Sequence[str]) -> None:
-    assert run.suite.task is not None
-    workloads = rally.load(run.suite.task).choose(ids)
-    attempt = run.folder.begin_attempt("rally", "rally", rally.asked(workloads))
-    reader = rally.Reader()
-
-    def take(chunk: bytes) -> None:
-        for event in reader.feed(chunk):
-            run.listener.test(StatusEvent(event.id, event.status, reason=event.text))
-            if event.text and event.status != "fail":
-                run.listener.say(f"{event.id}: {event.text}")
-
-    with _interruptible(attempt):
-        try:
-            with _shown(run, ids), run.rally.running(workloads, CLOUD, attempt.mark) as running:
-                status, problems = watch(running, take, looking_after(run))
-            _report_left(run, "Rally", running.left)
-        finally:
-            attempt.stream.write(run.rally.report())
-    attempt.end(status, problems or reader.problems(running))
 
 
 def looking_after(run: Run, seconds: float | None = None) -> Callable[[], list[Problem]]:

@@ -3,13 +3,17 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
 from bsdgate.harness import process
 from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.manifest import Kind
+from bsdgate.harness.run_dir import Attempt, Format
+from bsdgate.harness.runners.base import Ended, Events, Look
 
 TIMEOUT: Final = 120.0
 
@@ -67,3 +71,35 @@ def require(facts: Mapping[str, str], folder: Path) -> None:
 def _environment(facts: Mapping[str, str]) -> dict[str, str]:
     # pytest writes byte code under a name of its own, which the comparison of the base refuses.
     return process.environment(**facts, PYTHONDONTWRITEBYTECODE="1")
+
+
+@dataclass(frozen=True)
+class HostChecks:
+    """Runs all checks of the host; ``facts`` are the environment variables that describe it."""
+
+    facts: Mapping[str, str]
+    logs: Path
+    test_timeout: float | None = None
+    kind: Kind = "hostchecks"
+    form: Format = "junit"
+
+    def prepare(self) -> None:
+        """Do nothing: the checks need no workspace."""
+
+    def list_ids(self) -> Sequence[str]:
+        """Return the node ids of all checks."""
+        return list_checks(self.facts, self.logs)
+
+    def asked(self, ids: Sequence[str]) -> bytes:
+        """Return asked.txt: a node id per line."""
+        return "".join(f"{each}\n" for each in ids).encode()
+
+    def run(self, _ids: Sequence[str], attempt: Attempt, _events: Events, _look: Look) -> Ended:
+        """Run all checks; pytest's JUnit XML is the evidence."""
+        status, report = run(self.facts, self.logs, attempt.mark)
+        attempt.stream.write(report)
+        return Ended(status)
+
+    def require(self) -> None:
+        """Run all checks; raise InfrastructureError, naming the log, if one fails."""
+        require(self.facts, self.logs)

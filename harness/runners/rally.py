@@ -14,10 +14,15 @@ from pydantic import ConfigDict, Field, model_validator
 
 from bsdgate.harness import files, folders, process
 from bsdgate.harness.errors import UsageError
+from bsdgate.harness.manifest import Kind
 from bsdgate.harness.profiles import settings
-from bsdgate.harness.profiles.model import Part
+from bsdgate.harness.profiles.model import Part, Profile
+from bsdgate.harness.run_dir import Attempt, Format
+from bsdgate.harness.runners.base import Ended, Events, Look, Site
+from bsdgate.harness.runners.watch import watch
 from bsdgate.harness.suites.model import Suite, select
 from bsdgate.results.codes import Code
+from bsdgate.results.parsers.subunit import StatusEvent
 from bsdgate.results.problems import Problem
 
 # Rally waits a second or two before it looks, for clouds that take longer; that would be most of
@@ -241,3 +246,62 @@ class RallyWorkspace:
         """Return Rally's report of the workloads that have ended; empty if none has."""
         path = self.path / "report.json"
         return path.read_bytes() if path.exists() else b""
+
+
+@dataclass(frozen=True)
+class RallyRunner:
+    """Runs the workloads of a task; the ids are the names of their scenarios."""
+
+    workspace: RallyWorkspace
+    task: Task
+    cloud: str
+    test_timeout: float | None = None
+    kind: Kind = "rally"
+    form: Format = "rally"
+
+    @staticmethod
+    def concurrency_of(suite: Suite, only: str | None, asked: int | None, _default: int) -> int:
+        """Return how many workloads run at a time: one.
+
+        :raises ConfigurationError: the task of the suite is wrong.
+        :raises UsageError: ``only`` selects no workload, or a concurrency is asked.
+        """
+        return check(suite, only, asked)
+
+    @classmethod
+    def make(cls, site: Site, _profile: Profile, suite: Suite, _concurrency: int) -> Self:
+        """Return the runner for the task of the suite."""
+        assert suite.task is not None  # as the model of suites demands
+        folder = site.folder / "rally"
+        workspace = RallyWorkspace(folder, site.python, site.clouds_yaml, site.logs)
+        return cls(workspace, load(suite.task), site.cloud)
+
+    def prepare(self) -> None:
+        """Make the workspace, with Rally's settings."""
+        self.workspace.create()
+
+    def list_ids(self) -> Sequence[str]:
+        """Return the ids of the workloads, in the order of the task."""
+        return self.task.names
+
+    def asked(self, ids: Sequence[str]) -> bytes:
+        """Return asked.json: the iterations and hooks of each workload."""
+        return asked(self.task.choose(ids))
+
+    def run(self, ids: Sequence[str], attempt: Attempt, events: Events, look: Look) -> Ended:
+        """Run these workloads; Rally's own report of those that ended is the evidence."""
+        reader = Reader()
+
+        def take(chunk: bytes) -> None:
+            for event in reader.feed(chunk):
+                events.test(StatusEvent(event.id, event.status, reason=event.text))
+                if event.text and event.status != "fail":
+                    events.say(f"{event.id}: {event.text}")
+
+        workloads = self.task.choose(ids)
+        try:
+            with self.workspace.running(workloads, self.cloud, attempt.mark) as running:
+                status, problems = watch(running, take, look)
+        finally:
+            attempt.stream.write(self.workspace.report())
+        return Ended(status, problems or reader.problems(running), None, running.left)

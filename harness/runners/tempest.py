@@ -7,10 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 
 from bsdgate.harness import folders, process
 from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.manifest import Kind
+from bsdgate.harness.profiles.model import Profile
+from bsdgate.harness.run_dir import Attempt, Format
+from bsdgate.harness.runners.base import Ended, Events, Look, Site
+from bsdgate.harness.runners.watch import watch
+from bsdgate.harness.suites.model import Suite
+from bsdgate.results import crosscheck
+from bsdgate.results.codes import Code
+from bsdgate.results.parsers.subunit import StreamReader
+from bsdgate.results.problems import Problem
 
 LIST_TIMEOUT: Final = 120.0
 INIT_TIMEOUT: Final = 60.0
@@ -143,3 +153,81 @@ class Workspace:
     ) -> process.Running:
         log, env = self.logs / f"tempest-{name}.log", self._environment(changes)
         return process.start(argv, log=log, cwd=self.path, env=env, stdout=stdout)
+
+
+@dataclass(frozen=True)
+class TempestRunner:
+    """Runs Tempest's tests, and those of its plugins, by stestr."""
+
+    workspace: Workspace
+    cloud: str
+    overrides: Mapping[str, str]
+    configure_timeout: float
+    test_timeout: float
+    concurrency: int
+    kind: Kind = "tempest"
+    form: Format = "subunit"
+
+    @staticmethod
+    def concurrency_of(_suite: Suite, _only: str | None, asked: int | None, default: int) -> int:
+        """Return how many tests run at a time."""
+        return asked or default
+
+    @classmethod
+    def make(cls, site: Site, profile: Profile, _suite: Suite, concurrency: int) -> Self:
+        """Return the runner for a cloud like the profile."""
+        return cls(
+            Workspace(site.folder / "tempest", site.python.parent, site.clouds_yaml, site.logs),
+            site.cloud,
+            profile.overrides(),
+            profile.timeouts.configure,
+            profile.timeouts.test,
+            concurrency,
+        )
+
+    def prepare(self) -> None:
+        """Make the workspace and tempest.conf."""
+        self.workspace.create()
+        self.workspace.configure(self.cloud, self.overrides, self.configure_timeout)
+
+    def list_ids(self) -> Sequence[str]:
+        """Return the ids of all tests that are installed."""
+        return self.workspace.list_tests()
+
+    def asked(self, ids: Sequence[str]) -> bytes:
+        """Return asked.txt: an id per line."""
+        return "".join(f"{each}\n" for each in ids).encode()
+
+    def run(self, ids: Sequence[str], attempt: Attempt, events: Events, look: Look) -> Ended:
+        """Run these tests; the subunit stream is the evidence, and ends with a seal."""
+        reader = StreamReader()
+
+        def take(chunk: bytes) -> None:
+            attempt.stream.write(chunk)
+            for event in reader.feed(chunk):
+                events.test(event)
+
+        concurrency = min(self.concurrency, len(ids))
+        before = len(self.workspace.records())
+        with self.workspace.running(ids, concurrency, self.test_timeout) as running:
+            status, problems = watch(running, take, look)
+        for event in reader.close():
+            events.test(event)
+        attempt.stream.write(reader.make_seal(attempt.run_id, attempt.name))
+        try:
+            record = self._record(before)
+        except ValueError as error:
+            unread = Problem(Code.RECORD_UNREADABLE, str(error))
+            return Ended(status, [*problems, unread], None, running.left)
+        if record is None and not problems:
+            text = "stestr record missing: the stream cannot be cross-checked"
+            problems = [Problem(Code.RECORD_MISSING, text)]
+        return Ended(status, problems, record, running.left)
+
+    def _record(self, before: int) -> bytes | None:
+        """Return what stestr recorded of the run that came after ``before`` others."""
+        record = None
+        for path in self.workspace.records()[before:]:
+            with path.open("rb") as file:
+                record = crosscheck.record(file)
+        return record

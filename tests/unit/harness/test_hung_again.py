@@ -2,13 +2,15 @@
 """The re-runs of tests that hung: each on a cloud of its own, within a limit of its own."""
 
 import dataclasses
+import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from fakes.runner import FakeRunner
 from unit.harness.manifests import manifest
 
 from bsdgate.harness import confirm, steps
@@ -18,6 +20,7 @@ from bsdgate.harness.environments.environment import Environment
 from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.profiles.load import load
 from bsdgate.harness.run_dir import Attempt, RunDir
+from bsdgate.harness.runners.base import Ended, Events, Look
 from bsdgate.harness.steps import Run
 from bsdgate.results.attribution import Rerun
 from bsdgate.results.codes import Code
@@ -60,6 +63,33 @@ class Listened:
     def say(self, text: str) -> None:
         self.said.append(text)
 
+    def test(self, event: Any) -> None:
+        """Ignore it."""
+
+    def tests_begin(self, ids: Sequence[str], concurrency: int) -> None:
+        """Ignore it."""
+
+    def tests_end(self) -> None:
+        """Ignore it."""
+
+
+class Noting(FakeRunner):
+    """Notes on which cloud it runs what."""
+
+    def __init__(self, events: list[str]) -> None:
+        super().__init__({"m.A.one": "success", "m.A.two": "success"})
+        self.noted = events
+        self.site = ""
+
+    def of(self, run: Run) -> "Noting":
+        self.site = run.site.name
+        return self
+
+    def run(self, ids: Sequence[str], attempt: Attempt, events: Events, look: Look) -> Ended:
+        self.noted.append(f"{attempt.name} on {self.site}: {' '.join(ids)}")
+        assert look() == []
+        return super().run(ids, attempt, events, look)
+
 
 @pytest.fixture
 def events() -> list[str]:
@@ -80,15 +110,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[str]) -> I
         events.append(f"{fresh.site.name} begins, changed: {bool(fresh.environment.changes)}")
         fresh.cloud = cast(Any, Cloud(events, f"{fresh.site.name} ends"))
 
-    def tests(
-        fresh: Run, ids: Sequence[str], attempt: Attempt, look: Callable[[], Sequence[Problem]]
-    ) -> None:
-        events.append(f"{attempt.name} on {fresh.site.name}: {' '.join(ids)}")
-        assert look() == []
-        attempt.end(0)
-
-    for name, double in (("deploy", deploy), ("run_tempest", tests)):
-        monkeypatch.setattr(confirm, name, double)
+    runner = Noting(events)
+    monkeypatch.setattr(Run, "runner", property(runner.of))
+    monkeypatch.setattr(confirm, "deploy", deploy)
     for name in ("configure", "collect"):
         monkeypatch.setattr(confirm, name, lambda _: None)
     environment = Environment(Path(sys.executable), (CHANGED,), base.take())
@@ -146,8 +170,9 @@ def test_the_time_limit_is_a_problem_of_its_own(run: Run, monkeypatch: pytest.Mo
 
 
 def test_an_attempt_says_how_long_each_of_its_tests_may_take(run: Run) -> None:
-    attempt = steps.begin_tempest(run, ["m.A.one"])
-    assert attempt._head["test_timeout"] == run.profile.timeouts.test
+    steps.run_attempt(run, run.runner, ["m.A.one"], list)
+    (attempt,) = run.folder.evidence.glob("*/attempt.json")
+    assert json.loads(attempt.read_text())["test_timeout"] == run.runner.test_timeout
 
 
 @pytest.mark.parametrize("site", ["", "again", "base"])

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The runners by the names that suites give them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from bsdgate.harness.profiles.model import Profile
+from bsdgate.harness.runners.base import Runner, Site
+from bsdgate.harness.runners.rally import RallyRunner
+from bsdgate.harness.runners.tempest import TempestRunner
+from bsdgate.harness.suites.model import Suite
+
+_RUNNERS: Final[Mapping[str, type[TempestRunner] | type[RallyRunner]]] = MappingProxyType(
+    {"tempest": TempestRunner, "rally": RallyRunner}
+)
+
+
+def make(site: Site, profile: Profile, suite: Suite, concurrency: int) -> Runner:
+    """Return the runner of a suite."""
+    return _RUNNERS[suite.runner].make(site, profile, suite, concurrency)
+
+
+def concurrency(suite: Suite, only: str | None, asked: int | None, default: int) -> int:
+    """Return how many tests of the suite run at a time.
+
+    :raises ConfigurationError: what the suite refers to is wrong.
+    :raises UsageError: ``only`` selects nothing, or the runner does not take ``asked``.
+    """
+    return _RUNNERS[suite.runner].concurrency_of(suite, only, asked, default)
