@@ -82,8 +82,12 @@ def _rerun_without(run: Run, reruns: Sequence[Rerun], deadline: float) -> None:
         run.listener.say("nothing is run on the base: --keep leaves the change's cloud running")
         return
     see_base_unaltered(run)
-    with _base(run) as base:
-        _rerun(base, reruns, deadline)
+    base = _base(run)
+    if base is None:
+        run.listener.say("nothing is run on the base: there is no second cloud without the change")
+        return
+    with base as without:
+        _rerun(without, reruns, deadline)
 
 
 def _rerun_hung(run: Run, reruns: Sequence[Rerun]) -> None:
@@ -96,7 +100,11 @@ def _rerun_hung(run: Run, reruns: Sequence[Rerun]) -> None:
         limit = hung_seconds(run, len(rerun.ids))
         bring_up = _base if rerun.side is Side.BASE else _again
         for number in range(rerun.times):
-            with bring_up(run) as fresh:
+            cloud = bring_up(run)
+            if cloud is None:
+                run.listener.say("what hung is not run again: there is no second cloud")
+                return
+            with cloud as fresh:
                 _run_once(fresh, rerun, number, looking_after(fresh, limit))
 
 
@@ -109,23 +117,33 @@ def hung_seconds(run: Run, tests: int) -> float:
     return SET_UP_SECONDS + 2 * waves * run.profile.timeouts.test
 
 
-def _base(run: Run) -> AbstractContextManager[Run]:
-    """Bring up a cloud like the run's, without the change under test."""
+def _base(run: Run) -> AbstractContextManager[Run] | None:
+    """Bring up a cloud like the run's, without the change under test; None: there cannot be one."""
+    without = run.deployment.without_change(BASE)
+    if without is None:
+        return None
     run.listener.say("bringing up the base, without the change")
     released = environment.prepare((), run.profile.release, places.cache(), run.listener.say)
-    return _cloud(replace(run, environment=released, cloud=None, site=run.site / BASE))
+    return _cloud(
+        replace(run, deployment=without, environment=released, site=run.site / BASE, deployed=False)
+    )
 
 
-def _again(run: Run) -> AbstractContextManager[Run]:
-    """Bring up another cloud with the change under test."""
+def _again(run: Run) -> AbstractContextManager[Run] | None:
+    """Bring up another cloud with the change under test; None: there cannot be one."""
+    another = run.deployment.again(AGAIN)
+    if another is None:
+        return None
     run.listener.say("bringing up another cloud")
-    return _cloud(replace(run, cloud=None, site=run.site / AGAIN, base_seen=False))
+    site = run.site / AGAIN
+    return _cloud(replace(run, deployment=another, site=site, deployed=False, base_seen=False))
 
 
 @contextlib.contextmanager
 def _cloud(run: Run) -> Iterator[Run]:
     folders.make(run.logs)
     try:
+        run.deployment.install(run.listener.say)
         deploy(run)
         configure(run)
         yield run

@@ -3,8 +3,9 @@
 
 Run as a script, by path, with nothing but the standard library: it must start in milliseconds and
 must not depend on an environment that is being rebuilt. Its arguments are the seconds of grace, the
-folder that has psutil, the descriptors that the command inherits (numbers with commas between), and
-the command. Its standard input is a socket to the harness:
+folder that has psutil, the descriptor of the command's standard input (empty: the command has no
+input), the descriptors that the command inherits (numbers with commas between), and the command.
+Its standard input is a socket to the harness:
 
 - the harness writes ``end SECONDS`` to end the command, ``detach`` to let it outlive the harness;
   the end of the socket means that the harness is gone, and ends the command;
@@ -87,8 +88,10 @@ def signal_group(group: int, number: int) -> bool:
     return True
 
 
-def start(argv: list[str], harness: int) -> int:
-    """Start the command in a session of its own, without input; return its pid once it runs.
+def start(argv: list[str], harness: int, stdin: int | None) -> int:
+    """Start the command in a session of its own; return its pid once it runs.
+
+    ``stdin`` is the descriptor of its input; None: it has no input.
 
     The command's pid is written to the socket ``harness`` before the command begins, so that the
     harness can end it however early the guard is killed.
@@ -97,14 +100,14 @@ def start(argv: list[str], harness: int) -> int:
     guard = os.getpid()
     pid = os.fork()
     if not pid:
-        _become(argv, guard, harness)
+        _become(argv, guard, harness, stdin)
     os.close(theirs)
     os.read(ours, 1)  # the end comes when the child is the command, or is gone
     os.close(ours)
     return pid
 
 
-def _become(argv: list[str], guard: int, harness: int) -> NoReturn:
+def _become(argv: list[str], guard: int, harness: int, stdin: int | None) -> NoReturn:
     try:
         os.setsid()
         with contextlib.suppress(ConnectionError):
@@ -114,7 +117,9 @@ def _become(argv: list[str], guard: int, harness: int) -> NoReturn:
             # Python ignores these; a command expects the system's own way.
             for number in (signal.SIGPIPE, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            given = os.open(os.devnull, os.O_RDONLY) if stdin is None else stdin
+            os.dup2(given, 0)
+            os.close(given)
             os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted
     except OSError as error:
         os.write(2, f"{argv[0]}: {error.strerror}\n".encode(errors="backslashreplace"))
@@ -138,15 +143,16 @@ class Guard:
         self._signals = _wake_on_signals()
         self._adopts = adopt_orphans()
 
-    def run(self, argv: list[str], passed: list[int]) -> int:
+    def run(self, argv: list[str], passed: list[int], stdin: int | None = None) -> int:
         """Run the command until it has ended, or was ended; return its status as wait() has it.
 
         ``passed`` are further descriptors that only the command is to have, such as a lock.
+        ``stdin`` is the descriptor of its input, if it has one.
         """
-        self._command = start(argv, self._harness)
+        self._command = start(argv, self._harness, stdin)
         # From here on only what belongs to the command holds its output and its folder.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        for descriptor in passed:
+        for descriptor in (*passed, *([] if stdin is None else [stdin])):
             os.close(descriptor)
         os.chdir("/")
         self._reap()
@@ -311,9 +317,10 @@ def end_alike(status: int) -> NoReturn:
 
 def main() -> NoReturn:
     """Run the command to its end, and leave nothing of it."""
-    grace, packages, passed, *argv = sys.argv[1:]
+    grace, packages, stdin, passed, *argv = sys.argv[1:]
     guard = Guard(os.dup(0), float(grace))
-    status = guard.run(argv, [int(each) for each in passed.split(",") if each])
+    descriptors = [int(each) for each in passed.split(",") if each]
+    status = guard.run(argv, descriptors, int(stdin) if stdin else None)
     left = guard.end_rest(packages)
     for each in left[:NAMED]:
         guard.tell(f"left {each}")

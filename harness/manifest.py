@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The manifest of a run: what it is, and what it is made with."""
+"""The manifest of a run: what was asked for. The document of its node: what it ran on."""
 
 import json
 import uuid
@@ -13,7 +13,8 @@ from bsdgate.harness import identity
 from bsdgate.harness.errors import ConfigurationError, UsageError
 from bsdgate.harness.identity import Settings
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
+NODE_SCHEMA: Final = 1
 
 Kind = Literal["tempest", "hostchecks", "rally"]
 
@@ -22,19 +23,40 @@ def _default_name(fields: dict[str, Any]) -> str:
     return f"{fields['created']:%Y%m%dT%H%M%SZ}-{fields['suite']}-{fields['run_id'][:6]}"
 
 
-class ChangedProject(BaseModel):
-    """A project that a run uses in another state than the release's."""
+class AskedProject(BaseModel):
+    """A project that a run uses in another state than the release's, as it was asked for.
+
+    The same ``identity`` is the same code.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     project: str
     source: str
-    version: str
     identity: str
 
 
+class ChangedProject(AskedProject):
+    """A project that is installed in another state than the release's."""
+
+    version: str
+
+
+class NodeDocument(BaseModel):
+    """What a run ran on: the properties of the node, and what was installed for the run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_version: int = Field(default=NODE_SCHEMA, alias="schema")
+    run_id: str
+    name: str
+    facts: dict[str, str]
+    versions: dict[str, str]
+    changes: tuple[ChangedProject, ...] = Field(default=(), alias="with")
+
+
 class Manifest(BaseModel):
-    """What a run is: enough to run it again. Written once, before anything else."""
+    """What was asked for. Written once, before anything else."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -50,16 +72,13 @@ class Manifest(BaseModel):
     evidence: tuple[Kind, ...]
     selection: str | None = None
     concurrency: int
-    seed: int
-    changes: tuple[ChangedProject, ...] = Field(default=(), alias="with")
+    changes: tuple[AskedProject, ...] = Field(default=(), alias="with")
     change: str | None = None
     patchset: str | None = None
     changed_files: tuple[str, ...] = ()
     policy: str = "developer"
-    facts: dict[str, str] = {}
     features: tuple[dict[str, str], ...] = ()
     expectations: dict[str, str] = {}
-    versions: dict[str, str]
     profile_settings: Settings
     suite_settings: Settings
 

@@ -1,27 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run as a list of steps, each a function of the run.
+"""A run in two halves, with the run directory between them.
 
-What a step does and finds is in the run directory. A run that was stopped is
-resumed from its evidence: only the tests without an outcome are run again, on
-a new cloud.
+``execute`` takes the steps of a run, each a function of the run; what they do and find is in the
+run directory. ``judge`` reads a run directory and gives the verdict. A run that was stopped is
+resumed from its evidence: only the tests without an outcome are run again, on a new cloud.
 """
 
 import contextlib
 import hashlib
-import random
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bsdgate.harness import history, places
 from bsdgate.harness.confirm import added_failures, confirm
-from bsdgate.harness.environments import changes, environment, facts
+from bsdgate.harness.deployments import table as deployments
+from bsdgate.harness.deployments.base import Deployment
+from bsdgate.harness.environments import changes, environment
+from bsdgate.harness.environments.changes import Change
 from bsdgate.harness.errors import InfrastructureError, Interrupted, UsageError
 from bsdgate.harness.identity import Settings
 from bsdgate.harness.manifest import Manifest
+from bsdgate.harness.nodes.base import Node
 from bsdgate.harness.profiles import load as profiles
+from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import RunDir
 from bsdgate.harness.runners import table as runners
 from bsdgate.harness.steps import (
@@ -32,9 +36,11 @@ from bsdgate.harness.steps import (
     collect,
     configure,
     deploy,
+    provision,
     test,
 )
 from bsdgate.harness.suites import model as suites
+from bsdgate.results import evidence
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.evidence import EXPECTATIONS
 from bsdgate.results.model import Level, Verdict
@@ -46,7 +52,8 @@ class Options:
     """What the user asks for.
 
     ``changes`` are texts as ``--with`` takes them, ``history`` is the URL of a shared history,
-    ``expectations`` are files and folders of known failures beside those of bsdgate.
+    ``expectations`` are files and folders of known failures beside those of bsdgate. ``review`` is
+    the change on the review server and its patchset.
     """
 
     profile: str = "embedded"
@@ -58,6 +65,7 @@ class Options:
     policy: str = DEVELOPER.name
     history: str | None = None
     expectations: tuple[Path, ...] = ()
+    review: tuple[str, str] | None = None
 
 
 # Before the steps: a run directory, made or found ------------------------------------------
@@ -81,7 +89,9 @@ def begin(options: Options, listener: Listener) -> Run:
         suite, options.tests, options.concurrency, profile.concurrency
     )
     asked = changes.parse_all(options.changes, profile.release)
-    found = environment.prepare(asked, profile.release, places.cache(), listener.say)
+    resolved = environment.resolve(asked, places.cache())
+    change, patchset = options.review or (None, None)
+    tools = _prepare_runners(asked, profile, listener)
     manifest = Manifest(
         profile=options.profile,
         suite=suite.name,
@@ -89,29 +99,45 @@ def begin(options: Options, listener: Listener) -> Run:
         evidence=("hostchecks", suite.runner),
         selection=options.tests,
         concurrency=concurrency,
-        seed=random.SystemRandom().randrange(2**32),
-        changes=found.changes,
+        changes=tuple(each.asked for each in resolved),
+        change=change,
+        patchset=patchset,
         changed_files=changes.changed_files(asked),
         policy=options.policy,
-        facts=facts.local(),
         features=tuple(profile.skip_reasons()),
         expectations={name: hashlib.sha256(each).hexdigest() for name, each in known.items()},
-        versions=found.versions(),
         profile_settings=Settings.of(profile),
         suite_settings=Settings.of(suite),
     )
     folder = RunDir.create(places.state() / "runs", manifest)
     for name, content in known.items():
         folder.write(f"{EXPECTATIONS}/{name}", content.decode())
+    node, deployment = _target(folder, profile, asked)
     return Run(
         folder,
         profile,
         suite,
-        found,
+        node,
+        deployment,
+        tools,
         listener,
         keep=options.keep,
         history=options.history,
     )
+
+
+def _prepare_runners(
+    asked: Sequence[Change], profile: Profile, listener: Listener
+) -> environment.Environment:
+    """Return the environment, on this machine, of what runs the tests."""
+    changed = [change for change in asked if runners.has(change.distribution)]
+    return environment.prepare(changed, profile.release, places.cache(), listener.say)
+
+
+def _target(folder: RunDir, profile: Profile, asked: Sequence[Change]) -> tuple[Node, Deployment]:
+    """Return the node and the deployment, which installs all other changes there."""
+    others = [str(change) for change in asked if not runners.has(change.distribution)]
+    return deployments.make(profile, folder.path, others)
 
 
 def _check_policy(options: Options) -> None:
@@ -139,24 +165,23 @@ def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | Non
         profile, suite = profiles.load(manifest.profile), suites.load(manifest.suite)
         manifest.refuse_other_settings(path, profile, suite)
         texts = [f"{each.project}={each.source}" for each in manifest.changes]
-        found = environment.prepare(
-            changes.parse_all(texts, profile.release),
-            profile.release,
-            places.cache(),
-            listener.say,
-        )
-        if found.changes != manifest.changes or found.versions() != manifest.versions:
+        asked = changes.parse_all(texts, profile.release)
+        resolved = environment.resolve(asked, places.cache())
+        if tuple(each.asked for each in resolved) != manifest.changes:
             raise UsageError(
-                f"what is installed, or the change under test, is not what {path} ran with",
+                f"the change under test is not what {path} ran with",
                 "bring that back, or start a new run",
             )
+        tools = _prepare_runners(asked, profile, listener)
+        node, deployment = _target(folder, profile, asked)
     except BaseException:
         folder.close()
         raise
-    return Run(folder, profile, suite, found, listener, keep=keep, resumed=True, history=url)
+    return Run(folder, profile, suite, node, deployment, tools, listener, keep=keep, history=url)
 
 
 STEPS: Final[tuple[Callable[[Run], None], ...]] = (
+    provision,
     deploy,
     check,
     configure,
@@ -166,18 +191,17 @@ STEPS: Final[tuple[Callable[[Run], None], ...]] = (
 )
 
 
-def carry_out(run: Run) -> tuple[Verdict, BsdgateError | None]:
-    """Take the steps, clean up, judge what came of it all, write the reports.
+def execute(run: Run) -> BsdgateError | None:
+    """Take the steps, and end what they have started; the run directory has all that they found.
 
-    Returns the verdict, and the error that kept a step from its end, if there was one.
+    Returns the error that kept a step from its end, if there was one.
 
     :raises Interrupted: the user stopped the run; it can be resumed.
     """
     try:
         # The cloud ends before the judge, who weighs what it has left behind.
         failed = _take_all(run)
-        not_removed = _clean_up(run)
-        verdict = _judge(run)
+        return failed or _clean_up(run)
     except KeyboardInterrupt:
         run.folder.record("run", "interrupt")
         raise Interrupted(
@@ -186,8 +210,17 @@ def carry_out(run: Run) -> tuple[Verdict, BsdgateError | None]:
         ) from None
     finally:
         _clean_up(run)
+        run.node.close()
         run.folder.close()
-    return verdict, failed or not_removed
+
+
+def judge(path: Path, url: str | None, listener: Listener) -> Verdict:
+    """Judge the run in a directory by its own policy, write its reports, and remember it.
+
+    ``url`` is the URL of a shared history.
+    """
+    listener.step("judge")
+    return history.judge(path, evidence.policy_of(path), url, listener.say)
 
 
 def _take_all(run: Run) -> InfrastructureError | None:
@@ -196,15 +229,16 @@ def _take_all(run: Run) -> InfrastructureError | None:
             _take(step, run)
     except InfrastructureError as error:
         # What kept the step from its end, such as a full disk, may keep the logs from here.
-        with contextlib.suppress(BsdgateError):
-            collect(run)
+        if run.deployed:
+            with contextlib.suppress(BsdgateError):
+                collect(run)
         return error
     return None
 
 
 def _clean_up(run: Run) -> BsdgateError | None:
     """End the run's cloud, once; whatever goes wrong with that comes after the verdict."""
-    if run.cloud is None:
+    if not run.deployed:
         return None
     try:
         run.listener.step("cleanup")
@@ -224,11 +258,3 @@ def _take(step: Callable[[Run], None], run: Run) -> None:
         run.folder.record(name, "fail", message=str(error))
         raise
     run.folder.record(name, "end")
-
-
-def _judge(run: Run) -> Verdict:
-    run.listener.step("judge")
-    policy = POLICIES[run.folder.manifest.policy]
-    verdict = history.judge(run.folder.path, policy, run.history, run.listener.say)
-    run.folder.record("judge", "end", result=str(verdict.result))
-    return verdict

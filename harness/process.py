@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only place that starts processes.
 
-Whatever is started has a process group and session of its own, a log file, no input, and a guard
-(guard.py) that owns all of its processes: none outlives the command, nor a harness that is killed.
+Whatever is started has a process group and session of its own, a log file, and a guard (guard.py)
+that owns all of its processes: none outlives the command, nor a harness that is killed.
 ``run`` is for commands that finish, ``start`` for those that go on.
 """
 
@@ -82,6 +82,7 @@ class Running:
         popen: subprocess.Popen[bytes],
         control: socket.socket,
         offset: int,
+        stdin: int | None = None,
     ) -> None:
         self.pid: Final = popen.pid
         self._command = command
@@ -89,6 +90,7 @@ class Running:
         self._control = control
         self._heard = b""
         self._offset = offset
+        self._stdin = stdin
         self._started = time.monotonic()
         _under_way.add(self)
 
@@ -118,6 +120,21 @@ class Running:
             if not ready:
                 return b"" if ended else None
             self._hear()
+
+    def write(self, data: bytes) -> None:
+        """Write to the process's input. Only for a process started with ``stdin=PIPE``.
+
+        :raises BrokenPipeError: the process does not read it any more.
+        """
+        if self._stdin is None:
+            raise BrokenPipeError
+        files.write_all(self._stdin, data)
+
+    def close_input(self) -> None:
+        """End the process's input; once more is harmless."""
+        if self._stdin is not None:
+            os.close(self._stdin)
+            self._stdin = None
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Return the exit status, or None when the process still runs after ``timeout`` seconds.
@@ -167,6 +184,7 @@ class Running:
     def let_go(self) -> None:
         """Close the socket to the guard, which ends a process that was not detached."""
         _under_way.discard(self)
+        self.close_input()
         self._control.close()
 
     def failure(self, what: str) -> ProcessError:
@@ -235,12 +253,14 @@ def start(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdout: Path | int | None = None,
+    stdin: int | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Running:
     """Start a process in a group and session of its own.
 
     ``log`` takes what it writes; ``stdout`` may be a file of its own or PIPE, which leaves the log
-    to stderr. ``env`` is the whole environment, by default ``environment()``. ``pass_fds`` are
+    to stderr. ``stdin`` may be PIPE, which ``Running.write`` writes to; by default the process has
+    no input. ``env`` is the whole environment, by default ``environment()``. ``pass_fds`` are
     descriptors that the process is to have, under the same numbers.
 
     :raises InfrastructureError: there is no such program, or no room or right to write the log.
@@ -254,9 +274,10 @@ def start(
         out = stack.enter_context(_appending(stdout)) if isinstance(stdout, Path) else stdout
         ours, theirs = socket.socketpair()
         stack.enter_context(theirs)
+        read_end, write_end = _input_pipe(stack) if stdin == PIPE else (None, None)
         try:
             popen = subprocess.Popen(
-                [*_guard_command(pass_fds), program, *words[1:]],
+                [*_guard_command(read_end, pass_fds), program, *words[1:]],
                 bufsize=0,
                 cwd=command.cwd,
                 env=command.env,
@@ -264,15 +285,17 @@ def start(
                 stdout=log_file if out is None else out,
                 stderr=log_file,
                 start_new_session=True,
-                pass_fds=pass_fds,
+                pass_fds=pass_fds if read_end is None else (*pass_fds, read_end),
             )
         except OSError as error:
             ours.close()
+            if write_end is not None:
+                os.close(write_end)
             raise InfrastructureError(
                 f"cannot start {program} in {command.cwd}: {error.strerror}",
                 f"the command was:\n     {command.pasteable()}",
             ) from error
-    return Running(command, popen, ours, offset)
+    return Running(command, popen, ours, offset, write_end)
 
 
 def run(
@@ -329,10 +352,18 @@ def _appending(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def _guard_command(pass_fds: Sequence[int]) -> list[str]:
+def _input_pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
+    """Make the pipe of a process's input; ``stack`` closes the end that the process reads."""
+    read_end, write_end = os.pipe()
+    stack.callback(os.close, read_end)
+    return read_end, write_end
+
+
+def _guard_command(stdin: int | None, pass_fds: Sequence[int]) -> list[str]:
     packages = str(Path(psutil.__file__).parents[1])
     passed = ",".join(map(str, pass_fds))
-    return [sys.executable, "-I", "-S", guard.__file__, str(GRACE), packages, passed]
+    given = "" if stdin is None else str(stdin)
+    return [sys.executable, "-I", "-S", guard.__file__, str(GRACE), packages, given, passed]
 
 
 _under_way: "weakref.WeakSet[Running]" = weakref.WeakSet()

@@ -19,12 +19,13 @@ from typing import Any, BinaryIO, Final, Literal, Self
 
 from bsdgate.harness import files, folders
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.manifest import Kind, Manifest
+from bsdgate.harness.manifest import Kind, Manifest, NodeDocument
 from bsdgate.results.problems import Problem
 
-ATTEMPT_SCHEMA: Final = 2
+ATTEMPT_SCHEMA: Final = 3
 
 Format = Literal["subunit", "junit", "rally"]
+NODE: Final = "node.json"
 RUNNER_RECORD: Final = "runner-record.json"
 ATTEMPT: Final = "attempt"
 """What the journal calls an attempt that has begun, so that one that is lost is missed."""
@@ -124,6 +125,7 @@ class RunDir:
         self.report: Final = path / "report"
         self._lock = lock
         self._journal = path / "journal.jsonl"
+        self._node = path / NODE
 
     @classmethod
     def create(cls, base: Path, manifest: Manifest) -> Self:
@@ -179,18 +181,6 @@ class RunDir:
         for name in sorted({folder.name for folder in self.evidence.iterdir()} - told):
             self.record(ATTEMPT, "begin", name=name)
 
-    @staticmethod
-    def latest(base: Path) -> Path:
-        """Return the directory of the newest run in ``base``.
-
-        :raises UsageError: there is none.
-        """
-        # A manifest is written once, when its run begins.
-        manifests = list(base.glob("*/manifest.json")) if base.is_dir() else []
-        if not manifests:
-            raise UsageError(f"there is no run in {base}", "start one with `bsdgate run`")
-        return max(manifests, key=lambda manifest: manifest.stat().st_mtime_ns).parent
-
     def record(self, step: str, event: Event, **details: Any) -> None:
         """Append a line to the journal and bring it to the disk."""
         line = json.dumps({"t": _now().isoformat(), "step": step, "event": event, **details})
@@ -214,17 +204,29 @@ class RunDir:
             whole = self._journal.read_bytes().rpartition(b"\n")[0]
             return [json.loads(line) for line in whole.splitlines()]
 
-    def finished_steps(self) -> set[str]:
-        """Return the steps that ended well and were not begun again since."""
-        last = {event["step"]: event["event"] for event in self.events()}
-        return {step for step, event in last.items() if event == "end"}
-
     def write(self, name: str, text: str) -> None:
         """Write a file of the run that is neither evidence nor log, such as clouds.yaml."""
         path = self.path / name
         with files.explained(path.parent):
             folders.make(path.parent)
         files.write_atomically(path, text.encode())
+
+    def write_node(self, document: NodeDocument) -> None:
+        """Write the document of the node, which every attempt names."""
+        text = document.model_dump_json(by_alias=True, indent=2)
+        files.write_atomically(self._node, f"{text}\n".encode())
+
+    def read_node(self) -> NodeDocument | None:
+        """Return the document of the node; None if it was not written yet.
+
+        :raises UsageError: it is damaged.
+        """
+        try:
+            return NodeDocument.model_validate_json(self._node.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise UsageError(f"{self._node} is damaged: {error}", "start a new run") from error
 
     def begin_attempt(
         self,
@@ -265,6 +267,7 @@ class RunDir:
             "side": side,
             "confirms": confirms,
             "test_timeout": test_timeout,
+            "node": self._named_node(),
             "mark": f"{self.manifest.run_id}/{name}",
         }
         # Whole or not at all: an attempt without its attempt.json could be neither read nor mended.
@@ -277,6 +280,13 @@ class RunDir:
             folder = made.rename(self.evidence / name)
         self.record(ATTEMPT, "begin", name=name)
         return Attempt(folder, head, Stream(folder / stream_name))
+
+    def _named_node(self) -> dict[str, str]:
+        """Return what an attempt says of the node: its name, and the digest of its document."""
+        with files.explained(self._node):
+            content = self._node.read_bytes()
+        name = NodeDocument.model_validate_json(content).name
+        return {"name": name, "sha256": hashlib.sha256(content).hexdigest()}
 
     @property
     def _bound(self) -> dict[str, Any]:

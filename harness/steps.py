@@ -5,24 +5,25 @@ import contextlib
 import json
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import yaml
 
-from bsdgate.harness import files, places
-from bsdgate.harness.cloud.client import Cloud
+from bsdgate.harness import files
 from bsdgate.harness.cloud.spec import checked_name
+from bsdgate.harness.deployments.base import Deployment
 from bsdgate.harness.environments import environment
-from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.errors import InfrastructureError, UsageError
+from bsdgate.harness.manifest import NodeDocument
+from bsdgate.harness.nodes.base import Node
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, RunDir
 from bsdgate.harness.runners import table as runners
 from bsdgate.harness.runners.base import Look, Runner, Site
 from bsdgate.harness.runners.hostchecks import HostChecks
-from bsdgate.harness.runners.watch import complaints
 from bsdgate.harness.suites import model as suites
 from bsdgate.results import judge as results
 from bsdgate.results.codes import Code
@@ -49,7 +50,7 @@ class Listener(Protocol):
     def say(self, text: str) -> None:
         """Hear a line that a person should read."""
 
-    def cloud(self, event: dict[str, Any]) -> None:
+    def cloud(self, event: Mapping[str, Any]) -> None:
         """Hear an event of the cloud's supervisor."""
 
     def tests_begin(self, ids: Sequence[str], concurrency: int) -> None:
@@ -66,21 +67,23 @@ class Listener(Protocol):
 class Run:
     """A run under way.
 
-    ``site`` is where its cloud and what tests it keep their files, by default the run directory;
-    ``history`` is the URL of the history that it is judged by and kept in, if it is not this
-    machine's own.
+    ``environment`` has the runners of the tests; what the deployment runs is its own. ``site`` is
+    where the runners keep their files, by default the run directory; ``history`` is the URL of the
+    history that it is judged by and kept in, if it is not this machine's own.
     """
 
     folder: RunDir
     profile: Profile
     suite: suites.Suite
+    node: Node
+    deployment: Deployment
     environment: environment.Environment
     listener: Listener
     keep: bool = False
-    resumed: bool = False
-    cloud: Cloud | None = None
     site: Path = field(default_factory=Path)
     history: str | None = None
+    deployed: bool = False
+    """Whether the deployment was started and is not closed yet."""
     base_seen: bool = False
     """Whether the base was compared since the change's code had its last chance to write there."""
 
@@ -98,25 +101,47 @@ class Run:
         return self.site / "clouds.yaml"
 
     @property
+    def changed(self) -> bool:
+        """Whether a change under test runs here."""
+        return self.deployment.changed or bool(self.environment.changes)
+
+    @property
     def runner(self) -> Runner:
         """What runs the tests of the suite."""
         site = Site(self.site, self.logs, self.environment.python, self.clouds_yaml, CLOUD)
         return runners.make(site, self.profile, self.suite, self.folder.manifest.concurrency)
 
 
+def provision(run: Run) -> None:
+    """Connect to the node, and install there what the deployment runs; write down both.
+
+    :raises UsageError: a resumed run would go on with another installation.
+    """
+    run.node.connect()
+    facts, installed = run.node.facts(), run.deployment.install(run.listener.say)
+    found = NodeDocument(
+        run_id=run.folder.manifest.run_id,
+        name=run.node.name,
+        facts=dict(facts),
+        versions={**run.environment.versions(), **installed.versions},
+        changes=(*installed.changes, *run.environment.changes),
+    )
+    before = run.folder.read_node()
+    if before is None:
+        run.folder.write_node(found)
+    elif (before.versions, before.changes) != (found.versions, found.changes):
+        raise UsageError(
+            f"what is installed, or the change under test, is not what {run.folder.path} ran with",
+            "bring that back, or start a new run",
+        )
+
+
 def deploy(run: Run) -> None:
     """Start the cloud, and name it in the run's own clouds.yaml."""
-    run.cloud = Cloud.start(
-        run.site / "cloud",
-        name=CLOUD,
-        python=run.environment.python,
-        templates=places.cache() / "templates",
-        options=run.profile.service_options(),
-        timeout=run.profile.timeouts.start,
-        on_event=run.listener.cloud,
-    )
-    entry = yaml.safe_dump({"clouds": {CLOUD: run.cloud.clouds_yaml_entry()}})
-    files.write_atomically(run.clouds_yaml, entry.encode())
+    run.deployed = True
+    entry = run.deployment.start(run.listener.cloud)
+    document = yaml.safe_dump({"clouds": {CLOUD: dict(entry)}})
+    files.write_atomically(run.clouds_yaml, document.encode())
 
 
 def check(run: Run) -> None:
@@ -124,7 +149,10 @@ def check(run: Run) -> None:
 
     The cloud of a resumed run is checked too, but what was asked once has its answer.
     """
-    checks = HostChecks({"BSDGATE_CLOUD_DIR": str(run.folder.cloud)}, run.logs)
+    target = run.deployment.host_checks()
+    if target is None:
+        return
+    checks = HostChecks(target.variables, run.logs, target.testinfra)
     asked = _unreported(run, Kind.HOSTCHECKS)
     if asked is None:
         run_attempt(run, checks, checks.list_ids(), looking_after(run))
@@ -153,7 +181,7 @@ def test(run: Run) -> None:
 
 def collect(run: Run) -> None:
     """Keep the services' logs, wherever the cloud goes."""
-    files.copy_tree(run.site / "cloud" / "logs", run.logs / "services")
+    run.deployment.collect_logs(run.logs / "services")
 
 
 def see_base_unaltered(run: Run) -> None:
@@ -161,12 +189,13 @@ def see_base_unaltered(run: Run) -> None:
 
     :raises InfrastructureError: something was altered; the journal keeps that for the judge.
     """
-    if not run.environment.changes:
+    if not run.changed:
         return
-    if run.cloud is not None and not run.keep:
-        _report_left(run, "the cloud", run.cloud.stop())
+    if run.deployed and not run.keep:
+        _report_left(run, "the cloud", run.deployment.end())
     run.base_seen = not run.keep
     try:
+        run.deployment.check_base()
         run.environment.see_base_unaltered(run.logs / "base.log")
     except InfrastructureError as error:
         run.folder.record(ALTERED, "fail", message=error.message)
@@ -175,17 +204,16 @@ def see_base_unaltered(run: Run) -> None:
 
 def cleanup(run: Run) -> None:
     """End the cloud and remove it, or leave it to the user who asked for that."""
-    if run.cloud is None:
+    if not run.deployed:
         return
-    if run.keep and run.cloud.alive():
-        run.cloud.detach()
+    if run.keep and run.deployment.keep():
         file = shlex.quote(str(run.clouds_yaml))
         variables = f"OS_CLIENT_CONFIG_FILE={file} OS_CLOUD={CLOUD}"
         run.listener.say(f"the cloud was kept: {variables} openstack server list")
         run.listener.say(f"`bsdgate down {shlex.quote(str(run.folder.path))}` ends it")
     else:
-        _remove(run, run.cloud)
-    run.cloud = None
+        _remove(run)
+    run.deployed = False
     # A run that was stopped or failed has not come to this yet.
     if not run.base_seen:
         try:
@@ -194,12 +222,12 @@ def cleanup(run: Run) -> None:
             run.listener.say(str(error))
 
 
-def _remove(run: Run, cloud: Cloud) -> None:
+def _remove(run: Run) -> None:
     """End a cloud and remove it; what went wrong with that is the judge's to weigh."""
-    left: list[str] = []
+    left: Sequence[str] = ()
     try:
-        left = cloud.stop()
-        cloud.clean()
+        left = run.deployment.end()
+        run.deployment.close()
     except Exception as error:  # noqa: BLE001 - no defect here may keep a verdict from being given
         _report(run, f"the cloud could not be removed: {type(error).__name__}: {error}")
     _report_left(run, "the cloud", left)
@@ -230,7 +258,7 @@ def _report_left(run: Run, what: str, left: Sequence[str]) -> None:
 
 def _report(run: Run, message: str) -> None:
     """Write down what was left behind; the base's is not the change's doing and is only said."""
-    if run.site == run.folder.path or run.environment.changes:
+    if run.site == run.folder.path or run.changed:
         run.folder.record(LEFT, "fail", message=message)
     else:
         run.listener.say(message)
@@ -294,14 +322,13 @@ def looking_after(run: Run, seconds: float | None = None) -> Callable[[], list[P
 
     The time is ``seconds``, by default what the profile gives all tests.
     """
-    assert run.cloud is not None
-    cloud, limit = run.cloud, seconds or run.profile.timeouts.run
+    limit = seconds or run.profile.timeouts.run
     deadline = time.monotonic() + limit
 
     def look() -> list[Problem]:
         late = time.monotonic() > deadline
         text = f"the tests did not end within {limit:g} s"
         problems = [Problem(Code.TIME_LIMIT, text)] if late else []
-        return problems + complaints(cloud.status())
+        return [*problems, *run.deployment.health()]
 
     return look

@@ -106,10 +106,17 @@ _Moment = Annotated[datetime | None, BeforeValidator(moment)]
 _Number = Annotated[int, Strict()]
 
 
+class NodeRef(BaseModel, frozen=True):
+    """The node that an attempt names: its name, and the SHA-256 of its document (node.json)."""
+
+    name: str
+    sha256: str
+
+
 class _Head(BaseModel):
     """The fields that are read from attempt.json. A null counts as an absent field."""
 
-    schema_version: Annotated[_Number, Field(alias="schema", ge=1, le=2)]
+    schema_version: Annotated[_Number, Field(alias="schema", ge=1, le=3)]
     name: str
     kind: Kind
     state: Literal[State.RUNNING, State.ENDED, State.INTERRUPTED]
@@ -129,6 +136,7 @@ class _Head(BaseModel):
         default=None, validation_alias=AliasChoices("runner_record", "witness")
     )
     mark: str = ""
+    node: NodeRef | None = None
     digests: Mapping[str, Any] = Field(alias="sha256")
     problems: tuple[Problem, ...]
 
@@ -163,13 +171,16 @@ IDENTITY: Final = ("run_id", "change", "patchset", "with")
 """The fields that must be equal in a manifest and in every attempt.json of its run."""
 
 
-def load_attempt(folder: Path, manifest: Mapping[str, Any]) -> Attempt:
+def load_attempt(folder: Path, manifest: Mapping[str, Any], node: NodeRef | None = None) -> Attempt:
     """Read the attempt in ``folder``, which must belong to the run of ``manifest``.
+
+    ``node`` is the node of the run, which the attempt must name; None in runs of older versions of
+    bsdgate, which had no document of the node.
 
     Raises UnreadableError if attempt.json cannot be used, or is of another run. Every other fault
     becomes a problem of the attempt.
     """
-    head = _read_head(folder, manifest)
+    head = _read_head(folder, manifest, node)
     problems = [error(problem.code, problem.text) for problem in head.problems]
     asked: tuple[str, ...] = ()
     reports: list[Case] = []
@@ -265,7 +276,7 @@ def _check_plain(path: Path, mode: int) -> None:
         raise UnreadableError(f"{path.name} is not a regular file")
 
 
-def _read_head(folder: Path, manifest: Mapping[str, Any]) -> _Head:
+def _read_head(folder: Path, manifest: Mapping[str, Any], node: NodeRef | None) -> _Head:
     if folder.is_symlink() or not folder.is_dir():
         raise UnreadableError("not a folder")
     with open_plain(folder / "attempt.json", HEAD_BOUND) as file:
@@ -280,6 +291,9 @@ def _read_head(folder: Path, manifest: Mapping[str, Any]) -> _Head:
         if its != ours:
             message = f"attempt.json is of another run: {name} is {its!r:.200}, not {ours!r:.200}"
             raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
+    if head.node != node:
+        message = f"attempt.json names another node: {head.node!r:.200}, not {node!r:.200}"
+        raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
     if head.name != folder.name:
         message = f"attempt.json is of another attempt: {head.name}"
         raise UnreadableError(message, Code.FOREIGN_EVIDENCE)

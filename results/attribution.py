@@ -60,7 +60,9 @@ _VARYING: Final = tuple(
 )
 
 # If an error has one of these codes, the node is the cause, not a test or the change.
-_NODE_CODES: Final = frozenset({Code.SERVICE_DIED, Code.CLOUD_NOT_READY, Code.HARNESS_PROBLEM})
+_NODE_CODES: Final = frozenset(
+    {Code.SERVICE_DIED, Code.CLOUD_NOT_READY, Code.NODE_LOST, Code.HARNESS_PROBLEM}
+)
 _NODE_SIGNS: Final = re.compile(
     r"No space left on device|database or disk is full|Cannot allocate memory"
     r"|Too many open files|Read-only file system|Input/output error"

@@ -94,6 +94,8 @@ class Code(StrEnum):
     # Problems that the harness found (results.problems).
     SERVICE_DIED = "service-died"
     """A service of the cloud died while the tests ran."""
+    NODE_LOST = "node-lost"
+    """The node did not answer any more."""
     CLOUD_NOT_READY = "cloud-not-ready"
     """The cloud was not ready."""
     TIME_LIMIT = "time-limit", None  # a failure if the change is the cause, else an error

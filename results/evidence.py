@@ -14,25 +14,30 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from bsdgate.results import strict_json
 from bsdgate.results.attempts import (
     DOCUMENT_BOUND,
     HEAD_BOUND,
     FileName,
+    NodeRef,
     UnreadableError,
     load_attempt,
     moment,
     open_plain,
 )
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.model import Attempt, Code, Evidence, Kind, Reason, Run, error, note
+from bsdgate.results.model import Attempt, Code, Evidence, Kind, Reason, Run, Source, error, note
 from bsdgate.results.policy import DEVELOPER, POLICIES, Policy
 
-SCHEMAS = (1, 2)
+SCHEMAS = (1, 2, 3)
+NODE_SCHEMA = 3
+"""The first schema of a manifest whose run has a document of its node."""
+NODE = "node.json"
+"""The document of the node, in a run directory: its facts, and the installed versions."""
 EXPECTATIONS = "expectations"
 """The folder, in a run directory, with the known failures of ``--expectations``."""
 
@@ -58,6 +63,8 @@ class _Manifest(Run):
     """The name of the policy; None if the manifest has none."""
     content: Mapping[str, Any] = field(default_factory=dict)
     """The whole document."""
+    node: NodeRef | None = None
+    """The node of the run; None before schema 3, or if its document cannot be used."""
 
     @property
     def run(self) -> Run:
@@ -66,6 +73,17 @@ class _Manifest(Run):
         features = tuple(sorted(self.features, key=lambda one: one.option))
         facts, versions = (dict(sorted(each.items())) for each in (self.facts, self.versions))
         return replace(run, facts=facts, versions=versions, features=features)
+
+
+class _NodeDocument(BaseModel):
+    """The fields that are read from node.json."""
+
+    schema_version: Annotated[int, Field(alias="schema", ge=1, le=1)]
+    run_id: str
+    name: str
+    facts: dict[str, str]
+    versions: dict[str, str]
+    sources: tuple[Source, ...] = Field(alias="with")
 
 
 def load(run_dir: Path) -> Evidence:
@@ -78,7 +96,9 @@ def load(run_dir: Path) -> Evidence:
         try:
             if not _NUMBERED.fullmatch(name):
                 raise UnreadableError("not the name of an attempt, such as 01-tempest")
-            attempts.append(load_attempt(run_dir / "evidence" / name, manifest.content))
+            attempts.append(
+                load_attempt(run_dir / "evidence" / name, manifest.content, manifest.node)
+            )
         except UnreadableError as reason:
             problems.append(error(reason.code, f"evidence/{name}: {reason}"))
     if not manifest.evidence and not any(one.code is Code.NO_EVIDENCE for one in problems):
@@ -169,11 +189,46 @@ def _read_manifest(run_dir: Path) -> tuple[_Manifest, list[Reason]]:
             content = strict_json.loads_object(file.read())
         if content.get("schema") not in SCHEMAS:
             raise ValueError(f"schema {content.get('schema')!r} is not one of {SCHEMAS}")
-        return _checked(content)
+        manifest, problems = _checked(content)
     except (UnreadableError, ValueError) as reason:
         message = f"{path} is not the manifest of a run: {strict_json.explain(reason)}"
         hint = "give the run directory that `bsdgate run` printed"
         raise EvidenceError(message, hint) from None
+    if content["schema"] < NODE_SCHEMA:
+        return manifest, problems
+    try:
+        return _with_node(manifest, run_dir / NODE), problems
+    except UnreadableError as reason:
+        return manifest, [*problems, error(reason.code, str(reason))]
+
+
+def _with_node(manifest: _Manifest, path: Path) -> _Manifest:
+    """Add to the manifest what the document of the node has.
+
+    :raises UnreadableError: the document is lost, damaged or of another run.
+    """
+    with open_plain(path, HEAD_BOUND) as file:
+        content = file.read()
+    try:
+        found = _NodeDocument.model_validate(strict_json.loads_object(content))
+    except ValueError as reason:
+        raise UnreadableError(f"{path.name}: {strict_json.explain(reason)}", Code.DAMAGED) from None
+    asked = {(one.project, one.identity) for one in manifest.sources}
+    wrong = [
+        f"{name} is {its!r:.200}, not {ours!r:.200}"
+        for name, its, ours in (
+            ("run_id", found.run_id, manifest.run_id),
+            ("with", {(one.project, one.identity) for one in found.sources}, asked),
+        )
+        if its != ours
+    ]
+    if wrong:
+        message = f"{path.name} is of another run: {'; '.join(wrong)}"
+        raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
+    node = NodeRef(name=found.name, sha256=hashlib.sha256(content).hexdigest())
+    return replace(
+        manifest, node=node, facts=found.facts, versions=found.versions, sources=found.sources
+    )
 
 
 def _checked(content: Mapping[str, Any]) -> tuple[_Manifest, list[Reason]]:

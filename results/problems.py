@@ -16,6 +16,7 @@ CODES: Final = frozenset(
     {
         Code.SERVICE_DIED,
         Code.CLOUD_NOT_READY,
+        Code.NODE_LOST,
         Code.TIME_LIMIT,
         Code.RUNNER_FAILED,
         Code.RUNNER_REFUSED,

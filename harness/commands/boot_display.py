@@ -2,6 +2,7 @@
 """What a person sees while a cloud boots: a line a service, or plain lines off a terminal."""
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -49,7 +50,7 @@ class BootDisplay:
         if self._console.is_terminal:
             self._live.stop()
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: Mapping[str, Any]) -> None:
         """Take in one event."""
         if event["event"] == "building":
             self._title = "Building the database templates (once per set of versions)"

@@ -61,7 +61,8 @@ def _written(path: Path) -> float:
 
 def _finish(run: Run, console: Console) -> int:
     folder = run.folder.path
-    verdict, failure = pipeline.carry_out(run)
+    failure = pipeline.execute(run)
+    verdict = pipeline.judge(folder, run.history, run.listener)
     show(verdict, console)
     console.print(f"\nreport  {folder / 'report' / 'report.html'}", soft_wrap=True, highlight=False)
     if failure is not None:

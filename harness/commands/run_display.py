@@ -64,7 +64,7 @@ class RunDisplay:
         """Show a line."""
         self._console.print(f"          {escape(text)}", highlight=False, soft_wrap=True)
 
-    def cloud(self, event: dict[str, Any]) -> None:
+    def cloud(self, event: Mapping[str, Any]) -> None:
         """Show an event of the cloud's supervisor."""
         if self._boot:
             self._boot(event)

@@ -16,7 +16,7 @@ from bsdgate.harness import process
 from bsdgate.harness.command_line import HIDDEN, without_url_passwords
 from bsdgate.harness.environments import git, sources
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.manifest import ChangedProject
+from bsdgate.harness.manifest import AskedProject, ChangedProject
 from bsdgate.harness.profiles import releases
 
 # What the package index calls otherwise than the field does.
@@ -65,14 +65,15 @@ class Resolved:
     files: tuple[Path, ...] = ()
     """With a path: the files that count, relative to it."""
 
+    @property
+    def asked(self) -> AskedProject:
+        """What the manifest says of it."""
+        source = str(self.change).partition("=")[2]
+        return AskedProject(project=self.change.project, source=source, identity=self.identity)
+
     def named(self, version: str) -> ChangedProject:
-        """Return what the manifest says of it, once it is built as ``version``."""
-        return ChangedProject(
-            project=self.change.project,
-            source=str(self.change).partition("=")[2],
-            version=version,
-            identity=self.identity,
-        )
+        """Return what the document of the node says of it, once it is built as ``version``."""
+        return ChangedProject(version=version, **self.asked.model_dump())
 
 
 def parse(text: str, release: str) -> Change:

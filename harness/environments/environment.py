@@ -113,7 +113,7 @@ def prepare(
     before = base.take()
     with files.explained(home):
         folders.make(home)
-        resolved = _resolve(changes, home)
+        resolved = resolve(changes, cache_dir)
         folder = home / _key(resolved, release)
         with _locked(folder, progress):
             if not _is_complete(folder):
@@ -124,6 +124,31 @@ def prepare(
         versions = json.loads((folder / "complete").read_bytes())
     named = tuple(each.named(versions[each.change.distribution]) for each in resolved)
     return Environment(_layer_of(folder) / "bin" / "python", named, before)
+
+
+def resolve(changes: Sequence[Change], cache_dir: Path) -> list[Resolved]:
+    """Find out what the changes are now; a failure's log is in the folder of the environments.
+
+    :raises UsageError: a change is not there, or cannot be read.
+    """
+    home = cache_dir / "environments"
+    with files.explained(home):
+        folders.make(home)
+    for old in home.glob("resolve-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - old.stat().st_mtime > _UNUSED_SECONDS:
+                old.unlink()
+    log = home / f"resolve-{os.getpid()}.log"
+    named = False
+    try:
+        return [under_test.resolve(change, log) for change in changes]
+    except process.ProcessError:
+        named = True  # by the error, to its reader
+        raise
+    finally:
+        log.with_suffix(".out").unlink(missing_ok=True)
+        if not named:
+            log.unlink(missing_ok=True)
 
 
 def check_services(release: str) -> None:
@@ -180,24 +205,6 @@ def conflicts(
                 label = f"{dist.metadata['Name']} {dist.version}"
                 found.append(f"{label} needs {need.name}{need.specifier}, and {has} is there")
     return found
-
-
-def _resolve(changes: Sequence[Change], base: Path) -> list[Resolved]:
-    for old in base.glob("resolve-*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - old.stat().st_mtime > _UNUSED_SECONDS:
-                old.unlink()
-    log = base / f"resolve-{os.getpid()}.log"
-    named = False
-    try:
-        return [under_test.resolve(change, log) for change in changes]
-    except process.ProcessError:
-        named = True  # by the error, to its reader
-        raise
-    finally:
-        log.with_suffix(".out").unlink(missing_ok=True)
-        if not named:
-            log.unlink(missing_ok=True)
 
 
 def _key(resolved: Sequence[Resolved], release: str) -> str:

@@ -26,12 +26,15 @@ def _pytest(*arguments: str | Path) -> list[str | Path]:
     return [sys.executable, "-m", "pytest", *fixed, *arguments, folder]
 
 
-def list_checks(facts: Mapping[str, str], folder: Path) -> list[str]:
-    """Return the node ids of all checks; ``folder`` takes the log."""
+def list_checks(facts: Mapping[str, str], folder: Path, testinfra: Sequence[str]) -> list[str]:
+    """Return the node ids of all checks; ``folder`` takes the log.
+
+    ``testinfra`` are the arguments that name the node to pytest-testinfra.
+    """
     output = folder / "hostchecks-list.txt"
     output.unlink(missing_ok=True)
     process.run(
-        _pytest("--collect-only", "-q", "--no-header", "--no-summary"),
+        _pytest("--collect-only", "-q", "--no-header", "--no-summary", *testinfra),
         log=folder / "hostchecks-list.log",
         timeout=TIMEOUT,
         env=_environment(facts),
@@ -40,7 +43,9 @@ def list_checks(facts: Mapping[str, str], folder: Path) -> list[str]:
     return [line for line in output.read_text().splitlines() if "::" in line]
 
 
-def run(facts: Mapping[str, str], folder: Path, mark: str) -> tuple[int, bytes]:
+def run(
+    facts: Mapping[str, str], folder: Path, mark: str, testinfra: Sequence[str]
+) -> tuple[int, bytes]:
     """Run all checks; return pytest's exit status and its JUnit XML.
 
     ``facts`` is what the checks are told of the node, as environment variables. The report's test
@@ -49,7 +54,7 @@ def run(facts: Mapping[str, str], folder: Path, mark: str) -> tuple[int, bytes]:
     report = folder / "hostchecks.xml"
     report.unlink(missing_ok=True)
     completed = process.run(
-        _pytest("-q", f"--junitxml={report}", "-o", f"junit_suite_name={mark}"),
+        _pytest("-q", f"--junitxml={report}", "-o", f"junit_suite_name={mark}", *testinfra),
         log=folder / "hostchecks.log",
         timeout=TIMEOUT,
         env=_environment(facts),
@@ -58,9 +63,9 @@ def run(facts: Mapping[str, str], folder: Path, mark: str) -> tuple[int, bytes]:
     return completed.exit_status, report.read_bytes() if report.exists() else b""
 
 
-def require(facts: Mapping[str, str], folder: Path) -> None:
+def require(facts: Mapping[str, str], folder: Path, testinfra: Sequence[str]) -> None:
     """Run all checks; raise InfrastructureError, naming the log, if one fails."""
-    status, _ = run(facts, folder, "required")
+    status, _ = run(facts, folder, "required", testinfra)
     if status:
         raise InfrastructureError(
             f"the host checks of the cloud ended with status {status}",
@@ -79,6 +84,7 @@ class HostChecks:
 
     facts: Mapping[str, str]
     logs: Path
+    testinfra: Sequence[str] = ("--hosts=local://",)
     test_timeout: float | None = None
     kind: Kind = "hostchecks"
     form: Format = "junit"
@@ -88,7 +94,7 @@ class HostChecks:
 
     def list_ids(self) -> Sequence[str]:
         """Return the node ids of all checks."""
-        return list_checks(self.facts, self.logs)
+        return list_checks(self.facts, self.logs, self.testinfra)
 
     def asked(self, ids: Sequence[str]) -> bytes:
         """Return asked.txt: a node id per line."""
@@ -96,10 +102,10 @@ class HostChecks:
 
     def run(self, _ids: Sequence[str], attempt: Attempt, _events: Events, _look: Look) -> Ended:
         """Run all checks; pytest's JUnit XML is the evidence."""
-        status, report = run(self.facts, self.logs, attempt.mark)
+        status, report = run(self.facts, self.logs, attempt.mark, self.testinfra)
         attempt.stream.write(report)
         return Ended(status)
 
     def require(self) -> None:
         """Run all checks; raise InfrastructureError, naming the log, if one fails."""
-        require(self.facts, self.logs)
+        require(self.facts, self.logs, self.testinfra)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The runners by the names that suites give them."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -14,6 +15,16 @@ from bsdgate.harness.suites.model import Suite
 _RUNNERS: Final[Mapping[str, type[TempestRunner] | type[RallyRunner]]] = MappingProxyType(
     {"tempest": TempestRunner, "rally": RallyRunner}
 )
+
+
+_DISTRIBUTIONS: Final = re.compile(
+    r"tempest|.*-tempest-plugin|python-tempestconf|stestr|rally|rally-openstack"
+)
+
+
+def has(distribution: str) -> bool:
+    """Whether a distribution belongs to the runners, and not to what they test."""
+    return _DISTRIBUTIONS.fullmatch(distribution) is not None
 
 
 def make(site: Site, profile: Profile, suite: Suite, concurrency: int) -> Runner:

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
@@ -76,8 +77,16 @@ def _folder(run_dir: Path) -> Path:
 def _search_logs(verdict: Verdict, run_dir: Path) -> tuple[Mapping[str, Lines], Sequence[str]]:
     """Return the lines that services logged about failures, by case id, and the problems."""
     cases = [failure.case for group in groups(verdict) for failure in group][:LOGGED_BOUND]
-    found, problems = servicelogs.search(run_dir / "logs" / "services", cases)
+    zone = _zone(verdict.run.facts.get("utc_offset", ""))
+    found, problems = servicelogs.search(run_dir / "logs" / "services", cases, zone)
     return {case.id: lines for case, lines in zip(cases, found, strict=True)}, problems
+
+
+def _zone(offset: str) -> tzinfo | None:
+    """Return the time zone of an offset such as ``+0100``; None if it is not known."""
+    with suppress(ValueError):
+        return datetime.strptime(offset, "%z").tzinfo
+    return None
 
 
 def _write(draft: Path, content: str) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bsdgate.harness.environments import facts
+from bsdgate.harness.nodes import facts
 from bsdgate.results.expectations import scope
 from bsdgate.results.model import Run
 

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a node is, in the words that known failures are scoped by."""
+"""The properties of a node. Known failures can be limited to some of them.
 
+``python -m bsdgate.harness.nodes.facts`` prints those of the machine that it runs on, as JSON.
+"""
+
+import json
 import platform
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +31,16 @@ _PKG_TIMEOUT: Final = 60.0
 
 
 def local() -> dict[str, str]:
-    """Return the facts of this machine; those of FreeBSD (``freebsd``, ports) only where it is."""
-    found = {"architecture": ARCHITECTURES.get(platform.machine(), platform.machine())}
+    """Return the facts of this machine; those of FreeBSD (``freebsd``, ports) only where it is.
+
+    ``utc_offset`` is that of the local time, in which the services write their logs: ``+0100``.
+    """
+    found = {
+        "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "utc_offset": f"{datetime.now().astimezone():%z}",
+    }
     if platform.system() == "FreeBSD":
         found["freebsd"] = platform.release().partition("-")[0]
         found |= _ports()
@@ -59,3 +73,7 @@ def _query(form: str) -> list[list[str]]:
         process.run(command, log=log, timeout=_PKG_TIMEOUT, cwd=Path(folder), stdout=output)
         rows = [line.split(" ") for line in output.read_text(errors="replace").splitlines()]
     return [row for row in rows if len(row) == form.count("%") and _OURS.search(row[0])]
+
+
+if __name__ == "__main__":
+    json.dump(local(), sys.stdout)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded clouds of one machine, by methods with arguments and results that JSON can carry.
+
+A deployment calls them on the node that its cloud runs on (``nodes.base.Remote``). A cloud is named
+by its folder.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from bsdgate.harness import folders, places
+from bsdgate.harness.cloud.client import Cloud
+from bsdgate.harness.cloud.spec import checked_name
+from bsdgate.harness.environments import changes, environment
+from bsdgate.harness.nodes.base import Report
+
+LOG: Final = "base.log"
+LAST_LINES: Final = 10
+"""The number of lines that are shown of the log of a service that died."""
+
+SERVICE_DIED: Final = "service-died"
+NOT_READY: Final = "cloud-not-ready"
+
+
+class Host:
+    """Starts and ends embedded clouds on this machine."""
+
+    def __init__(self) -> None:
+        self._environments: dict[bool, environment.Environment] = {}
+        self._clouds: dict[str, Cloud] = {}
+
+    def prepare(self, report: Report, *, sources: Sequence[str], release: str) -> dict[str, Any]:
+        """Make the environment of the services; ``sources`` are changes as ``--with`` takes them.
+
+        Returns ``versions`` by distribution, and ``changes``, the fields of a ChangedProject each.
+        """
+
+        def say(text: str) -> None:
+            report({"say": text})
+
+        changed = bool(sources)
+        if changed not in self._environments:
+            # Once: it also lists the base's files, before code of the change runs.
+            wanted = changes.parse_all(sources, release)
+            self._environments[changed] = environment.prepare(wanted, release, places.cache(), say)
+        prepared = self._environments[changed]
+        return {
+            "versions": prepared.versions(),
+            "changes": [each.model_dump() for each in prepared.changes],
+        }
+
+    def start(
+        self,
+        report: Report,
+        *,
+        folder: str,
+        name: str,
+        changed: bool,
+        ports: Mapping[str, int],
+        options: Mapping[str, Any],
+        timeout: float,
+    ) -> dict[str, Any]:
+        """Start a cloud, with the change or without it; the messages are its supervisor's events.
+
+        Returns its ``entry`` for clouds.yaml and the ``ports`` of its services.
+        """
+        path = Path(folder)
+        folders.make(path.parent)
+        cloud = Cloud.start(
+            path,
+            name=checked_name(name),
+            python=self._environments[changed].python,
+            templates=places.cache() / "templates",
+            ports=ports,
+            options=options,
+            timeout=timeout,
+            on_event=lambda event: report({"event": event}),
+        )
+        self._clouds[folder] = cloud
+        urls = [service["url"] for service in cloud.status()["services"].values()]
+        found = [urlsplit(url).port for url in urls]
+        return {"entry": cloud.clouds_yaml_entry(), "ports": found}
+
+    def health(self, _report: Report, *, folder: str) -> list[tuple[str, str]]:
+        """Return what is wrong with a cloud: the code and the text of each problem."""
+        status = Cloud(Path(folder)).status()
+        if status["state"] == "ready":
+            return []
+        died = [
+            (SERVICE_DIED, _death(name, service))
+            for name, service in status["services"].items()
+            if service["state"] == "died"
+        ]
+        return died or [(NOT_READY, f"the cloud is {status['state']}")]
+
+    def detach(self, _report: Report, *, folder: str) -> bool:
+        """Let the cloud outlive this process; return whether it is still up."""
+        cloud = self._cloud(folder)
+        if not cloud.alive():
+            return False
+        cloud.detach()
+        self._clouds.pop(folder, None)
+        return True
+
+    def stop(self, _report: Report, *, folder: str) -> list[str]:
+        """End a cloud; return the processes that outlived it and were killed."""
+        return self._cloud(folder).stop()
+
+    def remove(self, _report: Report, *, folder: str) -> None:
+        """Remove the folder of a cloud that has ended."""
+        self._cloud(folder).clean()
+        self._clouds.pop(folder, None)
+
+    def check_base(self, _report: Report, *, log_folder: str) -> None:
+        """Check that the change has altered nothing of the base, which runs without it."""
+        for prepared in self._environments.values():
+            folders.make(Path(log_folder))
+            prepared.see_base_unaltered(Path(log_folder) / LOG)
+
+    def close(self) -> None:
+        """End all clouds that are not detached."""
+        for cloud in self._clouds.values():
+            cloud.stop()
+        self._clouds.clear()
+
+    def _cloud(self, folder: str) -> Cloud:
+        return self._clouds.get(folder) or Cloud(Path(folder))
+
+
+def _death(name: str, service: Mapping[str, Any]) -> str:
+    last = "\n".join(_last_lines(Path(service["log"])))
+    return f"{name} died with status {service['exit_status']}; its last lines:\n{last}"
+
+
+def _last_lines(log: Path) -> list[str]:
+    try:
+        return log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+    except FileNotFoundError:
+        return []

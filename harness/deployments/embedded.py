@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded cloud on a node: the services are processes of one user there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from bsdgate.harness.cloud.service import SERVICES
+from bsdgate.harness.cloud.spec import checked_name
+from bsdgate.harness.deployments.base import HostChecks, Installed, Report, Say
+from bsdgate.harness.manifest import ChangedProject
+from bsdgate.harness.nodes.base import Node, NodeLostError, Remote, ignore
+from bsdgate.harness.profiles.model import Profile
+from bsdgate.results.codes import Code
+from bsdgate.results.problems import Problem
+
+NAME: Final = checked_name("bsdgate")
+"""The name of the cloud in clouds.yaml."""
+HOST: Final = "bsdgate.harness.cloud.host:Host"
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """An embedded cloud, started on the node by ``cloud.host``.
+
+    ``sources`` are the changes as ``--with`` takes them. ``site`` is the folder of the cloud and of
+    its logs, relative to the folder of the run on the node.
+    """
+
+    node: Node
+    profile: Profile
+    sources: Sequence[str] = ()
+    site: Path = Path()
+
+    @property
+    def changed(self) -> bool:
+        """Whether the change under test runs in it."""
+        return bool(self.sources)
+
+    def install(self, say: Say) -> Installed:
+        """Make the Python environment of the services on the node."""
+        found = self.host.call(
+            "prepare",
+            lambda message: say(message["say"]),
+            sources=list(self.sources),
+            release=self.profile.release,
+        )
+        return Installed(
+            found["versions"], tuple(ChangedProject(**each) for each in found["changes"])
+        )
+
+    def start(self, report: Report) -> Mapping[str, Any]:
+        """Start the services on the node, and make their ports answer here."""
+        ports = self.node.choose_ports(len(SERVICES))
+        started = self.host.call(
+            "start",
+            lambda message: report(message["event"]),
+            folder=self._folder,
+            name=NAME,
+            changed=self.changed,
+            ports=dict(zip(SERVICES, ports, strict=True)),
+            options=self.profile.service_options(),
+            timeout=self.profile.timeouts.start,
+        )
+        self.node.forward(started["ports"])
+        entry: dict[str, Any] = started["entry"]
+        return entry
+
+    def health(self) -> Sequence[Problem]:
+        """Return the services that died, or that the node is lost."""
+        try:
+            found = self.host.call("health", ignore, folder=self._folder)
+        except NodeLostError as error:
+            return [Problem(Code.NODE_LOST, error.message)]
+        return [Problem(Code(code), text) for code, text in found]
+
+    def host_checks(self) -> HostChecks:
+        """Name the folder of the cloud, and the node."""
+        return HostChecks({"BSDGATE_CLOUD_DIR": self._folder}, self.node.testinfra())
+
+    def collect_logs(self, folder: Path) -> None:
+        """Copy the logs of the services."""
+        self.node.pull(self.node.folder / self.site / "cloud" / "logs", folder)
+
+    def without_change(self, name: str) -> "Embedded":
+        """Return a cloud of the release's services, on the same node."""
+        return replace(self, site=self.site / name, sources=())
+
+    def again(self, name: str) -> "Embedded":
+        """Return another cloud with the same change, on the same node."""
+        return replace(self, site=self.site / name)
+
+    def check_base(self) -> None:
+        """Compare the files of the node's Python environment with those before the change."""
+        self.host.call("check_base", ignore, log_folder=str(self.node.folder / self.site / "logs"))
+
+    def keep(self) -> bool:
+        """Let the cloud outlive this process; return whether it is still up."""
+        kept: bool = self.host.call("detach", ignore, folder=self._folder)
+        return kept
+
+    def end(self) -> Sequence[str]:
+        """End the services."""
+        left: list[str] = self.host.call("stop", ignore, folder=self._folder)
+        return left
+
+    def close(self) -> None:
+        """End the services and remove the folder of the cloud."""
+        self.end()
+        self.host.call("remove", ignore, folder=self._folder)
+
+    @property
+    def host(self) -> Remote:
+        """What starts and ends clouds on the node."""
+        return self.node.remote(HOST)
+
+    @property
+    def _folder(self) -> str:
+        return str(self.node.folder / self.site / "cloud")

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This machine as a node."""
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bsdgate.harness import files, process
+from bsdgate.harness.nodes import facts
+from bsdgate.harness.nodes.base import Remote, Report
+
+
+class Here:
+    """An object of this process, as ``Remote``."""
+
+    def __init__(self, path: str) -> None:
+        module, _, name = path.partition(":")
+        self._object = getattr(importlib.import_module(module), name)()
+
+    def call(self, method: str, report: Report, **arguments: Any) -> Any:
+        """Call the method."""
+        return getattr(self._object, method)(report, **arguments)
+
+    def close(self) -> None:
+        """Close the object."""
+        self._object.close()
+
+
+@dataclass
+class LocalNode:
+    """This machine. ``folder`` is where a run keeps its files."""
+
+    folder: Path
+    name: str = "local"
+    python: str = sys.executable
+    _made: dict[str, Here] = field(default_factory=dict, init=False)
+
+    def connect(self) -> None:
+        """Do nothing: this process is on the node."""
+
+    def facts(self) -> Mapping[str, str]:
+        """Return the properties of this machine."""
+        return facts.local()
+
+    def start(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        log: Path,
+        stdout: Path | int | None = None,
+        stdin: int | None = None,
+    ) -> process.Running:
+        """Start a command."""
+        return process.start(argv, log=log, stdout=stdout, stdin=stdin)
+
+    def remote(self, path: str) -> Remote:
+        """Make the object in this process, once."""
+        if path not in self._made:
+            self._made[path] = Here(path)
+        return self._made[path]
+
+    def push(self, source: Path) -> Path:
+        """Return the folder itself."""
+        return source
+
+    def pull(self, source: Path, target: Path) -> None:
+        """Copy a folder."""
+        if source.exists():
+            files.copy_tree(source, target)
+
+    def choose_ports(self, count: int) -> Sequence[int]:
+        """Let the system choose."""
+        return [0] * count
+
+    def forward(self, ports: Sequence[int]) -> None:
+        """Do nothing: the ports are those of this machine."""
+
+    def testinfra(self) -> Sequence[str]:
+        """Name the local backend."""
+        return ("--hosts=local://",)
+
+    def close(self) -> None:
+        """Close the objects that were made."""
+        while self._made:
+            self._made.popitem()[1].close()
