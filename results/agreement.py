@@ -110,6 +110,9 @@ def _unexplained(verdict: Verdict) -> Iterator[str]:
         if one != right:
             yield f"{_text(one.id)} has counts {one.counts}, which contradicts the reasons"
         outcome = outcomes.get(one.id, Outcome.SUCCESS)
+        known = outcome is Outcome.KNOWN_FAILURE
+        if one.id in outcomes and (one.excuse is Excuse.KNOWN_FAILURE) is not known:
+            yield f"{_text(one.id)} ended as {outcome}, but its excuse is {one.excuse or 'none'}"
         codes = _CODES.get(outcome, [])
         if one.excuse and outcome is Outcome.FAIL:
             codes = [Code(one.excuse)]

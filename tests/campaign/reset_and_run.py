@@ -53,6 +53,9 @@ class Silent:
 if __name__ == "__main__":
     resetting = Resetting(int(sys.argv[1]))
     pipeline.STEPS = (resetting.deploy, *pipeline.STEPS[1:])
-    verdict, failure = pipeline.carry_out(pipeline.begin(pipeline.Options(), Silent()))
+    listener = Silent()
+    run = pipeline.begin(pipeline.Options(), listener)
+    failure = pipeline.execute(run)
+    verdict = pipeline.judge(run.folder.path, run.history, listener)
     print(verdict.result, failure or "")
     sys.exit(verdict.result.exit_code)

@@ -6,6 +6,7 @@ A run costs a cloud, so one is judged in many ways.
 
 import json
 import os
+import platform
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -59,9 +60,21 @@ def test_good_run_says_what_it_was(passed: RunFolder) -> None:
     assert recorded == {"profile": "embedded", "suite": "smoke", "selection": FEW, "concurrency": 2}
     assert manifest["evidence"] == ["hostchecks", "tempest"]
     assert manifest["with"] == []
-    assert manifest["versions"]["keystone"]
+    node = passed.read("node.json")
+    assert (node["run_id"], node["name"]) == (manifest["run_id"], "local")
+    assert node["versions"]["keystone"]
+    assert node["facts"]["python"] == platform.python_version()
     steps = [event["step"] for event in passed.journal() if event["event"] == "end"]
-    assert steps == ["deploy", "check", "configure", "test", "collect", "confirm", "judge"]
+    assert steps == [
+        "provision",
+        "deploy",
+        "check",
+        "configure",
+        "test",
+        "collect",
+        "confirm",
+        "judge",
+    ]
     for attempt in passed.attempts.values():
         assert (attempt["state"], attempt["exit_status"], attempt["problems"]) == ("ended", 0, [])
         assert attempt["run_id"] == manifest["run_id"]

@@ -4,8 +4,9 @@
 from typing import Any
 
 from bsdgate.harness.identity import Settings
-from bsdgate.harness.manifest import Manifest
+from bsdgate.harness.manifest import Manifest, NodeDocument
 from bsdgate.harness.profiles.load import load as load_profile
+from bsdgate.harness.run_dir import RunDir
 from bsdgate.harness.suites.model import load as load_suite
 
 
@@ -18,10 +19,16 @@ def manifest(**fields: Any) -> Manifest:
             "release": "2026.2",
             "evidence": ("tempest",),
             "concurrency": 1,
-            "seed": 1,
-            "versions": {},
             "profile_settings": Settings.of(load_profile("embedded")),
             "suite_settings": Settings.of(load_suite("smoke")),
             **fields,
         }
     )
+
+
+def with_node(folder: RunDir) -> RunDir:
+    """Write the document of a node into the run directory; return the directory."""
+    folder.write_node(
+        NodeDocument(run_id=folder.manifest.run_id, name="local", facts={}, versions={})
+    )
+    return folder

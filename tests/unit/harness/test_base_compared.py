@@ -3,15 +3,17 @@
 
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from fakes.deployment import FakeDeployment
+from fakes.listener import FakeListener
+from fakes.node import FakeNode
 from unit.harness.manifests import manifest
 
 from bsdgate.harness import confirm, steps
-from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.environments import base
 from bsdgate.harness.environments.environment import Environment
 from bsdgate.harness.errors import InfrastructureError
@@ -22,35 +24,23 @@ from bsdgate.harness.steps import Run
 CHANGED = ChangedProject(project="keystone", source="x", version="30.0.1", identity="sha256:1")
 
 
-class WritingCloud:
-    """A cloud of a change that writes to the base until it is stopped."""
+class Writing(FakeDeployment):
+    """A cloud of a change that writes to the base as it ends."""
 
-    def __init__(self, packages: Path) -> None:
+    def __init__(self, packages: Path, environment: Environment, log: Path) -> None:
+        super().__init__(changes=(CHANGED,))
         self.packages = packages
-        self.stopped = False
+        self.environment = environment
+        self.log = log
 
-    def stop(self) -> None:
+    def end(self) -> Sequence[str]:
         """Write at the last moment."""
         (self.packages / "planted.pth").write_text("")
-        self.stopped = True
+        return super().end()
 
-    def clean(self) -> None:
-        """Have nothing to remove."""
-
-    def alive(self) -> bool:
-        """Tell whether it was stopped."""
-        return not self.stopped
-
-
-class Listened:
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        """Keep it."""
-        self.said.append(text)
+    def check_base(self) -> None:
+        """Compare the base, as the host of embedded clouds does."""
+        self.environment.see_base_unaltered(self.log)
 
 
 @pytest.fixture
@@ -61,8 +51,18 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     monkeypatch.setattr(base, "roots", lambda: [packages])
     environment = Environment(Path(sys.executable), (CHANGED,), base.take())
     with RunDir.create(tmp_path / "runs", manifest()) as folder:
-        listener, cloud = cast(Any, Listened()), cast(Cloud, WritingCloud(packages))
-        yield Run(folder, cast(Any, None), cast(Any, None), environment, listener, cloud=cloud)
+        deployment = Writing(packages, environment, folder.logs / "base.log")
+        run = Run(
+            folder,
+            cast(Any, None),
+            cast(Any, None),
+            FakeNode(folder.path),
+            deployment,
+            Environment(Path(sys.executable)),
+            FakeListener(),
+        )
+        steps.deploy(run)
+        yield run
 
 
 def altered(run: Run) -> list[dict[str, Any]]:
@@ -90,8 +90,7 @@ def test_nothing_is_run_on_the_base_beside_a_kept_cloud(
     monkeypatch.setattr(confirm, "_base", lambda run: pytest.fail("the base was brought up"))
     kept = dataclasses.replace(run, keep=True)
     confirm._rerun_without(kept, [], 0)
-    assert kept.cloud is not None
-    assert kept.cloud.alive()
+    assert cast(Writing, kept.deployment).up
 
 
 def test_a_run_that_failed_or_was_stopped_says_what_was_altered(run: Run) -> None:
@@ -101,7 +100,8 @@ def test_a_run_that_failed_or_was_stopped_says_what_was_altered(run: Run) -> Non
 
 
 def test_without_a_change_nothing_is_compared(run: Run) -> None:
-    plain = dataclasses.replace(run, environment=Environment(Path(sys.executable)))
+    cast(Writing, run.deployment).changes = ()
+    plain = dataclasses.replace(run)
     steps.see_base_unaltered(plain)
     steps.cleanup(plain)
     assert altered(run) == []

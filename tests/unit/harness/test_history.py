@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from subunit.v2 import StreamResultToBytes
-from unit.harness.manifests import manifest
+from unit.harness.manifests import manifest, with_node
 from unit.results import conftest
 
 from bsdgate.harness import history
@@ -157,7 +157,7 @@ def failed_run(base: Path, **fields: Any) -> Path:
     reader.feed(stream.getvalue())
     made = manifest(**fields)
     with RunDir.create(base, made) as run:
-        attempt = run.begin_attempt("tempest", "subunit", b"m.A.one\n")
+        attempt = with_node(run).begin_attempt("tempest", "subunit", b"m.A.one\n")
         attempt.stream.write(stream.getvalue())
         attempt.stream.write(reader.make_seal(made.run_id, attempt.name))
         attempt.end(0)

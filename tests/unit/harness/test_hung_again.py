@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from fakes.deployment import FakeDeployment
+from fakes.listener import FakeListener
+from fakes.node import FakeNode
 from fakes.runner import FakeRunner
-from unit.harness.manifests import manifest
+from unit.harness.manifests import manifest, with_node
 
 from bsdgate.harness import confirm, steps
 from bsdgate.harness.commands.run_clouds import clouds_of
-from bsdgate.harness.environments import base
 from bsdgate.harness.environments.environment import Environment
 from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.profiles.load import load
@@ -29,48 +31,6 @@ from bsdgate.results.problems import Problem
 
 CHANGED = ChangedProject(project="keystone", source="x", version="30.0.1", identity="sha256:1")
 HUNG = [Rerun("02-tempest", side, 2, ("m.A.one", "m.A.two"), hung=True) for side in Side]
-
-
-class Cloud:
-    """A cloud that is ready until it is stopped."""
-
-    def __init__(self, ended: list[str], name: str) -> None:
-        self.ended = ended
-        self.name = name
-        self.left: list[str] = []
-        self.stopped = False
-
-    def stop(self) -> list[str]:
-        left = [] if self.stopped else self.left
-        if not self.stopped:
-            self.ended.append(self.name)
-        self.stopped = True
-        return left
-
-    def clean(self) -> None:
-        """Have nothing to remove."""
-
-    def status(self) -> dict[str, Any]:
-        return {"state": "ready", "services": {}}
-
-
-class Listened:
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    def test(self, event: Any) -> None:
-        """Ignore it."""
-
-    def tests_begin(self, ids: Sequence[str], concurrency: int) -> None:
-        """Ignore it."""
-
-    def tests_end(self) -> None:
-        """Ignore it."""
 
 
 class Noting(FakeRunner):
@@ -100,32 +60,23 @@ def events() -> list[str]:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[str]) -> Iterator[Run]:
     """Return a run of a change, with clouds and tests that only note what happens."""
-    packages = tmp_path / "site-packages"
-    packages.mkdir()
-    monkeypatch.setattr(base, "roots", lambda: [packages])
     released = Environment(Path(sys.executable))
     monkeypatch.setattr("bsdgate.harness.environments.environment.prepare", lambda *_: released)
-
-    def deploy(fresh: Run) -> None:
-        events.append(f"{fresh.site.name} begins, changed: {bool(fresh.environment.changes)}")
-        fresh.cloud = cast(Any, Cloud(events, f"{fresh.site.name} ends"))
-
     runner = Noting(events)
     monkeypatch.setattr(Run, "runner", property(runner.of))
-    monkeypatch.setattr(confirm, "deploy", deploy)
-    for name in ("configure", "collect"):
-        monkeypatch.setattr(confirm, name, lambda _: None)
-    environment = Environment(Path(sys.executable), (CHANGED,), base.take())
     with RunDir.create(tmp_path / "runs", manifest(name="first")) as folder:
-        cloud, listener = Cloud(events, "first ends"), Listened()
-        yield Run(
-            folder,
+        run = Run(
+            with_node(folder),
             load("embedded"),
             cast(Any, None),
-            environment,
-            cast(Any, listener),
-            cloud=cast(Any, cloud),
+            FakeNode(folder.path),
+            FakeDeployment(events, (CHANGED,)),
+            released,
+            FakeListener(),
         )
+        steps.deploy(run)
+        events.clear()
+        yield run
 
 
 def test_each_time_has_a_cloud_of_its_own(run: Run, events: list[str]) -> None:
@@ -188,12 +139,29 @@ def test_what_outlived_the_second_cloud_of_the_change_is_written_down(
     run: Run, site: str, written: int
 ) -> None:
     """What the base has left is not the change's doing."""
-    environment = run.environment if site == "again" else Environment(Path(sys.executable))
-    cloud = Cloud([], site)
-    cloud.left = ["a-daemon (process 7)"]
-    fresh = dataclasses.replace(
-        run, environment=environment, cloud=cast(Any, cloud), site=run.site / site
-    )
+    (run.folder.path / site).mkdir()
+    deployment = FakeDeployment(changes=(CHANGED,) if site == "again" else ())
+    deployment.left = ["a-daemon (process 7)"]
+    fresh = dataclasses.replace(run, deployment=deployment, site=run.site / site)
+    steps.deploy(fresh)
     steps.cleanup(fresh)
     left = [event for event in run.folder.events() if event["step"] == steps.LEFT]
     assert len(left) == written
+
+
+def test_what_hung_is_not_run_again_where_there_is_no_second_cloud(
+    run: Run, events: list[str]
+) -> None:
+    cast(FakeDeployment, run.deployment).second = False
+    confirm._rerun_hung(run, HUNG)
+    assert events == ["first ends"]
+    assert "no second cloud" in "".join(cast(Any, run.listener).said)
+
+
+def test_nothing_is_run_on_the_base_where_there_is_no_second_cloud(
+    run: Run, events: list[str]
+) -> None:
+    cast(FakeDeployment, run.deployment).second = False
+    confirm._rerun_without(run, HUNG, time.monotonic() + 60)
+    assert events == ["first ends"]
+    assert "no second cloud" in "".join(cast(Any, run.listener).said)

@@ -7,8 +7,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from fakes.listener import FakeListener
 from unit.harness.test_commands import Ended, Here
-from unit.harness.test_pipeline import Quiet
 from unit.results.store.contract import verdict
 
 from bsdgate.harness import history, pipeline
@@ -110,7 +110,7 @@ def test_a_policy_for_votes_gives_no_verdict_on_a_part(run: Path, policy: Policy
 
 def test_that_is_said_before_the_run() -> None:
     with pytest.raises(UsageError) as caught:
-        pipeline.begin(Options(tests="test_users", policy="gate"), Quiet())
+        pipeline.begin(Options(tests="test_users", policy="gate"), FakeListener())
     assert "--tests 'test_users'" in caught.value.message
     assert caught.value.hint == "run the whole suite, or choose --policy developer"
 

@@ -1,31 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run is before its steps: begun with its settings, and resumed with the same only."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from fakes.listener import FakeListener
 
 from bsdgate.harness import pipeline
 from bsdgate.harness.errors import BsdgateError
 from bsdgate.harness.pipeline import Options
 from bsdgate.harness.suites import model as suites
-from bsdgate.results.parsers.subunit import StatusEvent
 
 PROFILES = Path(pipeline.__file__).parent / "profiles"
-
-
-class Quiet:
-    """A listener that drops what it hears."""
-
-    def step(self, name: str) -> None: ...
-    def say(self, text: str) -> None: ...
-    def cloud(self, event: dict[str, Any]) -> None: ...
-    def tests_begin(self, ids: Sequence[str], concurrency: int) -> None: ...
-    def test(self, event: StatusEvent) -> None: ...
-    def tests_end(self) -> None: ...
 
 
 @pytest.fixture
@@ -39,7 +26,7 @@ def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def begin(profile: Path) -> Path:
-    run = pipeline.begin(Options(profile=str(profile)), Quiet())
+    run = pipeline.begin(Options(profile=str(profile)), FakeListener())
     run.folder.close()
     return run.folder.path
 
@@ -54,7 +41,7 @@ def set_option(profile: Path, service: str, value: object) -> None:
 def test_run_is_resumed_with_the_settings_that_it_was_begun_with(profile: Path) -> None:
     folder = begin(profile)
     profile.write_text(f"# the same in other words\n{profile.read_text()}")
-    run = pipeline.resume(folder, Quiet())
+    run = pipeline.resume(folder, FakeListener())
     run.folder.close()
     assert run.profile.name == "embedded"
 
@@ -64,7 +51,7 @@ def test_run_is_not_resumed_with_another_profile(profile: Path) -> None:
     folder = begin(profile)
     set_option(profile, "nova", True)
     with pytest.raises(BsdgateError) as caught:
-        pipeline.resume(folder, Quiet()).folder.close()
+        pipeline.resume(folder, FakeListener()).folder.close()
     assert caught.value.exit_code == 2
     message = str(caught.value)
     assert message.startswith(f"{folder} was begun with other settings:\n")
@@ -72,7 +59,7 @@ def test_run_is_not_resumed_with_another_profile(profile: Path) -> None:
     assert "undo the change in the file, or start a new run" in message
     # What was refused holds no lock, and can be resumed when the change is undone.
     set_option(profile, "nova", 1)
-    pipeline.resume(folder, Quiet()).folder.close()
+    pipeline.resume(folder, FakeListener()).folder.close()
 
 
 def test_run_is_not_resumed_with_another_suite(
@@ -83,4 +70,4 @@ def test_run_is_not_resumed_with_another_suite(
     fewer = smoke.model_copy(update={"includes": smoke.includes[:1]})
     monkeypatch.setattr(pipeline.suites, "load", lambda _: fewer)
     with pytest.raises(BsdgateError, match=r"suite smoke: includes\.1 is null, and was"):
-        pipeline.resume(folder, Quiet()).folder.close()
+        pipeline.resume(folder, FakeListener()).folder.close()

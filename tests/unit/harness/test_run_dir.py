@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.harness.manifests import manifest
+from unit.harness.manifests import manifest, with_node
 
 from bsdgate.harness import files
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.identity import digest, version
-from bsdgate.harness.manifest import ChangedProject
+from bsdgate.harness.manifest import AskedProject, ChangedProject, NodeDocument
 from bsdgate.harness.profiles.load import load as load_profile
 from bsdgate.harness.run_dir import RunDir
 from bsdgate.results.attempts import IDENTITY
@@ -31,7 +31,7 @@ from bsdgate.results.problems import Problem
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[RunDir]:
     with RunDir.create(tmp_path / "runs", manifest(name="one")) as run:
-        yield run
+        yield with_node(run)
 
 
 def head(run: RunDir, name: str) -> dict[str, Any]:
@@ -44,11 +44,11 @@ def sha256(content: bytes) -> str:
 
 
 def test_manifest_says_all_that_the_judge_reads(tmp_path: Path) -> None:
-    changed = ChangedProject(project="keystone", source="x", version="30.0.1", identity="sha256:1")
+    changed = AskedProject(project="keystone", source="x", identity="sha256:1")
     made = manifest(changes=(changed,), evidence=("hostchecks", "tempest"))
     with RunDir.create(tmp_path, made) as run:
         written = json.loads((run.path / "manifest.json").read_text())
-    assert written["schema"] == 2
+    assert written["schema"] == 3
     assert written["bsdgate_version"] == version()
     assert written["bsdgate_sha256"] == digest()
     services = written["profile_settings"]["content"]["services"]
@@ -122,7 +122,7 @@ def test_lock_goes_with_a_killed_harness(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("schema", 1), ("schema", 3), ("schema", "2"), ("bsdgate_sha256", "ab" * 32)]
+    ("key", "value"), [("schema", 2), ("schema", 4), ("schema", "3"), ("bsdgate_sha256", "ab" * 32)]
 )
 def test_run_of_another_version_is_refused(run: RunDir, key: str, value: object) -> None:
     path = run.path / "manifest.json"
@@ -134,7 +134,7 @@ def test_run_of_another_version_is_refused(run: RunDir, key: str, value: object)
     assert version() in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema": 2}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema": 3}'])
 def test_broken_manifest_is_named(run: RunDir, content: str) -> None:
     (run.path / "manifest.json").write_text(content)
     run.close()
@@ -148,17 +148,6 @@ def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_latest_is_the_run_begun_last(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no run in"):
-        RunDir.latest(tmp_path / "absent")
-    for name in ("z", "a"):
-        RunDir.create(tmp_path, manifest(name=name)).close()
-    with RunDir.open(tmp_path / "z") as resumed:
-        resumed.record("test", "begin")
-    (tmp_path / "no-run").mkdir()
-    assert RunDir.latest(tmp_path) == tmp_path / "a"
-
-
 def test_journal_tells_what_is_done(run: RunDir) -> None:
     assert run.events() == []
     run.record("prepare", "begin")
@@ -168,7 +157,6 @@ def test_journal_tells_what_is_done(run: RunDir) -> None:
     run.record("test", "begin")
     assert [event["step"] for event in run.events()][:2] == ["prepare", "prepare"]
     assert run.events()[1]["seconds"] == 1.5
-    assert run.finished_steps() == {"prepare"}
 
 
 @given(cut=st.integers(min_value=1, max_value=60))
@@ -181,10 +169,10 @@ def test_line_that_was_cut_short_never_happened(
         run.record("deploy", "end")
         journal = run.path / "journal.jsonl"
         os.truncate(journal, journal.stat().st_size - cut)
-        assert run.finished_steps() == {"prepare"}
+        assert [event["step"] for event in run.events()] == ["prepare"]
     with RunDir.open(base / "one") as run:
         run.record("check", "end")
-        assert run.finished_steps() == {"prepare", "check"}
+        assert [event["step"] for event in run.events()] == ["prepare", "check"]
 
 
 def test_failed_append_leaves_the_journal_whole(
@@ -216,7 +204,7 @@ def test_attempt_is_sealed_by_digests_taken_on_the_way(run: RunDir) -> None:
     assert (attempt.folder / "asked.txt").read_bytes() == b"a\nb\n"
     assert ended["sha256"] == {"asked.txt": sha256(b"a\nb\n"), "stream.subunit": sha256(content)}
     assert (ended["state"], ended["exit_status"]) == ("ended", 1)
-    assert ended["schema"] == 2
+    assert ended["schema"] == 3
     assert ended["problems"] == [{"code": "service-died", "text": "nova died"}]
     assert ended["started"] <= ended["ended"]
     assert ended["run_id"] == run.manifest.run_id
@@ -245,16 +233,38 @@ def test_attempts_are_numbered_without_gaps(run: RunDir) -> None:
 
 
 def test_attempts_are_of_what_the_manifest_is_of_and_in_the_journal(tmp_path: Path) -> None:
-    changed = ChangedProject(project="keystone", source="/k", version="30", identity="sha256:1")
+    changed = AskedProject(project="keystone", source="/k", identity="sha256:1")
     made = manifest(changes=(changed,), change="I8f4c", patchset="2")
     with RunDir.create(tmp_path, made) as run:
-        run.begin_attempt("tempest", "subunit", b"")
+        with_node(run).begin_attempt("tempest", "subunit", b"")
         said = json.loads((run.path / "manifest.json").read_text())
         assert {key: head(run, "01-tempest")[key] for key in IDENTITY} == {
             key: said[key] for key in IDENTITY
         }
         (event,) = run.events()
         assert (event["step"], event["event"], event["name"]) == ("attempt", "begin", "01-tempest")
+
+
+def test_an_attempt_names_the_node_and_the_digest_of_its_document(run: RunDir) -> None:
+    run.begin_attempt("tempest", "subunit", b"")
+    document = (run.path / "node.json").read_bytes()
+    assert head(run, "01-tempest")["node"] == {"name": "local", "sha256": sha256(document)}
+
+
+def test_the_document_of_the_node_is_read_as_it_was_written(tmp_path: Path) -> None:
+    changed = ChangedProject(project="keystone", source="/k", version="30", identity="sha256:1")
+    with RunDir.create(tmp_path, manifest()) as run:
+        assert run.read_node() is None
+        document = NodeDocument(
+            run_id=run.manifest.run_id,
+            name="local",
+            facts={"architecture": "arm64"},
+            versions={"keystone": "30"},
+            changes=(changed,),
+        )
+        run.write_node(document)
+        assert run.read_node() == document
+        assert json.loads((run.path / "node.json").read_text())["with"] == [changed.model_dump()]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"state": "running"}'])
@@ -345,7 +355,7 @@ def test_a_run_is_private_whatever_the_umask(tmp_path, umask):
     before = os.umask(umask)
     try:
         with RunDir.create(tmp_path / "state" / "runs", manifest(name="one")) as run:
-            attempt = run.begin_attempt("tempest", "subunit", b"a\n")
+            attempt = with_node(run).begin_attempt("tempest", "subunit", b"a\n")
             attempt.stream.write(b"x")
             attempt.end(0)
     finally:

@@ -1,49 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a run ends its cloud: nothing that goes wrong with that keeps a verdict from being given."""
+"""The steps of a run, on a deployment and a node without a cloud."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.harness.manifests import manifest
+import yaml
+from fakes.deployment import FakeDeployment
+from fakes.listener import FakeListener
+from fakes.node import FakeNode
+from unit.harness.manifests import manifest, with_node
 
 from bsdgate.harness import pipeline
 from bsdgate.harness.environments.environment import Environment
-from bsdgate.harness.errors import UsageError
+from bsdgate.harness.errors import InfrastructureError, UsageError
+from bsdgate.harness.manifest import ChangedProject, NodeDocument
+from bsdgate.harness.profiles.load import load
 from bsdgate.harness.run_dir import RunDir
-from bsdgate.harness.steps import LEFT, Run, cleanup
+from bsdgate.harness.steps import (
+    ALTERED,
+    LEFT,
+    Run,
+    cleanup,
+    collect,
+    deploy,
+    looking_after,
+    provision,
+    see_base_unaltered,
+)
+from bsdgate.results.codes import Code
+from bsdgate.results.problems import Problem
 
-
-class Cloud:
-    """A cloud that leaves a process when it ends, or cannot be removed."""
-
-    def __init__(self, left: list[str], error: Exception | None = None) -> None:
-        self.left = left
-        self.error = error
-        self.stopped = 0
-
-    def stop(self) -> list[str]:
-        self.stopped += 1
-        return self.left
-
-    def clean(self) -> None:
-        if self.error is not None:
-            raise self.error
-
-
-class Listener:
-    """Keeps what a run says."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def step(self, name: str) -> None:
-        self.said.append(name)
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
+CHANGED = ChangedProject(project="keystone", source="x", version="30.0.1", identity="sha256:1")
+DIED = Problem(Code.SERVICE_DIED, "nova died")
 
 
 @pytest.fixture
@@ -52,64 +44,235 @@ def folder(tmp_path: Path) -> Iterator[RunDir]:
         yield folder
 
 
-def run_with(folder: RunDir, cloud: Cloud, **changes: Any) -> Run:
-    nothing: Any = None
-    listener: Any = Listener()
-    there: Any = cloud
-    plain = Environment(Path(sys.executable))
-    return Run(folder, nothing, nothing, plain, listener, cloud=there, **changes)
+def run_with(folder: RunDir, deployment: FakeDeployment, **fields: Any) -> Run:
+    suite: Any = None
+    return Run(
+        folder,
+        load("embedded"),
+        suite,
+        FakeNode(folder.path),
+        deployment,
+        Environment(Path(sys.executable)),
+        FakeListener(),
+        **fields,
+    )
 
 
-def left_behind(folder: RunDir) -> list[str]:
-    return [event["message"] for event in folder.events() if event["step"] == LEFT]
+def deployed(folder: RunDir, deployment: FakeDeployment, **fields: Any) -> Run:
+    run = run_with(folder, deployment, **fields)
+    deploy(run)
+    return run
+
+
+def said(run: Run) -> str:
+    assert isinstance(run.listener, FakeListener)
+    return "\n".join(run.listener.said)
+
+
+def journalled(folder: RunDir, step: str) -> list[str]:
+    return [event["message"] for event in folder.events() if event["step"] == step]
+
+
+# Provision ----------------------------------------------------------------------------------
+
+
+def test_what_a_run_is_on_is_written_down(folder: RunDir) -> None:
+    run = run_with(folder, FakeDeployment(changes=(CHANGED,)))
+    provision(run)
+    found = folder.read_node()
+    assert found is not None
+    assert (found.name, found.run_id) == ("fake", folder.manifest.run_id)
+    assert found.facts == {"architecture": "amd64", "utc_offset": "+0000"}
+    assert found.versions["keystone"] == "30.0.0"
+    assert found.changes == (CHANGED,)
+    assert "installing first" in said(run)
+
+
+def test_the_runners_versions_are_written_down_too(folder: RunDir) -> None:
+    run = run_with(folder, FakeDeployment())
+    provision(run)
+    found = folder.read_node()
+    assert found is not None
+    assert found.versions["pytest"] == run.environment.versions()["pytest"]
+
+
+def test_a_resumed_run_has_the_installation_that_it_was_begun_with(folder: RunDir) -> None:
+    provision(run_with(folder, FakeDeployment()))
+    before = folder.read_node()
+    provision(run_with(folder, FakeDeployment()))
+    assert folder.read_node() == before
+
+
+@pytest.mark.parametrize(
+    "other", [{"versions": {"keystone": "29.0.0"}}, {"changes": (CHANGED,)}], ids=str
+)
+def test_a_resumed_run_with_another_installation_is_refused(
+    folder: RunDir, other: dict[str, Any]
+) -> None:
+    provision(run_with(folder, FakeDeployment()))
+    before = folder.read_node()
+    assert before is not None
+    folder.write_node(before.model_copy(update=other))
+    with pytest.raises(UsageError, match="is not what .* ran with"):
+        provision(run_with(folder, FakeDeployment()))
+
+
+def test_a_damaged_document_of_the_node_is_refused(folder: RunDir) -> None:
+    (folder.path / "node.json").write_text("{")
+    with pytest.raises(UsageError, match=r"node\.json is damaged"):
+        provision(run_with(folder, FakeDeployment()))
+
+
+# Deploy and collect -------------------------------------------------------------------------
+
+
+def test_the_cloud_is_named_in_the_runs_own_clouds_yaml(folder: RunDir) -> None:
+    run = deployed(folder, FakeDeployment())
+    entry = yaml.safe_load(run.clouds_yaml.read_text())["clouds"]["bsdgate"]
+    assert entry == {"auth": {"auth_url": "http://127.0.0.1:1/v3"}}
+
+
+def test_the_logs_of_the_services_are_kept(folder: RunDir) -> None:
+    run = deployed(folder, FakeDeployment())
+    collect(run)
+    assert (folder.logs / "services" / "keystone.log").read_text() == "of first\n"
+
+
+def test_the_health_of_the_deployment_ends_the_tests(folder: RunDir) -> None:
+    deployment = FakeDeployment()
+    look = looking_after(deployed(folder, deployment))
+    assert list(look()) == []
+    deployment.problems = [DIED]
+    assert list(look()) == [DIED]
+
+
+# Cleanup ------------------------------------------------------------------------------------
 
 
 def test_what_outlived_the_cloud_is_written_down(folder: RunDir) -> None:
-    cleanup(run_with(folder, Cloud(["a-daemon (process 7)", "another (process 8)"])))
-    (message,) = left_behind(folder)
+    deployment = FakeDeployment()
+    deployment.left = ["a-daemon (process 7)", "another (process 8)"]
+    cleanup(deployed(folder, deployment))
+    (message,) = journalled(folder, LEFT)
     assert "the cloud" in message
     assert "a-daemon (process 7); another (process 8)" in message
 
 
 def test_a_clean_end_is_nothing_to_write_down(folder: RunDir) -> None:
-    run = run_with(folder, Cloud([]))
+    deployment = FakeDeployment()
+    run = deployed(folder, deployment)
     cleanup(run)
-    assert (left_behind(folder), run.cloud) == ([], None)
+    assert (journalled(folder, LEFT), run.deployed, deployment.up) == ([], False, False)
+
+
+def test_what_was_never_deployed_is_not_ended(folder: RunDir) -> None:
+    deployment = FakeDeployment()
+    deployment.failing["end"] = AssertionError("nothing to end")
+    cleanup(run_with(folder, deployment))
 
 
 def test_what_outlived_the_base_is_no_reason_against_the_change(folder: RunDir) -> None:
-    run = run_with(folder, Cloud(["a-daemon (process 7)"]), site=Path("base"))
+    deployment = FakeDeployment()
+    deployment.left = ["a-daemon (process 7)"]
+    (folder.path / "base").mkdir()
+    run = deployed(folder, deployment, site=Path("base"))
     cleanup(run)
-    assert left_behind(folder) == []
-    assert "a-daemon" in str(run.listener.said)  # type: ignore[attr-defined]
+    assert journalled(folder, LEFT) == []
+    assert "a-daemon" in said(run)
 
 
 @pytest.mark.parametrize("error", [UsageError("a cloud is up", "end it"), KeyError("a defect")])
 def test_a_cloud_that_cannot_be_removed_is_a_reason_and_no_error(
     folder: RunDir, error: Exception
 ) -> None:
-    cleanup(run_with(folder, Cloud(["a-daemon"], error)))
-    first, second = left_behind(folder)
+    deployment = FakeDeployment()
+    deployment.left, deployment.failing["close"] = ["a-daemon"], error
+    cleanup(deployed(folder, deployment))
+    first, second = journalled(folder, LEFT)
     assert str(error) in first
     assert "a-daemon" in second
 
 
+def test_a_kept_cloud_is_left_with_the_way_to_use_and_end_it(folder: RunDir) -> None:
+    deployment = FakeDeployment()
+    run = deployed(folder, deployment, keep=True)
+    cleanup(run)
+    assert deployment.up
+    assert "OS_CLOUD=bsdgate openstack server list" in said(run)
+    assert f"`bsdgate down {folder.path}` ends it" in said(run)
+
+
+def test_a_cloud_that_has_ended_is_not_kept(folder: RunDir) -> None:
+    deployment = FakeDeployment()
+    run = deployed(folder, deployment, keep=True)
+    deployment.up = False
+    cleanup(run)
+    assert "was kept" not in said(run)
+
+
 def test_what_cannot_be_written_down_comes_after_the_verdict(folder: RunDir) -> None:
     """As on a full disk; the cloud is ended once."""
+    deployment = FakeDeployment()
+    deployment.left = ["a-daemon"]
+    run = deployed(folder, deployment)
     (folder.path / "journal.jsonl").mkdir()
-    cloud = Cloud(["a-daemon"])
-    run = run_with(folder, cloud)
     failure = pipeline._clean_up(run)
     assert "journal.jsonl" in str(failure)
-    assert cloud.stopped == 1
+    assert deployment.events.count("first ends") == 1
 
 
 def test_an_interrupted_cleanup_is_taken_up_again(folder: RunDir) -> None:
-    cloud = Cloud([])
-    run = run_with(folder, cloud)
-    cloud.error = KeyboardInterrupt()  # type: ignore[assignment]
+    deployment = FakeDeployment()
+    run = deployed(folder, deployment)
+    deployment.failing["close"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         cleanup(run)
-    cloud.error = None
+    deployment.failing.clear()
     assert pipeline._clean_up(run) is None
-    assert (cloud.stopped, run.cloud) == (2, None)
+    assert run.deployed is False
+
+
+# The base -----------------------------------------------------------------------------------
+
+
+def test_the_base_is_compared_once_the_changes_cloud_has_ended(folder: RunDir) -> None:
+    deployment = FakeDeployment(changes=(CHANGED,))
+    run = deployed(folder, deployment)
+    see_base_unaltered(run)
+    assert (deployment.up, run.base_seen) == (False, True)
+
+
+def test_without_a_change_there_is_no_base_to_compare(folder: RunDir) -> None:
+    deployment = FakeDeployment()
+    deployment.failing["check_base"] = AssertionError("nothing to compare")
+    see_base_unaltered(deployed(folder, deployment))
+    assert deployment.up
+
+
+def test_an_altered_base_is_written_down_and_ends_the_step(folder: RunDir) -> None:
+    deployment = FakeDeployment(changes=(CHANGED,))
+    deployment.failing["check_base"] = InfrastructureError("2 files were altered")
+    with pytest.raises(InfrastructureError):
+        see_base_unaltered(deployed(folder, deployment))
+    assert journalled(folder, ALTERED) == ["2 files were altered"]
+
+
+def test_a_run_that_was_stopped_compares_the_base_when_it_cleans_up(folder: RunDir) -> None:
+    deployment = FakeDeployment(changes=(CHANGED,))
+    deployment.failing["check_base"] = InfrastructureError("2 files were altered")
+    run = deployed(folder, deployment)
+    cleanup(run)
+    assert journalled(folder, ALTERED) == ["2 files were altered"]
+    assert "2 files were altered" in said(run)
+
+
+# An attempt names its node -------------------------------------------------------------------
+
+
+def test_every_attempt_names_its_node(folder: RunDir) -> None:
+    with_node(folder)
+    attempt = folder.begin_attempt("tempest", "subunit", b"m.A.one\n")
+    attempt.interrupt()
+    head = json.loads((attempt.folder / "attempt.json").read_bytes())
+    assert head["node"]["name"] == "local"
+    assert isinstance(folder.read_node(), NodeDocument)

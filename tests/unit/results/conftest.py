@@ -53,11 +53,29 @@ class RunDir:
             "change": None,
             "patchset": None,
         }
+        self.node: dict[str, str] | None = None
         path.mkdir()
         self.write_manifest()
 
     def write_manifest(self) -> None:
         (self.path / "manifest.json").write_text(json.dumps(self.manifest))
+
+    def on_node(self, **fields: Any) -> None:
+        """Be a run of the present schema: what it ran on is in node.json, with ``fields``."""
+        document = {
+            "schema": 1,
+            "run_id": RUN_ID,
+            "name": "local",
+            "facts": {},
+            "versions": {},
+            "with": self.manifest["with"],
+            **fields,
+        }
+        content = json.dumps(document).encode()
+        (self.path / "node.json").write_bytes(content)
+        self.node = {"name": "local", "sha256": hashlib.sha256(content).hexdigest()}
+        self.manifest["schema"] = 3
+        self.write_manifest()
 
     def owes(self, *kinds: str) -> None:
         self.manifest["evidence"] = list(kinds)
@@ -92,6 +110,7 @@ class RunDir:
                 stream_name: hashlib.sha256(stream).hexdigest(),
             },
             "problems": [],
+            **({"schema": 3, "node": self.node} if self.node else {}),
         }
         (folder / "attempt.json").write_text(json.dumps(fields | head))
         begun = {"t": fields["started"], "step": "attempt", "event": "begin", "name": name}

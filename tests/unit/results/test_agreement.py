@@ -155,6 +155,13 @@ def test_a_broken_fixture_is_a_reason(run):
     assert "the fixture setUpClass (m.B) failed" in refused(run, content)
 
 
+def test_only_a_known_failure_is_excused_as_one(run):
+    content = document_on(run)
+    (known,) = (case for case in content["cases"] if case["outcome"] == "known-failure")
+    known["outcome"] = "fail"
+    assert "ended as fail, but its excuse is known-failure" in refused(run, counted(content))
+
+
 @pytest.mark.parametrize("moment", [NOW + timedelta(minutes=11), datetime(9999, 1, 1, tzinfo=UTC)])
 @pytest.mark.parametrize("place", [("judged",), ("run", "created"), ("attempts", 0, "ended")])
 def test_nothing_is_of_the_future(run, place, moment):

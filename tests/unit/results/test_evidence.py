@@ -99,7 +99,7 @@ def test_what_the_attempt_says_against_itself(run_dir, clean, change, code):
 @pytest.mark.parametrize(
     "change",
     [
-        {"schema": 3},
+        {"schema": 4},
         {"schema": True},
         {"schema": 2, "problems": ["nova died"]},
         {"schema": 2, "problems": [None]},

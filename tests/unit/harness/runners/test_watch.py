@@ -2,12 +2,11 @@
 """bsdgate.harness.runners.watch."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bsdgate.harness import process
-from bsdgate.harness.runners.watch import complaints, watch
+from bsdgate.harness.runners.watch import watch
 from bsdgate.results.codes import Code
 from bsdgate.results.problems import Problem
 
@@ -53,31 +52,3 @@ def test_the_process_is_ended_as_soon_as_something_is_wrong(
 def test_what_went_wrong_at_the_very_end_is_seen(tmp_path: Path) -> None:
     with shell("exit 0", tmp_path) as running:
         assert watch(running, lambda _: None, lambda: [DIED]) == (0, [DIED])
-
-
-def status(state: str, **services: Any) -> dict[str, Any]:
-    return {"state": state, "services": services}
-
-
-def service(state: str, log: Path) -> dict[str, Any]:
-    return {"state": state, "exit_status": -9, "log": str(log)}
-
-
-def test_a_dead_service_is_named_with_its_last_lines(tmp_path: Path) -> None:
-    log = tmp_path / "nova.log"
-    log.write_text("".join(f"line {number}\n" for number in range(20)))
-    nova, glance = service("died", log), service("serving", log)
-    (complaint,) = complaints(status("failed", nova=nova, glance=glance))
-    assert complaint.code is Code.SERVICE_DIED
-    assert complaint.text.startswith("nova died with status -9; its last lines:\nline 10\n")
-    assert complaint.text.endswith("line 19")
-
-
-def test_a_dead_service_without_a_log_is_named(tmp_path: Path) -> None:
-    (complaint,) = complaints(status("failed", nova=service("died", tmp_path / "none")))
-    assert complaint.text.startswith("nova died with status -9")
-
-
-def test_a_cloud_that_is_ready_has_no_complaint_and_one_that_is_gone_has(tmp_path: Path) -> None:
-    assert complaints(status("ready", nova=service("serving", tmp_path))) == []
-    assert complaints(status("gone")) == [Problem(Code.CLOUD_NOT_READY, "the cloud is gone")]

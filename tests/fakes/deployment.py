@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A deployment without a cloud."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bsdgate.harness.deployments.base import HostChecks, Installed, Report, Say
+from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.manifest import ChangedProject
+from bsdgate.results.problems import Problem
+
+
+class FakeDeployment:
+    """Notes in ``events`` what is asked of it.
+
+    ``changes`` are the changes under test. ``problems`` is its health, ``left`` is what outlives
+    it. ``failing`` maps the name of a method to the error that it raises. ``second`` says whether
+    there can be others.
+    """
+
+    def __init__(
+        self,
+        events: list[str] | None = None,
+        changes: tuple[ChangedProject, ...] = (),
+        name: str = "first",
+    ) -> None:
+        self.events = [] if events is None else events
+        self.changes = changes
+        self.name = name
+        self.problems: list[Problem] = []
+        self.left: list[str] = []
+        self.failing: dict[str, BaseException] = {}
+        self.second = True
+        self.checks: HostChecks | None = None
+        self.up = False
+        self.kept = False
+
+    @property
+    def changed(self) -> bool:
+        """Whether there are changes."""
+        return bool(self.changes)
+
+    def install(self, say: Say) -> Installed:
+        """Install nothing."""
+        self._fail("install")
+        say(f"installing {self.name}")
+        return Installed({"keystone": "30.0.0"}, self.changes)
+
+    def start(self, report: Report) -> Mapping[str, Any]:
+        """Start."""
+        self._fail("start")
+        self.events.append(f"{self.name} begins, changed: {self.changed}")
+        report({"event": "ready"})
+        self.up = True
+        return {"auth": {"auth_url": "http://127.0.0.1:1/v3"}}
+
+    def health(self) -> Sequence[Problem]:
+        """Return the problems."""
+        return self.problems
+
+    def host_checks(self) -> HostChecks | None:
+        """Return how to check the host, if it was given."""
+        return self.checks
+
+    def collect_logs(self, folder: Path) -> None:
+        """Write a log."""
+        self._fail("collect_logs")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "keystone.log").write_text(f"of {self.name}\n")
+
+    def without_change(self, name: str) -> "FakeDeployment | None":
+        """Return another one without changes."""
+        return self._another(name, ()) if self.second else None
+
+    def again(self, name: str) -> "FakeDeployment | None":
+        """Return another one with the same changes."""
+        return self._another(name, self.changes) if self.second else None
+
+    def check_base(self) -> None:
+        """Find nothing altered."""
+        self._fail("check_base")
+
+    def keep(self) -> bool:
+        """Stay up."""
+        self.events.append(f"{self.name} is kept")
+        self.kept = self.up
+        return self.up
+
+    def end(self) -> Sequence[str]:
+        """End, once."""
+        self._fail("end")
+        left = self.left if self.up else []
+        if self.up:
+            self.events.append(f"{self.name} ends")
+        self.up = False
+        return left
+
+    def close(self) -> None:
+        """End, if that was not done."""
+        self.end()
+        self._fail("close")
+
+    def lose(self) -> None:
+        """Make all that follows fail."""
+        error = InfrastructureError("the node fake does not answer")
+        self.failing = dict.fromkeys(("collect_logs", "end", "close", "check_base"), error)
+
+    def _another(self, name: str, changes: tuple[ChangedProject, ...]) -> "FakeDeployment":
+        return FakeDeployment(self.events, changes, name)
+
+    def _fail(self, method: str) -> None:
+        if method in self.failing:
+            raise self.failing[method]

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node without a machine."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bsdgate.harness import files, process
+from bsdgate.harness.nodes.base import NodeLostError, Remote, Report
+
+
+class FakeRemote:
+    """An object in this process, behind the JSON that a real connection would carry."""
+
+    def __init__(self, node: "FakeNode", made: Any) -> None:
+        self.node = node
+        self.made = made
+
+    def call(self, method: str, report: Report, **arguments: Any) -> Any:
+        """Call the method, unless the node is lost."""
+        self.node.see_connected()
+        given = json.loads(json.dumps(arguments))
+        result = getattr(self.made, method)(
+            lambda message: report(json.loads(json.dumps(message))), **given
+        )
+        self.node.see_connected()
+        return json.loads(json.dumps(result))
+
+    def close(self) -> None:
+        """Close the object."""
+        self.made.close()
+
+
+class FakeNode:
+    """A node whose folders are those of this machine; ``lose`` cuts the connection.
+
+    ``objects`` are the objects that it has, by the path of their class. ``forwarded`` has the ports
+    that were forwarded.
+    """
+
+    name = "fake"
+    python = "/usr/local/bin/python3"
+
+    def __init__(self, folder: Path, objects: Mapping[str, Any] | None = None) -> None:
+        self.folder = folder
+        self.objects = dict(objects or {})
+        self.forwarded: list[int] = []
+        self.connected = False
+        self.closed = 0
+
+    def lose(self) -> None:
+        """Cut the connection."""
+        self.connected = False
+
+    def see_connected(self) -> None:
+        """Raise NodeLostError if the connection is cut, or was never made."""
+        if not self.connected:
+            raise NodeLostError(f"the node {self.name} does not answer")
+
+    def connect(self) -> None:
+        """Connect."""
+        self.connected = True
+
+    def facts(self) -> Mapping[str, str]:
+        """Return two properties."""
+        self.see_connected()
+        return {"architecture": "amd64", "utc_offset": "+0000"}
+
+    def start(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        log: Path,
+        stdout: Path | int | None = None,
+        stdin: int | None = None,
+    ) -> process.Running:
+        """Start the command on this machine."""
+        self.see_connected()
+        return process.start(argv, log=log, stdout=stdout, stdin=stdin)
+
+    def remote(self, path: str) -> Remote:
+        """Return the object of that class."""
+        return FakeRemote(self, self.objects[path])
+
+    def push(self, source: Path) -> Path:
+        """Copy the folder into the folder of the node."""
+        self.see_connected()
+        target = self.folder / "pushed" / source.name
+        target.parent.mkdir(exist_ok=True)
+        files.copy_tree(source, target)
+        return target
+
+    def pull(self, source: Path, target: Path) -> None:
+        """Copy a folder."""
+        self.see_connected()
+        target.mkdir(parents=True, exist_ok=True)
+        if source.exists():
+            files.copy_tree(source, target)
+
+    def choose_ports(self, count: int) -> Sequence[int]:
+        """Let the system choose."""
+        return [0] * count
+
+    def forward(self, ports: Sequence[int]) -> None:
+        """Keep the ports."""
+        self.see_connected()
+        self.forwarded += ports
+
+    def testinfra(self) -> Sequence[str]:
+        """Name the local backend."""
+        return ("--hosts=local://",)
+
+    def close(self) -> None:
+        """Count how often the node was closed."""
+        self.connected = False
+        self.closed += 1

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every deployment does, whatever cloud it is."""
+
+from pathlib import Path
+
+import pytest
+from fakes.deployment import FakeDeployment
+
+from bsdgate.harness.deployments.base import Deployment
+
+
+def drop(_: object) -> None:
+    """Drop what is said or reported."""
+
+
+class DeploymentContract:
+    """The tests; a subclass has the fixtures ``deployment``, not started, and ``started``."""
+
+    @pytest.fixture
+    def deployment(self) -> Deployment:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def started(self, deployment: Deployment) -> Deployment:
+        deployment.install(drop)
+        deployment.start(drop)
+        return deployment
+
+    def test_what_it_installs_has_versions(self, deployment: Deployment) -> None:
+        installed = deployment.install(drop)
+        assert all(isinstance(version, str) for version in installed.versions.values())
+        assert bool(installed.changes) == deployment.changed
+
+    def test_it_starts_as_a_cloud_of_clouds_yaml(self, deployment: Deployment) -> None:
+        deployment.install(drop)
+        entry = deployment.start(drop)
+        assert entry["auth"]["auth_url"].startswith("http")
+
+    def test_it_is_well_once_it_is_started(self, started: Deployment) -> None:
+        assert list(started.health()) == []
+
+    def test_its_logs_come_into_a_folder(self, started: Deployment, tmp_path: Path) -> None:
+        started.collect_logs(tmp_path / "logs")
+        started.collect_logs(tmp_path / "logs")
+
+    def test_another_one_has_the_same_change_and_one_without_it_has_none(
+        self, started: Deployment
+    ) -> None:
+        again, without = started.again("again"), started.without_change("base")
+        assert again is None or again.changed == started.changed
+        assert without is None or not without.changed
+
+    def test_the_base_is_unaltered_without_a_change(self, started: Deployment) -> None:
+        if not started.changed:
+            started.check_base()
+
+    def test_it_leaves_nothing_and_ends_more_than_once(self, started: Deployment) -> None:
+        assert list(started.end()) == []
+        assert list(started.end()) == []
+        started.close()
+        started.close()
+
+    def test_what_was_never_started_can_be_closed(self, deployment: Deployment) -> None:
+        assert list(deployment.end()) == []
+        deployment.close()
+
+
+class TestFakeDeployment(DeploymentContract):
+    @pytest.fixture
+    def deployment(self) -> Deployment:
+        return FakeDeployment()
