@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import platform
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -31,10 +33,10 @@ nova-lines
 
 
 @pytest.fixture
-def machine(monkeypatch, tmp_path):
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
     """Pose as a machine: its system, release and architecture, with nothing on its PATH."""
 
-    def pose(system, release, machine):
+    def pose(system: str, release: str, machine: str) -> None:
         monkeypatch.setattr(platform, "system", lambda: system)
         monkeypatch.setattr(platform, "release", lambda: release)
         monkeypatch.setattr(platform, "machine", lambda: machine)
@@ -45,10 +47,10 @@ def machine(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def pkg(machine, tmp_path):
+def pkg(machine: Callable[..., None], tmp_path: Path) -> Callable[..., None]:
     """Pose as FreeBSD with a pkg that runs a line of shell; $2 is the query, $INSTALLED, $NOTES."""
 
-    def make(line):
+    def make(line: str) -> None:
         texts = f"INSTALLED='{INSTALLED}'\nNOTES='{NOTES}'\n"
         program = tmp_path / "bin" / "pkg"
         program.write_text(f"#!/bin/sh\n{texts}{line}\n")
@@ -67,7 +69,13 @@ def pkg(machine, tmp_path):
         ("Linux", "6.1.0", "aarch64", {"architecture": "arm64"}),
     ],
 )
-def test_facts_are_in_the_words_of_freebsd(machine, system, release, architecture, expected):
+def test_facts_are_in_the_words_of_freebsd(
+    machine: Callable[..., None],
+    system: str,
+    release: str,
+    architecture: str,
+    expected: dict[str, str],
+) -> None:
     machine(system, release, architecture)
     assert facts.local() == expected
 
@@ -75,7 +83,7 @@ def test_facts_are_in_the_words_of_freebsd(machine, system, release, architectur
 ASKED = 'case "$2" in "%n %v") printf %s "$INSTALLED";; "%n %At %Av") printf %s "$NOTES";; esac'
 
 
-def test_ports_are_reported_by_name_version_and_commit(pkg):
+def test_ports_are_reported_by_name_version_and_commit(pkg: Callable[..., None]) -> None:
     pkg(ASKED)
     expected = {key: value for key, value in facts.local().items() if key.startswith("ports")}
     assert expected == {
@@ -99,23 +107,27 @@ def test_ports_are_reported_by_name_version_and_commit(pkg):
         ("0123456", False),
     ],
 )
-def test_scopes_over_ports_find_what_they_are_about(pkg, want, fits):
+def test_scopes_over_ports_find_what_they_are_about(
+    pkg: Callable[..., None], want: str, fits: bool
+) -> None:
     pkg(ASKED)
-    run = Run("1", datetime(2026, 11, 25, tzinfo=UTC), facts=tuple(facts.local().items()))
+    run = Run("1", datetime(2026, 11, 25, tzinfo=UTC), facts=facts.local())
     assert scope.Scope(ports=(want,)).fits(scope.facts(run)) == {"ports": fits}
 
 
-def test_packages_of_several_trees_have_no_commit(pkg):
+def test_packages_of_several_trees_have_no_commit(pkg: Callable[..., None]) -> None:
     pkg(f'NOTES="$NOTES\npy311-ironic ports_top_git_hash 9999999999\n"\n{ASKED}')
     assert "ports" not in facts.local()
 
 
-def test_a_pkg_that_fails_tells_nothing(pkg):
+def test_a_pkg_that_fails_tells_nothing(pkg: Callable[..., None]) -> None:
     pkg('printf %s "$INSTALLED"; exit 1')
     assert facts.local() == {"architecture": "amd64", "freebsd": "15.1"}
 
 
-def test_pkg_of_another_system_is_not_asked(pkg, machine):
+def test_pkg_of_another_system_is_not_asked(
+    pkg: Callable[..., None], machine: Callable[..., None]
+) -> None:
     pkg(ASKED)
     machine("Linux", "6.1.0", "x86_64")
     assert facts.local() == {"architecture": "amd64"}
