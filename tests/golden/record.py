@@ -258,7 +258,10 @@ def killed(argv, work):
     states = []
     while process.poll() is None and states != ["finished", "running"]:
         time.sleep(0.1)
-        with contextlib.suppress(sqlite3.OperationalError), sqlite3.connect(work / "rally.db") as found:
+        with (
+            contextlib.suppress(sqlite3.OperationalError),
+            sqlite3.connect(work / "rally.db") as found,
+        ):
             states = [one for (one,) in found.execute("select status from subtasks order by id")]
     process.kill()
     return process.wait()

@@ -3,6 +3,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 import yaml
@@ -23,30 +24,30 @@ cache:
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Path:
     return tmp_path / "openstack" / "clouds.yaml"
 
 
 @pytest.fixture
-def theirs(file):
+def theirs(file: Path) -> Path:
     file.parent.mkdir()
     file.write_text(THEIRS)
     return file
 
 
-def test_a_file_is_made_where_there_is_none(file):
+def test_a_file_is_made_where_there_is_none(file: Path) -> None:
     clouds_yaml.put(file, "bsdgate", ENTRY)
     assert yaml.safe_load(file.read_text()) == {"clouds": {"bsdgate": ENTRY}}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_the_name_from_the_command_line_can_be_written(file):
+def test_the_name_from_the_command_line_can_be_written(file: Path) -> None:
     name = NameParameter().convert("one", None, None)
     clouds_yaml.put(file, name, ENTRY)
     assert yaml.safe_dump({name: yaml.safe_load(file.read_text())["clouds"][name]})
 
 
-def test_what_the_user_wrote_stays(theirs):
+def test_what_the_user_wrote_stays(theirs: Path) -> None:
     clouds_yaml.put(theirs, "bsdgate", ENTRY)
     read = yaml.safe_load(theirs.read_text())
     assert read["clouds"]["bsdgate"] == ENTRY
@@ -56,26 +57,26 @@ def test_what_the_user_wrote_stays(theirs):
     assert theirs.read_text() == THEIRS
 
 
-def test_an_entry_that_is_no_longer_ours_is_not_dropped(theirs):
+def test_an_entry_that_is_no_longer_ours_is_not_dropped(theirs: Path) -> None:
     clouds_yaml.put(theirs, "bsdgate", ENTRY)
     before = theirs.read_text()
     clouds_yaml.drop(theirs, "bsdgate", "http://127.0.0.1:1/v3")
     assert theirs.read_text() == before
 
 
-def test_an_entry_that_a_killed_cloud_left_is_replaced(theirs):
+def test_an_entry_that_a_killed_cloud_left_is_replaced(theirs: Path) -> None:
     clouds_yaml.put(theirs, "bsdgate", {"auth": {"auth_url": "http://127.0.0.1:1/v3"}})
     clouds_yaml.put(theirs, "bsdgate", ENTRY)
     assert yaml.safe_load(theirs.read_text())["clouds"]["bsdgate"] == ENTRY
 
 
-def test_an_entry_of_the_users_own_is_never_replaced(theirs):
+def test_an_entry_of_the_users_own_is_never_replaced(theirs: Path) -> None:
     with pytest.raises(UsageError, match="'work' that bsdgate has not"):
         clouds_yaml.put(theirs, "work", ENTRY)
     assert theirs.read_text() == THEIRS
 
 
-def test_dropping_what_is_not_there_makes_no_file(file):
+def test_dropping_what_is_not_there_makes_no_file(file: Path) -> None:
     clouds_yaml.drop(file, "bsdgate", "http://127.0.0.1:1/v3")
     assert not file.exists()
 
@@ -95,7 +96,7 @@ def test_dropping_what_is_not_there_makes_no_file(file):
         ("clouds: \x00\n", "clouds.yaml: not YAML"),
     ],
 )
-def test_a_broken_file_is_refused_and_left_alone(theirs, content, said):
+def test_a_broken_file_is_refused_and_left_alone(theirs: Path, content: str, said: str) -> None:
     theirs.write_text(content)
     with pytest.raises(UsageError, match=said) as caught:
         clouds_yaml.put(theirs, "bsdgate", ENTRY)
@@ -103,14 +104,14 @@ def test_a_broken_file_is_refused_and_left_alone(theirs, content, said):
     assert theirs.read_text() == content
 
 
-def test_a_file_that_is_not_utf_8_is_refused_and_left_alone(theirs):
+def test_a_file_that_is_not_utf_8_is_refused_and_left_alone(theirs: Path) -> None:
     theirs.write_bytes("clouds: {ä: 1}\n".encode("latin-1"))
     with pytest.raises(UsageError, match=r"clouds\.yaml: not UTF-8: .* at byte 9"):
         clouds_yaml.put(theirs, "bsdgate", ENTRY)
     assert theirs.read_bytes() == "clouds: {ä: 1}\n".encode("latin-1")
 
 
-def test_of_a_link_the_file_that_it_points_to_is_changed(theirs, tmp_path):
+def test_of_a_link_the_file_that_it_points_to_is_changed(theirs: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.yaml"
     link.symlink_to(theirs)
     clouds_yaml.put(link, "bsdgate", ENTRY)
@@ -118,13 +119,15 @@ def test_of_a_link_the_file_that_it_points_to_is_changed(theirs, tmp_path):
     assert yaml.safe_load(theirs.read_text())["clouds"]["bsdgate"] == ENTRY
 
 
-def test_nothing_is_left_beside_the_file(theirs):
+def test_nothing_is_left_beside_the_file(theirs: Path) -> None:
     clouds_yaml.put(theirs, "bsdgate", ENTRY)
     clouds_yaml.drop(theirs, "bsdgate", ENTRY["auth"]["auth_url"])
     assert [each.name for each in theirs.parent.iterdir()] == [theirs.name]
 
 
-def test_a_file_that_another_process_changes_for_too_long_is_refused(theirs, monkeypatch):
+def test_a_file_that_another_process_changes_for_too_long_is_refused(
+    theirs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(clouds_yaml, "LOCK_SECONDS", 0.05)
     with (
         files.exclusive(theirs.with_name(".clouds.yaml.lock"), 1),
@@ -134,7 +137,9 @@ def test_a_file_that_another_process_changes_for_too_long_is_refused(theirs, mon
     assert theirs.read_text() == THEIRS
 
 
-def test_the_file_is_the_one_that_clients_read(monkeypatch, tmp_path):
+def test_the_file_is_the_one_that_clients_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("OS_CLIENT_CONFIG_FILE", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert clouds_yaml.path() == tmp_path / "openstack" / "clouds.yaml"

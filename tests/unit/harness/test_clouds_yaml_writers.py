@@ -55,9 +55,12 @@ for _ in range(1 + number % 3):
 
 def started_writers(file: Path) -> list[subprocess.Popen[bytes]]:
     """Start ten writers that are ready at once."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    command = [sys.executable, "-c", WRITER, file]
-    writers = [subprocess.Popen([*command, str(number)], **pipes) for number in range(WRITERS)]
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", WRITER, str(file)]
+    writers = [
+        subprocess.Popen([*command, str(number)], stdin=pipe, stdout=pipe)
+        for number in range(WRITERS)
+    ]
     for each in writers:
         assert each.stdout
         assert each.stdout.readline() == b"ready\n"

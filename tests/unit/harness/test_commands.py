@@ -49,7 +49,9 @@ class Here:
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, capsys):
+def here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Here:
     return Here(tmp_path, monkeypatch, capsys)
 
 
@@ -59,7 +61,9 @@ RUNS = {"clean": (0, "PASS"), "outcomes": (1, "FAIL"), "kill-inside": (3, "ERROR
 
 
 @pytest.mark.parametrize(("case", "code", "result"), [(name, *end) for name, end in RUNS.items()])
-def test_a_verdict_on_a_run_is_reported_and_nothing_is_written(here, case, code, result):
+def test_a_verdict_on_a_run_is_reported_and_nothing_is_written(
+    here: Here, case: str, code: int, result: str
+) -> None:
     run = here.run(case)
     before = sorted(here.path.rglob("*"))
     ended = here.call("verdict", run)
@@ -70,7 +74,9 @@ def test_a_verdict_on_a_run_is_reported_and_nothing_is_written(here, case, code,
 
 
 @pytest.mark.parametrize(("case", "code", "result"), [(name, *end) for name, end in RUNS.items()])
-def test_a_report_tells_the_verdict_then_where_it_is(here, case, code, result):
+def test_a_report_tells_the_verdict_then_where_it_is(
+    here: Here, case: str, code: int, result: str
+) -> None:
     run = here.run(case)
     ended = here.call("report", run)
     assert ended.code == code
@@ -86,8 +92,8 @@ def test_a_report_tells_the_verdict_then_where_it_is(here, case, code, result):
     [("developer", 0, "PASS", "NOTE"), ("gate", 3, "ERROR", "ERROR")],
 )
 def test_without_the_history_a_verdict_follows_the_policy(
-    here, command, policy, code, result, level
-):
+    here: Here, command: str, policy: str, code: int, result: str, level: str
+) -> None:
     broken = here.path / "broken.sqlite"
     broken.write_text("no database " * 99)
     url = f"sqlite:///{broken}"
@@ -106,7 +112,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("kind", ELSEWHERE)
-def test_evidence_from_elsewhere_is_judged(here, kind):
+def test_evidence_from_elsewhere_is_judged(here: Here, kind: str) -> None:
     asked, stream, code = ELSEWHERE[kind]
     ended = here.call("verdict", *asked, f"--{kind}", stream)
     assert ended.code == code
@@ -123,13 +129,13 @@ def test_evidence_from_elsewhere_is_judged(here, kind):
 @pytest.mark.parametrize(
     "words", [[], [".", "--asked", JUNIT / "asked.txt"], ["nothing"]], ids=["none", "both", "gone"]
 )
-def test_a_verdict_on_nothing_is_a_mistake(here, words):
+def test_a_verdict_on_nothing_is_a_mistake(here: Here, words: list[str | Path]) -> None:
     ended = here.call("verdict", *words)
     assert ended.code == 2
     assert "RUN_DIR" in ended.err
 
 
-def test_what_a_file_says_is_no_command_to_the_terminal(here):
+def test_what_a_file_says_is_no_command_to_the_terminal(here: Here) -> None:
     (here.path / "task.json").write_text('[{"name": "a\\u001b[31mb", "iterations": 0}]')
     words = ("--rally", RALLY / "stream.json", "--rally-task", here.path / "task.json")
     ended = here.call("verdict", *words)
@@ -142,7 +148,7 @@ def test_what_a_file_says_is_no_command_to_the_terminal(here):
 # The policy --------------------------------------------------------------------------------
 
 
-def policies(here, run, *words):
+def policies(here: Here, run: Path, *words: str) -> tuple[str, str]:
     """The policy by which each command judges the run."""
     policy = json.loads(here.call("verdict", run, "--json", *words).out)["policy"]
     here.call("report", run, *words)
@@ -158,14 +164,18 @@ def policies(here, run, *words):
         ({"policy": "strictest"}, ["--policy", "nightly"], "nightly"),
     ],
 )
-def test_a_run_is_judged_again_as_it_was_made_to_be(here, manifest, words, policy):
+def test_a_run_is_judged_again_as_it_was_made_to_be(
+    here: Here, manifest: dict[str, str], words: list[str], policy: str
+) -> None:
     run = here.run("clean", **manifest)
     assert policies(here, run, *words) == (policy, policy)
 
 
 @pytest.mark.parametrize("policy", ["strictest", "", 7, ["gate"]], ids=str)
 @pytest.mark.parametrize("command", ["verdict", "report"])
-def test_an_unknown_policy_is_named(here, command, policy):
+def test_an_unknown_policy_is_named(
+    here: Here, command: str, policy: str | int | list[str]
+) -> None:
     run = here.run("clean", policy=policy)
     ended = here.call(command, run)
     assert ended.code == 3
@@ -178,7 +188,7 @@ def test_an_unknown_policy_is_named(here, command, policy):
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory):
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A history of forty runs and of two more of another suite, made once."""
     path = tmp_path_factory.mktemp("history") / "history.sqlite"
     with Store(path) as store:
@@ -190,7 +200,7 @@ def history(tmp_path_factory):
 
 
 @pytest.fixture
-def past(here, history):
+def past(here: Here, history: Path) -> Here:
     """Here, with that history."""
     here.state.mkdir()
     shutil.copy(history, here.state)
@@ -220,7 +230,7 @@ def past(here, history):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_the_history_is_shown(past, words, code, message):
+def test_the_history_is_shown(past: Here, words: list[str], code: int, message: str) -> None:
     ended = past.call(*words)
     assert ended.code == code
     assert message in (ended.err if code else ended.out)
@@ -232,12 +242,12 @@ def test_the_history_is_shown(past, words, code, message):
     [["history"], ["history", "test", "t"], ["history", "show", "r"], ["trends"]],
     ids=" ".join,
 )
-def test_who_only_reads_makes_no_history(here, words):
+def test_who_only_reads_makes_no_history(here: Here, words: list[str]) -> None:
     assert here.call(*words).code in {0, 2}
     assert not here.state.exists()
 
 
-def test_runs_are_imported(here):
+def test_runs_are_imported(here: Here) -> None:
     run = here.run("outcomes")
     here.call("report", run)
     (here.state / "history.sqlite").unlink()
@@ -255,13 +265,13 @@ def test_runs_are_imported(here):
 
 
 @pytest.fixture
-def listed(here):
+def listed(here: Here) -> Path:
     file = here.path / "ids.txt"
     file.write_text("tempest.api.compute.test_x.C.one[id-1]\ntempest.api.volume.test_x.C.two\n")
     return file
 
 
-def test_the_scorecard_of_a_list(here, listed):
+def test_the_scorecard_of_a_list(here: Here, listed: Path) -> None:
     page = here.path / "page.html"
     ended = here.call("scorecard", "--list", listed, "--profile", "embedded", "--html", page)
     assert ended.code == 0
@@ -269,7 +279,9 @@ def test_the_scorecard_of_a_list(here, listed):
     assert "volume" in page.read_text()
 
 
-def test_a_page_that_cannot_be_written_is_refused_before_the_work(here, monkeypatch):
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bsdgate.harness.commands.scorecard._list", lambda: pytest.fail("late"))
     page = here.path / "nothing" / "page.html"
     ended = here.call("scorecard", "--html", page)
@@ -279,7 +291,7 @@ def test_a_page_that_cannot_be_written_is_refused_before_the_work(here, monkeypa
     assert ended.out == ""
 
 
-def test_known_failures_are_checked(here):
+def test_known_failures_are_checked(here: Here) -> None:
     assert here.call("expectations", "check").code == 0
     (here.path / "a.yaml").write_text('- test: "a\\e[31mb"\n  owner: "\\e[31mjim"\n')
     (here.path / "b.yml").touch()
@@ -289,7 +301,7 @@ def test_known_failures_are_checked(here):
     assert f"{here.path / 'b.yml'}: ignored" in ended.out
 
 
-def test_known_failures_of_others_are_proposed(here):
+def test_known_failures_of_others_are_proposed(here: Here) -> None:
     folder = here.path / "FreeBSD-main-aarch64-test"
     folder.mkdir()
     (folder / "xfail-list").write_text("lib.libx.a_test:one\n")

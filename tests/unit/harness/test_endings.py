@@ -5,6 +5,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -36,15 +37,15 @@ BY_EVERY_WAY = pytest.mark.parametrize(
 )
 
 
-def raising(error):
-    def run():
+def raising(error: BaseException) -> Callable[..., None]:
+    def run() -> None:
         raise error
 
     return run
 
 
 @pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1)])
-def test_a_command_says_its_code(returned, code):
+def test_a_command_says_its_code(returned: int | None, code: int) -> None:
     assert guarded(lambda: returned) == code
 
 
@@ -65,11 +66,11 @@ ENDS = {
 
 
 @pytest.mark.parametrize("error", ENDS, ids=repr)
-def test_no_error_says_that_tests_failed(error):
+def test_no_error_says_that_tests_failed(error: BaseException) -> None:
     assert guarded(raising(error)) == ENDS[error]
 
 
-def test_an_unexpected_error_is_shown_with_its_place(capsys):
+def test_an_unexpected_error_is_shown_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(raising(MemoryError("\x1b[31mred"))) == 3
     message = capsys.readouterr().err
     assert message.startswith("Traceback")
@@ -79,12 +80,12 @@ def test_an_unexpected_error_is_shown_with_its_place(capsys):
     assert message.endswith(f"bsdgate: {DEFECT}\n")
 
 
-def test_nothing_in_an_error_is_obeyed(capsys):
+def test_nothing_in_an_error_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(raising(UsageError("a\x1b[31mb: no file", "try\x07 another"))) == 2
     assert capsys.readouterr().err == "bsdgate: a\\x1b[31mb: no file\n  -> try\\x07 another\n"
 
 
-def test_nothing_on_the_command_line_is_obeyed(capsys):
+def test_nothing_on_the_command_line_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(raising(click.UsageError("\x1b[31mno\x07 such file"))) == 2
     assert capsys.readouterr().err == "Error: no\\x07 such file\n"
 
@@ -105,7 +106,7 @@ def ended(
 
 
 @BY_EVERY_WAY
-def test_a_reader_that_has_gone_is_no_noise(body, tmp_path):
+def test_a_reader_that_has_gone_is_no_noise(body: str, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -118,7 +119,9 @@ def test_a_reader_that_has_gone_is_no_noise(body, tmp_path):
 @FULL
 @BY_EVERY_WAY
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_full_disk_under_the_output_is_named_after_the_work_is_done(body, unbuffered, tmp_path):
+def test_a_full_disk_under_the_output_is_named_after_the_work_is_done(
+    body: str, unbuffered: str, tmp_path: Path
+) -> None:
     with Path("/dev/full").open("w") as full:
         code, message = ended(
             body, full.fileno(), work=tmp_path / "work", PYTHONUNBUFFERED=unbuffered
@@ -130,7 +133,7 @@ def test_a_full_disk_under_the_output_is_named_after_the_work_is_done(body, unbu
     assert (tmp_path / "work").read_text() == "done"
 
 
-def test_a_pipe_that_is_full_and_does_not_block_does_not_say_that_tests_failed():
+def test_a_pipe_that_is_full_and_does_not_block_does_not_say_that_tests_failed() -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with contextlib.suppress(BlockingIOError):
@@ -146,7 +149,7 @@ def test_a_pipe_that_is_full_and_does_not_block_does_not_say_that_tests_failed()
 
 
 @FULL
-def test_an_error_is_not_hidden_by_a_full_disk_under_the_output():
+def test_an_error_is_not_hidden_by_a_full_disk_under_the_output() -> None:
     refused = "from bsdgate.harness.errors import UsageError; print('a'); raise UsageError('no')"
     with Path("/dev/full").open("w") as full:
         code, message = ended(refused, full.fileno())
@@ -155,7 +158,9 @@ def test_an_error_is_not_hidden_by_a_full_disk_under_the_output():
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000], ids=["name", "path"])
-def test_a_path_that_is_too_long_is_refused_wherever_it_is_used(name, capsys):
+def test_a_path_that_is_too_long_is_refused_wherever_it_is_used(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert guarded(Path("/", name).stat) == 2
     message = capsys.readouterr().err
     assert message.startswith("bsdgate: cannot use the path /aa" if name[1] == "a" else "bsdgate: ")
@@ -163,13 +168,13 @@ def test_a_path_that_is_too_long_is_refused_wherever_it_is_used(name, capsys):
 
 
 @FULL
-def test_an_error_that_cannot_be_printed_keeps_its_exit_code():
+def test_an_error_that_cannot_be_printed_keeps_its_exit_code() -> None:
     with Path("/dev/full").open("w") as full:
         code, _ = ended("sys.argv[9]", subprocess.DEVNULL, full.fileno())
     assert code == 3
 
 
-def test_a_terminal_without_a_letter_gets_its_number(tmp_path):
+def test_a_terminal_without_a_letter_gets_its_number(tmp_path: Path) -> None:
     with (tmp_path / "out").open("w") as out:
         code, message = ended(r"print('\u2603')", out.fileno(), PYTHONIOENCODING="ascii")
     assert (code, message) == (1, "")
@@ -177,7 +182,7 @@ def test_a_terminal_without_a_letter_gets_its_number(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["click", "bsdgate.results.policy"])
-def test_a_broken_installation_does_not_say_that_tests_failed(name):
+def test_a_broken_installation_does_not_say_that_tests_failed(name: str) -> None:
     broken = f"import sys; sys.modules[{name!r}] = None; from bsdgate.harness import __main__ as it"
     argv = [sys.executable, "-c", f"{broken}; sys.exit(it.main())"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)

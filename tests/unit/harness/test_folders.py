@@ -2,6 +2,7 @@
 """Folders are the user's alone, and only those that bsdgate has made are removed."""
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,9 @@ def test_what_the_umask_left_open_is_tightened_and_nothing_is_made(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch) -> None:
+def test_a_folder_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
     with pytest.raises(UsageError, match=r"belongs to another user \(id \d+\)"):
         folders.make(tmp_path)
@@ -102,12 +105,14 @@ def test_an_empty_folder_may_go(tmp_path: Path) -> None:
     assert not (tmp_path / "empty").exists()
 
 
-def test_what_could_not_be_removed_can_be_removed_later(ours: Path, monkeypatch) -> None:
+def test_what_could_not_be_removed_can_be_removed_later(
+    ours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(folders.shutil, "rmtree", fail)
+        patch.setattr(shutil, "rmtree", fail)
         with pytest.raises(PermissionError):
             folders.remove_tree(ours, inside=ours.parent)
     assert folders.is_marked(ours)

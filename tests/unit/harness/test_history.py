@@ -21,7 +21,6 @@ from bsdgate.results.errors import BsdgateError
 from bsdgate.results.model import Code, Result
 from bsdgate.results.parsers.subunit import StreamReader
 from bsdgate.results.policy import CHECK, DEVELOPER, GATE, NIGHTLY, POLICIES, Policy
-from bsdgate.results.store import connection
 from bsdgate.results.store.base import StoreError
 from bsdgate.results.store.database import Store
 
@@ -137,7 +136,7 @@ def test_a_history_that_may_not_be_looked_at_is_not_an_empty_one(
     def refuse(self: Path, **_: Any) -> bool:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(connection.Path, "exists", refuse)
+    monkeypatch.setattr(Path, "exists", refuse)
     verdict = history.judge_only(run, GATE, "sqlite:////absent/history.sqlite")
     assert verdict.result is Result.ERROR
     (reason,) = (one for one in verdict.reasons if one.code is Code.NO_HISTORY)

@@ -8,9 +8,9 @@ import yaml
 from fakes.listener import FakeListener
 
 from bsdgate.harness import pipeline
-from bsdgate.harness.errors import BsdgateError
 from bsdgate.harness.pipeline import Options
 from bsdgate.harness.suites import model as suites
+from bsdgate.results.errors import BsdgateError
 
 PROFILES = Path(pipeline.__file__).parent / "profiles"
 
@@ -68,6 +68,6 @@ def test_run_is_not_resumed_with_another_suite(
     folder = begin(profile)
     smoke = suites.load("smoke")
     fewer = smoke.model_copy(update={"includes": smoke.includes[:1]})
-    monkeypatch.setattr(pipeline.suites, "load", lambda _: fewer)
+    monkeypatch.setattr(suites, "load", lambda _: fewer)
     with pytest.raises(BsdgateError, match=r"suite smoke: includes\.1 is null, and was"):
         pipeline.resume(folder, FakeListener()).folder.close()

@@ -5,6 +5,7 @@ import os
 import pwd
 import string
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ WORKS = set(string.ascii_letters + string.digits + " !&'()+,-./;=@^_~")
 @example(name="\udcff")
 @example(name="a\u2028b")
 @example(name="Zoe\u0308 \u0928\u093f")
-def test_a_place_is_taken_or_refused_for_a_character_that_is_named(setting, name):
+def test_a_place_is_taken_or_refused_for_a_character_that_is_named(setting: str, name: str) -> None:
     wrong = [char for char in name if not (char in WORKS or (char > "\x7f" and char.isprintable()))]
     with pytest.MonkeyPatch.context() as patch:
         try:
@@ -47,7 +48,7 @@ def test_a_place_is_taken_or_refused_for_a_character_that_is_named(setting, name
 
 
 @pytest.mark.parametrize("char", sorted(set(map(chr, range(1, 128))) - {"/"}))
-def test_every_character_of_ascii_is_decided_on(char, monkeypatch):
+def test_every_character_of_ascii_is_decided_on(char: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BSDGATE_STATE_DIR", f"/tmp/a{char}b")
     if char in WORKS:
         assert places.state() == Path(f"/tmp/a{char}b")
@@ -56,14 +57,16 @@ def test_every_character_of_ascii_is_decided_on(char, monkeypatch):
             places.state()
 
 
-def test_a_name_that_is_not_utf_8_is_refused(monkeypatch):
+def test_a_name_that_is_not_utf_8_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environb, b"BSDGATE_STATE_DIR", b"/tmp/\xff")
     with pytest.raises(UsageError, match="udcff"):
         places.state()
 
 
 @pytest.mark.parametrize("prefix", ["/tmp/a`id`", "/tmp/100%"])
-def test_an_installation_in_such_a_place_is_refused(prefix, monkeypatch):
+def test_an_installation_in_such_a_place_is_refused(
+    prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     places.check_installation()
     monkeypatch.setattr(sys, "prefix", prefix)
     with pytest.raises(UsageError, match="another folder") as refused:
@@ -75,10 +78,10 @@ def test_an_installation_in_such_a_place_is_refused(prefix, monkeypatch):
 
 
 @pytest.fixture
-def homeless(monkeypatch):
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away HOME, and the entry in the system's list of users."""
 
-    def no_entry(uid):
+    def no_entry(uid: int) -> None:
         raise KeyError(f"getpwuid(): uid not found: {uid}")
 
     monkeypatch.delenv("HOME")
@@ -93,19 +96,23 @@ def homeless(monkeypatch):
         (clouds_yaml.path, "OS_CLIENT_CONFIG_FILE"),
     ],
 )
-def test_a_missing_home_is_an_error_with_the_next_step(find, setting, homeless):
+def test_a_missing_home_is_an_error_with_the_next_step(
+    find: Callable[[], Path], setting: str, homeless: None
+) -> None:
     with pytest.raises(UsageError, match="HOME is not set") as refused:
         find()
     assert refused.value.hint == f"set HOME, or {setting}"
 
 
-def test_a_user_without_a_home_can_say_where(homeless, monkeypatch, tmp_path):
+def test_a_user_without_a_home_can_say_where(
+    homeless: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for setting, find in SETTINGS.items():
         monkeypatch.setenv(setting, str(tmp_path))
         assert find() == tmp_path
 
 
 @pytest.mark.parametrize("source", ["~/keystone", "~nobody-of-that-name/keystone"])
-def test_a_change_in_a_home_that_is_not_there_is_refused(source, homeless):
+def test_a_change_in_a_home_that_is_not_there_is_refused(source: str, homeless: None) -> None:
     with pytest.raises(UsageError, match="write the whole path"):
         changes.parse(f"keystone={source}", "2026.2")

@@ -351,7 +351,7 @@ def test_base_below_a_file_is_a_usage_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o002, 0o077], ids=oct)
-def test_a_run_is_private_whatever_the_umask(tmp_path, umask):
+def test_a_run_is_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         with RunDir.create(tmp_path / "state" / "runs", manifest(name="one")) as run:

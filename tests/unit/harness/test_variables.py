@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """bsdgate.harness.variables: which of the caller's variables a child gets."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,7 @@ SECRETS = (
 def caller(home: Path, values: Mapping[str, str]) -> Iterator[None]:
     """Be a caller with these variables alone."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in list(variables.os.environ):
+        for name in list(os.environ):
             patch.delenv(name)
         for name, value in {"PATH": "/bin", "HOME": str(home), **values}.items():
             patch.setenv(name, value)

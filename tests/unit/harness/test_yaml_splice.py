@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bsdgate.harness.yaml_splice import MARK, SpliceError, Text
 
-ENTRY = {"auth": {"auth_url": "http://127.0.0.1:5000/v3", "password": "a: #b"}, "region_name": "R"}
+AUTH = {"auth_url": "http://127.0.0.1:5000/v3", "password": "a: #b"}
+ENTRY = {"auth": AUTH, "region_name": "R"}
 LONG = "x" * 300
 
 UNCHANGED = {
@@ -42,7 +43,7 @@ UNCHANGED = {
 @pytest.mark.parametrize("text", UNCHANGED.values(), ids=UNCHANGED)
 def test_an_entry_comes_and_goes_without_a_trace(text: str, name: str) -> None:
     there = Text(text, "clouds").with_entry(name, ENTRY)
-    assert there.value(name, "auth", "auth_url") == ENTRY["auth"]["auth_url"]
+    assert there.value(name, "auth", "auth_url") == AUTH["auth_url"]
     assert there.is_marked(name)
     assert there.without(name).text == text
     with contextlib.suppress(yaml.constructor.ConstructorError):

@@ -5,13 +5,15 @@ import http.client
 import io
 import socket
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from bsdgate.harness.cloud import glance, worker
 
 
-def test_body_is_read_in_all_the_ways_a_server_offers():
+def test_body_is_read_in_all_the_ways_a_server_offers() -> None:
     lines = [b"one\n", b"two\n", b"three"]
     assert glance.Body(io.BytesIO(b"".join(lines))).read(5) == b"one\nt"
     assert glance.Body(io.BytesIO(b"".join(lines))).readline() == lines[0]
@@ -19,7 +21,7 @@ def test_body_is_read_in_all_the_ways_a_server_offers():
     assert list(glance.Body(io.BytesIO(b"".join(lines)))) == lines
 
 
-def closing(environ, start_response):
+def closing(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
     """Store what comes and close it if that can be done, as Glance does."""
     body = environ["wsgi.input"]
     length = len(body.read())
@@ -30,10 +32,10 @@ def closing(environ, start_response):
 
 
 @pytest.fixture
-def port():
+def port() -> Iterator[int]:
     """A server of Glance's kind."""
 
-    def application(environ, start_response):
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         environ["wsgi.input"] = glance.Body(environ["wsgi.input"])
         return closing(environ, start_response)
 
@@ -47,7 +49,7 @@ def port():
     thread.join()
 
 
-def test_a_connection_outlives_an_upload(port):
+def test_a_connection_outlives_an_upload(port: int) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     lengths = []
     for chunk in (b"an image", b"another"):

@@ -8,7 +8,10 @@ import socket
 import subprocess
 import sys
 import threading
-from multiprocessing.connection import Pipe
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +24,7 @@ SECONDS = 10
 
 
 @contextlib.contextmanager
-def bound(wanted):
+def bound(wanted: dict[str, int]) -> Iterator[tuple[dict[str, int], dict[str, socket.socket]]]:
     listeners = ports.bind(wanted)
     try:
         yield {name: each.getsockname()[1] for name, each in listeners.items()}, listeners
@@ -36,7 +39,7 @@ def listened(other: socket.socket, address: str, port: int) -> None:
 
 
 @pytest.mark.parametrize("address", [HOST, "0.0.0.0"])  # noqa: S104 - what another program may do
-def test_no_other_program_takes_a_port_before_its_service_starts(address):
+def test_no_other_program_takes_a_port_before_its_service_starts(address: str) -> None:
     """The other socket stands for another user's program: it may use SO_REUSEADDR too."""
     with bound({"nova": 0}) as (numbers, _), socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -44,14 +47,14 @@ def test_no_other_program_takes_a_port_before_its_service_starts(address):
             listened(other, address, numbers["nova"])
 
 
-def test_every_service_has_a_port_of_its_own_on_loopback():
+def test_every_service_has_a_port_of_its_own_on_loopback() -> None:
     with bound(dict.fromkeys(SERVICES, 0)) as (numbers, listeners):
         assert list(numbers) == list(SERVICES)
         assert len(set(numbers.values())) == len(SERVICES)
         assert {each.getsockname()[0] for each in listeners.values()} == {HOST}
 
 
-def test_two_services_cannot_have_one_port():
+def test_two_services_cannot_have_one_port() -> None:
     with bound({"nova": 0}) as (numbers, _):
         port = numbers["nova"]
     with pytest.raises(PortTaken) as refused:
@@ -59,7 +62,7 @@ def test_two_services_cannot_have_one_port():
     assert refused.value.filename == f"port {port} of ironic"
 
 
-def test_a_port_that_is_taken_is_named_with_the_next_step():
+def test_a_port_that_is_taken_is_named_with_the_next_step() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortTaken) as refused:
@@ -69,11 +72,13 @@ def test_a_port_that_is_taken_is_named_with_the_next_step():
     assert "--port nova=NUMBER" in event["hint"]
 
 
-def test_a_port_that_was_asked_for_goes_before_any_that_is_free(monkeypatch):
+def test_a_port_that_was_asked_for_goes_before_any_that_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Else the system could give that very port to a service that takes any."""
     order = []
 
-    def listen(name, port):
+    def listen(name: str, port: int) -> Any:
         order.append((name, port))
         return contextlib.nullcontext()
 
@@ -123,10 +128,10 @@ def asked(port: int) -> bytes:
 
 
 @pytest.fixture
-def idle(tmp_path):
+def idle(tmp_path: Path) -> Iterator[tuple[int, Connection]]:
     """Run the nursery of a service; return its port and the supervisor's end of its pipe."""
     ours, theirs = Pipe()
-    argv = [sys.executable, "-c", NURSERY, str(theirs.fileno()), tmp_path]
+    argv = [sys.executable, "-c", NURSERY, str(theirs.fileno()), str(tmp_path)]
     with subprocess.Popen(argv, pass_fds=[theirs.fileno()]) as nursery:
         theirs.close()
         with ours:
@@ -135,7 +140,9 @@ def idle(tmp_path):
     assert nursery.returncode == 0
 
 
-def test_a_port_is_answered_for_as_long_as_its_service_lives_and_closed_after(idle):
+def test_a_port_is_answered_for_as_long_as_its_service_lives_and_closed_after(
+    idle: tuple[int, Connection],
+) -> None:
     port, supervisor = idle
     assert asked(port) == b"", "it has not been started yet"
     supervisor.send(("start",))
@@ -153,7 +160,7 @@ def test_a_port_is_answered_for_as_long_as_its_service_lives_and_closed_after(id
     assert asked(port) == b"", "it was stopped"
 
 
-def test_a_client_that_has_gone_again_stops_nothing(idle):
+def test_a_client_that_has_gone_again_stops_nothing(idle: tuple[int, Connection]) -> None:
     port, supervisor = idle
     with bound({"other": 0}) as (_, listeners):
         ports.turn_away(listeners["other"])  # no client waits there: it must not block

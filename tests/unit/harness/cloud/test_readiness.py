@@ -3,6 +3,7 @@
 
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,10 @@ from bsdgate.harness.cloud.spec import HOST, CloudSpec
 
 
 @pytest.mark.parametrize("answer", [b"", b"220 ready\r\n", b"HTTP/1.1 200 OK\r\n\r\nwelcome"])
-def test_a_port_that_takes_connections_is_not_ready(tmp_path, answer):
+def test_a_port_that_takes_connections_is_not_ready(tmp_path: Path, answer: bytes) -> None:
     with socket.create_server((HOST, 0)) as listener:
 
-        def serve():
+        def serve() -> None:
             client, _ = listener.accept()
             with client:
                 client.recv(65536)

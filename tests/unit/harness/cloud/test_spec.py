@@ -3,6 +3,8 @@
 
 import configparser
 import stat
+from pathlib import Path
+from typing import Any
 
 from bsdgate.harness.cloud import service
 from bsdgate.harness.cloud.spec import CloudSpec, ini
@@ -10,33 +12,33 @@ from bsdgate.harness.cloud.spec import CloudSpec, ini
 PORTS = {"keystone": 5000, "nova": 8774}
 
 
-def spec(tmp_path, **options):
+def spec(tmp_path: Path, **options: Any) -> CloudSpec:
     return CloudSpec.generate("here", tmp_path, PORTS, options)
 
 
-def test_a_saved_cloud_is_read_back(tmp_path):
+def test_a_saved_cloud_is_read_back(tmp_path: Path) -> None:
     made = spec(tmp_path, nova={"DEFAULT": {"debug": True}})
     made.save()
     assert CloudSpec.load(tmp_path) == made
 
 
-def test_only_the_user_can_read_the_passwords(tmp_path):
+def test_only_the_user_can_read_the_passwords(tmp_path: Path) -> None:
     spec(tmp_path).save()
     assert stat.S_IMODE((tmp_path / "spec.json").stat().st_mode) == 0o600
 
 
-def test_every_cloud_has_passwords_of_its_own(tmp_path):
+def test_every_cloud_has_passwords_of_its_own(tmp_path: Path) -> None:
     first, second = spec(tmp_path).passwords, spec(tmp_path).passwords
     assert set(first) == {"admin", "keystone", "nova"}
     assert not set(first.values()) & set(second.values())
     assert len(set(first.values())) == len(first)
 
 
-def test_ini_writes_booleans_and_lists_as_oslo_config_reads_them():
+def test_ini_writes_booleans_and_lists_as_oslo_config_reads_them() -> None:
     assert ini({"a": {"yes": True, "many": ["x", 1]}}) == "[a]\nyes = true\nmany = x\nmany = 1\n"
 
 
-def test_options_of_the_profile_go_over_ours(tmp_path):
+def test_options_of_the_profile_go_over_ours(tmp_path: Path) -> None:
     cloud = spec(tmp_path, nova={"DEFAULT": {"use_stderr": "changed"}, "new": {"option": 7}})
     path = service.write_config(cloud, "nova", {"DEFAULT": {"host": "here"}})
     read = configparser.ConfigParser()
@@ -46,6 +48,6 @@ def test_options_of_the_profile_go_over_ours(tmp_path):
     assert read["new"]["option"] == "7"
 
 
-def test_options_of_one_service_do_not_reach_another(tmp_path):
+def test_options_of_one_service_do_not_reach_another(tmp_path: Path) -> None:
     cloud = spec(tmp_path, nova={"new": {"option": 7}})
     assert "option = 7" not in service.write_config(cloud, "keystone", {}).read_text()

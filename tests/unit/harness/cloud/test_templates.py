@@ -2,8 +2,11 @@
 """Templates: kept by what made them, copied whole, never half."""
 
 import contextlib
+import importlib.metadata
 import os
 import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,19 +16,19 @@ from bsdgate.harness.errors import UsageError
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path: Path) -> templates.TemplateStore:
     return templates.TemplateStore(tmp_path / "templates")
 
 
 @pytest.fixture
-def cloud(tmp_path):
+def cloud(tmp_path: Path) -> Path:
     """The directory of a cloud."""
     folders.make_marked(tmp_path / "cloud")
     return tmp_path / "cloud"
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(tmp_path: Path) -> Iterator[Path]:
     """A database with one row, which is in the write-ahead log alone."""
     folder = tmp_path / "data"
     folder.mkdir()
@@ -40,24 +43,30 @@ def data(tmp_path):
             yield folder
 
 
-def rows(folder):
+def rows(folder: Path) -> list[tuple[int]]:
     with contextlib.closing(sqlite3.connect(folder / "main.sqlite")) as connection:
         return connection.execute("SELECT x FROM t").fetchall()
 
 
-def test_what_is_kept_is_copied_with_what_the_log_held(store, data, cloud):
+def test_what_is_kept_is_copied_with_what_the_log_held(
+    store: templates.TemplateStore, data: Path, cloud: Path
+) -> None:
     store.keep("schema-x-1", data)
     assert store.copy("schema-x-1", cloud / "copy", inside=cloud) == data
     (cloud / "copy" / "main.sqlite-wal").unlink(missing_ok=True)
     assert rows(cloud / "copy") == [(7,)]
 
 
-def test_an_unknown_template_leaves_the_target_alone(store, data):
+def test_an_unknown_template_leaves_the_target_alone(
+    store: templates.TemplateStore, data: Path
+) -> None:
     assert store.copy("schema-x-1", data, inside=data.parent) is None
     assert rows(data) == [(7,)]
 
 
-def test_the_target_is_replaced_not_mixed(store, data, cloud):
+def test_the_target_is_replaced_not_mixed(
+    store: templates.TemplateStore, data: Path, cloud: Path
+) -> None:
     store.keep("schema-x-1", data)
     (cloud / "copy").mkdir()
     (cloud / "copy" / "old").touch()
@@ -65,7 +74,9 @@ def test_the_target_is_replaced_not_mixed(store, data, cloud):
     assert not (cloud / "copy" / "old").exists()
 
 
-def test_data_of_somebody_elses_is_not_replaced(store, data, tmp_path):
+def test_data_of_somebody_elses_is_not_replaced(
+    store: templates.TemplateStore, data: Path, tmp_path: Path
+) -> None:
     store.keep("schema-x-1", data)
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "precious").touch()
@@ -74,7 +85,9 @@ def test_data_of_somebody_elses_is_not_replaced(store, data, tmp_path):
     assert (tmp_path / "copy" / "precious").exists()
 
 
-def test_a_folder_that_is_no_template_of_ours_is_not_pruned(store, data, tmp_path):
+def test_a_folder_that_is_no_template_of_ours_is_not_pruned(
+    store: templates.TemplateStore, data: Path, tmp_path: Path
+) -> None:
     theirs = tmp_path / "templates" / "schema-x-mine"
     theirs.mkdir(parents=True)
     os.utime(theirs, (0, 0))
@@ -83,8 +96,10 @@ def test_a_folder_that_is_no_template_of_ours_is_not_pruned(store, data, tmp_pat
     assert theirs.exists()
 
 
-def test_a_failure_while_keeping_leaves_nothing(store, data, tmp_path, monkeypatch):
-    def fail(source, target, *, inside):
+def test_a_failure_while_keeping_leaves_nothing(
+    store: templates.TemplateStore, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(source: Path, target: Path, *, inside: Path) -> None:
         target.mkdir()
         raise OSError("no room")
 
@@ -94,7 +109,9 @@ def test_a_failure_while_keeping_leaves_nothing(store, data, tmp_path, monkeypat
     assert list((tmp_path / "templates").iterdir()) == []
 
 
-def test_the_least_recently_used_go_first(store, data, cloud, tmp_path):
+def test_the_least_recently_used_go_first(
+    store: templates.TemplateStore, data: Path, cloud: Path, tmp_path: Path
+) -> None:
     names = [f"schema-x-{number}" for number in range(templates.KEPT + 1)]
     for age, name in enumerate(names[:-1]):
         store.keep(name, data)
@@ -105,32 +122,34 @@ def test_the_least_recently_used_go_first(store, data, cloud, tmp_path):
     assert left == set(names) - {names[1]}
 
 
-def test_templates_of_other_services_are_not_pruned(store, data, tmp_path):
+def test_templates_of_other_services_are_not_pruned(
+    store: templates.TemplateStore, data: Path, tmp_path: Path
+) -> None:
     store.keep("schema-y-1", data)
     for number in range(templates.KEPT + 2):
         store.keep(f"schema-x-{number}", data)
     assert (tmp_path / "templates" / "schema-y-1").exists()
 
 
-def test_names_differ_by_service_and_stay_the_same():
+def test_names_differ_by_service_and_stay_the_same() -> None:
     names = [templates.schema_name(name) for name in ("keystone", "nova")]
     assert len(set(names)) == 2
     assert names == [templates.schema_name(name) for name in ("keystone", "nova")]
 
 
-def test_a_service_built_otherwise_has_another_name(monkeypatch):
+def test_a_service_built_otherwise_has_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
     before = templates.schema_name("nova")
     cloud_before = templates.cloud_name(["keystone", "nova"])
-    distribution = templates.importlib.metadata.distribution
+    distribution = importlib.metadata.distribution
 
     class Changed:
         version = "34.0.0"
 
-        def read_text(self, _name):
+        def read_text(self, _name: str) -> str:
             return "nova/api.py,sha256=another,1\n"
 
     monkeypatch.setattr(
-        templates.importlib.metadata,
+        importlib.metadata,
         "distribution",
         lambda name: Changed() if name == "nova" else distribution(name),
     )

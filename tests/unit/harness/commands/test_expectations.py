@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands that check known failures and propose new ones."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,13 +20,13 @@ ENTRY = """\
 """
 
 
-def day(offset):
+def day(offset: int) -> str:
     return (datetime.now(UTC).date() + timedelta(days=offset)).isoformat()
 
 
 @pytest.fixture
-def entries(tmp_path):
-    def write(*entries):
+def entries(tmp_path: Path) -> Callable[..., Path]:
+    def write(*entries: dict[str, str]) -> Path:
         file = tmp_path / "a.yaml"
         whole = {"test": "m.C.one", "owner": "jane", "expires": day(90)}
         file.write_text("".join(ENTRY.format(**(whole | one)) for one in entries))
@@ -34,12 +35,14 @@ def entries(tmp_path):
     return write
 
 
-def test_good_entries_pass(entries, capsys):
+def test_good_entries_pass(
+    entries: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert expectations.check([entries({}, {"test": "m.C.two"})]) == 0
     assert capsys.readouterr().out == "2 known failures read, no problem\n"
 
 
-def test_what_comes_with_bsdgate_is_good(capsys):
+def test_what_comes_with_bsdgate_is_good(capsys: pytest.CaptureFixture[str]) -> None:
     assert expectations.check([]) == 0
     assert "no problem" in capsys.readouterr().out
 
@@ -52,7 +55,12 @@ def test_what_comes_with_bsdgate_is_good(capsys):
         ({"expires": day(-1)}, f":1: expired on {day(-1)} (jane): m.C.one"),
     ],
 )
-def test_all_that_is_wrong_is_a_problem_with_its_place(entries, capsys, entry, said):
+def test_all_that_is_wrong_is_a_problem_with_its_place(
+    entries: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+    entry: dict[str, str],
+    said: str,
+) -> None:
     file = entries(entry)
     assert expectations.check([file]) == 2
     out = capsys.readouterr().out
@@ -60,7 +68,9 @@ def test_all_that_is_wrong_is_a_problem_with_its_place(entries, capsys, entry, s
     assert out.endswith("1 problem\n")
 
 
-def test_what_is_not_read_is_a_problem(entries, tmp_path, capsys):
+def test_what_is_not_read_is_a_problem(
+    entries: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     good = entries({})
     for name in ("b.yml", "c.yaml~", "README.rst", "__init__.py", ".b.yaml.swp", "d.txt"):
         (tmp_path / name).write_text("not read")
@@ -75,8 +85,10 @@ def test_what_is_not_read_is_a_problem(entries, tmp_path, capsys):
     assert expectations.check([good]) == 0
 
 
-def test_a_folder_that_may_not_be_looked_into_is_a_problem(tmp_path, monkeypatch, capsys):
-    def refuse(folder):
+def test_a_folder_that_may_not_be_looked_into_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(folder: Path) -> None:
         raise PermissionError(13, "Permission denied", str(folder))
 
     monkeypatch.setattr(Path, "iterdir", refuse)
@@ -84,7 +96,9 @@ def test_a_folder_that_may_not_be_looked_into_is_a_problem(tmp_path, monkeypatch
     assert f"{tmp_path}: Permission denied" in capsys.readouterr().out
 
 
-def test_nothing_in_an_entry_is_obeyed(entries, capsys):
+def test_nothing_in_an_entry_is_obeyed(
+    entries: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     wrong, late = {"expires": '"\\e[31msoon"'}, {"expires": day(-1), "owner": '"\\e[31mjim"'}
     file = entries(wrong, late, {"expires": day(2), "owner": '"\\e[31mjoe"'})
     assert expectations.check([file]) == 2
@@ -93,13 +107,17 @@ def test_nothing_in_an_entry_is_obeyed(entries, capsys):
     assert out.count(r"\x1b[31m") == 3
 
 
-def test_an_entry_that_is_there_twice_is_a_problem(entries, capsys):
+def test_an_entry_that_is_there_twice_is_a_problem(
+    entries: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     file = entries({}, {"owner": "jim"})
     assert expectations.check([file]) == 2
     assert f"{file}:7: has the same test, outcome and scope as {file}:1" in capsys.readouterr().out
 
 
-def test_what_ends_soon_or_hardly_ever_is_reported(entries, capsys):
+def test_what_ends_soon_or_hardly_ever_is_reported(
+    entries: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     file = entries({"expires": day(29)}, {"test": "x", "expires": day(800)}, {"test": "y"})
     assert expectations.check([file]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -109,7 +127,9 @@ def test_what_ends_soon_or_hardly_ever_is_reported(entries, capsys):
     ]
 
 
-def test_lists_are_imported_from_a_checkout(tmp_path, capsys):
+def test_lists_are_imported_from_a_checkout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for job in ("FreeBSD-main-aarch64-test", "FreeBSD-stable-15-riscv64-test"):
         folder = tmp_path / "jobs" / job
         folder.mkdir(parents=True)
@@ -122,13 +142,15 @@ def test_lists_are_imported_from_a_checkout(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["empty", "absent"])
-def test_no_list_is_an_error(tmp_path, name):
+def test_no_list_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="list"):
         expectations.import_lists([tmp_path / name])
 
 
-def test_installed_tests_are_read(tmp_path, monkeypatch, capsys):
+def test_installed_tests_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "test_x.py").write_text(
         "class C:\n    @decorators.unstable_test(bug='7')\n    def test_one(self): pass\n"
     )
@@ -139,13 +161,13 @@ def test_installed_tests_are_read(tmp_path, monkeypatch, capsys):
     assert printed.err == "1 proposal: 1 by unstable_test\n"
 
 
-def test_what_is_installed_is_found_without_being_imported(monkeypatch):
+def test_what_is_installed_is_found_without_being_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     found = expectations.installed()
     assert found["tempest.api"].is_dir()
     assert (found["bsdgate.tempest_plugin"] / "plugin.py").is_file()
 
 
-def test_without_tempest_there_is_nothing_to_propose(monkeypatch):
+def test_without_tempest_there_is_nothing_to_propose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expectations, "installed", dict)
     with pytest.raises(UsageError, match="not installed"):
         expectations.propose()

@@ -4,8 +4,12 @@
 import io
 import itertools
 import shutil
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -33,24 +37,25 @@ from bsdgate.results.store.database import Store
 
 
 @pytest.fixture
-def store():
+def store() -> Store:
     return Store()
 
 
 @pytest.fixture
-def console():
+def console() -> Console:
     return Console(file=io.StringIO(), width=160)
 
 
-def said(console):
+def said(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
 @pytest.fixture
-def run_dir(tmp_path):
+def run_dir(tmp_path: Path) -> Callable[..., Path]:
     """Make a run's directory with a recording of that hour, and a verdict on it."""
 
-    def make(number, judged=None):
+    def make(number: int, judged: datetime | None = None) -> Path:
         made = RunDir(tmp_path / f"run-{number}")
         created = (FIRST + timedelta(hours=number)).isoformat()
         made.manifest |= {"name": made.path.name, "run_id": f"{number:032x}", "created": created}
@@ -62,13 +67,13 @@ def run_dir(tmp_path):
     return make
 
 
-def write(folder, **changes):
+def write(folder: Path, **changes: Any) -> None:
     """Write a verdict on the run in a folder, changed in some of its fields."""
     text = document.render(replace(judge_run(folder), **changes))
     (folder / "report" / "verdict.json").write_text(text)
 
 
-def test_the_list_has_a_line_for_each_run(store, console):
+def test_the_list_has_a_line_for_each_run(store: Store, console: Console) -> None:
     store.import_run(verdict(1, "ssk"))
     store.import_run(verdict(2, "sff", result=Result.FAIL, sources=(Source("keystone", "30.0.1"),)))
     history.show_runs(store, ANY, 10, console)
@@ -78,7 +83,7 @@ def test_the_list_has_a_line_for_each_run(store, console):
     assert " ".join(oldest.split()) == "PASS run-1 3 2 0 - embedded smoke"
 
 
-def test_figures_fit_a_narrow_terminal_and_texts_are_whole(store):
+def test_figures_fit_a_narrow_terminal_and_texts_are_whole(store: Store) -> None:
     console = Console(file=io.StringIO(), width=80)
     named = "20261122T183131Z-gate-206e93"
     store.import_run(verdict(1, "s" * 2000, name="n" * 200, suite="nightly", change="c" * 200))
@@ -93,25 +98,25 @@ def test_figures_fit_a_narrow_terminal_and_texts_are_whole(store):
     assert long.split() == ["PASS", "n" * 200, *rest]
 
 
-def test_a_name_that_only_sounds_like_a_suite_hides_none(store, console):
+def test_a_name_that_only_sounds_like_a_suite_hides_none(store: Store, console: Console) -> None:
     store.import_run(verdict(1, name="investigate", suite="gate"))
     history.show_runs(store, ANY, 10, console)
     assert said(console).rstrip().endswith("embedded gate")
 
 
-def test_the_list_is_limited_and_scoped(store, console):
+def test_the_list_is_limited_and_scoped(store: Store, console: Console) -> None:
     for number in range(5):
         store.import_run(verdict(number, suite="gate" if number < 3 else "smoke"))
     history.show_runs(store, Scope(suite="gate"), 2, console)
     assert [line.split()[1] for line in said(console).splitlines()[1:]] == ["run-2", "run-1"]
 
 
-def test_an_empty_list_says_what_to_do(store, console):
+def test_an_empty_list_says_what_to_do(store: Store, console: Console) -> None:
     history.show_runs(store, ANY, 10, console)
     assert "bsdgate history import" in said(console)
 
 
-def test_nothing_in_a_name_is_obeyed(store, console):
+def test_nothing_in_a_name_is_obeyed(store: Store, console: Console) -> None:
     store.import_run(verdict(1, name="\x1b[31mred[bold]"))
     history.show_runs(store, ANY, 10, console)
     history.show_run(store, "\x1b[31mred[bold]", console)
@@ -119,7 +124,7 @@ def test_nothing_in_a_name_is_obeyed(store, console):
     assert said(console).count(r"\x1b[31mred[bold]") == 2
 
 
-def test_import_is_idempotent(store, console, run_dir):
+def test_import_is_idempotent(store: Store, console: Console, run_dir: Callable[..., Path]) -> None:
     folders = [run_dir(1), run_dir(2)]
     assert history.import_runs(store, folders, console) == 0
     assert history.import_runs(store, folders, console) == 0
@@ -128,7 +133,9 @@ def test_import_is_idempotent(store, console, run_dir):
     assert second == "0 imported, 2 known already, 0 refused"
 
 
-def test_a_bad_directory_is_refused_and_the_others_are_imported(store, console, run_dir, tmp_path):
+def test_a_bad_directory_is_refused_and_the_others_are_imported(
+    store: Store, console: Console, run_dir: Callable[..., Path], tmp_path: Path
+) -> None:
     cut, linked = run_dir(2), run_dir(3)
     text = (cut / "report" / "verdict.json").read_text()
     (cut / "report" / "verdict.json").write_text(text[: len(text) // 2])
@@ -142,7 +149,9 @@ def test_a_bad_directory_is_refused_and_the_others_are_imported(store, console, 
     assert "1 imported, 0 known already, 3 refused" in said(console)
 
 
-def test_a_verdict_that_contradicts_itself_is_refused(store, console, run_dir):
+def test_a_verdict_that_contradicts_itself_is_refused(
+    store: Store, console: Console, run_dir: Callable[..., Path]
+) -> None:
     wrong, other, right = (run_dir(number) for number in (1, 2, 3))
     write(wrong, cases=(Case("t", Outcome.MISSING),))
     shutil.copy(wrong / "report" / "verdict.json", other / "report" / "verdict.json")
@@ -156,7 +165,9 @@ def test_a_verdict_that_contradicts_itself_is_refused(store, console, run_dir):
     assert "1 imported, 0 known already, 2 refused" in output
 
 
-def test_an_older_copy_of_a_verdict_is_not_taken(store, console, run_dir):
+def test_an_older_copy_of_a_verdict_is_not_taken(
+    store: Store, console: Console, run_dir: Callable[..., Path]
+) -> None:
     folder = run_dir(1, judged=FIRST + timedelta(days=2))
     assert history.import_runs(store, [folder], console) == 0
     write(folder, judged=FIRST + timedelta(days=1))
@@ -171,28 +182,32 @@ def test_an_older_copy_of_a_verdict_is_not_taken(store, console, run_dir):
     assert store.runs()[0].judged == FIRST + timedelta(days=3)
 
 
-def test_nothing_in_the_name_of_a_bad_directory_is_obeyed(store, console, tmp_path):
+def test_nothing_in_the_name_of_a_bad_directory_is_obeyed(
+    store: Store, console: Console, tmp_path: Path
+) -> None:
     assert history.import_runs(store, [tmp_path / "\x1b[31m[bold]"], console) == 3
     assert "\x1b" not in said(console)
     assert said(console).count(r"\x1b[31m[bold]") == 2
 
 
-def test_a_long_import_shows_how_far_it_is(store, run_dir, monkeypatch):
+def test_a_long_import_shows_how_far_it_is(
+    store: Store, run_dir: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     ticking = itertools.count(step=history.PATIENCE / 2)
-    monkeypatch.setattr(history.time, "monotonic", lambda: next(ticking))
+    monkeypatch.setattr(time, "monotonic", lambda: next(ticking))
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     history.import_runs(store, [run_dir(number) for number in range(4)], console)
     assert "importing" in said(console)
     assert len(store.runs()) == 4
 
 
-def test_a_short_import_does_not(store, run_dir):
+def test_a_short_import_does_not(store: Store, run_dir: Callable[..., Path]) -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     history.import_runs(store, [run_dir(1)], console)
     assert "importing" not in said(console)
 
 
-def test_one_run_is_reported_with_its_reasons(store, console):
+def test_one_run_is_reported_with_its_reasons(store: Store, console: Console) -> None:
     reason = Reason(Level.FAIL, Code.TESTS_FAILED, "1 test failed", ("t1",))
     evidence = ("03-tempest, on the base: fail",)
     failed = Disposition("t1", True, Cause.BASE, signature="ValueError: <n>", evidence=evidence)
@@ -211,7 +226,7 @@ def test_one_run_is_reported_with_its_reasons(store, console):
         assert part in output
 
 
-def test_a_beginning_of_several_runs_is_ambiguous(store, console):
+def test_a_beginning_of_several_runs_is_ambiguous(store: Store, console: Console) -> None:
     for number in range(16, 23):
         store.import_run(verdict(number))
     with pytest.raises(UsageError) as output:
@@ -224,12 +239,12 @@ def test_a_beginning_of_several_runs_is_ambiguous(store, console):
         history.show_run(store, f"{1:031x}", console)
 
 
-def test_an_unknown_run_is_named(store, console):
+def test_an_unknown_run_is_named(store: Store, console: Console) -> None:
     with pytest.raises(UsageError, match="no run 'run-7'"):
         history.show_run(store, "run-7", console)
 
 
-def test_a_test_is_a_line_of_marks_newest_last(store, console):
+def test_a_test_is_a_line_of_marks_newest_last(store: Store, console: Console) -> None:
     for number, cases in enumerate(("sf", "ss", "s", "sk", "sx", "su", "sm", "sd")):
         store.import_run(verdict(number, cases))
     history.show_test(store, "t[01]", ANY, 7, console)
@@ -238,18 +253,18 @@ def test_a_test_is_a_line_of_marks_newest_last(store, console):
     assert second == ".......        7 of 7  t0"
 
 
-def test_marks_have_colours(store):
+def test_marks_have_colours(store: Store) -> None:
     store.import_run(verdict(1, "f"))
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard")
     history.show_test(store, "t0", ANY, 7, console)
     assert "\x1b[1;31mF\x1b[0m" in said(console)
 
 
-def test_every_outcome_has_a_mark_of_its_own():
+def test_every_outcome_has_a_mark_of_its_own() -> None:
     assert len({mark for mark, _ in history.MARKS.values()}) == len(Outcome)
 
 
-def test_of_many_tests_some_are_shown(store, console):
+def test_of_many_tests_some_are_shown(store: Store, console: Console) -> None:
     store.import_run(verdict(1, "s" * 60))
     history.show_test(store, "^t", ANY, 7, console)
     assert "and 10 more tests" in said(console)
@@ -258,13 +273,15 @@ def test_of_many_tests_some_are_shown(store, console):
 @pytest.mark.parametrize(
     ("regex", "message"), [("t7", "no test in the last 1 runs has 't7'"), ("(", "no regular")]
 )
-def test_a_regex_that_finds_nothing_is_reported(store, console, regex, message):
+def test_a_regex_that_finds_nothing_is_reported(
+    store: Store, console: Console, regex: str, message: str
+) -> None:
     store.import_run(verdict(1))
     with pytest.raises(UsageError, match=message):
         history.show_test(store, regex, ANY, 7, console)
 
 
-def test_old_runs_are_forgotten(store, console):
+def test_old_runs_are_forgotten(store: Store, console: Console) -> None:
     store.import_run(verdict(1, created=datetime.now(UTC) - timedelta(days=8)))
     store.import_run(verdict(2, created=datetime.now(UTC) - timedelta(days=6)))
     history.forget(store, 7, console)
@@ -272,7 +289,9 @@ def test_old_runs_are_forgotten(store, console):
     assert [record.run.name for record in store.runs()] == ["run-2"]
 
 
-def test_the_history_is_in_the_state_folder(monkeypatch, tmp_path):
+def test_the_history_is_in_the_state_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path / "state"))
     with open_store(None) as store:
         store.import_run(verdict(1))

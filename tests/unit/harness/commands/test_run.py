@@ -6,6 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from unit.results.store.contract import verdict
@@ -14,12 +17,14 @@ from bsdgate.harness.commands.run import durations
 from bsdgate.results import document
 
 
-@pytest.fixture
-def runs(tmp_path):
+class Runs:
     """A folder of runs; each call adds the run of that hour, with its verdict if there is one."""
 
-    def add(number, content=None, **changes):
-        report = tmp_path / f"run-{number}" / "report"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, number: int, content: bytes | None = None, **changes: Any) -> Path:
+        report = self.path / f"run-{number}" / "report"
         report.mkdir(parents=True)
         if content is None:
             content = document.render(verdict(number, "ss", **changes)).encode()
@@ -27,11 +32,13 @@ def runs(tmp_path):
         os.utime(report / "verdict.json", (number, number))
         return report / "verdict.json"
 
-    add.path = tmp_path
-    return add
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    return Runs(tmp_path)
 
 
-def test_the_newest_run_of_the_suite_tells_how_long_tests_take(runs):
+def test_the_newest_run_of_the_suite_tells_how_long_tests_take(runs: Runs) -> None:
     runs(3)
     runs(5)
     runs(7, suite="gate")
@@ -40,32 +47,34 @@ def test_the_newest_run_of_the_suite_tells_how_long_tests_take(runs):
     assert durations(runs.path, "nightly") == {}
 
 
-def _dangle(file):
+def _dangle(file: Path) -> None:
     file.unlink()
     file.symlink_to(file.with_name("nothing"))
 
 
-def _pipe(file):
+def _pipe(file: Path) -> None:
     file.unlink()
     os.mkfifo(file)
 
 
 @pytest.mark.parametrize("spoil", [_dangle, _pipe])
-def test_a_verdict_that_is_no_file_is_left_out(runs, spoil):
+def test_a_verdict_that_is_no_file_is_left_out(runs: Runs, spoil: Callable[..., None]) -> None:
     runs(3)
     spoil(runs(5))
     assert durations(runs.path) == {"t0": 3.5, "t1": 3.5}
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"{ }", b"[" * 99_999], ids=len)
-def test_a_verdict_that_is_none_is_left_out(runs, content):
+def test_a_verdict_that_is_none_is_left_out(runs: Runs, content: bytes) -> None:
     runs(3)
     runs(5, content)
     assert durations(runs.path) == {"t0": 3.5, "t1": 3.5}
 
 
-def test_a_verdict_that_may_not_be_read_is_left_out(runs, monkeypatch):
-    def refuse(path, *flags):
+def test_a_verdict_that_may_not_be_read_is_left_out(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *flags: int) -> int:
         if path == secret:
             raise PermissionError(13, "Permission denied")
         return opened(path, *flags)
@@ -94,9 +103,11 @@ with _stoppable(RunDisplay(Console(), {})):
 
 
 @pytest.mark.parametrize("ignored", [signal.SIGHUP, signal.SIGINT])
-def test_a_signal_that_was_ignored_at_the_start_stays_ignored(ignored):
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(ignored: signal.Signals) -> None:
     with a_run(ignored={ignored}) as popen:
         popen.send_signal(ignored)
+        assert popen.stdin
+        assert popen.stdout
         popen.stdin.write("still there\n")
         popen.stdin.flush()
         assert popen.stdout.readline() == "still there\n"
@@ -105,21 +116,23 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored(ignored):
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
-def test_each_of_the_signals_stops_a_run(number):
+def test_each_of_the_signals_stops_a_run(number: signal.Signals) -> None:
     with a_run(ignored=()) as popen:
         popen.send_signal(number)
         assert "KeyboardInterrupt" in popen.communicate(timeout=30)[1]
 
 
 @contextlib.contextmanager
-def a_run(ignored):
+def a_run(ignored: Collection[signal.Signals]) -> Iterator[subprocess.Popen[str]]:
     """Start the run with these signals ignored and the others not, however pytest was started."""
     all_three = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
     both = (ignored, all_three.difference(ignored))
     words = [" ".join(str(int(each)) for each in some) for some in both]
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen([sys.executable, "-c", RUN, *words], text=True, **pipes) as popen:
+    command = [sys.executable, "-c", RUN, *words]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as popen:
         try:
+            assert popen.stdout
             assert popen.stdout.readline() == "under way\n"
             yield popen
         finally:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What of profiles, suites and runs goes into the scorecard."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -19,17 +21,17 @@ IDS = [
 
 
 @pytest.fixture
-def listed(tmp_path):
+def listed(tmp_path: Path) -> Path:
     file = tmp_path / "ids.txt"
     file.write_text("\n".join(["Some words", *IDS]))
     return file
 
 
 @pytest.fixture(autouse=True)
-def state(tmp_path, monkeypatch):
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path / "state"))
 
-    def add(name, profile, **outcomes):
+    def add(name: str, profile: str, **outcomes: Outcome) -> Path:
         cases = tuple(
             Case(test, outcomes[test.split(".")[-1][:3]], reason="Cold migration not available.")
             for test in sorted(IDS[:2])
@@ -45,13 +47,15 @@ def state(tmp_path, monkeypatch):
     return add
 
 
-def row(out, profile, area="all"):
+def row(out: str, profile: str, area: str = "all") -> list[str]:
     """Numbers of one profile's table: run, expected skip, cannot, to do, tests."""
     lines = out[out.index(f"profile {profile} ") :].splitlines()
     return next(line.split()[1:] for line in lines if line.startswith(f"{area} "))
 
 
-def test_the_newest_end_of_each_test_counts(listed, state, capsys):
+def test_the_newest_end_of_each_test_counts(
+    listed: Path, state: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     state("20260101-gate", "embedded", one=Outcome.SUCCESS, two=Outcome.SUCCESS)
     state("20260102-smoke", "embedded", one=Outcome.SKIP)
     state("20260103-smoke", "embedded", two=Outcome.MISSING)
@@ -62,14 +66,18 @@ def test_the_newest_end_of_each_test_counts(listed, state, capsys):
     assert row(out, "embedded") == ["1", "1", "1", "1", "4"]
 
 
-def test_a_service_that_the_profile_has_not_is_expected_to_skip(listed, capsys):
+def test_a_service_that_the_profile_has_not_is_expected_to_skip(
+    listed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     scorecard.show(["minicloud"], (), listed, None)
     out = capsys.readouterr().out
     assert "service_available.ironic is false: The profile has no ironic" in out
     assert row(out, "minicloud") == [".", "1", "1", "2", "4"]
 
 
-def test_all_profiles_are_shown_and_the_page_is_written(listed, tmp_path, capsys):
+def test_all_profiles_are_shown_and_the_page_is_written(
+    listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = tmp_path / "card.html"
     scorecard.show((), (), listed, page)
     out = capsys.readouterr().out
@@ -78,7 +86,9 @@ def test_all_profiles_are_shown_and_the_page_is_written(listed, tmp_path, capsys
         assert f"Profile {profile}" in page.read_text()
 
 
-def test_what_one_suite_leaves_out_another_may_select(listed, capsys):
+def test_what_one_suite_leaves_out_another_may_select(
+    listed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     slow = listed.read_text().replace("[id-2]", "[id-2,slow]")
     listed.write_text(slow)
     scorecard.show(["embedded"], ["gate"], listed, None)
@@ -87,7 +97,9 @@ def test_what_one_suite_leaves_out_another_may_select(listed, capsys):
     assert row(capsys.readouterr().out, "embedded", "tempest.api.compute")[2] == "."
 
 
-def test_a_verdict_that_cannot_be_read_is_named(listed, state, capsys):
+def test_a_verdict_that_cannot_be_read_is_named(
+    listed: Path, state: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     state("20260101-gate", "embedded", one=Outcome.SUCCESS).write_text("{}")
     scorecard.show(["embedded"], (), listed, None)
     output = capsys.readouterr()
@@ -96,7 +108,7 @@ def test_a_verdict_that_cannot_be_read_is_named(listed, state, capsys):
 
 
 @pytest.mark.parametrize("content", [None, "nothing here\n", "\udcff"])
-def test_a_list_that_is_none_is_an_error(tmp_path, content):
+def test_a_list_that_is_none_is_an_error(tmp_path: Path, content: str | None) -> None:
     file = tmp_path / "ids.txt"
     if content is not None:
         file.write_text(content, errors="surrogateescape")

@@ -4,6 +4,7 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -16,6 +17,8 @@ from bsdgate.harness.errors import UsageError
 
 RELEASE = "2026.2"
 PINNED = Version("30.0.0")
+
+Kind = Literal["path", "git", "version"]
 
 
 @pytest.fixture
@@ -59,6 +62,10 @@ def checkout(tree: Path) -> Path:
     return tree
 
 
+def change(project: str, distribution: str, kind: Kind, source: str, ref: str = "") -> Change:
+    return Change(project, canonicalize_name(distribution), kind, source, ref)
+
+
 def identity(path: Path, log: Path) -> str:
     return changes.resolve(changes.parse(f"keystone={path}", RELEASE), log).identity
 
@@ -66,21 +73,21 @@ def identity(path: Path, log: Path) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("keystone==30.0.1", Change("keystone", "keystone", "version", "30.0.1")),
-        ("keystone=30.0.1", Change("keystone", "keystone", "version", "30.0.1")),
-        ("placement==16.0.0", Change("placement", "openstack-placement", "version", "16.0.0")),
-        ("oslo.db==18.0.0", Change("oslo.db", "oslo-db", "version", "18.0.0")),
+        ("keystone==30.0.1", change("keystone", "keystone", "version", "30.0.1")),
+        ("keystone=30.0.1", change("keystone", "keystone", "version", "30.0.1")),
+        ("placement==16.0.0", change("placement", "openstack-placement", "version", "16.0.0")),
+        ("oslo.db==18.0.0", change("oslo.db", "oslo-db", "version", "18.0.0")),
         (
             "nova=git+https://opendev.org/openstack/nova@master",
-            Change("nova", "nova", "git", "https://opendev.org/openstack/nova", "master"),
+            change("nova", "nova", "git", "https://opendev.org/openstack/nova", "master"),
         ),
         (
             "nova=git+ssh://git@host:29418/nova@refs/changes/34/1234/5",
-            Change("nova", "nova", "git", "ssh://git@host:29418/nova", "refs/changes/34/1234/5"),
+            change("nova", "nova", "git", "ssh://git@host:29418/nova", "refs/changes/34/1234/5"),
         ),
         (
             "ironic-tempest-plugin=git+file:///srv/git/plugin@stable/2026.2",
-            Change(
+            change(
                 "ironic-tempest-plugin",
                 "ironic-tempest-plugin",
                 "git",
@@ -90,15 +97,15 @@ def identity(path: Path, log: Path) -> str:
         ),
         (
             "nova=git+git@host:openstack/nova.git@master",
-            Change("nova", "nova", "git", "git@host:openstack/nova.git", "master"),
+            change("nova", "nova", "git", "git@host:openstack/nova.git", "master"),
         ),
         (
             "nova=git+host:/srv/nova@master",
-            Change("nova", "nova", "git", "host:/srv/nova", "master"),
+            change("nova", "nova", "git", "host:/srv/nova", "master"),
         ),
         (
             "nova=git+/srv/my git/nova@master",
-            Change("nova", "nova", "git", "/srv/my git/nova", "master"),
+            change("nova", "nova", "git", "/srv/my git/nova", "master"),
         ),
     ],
 )

@@ -112,8 +112,9 @@ def test_a_link_in_place_of_a_tracked_folder_leads_nowhere(
 def test_what_git_lists_outside_of_the_tree_is_refused(
     checkout: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    git_read = "bsdgate.harness.environments.git.read"
     for name in (b"../secret", b"/etc/passwd", b"package/../../secret"):
-        monkeypatch.setattr(sources.git, "read", lambda *_, name=name, **__: name + b"\0")
+        monkeypatch.setattr(git_read, lambda *_, name=name, **__: name + b"\0")
         with pytest.raises(UsageError, match="is not inside"):
             sources.find(checkout, log)
 

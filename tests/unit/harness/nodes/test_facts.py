@@ -3,7 +3,9 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +35,7 @@ nova-lines
 """
 
 
-def scoped():
+def scoped() -> dict[str, str]:
     """Return the facts by which known failures can be limited."""
     return {
         key: value
@@ -43,10 +45,10 @@ def scoped():
 
 
 @pytest.fixture
-def machine(monkeypatch, tmp_path):
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
     """Pose as a machine: its system, release and architecture, with nothing on its PATH."""
 
-    def pose(system, release, machine):
+    def pose(system: str, release: str, machine: str) -> None:
         monkeypatch.setattr(platform, "system", lambda: system)
         monkeypatch.setattr(platform, "release", lambda: release)
         monkeypatch.setattr(platform, "machine", lambda: machine)
@@ -57,10 +59,10 @@ def machine(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def pkg(machine, tmp_path):
+def pkg(machine: Callable[..., None], tmp_path: Path) -> Callable[..., None]:
     """Pose as FreeBSD with a pkg that runs a line of shell; $2 is the query, $INSTALLED, $NOTES."""
 
-    def make(line):
+    def make(line: str) -> None:
         texts = f"INSTALLED='{INSTALLED}'\nNOTES='{NOTES}'\n"
         program = tmp_path / "bin" / "pkg"
         program.write_text(f"#!/bin/sh\n{texts}{line}\n")
@@ -79,12 +81,20 @@ def pkg(machine, tmp_path):
         ("Linux", "6.1.0", "aarch64", {"architecture": "arm64"}),
     ],
 )
-def test_facts_are_in_the_words_of_freebsd(machine, system, release, architecture, expected):
+def test_facts_are_in_the_words_of_freebsd(
+    machine: Callable[..., None],
+    system: str,
+    release: str,
+    architecture: str,
+    expected: dict[str, str],
+) -> None:
     machine(system, release, architecture)
     assert scoped() == expected
 
 
-def test_facts_have_the_system_the_interpreter_and_the_offset_of_local_time(machine):
+def test_facts_have_the_system_the_interpreter_and_the_offset_of_local_time(
+    machine: Callable[..., None],
+) -> None:
     machine("FreeBSD", "15.1-RELEASE", "amd64")
     found = facts.local()
     assert found["system"] == "FreeBSD 15.1-RELEASE"
@@ -93,7 +103,9 @@ def test_facts_have_the_system_the_interpreter_and_the_offset_of_local_time(mach
 
 
 @pytest.mark.parametrize(("zone", "offset"), [("UTC", "+0000"), ("<ABC>-3:30", "+0330")])
-def test_the_facts_of_another_machine_are_printed(monkeypatch, zone, offset):
+def test_the_facts_of_another_machine_are_printed(
+    monkeypatch: pytest.MonkeyPatch, zone: str, offset: str
+) -> None:
     monkeypatch.setenv("TZ", zone)
     printed = subprocess.run(
         [sys.executable, "-m", "bsdgate.harness.nodes.facts"], check=True, capture_output=True
@@ -104,7 +116,7 @@ def test_the_facts_of_another_machine_are_printed(monkeypatch, zone, offset):
 ASKED = 'case "$2" in "%n %v") printf %s "$INSTALLED";; "%n %At %Av") printf %s "$NOTES";; esac'
 
 
-def test_ports_are_reported_by_name_version_and_commit(pkg):
+def test_ports_are_reported_by_name_version_and_commit(pkg: Callable[..., None]) -> None:
     pkg(ASKED)
     expected = {key: value for key, value in facts.local().items() if key.startswith("ports")}
     assert expected == {
@@ -128,23 +140,27 @@ def test_ports_are_reported_by_name_version_and_commit(pkg):
         ("0123456", False),
     ],
 )
-def test_scopes_over_ports_find_what_they_are_about(pkg, want, fits):
+def test_scopes_over_ports_find_what_they_are_about(
+    pkg: Callable[..., None], want: str, fits: bool
+) -> None:
     pkg(ASKED)
-    run = Run("1", datetime(2026, 11, 25, tzinfo=UTC), facts=tuple(facts.local().items()))
+    run = Run("1", datetime(2026, 11, 25, tzinfo=UTC), facts=facts.local())
     assert scope.Scope(ports=(want,)).fits(scope.facts(run)) == {"ports": fits}
 
 
-def test_packages_of_several_trees_have_no_commit(pkg):
+def test_packages_of_several_trees_have_no_commit(pkg: Callable[..., None]) -> None:
     pkg(f'NOTES="$NOTES\npy311-ironic ports_top_git_hash 9999999999\n"\n{ASKED}')
     assert "ports" not in facts.local()
 
 
-def test_a_pkg_that_fails_tells_nothing(pkg):
+def test_a_pkg_that_fails_tells_nothing(pkg: Callable[..., None]) -> None:
     pkg('printf %s "$INSTALLED"; exit 1')
     assert scoped() == {"architecture": "amd64", "freebsd": "15.1"}
 
 
-def test_pkg_of_another_system_is_not_asked(pkg, machine):
+def test_pkg_of_another_system_is_not_asked(
+    pkg: Callable[..., None], machine: Callable[..., None]
+) -> None:
     pkg(ASKED)
     machine("Linux", "6.1.0", "x86_64")
     assert scoped() == {"architecture": "amd64"}

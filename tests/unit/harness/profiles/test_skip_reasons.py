@@ -4,7 +4,7 @@
 from bsdgate.harness.profiles import load
 
 
-def test_features_lacks_and_absent_services_explain_skips():
+def test_features_lacks_and_absent_services_explain_skips() -> None:
     reasons = {one["option"]: one for one in load.load("embedded").skip_reasons()}
     assert reasons["service_available.cinder"]["value"] == "False"
     assert reasons["network-agents"]["value"] == "false"

@@ -4,6 +4,7 @@
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,9 @@ NAMES = ["plain", "my folder", "it's", "$(touch trap)", "`touch trap`", 'a"b', "
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_path_is_one_word_and_is_not_obeyed(name, tmp_path, monkeypatch):
+def test_a_path_is_one_word_and_is_not_obeyed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / name
     folder.mkdir()
     python = folder / "python"
@@ -34,7 +37,9 @@ def test_a_path_is_one_word_and_is_not_obeyed(name, tmp_path, monkeypatch):
     assert not (tmp_path / "trap").exists()
 
 
-def test_the_template_of_stestr_is_the_one_that_is_quoted(tmp_path, monkeypatch):
+def test_the_template_of_stestr_is_the_one_that_is_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """``${PYTHON}`` is what another release of stestr could write in another way."""
     from stestr import config_file
     from stestr.repository import file as repository

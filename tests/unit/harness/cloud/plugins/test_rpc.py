@@ -2,6 +2,8 @@
 """The RPC driver under oslo.messaging's own client and server."""
 
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import oslo_messaging
 import pytest
@@ -18,21 +20,21 @@ POLL_INTERVAL = 0.05
 class Endpoint:
     """Answers calls, and remembers casts."""
 
-    def __init__(self):
-        self.seen = []
+    def __init__(self) -> None:
+        self.seen: list[str] = []
 
-    def double(self, _context, number):
+    def double(self, _context: dict[str, Any], number: int) -> int:
         return 2 * number
 
-    def remember(self, _context, what):
+    def remember(self, _context: dict[str, Any], what: str) -> None:
         self.seen.append(what)
 
-    def fail(self, _context):
+    def fail(self, _context: dict[str, Any]) -> None:
         raise ValueError("as asked")
 
 
 @pytest.fixture
-def transport():
+def transport() -> Iterator[Any]:
     """As a service gets it: by the scheme of its transport URL."""
     cfg.CONF([])
     yield oslo_messaging.get_rpc_transport(cfg.CONF, url="bsdgate://")
@@ -41,7 +43,7 @@ def transport():
 
 
 @pytest.fixture
-def endpoint(transport):
+def endpoint(transport: Any) -> Iterator[Endpoint]:
     endpoint = Endpoint()
     target = oslo_messaging.Target(topic="topic", server="here")
     server = oslo_messaging.get_rpc_server(transport, target, [endpoint], executor="threading")
@@ -52,20 +54,20 @@ def endpoint(transport):
 
 
 @pytest.fixture
-def client(transport):
+def client(transport: Any) -> Any:
     target = oslo_messaging.Target(topic="topic")
     return oslo_messaging.get_rpc_client(transport, target, timeout=5)
 
 
-def test_a_call_is_answered(endpoint, client):
+def test_a_call_is_answered(endpoint: Endpoint, client: Any) -> None:
     assert client.call({}, "double", number=21) == 42
 
 
-def test_a_call_to_one_server_is_answered(endpoint, client):
+def test_a_call_to_one_server_is_answered(endpoint: Endpoint, client: Any) -> None:
     assert client.prepare(server="here").call({}, "double", number=1) == 2
 
 
-def test_calls_do_not_wait_for_a_poll(endpoint, client):
+def test_calls_do_not_wait_for_a_poll(endpoint: Endpoint, client: Any) -> None:
     client.call({}, "double", number=0)
     began = time.monotonic()
     for number in range(20):
@@ -73,23 +75,23 @@ def test_calls_do_not_wait_for_a_poll(endpoint, client):
     assert time.monotonic() - began < 20 * POLL_INTERVAL / 2
 
 
-def test_a_fanout_reaches_the_server(endpoint, client):
+def test_a_fanout_reaches_the_server(endpoint: Endpoint, client: Any) -> None:
     client.prepare(fanout=True).cast({}, "remember", what="x")
     client.prepare(server="here").call({}, "double", number=1)  # comes after it in the queue
     assert endpoint.seen == ["x"]
 
 
-def test_an_error_comes_back(endpoint, client):
+def test_an_error_comes_back(endpoint: Endpoint, client: Any) -> None:
     with pytest.raises(ValueError, match="as asked"):
         client.call({}, "fail")
 
 
-def test_no_server_is_a_timeout(transport, client):
+def test_no_server_is_a_timeout(transport: Any, client: Any) -> None:
     with pytest.raises(oslo_messaging.MessagingTimeout):
         client.prepare(timeout=0.05).call({}, "double", number=1)
 
 
-def test_a_stopped_listener_returns_at_once(transport):
+def test_a_stopped_listener_returns_at_once(transport: Any) -> None:
     target = oslo_messaging.Target(topic="quiet", server="here")
     listener = transport._driver.listen(target, 1, None)._poll_style_listener
     listener.stop()

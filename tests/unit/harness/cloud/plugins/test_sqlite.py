@@ -2,11 +2,15 @@
 """The SQLite plugin under oslo.db's enginefacade, with real threads and files."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy
 from oslo_db.sqlalchemy import enginefacade
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
 from bsdgate.harness.cloud.plugins import sqlite
@@ -23,7 +27,7 @@ class Context:
 
 
 @pytest.fixture
-def facade(tmp_path, monkeypatch):
+def facade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     sqlalchemy.dialects.plugins.register(
         "bsdgate", "bsdgate.harness.cloud.plugins.sqlite", "EnginePlugin"
     )
@@ -39,19 +43,19 @@ def facade(tmp_path, monkeypatch):
     facade.writer.get_engine().dispose()
 
 
-def read(session):
+def read(session: Session) -> Any:
     return session.execute(sqlalchemy.text("SELECT value FROM counter")).scalar()
 
 
-def test_the_pool_and_the_log_are_ours(facade):
+def test_the_pool_and_the_log_are_ours(facade: Any) -> None:
     engine = facade.writer.get_engine()
     assert isinstance(engine.pool, QueuePool)
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
-def test_writers_that_read_first_lose_no_update(facade):
-    def count(_number):
+def test_writers_that_read_first_lose_no_update(facade: Any) -> None:
+    def count(_number: int) -> None:
         for _turn in range(TURNS):
             with facade.writer.using(Context()) as session:
                 value = read(session)
@@ -63,7 +67,7 @@ def test_writers_that_read_first_lose_no_update(facade):
         assert read(session) == WRITERS * TURNS
 
 
-def test_a_reader_inside_a_writer_does_not_wait_for_its_own_thread(facade):
+def test_a_reader_inside_a_writer_does_not_wait_for_its_own_thread(facade: Any) -> None:
     """Neutron reads with another context while it writes; this hung for ever once."""
     with facade.writer.using(Context()) as session:
         session.execute(sqlalchemy.text("UPDATE counter SET value = 7"))
@@ -74,10 +78,10 @@ def test_a_reader_inside_a_writer_does_not_wait_for_its_own_thread(facade):
         assert read(session) == 8
 
 
-def test_readers_do_not_wait_for_a_writer(facade):
+def test_readers_do_not_wait_for_a_writer(facade: Any) -> None:
     written, done = threading.Event(), threading.Event()
 
-    def write():
+    def write() -> None:
         with facade.writer.using(Context()) as session:
             session.execute(sqlalchemy.text("UPDATE counter SET value = 7"))
             written.set()
@@ -92,8 +96,8 @@ def test_readers_do_not_wait_for_a_writer(facade):
         writing.result()
 
 
-def test_a_writer_that_fails_leaves_no_lock(facade):
-    def fail():
+def test_a_writer_that_fails_leaves_no_lock(facade: Any) -> None:
+    def fail() -> None:
         with facade.writer.using(Context()) as session:
             session.execute(sqlalchemy.text("UPDATE counter SET value = 7"))
             raise ZeroDivisionError
@@ -105,7 +109,7 @@ def test_a_writer_that_fails_leaves_no_lock(facade):
         assert read(session) == 0
 
 
-def test_marking_twice_changes_nothing(facade):
+def test_marking_twice_changes_nothing(facade: Any) -> None:
     before = enginefacade._TransactionContext._session
     sqlite.mark_writers()
     assert enginefacade._TransactionContext._session is before
