@@ -4,6 +4,7 @@
 import contextlib
 import json
 import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -124,7 +125,8 @@ def check(run: Run) -> None:
 
     The cloud of a resumed run is checked too, but what was asked once has its answer.
     """
-    checks = HostChecks({"BSDGATE_CLOUD_DIR": str(run.folder.cloud)}, run.logs)
+    facts = {"BSDGATE_CLOUD_DIR": str(run.folder.cloud), "BSDGATE_NODE_PYTHON": sys.executable}
+    checks = HostChecks(facts, run.logs)
     asked = _unreported(run, Kind.HOSTCHECKS)
     if asked is None:
         run_attempt(run, checks, checks.list_ids(), looking_after(run))
