@@ -77,7 +77,8 @@ class Embedded:
 
     def host_checks(self) -> HostChecks:
         """Name the folder of the cloud, and the node."""
-        return HostChecks({"BSDGATE_CLOUD_DIR": self._folder}, self.node.testinfra())
+        variables = {"BSDGATE_CLOUD_DIR": self._folder, "BSDGATE_NODE_PYTHON": self.node.python}
+        return HostChecks(variables, self.node.testinfra())
 
     def collect_logs(self, folder: Path) -> None:
         """Copy the logs of the services."""

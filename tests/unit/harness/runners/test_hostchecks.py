@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host checks ask the node, and nothing of it that only one system has."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from bsdgate.harness import process
+from bsdgate.harness.cloud.service import SERVICES
+from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.runners.hostchecks import HostChecks
+
+POSIX = ("cat", "id", "kill", "sh", "test", "uname")
+"""Programs of POSIX that testinfra and a shell need."""
+
+DIFFERENT = ("find", "ip", "lsof", "netstat", "pgrep", "ps", "sockstat", "ss", "stat")
+"""Programs that Linux and FreeBSD do not have alike, or not both."""
+
+LISTENING = """
+import socket, sys
+listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(6)]
+print(*(each.getsockname()[1] for each in listeners), flush=True)
+sys.stdin.read()
+"""
+
+
+def write_program(path: Path, *lines: str) -> None:
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a PATH on which every program that differs between systems fails."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in POSIX:
+        found = shutil.which(name)
+        if found is not None:
+            (folder / name).symlink_to(found)
+    for name in DIFFERENT:
+        write_program(folder / name, f"echo '{name}: keyword not found' >&2", "exit 1")
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+@pytest.fixture
+def node(tmp_path: Path, programs: Path) -> Path:
+    """Return a folder that only a fake ssh enters: relative paths lead from there, for it alone."""
+    folder = tmp_path / "node"
+    folder.mkdir(mode=0o700)
+    enter = f"cd {shlex.quote(str(folder))} || exit 255"
+    # The words that testinfra gives end with the command.
+    write_program(programs / "ssh", enter, 'for last in "$@"; do :; done', 'exec sh -c "$last"')
+    return folder
+
+
+@pytest.fixture
+def cloud(node: Path) -> Iterator[Path]:
+    """Return the folder of a cloud, whose services are one process that listens six times."""
+    folder = node / "cloud"
+    folder.mkdir(mode=0o700)
+    argv = [sys.executable, "-I", "-c", LISTENING]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as services:
+        assert services.stdout is not None
+        ports = dict(zip(SERVICES, services.stdout.readline().split(), strict=True))
+        write_status(folder, services.pid, {name: int(port) for name, port in ports.items()})
+        yield folder
+        services.kill()
+
+
+def write_status(folder: Path, pid: int, ports: Mapping[str, int]) -> None:
+    services = {
+        name: {"pid": pid, "url": f"http://127.0.0.1:{port}"} for name, port in ports.items()
+    }
+    for name in SERVICES:
+        (folder / "etc" / name).mkdir(parents=True)
+        (folder / "etc" / name / f"{name}.conf").touch(0o600)
+    (folder / "spec.json").touch(0o600)
+    (folder / "status.json").write_text(json.dumps({"pid": pid, "services": services}))
+
+
+def checks(cloud: Path, logs: Path, **options: str) -> HostChecks:
+    logs.mkdir()
+    facts = {"BSDGATE_CLOUD_DIR": str(cloud), "BSDGATE_NODE_PYTHON": sys.executable}
+    return HostChecks(facts, logs, **options)
+
+
+def outcome(checks: HostChecks) -> tuple[bool, str]:
+    """Run all checks; return whether they pass, and their log."""
+    try:
+        checks.require()
+    except InfrastructureError as error:
+        return False, f"{error}\n{(checks.logs / 'hostchecks.log').read_text()}"
+    return True, ""
+
+
+def test_no_program_is_asked_that_differs_between_systems(cloud: Path, tmp_path: Path) -> None:
+    assert outcome(checks(cloud, tmp_path / "logs")) == (True, "")
+
+
+def test_everything_is_asked_on_the_node(cloud: Path, tmp_path: Path) -> None:
+    relative = cloud.relative_to(cloud.parent)
+    assert outcome(checks(relative, tmp_path / "logs", host="ssh://node")) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("file", "check"),
+    [(".", "test_directory_is_private"), ("etc/nova/nova.conf", "test_secrets_are_private")],
+)
+def test_what_others_can_read_fails(cloud: Path, tmp_path: Path, file: str, check: str) -> None:
+    (cloud / file).chmod(0o755)
+    passed, log = outcome(checks(cloud, tmp_path / "logs"))
+    assert not passed
+    assert f"{check}[" in log
+    assert "1 failed" in log
+
+
+def test_a_service_that_is_gone_fails(cloud: Path, tmp_path: Path) -> None:
+    status = json.loads((cloud / "status.json").read_text())
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    status["services"]["nova"]["pid"] = ended.pid
+    (cloud / "status.json").write_text(json.dumps(status))
+    passed, log = outcome(checks(cloud, tmp_path / "logs"))
+    assert not passed
+    assert f"nova, process {ended.pid}, is gone" in log
+    assert "2 failed" in log
+
+
+def test_an_open_port_of_the_tree_fails(cloud: Path, tmp_path: Path) -> None:
+    beyond = "import socket; s = socket.create_server(('0.0.0.0', 0)); print(); input()"
+    listener = [sys.executable, "-I", "-c", beyond]
+    with subprocess.Popen(listener, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as open_to_all:
+        assert open_to_all.stdout is not None
+        open_to_all.stdout.readline()
+        status = json.loads((cloud / "status.json").read_text())
+        # As if this process were the supervisor: then the listener belongs to its tree.
+        (cloud / "status.json").write_text(json.dumps(status | {"pid": os.getpid()}))
+        passed, log = outcome(checks(cloud, tmp_path / "logs"))
+        open_to_all.kill()
+    assert not passed
+    assert "test_tree_holds_no_other_open_port[" in log
+
+
+def test_the_checks_leave_no_byte_code(cloud: Path, tmp_path: Path) -> None:
+    hostchecks = Path(process.__file__).parents[1] / "hostchecks"
+    before = set(hostchecks.rglob("*.pyc"))
+    outcome(checks(cloud, tmp_path / "logs"))
+    assert set(hostchecks.rglob("*.pyc")) <= before
