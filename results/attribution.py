@@ -153,6 +153,14 @@ def attribute(
     return tuple(sorted(found, key=lambda finding: finding.id))
 
 
+def attribute_lost(lost: Iterable[Case], reasons: Iterable[Reason]) -> tuple[Finding, ...]:
+    """Return the cause of tests without an outcome, if the node, the cloud or a service failed."""
+    trouble = _other_cause(reasons)
+    if trouble is None or trouble[0] is not Cause.NODE:
+        return ()
+    return tuple(Finding(case.id, Cause.NODE, "", trouble[1]) for case in lost)
+
+
 def known_flake(finding: Finding, past: Sequence[Past]) -> Flake:
     """Return whether a failure is a known flake, by the outcomes of its test in earlier runs.
 

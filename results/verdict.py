@@ -116,7 +116,11 @@ def judge(
     findings = attribution.attribute(failed, ledger.confirmations, reasons, change=run.changed)
     findings = tuple(sorted((*findings, *hung.findings), key=lambda finding: finding.id))
     excuses, fallen = _excuses(findings, past or {}, len(ledger.cases), change=run.changed)
-    dispositions = dispose(excused.cases, ledger.setup_failures, findings, excused.entries, excuses)
+    missing = [case for case in excused.cases if case.outcome is Outcome.MISSING]
+    lost = attribution.attribute_lost(missing, reasons)
+    dispositions = dispose(
+        excused.cases, ledger.setup_failures, (*findings, *lost), excused.entries, excuses
+    )
     unexcused = {one.id for one in dispositions if one.excuse is None}
     broken = [failure.id for failure in ledger.setup_failures if failure.id in unexcused]
     node = [finding.id for finding in findings if finding.cause is Cause.NODE]

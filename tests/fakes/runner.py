@@ -58,5 +58,5 @@ class FakeRunner:
         attempt.stream.write(reader.make_seal(attempt.run_id, attempt.name))
         others = [one for one in reported if one[1] != "success"]
         record = json.dumps({"reports": len(reported), "others": others}).encode()
-        failed = any(outcome == "fail" for _, outcome in reported)
-        return Ended(int(failed), record=record)
+        # As Tempest with --subunit: the exit status does not depend on the outcomes.
+        return Ended(0, record=record)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded deployment: what it asks of its node, and what it makes of the answers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.node import FakeNode
+from unit.harness.deployments.test_contract import DeploymentContract, drop
+
+from bsdgate.harness.deployments.base import Deployment
+from bsdgate.harness.deployments.embedded import HOST, Embedded
+from bsdgate.harness.errors import UsageError
+from bsdgate.harness.profiles.load import load
+from bsdgate.results.codes import Code
+
+CHANGED = {"project": "keystone", "source": "/k", "version": "30.0.1", "identity": "sha256:1"}
+
+
+class FakeHost:
+    """The object that starts embedded clouds, without clouds."""
+
+    def __init__(self) -> None:
+        self.clouds: dict[str, dict[str, Any]] = {}
+        self.problems: list[tuple[str, str]] = []
+        self.left: list[str] = []
+        self.closed = False
+
+    def prepare(self, report: Any, *, sources: list[str], release: str) -> dict[str, Any]:
+        report({"say": f"preparing {release}"})
+        return {"versions": {"keystone": "30.0.1"}, "changes": [CHANGED] if sources else []}
+
+    def start(self, report: Any, *, folder: str, **cloud: Any) -> dict[str, Any]:
+        if folder in self.clouds:
+            raise UsageError("a cloud is up already", "end it")
+        self.clouds[folder] = cloud
+        report({"event": {"event": "ready"}})
+        entry = {"auth": {"auth_url": "http://127.0.0.1:5000/v3"}}
+        return {"entry": entry, "ports": [5000, 8774]}
+
+    def health(self, _report: Any, *, folder: str) -> list[tuple[str, str]]:
+        return self.problems if folder in self.clouds else [("cloud-not-ready", "it is down")]
+
+    def detach(self, _report: Any, *, folder: str) -> bool:
+        return folder in self.clouds
+
+    def stop(self, _report: Any, *, folder: str) -> list[str]:
+        return self.left if self.clouds.pop(folder, None) else []
+
+    def remove(self, _report: Any, *, folder: str) -> None: ...
+
+    def check_base(self, _report: Any, *, log_folder: str) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def host() -> FakeHost:
+    return FakeHost()
+
+
+@pytest.fixture
+def node(tmp_path: Path, host: FakeHost) -> FakeNode:
+    node = FakeNode(tmp_path, {HOST: host})
+    node.connect()
+    return node
+
+
+class TestEmbeddedOnAFakeNode(DeploymentContract):
+    @pytest.fixture
+    def deployment(self, node: FakeNode) -> Deployment:
+        return Embedded(node, load("embedded"))
+
+
+class TestChangedEmbeddedOnAFakeNode(DeploymentContract):
+    @pytest.fixture
+    def deployment(self, node: FakeNode) -> Deployment:
+        return Embedded(node, load("embedded"), ["keystone=/k"])
+
+
+def test_its_ports_are_forwarded(node: FakeNode) -> None:
+    Embedded(node, load("embedded")).start(drop)
+    assert node.forwarded == [5000, 8774]
+
+
+def test_each_cloud_has_a_folder_of_its_own(node: FakeNode, host: FakeHost) -> None:
+    first = Embedded(node, load("embedded"), ["keystone=/k"])
+    for each in (first, first.again("again"), first.without_change("base")):
+        each.start(drop)
+    expected = [node.folder / site / "cloud" for site in ("", "again", "base")]
+    assert [Path(folder) for folder in host.clouds] == expected
+    assert [cloud["changed"] for cloud in host.clouds.values()] == [True, True, False]
+
+
+def test_a_service_that_died_is_a_problem(node: FakeNode, host: FakeHost) -> None:
+    cloud = Embedded(node, load("embedded"))
+    cloud.start(drop)
+    host.problems = [("service-died", "nova died")]
+    ((code, text),) = ((one.code, one.text) for one in cloud.health())
+    assert (code, text) == (Code.SERVICE_DIED, "nova died")
+
+
+def test_a_lost_node_is_a_problem_of_the_node(node: FakeNode) -> None:
+    cloud = Embedded(node, load("embedded"))
+    cloud.start(drop)
+    node.lose()
+    (problem,) = cloud.health()
+    assert problem.code is Code.NODE_LOST
+    assert "does not answer" in problem.text
+
+
+def test_what_outlived_the_cloud_is_returned_once(node: FakeNode, host: FakeHost) -> None:
+    cloud = Embedded(node, load("embedded"))
+    cloud.start(drop)
+    host.left = ["a-daemon (process 7)"]
+    assert (list(cloud.end()), list(cloud.end())) == (["a-daemon (process 7)"], [])
+
+
+def test_the_host_checks_get_the_folder_and_the_interpreter(node: FakeNode) -> None:
+    checks = Embedded(node, load("embedded")).host_checks()
+    assert checks.variables == {
+        "BSDGATE_CLOUD_DIR": str(node.folder / "cloud"),
+        "BSDGATE_NODE_PYTHON": node.python,
+    }
+    assert list(checks.testinfra) == list(node.testinfra())

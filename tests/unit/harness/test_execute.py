@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole run without a cloud: every step, what can go wrong in each, and the verdict on it."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.deployment import FakeDeployment
+from fakes.listener import FakeListener
+from fakes.node import FakeNode
+from fakes.runner import FakeRunner
+from unit.harness.manifests import manifest
+
+from bsdgate.harness import pipeline
+from bsdgate.harness.environments.environment import Environment
+from bsdgate.harness.errors import InfrastructureError, Interrupted
+from bsdgate.harness.manifest import ChangedProject, Manifest
+from bsdgate.harness.nodes.base import NodeLostError
+from bsdgate.harness.profiles.load import load
+from bsdgate.harness.run_dir import Attempt, RunDir
+from bsdgate.harness.runners.base import Ended, Events, Look
+from bsdgate.harness.steps import Run
+from bsdgate.harness.suites import model as suites
+from bsdgate.results.codes import Code
+from bsdgate.results.model import Cause, Result, Verdict
+from bsdgate.results.problems import Problem
+
+USERS = "tempest.api.identity.v3.test_users.UsersTest.test_get_user[smoke]"
+ROLES = "tempest.api.identity.v3.test_roles.RolesTest.test_list_roles[smoke]"
+CHANGED = ChangedProject(project="keystone", source="x", version="30.0.1", identity="sha256:1")
+
+
+class Bench:
+    """Makes runs of two tests; each attribute is what the next run has."""
+
+    def __init__(self, tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+        self.state = tmp_path / "state"
+        self.deployment = FakeDeployment()
+        self.runner: FakeRunner = FakeRunner({USERS: "success", ROLES: "success"})
+        self.listener = FakeListener()
+        self.environment = Environment(Path(sys.executable))
+        self.node: FakeNode | None = None
+        patch.setenv("BSDGATE_STATE_DIR", str(self.state))
+        patch.setattr(Run, "runner", property(lambda _: self.runner))
+        prepare = "bsdgate.harness.environments.environment.prepare"
+        patch.setattr(prepare, lambda *_: self.environment)
+
+    def begin(self, **fields: Any) -> Run:
+        changes = self.deployment.changes
+        asked = [each.model_dump(exclude={"version"}) for each in changes]
+        return self.run_in(RunDir.create(self.state / "runs", manifest(changes=asked, **fields)))
+
+    def run_in(self, folder: RunDir) -> Run:
+        self.node = FakeNode(folder.path)
+        suite = suites.load("smoke")
+        return Run(
+            folder,
+            load("embedded"),
+            suite,
+            self.node,
+            self.deployment,
+            self.environment,
+            self.listener,
+        )
+
+    def take(self, run: Run) -> tuple[Verdict, Exception | None]:
+        failed = pipeline.execute(run)
+        return pipeline.judge(run.folder.path, None, self.listener), failed
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, monkeypatch)
+
+
+def codes(verdict: Verdict) -> set[Code]:
+    return {reason.code for reason in verdict.reasons}
+
+
+def test_a_run_takes_its_steps_and_passes(bench: Bench) -> None:
+    verdict, failed = bench.take(bench.begin())
+    assert (verdict.result, failed) == (Result.PASS, None)
+    assert bench.listener.steps == [
+        *("provision", "deploy", "check", "configure", "test", "collect", "confirm"),
+        *("cleanup", "judge"),
+    ]
+    assert (bench.deployment.up, bench.runner.prepared) == (False, 1)
+    assert bench.node is not None
+    assert bench.node.closed == 1
+
+
+def test_each_step_that_is_shown_is_in_the_journal_until_the_judge(bench: Bench) -> None:
+    run = bench.begin()
+    pipeline.execute(run)
+    ended = [event["step"] for event in run.folder.events() if event["event"] == "end"]
+    assert ended == [step.__name__ for step in pipeline.STEPS]
+
+
+def test_the_judge_needs_only_the_directory(bench: Bench, tmp_path: Path) -> None:
+    """Another machine, or a second time: the verdict is the same."""
+    run = bench.begin()
+    pipeline.execute(run)
+    first = pipeline.judge(run.folder.path, None, bench.listener)
+    moved = run.folder.path.rename(tmp_path / "elsewhere")
+    second = pipeline.judge(moved, None, FakeListener())
+    assert (first.result, first.cases) == (second.result, second.cases)
+
+
+def test_a_failure_is_run_again_on_the_change_and_on_the_base(bench: Bench) -> None:
+    bench.deployment.changes = (CHANGED,)
+    bench.runner.outcomes[USERS] = "fail"
+    verdict, _ = bench.take(bench.begin())
+    assert verdict.result is Result.PASS  # under the policy for developers: it fails on the base
+    (disposition,) = verdict.dispositions
+    assert (disposition.id, disposition.cause) == (USERS, Cause.BASE)
+    assert "base begins, changed: False" in bench.deployment.events
+    assert "base ends" in bench.deployment.events
+
+
+def test_where_there_is_no_base_the_cause_is_unknown_and_said_so(bench: Bench) -> None:
+    bench.deployment.changes = (CHANGED,)
+    bench.deployment.second = False
+    bench.runner.outcomes[USERS] = "fail"
+    verdict, _ = bench.take(bench.begin())
+    assert verdict.result is Result.FAIL
+    assert verdict.dispositions[0].cause is Cause.UNKNOWN
+    assert "no second cloud without the change" in "".join(bench.listener.said)
+
+
+@pytest.mark.parametrize("method", ["install", "start"])
+def test_what_cannot_be_deployed_is_an_error_that_names_the_reason(
+    bench: Bench, method: str
+) -> None:
+    bench.deployment.failing[method] = InfrastructureError("nova failed", "see its log")
+    verdict, failed = bench.take(bench.begin())
+    assert verdict.result is Result.ERROR
+    assert "nova failed" in str(failed)
+    assert not bench.deployment.up
+
+
+def test_a_node_that_cannot_be_reached_is_an_error_and_nothing_is_ended(bench: Bench) -> None:
+    run = bench.begin()
+    assert bench.node is not None
+    bench.node.connect = bench.node.see_connected  # type: ignore[method-assign]
+    verdict, failed = bench.take(run)
+    assert verdict.result is Result.ERROR
+    assert isinstance(failed, NodeLostError)
+    assert bench.deployment.events == []
+
+
+class Losing(FakeRunner):
+    """Loses the node between its first and its second test."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__({USERS: "success", ROLES: "success"})
+        self.bench = bench
+
+    def run(self, ids: Sequence[str], attempt: Attempt, events: Events, look: Look) -> Ended:
+        def lose_later() -> Sequence[Problem]:
+            found, self.bench.deployment.problems = self.bench.deployment.problems, [LOST]
+            if found:
+                self.bench.deployment.lose()
+            return found
+
+        return super().run(ids, attempt, events, lose_later)
+
+
+LOST = Problem(Code.NODE_LOST, "the node fake does not answer")
+
+
+def test_a_node_that_is_lost_while_tests_run_is_an_error_of_the_node(bench: Bench) -> None:
+    bench.runner = Losing(bench)
+    verdict, failed = bench.take(bench.begin())
+    assert verdict.result is Result.ERROR
+    assert Code.NODE_LOST in codes(verdict)
+    assert "does not answer" in str(failed)
+    (lost,) = verdict.dispositions
+    assert (lost.id, lost.cause) == (ROLES, Cause.NODE)
+
+
+def test_logs_that_cannot_be_kept_are_said_after_the_verdict(bench: Bench) -> None:
+    bench.deployment.failing["collect_logs"] = InfrastructureError("no room")
+    verdict, failed = bench.take(bench.begin())
+    assert "no room" in str(failed)
+    assert not bench.deployment.up
+    assert verdict.run.name
+
+
+class Interrupting(FakeRunner):
+    """Is stopped by the user after the first test of its first attempt."""
+
+    def run(self, ids: Sequence[str], attempt: Attempt, events: Events, look: Look) -> Ended:
+        if self.ran:
+            return super().run(ids, attempt, events, look)
+        super().run(ids[:1], attempt, events, look)
+        raise KeyboardInterrupt
+
+
+def test_a_run_that_was_stopped_is_resumed_with_what_is_left(bench: Bench) -> None:
+    bench.runner = Interrupting(bench.runner.outcomes)
+    run = bench.begin()
+    with pytest.raises(Interrupted, match=r"what was found is in") as caught:
+        pipeline.execute(run)
+    assert f"--resume {run.folder.path}" in str(caught.value)
+    assert not bench.deployment.up
+    bench.deployment = FakeDeployment()
+    resumed = bench.run_in(RunDir.open(run.folder.path))
+    verdict, failed = bench.take(resumed)
+    assert (verdict.result, failed) == (Result.PASS, None)
+    assert [name for name, _ in bench.runner.ran] == ["01-tempest", "02-tempest"]
+    assert Code.RESUMED in codes(verdict)
+    assert {case.id for case in verdict.cases} == {USERS, ROLES}
+
+
+def test_a_resumed_run_with_nothing_left_asks_for_nothing(bench: Bench) -> None:
+    run = bench.begin()
+    pipeline.execute(run)
+    asked = list(bench.runner.ran)
+    verdict, _ = bench.take(bench.run_in(RunDir.open(run.folder.path)))
+    assert verdict.result is Result.PASS
+    assert bench.runner.ran == asked
+    assert "no test was left to run" in bench.listener.said
+
+
+def test_the_change_on_the_review_server_is_in_the_evidence(bench: Bench) -> None:
+    run = bench.begin(change="912345", patchset="3")
+    verdict, _ = bench.take(run)
+    assert (verdict.run.change, verdict.run.patchset) == ("912345", "3")
+    assert isinstance(run.folder.manifest, Manifest)
