@@ -52,7 +52,7 @@ class Silent:
 
 if __name__ == "__main__":
     resetting = Resetting(int(sys.argv[1]))
-    pipeline.STEPS = (resetting.deploy, *pipeline.STEPS[1:])
+    pipeline.STEPS = (resetting.deploy, *pipeline.STEPS[1:])  # type: ignore[misc]
     verdict, failure = pipeline.carry_out(pipeline.begin(pipeline.Options(), Silent()))
     print(verdict.result, failure or "")
     sys.exit(verdict.result.exit_code)
