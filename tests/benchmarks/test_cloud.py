@@ -10,8 +10,10 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -19,6 +21,7 @@ from functional.place import wait_for
 
 from bsdgate.harness.cloud import service
 from bsdgate.harness.cloud.client import Cloud
+from bsdgate.harness.cloud.spec import CloudName
 
 # What the services' libraries say of one another is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -42,18 +45,21 @@ def tell(what: str, value: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cloud")
 
 
 @pytest.fixture(scope="module")
-def cloud(place):
+def cloud(place: Path) -> Iterator[Cloud]:
     """A cloud from a cached template, after one that had to make it."""
     print()
     for label in ("up for the first time, templates built", "up from the templates"):
         began = time.monotonic()
         cloud = Cloud.start(
-            place / "cloud", name="bench", python=Path(sys.executable), templates=place / "t"
+            place / "cloud",
+            name=CloudName("bench"),
+            python=Path(sys.executable),
+            templates=place / "t",
         )
         seconds = time.monotonic() - began
         tell(label, f"{seconds:6.2f} s")
@@ -76,7 +82,7 @@ def _budget() -> float:
 
 
 @pytest.fixture
-def client(cloud):
+def client(cloud: Cloud) -> Any:
     import openstack
 
     entry = cloud.clouds_yaml_entry()
@@ -88,7 +94,7 @@ def client(cloud):
     )
 
 
-def test_memory_at_rest(cloud):
+def test_memory_at_rest(cloud: Cloud) -> None:
     supervisor = psutil.Process(cloud.status()["pid"])
     tree = [supervisor, *supervisor.children(recursive=True)]
     if hasattr(tree[0].memory_full_info(), "pss"):
@@ -98,7 +104,7 @@ def test_memory_at_rest(cloud):
     tell("memory at rest, RSS (shared pages counted in each)", f"{rss / 2**20:6.0f} MiB")
 
 
-def test_server_to_active(client):
+def test_server_to_active(client: Any) -> None:
     image, flavor = client.image.find_image("empty"), client.compute.find_flavor("m1.tiny")
     network = client.network.find_network("private")
     seconds = []
@@ -116,19 +122,19 @@ def test_server_to_active(client):
     tell("server to ACTIVE, median of 5 (first)", f"{sorted(seconds)[2]:6.2f} s ({seconds[0]:.2f})")
 
 
-def reach(client, node, verb, state):
+def reach(client: Any, node: Any, verb: str, state: str) -> None:
     """Order a step and wait for its end; openstacksdk's own wait looks every two seconds."""
 
-    def reached():
+    def reached() -> bool:
         found = client.baremetal.get_node(node.id)
         assert not found.last_error, found.last_error
-        return found.provision_state == state
+        return bool(found.provision_state == state)
 
     client.baremetal.set_node_provision_state(node, verb)
     wait_for(reached, f"node {node.name} {state}")
 
 
-def test_node_to_active(client):
+def test_node_to_active(client: Any) -> None:
     seconds = []
     for number in range(5):
         began = time.monotonic()
@@ -145,7 +151,7 @@ def test_node_to_active(client):
     )
 
 
-def test_reset(cloud):
+def test_reset(cloud: Cloud) -> None:
     seconds = []
     for _ in range(RESETS):
         began = time.monotonic()
@@ -158,14 +164,14 @@ def test_reset(cloud):
 
 
 @pytest.mark.usefixtures("cloud")
-def test_smoke_to_verdict(place, cloud):
+def test_smoke_to_verdict(place: Path, cloud: Cloud) -> None:
     """The main job from nothing running; its overhead is what is neither boot nor Tempest."""
     cloud.stop()
     environment = {**os.environ, "BSDGATE_STATE_DIR": str(place / "s")}
     environment["BSDGATE_CACHE_DIR"] = str(place / "c")
     (place / "c").mkdir()
     (place / "t").rename(place / "c" / "templates")
-    argv = [Path(sys.executable).with_name("bsdgate"), "run"]
+    argv = [str(Path(sys.executable).with_name("bsdgate")), "run"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
     done = subprocess.run(argv, check=False, env=environment, capture_output=True, text=True)

@@ -8,9 +8,11 @@ import random
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -21,6 +23,7 @@ from bsdgate.results.store.rows import pack
 
 RUNS, CASES = 200, 2000
 SEED = 3
+T = TypeVar("T")
 MINE = Scope(suite="gate", profile="embedded", changed=False)
 
 
@@ -28,7 +31,7 @@ def tell(what: str, ours: float, rows: float | None = None, unit: str = "ms") ->
     print(f"  {what:52} {ours:9.1f} {unit}" + (f" {rows:9.1f} {unit}" if rows is not None else ""))
 
 
-def timed(work: Callable[[], object]) -> tuple[float, object]:
+def timed(work: Callable[[], T]) -> tuple[float, T]:
     """Return the milliseconds of the best of three times, and what came of it."""
     best = float("inf")
     for _ in range(3):
@@ -136,7 +139,7 @@ def verdicts() -> list[Verdict]:
     return make_verdicts()
 
 
-def test_columns_and_rows(verdicts, tmp_path):
+def test_columns_and_rows(verdicts: list[Verdict], tmp_path: Path) -> None:
     """Print the times of both, in one process, on one disk."""
     print(f"\n{RUNS} runs of {CASES} cases, seed {SEED}                    ours        rows")
     path = tmp_path / "history.sqlite"
@@ -158,21 +161,25 @@ def test_columns_and_rows(verdicts, tmp_path):
     rows.database.close()
 
 
+def past_of(some: list[str], store: Store) -> Mapping[str, tuple[Past, ...]]:
+    return store.window(MINE).past(some)
+
+
 def compare(path: Path, rows: Rows, ids: list[str]) -> None:
     """Print how long answers take, and see that they are the same."""
 
-    def ask(question):
+    def ask(question: Callable[[Store], T]) -> T:
         with Store(path) as store:
             return question(store)
 
     tell("opened, and a window read", timed(lambda: ask(lambda store: store.window(MINE)))[0])
     for some in (ids[:20], ids):
-        mine, past = timed(lambda some=some: ask(lambda store: store.window(MINE).past(some)))
-        theirs, found = timed(lambda some=some: rows.past(some))
+        mine, past = timed(partial(ask, partial(past_of, some)))
+        theirs, found = timed(partial(rows.past, some))
         tell(f"the past of {len(some)} tests, from opening", mine, theirs)
         failed = [each for test in some for each in past[test] if each.outcome is Outcome.FAIL]
         assert len(failed) == sum(one[0] == ord("f") for test in some for one in found[test])
-        assert all(isinstance(each, Past) and each.signature for each in failed)
+        assert all(each.signature for each in failed)
     mine, series = timed(lambda: ask(lambda store: store.window(MINE).series()))
     theirs, others = timed(rows.series)
     tell(f"the series of all {len(ids)} tests, from opening", mine, theirs)

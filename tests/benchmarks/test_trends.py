@@ -52,7 +52,8 @@ def quiet_years(kind: str) -> list[list[float]]:
 
 
 def false_alarms(peers: Peers, peer: str, limit: float, years: list[list[float]]) -> float:
-    return sum(peers.ask(peer, years, ask="online", limit=limit, stride=STRIDE)) / len(years)
+    alarms = peers.ask(peer, years, ask="online", limit=limit, stride=STRIDE)
+    return float(sum(alarms) / len(years))
 
 
 def tune(peers: Peers, years: list[list[float]]) -> dict[str, float]:
@@ -100,6 +101,6 @@ def test_seconds_for_the_gate() -> None:
         for number in range(1445)
     ]
     began = time.perf_counter()
-    passrate.gate(records)
+    passrate.gate(records, len(records))
     print()
     tell("gate of 1,445 tests", f"{(time.perf_counter() - began) * 1000:6.1f} ms")

@@ -61,17 +61,18 @@ def run_dir(tmp_path: Path) -> Path:
         writer.status(test_id=test, test_status=status, test_tags={f"worker-{number % 4}"})
     reader = StreamReader()
     list(reader.feed(out.getvalue()))
-    run = {"run_id": "0" * 32, "created": "2026-11-22T12:00:00+00:00", "schema": 1}
+    run_id = "0" * 32
+    run = {"run_id": run_id, "created": "2026-11-22T12:00:00+00:00", "schema": 1}
     folder = tmp_path / "run" / "evidence" / "01-tempest"
     folder.mkdir(parents=True)
-    stream = out.getvalue() + reader.make_seal(run["run_id"], "01-tempest")
+    stream = out.getvalue() + reader.make_seal(run_id, "01-tempest")
     asked = "".join(f"{each}\n" for each in ids()).encode()
     (folder / "stream.subunit").write_bytes(stream)
     (folder / "asked.txt").write_bytes(asked)
     digests = {"stream.subunit": digest(stream), "asked.txt": digest(asked)}
     head = {
         "schema": 1,
-        "run_id": run["run_id"],
+        "run_id": run_id,
         "name": "01-tempest",
         "kind": "tempest",
         "format": "subunit",
@@ -139,7 +140,7 @@ def test_verdict_from_files_to_json(run_dir: Path, known: Path, history: Path) -
     print(f"  {counts}, {len(text) // 1024} KiB of JSON")
     print(f"  from files to JSON, median of {ROUNDS} (first): "
           f"{sorted(seconds)[ROUNDS // 2]:.3f} s ({seconds[0]:.3f})")  # fmt: skip
-    argv = [sys.executable, "-c", ONCE, run_dir, history, known]
+    argv = [sys.executable, "-c", ONCE, str(run_dir), str(history), str(known)]
     done = subprocess.run(argv, check=True, capture_output=True, text=True)
     imports, work, *_ = done.stdout.split()
     print(f"  in a new process: {float(imports):.3f} s of imports, {float(work):.3f} s of work")

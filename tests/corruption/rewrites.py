@@ -68,8 +68,8 @@ def rechunk(rng: random.Random, run: Evidence) -> Evidence:
         sizes = sorted(rng.sample(range(1, len(content)), min(3, len(content) - 1)))
         pieces = [content[begin:end] for begin, end in pairwise([0, *sizes, len(content)])]
         for piece in pieces[:-1]:
-            yield packet.reported | {"file_bytes": piece, "test_status": None, "eof": False}
-        yield packet.reported | {"file_bytes": pieces[-1]}
+            yield {**packet.reported, "file_bytes": piece, "test_status": None, "eof": False}
+        yield {**packet.reported, "file_bytes": pieces[-1]}
 
     for path in run.find("/stream.subunit"):
         out = BytesIO()

@@ -56,7 +56,8 @@ class Campaign:
 
         What only a digest can tell is tried in the sealed mode alone.
         """
-        return self._harm(trials, MUTATIONS | SEALED_ONLY if sealed else MUTATIONS, sealed=sealed)
+        kinds = {**MUTATIONS, **SEALED_ONLY} if sealed else MUTATIONS
+        return self._harm(trials, kinds, sealed=sealed)
 
     def flip(self, trials: int) -> dict[str, Row]:
         """Harm runs in ways that keep every counter and checksum right, and the digests too."""
@@ -106,7 +107,9 @@ class Campaign:
 
 def false_passes(rows: Mapping[str, Row]) -> dict[str, int]:
     """Return the kinds of damage that were passed, and how often."""
-    return {name: row.results[Result.PASS] for name, row in rows.items() if row.results["PASS"]}
+    return {
+        name: row.results[Result.PASS] for name, row in rows.items() if row.results[Result.PASS]
+    }
 
 
 def table(title: str, rows: Mapping[str, Row]) -> str:

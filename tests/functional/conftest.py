@@ -61,8 +61,8 @@ def sdist(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fetch a released Keystone. A session's fixture runs before the network is closed."""
     folder = tmp_path_factory.mktemp("sdist")
     subprocess.run([uv, "venv", "--quiet", "--seed", folder / "pip"], check=True)
-    pip = [folder / "pip" / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
-    wanted = ["--no-deps", "--no-binary", ":all:", "--dest", folder, "keystone==30.0.0"]
+    pip = [str(folder / "pip" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    wanted = ["--no-deps", "--no-binary", ":all:", "--dest", str(folder), "keystone==30.0.0"]
     subprocess.run([*pip, "download", "--quiet", *wanted], check=True)
     return folder / "keystone-30.0.0.tar.gz"
 

@@ -47,7 +47,7 @@ def test_defect_that_the_base_has_as_well_is_not_the_changes(
     broken = tmp_path / "broken.yaml"
     broken.write_text(yaml.safe_dump(profile))
     tests = f"{PARENT_TEST}|{ENABLED_TEST}"
-    asked = ["--suite", "gate", "--profile", broken, "--tests", tests, *TWO]
+    asked = ["--suite", "gate", "--profile", str(broken), "--tests", tests, *TWO]
     done = place.start("bsdgate", "run", "--with", f"keystone={hooked.path}", *asked).done(600)
     assert done.code == 0, done
     folder = runs(place)[-1]

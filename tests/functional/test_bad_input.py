@@ -216,7 +216,7 @@ def test_clouds_yaml_that_cannot_be_written_is_refused(place: Place) -> None:
 def poor_python(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a Python that has all that this one has, but neither Keystone nor the right Nova."""
     folder = tmp_path_factory.mktemp("poor")
-    venv = [uv, "venv", "--quiet", "--python", sys.executable, folder / "venv"]
+    venv = [uv, "venv", "--quiet", "--python", sys.executable, str(folder / "venv")]
     subprocess.run(venv, check=True)
     variables = {"base": str(folder / "venv"), "platbase": str(folder / "venv")}
     packages = Path(sysconfig.get_path("purelib", "venv", variables))

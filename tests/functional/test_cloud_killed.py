@@ -88,7 +88,9 @@ def test_killed_worker_is_reported_and_restart_heals(cloud: UpCloud) -> None:
 
 def test_killed_nursery_takes_its_worker_along_and_restart_heals(cloud: UpCloud) -> None:
     worker = psutil.Process(cloud.pid("glance"))
-    worker.parent().kill()
+    nursery = worker.parent()
+    assert nursery
+    nursery.kill()
     status = status_once(cloud, "degraded")
     assert status.code == 3
     assert "died (status -9)" in row_of(status, "glance")
@@ -102,7 +104,9 @@ def test_killed_nursery_takes_its_worker_along_and_restart_heals(cloud: UpCloud)
 
 
 def test_killed_nursery_is_healed_by_reset_too(cloud: UpCloud) -> None:
-    psutil.Process(cloud.pid("ironic")).parent().kill()
+    nursery = psutil.Process(cloud.pid("ironic")).parent()
+    assert nursery
+    nursery.kill()
     assert status_once(cloud, "degraded").code == 3
     healed = cloud.do("reset")
     assert healed.code == 0, healed

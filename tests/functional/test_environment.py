@@ -30,8 +30,8 @@ def sdist(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fetch what the tests change. A module's fixture runs before the network is closed."""
     folder = tmp_path_factory.mktemp("sdist")
     subprocess.run([uv, "venv", "--quiet", "--seed", folder / "pip"], check=True)
-    pip = [folder / "pip" / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
-    wanted = ["--no-deps", "--no-binary", ":all:", "--dest", folder, "keystone==30.0.0"]
+    pip = [str(folder / "pip" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    wanted = ["--no-deps", "--no-binary", ":all:", "--dest", str(folder), "keystone==30.0.0"]
     subprocess.run([*pip, "download", "--quiet", *wanted], check=True)
     return folder / "keystone-30.0.0.tar.gz"
 
@@ -97,7 +97,7 @@ def test_everything_else_is_that_of_the_running_environment(
     )
     assert "bsdgate" in plugins.stdout
     assert "ironic_tests" in plugins.stdout
-    manage = [found.bin / "keystone-manage", "--version"]
+    manage = [str(found.bin / "keystone-manage"), "--version"]
     assert "30.0.0" in subprocess.run(manage, capture_output=True, text=True, check=True).stdout
 
 

@@ -29,7 +29,14 @@ def test_known_failures_of_a_run_go_where_it_goes(place: Place, tmp_path: Path) 
     broken.write_text(yaml.safe_dump(profile))
     known.mkdir()
     (known / "keystone.yaml").write_text(ENTRY)
-    asked = ["--suite", "gate", "--profile", broken, "--tests", f"{PARENT_TEST}|{ENABLED_TEST}"]
+    asked = [
+        "--suite",
+        "gate",
+        "--profile",
+        str(broken),
+        "--tests",
+        f"{PARENT_TEST}|{ENABLED_TEST}",
+    ]
     done = place.bsdgate("run", *asked, "--expectations", known, *TWO)
     assert done.code == 0, done
     folder = runs(place)[-1]

@@ -31,8 +31,8 @@ def install(uv: str, wheel: Path, digest: str) -> subprocess.CompletedProcess[st
     lock.write_text(f"pebble==1.0 --hash=sha256:{digest}\n", encoding="utf-8")
     environment = folder / "environment"
     subprocess.run([uv, "venv", "-q", "-p", sys.executable, environment], check=True)
-    command = [uv, "pip", "install", "--python", environment / "bin" / "python", "--no-index"]
-    command += ["--find-links", wheel.parent, "--constraint", lock, "pebble"]
+    command = [uv, "pip", "install", "--python", str(environment / "bin" / "python"), "--no-index"]
+    command += ["--find-links", str(wheel.parent), "--constraint", str(lock), "pebble"]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

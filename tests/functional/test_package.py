@@ -70,7 +70,7 @@ def sdist(uv: str, outside: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(uv: str, sdist: Path, outside: Path) -> Path:
-    options = ["--build-constraint", TOOLS, "--out-dir", sdist.parent]
+    options: list[str | Path] = ["--build-constraint", TOOLS, "--out-dir", sdist.parent]
     run([uv, "build", "--wheel", *options, sdist], outside)
     (found,) = sdist.parent.glob("bsdgate-*.whl")
     return found
@@ -81,7 +81,7 @@ def programs(uv: str, wheel: Path, outside: Path) -> Path:
     """Install the wheel into a new environment; return that environment's programs."""
     environment = outside / "environment"
     run([uv, "venv", "--python", sys.executable, environment], outside)
-    options = ["--requirement", RELEASE, "--build-constraint", TOOLS]
+    options: list[str | Path] = ["--requirement", RELEASE, "--build-constraint", TOOLS]
     python = environment / "bin" / "python"
     run([uv, "pip", "install", "--python", python, *options, f"{wheel}[cloud]"], outside)
     return python.parent

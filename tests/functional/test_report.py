@@ -45,6 +45,17 @@ BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SERVICES = ("glance", "ironic", "keystone", "neutron", "nova", "placement")
 WORKERS = 4
 CAUSES = (Cause.CHANGE, Cause.CHANGE, Cause.UNKNOWN, Cause.BASE, Cause.FLAKE)
+TEXTS = (
+    "name",
+    "version",
+    "profile",
+    "suite",
+    "release",
+    "selection",
+    "change",
+    "patchset",
+)
+"""The texts of a run beside its id."""
 HARM = (
     "<script>document.title='harmed';alert(1)</script><img src=x onerror=document.title='harmed'>"
     "<img src='http://127.0.0.1:9/x'><link rel=stylesheet href='//127.0.0.1:9/y'>"
@@ -213,7 +224,8 @@ def test_hostile_evidence_is_text(chromium: Browser, tmp_path: Path) -> None:
     case = Case(HARM, Outcome.FAIL, BEGAN, 1.0, HARM, HARM, f"{HARM}\n\n{HARM}:\n{HARM}")
     reason = Reason(Level.FAIL, Code.TESTS_FAILED, HARM, (HARM, HARM))
     source = Source(HARM, HARM, HARM, HARM)
-    run = Run(HARM, BEGAN, *[HARM] * 8, sources=(source,), facts={HARM: HARM})
+    texts: dict[str, Any] = dict.fromkeys(TEXTS, HARM)
+    run = Run(HARM, BEGAN, **texts, sources=(source,), facts={HARM: HARM})
     made = Disposition(HARM, True, Cause.CHANGE, signature=HARM, evidence=(HARM,))
     verdict = Verdict(run, Result.FAIL, (reason,), (case,), (case, case), (), (made,), HARM)
     services = tmp_path / "logs" / "services"

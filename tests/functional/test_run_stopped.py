@@ -53,7 +53,7 @@ def profile(place: Place) -> Path:
 @pytest.fixture(scope="module")
 def interrupted(place: Place, profile: Path) -> Stopped:
     """Stop a run under nohup, which outlives the end of its terminal and obeys Ctrl-C."""
-    asked = ["--tests", MODULES, "--suite", "gate", "--profile", profile, *TWO]
+    asked = ["--tests", MODULES, "--suite", "gate", "--profile", str(profile), *TWO]
     started, folder = begun(place, *asked, modules=LEFT, under=("nohup",))
     started.popen.send_signal(signal.SIGHUP)
     wait_for_tests(started, folder, folder.modules() + 1)
@@ -65,8 +65,8 @@ def tox(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the tox that starts our jobs, in an environment of its own."""
     folder = tmp_path_factory.mktemp("tox")
     subprocess.run([uv, "venv", "--quiet", folder / "venv"], check=True)
-    pins = ["--requirement", ROOT / "constraints" / "tox.txt"]
-    install = [uv, "pip", "install", "--quiet", "--python", folder / "venv" / "bin" / "python"]
+    pins = ["--requirement", str(ROOT / "constraints" / "tox.txt")]
+    install = [uv, "pip", "install", "--quiet", "--python", str(folder / "venv" / "bin" / "python")]
     subprocess.run([*install, *pins], check=True)
     return folder / "venv" / "bin" / "tox"
 
@@ -87,10 +87,10 @@ def through_tox(place: Place, tox: Path, interrupted: Stopped) -> Stopped:
     ini = place.root / "tox.ini"
     ini.write_text("\n".join(["[testenv:tempest]", *lines, ""]))
     folder = interrupted.folder
-    run = ["run", "-c", ini, "--workdir", place.root / "tox", "-e", "tempest"]
+    run = ["run", "-c", str(ini), "--workdir", str(place.root / "tox"), "-e", "tempest"]
     # What virtualenv caches is tox's business.
     elsewhere = str(place.root / "tox-cache")
-    command = [tox, *run, "--", "--resume", folder.path]
+    command = [str(tox), *run, "--", "--resume", str(folder.path)]
     started = place.start(*command, XDG_CACHE_HOME=elsewhere)
     wait_for_tests(started, folder, LEFT)
     return stop(place, started, folder, started.press_ctrl_c)

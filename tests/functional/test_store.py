@@ -11,6 +11,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -18,7 +19,7 @@ from alembic.migration import MigrationContext
 from functional.place import wait_for
 from sqlalchemy import event, func, select, text
 from sqlalchemy.engine import Engine
-from unit.results.store.contract import FIRST, StoreContract, numbers, verdict
+from unit.results.store.contract import FIRST, StoreContract, kept, numbers, verdict
 from unit.results.store.old_history import OldHistoryContract
 from unit.results.store.replacing import ReplacingContract
 
@@ -32,7 +33,7 @@ from bsdgate.results.store.tables import VERSION_TABLE, contents, metadata, runs
 # Debian keeps the server's programs where no PATH leads.
 SERVERS = ":".join(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)))
 PROGRAMS = {
-    name: shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{SERVERS}")
+    name: shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{SERVERS}") or ""
     for name in ("initdb", "postgres", "pg_isready")
 }
 
@@ -40,13 +41,13 @@ PROGRAMS = {
 @pytest.fixture(scope="module")
 def server() -> Iterator[Path]:
     """Run a PostgreSQL of our own; return the folder of its socket, which is all that it serves."""
-    missing = [name for name, path in PROGRAMS.items() if path is None]
+    missing = [name for name, path in PROGRAMS.items() if not path]
     if missing:
         pytest.skip(f"no PostgreSQL here: {', '.join(missing)} not found")
     pytest.importorskip("psycopg", exc_type=ImportError)
     # Not in pytest's folder: the server refuses to be root, and may not go in there otherwise.
     folder = Path(tempfile.mkdtemp(prefix="bsdgate-pg-"))
-    who = {"user": "nobody", "extra_groups": []} if os.getuid() == 0 else {}
+    who: dict[str, Any] = {"user": "nobody", "extra_groups": []} if os.getuid() == 0 else {}
     if who:
         account = pwd.getpwnam("nobody")
         who["group"] = account.pw_gid
@@ -59,23 +60,23 @@ def server() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _postgres(folder: Path, who: dict) -> Iterator[None]:
+def _postgres(folder: Path, who: dict[str, Any]) -> Iterator[None]:
     data = folder / "data"
-    initdb = [PROGRAMS["initdb"], "-D", data, "-U", "bsdgate", "-A", "trust", "-E", "UTF8"]
+    initdb = [PROGRAMS["initdb"], "-D", str(data), "-U", "bsdgate", "-A", "trust", "-E", "UTF8"]
     subprocess.run(
         [*initdb, "--locale=C", "--no-sync"], cwd=folder, check=True, capture_output=True, **who
     )
     options = ["-c", "listen_addresses=", "-c", "fsync=off"]
     with (folder / "log").open("wb") as log:
         popen = subprocess.Popen(
-            [PROGRAMS["postgres"], "-D", data, "-k", folder, *options],
+            [PROGRAMS["postgres"], "-D", str(data), "-k", str(folder), *options],
             cwd=folder,
             stdout=log,
             stderr=log,
             **who,
         )
     try:
-        ask = [PROGRAMS["pg_isready"], "-q", "-h", folder]
+        ask = [PROGRAMS["pg_isready"], "-q", "-h", str(folder)]
         wait_for(lambda: subprocess.run(ask, check=False).returncode == 0, "PostgreSQL")
         yield
     finally:
@@ -100,23 +101,23 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a database that is not there yet, or empty."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'history.sqlite'}"
-    return request.getfixturevalue("postgresql")
+    return str(request.getfixturevalue("postgresql"))
 
 
 class TestOldPostgresql(OldHistoryContract):
     @pytest.fixture
-    def place(self, postgresql):
+    def place(self, postgresql: str) -> str:
         return postgresql
 
 
 class TestPostgresql(StoreContract, ReplacingContract):
     @pytest.fixture
-    def store(self, postgresql):
+    def store(self, postgresql: str) -> Iterator[Store]:
         with Store(postgresql) as store:
             yield store
 
 
-def test_migrations_make_what_the_tables_say(postgresql):
+def test_migrations_make_what_the_tables_say(postgresql: str) -> None:
     Store(postgresql).close()
     database = Database(postgresql)
     with database.reading() as one:
@@ -125,7 +126,7 @@ def test_migrations_make_what_the_tables_say(postgresql):
     database.close()
 
 
-def test_a_newer_database_is_refused(url):
+def test_a_newer_database_is_refused(url: str) -> None:
     Store(url).close()
     database = Database(url)
     with database.writing() as one:
@@ -135,7 +136,7 @@ def test_a_newer_database_is_refused(url):
         Store(url)
 
 
-def test_an_older_database_is_brought_up_to_date(url):
+def test_an_older_database_is_brought_up_to_date(url: str) -> None:
     database = Database(url)
     migrate.upgrade(database, "0001")
     database.close()
@@ -145,7 +146,7 @@ def test_an_older_database_is_brought_up_to_date(url):
         assert [len(points) for points in store.window().series().values()] == [2, 1]
 
 
-def test_what_is_read_is_of_one_moment(url):
+def test_what_is_read_is_of_one_moment(url: str) -> None:
     count = select(func.count()).select_from(runs)
     with Store(url) as store:
         store.import_run(verdict(1))
@@ -181,7 +182,7 @@ class Forked:
 
 
 @pytest.mark.timeout(300)
-def test_importers_at_once_lose_nothing(url, tmp_path):
+def test_importers_at_once_lose_nothing(url: str, tmp_path: Path) -> None:
     """Four processes, a database that none of them has made yet, and runs that they share."""
     parts = [range(40), range(20, 60), range(59, 19, -1), range(39, -1, -1)]
 
@@ -209,10 +210,10 @@ def test_importers_at_once_lose_nothing(url, tmp_path):
     with Store(url) as store:
         assert numbers(store.runs()) == list(range(59, -1, -1))
         for number in range(60):
-            assert store.find(f"run-{number}").outcomes == b"sf" * (number % 4)
+            assert kept(store, f"run-{number}").outcomes == b"sf" * (number % 4)
 
 
-def test_pruning_and_importing_at_once_break_nothing(url):
+def test_pruning_and_importing_at_once_break_nothing(url: str) -> None:
     """A list that the last run is forgotten with must not be taken from the next run."""
     Store(url).close()
 
@@ -256,13 +257,14 @@ def counted(url: str) -> tuple[int, int]:
     """Count the rows of the tables."""
     database = Database(url)
     with database.reading() as one:
-        found = [one.scalar(select(func.count()).select_from(each)) for each in (runs, contents)]
+        counts = [select(func.count()).select_from(each) for each in (runs, contents)]
+        found = [int(one.scalar(each) or 0) for each in counts]
     database.close()
     return found[0], found[1]
 
 
 @pytest.mark.timeout(300)
-def test_a_killed_import_leaves_nothing_half(url):
+def test_a_killed_import_leaves_nothing_half(url: str) -> None:
     with Store(url) as store:
         store.import_run(verdict(1, "s"))
     before = counted(url)
@@ -284,7 +286,7 @@ def test_a_killed_import_leaves_nothing_half(url):
 
 
 @pytest.mark.timeout(300)
-def test_a_killed_replacement_leaves_the_run_as_it_was(url):
+def test_a_killed_replacement_leaves_the_run_as_it_was(url: str) -> None:
     with Store(url) as store:
         store.import_run(verdict(1, "s"))
         before = store.find("run-1")
@@ -300,11 +302,11 @@ def test_a_killed_replacement_leaves_the_run_as_it_was(url):
         moment += 1
     assert moment > 6
     with Store(url) as store:
-        assert store.find("run-1").outcomes == b"ssf"
+        assert kept(store, "run-1").outcomes == b"ssf"
 
 
 @pytest.mark.timeout(300)
-def test_a_killed_beginning_is_begun_again(url):
+def test_a_killed_beginning_is_begun_again(url: str) -> None:
     moment = 0
     while killed_at(moment, lambda: Store(url).close()) != 0:
         moment += 1

@@ -23,7 +23,10 @@ import sys
 import tempfile
 import time
 import types
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 from subunit.v2 import ByteStreamToStreamResult, StreamResultToBytes
@@ -35,24 +38,24 @@ FAILED_IMPORT = "unittest.loader._FailedTest.tiny_plugin.tests.test_broken"
 STESTR_CONF = "[DEFAULT]\ntest_path=./tiny\ntop_dir=./\ngroup_regex=([^\\.]*\\.)*\n"
 
 
-def surroundings(home):
+def surroundings(home: Path) -> dict[str, str]:
     return os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(home)}
 
 
-def run(argv, cwd, **env):
+def run(argv: list[str], cwd: Path, **env: str) -> tuple[int, bytes]:
     """Run to the end, and give back the exit status and standard output."""
     whole = surroundings(cwd) | env
     done = subprocess.run(argv, cwd=cwd, env=whole, stdout=subprocess.PIPE, check=False)
     return done.returncode, done.stdout
 
 
-def replacements(work):
+def replacements(work: Path) -> list[tuple[str, str]]:
     """Paths of this machine, longest first, and what stands for them."""
     known = {str(work): "/case", sys.prefix: "/venv", sys.base_prefix: "/python"}
     return sorted(known.items(), key=lambda pair: -len(pair[0]))
 
 
-def scrub(data, work):
+def scrub(data: bytes, work: Path) -> bytes:
     for path, name in replacements(work):
         data = data.replace(path.encode(), name.encode())
     return data
@@ -61,17 +64,17 @@ def scrub(data, work):
 class Scrubber:
     """Writes each packet again, with the paths in its attachment replaced."""
 
-    def __init__(self, work):
+    def __init__(self, work: Path) -> None:
         self.work = work
         self.out = io.BytesIO()
         self.packets = StreamResultToBytes(self.out)
         self.between = b""
 
-    def flush(self):
+    def flush(self) -> None:
         self.out.write(scrub(self.between, self.work))
         self.between = b""
 
-    def status(self, **packet):
+    def status(self, **packet: Any) -> None:
         if packet["file_name"] == "not subunit":
             self.between += bytes(packet["file_bytes"])
             return
@@ -81,14 +84,16 @@ class Scrubber:
         self.packets.status(**packet)
 
 
-def scrub_subunit(stream, work):
+def scrub_subunit(stream: bytes, work: Path) -> bytes:
     scrubber = Scrubber(work)
     ByteStreamToStreamResult(io.BytesIO(stream), non_subunit_name="not subunit").run(scrubber)
     scrubber.flush()
     return scrubber.out.getvalue()
 
 
-def save(parser, case, status, asked, stream):
+def save(
+    parser: str, case: str, status: int, asked: tuple[str, bytes], stream: tuple[str, bytes]
+) -> None:
     folder = HERE / parser / case
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in (asked, stream):
@@ -98,7 +103,7 @@ def save(parser, case, status, asked, stream):
     print(f"{parser}/{case}: exit status {status}, {len(stream[1])} bytes")
 
 
-def record_stestr(case, project, work, by_id=False, **env):
+def record_stestr(case: str, project: str, work: Path, by_id: bool = False, **env: str) -> None:
     shutil.copytree(PROJECTS / project, work / "tiny")
     (work / "tiny" / "__init__.py").touch()
     (work / ".stestr.conf").write_text(STESTR_CONF)
@@ -117,7 +122,7 @@ def record_stestr(case, project, work, by_id=False, **env):
     )
 
 
-def record_returncode(work):
+def record_returncode(work: Path) -> None:
     """A worker that ends with 3 before its first test, as stestr's own wrapper tells it.
 
     stestr 4.2.1 wraps each worker so and then reads past the wrapper (stestr/utils.py), which is
@@ -138,7 +143,7 @@ def record_returncode(work):
     save("subunit", "process-returncode", 0, ("asked.txt", asked), ("stream.subunit", stream))
 
 
-def tempest_workspace(work):
+def tempest_workspace(work: Path) -> dict[str, str]:
     """Install the tiny plugin where only ``env`` sees it, and make a workspace."""
     shutil.copytree(PROJECTS / "tempest", work / "lib")
     info = work / "lib" / "tiny_plugin-1.dist-info"
@@ -156,7 +161,9 @@ def tempest_workspace(work):
     return env
 
 
-def run_tempest(work, module, extra=(), **env):
+def run_tempest(
+    work: Path, module: str, extra: Sequence[str] = (), **env: str
+) -> tuple[bytes, int, bytes]:
     """Run one module of the tiny plugin: what was asked, the exit status and the stream.
 
     ``extra`` are ids to run beside those that were asked.
@@ -173,12 +180,14 @@ def run_tempest(work, module, extra=(), **env):
     return b"\n".join(ids) + b"\n", status, scrub_subunit(stream, work)
 
 
-def record_tempest(case, module, work, extra=(), **env):
+def record_tempest(
+    case: str, module: str, work: Path, extra: Sequence[str] = (), **env: str
+) -> None:
     asked, status, stream = run_tempest(work, module, extra, **env)
     save("subunit", case, status, ("asked.txt", asked), ("stream.subunit", stream))
 
 
-def record_cut(work):
+def record_cut(work: Path) -> None:
     """The stream of a run that was cut: inside a packet, and where one ends."""
     asked, status, stream = run_tempest(work, "test_tiny")
     last = stream.rindex(b"\xb3", 0, len(stream) * 2 // 3)
@@ -188,7 +197,7 @@ def record_cut(work):
         save("subunit", case, status, ("asked.txt", asked), ("stream.subunit", stream[:end]))
 
 
-def record_stestr_junit(case, work):
+def record_stestr_junit(case: str, work: Path) -> None:
     """What ``stestr last --subunit | subunit2junitxml`` makes of every way a test ends."""
     shutil.copytree(PROJECTS / "outcomes", work / "tiny")
     (work / "tiny" / "__init__.py").touch()
@@ -202,7 +211,7 @@ def record_stestr_junit(case, work):
     save("junit", case, status, ("asked.txt", asked), ("stream.xml", report))
 
 
-def record_kyua(case, work):
+def record_kyua(case: str, work: Path) -> None:
     shutil.copytree(PROJECTS / "kyua", work / "suite")
     _, asked = run(["kyua", "list"], work / "suite")
     status, _ = run(["kyua", "test"], work / "suite")
@@ -212,10 +221,10 @@ def record_kyua(case, work):
     save("junit", case, status, ("asked.txt", asked), ("stream.xml", report))
 
 
-def record_verification(case, module, work, **env):
+def record_verification(case: str, module: str, work: Path, **env: str) -> None:
     """What Rally makes of a stream of Tempest's: its own reader and its own reporter."""
     from rally.common.io import subunit_v2
-    from rally.plugins.verification.reporters import JSONReporter
+    from rally.plugins.verification import reporters
 
     asked, status, stream = run_tempest(work, module, **env)
     (work / "stream").write_bytes(stream)
@@ -230,11 +239,11 @@ def record_verification(case, module, work, **env):
         updated_at=now,
         tests=results.tests,
     )
-    report = JSONReporter([verification], None).generate()["print"].encode() + b"\n"
+    report = reporters.JSONReporter([verification], None).generate()["print"].encode() + b"\n"
     save("verification", case, status, ("asked.txt", asked), ("stream.json", report))
 
 
-def record_pytest(case, work):
+def record_pytest(case: str, work: Path) -> None:
     shutil.copytree(PROJECTS / "pytest", work / "project")
     argv = ["python", "-m", "pytest", "-p", "no:cacheprovider", "-q", "checks"]
     plain = {"PYTEST_ADDOPTS": "", "COLUMNS": "100"}
@@ -252,10 +261,10 @@ def record_pytest(case, work):
     )
 
 
-def killed(argv, work):
+def killed(argv: list[str], work: Path) -> int:
     """Start a command of Rally's and kill it when the second subtask of its task has begun."""
     process = subprocess.Popen([BIN / argv[0], *argv[1:]], cwd=work, env=surroundings(work))
-    states = []
+    states: list[str] = []
     while process.poll() is None and states != ["finished", "running"]:
         time.sleep(0.1)
         with (
@@ -267,14 +276,14 @@ def killed(argv, work):
     return process.wait()
 
 
-def record_rally(case, work, task="task.yaml", *, kill=False):
+def record_rally(case: str, work: Path, task: str = "task.yaml", *, kill: bool = False) -> None:
     (work / "rally.conf").write_text(f"[database]\nconnection = sqlite:///{work}/rally.db\n")
     (work / "spec.json").write_text("{}")
     rally = ["rally", "--config-file", str(work / "rally.conf")]
-    task = PROJECTS / "rally" / task
+    file = PROJECTS / "rally" / task
     run([*rally, "db", "create"], work)
     run([*rally, "env", "create", "--name", "none", "--spec", "spec.json"], work)
-    start = [*rally, "task", "start", str(task)]
+    start = [*rally, "task", "start", str(file)]
     status = killed(start, work) if kill else run(start, work)[0]
     run([*rally, "task", "report", "--json", "--out", "report.json"], work)
     asked = [
@@ -283,7 +292,7 @@ def record_rally(case, work, task="task.yaml", *, kill=False):
             "iterations": load["runner"]["constant"]["times"],
             **({"hooks": load["hooks"]} if "hooks" in load else {}),
         }
-        for subtask in yaml.safe_load(task.read_text())["subtasks"]
+        for subtask in yaml.safe_load(file.read_text())["subtasks"]
         for load in subtask["workloads"]
     ]
     save(
@@ -295,7 +304,7 @@ def record_rally(case, work, task="task.yaml", *, kill=False):
     )
 
 
-CASES = {
+CASES: dict[str, Callable[[Path], None]] = {
     "outcomes": lambda work: record_stestr("outcomes", "outcomes", work),
     "clean": lambda work: record_stestr("clean", "clean", work),
     "exit-between": lambda work: record_stestr("exit-between", "lost", work, DIE="between:exit"),
@@ -324,8 +333,8 @@ CASES = {
         "tempest-module-end", "test_module_end", work
     ),
     **{
-        f"tempest-{how}-{where}": lambda work, how=how, where=where: record_tempest(
-            f"tempest-{how}-{where}", "test_lost", work, DIE=f"{where}:{how}"
+        f"tempest-{how}-{where}": partial(
+            record_tempest, f"tempest-{how}-{where}", "test_lost", DIE=f"{where}:{how}"
         )
         for how in ("exit", "kill")
         for where in ("before", "inside", "between")
@@ -343,7 +352,7 @@ CASES = {
 }
 
 
-def main():
+def main() -> None:
     if os.environ.get("CI"):
         sys.exit("golden files are recorded by people, not by CI")
     for name in sys.argv[1:] or CASES:

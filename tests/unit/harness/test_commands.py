@@ -26,7 +26,9 @@ class Ended(NamedTuple):
 class Here:
     """A state folder of its own, and a folder for runs; ``call`` is the command line."""
 
-    def __init__(self, path: Path, monkeypatch: Any, capsys: Any) -> None:
+    def __init__(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         self.path = path
         self.state = path / "state"
         self._patch, self._capsys = monkeypatch, capsys

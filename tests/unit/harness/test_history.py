@@ -105,7 +105,12 @@ def test_what_is_no_url_is_refused_before_a_run() -> None:
 )
 @pytest.mark.parametrize("command", ["history", "trends", "verdict", "report", "run"])
 def test_a_port_that_is_no_number_is_a_mistake(
-    run: Path, url: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+    run: Path,
+    url: str,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("BSDGATE_HISTORY_URL", url)
     monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path / "state"))

@@ -25,7 +25,9 @@ NARROWED = f"narrowed by --tests '{PATTERN}'"
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: Any, capsys: Any) -> Here:
+def here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Here:
     return Here(tmp_path, monkeypatch, capsys)
 
 

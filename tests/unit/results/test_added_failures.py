@@ -2,6 +2,7 @@
 """Known failures beside those of bsdgate: ``--expectations``, and what a run keeps of them."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,14 @@ IDS = b"m.C.a\nm.C.b\nm.C.good\n"
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: Any, capsys: Any) -> Here:
+def here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Here:
     return Here(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture
-def stream(subunit_stream: Any) -> bytes:
+def stream(subunit_stream: Callable[..., bytes]) -> bytes:
     made: bytes = subunit_stream(("m.C.a", "fail"), ("m.C.b", "fail"), ("m.C.good", "success"))
     return made
 

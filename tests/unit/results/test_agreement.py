@@ -2,20 +2,22 @@
 """An import believes a verdict that follows from what it tells, of the run that it lies with."""
 
 import copy
-import functools
 import json
-import operator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from unit.results.conftest import RunDir
 from unit.results.test_golden import JUDGED
 
 from bsdgate.results import agreement, document, evidence
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.judge import judge_run
-from bsdgate.results.model import Code, Kind, Level, Outcome, Result, Side, State
+from bsdgate.results.model import Code, Kind, Level, Outcome, Result, Side, State, Verdict
 from bsdgate.results.policy import POLICIES
 from bsdgate.results.reporters import write_all
 
@@ -27,7 +29,12 @@ KNOWN = """\
 
 
 @pytest.fixture
-def run(run_dir, subunit_stream, sealed, tmp_path):
+def run(
+    run_dir: RunDir,
+    subunit_stream: Callable[..., bytes],
+    sealed: Callable[..., bytes],
+    tmp_path: Path,
+) -> RunDir:
     """A run with tests of every kind that a PASS may have, one run again, and one resumed."""
     (tmp_path / "known").mkdir()
     (tmp_path / "known" / "a.yaml").write_text(KNOWN)
@@ -44,14 +51,15 @@ def run(run_dir, subunit_stream, sealed, tmp_path):
     return run_dir
 
 
-def document_on(run, policy="developer", **changes):
+def document_on(run: RunDir, policy: str = "developer", **changes: Any) -> dict[str, Any]:
     """The document on a run, as it would be written."""
     known = [path for path in [run.path.parent / "known"] if path.exists()]
     verdict = judge_run(run.path, known, POLICIES[policy])
-    return json.loads(document.render(verdict)) | {"judged": "2026-11-23T00:00:00+00:00"} | changes
+    content: dict[str, Any] = json.loads(document.render(verdict))
+    return content | {"judged": "2026-11-23T00:00:00+00:00"} | changes
 
 
-def accepts(run, content):
+def accepts(run: RunDir, content: dict[str, Any]) -> bool:
     """Whether the document may be imported."""
     try:
         agreement.require(run.path, document.parse(json.dumps(content)), NOW)
@@ -60,7 +68,7 @@ def accepts(run, content):
     return True
 
 
-def refused(run, content):
+def refused(run: RunDir, content: dict[str, Any]) -> str:
     with pytest.raises(EvidenceError) as caught:
         agreement.require(run.path, document.parse(json.dumps(content)), NOW)
     assert str(run.path / "report" / "verdict.json") in caught.value.message
@@ -68,7 +76,7 @@ def refused(run, content):
     return caught.value.message
 
 
-def counted(content):
+def counted(content: dict[str, Any]) -> dict[str, Any]:
     """Make the counts fit the cases, so that they are not what gives a change away."""
     cases = content["cases"] if isinstance(content["cases"], list) else []
     outcomes = [case.get("outcome") for case in cases if isinstance(case, dict)]
@@ -76,7 +84,7 @@ def counted(content):
     return content | {"counts": {"asked": len(cases)} | counts}
 
 
-def test_what_the_judge_says_agrees(run):
+def test_what_the_judge_says_agrees(run: RunDir) -> None:
     content = document_on(run)
     assert content["result"] == "PASS"
     assert content["counts"]["fail"] == content["counts"]["known-failure"] == 1
@@ -86,12 +94,12 @@ def test_what_the_judge_says_agrees(run):
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("case", JUDGED)
-def test_what_the_judge_says_of_recordings_agrees(run_dir, case, policy):
+def test_what_the_judge_says_of_recordings_agrees(run_dir: RunDir, case: str, policy: str) -> None:
     run_dir.recorded(*case.split("/"))
     assert accepts(run_dir, document_on(run_dir, policy))
 
 
-def test_manifest_of_schema_1_and_2_are_alike(run):
+def test_manifest_of_schema_1_and_2_are_alike(run: RunDir) -> None:
     content = document_on(run)
     run.manifest["schema"] = 2
     run.write_manifest()
@@ -101,7 +109,7 @@ def test_manifest_of_schema_1_and_2_are_alike(run):
 # A document that contradicts itself ------------------------------------------------------------
 
 
-def test_a_pass_has_no_missing_test(run):
+def test_a_pass_has_no_missing_test(run: RunDir) -> None:
     content = document_on(run)
     content["cases"][2]["outcome"] = "missing"
     assert "it has no disposition of m.A.one" in refused(run, counted(content))
@@ -109,44 +117,44 @@ def test_a_pass_has_no_missing_test(run):
     assert "m.A.one ended as missing, but no reason lost-test" in refused(run, counted(content))
 
 
-def test_a_pass_has_asked_for_something(run):
+def test_a_pass_has_asked_for_something(run: RunDir) -> None:
     content = document_on(run, cases=[], reasons=[], dispositions=[], attempts=[])
     assert "but no test was executed" in refused(run, counted(content))
 
 
 @pytest.mark.parametrize("level", ["error", "fail"])
-def test_a_pass_has_no_graver_reason(run, level):
+def test_a_pass_has_no_graver_reason(run: RunDir, level: str) -> None:
     content = document_on(run)
     content["reasons"].append({"level": level, "code": "no-history", "message": "m", "ids": []})
     follows = {"error": "ERROR", "fail": "FAIL"}[level]
     assert f"the result is PASS, but {follows} follows from" in refused(run, content)
 
 
-def test_no_reason_is_made_lighter(run):
+def test_no_reason_is_made_lighter(run: RunDir) -> None:
     content = document_on(run)
     content["reasons"].append({"level": "note", "code": "truncated", "message": "m", "ids": []})
     assert "truncated has the level note, not error" in refused(run, content)
 
 
-def test_no_failure_is_left_out(run):
+def test_no_failure_is_left_out(run: RunDir) -> None:
     content = document_on(run)
     content["reasons"] = [each for each in content["reasons"] if each["code"] != "fails-on-base"]
     assert "m.A.base ended as fail, but no reason fails-on-base" in refused(run, content)
 
 
-def test_no_test_is_left_out(run):
+def test_no_test_is_left_out(run: RunDir) -> None:
     content = document_on(run)
     del content["cases"][2]
     assert "asked for 6 tests, but it has 5 cases" in refused(run, counted(content))
 
 
-def test_no_attempt_is_left_open(run):
+def test_no_attempt_is_left_open(run: RunDir) -> None:
     content = document_on(run)
     content["attempts"][0]["state"] = "running"
     assert "the attempt 01-tempest is running, but no attempt follows it" in refused(run, content)
 
 
-def test_a_broken_fixture_is_a_reason(run):
+def test_a_broken_fixture_is_a_reason(run: RunDir) -> None:
     content = document_on(run)
     failure = "setUpClass (m.B)"
     content["setup_failures"] = [{"id": failure, "outcome": "fail"}]
@@ -155,26 +163,35 @@ def test_a_broken_fixture_is_a_reason(run):
     assert "the fixture setUpClass (m.B) failed" in refused(run, content)
 
 
-def test_only_a_known_failure_is_excused_as_one(run):
+def test_only_a_known_failure_is_excused_as_one(run: RunDir) -> None:
     content = document_on(run)
     (known,) = (case for case in content["cases"] if case["outcome"] == "known-failure")
     known["outcome"] = "fail"
     assert "ended as fail, but its excuse is known-failure" in refused(run, counted(content))
 
 
+def inside(content: Any, path: Sequence[str | int]) -> Any:
+    """Return the value at a path in a document."""
+    for key in path:
+        content = content[key]
+    return content
+
+
 @pytest.mark.parametrize("moment", [NOW + timedelta(minutes=11), datetime(9999, 1, 1, tzinfo=UTC)])
 @pytest.mark.parametrize("place", [("judged",), ("run", "created"), ("attempts", 0, "ended")])
-def test_nothing_is_of_the_future(run, place, moment):
+def test_nothing_is_of_the_future(
+    run: RunDir, place: tuple[str | int, ...], moment: datetime
+) -> None:
     content = document_on(run)
     *path, last = place
-    functools.reduce(operator.getitem, path, content)[last] = moment.isoformat()
+    inside(content, path)[last] = moment.isoformat()
     if place == ("run", "created"):
         run.manifest["created"] = moment.isoformat()
         run.write_manifest()
     assert f"{moment.isoformat()}, which is in the future" in refused(run, content)
 
 
-def test_clocks_may_differ_a_little(run):
+def test_clocks_may_differ_a_little(run: RunDir) -> None:
     assert accepts(run, document_on(run, judged=(NOW + timedelta(minutes=9)).isoformat()))
 
 
@@ -193,7 +210,9 @@ def test_clocks_may_differ_a_little(run):
         ("with", []),
     ],
 )
-def test_a_report_is_of_the_run_that_it_lies_with(run, key, value):
+def test_a_report_is_of_the_run_that_it_lies_with(
+    run: RunDir, key: str, value: str | list[Any]
+) -> None:
     content = document_on(run)
     run.manifest[key] = value
     run.write_manifest()
@@ -201,7 +220,7 @@ def test_a_report_is_of_the_run_that_it_lies_with(run, key, value):
     assert f"its {field} is " in refused(run, content)
 
 
-def test_a_report_without_a_manifest_is_refused(run):
+def test_a_report_without_a_manifest_is_refused(run: RunDir) -> None:
     content = document_on(run)
     (run.path / "manifest.json").unlink()
     assert not accepts(run, content)
@@ -218,27 +237,27 @@ VALUES = st.one_of(
 )
 
 
-def everywhere(value, *path):
+def everywhere(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield (*path, key)
             yield from everywhere(inner, *path, key)
 
 
-def mutate(content, data):
+def mutate(content: dict[str, Any], data: st.DataObject) -> None:
     """Replace, remove or repeat one value anywhere in the document."""
     *path, last = data.draw(st.sampled_from(list(everywhere(content))))
-    inner = functools.reduce(operator.getitem, path, content)
+    inner = inside(content, path)
     how = data.draw(st.sampled_from(["replace", "remove", "repeat"]))
     if how == "replace":
         inner[last] = data.draw(VALUES)
     elif how == "remove":
         del inner[last]
-    elif isinstance(inner, list):
+    elif isinstance(inner, list) and isinstance(last, int):
         inner.insert(last, copy.deepcopy(inner[last]))
 
 
-def holds(verdict, run):
+def holds(verdict: Verdict, run: RunDir) -> bool:
     """What a verdict that later runs are compared with has to be, said in another way."""
     ends = {
         outcome: {case.id for case in verdict.cases if case.outcome is outcome}
@@ -262,16 +281,18 @@ def holds(verdict, run):
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), times=st.integers(1, 3), fit=st.booleans())
-def test_only_what_agrees_is_accepted(run, data, times, fit):
+def test_only_what_agrees_is_accepted(
+    run: RunDir, data: st.DataObject, times: int, fit: bool
+) -> None:
     content = document_on(run)
     for _ in range(times):
         mutate(content, data)
-    if fit and isinstance(content, dict) and "cases" in content:
+    if fit and "cases" in content:
         content = counted(content)
     if accepts(run, content):
         assert holds(document.parse(json.dumps(content)), run)
 
 
-def test_a_written_report_is_accepted(run):
+def test_a_written_report_is_accepted(run: RunDir) -> None:
     write_all(judge_run(run.path), run.path)
     assert accepts(run, json.loads((run.path / "report" / "verdict.json").read_text()))

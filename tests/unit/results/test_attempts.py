@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a stream makes us keep has bounds, and whole evidence does not meet them."""
 
+from collections.abc import Callable
+
+import pytest
+from unit.results.conftest import RunDir
+
 from bsdgate.results import attempts
-from bsdgate.results.model import Case, Code, Outcome, Result, Timing
+from bsdgate.results.model import Case, Code, Outcome, Reason, Result, Timing
 
 
-def test_few_reports_of_other_tests_than_asked_are_kept(run_dir, subunit_stream, monkeypatch):
+def test_few_reports_of_other_tests_than_asked_are_kept(
+    run_dir: RunDir, subunit_stream: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(attempts, "MAX_UNEXPECTED_REPORTS", 10)
     other = [(f"other.{number}", "success") for number in range(20)]
     asked = [("m.A.a", "success"), ("m.A.b", "fail")]
@@ -18,7 +25,9 @@ def test_few_reports_of_other_tests_than_asked_are_kept(run_dir, subunit_stream,
     assert [case.outcome for case in verdict.cases] == ["success", "fail"]
 
 
-def test_few_reports_of_one_test_are_kept(run_dir, subunit_stream, monkeypatch):
+def test_few_reports_of_one_test_are_kept(
+    run_dir: RunDir, subunit_stream: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(attempts, "MAX_REPORTS_PER_TEST", 3)
     run_dir.attempt("01-tempest", b"a\n", subunit_stream(*[("a", "success")] * 5))
     verdict = run_dir.judge()
@@ -28,18 +37,22 @@ def test_few_reports_of_one_test_are_kept(run_dir, subunit_stream, monkeypatch):
     assert "2 reports are left out" in reason.message
 
 
-def test_without_a_list_ids_have_the_bound_of_a_list(monkeypatch):
+def test_without_a_list_ids_have_the_bound_of_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "IDS_BOUND", 2)
-    problems = []
+    problems: list[Reason] = []
     found = [Case(f"{number}abcd", Outcome.SUCCESS) for number in range(9)]
     assert len(attempts.gather(found, None, problems, [])) == 2
     assert [problem.code for problem in problems] == [Code.TOO_LARGE]
 
 
-def test_there_is_an_end_to_timings(monkeypatch):
+def test_there_is_an_end_to_timings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "TIMINGS_BOUND", 2)
-    problems, timings = [], []
-    found = [*(Timing(f"a/{number}", 1.0) for number in range(5)), Case("a", Outcome.SUCCESS)]
+    problems: list[Reason] = []
+    timings: list[Timing] = []
+    found: list[Case | Timing] = [
+        *(Timing(f"a/{number}", 1.0) for number in range(5)),
+        Case("a", Outcome.SUCCESS),
+    ]
     assert len(attempts.gather(found, ["a"], problems, timings)) == 1
     assert len(timings) == 2
     assert [problem.message for problem in problems] == [

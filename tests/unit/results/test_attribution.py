@@ -42,13 +42,15 @@ log:
 """
 
 
-def failing(test_id="m.A.one", reason="MismatchError: 1 != 2", line=10):
+def failing(
+    test_id: str = "m.A.one", reason: str = "MismatchError: 1 != 2", line: int = 10
+) -> Case:
     return Case(
         test_id, Outcome.FAIL, reason=reason, details=TRACEBACK.format(line=line, number=line)
     )
 
 
-def again(name, side, case, *, whole=True):
+def again(name: str, side: Side, case: Case, *, whole: bool = True) -> Confirmation:
     return Confirmation(name, side, (case,), whole)
 
 
@@ -98,18 +100,18 @@ SERVERS = ("0c6ee0b2-1d8b-4d0e-9f4c-0fb5bd1d0c11", "5f0c5a1e-6a8b-4c0d-9e7f-3a2b
         ([*CHANGE_FAILS, *CUT_SHORT, *LATER], Cause.BASE),
     ],
 )
-def test_cause_is_what_the_runs_show(confirmations, cause):
+def test_cause_is_what_the_runs_show(confirmations: list[Confirmation], cause: Cause) -> None:
     (finding,) = attribute([failing()], confirmations, change=True)
     assert finding.cause is cause
     assert attribute([failing()], confirmations[::-1], change=True) == (finding,)
 
 
-def test_without_a_change_a_lasting_failure_is_the_bases():
+def test_without_a_change_a_lasting_failure_is_the_bases() -> None:
     assert attribute([failing()], CHANGE_FAILS, change=False)[0].cause is Cause.BASE
     assert attribute([failing()], change=False)[0].cause is Cause.UNKNOWN
 
 
-def test_finding_says_what_shows_it():
+def test_finding_says_what_shows_it() -> None:
     (finding,) = attribute([failing()], CHANGE_FAILS + OTHERWISE, change=True)
     assert finding.evidence[0] == "03-change, with the change: fail, the same failure"
     assert finding.evidence[-1].startswith("06-base, on the base: fail, another failure: Gone")
@@ -118,7 +120,7 @@ def test_finding_says_what_shows_it():
 @pytest.mark.parametrize(
     "code", [Code.SERVICE_DIED, Code.CLOUD_NOT_READY, Code.HARNESS_PROBLEM], ids=str
 )
-def test_what_dies_under_a_test_is_the_nodes(code):
+def test_what_dies_under_a_test_is_the_nodes(code: Code) -> None:
     died = error(code, "02-tempest: nova died with status -9")
     (finding,) = attribute([failing()], CHANGE_FAILS, [died], change=True)
     assert (finding.cause, finding.evidence) == (Cause.NODE, (died.message,))
@@ -136,18 +138,18 @@ def test_what_dies_under_a_test_is_the_nodes(code):
     ],
     ids=str,
 )
-def test_other_problems_do_not_blame_the_node(code):
+def test_other_problems_do_not_blame_the_node(code: Code) -> None:
     problem = error(code, "02-tempest: the tests did not end within 7200 s")
     (finding,) = attribute([failing()], CHANGE_FAILS, [problem], change=True)
     assert (finding.cause, finding.evidence) == (Cause.HARNESS, (problem.message,))
 
 
-def test_full_disk_is_the_nodes_whoever_says_so():
+def test_full_disk_is_the_nodes_whoever_says_so() -> None:
     full = failing(reason="OSError: [Errno 28] No space left on device")
     assert attribute([full], CHANGE_FAILS, change=True)[0].cause is Cause.NODE
 
 
-def test_failure_among_lost_evidence_is_the_harness_own():
+def test_failure_among_lost_evidence_is_the_harness_own() -> None:
     lost = error(Code.LOST_TEST, "1 test asked to run and without an outcome")
     assert attribute([failing()], [], [lost], change=True)[0].cause is Cause.HARNESS
     assert attribute([failing()], [], [note(Code.RESUMED, "x")], change=True)[0].cause is (
@@ -163,11 +165,11 @@ def test_failure_among_lost_evidence_is_the_harness_own():
         ("IOError: /tmp/a/b.txt", "IOError: /var/tmp/other/c.txt"),
     ],
 )
-def test_signature_is_the_same_in_every_run(one, other):
+def test_signature_is_the_same_in_every_run(one: str, other: str) -> None:
     assert signature(failing(reason=one, line=10)) == signature(failing(reason=other, line=99))
 
 
-def test_signature_tells_failures_apart():
+def test_signature_tells_failures_apart() -> None:
     assert signature(failing(reason="Forbidden")) != signature(failing(reason="NotFound"))
     elsewhere = replace(failing(), details=(failing().details or "").replace("test_create", "x"))
     assert signature(elsewhere) != signature(failing())
@@ -199,7 +201,7 @@ fixtures._fixtures.timeout.TimeoutException
         Case("m.A.one", Outcome.FAIL, reason="did not end within 300 s"),
     ],
 )
-def test_signature_of_a_test_that_did_not_end_is_the_same_wherever_it_was(other):
+def test_signature_of_a_test_that_did_not_end_is_the_same_wherever_it_was(other: Case) -> None:
     details = ENDED_BY_THE_CLOCK.format(call="create_policy", where="time.py")
     assert signature(other) == signature(failing(reason=ALARM)) == NOT_ENDED
     assert signature(replace(other, reason=ALARM, details=details)) == NOT_ENDED
@@ -214,7 +216,7 @@ def test_signature_of_a_test_that_did_not_end_is_the_same_wherever_it_was(other)
         Case("m.A.one", Outcome.FAIL, reason="the server did not end within 300 s"),
     ],
 )
-def test_signature_of_other_failures_that_speak_of_time_is_their_own(other):
+def test_signature_of_other_failures_that_speak_of_time_is_their_own(other: Case) -> None:
     assert signature(other) != NOT_ENDED
 
 
@@ -234,12 +236,14 @@ Details: {{'code': 1}}
 """
 
 
-def refused(call="show_server", error="NotFound", says="Object not found"):
+def refused(
+    call: str = "show_server", error: str = "NotFound", says: str = "Object not found"
+) -> Case:
     details = CALLED.format(call=call, error=error, says=says)
     return Case("m.A.one", Outcome.FAIL, reason="Details: {'code': 1}", details=details)
 
 
-def test_signature_has_what_stands_before_the_last_line():
+def test_signature_has_what_stands_before_the_last_line() -> None:
     assert signature(refused()) == (
         "tempest.lib.exceptions.NotFound: Object not found Details: {'code': 1}"
         " @ servers_client.py:show_server"
@@ -247,18 +251,18 @@ def test_signature_has_what_stands_before_the_last_line():
     assert signature(refused()) != signature(refused(error="Conflict", says="An object exists"))
 
 
-def test_signature_tells_of_the_call_that_an_api_refused():
+def test_signature_tells_of_the_call_that_an_api_refused() -> None:
     assert signature(refused()) != signature(refused(call="delete_server"))
 
 
-def test_signature_distinguishes_texts_that_are_too_long_to_show():
+def test_signature_distinguishes_texts_that_are_too_long_to_show() -> None:
     one, other = (failing(reason=f"E: {'long ' * 100}; {last}") for last in ("F: x", "G: y"))
     assert signature(one) != signature(other)
     assert len(signature(one)) == SIGNATURE_BOUND
 
 
 @pytest.mark.parametrize("text", ["a", "/", "1 ", "0x", "1.", "a-", "File "])
-def test_long_messages_cost_no_time(text):
+def test_long_messages_cost_no_time(text: str) -> None:
     traceback = TRACEBACK.partition("\n\n")[0] + "\n" + text * (60_000 // len(text))
     began = time.process_time()
     signature(replace(failing(reason=text), details=traceback))
@@ -273,7 +277,7 @@ def test_long_messages_cost_no_time(text):
         ("Got 3 of 12 ports.", "Got 3 of 11 ports."),
     ],
 )
-def test_short_numbers_are_a_failures_own(one, other):
+def test_short_numbers_are_a_failures_own(one: str, other: str) -> None:
     assert signature(failing(reason=one)) != signature(failing(reason=other))
 
 
@@ -288,18 +292,18 @@ def test_short_numbers_are_a_failures_own(one, other):
         ("node7 is gone", "node12 is gone"),
     ],
 )
-def test_other_numbers_vary(one, other):
+def test_other_numbers_vary(one: str, other: str) -> None:
     assert signature(failing(reason=one)) == signature(failing(reason=other))
 
 
-def test_blank_lines_cost_no_time():
+def test_blank_lines_cost_no_time() -> None:
     blank = replace(failing(), details="Traceback:\n" + " \n" * 60_000)
     began = time.process_time()
     signature(blank)
     assert time.process_time() - began < 1
 
 
-def test_plan_runs_failures_again_on_both_builds():
+def test_plan_runs_failures_again_on_both_builds() -> None:
     with_change, base = plan({"02-tempest": ["b", "a"]}, change=True)
     assert (with_change.attempt, with_change.side) == ("02-tempest", Side.CHANGE)
     assert (with_change.times, with_change.ids) == (2, ("a", "b"))
@@ -307,7 +311,7 @@ def test_plan_runs_failures_again_on_both_builds():
     assert [rerun.side for rerun in plan({"02-tempest": ["a"]}, change=False)] == [Side.CHANGE]
 
 
-def test_plan_is_empty_where_it_would_show_nothing():
+def test_plan_is_empty_where_it_would_show_nothing() -> None:
     many = [str(number) for number in range(IDS_BOUND + 1)]
     assert plan({}, change=True) == ()
     assert plan({"02-tempest": many}, change=True) == ()
@@ -316,7 +320,7 @@ def test_plan_is_empty_where_it_would_show_nothing():
     assert plan({"02-tempest": ["a"]}, [lost], change=True) == ()
 
 
-def test_plan_sets_apart_what_a_time_limit_ended():
+def test_plan_sets_apart_what_a_time_limit_ended() -> None:
     failed = {"02-tempest": ["b", "a", "c"]}
     assert [(one.side, one.hung, one.ids) for one in plan(failed, change=True, hung={"b"})] == [
         (Side.CHANGE, False, ("a", "c")),
@@ -326,7 +330,7 @@ def test_plan_sets_apart_what_a_time_limit_ended():
     ]
 
 
-def test_plan_leaves_out_more_hangs_than_there_is_time_for():
+def test_plan_leaves_out_more_hangs_than_there_is_time_for() -> None:
     ids = [f"t{number}" for number in range(HANGS_BOUND + 1)]
     assert plan({"02-tempest": ids}, change=True, hung=set(ids)) == ()
     assert plan({"02-tempest": ids[1:]}, change=True, hung=set(ids[1:])) != ()
@@ -334,7 +338,7 @@ def test_plan_leaves_out_more_hangs_than_there_is_time_for():
     assert (rerun.hung, rerun.ids) == (False, ("a",))
 
 
-def past(failures, runs, mark="s"):
+def past(failures: int, runs: int, mark: str = "s") -> list[Past]:
     return [Past(Outcome.FAIL, mark)] * failures + [Past(Outcome.SUCCESS)] * (runs - failures)
 
 
@@ -350,13 +354,13 @@ def past(failures, runs, mark="s"):
         (past(2, 19) + [Past(Outcome.SKIP)] * 50, False),
     ],
 )
-def test_flake_is_known_from_enough_earlier_runs(earlier, known):
+def test_flake_is_known_from_enough_earlier_runs(earlier: list[Past], known: bool) -> None:
     flake = known_flake(Finding("m.A.one", Cause.FLAKE, "s"), earlier)
     assert flake.known is known
     assert flake.why
 
 
-def test_flake_that_comes_more_often_has_fallen():
+def test_flake_that_comes_more_often_has_fallen() -> None:
     finding = Finding("m.A.one", Cause.FLAKE, "s")
     newest_first = past(5, 8) + past(1, 190)
     (fall,) = falls([finding], {"m.A.one": newest_first}, ran=1000)
@@ -365,8 +369,8 @@ def test_flake_that_comes_more_often_has_fallen():
     assert falls([], {}, ran=1000) == ()
 
 
-def test_flake_has_passed_again_if_every_rerun_did():
-    def passed_again(confirmations):
+def test_flake_has_passed_again_if_every_rerun_did() -> None:
+    def passed_again(confirmations: list[Confirmation]) -> bool:
         (finding,) = attribute([failing()], confirmations, change=True)
         return finding.passed_again
 

@@ -2,11 +2,13 @@
 """A small size of the corruption campaign, on recorded evidence of every kind."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from corruption.evidence import Evidence
 from corruption.trials import Campaign, false_passes
+from unit.results.conftest import RunDir
 
 from bsdgate.results.model import Result
 
@@ -16,10 +18,12 @@ TRIALS = 250
 
 
 @pytest.fixture
-def recorded(run_dir, sealed, tmp_path):
+def recorded(
+    run_dir: RunDir, sealed: Callable[..., bytes], tmp_path: Path
+) -> Callable[..., Evidence]:
     """Make a run of golden recordings, as (parser, case) pairs, with an id of its own."""
 
-    def make(run_id, *recordings):
+    def make(run_id: str, *recordings: tuple[str, str]) -> Evidence:
         run = type(run_dir)(tmp_path / run_id)
         run.manifest["run_id"] = run_id
         kinds = []
@@ -41,7 +45,7 @@ def recorded(run_dir, sealed, tmp_path):
 
 
 @pytest.fixture
-def campaign(recorded, tmp_path):
+def campaign(recorded: Callable[..., Evidence], tmp_path: Path) -> Campaign:
     runs = [
         recorded("passes", ("subunit", "clean")),
         recorded("fails", ("subunit", "outcomes"), ("junit", "pytest")),
@@ -51,17 +55,17 @@ def campaign(recorded, tmp_path):
     return Campaign(runs, tmp_path / "harmed", SEED)
 
 
-def test_untouched_runs_have_verdicts(campaign):
+def test_untouched_runs_have_verdicts(campaign: Campaign) -> None:
     assert campaign.untouched["passes"] is Result.PASS
     assert campaign.untouched["fails"] is campaign.untouched["tempest"] is Result.FAIL
     assert campaign.untouched["errs"] is Result.ERROR
 
 
 @pytest.mark.parametrize("digests", ["as taken while streaming", "made to fit"])
-def test_harmed_evidence_is_never_passed(campaign, digests):
+def test_harmed_evidence_is_never_passed(campaign: Campaign, digests: str) -> None:
     rows = campaign.harm(TRIALS, sealed=digests.startswith("as"))
     assert false_passes(rows) == {}
 
 
-def test_harmless_rewrites_change_no_verdict(campaign):
+def test_harmless_rewrites_change_no_verdict(campaign: Campaign) -> None:
     assert campaign.rewrite(TRIALS // 2) == []

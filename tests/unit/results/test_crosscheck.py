@@ -34,7 +34,9 @@ ENDED = BEGAN + timedelta(minutes=1)
         (Kind.RALLY, 1, True, False),
     ],
 )
-def test_exit_status_against_the_stream(kind, status, failed, believed):
+def test_exit_status_against_the_stream(
+    kind: Kind, status: int | None, failed: bool, believed: bool
+) -> None:
     attempt = Attempt("01-x", kind, State.ENDED, status, (), ())
     assert (contradictions(attempt, failed=failed) == []) is believed
 
@@ -56,14 +58,16 @@ def test_exit_status_against_the_stream(kind, status, failed, believed):
         ),
     ],
 )
-def test_a_contradicting_exit_status_is_explained(kind, status, failed, said):
+def test_a_contradicting_exit_status_is_explained(
+    kind: Kind, status: int | None, failed: bool, said: str
+) -> None:
     attempt = Attempt("01-x", kind, State.ENDED, status, (), ())
     (reason,) = contradictions(attempt, failed=failed)
     assert (reason.code, reason.message) == (Code.EXIT_STATUS, f"01-x: {said}")
 
 
 @pytest.mark.parametrize("state", [State.INTERRUPTED, State.RUNNING, State.FOUND])
-def test_only_a_runner_that_ended_is_asked(state):
+def test_only_a_runner_that_ended_is_asked(state: State) -> None:
     attempt = Attempt("01-x", Kind.TEMPEST, state, -15, (), ())
     assert contradictions(attempt, failed=False) == []
 
@@ -81,7 +85,9 @@ def test_only_a_runner_that_ended_is_asked(state):
     ],
 )
 @pytest.mark.parametrize("state", [State.ENDED, State.INTERRUPTED])
-def test_reports_from_another_time_are_anothers(moment, said, state):
+def test_reports_from_another_time_are_anothers(
+    moment: datetime, said: str | None, state: State
+) -> None:
     reports = [Case("a", Outcome.SUCCESS, BEGAN), Case("b", Outcome.SUCCESS, moment)]
     reports.append(Case("c", Outcome.SKIP))
     attempt = Attempt("01-x", Kind.TEMPEST, state, 0, (), reports, started=BEGAN, ended=ENDED)
@@ -90,12 +96,12 @@ def test_reports_from_another_time_are_anothers(moment, said, state):
     assert not said or said in found[0].message
 
 
-def test_without_the_times_of_the_attempt_nothing_is_said():
+def test_without_the_times_of_the_attempt_nothing_is_said() -> None:
     attempt = Attempt("01-x", Kind.TEMPEST, State.ENDED, 0, (), [Case("a", Outcome.SUCCESS, BEGAN)])
     assert contradictions(attempt, failed=False) == []
 
 
-def seen(*reports):
+def seen(*reports: tuple[str, Outcome]) -> list[Case]:
     return [Case(test_id, outcome) for test_id, outcome in reports]
 
 
@@ -118,7 +124,9 @@ GOOD, BAD, LEFT = ("a", Outcome.SUCCESS), ("b", Outcome.FAIL), ("c", Outcome.SKI
         ((GOOD, BAD, BAD, LEFT), ("b",)),
     ],
 )
-def test_no_outcome_can_differ_from_the_runners_own_record(reports, ids):
+def test_no_outcome_can_differ_from_the_runners_own_record(
+    reports: tuple[tuple[str, Outcome], ...], ids: tuple[str, ...] | None
+) -> None:
     record = RunnerRecord(3, (BAD, LEFT))
     attempt = Attempt(
         "01-x", Kind.TEMPEST, State.ENDED, 0, (), seen(*reports), runner_record=record
@@ -136,7 +144,7 @@ class Remoted(testtools.PlaceHolder):
 
 
 @pytest.fixture
-def repository():
+def repository() -> bytes:
     """A stream as stestr keeps it, with every outcome, and with lines in it that look like one."""
     out = BytesIO()
     client = ProtocolClient(out)
@@ -160,7 +168,7 @@ def repository():
     return out.getvalue()
 
 
-def test_stestrs_repository_is_read(repository):
+def test_stestrs_repository_is_read(repository: bytes) -> None:
     assert json.loads(record(BytesIO(repository))) == {
         "reports": 8,
         "others": [
@@ -174,11 +182,11 @@ def test_stestrs_repository_is_read(repository):
     }
 
 
-def test_an_empty_repository_records_nothing():
+def test_an_empty_repository_records_nothing() -> None:
     assert json.loads(record(BytesIO())) == {"reports": 0, "others": []}
 
 
-def test_a_cut_repository_is_an_error_or_records_less(repository):
+def test_a_cut_repository_is_an_error_or_records_less(repository: bytes) -> None:
     for place in range(len(repository) - 1):
         try:
             found = json.loads(record(BytesIO(repository[:place])))
@@ -199,6 +207,6 @@ def test_a_cut_repository_is_an_error_or_records_less(repository):
         b"failure: a [ multipart\nContent-Type: text/plain\nlog\nFFFFFFFF\r\nabc",
     ],
 )
-def test_something_else_is_no_repository(content):
+def test_something_else_is_no_repository(content: bytes) -> None:
     with pytest.raises(ValueError, match="own record"):
         record(BytesIO(content))

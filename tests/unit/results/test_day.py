@@ -3,15 +3,17 @@
 
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bsdgate.results.expectations import Expectation
 from bsdgate.results.external_evidence import load_files
-from bsdgate.results.model import Code, Level, Result
-from bsdgate.results.policy import CHECK, DEVELOPER, GATE, NIGHTLY
+from bsdgate.results.model import Code, Evidence, Level, Result
+from bsdgate.results.policy import CHECK, DEVELOPER, GATE, NIGHTLY, Policy
 from bsdgate.results.verdict import judge
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
@@ -29,10 +31,10 @@ LONG_AGO = 499162500
 
 
 @pytest.fixture
-def files(tmp_path, subunit_stream):
+def files(tmp_path: Path, subunit_stream: Callable[..., bytes]) -> Callable[..., Evidence]:
     """A stream of a failure and a success that began then, and their list."""
 
-    def make(*began, name="a.subunit", written=LONG_AGO):
+    def make(*began: datetime, name: str = "a.subunit", written: float = LONG_AGO) -> Evidence:
         packets = []
         for test_id, status in (("m.C.fails", "fail"), ("m.C.good", "success")):
             packets += [
@@ -50,7 +52,9 @@ def files(tmp_path, subunit_stream):
     return make
 
 
-def test_an_entry_that_has_expired_excuses_nothing_whatever_the_files_are_dated(files):
+def test_an_entry_that_has_expired_excuses_nothing_whatever_the_files_are_dated(
+    files: Callable[..., Evidence],
+) -> None:
     found = files(datetime(2026, 11, 27, 10, tzinfo=UTC))
     assert found.run.created.date() == date(2026, 11, 27)
     for policy in (DEVELOPER, GATE):
@@ -58,7 +62,9 @@ def test_an_entry_that_has_expired_excuses_nothing_whatever_the_files_are_dated(
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "Pacific/Honolulu"])
-def test_the_last_day_is_that_of_the_evidence_in_utc(files, monkeypatch, zone):
+def test_the_last_day_is_that_of_the_evidence_in_utc(
+    files: Callable[..., Evidence], monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
@@ -72,7 +78,9 @@ def test_the_last_day_is_that_of_the_evidence_in_utc(files, monkeypatch, zone):
         time.tzset()
 
 
-def test_the_latest_of_all_times_is_the_day(tmp_path, subunit_stream):
+def test_the_latest_of_all_times_is_the_day(
+    tmp_path: Path, subunit_stream: Callable[..., bytes]
+) -> None:
     asked = tmp_path / "asked.txt"
     asked.write_text("m.C.one\nm.C.two\n")
     streams = []
@@ -93,11 +101,14 @@ def test_the_latest_of_all_times_is_the_day(tmp_path, subunit_stream):
         ("rally", "verification/lost/stream.json", datetime(2026, 11, 22, 12, tzinfo=UTC)),
     ],
 )
-def test_each_kind_of_report_has_its_times(tmp_path, kind, name, moment):
+def test_each_kind_of_report_has_its_times(
+    tmp_path: Path, kind: str, name: str, moment: datetime
+) -> None:
     report = tmp_path / "report"
     report.write_bytes((GOLDEN / name).read_bytes())
     os.utime(report, (LONG_AGO, LONG_AGO))
-    found = load_files(**{kind: [report]})
+    reports: dict[str, Any] = {kind: [report]}
+    found = load_files(**reports)
     assert found.run.created == moment
     assert Code.UNDATED not in {problem.code for problem in found.problems}
 
@@ -108,7 +119,7 @@ TOO_LONG = f"2026-11-28T03:00:00.{'1' * 30}+05:00"
 @pytest.mark.parametrize(
     "said", ["", "soon", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00+23", TOO_LONG]
 )
-def test_a_time_that_is_none_dates_nothing(tmp_path, said):
+def test_a_time_that_is_none_dates_nothing(tmp_path: Path, said: str) -> None:
     report = tmp_path / "report.xml"
     case = '<testcase classname="a" name="b"/>'
     report.write_text(f'<testsuite timestamp="{said}">{case}</testsuite>')
@@ -116,7 +127,7 @@ def test_a_time_that_is_none_dates_nothing(tmp_path, said):
     assert problem.code is Code.UNDATED
 
 
-def test_what_a_test_writes_dates_nothing(tmp_path):
+def test_what_a_test_writes_dates_nothing(tmp_path: Path) -> None:
     block = "Timing information\n------------------\n\nStart time: 1985-11-22T19:32:59.1Z\n"
     report = tmp_path / "report.xml"
     report.write_text(
@@ -137,7 +148,9 @@ def test_what_a_test_writes_dates_nothing(tmp_path):
         (NIGHTLY, Level.ERROR),
     ],
 )
-def test_without_times_the_day_is_a_guess_and_so_is_an_excuse(files, policy, level):
+def test_without_times_the_day_is_a_guess_and_so_is_an_excuse(
+    files: Callable[..., Evidence], policy: Policy, level: Level
+) -> None:
     written = datetime(2026, 6, 30, 10, tzinfo=UTC).timestamp()
     verdict = judge(files(written=written), [KNOWN], policy)
     (reason,) = (one for one in verdict.reasons if one.code is Code.UNDATED)
@@ -146,7 +159,7 @@ def test_without_times_the_day_is_a_guess_and_so_is_an_excuse(files, policy, lev
     assert verdict.result is (Result.PASS if level is Level.NOTE else Result.ERROR)
 
 
-def test_where_nothing_is_excused_the_day_decides_nothing(files):
+def test_where_nothing_is_excused_the_day_decides_nothing(files: Callable[..., Evidence]) -> None:
     verdict = judge(files(written=LONG_AGO), [], GATE)
     assert verdict.result is Result.FAIL
     assert {one.level for one in verdict.reasons if one.code is Code.UNDATED} == {Level.NOTE}

@@ -3,12 +3,15 @@ import contextlib
 import functools
 import json
 import operator
+from collections.abc import Iterator
 from datetime import UTC
+from typing import Any
 
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.results.conftest import RunDir
 
 from bsdgate.results import document
 from bsdgate.results.errors import EvidenceError
@@ -101,12 +104,12 @@ SCHEMA = document.schema()
 
 
 @given(verdicts)
-def test_what_is_rendered_is_read_back(verdict):
+def test_what_is_rendered_is_read_back(verdict: Verdict) -> None:
     assert document.parse(document.render(verdict)) == verdict
 
 
 @given(verdicts)
-def test_the_document_is_ascii_and_names_its_schema(verdict):
+def test_the_document_is_ascii_and_names_its_schema(verdict: Verdict) -> None:
     text = document.render(verdict)
     assert text.isascii()
     whole = json.loads(text)
@@ -115,17 +118,17 @@ def test_the_document_is_ascii_and_names_its_schema(verdict):
 
 
 @given(verdicts)
-def test_it_looks_as_json_does(verdict):
+def test_it_looks_as_json_does(verdict: Verdict) -> None:
     text = document.render(verdict)
     assert text == json.dumps(json.loads(text), indent=1) + "\n"
 
 
 @given(verdicts)
-def test_what_is_rendered_is_as_its_schema_says(verdict):
+def test_what_is_rendered_is_as_its_schema_says(verdict: Verdict) -> None:
     jsonschema.validate(json.loads(document.render(verdict)), SCHEMA)
 
 
-def test_the_schema_is_one_and_knows_every_value_there_is():
+def test_the_schema_is_one_and_knows_every_value_there_is() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     defined = SCHEMA["$defs"]
     for values in (Outcome, Cause, Excuse, Kind, Result, Side, State):
@@ -134,9 +137,10 @@ def test_the_schema_is_one_and_knows_every_value_there_is():
 
 
 @pytest.fixture
-def whole(run_dir):
+def whole(run_dir: RunDir) -> dict[str, Any]:
     run_dir.recorded("subunit", "clean")
-    return json.loads(document.render(run_dir.judge()))
+    content: dict[str, Any] = json.loads(document.render(run_dir.judge()))
+    return content
 
 
 @pytest.mark.parametrize(
@@ -150,12 +154,14 @@ def whole(run_dir):
         ("reasons", [{"level": "error"}], "reasons.0.code"),
     ],
 )
-def test_another_document_is_refused(whole, key, value, said):
+def test_another_document_is_refused(
+    whole: dict[str, Any], key: str, value: Any, said: str
+) -> None:
     with pytest.raises(EvidenceError, match=said):
         document.parse(json.dumps(whole | {key: value}))
 
 
-def everywhere(value, *path):
+def everywhere(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
     """The way to each value in a document."""
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
@@ -164,7 +170,7 @@ def everywhere(value, *path):
 
 
 @pytest.mark.parametrize("value", [None, -1, 1e308, [], {}, [[]], "x", ["a"], "2026-01-01", 10**30])
-def test_what_is_read_can_be_written_whatever_was_put_in(whole, value):
+def test_what_is_read_can_be_written_whatever_was_put_in(whole: dict[str, Any], value: Any) -> None:
     """A value of another type is refused, or it is one that any reader can take."""
     for *path, last in list(everywhere(whole)):
         changed = json.loads(json.dumps(whole))
@@ -179,7 +185,7 @@ def test_what_is_read_can_be_written_whatever_was_put_in(whole, value):
             assert store.import_run(verdict)
 
 
-def test_a_cut_document_is_refused(whole):
+def test_a_cut_document_is_refused(whole: dict[str, Any]) -> None:
     text = json.dumps(whole)
     for place in range(0, len(text), 50):
         with pytest.raises(EvidenceError):
@@ -198,7 +204,9 @@ def test_a_cut_document_is_refused(whole):
     ],
     ids=str,
 )
-def test_a_time_without_a_zone_is_refused(whole, path, name):
+def test_a_time_without_a_zone_is_refused(
+    whole: dict[str, Any], path: list[Any], name: str
+) -> None:
     whole |= {"setup_failures": [{"id": "setUpClass (m.A)", "outcome": "fail"}]}
     functools.reduce(operator.getitem, path, whole)[name] = "2026-01-01T00:00:00"
     with pytest.raises(EvidenceError, match="2026-01-01 00:00:00 has no time zone"):

@@ -5,8 +5,12 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+from unit.results.conftest import RunDir
 
 from bsdgate.results import attempts, evidence, ids
 from bsdgate.results.errors import EvidenceError
@@ -18,26 +22,26 @@ DIED = {"code": "service-died", "text": "nova died"}
 
 
 @pytest.fixture
-def clean(run_dir):
+def clean(run_dir: RunDir) -> Path:
     """A run that passes; the folder of its one attempt."""
     folder = run_dir.recorded("subunit", "clean")
     assert run_dir.judge().result is Result.PASS
     return folder
 
 
-def codes(run_dir):
+def codes(run_dir: RunDir) -> set[Code]:
     verdict = run_dir.judge()
     assert verdict.result is Result.ERROR
     return {reason.code for reason in verdict.reasons if reason.level is Level.ERROR}
 
 
-def edit(folder, **fields):
+def edit(folder: Path, **fields: Any) -> None:
     head = json.loads((folder / "attempt.json").read_text())
     (folder / "attempt.json").write_text(json.dumps(head | fields))
 
 
 @pytest.mark.parametrize("name", ["asked.txt", "stream.subunit"])
-def test_a_changed_file_is_noticed(run_dir, clean, name):
+def test_a_changed_file_is_noticed(run_dir: RunDir, clean: Path, name: str) -> None:
     file = clean / name
     content = file.read_bytes()
     file.write_bytes(content.replace(b"test_one", b"test_1ne", 1))
@@ -45,12 +49,12 @@ def test_a_changed_file_is_noticed(run_dir, clean, name):
 
 
 @pytest.mark.parametrize("name", ["asked.txt", "stream.subunit"])
-def test_a_lost_file_is_noticed(run_dir, clean, name):
+def test_a_lost_file_is_noticed(run_dir: RunDir, clean: Path, name: str) -> None:
     (clean / name).unlink()
     assert Code.EVIDENCE_LOST in codes(run_dir)
 
 
-def test_a_missing_digest_is_noticed(run_dir, clean):
+def test_a_missing_digest_is_noticed(run_dir: RunDir, clean: Path) -> None:
     edit(clean, sha256={"asked.txt": None, "stream.subunit": None})
     assert codes(run_dir) == {Code.DIGEST_MISMATCH}
 
@@ -65,12 +69,14 @@ def test_a_missing_digest_is_noticed(run_dir, clean):
         {"with": [{"project": "keystone", "version": "30.0.0", "identity": "sha256:13"}]},
     ],
 )
-def test_evidence_of_another_run_or_attempt_is_refused(run_dir, clean, change):
+def test_evidence_of_another_run_or_attempt_is_refused(
+    run_dir: RunDir, clean: Path, change: dict[str, Any]
+) -> None:
     edit(clean, **change)
     assert Code.FOREIGN_EVIDENCE in codes(run_dir)
 
 
-def test_an_attempt_under_another_name_is_refused_where_no_seal_names_it(run_dir):
+def test_an_attempt_under_another_name_is_refused_where_no_seal_names_it(run_dir: RunDir) -> None:
     report = b'<testsuites><testsuite><testcase classname="a" name="b"/></testsuite></testsuites>'
     run_dir.owes("hostchecks")
     folder = run_dir.attempt("01-hostchecks", b"a.py::b\n", report, "junit")
@@ -91,7 +97,9 @@ def test_an_attempt_under_another_name_is_refused_where_no_seal_names_it(run_dir
         ({"schema": 2, "problems": [DIED]}, Code.SERVICE_DIED),
     ],
 )
-def test_what_the_attempt_says_against_itself(run_dir, clean, change, code):
+def test_what_the_attempt_says_against_itself(
+    run_dir: RunDir, clean: Path, change: dict[str, Any], code: Code
+) -> None:
     edit(clean, **change)
     assert codes(run_dir) - {Code.LOST_TEST} == {code}
 
@@ -134,7 +142,9 @@ def test_what_the_attempt_says_against_itself(run_dir, clean, change, code):
         {"test_timeout": 1e12},
     ],
 )
-def test_an_attempt_that_cannot_be_read_is_an_error(run_dir, clean, change):
+def test_an_attempt_that_cannot_be_read_is_an_error(
+    run_dir: RunDir, clean: Path, change: dict[str, Any]
+) -> None:
     edit(clean, **change)
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
@@ -142,13 +152,13 @@ def test_an_attempt_that_cannot_be_read_is_an_error(run_dir, clean, change):
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"schema": 1}', "{" * 50_000, "[" * 500_000, '{"schema": NaN}']
 )
-def test_a_broken_attempt_is_an_error(run_dir, clean, content):
+def test_a_broken_attempt_is_an_error(run_dir: RunDir, clean: Path, content: str) -> None:
     (clean / "attempt.json").write_text(content)
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
 @pytest.mark.parametrize("name", ["asked.txt", "stream.subunit", "attempt.json"])
-def test_a_link_is_not_followed(run_dir, clean, name, tmp_path):
+def test_a_link_is_not_followed(run_dir: RunDir, clean: Path, name: str, tmp_path: Path) -> None:
     (clean / name).rename(tmp_path / name)
     (clean / name).symlink_to(tmp_path / name)
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
@@ -156,7 +166,7 @@ def test_a_link_is_not_followed(run_dir, clean, name, tmp_path):
 
 @pytest.mark.parametrize("name", ["asked.txt", "stream.subunit", "attempt.json"])
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
-def test_only_plain_files_are_opened(run_dir, clean, name, kind):
+def test_only_plain_files_are_opened(run_dir: RunDir, clean: Path, name: str, kind: str) -> None:
     (clean / name).unlink()
     if kind == "pipe":
         os.mkfifo(clean / name)
@@ -167,7 +177,9 @@ def test_only_plain_files_are_opened(run_dir, clean, name, kind):
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
-def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(tmp_path, monkeypatch):
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # As if it had been a file when it was looked at.
     os.mkfifo(tmp_path / "asked.txt")
     (tmp_path / "plain").touch()
@@ -177,13 +189,15 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(tmp_path, monke
         attempts.open_plain(tmp_path / "asked.txt", 1)
 
 
-def test_a_linked_folder_of_evidence_is_not_followed(run_dir, clean, tmp_path):
+def test_a_linked_folder_of_evidence_is_not_followed(
+    run_dir: RunDir, clean: Path, tmp_path: Path
+) -> None:
     clean.parent.rename(tmp_path / "elsewhere")
     clean.parent.symlink_to(tmp_path / "elsewhere")
     assert codes(run_dir) == {Code.ATTEMPT_UNREADABLE, Code.EVIDENCE_LOST, Code.NO_EVIDENCE}
 
 
-def test_a_file_in_place_of_the_evidence_is_an_error(run_dir, clean):
+def test_a_file_in_place_of_the_evidence_is_an_error(run_dir: RunDir, clean: Path) -> None:
     shutil.rmtree(clean.parent)
     clean.parent.write_text("")
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
@@ -197,74 +211,86 @@ def test_a_file_in_place_of_the_evidence_is_an_error(run_dir, clean):
         ("stream.subunit", attempts.STREAM_BOUND),
     ],
 )
-def test_a_file_that_is_too_large_is_not_read(run_dir, clean, name, bound):
+def test_a_file_that_is_too_large_is_not_read(
+    run_dir: RunDir, clean: Path, name: str, bound: int
+) -> None:
     os.truncate(clean / name, bound + 1)  # a hole: it takes no room
     assert Code.TOO_LARGE in codes(run_dir)
 
 
 @pytest.mark.parametrize("name", ["99999999999-tempest", "1-tempest", "01-TEMPEST", "evil\x1b[2J"])
-def test_a_folder_with_another_name_is_no_attempt(run_dir, clean, name):
+def test_a_folder_with_another_name_is_no_attempt(run_dir: RunDir, clean: Path, name: str) -> None:
     folder = clean.rename(clean.with_name(name))
     edit(folder, name=name)
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
-def test_there_is_an_end_to_attempts(run_dir, clean, monkeypatch):
+def test_there_is_an_end_to_attempts(
+    run_dir: RunDir, clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(evidence, "ATTEMPTS_BOUND", 0)
     assert Code.TOO_LARGE in codes(run_dir)
 
 
-def test_a_linked_attempt_is_not_followed(run_dir, clean, tmp_path):
+def test_a_linked_attempt_is_not_followed(run_dir: RunDir, clean: Path, tmp_path: Path) -> None:
     clean.rename(tmp_path / clean.name)
     clean.symlink_to(tmp_path / clean.name)
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
-def test_a_strange_file_among_the_attempts_is_noticed(run_dir, clean):
+def test_a_strange_file_among_the_attempts_is_noticed(run_dir: RunDir, clean: Path) -> None:
     (clean.parent / "core").write_text("")
     assert codes(run_dir) == {Code.ATTEMPT_UNREADABLE}
 
 
-def test_ids_that_are_not_utf8_are_an_error(run_dir, clean, subunit_stream):
+def test_ids_that_are_not_utf8_are_an_error(
+    run_dir: RunDir, clean: Path, subunit_stream: Callable[..., bytes]
+) -> None:
     run_dir.attempt("02-tempest", b"\xff\n", subunit_stream(("a", "success")))
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
 @pytest.mark.parametrize("line", [b"a" * ID_BOUND, b"a" * 10_000_000])
-def test_an_asked_id_has_a_bound(run_dir, clean, subunit_stream, line):
+def test_an_asked_id_has_a_bound(
+    run_dir: RunDir, clean: Path, subunit_stream: Callable[..., bytes], line: bytes
+) -> None:
     run_dir.attempt("02-tempest", b"b\n" + line + b"\n", subunit_stream(("b", "success")))
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
-def test_a_list_of_asked_tests_has_a_bound(run_dir, clean, monkeypatch):
+def test_a_list_of_asked_tests_has_a_bound(
+    run_dir: RunDir, clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ids, "IDS_BOUND", 1)
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
-def test_deleted_results_are_an_error(run_dir, clean):
+def test_deleted_results_are_an_error(run_dir: RunDir, clean: Path) -> None:
     shutil.rmtree(clean.parent)
     assert Code.NO_EVIDENCE in codes(run_dir)
 
 
-def test_a_deleted_kind_of_evidence_is_an_error(run_dir, clean):
+def test_a_deleted_kind_of_evidence_is_an_error(run_dir: RunDir, clean: Path) -> None:
     run_dir.owes("tempest", "hostchecks")
     assert codes(run_dir) == {Code.EVIDENCE_LOST}
 
 
-def test_a_deleted_attempt_leaves_a_gap(run_dir, clean):
+def test_a_deleted_attempt_leaves_a_gap(run_dir: RunDir, clean: Path) -> None:
     run_dir.recorded("junit", "pytest", name="03-hostchecks")
     run_dir.owes("tempest", "hostchecks")
     assert codes(run_dir) == {Code.EVIDENCE_LOST}
 
 
 @pytest.mark.parametrize("owed", [[], ["other"], None, "tempest"])
-def test_a_run_that_owes_nothing_proves_nothing(run_dir, clean, owed):
+def test_a_run_that_owes_nothing_proves_nothing(
+    run_dir: RunDir, clean: Path, owed: str | list[str] | None
+) -> None:
     run_dir.manifest["evidence"] = owed
     run_dir.write_manifest()
     assert codes(run_dir) == {Code.NO_EVIDENCE}
 
 
-def test_a_document_has_a_bound(run_dir, monkeypatch):
+def test_a_document_has_a_bound(run_dir: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     run_dir.recorded("junit", "pytest")
     monkeypatch.setattr(attempts, "DOCUMENT_BOUND", 100)
     assert Code.TOO_LARGE in codes(run_dir)
@@ -273,7 +299,7 @@ def test_a_document_has_a_bound(run_dir, monkeypatch):
 @pytest.mark.parametrize(
     "content", [None, "", "{", "[]", '{"schema": 2, "run_id": "1"}', '{"schema": 1, "run_id": "1"}']
 )
-def test_without_a_manifest_there_is_no_run(tmp_path, content):
+def test_without_a_manifest_there_is_no_run(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(EvidenceError, match="not the manifest of a run") as caught:
@@ -282,7 +308,7 @@ def test_without_a_manifest_there_is_no_run(tmp_path, content):
     assert caught.value.hint
 
 
-def test_the_run_is_reported_with_what_it_was_made_of(run_dir, clean):
+def test_the_run_is_reported_with_what_it_was_made_of(run_dir: RunDir, clean: Path) -> None:
     run = evidence.load(run_dir.path).run
     assert (run.profile, run.suite, run.release, run.selection) == (
         "embedded",
@@ -293,7 +319,7 @@ def test_the_run_is_reported_with_what_it_was_made_of(run_dir, clean):
     assert run.sources == (Source("keystone", "30.0.0", identity="sha256:12"),)
 
 
-def test_facts_and_versions_are_reported_sorted(run_dir, clean):
+def test_facts_and_versions_are_reported_sorted(run_dir: RunDir, clean: Path) -> None:
     run_dir.manifest |= {"facts": {"freebsd": "15.1", "arch": "arm64"}, "versions": {"nova": "34"}}
     run_dir.write_manifest()
     run = evidence.load(run_dir.path).run
@@ -304,7 +330,9 @@ def test_facts_and_versions_are_reported_sorted(run_dir, clean):
 
 @pytest.mark.parametrize("key", ["facts", "versions"])
 @pytest.mark.parametrize("value", [["15.1"], "15.1", {"freebsd": 15}, {"freebsd": None}, 7])
-def test_facts_that_are_no_texts_are_an_error(run_dir, clean, key, value):
+def test_facts_that_are_no_texts_are_an_error(
+    run_dir: RunDir, clean: Path, key: str, value: Any
+) -> None:
     run_dir.manifest[key] = value
     run_dir.write_manifest()
     assert codes(run_dir) == {Code.DAMAGED}
@@ -320,15 +348,17 @@ def test_facts_that_are_no_texts_are_an_error(run_dir, clean, key, value):
     ],
 )
 def test_changed_files_are_what_the_manifest_says_and_no_more_than_a_change_has(
-    run_dir, value, found
-):
+    run_dir: RunDir, value: list[str] | None, found: tuple[str, ...]
+) -> None:
     run_dir.manifest["changed_files"] = value
     run_dir.write_manifest()
     assert evidence.changed_files(run_dir.path) == found
 
 
 @pytest.mark.parametrize("value", [["a/b.py", 5, None], "a/b.py", {"a": 1}])
-def test_changed_files_that_are_no_list_of_texts_are_an_error(run_dir, clean, value):
+def test_changed_files_that_are_no_list_of_texts_are_an_error(
+    run_dir: RunDir, clean: Path, value: list[Any] | str | dict[str, int]
+) -> None:
     run_dir.manifest["changed_files"] = value
     run_dir.write_manifest()
     assert codes(run_dir) == {Code.DAMAGED}
@@ -339,12 +369,12 @@ def test_changed_files_that_are_no_list_of_texts_are_an_error(run_dir, clean, va
 
 
 @pytest.fixture
-def recorded(run_dir, clean):
+def recorded(run_dir: RunDir, clean: Path) -> Callable[..., None]:
     """The clean run with what stestr recorded of it; writes other records too."""
     reports = evidence.load(run_dir.path).attempts[0].reports
     others = [(case.id, case.outcome) for case in reports if case.outcome != "success"]
 
-    def write(content):
+    def write(content: str) -> None:
         (clean / RECORD).write_text(content)
         head = json.loads((clean / "attempt.json").read_text())
         digest = hashlib.sha256(content.encode()).hexdigest()
@@ -355,7 +385,9 @@ def recorded(run_dir, clean):
     return write
 
 
-def test_a_record_that_says_otherwise_is_an_error(run_dir, recorded):
+def test_a_record_that_says_otherwise_is_an_error(
+    run_dir: RunDir, recorded: Callable[..., None]
+) -> None:
     recorded('{"reports": 1, "others": [["m.A.one", "fail"]]}')
     assert codes(run_dir) == {Code.CONTRADICTED}
 
@@ -363,23 +395,31 @@ def test_a_record_that_says_otherwise_is_an_error(run_dir, recorded):
 @pytest.mark.parametrize(
     "content", ["", "[]", "{}", '{"reports": "x", "others": []}', '{"reports": 1, "others": [1]}']
 )
-def test_a_record_that_cannot_be_read_is_an_error(run_dir, recorded, content):
+def test_a_record_that_cannot_be_read_is_an_error(
+    run_dir: RunDir, recorded: Callable[..., None], content: str
+) -> None:
     recorded(content)
     assert codes(run_dir) == {Code.ATTEMPT_UNREADABLE}
 
 
-def test_a_changed_record_is_noticed(run_dir, clean, recorded):
+def test_a_changed_record_is_noticed(
+    run_dir: RunDir, clean: Path, recorded: Callable[..., None]
+) -> None:
     with (clean / RECORD).open("a") as file:
         file.write(" ")
     assert codes(run_dir) == {Code.DIGEST_MISMATCH}
 
 
-def test_a_lost_record_is_noticed(run_dir, clean, recorded):
+def test_a_lost_record_is_noticed(
+    run_dir: RunDir, clean: Path, recorded: Callable[..., None]
+) -> None:
     (clean / RECORD).unlink()
     assert codes(run_dir) == {Code.EVIDENCE_LOST}
 
 
-def test_reruns_of_failures_are_distinguished(run_dir, subunit_stream, sealed):
+def test_reruns_of_failures_are_distinguished(
+    run_dir: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
+) -> None:
     first = sealed(subunit_stream(("m.A.one", "fail"), ("m.A.two", "success")), "01-tempest")
     run_dir.attempt("01-tempest", b"m.A.one\nm.A.two\n", first)
     second = sealed(subunit_stream(("m.A.one", "success")), "02-confirm-base")
@@ -388,36 +428,3 @@ def test_reruns_of_failures_are_distinguished(run_dir, subunit_stream, sealed):
     _, found = evidence.load(run_dir.path).attempts
     assert (found.side, found.confirms) == ("base", "01-tempest")
     assert run_dir.judge().counts["fail"] == 1
-
-
-# The mark of an attempt in its report ------------------------------------------------------
-
-REPORT = (
-    b'<testsuites><testsuite name="%s"><testcase classname="a" name="b"/></testsuite></testsuites>'
-)
-
-
-@pytest.mark.parametrize("kind", ["run", "attempt", "none"])
-def test_a_report_must_bear_the_mark_of_its_attempt(run_dir, kind):
-    run_dir.owes("hostchecks")
-    mark = f"{run_dir.manifest['run_id']}/01-hostchecks"
-    folder = run_dir.attempt(
-        "01-hostchecks", b"a.py::b\n", REPORT % mark.encode(), "junit", mark=mark
-    )
-    assert run_dir.judge().result is Result.PASS
-    other = {"run": mark.replace("0", "1"), "attempt": mark.replace("01-", "02-"), "none": "pytest"}
-    report = REPORT % other[kind].encode()
-    (folder / "stream.xml").write_bytes(report)
-    head = json.loads((folder / "attempt.json").read_text())
-    edit(folder, sha256={**head["sha256"], "stream.xml": hashlib.sha256(report).hexdigest()})
-    assert codes(run_dir) == {Code.FOREIGN_EVIDENCE}
-
-
-def test_a_mark_is_found_wherever_a_reader_stops(tmp_path):
-    (tmp_path / "file").write_bytes(b"0123456789" * 3 + b"MARK" + b"0123456789")
-    for size in range(1, 50):
-        with (tmp_path / "file").open("rb") as file:
-            tee = attempts.Tee(file, "MARK")
-            while tee.read(size):
-                pass
-        assert tee.marked

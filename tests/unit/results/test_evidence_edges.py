@@ -3,8 +3,12 @@
 
 import hashlib
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+from unit.results.conftest import RunDir
 
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.external_evidence import load_files
@@ -14,18 +18,20 @@ from bsdgate.results.policy import POLICIES
 
 
 @pytest.fixture
-def clean(run_dir, subunit_stream, sealed):
+def clean(
+    run_dir: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
+) -> Path:
     """An attempt of one test that succeeded."""
     stream = sealed(subunit_stream(("m.A.one", "success")), "01-tempest")
     return run_dir.attempt("01-tempest", b"m.A.one\n", stream, started=None, ended=None)
 
 
-def edit(folder, **changes):
+def edit(folder: Path, **changes: Any) -> None:
     head = json.loads((folder / "attempt.json").read_text())
     (folder / "attempt.json").write_text(json.dumps(head | changes))
 
 
-def codes(run_dir):
+def codes(run_dir: RunDir) -> set[Code]:
     return {reason.code for reason in run_dir.judge().reasons}
 
 
@@ -37,19 +43,25 @@ def codes(run_dir):
         {"started": "0001-01-01T00:00:01+00:00", "ended": "9999-12-31T23:59:59+00:00"},
     ],
 )
-def test_a_time_that_cannot_be_held_is_none(run_dir, clean, times):
+def test_a_time_that_cannot_be_held_is_none(
+    run_dir: RunDir, clean: Path, times: dict[str, str]
+) -> None:
     edit(clean, **times)
     assert run_dir.judge().result is Result.PASS
 
 
 @pytest.mark.parametrize("content", ['{"reports": 1e999, "others": []}', "[" * 100_000, "{}"])
-def test_a_record_that_cannot_be_read_is_an_error(run_dir, clean, content):
+def test_a_record_that_cannot_be_read_is_an_error(
+    run_dir: RunDir, clean: Path, content: str
+) -> None:
     (clean / "runner-record.json").write_text(content)
     edit(clean, runner_record="runner-record.json")
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
-def test_a_list_that_was_cut_is_noticed_wherever_that_is(run_dir, subunit_stream, sealed):
+def test_a_list_that_was_cut_is_noticed_wherever_that_is(
+    run_dir: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
+) -> None:
     stream = sealed(subunit_stream(("m.A.one", "success"), ("setUpClass (m.B)", "skip")), "01-t")
     folder = run_dir.attempt("01-t", b"m.A.one\nm.B.one\nm.B.two\n", stream)
     assert run_dir.judge().result is Result.PASS
@@ -62,14 +74,14 @@ def test_a_list_that_was_cut_is_noticed_wherever_that_is(run_dir, subunit_stream
         assert Code.TRUNCATED in codes(run_dir), whole[:place]
 
 
-def begun(run_dir, *names, end=""):
+def begun(run_dir: RunDir, *names: str, end: str = "") -> None:
     lines = [{"step": "test", "event": "begin"}]
     lines += [{"step": "attempt", "event": "begin", "name": name} for name in names]
     text = "".join(f"{json.dumps(line)}\n" for line in lines)
     (run_dir.path / "journal.jsonl").write_text(text + end)
 
 
-def test_an_attempt_that_only_the_journal_knows_of_was_lost(run_dir, clean):
+def test_an_attempt_that_only_the_journal_knows_of_was_lost(run_dir: RunDir, clean: Path) -> None:
     begun(run_dir, "01-tempest", end='{"step": "attem')
     assert run_dir.judge().result is Result.PASS
     begun(run_dir)
@@ -82,7 +94,7 @@ def test_an_attempt_that_only_the_journal_knows_of_was_lost(run_dir, clean):
     )
 
 
-def test_a_journal_that_is_gone_is_lost_evidence(run_dir, clean):
+def test_a_journal_that_is_gone_is_lost_evidence(run_dir: RunDir, clean: Path) -> None:
     (run_dir.path / "journal.jsonl").unlink()
     assert codes(run_dir) == {Code.EVIDENCE_LOST}
 
@@ -90,7 +102,9 @@ def test_a_journal_that_is_gone_is_lost_evidence(run_dir, clean):
 LEFT = '{"step": "left-behind", "event": "fail", "message": "the cloud left x (process 7)"}\n'
 
 
-def test_what_was_left_behind_is_a_reason_as_grave_as_the_policy_says(run_dir, clean):
+def test_what_was_left_behind_is_a_reason_as_grave_as_the_policy_says(
+    run_dir: RunDir, clean: Path
+) -> None:
     begun(run_dir, "01-tempest", end=LEFT)
     results = {
         name: judge_run(run_dir.path, policy=policy).result for name, policy in POLICIES.items()
@@ -115,19 +129,19 @@ def test_what_was_left_behind_is_a_reason_as_grave_as_the_policy_says(run_dir, c
         '{"step": "left-behind"}\n',
     ],
 )
-def test_a_journal_that_is_none_is_an_error(run_dir, clean, line):
+def test_a_journal_that_is_none_is_an_error(run_dir: RunDir, clean: Path, line: str) -> None:
     begun(run_dir, "01-tempest", end=line or "\0\n")
     assert codes(run_dir) == {Code.DAMAGED}
 
 
 @pytest.fixture
-def report(tmp_path):
+def report(tmp_path: Path) -> Path:
     path = tmp_path / "report.json"
     path.write_text('{"tasks": []}')
     return path
 
 
-def bomb(reference):
+def bomb(reference: str) -> str:
     """A task in YAML of which one value would unfold to a billion."""
     listed = ["- &a0 [x, x, x, x, x, x, x, x, x, x]"]
     listed += [f"- &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
@@ -145,7 +159,9 @@ def bomb(reference):
         "- *a8",
     ],
 )
-def test_a_task_that_unfolds_without_end_is_refused(tmp_path, report, workload):
+def test_a_task_that_unfolds_without_end_is_refused(
+    tmp_path: Path, report: Path, workload: str
+) -> None:
     task = tmp_path / "task.yaml"
     task.write_text(bomb(workload))
     with pytest.raises(EvidenceError, match="task") as caught:
@@ -153,7 +169,7 @@ def test_a_task_that_unfolds_without_end_is_refused(tmp_path, report, workload):
     assert len(caught.value.message) < 1000
 
 
-def test_a_list_that_unfolds_without_end_is_refused(tmp_path, report):
+def test_a_list_that_unfolds_without_end_is_refused(tmp_path: Path, report: Path) -> None:
     task = tmp_path / "task.yaml"
     bombs = [f"&a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     task.write_text(f"- [&a0 [x, x, x, x, x, x, x, x, x, x], {', '.join(bombs)}]")
@@ -162,7 +178,7 @@ def test_a_list_that_unfolds_without_end_is_refused(tmp_path, report):
     assert len(caught.value.message) < 1000
 
 
-def test_hooks_that_are_repeated_without_end_are_refused(tmp_path, report):
+def test_hooks_that_are_repeated_without_end_are_refused(tmp_path: Path, report: Path) -> None:
     hook = "{action: {a: 1}, trigger: {event: {at: [1]}}}"
     hooks = f"&h [&o {hook}{', *o' * 100}]"
     first = "- {scenario: {D.one: {}}, hooks: " + hooks + "}"
@@ -172,14 +188,16 @@ def test_hooks_that_are_repeated_without_end_are_refused(tmp_path, report):
         load_files(rally=[report], rally_task=[task])
 
 
-def test_a_list_of_workloads_of_too_many_values_is_refused(run_dir):
+def test_a_list_of_workloads_of_too_many_values_is_refused(run_dir: RunDir) -> None:
     run_dir.owes("rally")
     many = b"[" + b"{}," * 3_000_001 + b"{}]"
     run_dir.attempt("01-rally", many, b'{"tasks": []}', "rally")
     assert codes(run_dir) == {Code.ATTEMPT_UNREADABLE, Code.NOTHING_ASKED, Code.NOTHING_RAN}
 
 
-def test_evidence_is_of_the_patchset_that_the_manifest_names(run_dir, subunit_stream, sealed):
+def test_evidence_is_of_the_patchset_that_the_manifest_names(
+    run_dir: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
+) -> None:
     run_dir.manifest |= {"change": "I8f4c", "patchset": "1"}
     run_dir.write_manifest()
     run_dir.attempt("01-t", b"m.A\n", sealed(subunit_stream(("m.A", "success")), "01-t"))
@@ -190,7 +208,7 @@ def test_evidence_is_of_the_patchset_that_the_manifest_names(run_dir, subunit_st
     assert "patchset is '1', not '2'" in reason.message
 
 
-def test_a_base_that_the_change_altered_spoils_the_run(run_dir, clean):
+def test_a_base_that_the_change_altered_spoils_the_run(run_dir: RunDir, clean: Path) -> None:
     assert run_dir.judge().result is Result.PASS
     path = run_dir.path / "journal.jsonl"
     line = {"step": "base-altered", "event": "fail", "message": "x.pth was altered"}

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -35,24 +37,28 @@ UUID = "id-869bc8e8-0be6-4dd7-a9ee-cb5e7fdcfd5f"
 TODAY = date(2026, 11, 22)
 
 
-def entry(test, expires="2027-05-01", **fields):
+def entry(test: str, expires: str = "2027-05-01", **fields: Any) -> Expectation:
     day = date.fromisoformat(expires)
-    whole = {"bug": "https://b/1", "owner": "jane", "reason": "reason", "source": f"x.yaml:{test}"}
+    whole: dict[str, Any] = {
+        "bug": "https://b/1",
+        "owner": "jane",
+        "reason": "reason",
+        "source": f"x.yaml:{test}",
+    }
     return Expectation(test, since=date(2026, 1, 1), expires=day, **(whole | fields))
 
 
-def run_of(**facts):
+def run_of(**facts: str) -> Run:
     profile, release = facts.pop("profile", "embedded"), facts.pop("release", "2026.2")
-    pairs = tuple(sorted(facts.items()))
     return Run(
-        "1", datetime(2026, 11, 22, tzinfo=UTC), profile=profile, release=release, facts=pairs
+        "1", datetime(2026, 11, 22, tzinfo=UTC), profile=profile, release=release, facts=facts
     )
 
 
 # Files ---------------------------------------------------------------------------------------
 
 
-def test_a_whole_entry_is_read(tmp_path):
+def test_a_whole_entry_is_read(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(WHOLE)
     (found,) = load([tmp_path])
@@ -63,7 +69,7 @@ def test_a_whole_entry_is_read(tmp_path):
     assert found.missing == ()
 
 
-def test_an_entry_may_be_for_a_skip_and_name_alternatives(tmp_path):
+def test_an_entry_may_be_for_a_skip_and_name_alternatives(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(
         WHOLE.replace(
             "{profile: embedded}", '\n    freebsd: ["14.*", ">=15.1"]\n    branch: 2026.10'
@@ -75,14 +81,16 @@ def test_an_entry_may_be_for_a_skip_and_name_alternatives(tmp_path):
     assert found.scope == Scope(branch=("2026.10",), freebsd=("14.*", ">=15.1"))
 
 
-def test_an_empty_file_has_no_entries(tmp_path):
+def test_an_empty_file_has_no_entries(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("# none yet\n")
     assert load([tmp_path]) == ()
 
 
 @pytest.mark.parametrize("gone", ["bug", "owner"])
 @pytest.mark.parametrize("how", ["absent", "empty"])
-def test_without_bug_or_owner_an_entry_is_read_and_excuses_nothing(tmp_path, gone, how):
+def test_without_bug_or_owner_an_entry_is_read_and_excuses_nothing(
+    tmp_path: Path, gone: str, how: str
+) -> None:
     lines = WHOLE.splitlines()
     kept = [line for line in lines if not line.startswith(f"  {gone}:")]
     if how == "empty":
@@ -93,7 +101,7 @@ def test_without_bug_or_owner_an_entry_is_read_and_excuses_nothing(tmp_path, gon
     assert valid([found], TODAY) == []
 
 
-def test_all_problems_are_named_with_file_and_line(tmp_path):
+def test_all_problems_are_named_with_file_and_line(tmp_path: Path) -> None:
     first, second, third = (tmp_path / f"{name}.yaml" for name in "abc")
     first.write_text(
         WHOLE.replace("https://", "").replace("2027-05-01", "soon") + "  colour: red\n- 5\n"
@@ -165,7 +173,7 @@ def test_all_problems_are_named_with_file_and_line(tmp_path):
         ("  outcome: []", "2:12: outcome: [] is not known (allowed: fail, skip)"),
     ],
 )
-def test_what_is_wrong_with_a_key_is_said(tmp_path, line, said):
+def test_what_is_wrong_with_a_key_is_said(tmp_path: Path, line: str, said: str) -> None:
     file = tmp_path / "a.yaml"
     first, *rest = WHOLE.splitlines()[:-1]
     file.write_text("\n".join([first, line, *rest]))
@@ -189,7 +197,9 @@ def test_what_is_wrong_with_a_key_is_said(tmp_path, line, said):
         ("t.py::test_x\n# why", None),
     ],
 )
-def test_an_id_that_yaml_may_have_cut_is_a_problem(tmp_path, test, cut):
+def test_an_id_that_yaml_may_have_cut_is_a_problem(
+    tmp_path: Path, test: str, cut: str | None
+) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(WHOLE.replace("tempest.api.compute.test_rescue.*", test))
     _, problems = read([file])
@@ -199,26 +209,26 @@ def test_an_id_that_yaml_may_have_cut_is_a_problem(tmp_path, test, cut):
 
 
 @pytest.mark.parametrize("text", ["- test:", "- test:\n", "- {test: }\n"])
-def test_an_id_that_is_empty_is_a_problem_of_its_own(tmp_path, text):
+def test_an_id_that_is_empty_is_a_problem_of_its_own(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.yaml").write_text(text)
     _, problems = read([tmp_path])
     assert any("test: a text was expected" in problem for problem in problems)
 
 
-def test_an_entry_cannot_expire_before_it_is_known(tmp_path):
+def test_an_entry_cannot_expire_before_it_is_known(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(WHOLE.replace("2027-05-01", "2026-10-01"))
     assert read([file])[1] == (f"{file}:6:12: expires: 2026-10-01 is before since: 2026-11-01",)
 
 
-def test_the_good_entries_of_bad_files_can_be_read(tmp_path):
+def test_the_good_entries_of_bad_files_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(WHOLE + "- 5\n")
     entries, problems = read([tmp_path])
     assert len(entries) == len(problems) == 1
 
 
 @pytest.mark.parametrize("content", ["[" * 100_000, "- " * 100_000, "{a: " * 100_000, "\0", "- {"])
-def test_hostile_files_are_problems(tmp_path, content):
+def test_hostile_files_are_problems(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.yaml").write_text(content)
     entries, problems = read([tmp_path])
     assert entries == ()
@@ -266,7 +276,7 @@ def test_hostile_files_are_problems(tmp_path, content):
         (UUID, "m.C.one", False),
     ],
 )
-def test_globs_know_star_and_question_mark_only(pattern, test_id, matches):
+def test_globs_know_star_and_question_mark_only(pattern: str, test_id: str, matches: bool) -> None:
     assert bool(Expectations([entry(pattern)]).of(test_id)) is matches
 
 
@@ -277,7 +287,7 @@ ATTRIBUTES = st.sampled_from(["", f"[{UUID}]", f"[a,{UUID},b]"])
 TEST_IDS = st.builds("{}{}{}".format, PIECES, ATTRIBUTES, st.sampled_from(["", "(b)"]))
 
 
-def fits(one, test_id):
+def fits(one: Expectation, test_id: str) -> bool:
     """Compare as the documentation of entries says, without a look-up."""
     forms = [test_id, without_attributes(test_id)]
     if uuid := idempotent(test_id):
@@ -286,7 +296,9 @@ def fits(one, test_id):
 
 
 @given(st.lists(st.one_of(PIECES, st.just(UUID)), max_size=6), st.lists(TEST_IDS, max_size=4))
-def test_looking_up_finds_what_comparing_one_by_one_does(patterns, test_ids):
+def test_looking_up_finds_what_comparing_one_by_one_does(
+    patterns: list[str], test_ids: list[str]
+) -> None:
     entries = [entry(pattern) for pattern in patterns]
     known = Expectations(entries)
     for test_id in test_ids:
@@ -295,19 +307,19 @@ def test_looking_up_finds_what_comparing_one_by_one_does(patterns, test_ids):
         assert sorted(found, key=wanted.index) == wanted
 
 
-def test_exact_entries_come_first_and_globs_in_order():
+def test_exact_entries_come_first_and_globs_in_order() -> None:
     entries = [entry("m.C.*"), entry("*"), entry("m.C.one", owner="jim"), entry("m.*")]
     found = Expectations(entries).of(f"m.C.one[{UUID}]")
     assert [one.test for one in found] == ["m.C.one", "*", "m.*", "m.C.*"]
 
 
-def test_entries_for_skips_are_apart():
+def test_entries_for_skips_are_apart() -> None:
     known = Expectations([entry("m.C.one"), entry("m.C.*", outcome=Outcome.SKIP)])
     assert [one.test for one in known.of("m.C.one")] == ["m.C.one"]
     assert [one.test for one in known.of("m.C.one", Outcome.SKIP)] == ["m.C.*"]
 
 
-def test_an_entry_excuses_up_to_its_last_day():
+def test_an_entry_excuses_up_to_its_last_day() -> None:
     found = [entry("m.C.one", "2026-11-22")]
     assert valid(found, date(2026, 11, 22)) == found
     assert valid(found, date(2026, 11, 23)) == []
@@ -316,7 +328,7 @@ def test_an_entry_excuses_up_to_its_last_day():
 # Strictness ------------------------------------------------------------------------------------
 
 
-def test_invalid_and_expired_entries_fail_under_the_gate_alone():
+def test_invalid_and_expired_entries_fail_under_the_gate_alone() -> None:
     entries = [
         entry("invalid", bug="", owner=""),
         entry("expired", "2026-11-21"),
@@ -334,14 +346,14 @@ def test_invalid_and_expired_entries_fail_under_the_gate_alone():
         assert one.level is Level.NOTE
 
 
-def test_many_are_listed_in_one_reason_of_bounded_length():
+def test_many_are_listed_in_one_reason_of_bounded_length() -> None:
     entries = [entry(f"t{number:03}", "2026-11-21") for number in range(300)]
     (reason,) = entry_reasons(entries, run_of(), TODAY, GATE)
     assert len(reason.ids) == 300
     assert reason.message.endswith("; 280 more")
 
 
-def test_unmatched_entries_are_those_that_spoke_of_nothing_where_they_apply():
+def test_unmatched_entries_are_those_that_spoke_of_nothing_where_they_apply() -> None:
     entries = [
         entry("m.C.fails"),
         entry("m.C.skipped"),
@@ -362,7 +374,7 @@ def test_unmatched_entries_are_those_that_spoke_of_nothing_where_they_apply():
     assert unmatched_names(known, [("m.C.skipped", Outcome.SUCCESS)]) == ("m.C.fails", "m.C.gone")
 
 
-def test_what_is_unmatched_is_reported_after_so_many_runs_on_end():
+def test_what_is_unmatched_is_reported_after_so_many_runs_on_end() -> None:
     known = Expectations([entry("m.C.gone"), entry("m.C.new"), entry("m.C.fails")])
     now = ("m.C.gone", "m.C.new")
     (reason,) = unmatched_note(known, now, {"m.C.gone": 9, "m.C.fails": 30}, 10)
@@ -372,7 +384,7 @@ def test_what_is_unmatched_is_reported_after_so_many_runs_on_end():
     assert unmatched_note(known, now, {"m.C.gone": 8}, 10) == []
 
 
-def test_an_entry_keeps_its_name_while_its_test_and_scope_are_the_same():
+def test_an_entry_keeps_its_name_while_its_test_and_scope_are_the_same() -> None:
     scope = Scope(freebsd=("15.*",), profile=("embedded",))
     one = entry("m.C.one", scope=scope)
     assert one.name == "m.C.one; freebsd: 15.*; profile: embedded"

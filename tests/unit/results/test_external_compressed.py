@@ -3,11 +3,12 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bsdgate.results.judge import judge_files
-from bsdgate.results.model import Code, Level, Result
+from bsdgate.results.model import Code, Level, Result, Verdict
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 REPORTS = [
@@ -18,14 +19,18 @@ REPORTS = [
 ]
 
 
-def judged(report: Path, original: str, kind: str, asked: str, role: str):
+def judged(report: Path, original: str, kind: str, asked: str, role: str) -> Verdict:
     list_ = (GOLDEN / original).with_name(asked)
-    wanted = {"rally_task": [list_]} if role == "rally_task" else {}
-    return judge_files(None if wanted else list_, **{kind: [report]}, **wanted)
+    reports: dict[str, Any] = {kind: [report]}
+    if role == "rally_task":
+        return judge_files(None, **reports, rally_task=[list_])
+    return judge_files(list_, **reports)
 
 
 @pytest.mark.parametrize("row", REPORTS, ids=lambda row: row[0])
-def test_a_compressed_report_is_judged_as_the_same_without(tmp_path, row):
+def test_a_compressed_report_is_judged_as_the_same_without(
+    tmp_path: Path, row: tuple[str, str, str, str]
+) -> None:
     file = tmp_path / Path(row[0]).name
     file.write_bytes(gzip.compress((GOLDEN / row[0]).read_bytes()))
     plain, packed = judged(GOLDEN / row[0], *row), judged(file, *row)
@@ -35,7 +40,9 @@ def test_a_compressed_report_is_judged_as_the_same_without(tmp_path, row):
 
 @pytest.mark.parametrize("row", REPORTS, ids=lambda row: row[0])
 @pytest.mark.parametrize("cut", [10, -1])
-def test_a_compressed_report_that_was_cut_is_an_error(tmp_path, row, cut):
+def test_a_compressed_report_that_was_cut_is_an_error(
+    tmp_path: Path, row: tuple[str, str, str, str], cut: int
+) -> None:
     file = tmp_path / "report.gz"
     file.write_bytes(gzip.compress((GOLDEN / row[0]).read_bytes())[:cut])
     verdict = judged(file, *row)

@@ -3,15 +3,17 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.external_evidence import load_files
 from bsdgate.results.ids import ID_BOUND
-from bsdgate.results.model import Code, Level, Result, State
+from bsdgate.results.model import Code, Evidence, Level, Result, State
 from bsdgate.results.parsers.rally import Load
 from bsdgate.results.policy import DEVELOPER, POLICIES
 from bsdgate.results.verdict import judge
@@ -24,10 +26,10 @@ TASK = ROOT / "rally_tasks" / "smoke.yaml"
 
 
 @pytest.fixture
-def write(tmp_path):
+def write(tmp_path: Path) -> Callable[..., Path]:
     """Write a file and return its path."""
 
-    def make(name, content):
+    def make(name: str, content: str | bytes) -> Path:
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
@@ -36,29 +38,29 @@ def write(tmp_path):
 
 
 @pytest.fixture
-def stream(write, subunit_stream):
+def stream(write: Callable[..., Path], subunit_stream: Callable[..., bytes]) -> Callable[..., Path]:
     """Write a stream of subunit of (id, status) pairs."""
     return lambda *reports, name="a.subunit": write(name, subunit_stream(*reports))
 
 
 @pytest.fixture
-def listed(write):
+def listed(write: Callable[..., Path]) -> Callable[..., Path]:
     return lambda *ids: write("asked.txt", "".join(f"{each}\n" for each in ids))
 
 
 GOOD = [(each, "success") for each in IDS]
 
 
-def codes(found):
+def codes(found: Evidence) -> set[Code]:
     reasons = judge(found).reasons
     return {reason.code for reason in reasons if reason.level is Level.ERROR}
 
 
-def result(found):
+def result(found: Evidence) -> Result:
     return judge(found).result
 
 
-def test_whole_evidence_is_judged(stream, listed):
+def test_whole_evidence_is_judged(stream: Callable[..., Path], listed: Callable[..., Path]) -> None:
     found = load_files(listed(*IDS), subunit=[stream(*GOOD)])
     assert codes(found) == set()
     assert result(found) is Result.PASS
@@ -66,24 +68,28 @@ def test_whole_evidence_is_judged(stream, listed):
     assert (attempt.state, attempt.exit_status) == (State.FOUND, None)
 
 
-def test_a_failure_fails(stream, listed):
+def test_a_failure_fails(stream: Callable[..., Path], listed: Callable[..., Path]) -> None:
     assert result(load_files(listed(*IDS), subunit=[stream(GOOD[0], (IDS[1], "fail"))])) is (
         Result.FAIL
     )
 
 
-def test_files_are_one_account(stream, listed):
+def test_files_are_one_account(stream: Callable[..., Path], listed: Callable[..., Path]) -> None:
     parts = [stream(each, name=f"{number}.subunit") for number, each in enumerate(GOOD)]
     assert result(load_files(listed(*IDS), subunit=parts)) is Result.PASS
     assert codes(load_files(listed(*IDS), subunit=parts[:1])) == {Code.LOST_TEST}
 
 
-def test_a_test_in_two_files_is_duplicated(stream, listed):
+def test_a_test_in_two_files_is_duplicated(
+    stream: Callable[..., Path], listed: Callable[..., Path]
+) -> None:
     files = [stream(*GOOD), stream(GOOD[0], name="b.subunit")]
     assert codes(load_files(listed(*IDS), subunit=files)) == {Code.DUPLICATED}
 
 
-def test_a_test_in_files_of_two_kinds_is_duplicated(stream, listed, write):
+def test_a_test_in_files_of_two_kinds_is_duplicated(
+    stream: Callable[..., Path], listed: Callable[..., Path], write: Callable[..., Path]
+) -> None:
     report = write(
         "a.xml", f'<testsuites><testsuite><testcase classname="m.A" name="{IDS[0][4:]}"/>'
         "</testsuite></testsuites>"
@@ -94,7 +100,9 @@ def test_a_test_in_files_of_two_kinds_is_duplicated(stream, listed, write):
     assert result(one_each) is Result.PASS
 
 
-def test_a_list_without_suffixes_is_compared_without_them(stream, listed):
+def test_a_list_without_suffixes_is_compared_without_them(
+    stream: Callable[..., Path], listed: Callable[..., Path]
+) -> None:
     bare = listed("m.A.one", "m.A.two")
     assert result(load_files(bare, subunit=[stream(*GOOD)])) is Result.PASS
     assert codes(load_files(listed("m.A.one", IDS[1]), subunit=[stream(*GOOD)])) == {
@@ -103,13 +111,17 @@ def test_a_list_without_suffixes_is_compared_without_them(stream, listed):
     }
 
 
-def test_parameters_are_part_of_an_id_in_any_list(stream, listed):
+def test_parameters_are_part_of_an_id_in_any_list(
+    stream: Callable[..., Path], listed: Callable[..., Path]
+) -> None:
     reports = [(f"m.A.one[id-{UUIDS[0]}]({each})", "success") for each in "pq"]
     found = load_files(listed("m.A.one(p)", "m.A.one(q)"), subunit=[stream(*reports)])
     assert result(found) is Result.PASS
 
 
-def test_without_a_list_tests_are_judged_and_completeness_is_not(stream):
+def test_without_a_list_tests_are_judged_and_completeness_is_not(
+    stream: Callable[..., Path],
+) -> None:
     found = load_files(subunit=[stream(*GOOD, ("setUpClass (m.B)", "skip"), ("m.C.one", "fail"))])
     verdict = judge(found)
     assert codes(found) == {Code.NO_LIST}
@@ -117,7 +129,7 @@ def test_without_a_list_tests_are_judged_and_completeness_is_not(stream):
     assert verdict.counts == {**verdict.counts, "asked": 3, "success": 2, "fail": 1}
 
 
-def test_what_no_list_is_worth_the_policy_says(stream):
+def test_what_no_list_is_worth_the_policy_says(stream: Callable[..., Path]) -> None:
     found = load_files(subunit=[stream(*GOOD)])
     for policy in POLICIES.values():
         assert judge(found, policy=policy).result is Result.ERROR
@@ -129,7 +141,9 @@ def test_what_no_list_is_worth_the_policy_says(stream):
 
 @pytest.mark.parametrize("name", ["subunit/clean/stream.subunit", "junit/pytest/stream.xml"])
 @pytest.mark.parametrize("content", ["cut", "empty"])
-def test_what_can_be_seen_of_a_loss_is_an_error(write, name, content):
+def test_what_can_be_seen_of_a_loss_is_an_error(
+    write: Callable[..., Path], name: str, content: str
+) -> None:
     whole = (GOLDEN / name).read_bytes()
     kind = name.partition("/")[0]
     asked = (GOLDEN / name).with_name("asked.txt")
@@ -140,7 +154,9 @@ def test_what_can_be_seen_of_a_loss_is_an_error(write, name, content):
     assert (Code.EMPTY_STREAM in found) is (content == "empty")
 
 
-def test_what_was_cut_off_behind_the_last_test_cannot_be_seen_and_that_is_said(stream, listed):
+def test_what_was_cut_off_behind_the_last_test_cannot_be_seen_and_that_is_said(
+    stream: Callable[..., Path], listed: Callable[..., Path]
+) -> None:
     behind = [("tearDownClass (m.A)", "fail"), ("process-returncode.1", "fail")]
     asked = listed(*IDS)
     assert result(load_files(asked, subunit=[stream(*GOOD, *behind)])) is Result.ERROR
@@ -151,7 +167,7 @@ def test_what_was_cut_off_behind_the_last_test_cannot_be_seen_and_that_is_said(s
     assert "cut.subunit" in reason.message
 
 
-def test_an_error_names_its_file(write, listed):
+def test_an_error_names_its_file(write: Callable[..., Path], listed: Callable[..., Path]) -> None:
     found = load_files(listed(*IDS), subunit=[write("worker-3.subunit", b"")])
     (reason,) = (
         reason for reason in judge(found).reasons if reason.code is Code.EMPTY_STREAM
@@ -159,15 +175,17 @@ def test_an_error_names_its_file(write, listed):
     assert "worker-3.subunit" in reason.message
 
 
-def test_a_list_alone_has_lost_everything(listed):
+def test_a_list_alone_has_lost_everything(listed: Callable[..., Path]) -> None:
     assert Code.LOST_TEST in codes(load_files(listed(*IDS)))
 
 
-def test_nothing_is_no_evidence():
+def test_nothing_is_no_evidence() -> None:
     assert codes(load_files()) == {Code.NO_EVIDENCE}
 
 
-def test_the_same_files_are_the_same_run(stream, listed):
+def test_the_same_files_are_the_same_run(
+    stream: Callable[..., Path], listed: Callable[..., Path]
+) -> None:
     files = [stream(*GOOD), stream(GOOD[0], name="b.subunit")]
     asked = listed(*IDS)
     os.utime(asked, (2e9, 2e9))
@@ -184,19 +202,19 @@ REPORT = GOLDEN / "rally" / "dummies" / "stream.json"
 ASKED = GOLDEN / "rally" / "dummies" / "asked.json"
 
 
-def asked_of(found):
+def asked_of(found: Evidence) -> tuple[str, ...]:
     (attempt,) = found.attempts
     return attempt.asked
 
 
-def test_a_report_is_judged_by_its_task():
+def test_a_report_is_judged_by_its_task() -> None:
     task = GOLDEN / "projects" / "rally" / "task.yaml"
     by_task, by_list = (load_files(rally=[REPORT], rally_task=[each]) for each in (task, ASKED))
     assert judge(by_task) == replace(judge(by_list), run=by_task.run)
     assert asked_of(by_task) == asked_of(by_list)
 
 
-def test_without_a_task_the_asked_iterations_are_unknown():
+def test_without_a_task_the_asked_iterations_are_unknown() -> None:
     assert Code.NO_LIST in codes(load_files(rally=[REPORT]))
 
 
@@ -231,18 +249,25 @@ HOOK = {"name": "sys_call", "args": "true", "trigger": WHEN}
         ),
     ],
 )
-def test_tasks_of_both_versions_are_read(task, asked, write, monkeypatch):
-    seen = {}
-    monkeypatch.setattr(
-        "bsdgate.results.external_evidence.rally_parser.parse",
-        lambda _file, asked: seen.update(asked) or (),
-    )
+def test_tasks_of_both_versions_are_read(
+    task: dict[str, Any],
+    asked: dict[str, Load],
+    write: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[str, Load] = {}
+
+    def parse(_file: Any, asked: dict[str, Load]) -> tuple[()]:
+        seen.update(asked)
+        return ()
+
+    monkeypatch.setattr("bsdgate.results.external_evidence.rally_parser.parse", parse)
     path = write("task.json", json.dumps(task))
     assert asked_of(load_files(rally=[REPORT], rally_task=[path])) == tuple(asked)
     assert seen == asked
 
 
-def test_our_own_task_is_read():
+def test_our_own_task_is_read() -> None:
     found = load_files(rally=[REPORT], rally_task=[TASK])
     assert "Authenticate.keystone" in asked_of(found)
     assert Code.LOST_TEST in codes(found)
@@ -262,13 +287,13 @@ def test_our_own_task_is_read():
         b"\xff",
     ],
 )
-def test_what_is_no_task_is_an_error(write, content):
+def test_what_is_no_task_is_an_error(write: Callable[..., Path], content: str | bytes) -> None:
     with pytest.raises(EvidenceError, match="task.yaml") as caught:
         load_files(rally=[REPORT], rally_task=[write("task.yaml", content)])
-    assert "rally task start" in caught.value.hint
+    assert "rally task start" in (caught.value.hint or "")
 
 
-def test_a_task_that_names_itself_without_end_is_bounded(write):
+def test_a_task_that_names_itself_without_end_is_bounded(write: Callable[..., Path]) -> None:
     many = ", ".join("*w" for _ in range(500))
     text = (
         "x: &w {scenario: {D.one: {}}}\n"
@@ -278,7 +303,7 @@ def test_a_task_that_names_itself_without_end_is_bounded(write):
     assert len(asked_of(found)) == 10_000
 
 
-def test_each_report_needs_its_task():
+def test_each_report_needs_its_task() -> None:
     with pytest.raises(EvidenceError, match="2 Rally tasks for 1"):
         load_files(rally=[REPORT], rally_task=[ASKED, ASKED])
 
@@ -286,7 +311,7 @@ def test_each_report_needs_its_task():
 VERIFIED = GOLDEN / "verification" / "tempest"
 
 
-def without_the_failed():
+def without_the_failed() -> tuple[dict[str, dict[str, dict[str, Any]]], list[str]]:
     """A verification of Rally's and its list, of the tests alone that did not fail."""
     report = json.loads((VERIFIED / "stream.json").read_text())
     ((uuid, head),) = report["verifications"].items()
@@ -299,7 +324,7 @@ def without_the_failed():
     return report | {"tests": kept}, list(kept)
 
 
-def test_a_verification_is_judged_by_the_list_of_tests():
+def test_a_verification_is_judged_by_the_list_of_tests() -> None:
     asked = VERIFIED / "asked.txt"
     found = load_files(asked, rally=[VERIFIED / "stream.json"])
     verdict = judge(found)
@@ -310,7 +335,9 @@ def test_a_verification_is_judged_by_the_list_of_tests():
     assert attempt.kind == "tempest"
 
 
-def test_a_verification_passes_and_what_it_never_tells_is_noted(write, listed):
+def test_a_verification_passes_and_what_it_never_tells_is_noted(
+    write: Callable[..., Path], listed: Callable[..., Path]
+) -> None:
     report, ids = without_the_failed()
     found = load_files(listed(*ids), rally=[write("v.json", json.dumps(report))])
     verdict = judge(found)
@@ -320,7 +347,7 @@ def test_a_verification_passes_and_what_it_never_tells_is_noted(write, listed):
 
 
 @pytest.mark.parametrize("order", [False, True])
-def test_a_verification_is_recognised_by_its_shape(write, order):
+def test_a_verification_is_recognised_by_its_shape(write: Callable[..., Path], order: bool) -> None:
     report = json.loads((VERIFIED / "stream.json").read_text())
     file = write("v.json", json.dumps(report, sort_keys=order))
     both = load_files(VERIFIED / "asked.txt", rally=[REPORT, file], rally_task=[ASKED])
@@ -328,10 +355,12 @@ def test_a_verification_is_recognised_by_its_shape(write, order):
     assert codes(both) == codes(load_files(rally=[REPORT], rally_task=[ASKED]))
     with pytest.raises(EvidenceError, match="1 Rally tasks for 0") as caught:
         load_files(rally=[file], rally_task=[VERIFIED / "asked.txt"])
-    assert "--asked" in caught.value.hint
+    assert "--asked" in (caught.value.hint or "")
 
 
-def test_a_verification_is_of_one_account_with_other_reports(stream, listed, write):
+def test_a_verification_is_of_one_account_with_other_reports(
+    stream: Callable[..., Path], listed: Callable[..., Path], write: Callable[..., Path]
+) -> None:
     report, ids = without_the_failed()
     file = write("v.json", json.dumps(report))
     assert result(load_files(listed(*ids, *IDS), rally=[file], subunit=[stream(*GOOD)])) is (
@@ -341,14 +370,16 @@ def test_a_verification_is_of_one_account_with_other_reports(stream, listed, wri
     assert codes(twice) == {Code.DUPLICATED}
 
 
-def test_a_verification_that_was_cut_off_is_still_one(write):
+def test_a_verification_that_was_cut_off_is_still_one(write: Callable[..., Path]) -> None:
     whole = (VERIFIED / "stream.json").read_bytes()
     file = write("v.json", whole[: len(whole) // 2])
     found = codes(load_files(VERIFIED / "asked.txt", rally=[file]))
     assert found == {Code.TRUNCATED, Code.LOST_TEST, Code.NOTHING_RAN}
 
 
-def test_a_list_of_tests_does_not_say_how_many_iterations_were_asked(listed):
+def test_a_list_of_tests_does_not_say_how_many_iterations_were_asked(
+    listed: Callable[..., Path],
+) -> None:
     names = list(json.loads(ASKED.read_text()))
     found = load_files(listed(*(name["name"] for name in names)), rally=[REPORT])
     assert Code.NO_LIST in codes(found)
@@ -359,7 +390,7 @@ def test_a_list_of_tests_does_not_say_how_many_iterations_were_asked(listed):
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "pipe", "link"])
 @pytest.mark.parametrize("role", ["asked", "subunit", "junit", "rally"])
-def test_what_is_no_file_is_an_error(tmp_path, kind, role):
+def test_what_is_no_file_is_an_error(tmp_path: Path, kind: str, role: str) -> None:
     path = tmp_path / "it"
     if kind == "folder":
         path.mkdir()
@@ -367,8 +398,9 @@ def test_what_is_no_file_is_an_error(tmp_path, kind, role):
         os.mkfifo(path)
     elif kind == "link":
         path.symlink_to("/etc/passwd")
+    files: dict[str, Any] = {role: path if role == "asked" else [path]}
     with pytest.raises(EvidenceError, match="/it: ") as caught:
-        load_files(**{role: path if role == "asked" else [path]})
+        load_files(**files)
     assert caught.value.exit_code == 3
     assert caught.value.hint
 
@@ -377,7 +409,7 @@ def test_what_is_no_file_is_an_error(tmp_path, kind, role):
     ("kind", "said"),
     [("missing", "an existing file"), ("link", "not a symbolic link"), ("pipe", "regular file")],
 )
-def test_what_is_no_file_is_said_as_what_it_is(tmp_path, kind, said):
+def test_what_is_no_file_is_said_as_what_it_is(tmp_path: Path, kind: str, said: str) -> None:
     path = tmp_path / "it"
     if kind == "link":
         path.symlink_to("/etc/passwd")
@@ -385,12 +417,15 @@ def test_what_is_no_file_is_said_as_what_it_is(tmp_path, kind, said):
         os.mkfifo(path)
     with pytest.raises(EvidenceError) as caught:
         load_files(path)
-    assert said in caught.value.hint
+    assert said in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("line", [b"\xff", b"x" * ID_BOUND])
-def test_a_list_that_is_none_is_an_error_that_names_the_line(write, line):
+def test_a_list_that_is_none_is_an_error_that_names_the_line(
+    write: Callable[..., Path], line: bytes
+) -> None:
     with pytest.raises(EvidenceError, match=r"asked\.txt: line 3: ") as caught:
         load_files(write("asked.txt", b"m.A.one\n\n" + line + b"\n"))
-    assert "one test id per line" in caught.value.hint
+    assert "one test id per line" in (caught.value.hint or "")
+    assert caught.value.hint
     assert "link" not in caught.value.hint

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unit.results.conftest import RunDir
 
 from bsdgate.results import document
 from bsdgate.results.model import Case, Code, Dated, Outcome, Reason, Result, Timing, Verdict
@@ -59,23 +60,23 @@ def compare(found: Any, file: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_recorded_stream_is_parsed_as_expected(case):
+def test_recorded_stream_is_parsed_as_expected(case: str) -> None:
     found = [dataclasses.asdict(item) for item in parse(case)]
     parsed = [{key: value for key, value in item.items() if value is not None} for item in found]
     compare(json.loads(json.dumps(parsed, default=str)), GOLDEN / case / "parsed.json")
 
 
 @pytest.mark.parametrize("case", JUDGED)
-def test_recorded_run_is_judged_as_expected(run_dir, case):
+def test_recorded_run_is_judged_as_expected(run_dir: RunDir, case: str) -> None:
     run_dir.recorded(*case.split("/"))
     compare(as_json(run_dir.judge()), GOLDEN / case / "expected.json")
 
 
-def test_there_are_recordings_of_each_parser():
+def test_there_are_recordings_of_each_parser() -> None:
     assert {case.split("/")[0] for case in CASES} == {"subunit", "junit", "rally", "verification"}
 
 
-def test_what_rally_makes_of_a_lost_worker_is_not_believed():
+def test_what_rally_makes_of_a_lost_worker_is_not_believed() -> None:
     head = json.loads((GOLDEN / "verification" / "lost" / "stream.json").read_text())
     (said,) = head["verifications"].values()
     assert (said["status"], said["failures"]) == ("finished", 0)
@@ -84,7 +85,7 @@ def test_what_rally_makes_of_a_lost_worker_is_not_believed():
 
 
 @pytest.mark.parametrize("case", [case for case in SUBUNIT if LOST.search(case)])
-def test_lost_worker_is_an_error_that_names_what_was_lost(run_dir, case):
+def test_lost_worker_is_an_error_that_names_what_was_lost(run_dir: RunDir, case: str) -> None:
     run_dir.recorded(*case.split("/"))
     verdict = run_dir.judge()
     assert verdict.result is Result.ERROR
@@ -118,7 +119,7 @@ def resign(folder: Path, stream: bytes) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in SUBUNIT if not LOST.search(case)])
-def test_no_cut_stream_proves_anything_even_with_a_right_digest(run_dir, case):
+def test_no_cut_stream_proves_anything_even_with_a_right_digest(run_dir: RunDir, case: str) -> None:
     folder = run_dir.recorded(*case.split("/"))
     whole = (folder / "stream.subunit").read_bytes()
     places = cuts(whole)
@@ -128,7 +129,7 @@ def test_no_cut_stream_proves_anything_even_with_a_right_digest(run_dir, case):
         assert run_dir.judge().result is Result.ERROR, f"cut at {place} of {len(whole)}"
 
 
-def test_untouched_recording_without_failures_passes(run_dir):
+def test_untouched_recording_without_failures_passes(run_dir: RunDir) -> None:
     run_dir.recorded("subunit", "clean")
     assert run_dir.judge().result is Result.PASS
 
@@ -144,6 +145,6 @@ def test_untouched_recording_without_failures_passes(run_dir):
         "junit/kyua",
     ],
 )
-def test_recording_with_failures_fails(run_dir, case):
+def test_recording_with_failures_fails(run_dir: RunDir, case: str) -> None:
     run_dir.recorded(*case.split("/"))
     assert run_dir.judge().result is Result.FAIL

@@ -2,28 +2,39 @@
 """Run directories of runs that ran out of time, as the harness leaves them and forged ones."""
 
 import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
+from unit.results.conftest import RunDir
 
 from bsdgate.results.attribution import RERUNS
 from bsdgate.results.judge import to_confirm
-from bsdgate.results.model import Cause, Code, Level, Result, Side
+from bsdgate.results.model import Cause, Code, Level, Result, Side, Verdict
 
 UP = {"code": "time-limit", "text": "the tests did not end within 20 s"}
 ALARM = b"Traceback (most recent call last):\nfixtures._fixtures.timeout.TimeoutException\n"
 
 
-def hangs(test_id):
+def hangs(test_id: str) -> tuple[dict[str, Any], tuple[str, str]]:
     """The packets of a test that Tempest's time limit ends."""
     attached = {"test_id": test_id, "file_name": "traceback", "file_bytes": ALARM, "eof": True}
     return {**attached, "mime_type": "text/plain"}, (test_id, "fail")
 
 
 @pytest.fixture
-def attempt(run_dir, subunit_stream, sealed):
+def attempt(
+    run_dir: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
+) -> Callable[..., Path]:
     """Write an attempt of the second schema."""
 
-    def write(name, asked, packets, **head):
+    def write(
+        name: str,
+        asked: Sequence[str],
+        packets: Sequence[tuple[str, str] | dict[str, Any]],
+        **head: Any,
+    ) -> Path:
         stream = sealed(subunit_stream(*packets), name)
         fields = {"schema": 2, "test_timeout": 5, **head}
         return run_dir.attempt(
@@ -34,7 +45,7 @@ def attempt(run_dir, subunit_stream, sealed):
 
 
 @pytest.fixture
-def limited(attempt):
+def limited(attempt: Callable[..., Path]) -> Path:
     """The attempt that ran out of time with m.A.two in progress; the run has a change."""
     packets = ("m.A.one", "success"), ("m.A.two", "inprogress")
     ids = ("m.A.one", "m.A.two", "m.A.three")
@@ -42,7 +53,7 @@ def limited(attempt):
 
 
 @pytest.fixture
-def confirmed(limited, attempt):
+def confirmed(limited: Path, attempt: Callable[..., Path]) -> None:
     """The same, run again on both builds."""
     for number, side in enumerate(("change", "change", "base", "base"), 2):
         packets = hangs("m.A.two") if side == "change" else [("m.A.two", "success")]
@@ -50,17 +61,17 @@ def confirmed(limited, attempt):
         attempt(name, ["m.A.two"], packets, side=side, confirms="01-tempest")
 
 
-def edit(folder, **fields):
+def edit(folder: Path, **fields: Any) -> None:
     head = json.loads((folder / "attempt.json").read_text())
     (folder / "attempt.json").write_text(json.dumps(head | fields))
 
 
-def levels(verdict):
+def levels(verdict: Verdict) -> dict[Code, Level]:
     return {reason.code: reason.level for reason in verdict.reasons}
 
 
 @pytest.mark.usefixtures("limited")
-def test_what_had_begun_and_not_ended_is_to_be_run_again_on_both_builds(run_dir):
+def test_what_had_begun_and_not_ended_is_to_be_run_again_on_both_builds(run_dir: RunDir) -> None:
     assert run_dir.judge().result is Result.ERROR
     with_change, base = to_confirm(run_dir.path)
     assert (with_change.side, base.side) == (Side.CHANGE, Side.BASE)
@@ -70,7 +81,7 @@ def test_what_had_begun_and_not_ended_is_to_be_run_again_on_both_builds(run_dir)
 
 
 @pytest.mark.usefixtures("confirmed")
-def test_a_hang_of_the_change_is_a_failure_of_the_test(run_dir):
+def test_a_hang_of_the_change_is_a_failure_of_the_test(run_dir: RunDir) -> None:
     verdict = run_dir.judge()
     assert verdict.result is Result.FAIL
     (finding,) = (one for one in verdict.dispositions if one.signature)
@@ -84,19 +95,23 @@ def test_a_hang_of_the_change_is_a_failure_of_the_test(run_dir):
     assert to_confirm(run_dir.path) != ()
 
 
-def test_nothing_is_run_again_where_the_evidence_lacks_more(run_dir, limited):
+def test_nothing_is_run_again_where_the_evidence_lacks_more(run_dir: RunDir, limited: Path) -> None:
     died = {"code": "service-died", "text": "nova died"}
     edit(limited, problems=[UP, died])
     assert to_confirm(run_dir.path) == ()
 
 
-def test_nothing_is_run_again_where_no_test_was_in_progress(run_dir, attempt):
+def test_nothing_is_run_again_where_no_test_was_in_progress(
+    run_dir: RunDir, attempt: Callable[..., Path]
+) -> None:
     asked = ("m.A.one", "m.A.two")
     attempt("01-tempest", asked, [("m.A.one", "success")], exit_status=-15, problems=[UP])
     assert to_confirm(run_dir.path) == ()
 
 
-def test_a_failure_by_the_clock_is_run_again_as_a_hang(run_dir, attempt):
+def test_a_failure_by_the_clock_is_run_again_as_a_hang(
+    run_dir: RunDir, attempt: Callable[..., Path]
+) -> None:
     packets = (*hangs("m.A.two"), ("m.A.one", "fail"))
     attempt("01-tempest", ("m.A.one", "m.A.two"), packets)
     found = [(one.side, one.hung, one.ids) for one in to_confirm(run_dir.path)]
@@ -104,7 +119,7 @@ def test_a_failure_by_the_clock_is_run_again_as_a_hang(run_dir, attempt):
 
 
 @pytest.mark.usefixtures("confirmed")
-def test_a_changed_stream_beside_a_hang_is_an_error(run_dir):
+def test_a_changed_stream_beside_a_hang_is_an_error(run_dir: RunDir) -> None:
     for folder in sorted((run_dir.path / "evidence").iterdir()):
         stream = folder / "stream.subunit"
         kept = stream.read_bytes()
@@ -116,7 +131,7 @@ def test_a_changed_stream_beside_a_hang_is_an_error(run_dir):
     assert run_dir.judge().result is Result.FAIL
 
 
-FORGED = (
+FORGED: tuple[list[Any], ...] = (
     [],
     [UP],
     [UP, UP],
@@ -131,7 +146,9 @@ FORGED = (
 @pytest.mark.usefixtures("confirmed")
 @pytest.mark.parametrize("state", ["ended", "interrupted", "running"])
 @pytest.mark.parametrize("problems", FORGED, ids=str)
-def test_no_forged_problem_makes_a_run_with_lost_tests_pass(run_dir, problems, state):
+def test_no_forged_problem_makes_a_run_with_lost_tests_pass(
+    run_dir: RunDir, problems: list[Any], state: str
+) -> None:
     """Nor do they, in any one of its attempts, hide the tests that did not run."""
     for folder in sorted((run_dir.path / "evidence").iterdir()):
         kept = (folder / "attempt.json").read_text()
@@ -145,7 +162,9 @@ def test_no_forged_problem_makes_a_run_with_lost_tests_pass(run_dir, problems, s
 
 
 @pytest.mark.parametrize("problems", FORGED[1:], ids=str)
-def test_no_forged_problem_is_taken_for_nothing(run_dir, attempt, problems):
+def test_no_forged_problem_is_taken_for_nothing(
+    run_dir: RunDir, attempt: Callable[..., Path], problems: list[Any]
+) -> None:
     folder = attempt("01-tempest", ["m.A.one"], [("m.A.one", "success")])
     assert run_dir.judge().result is Result.PASS
     edit(folder, problems=problems)

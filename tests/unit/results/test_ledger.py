@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -23,8 +25,13 @@ SUCCESS, FAIL, SKIP = Outcome.SUCCESS, Outcome.FAIL, Outcome.SKIP
 ASKED = ("m.A.one", "m.A.two", "m.B.one[id-1,smoke]")
 
 
-def attempt(reports, asked=ASKED, name="01-tempest", **fields):
-    whole = {
+def attempt(
+    reports: list[tuple[str, Outcome]],
+    asked: tuple[str, ...] = ASKED,
+    name: str = "01-tempest",
+    **fields: Any,
+) -> Attempt:
+    whole: dict[str, Any] = {
         "kind": Kind.TEMPEST,
         "state": State.ENDED,
         "exit_status": 0,
@@ -33,11 +40,11 @@ def attempt(reports, asked=ASKED, name="01-tempest", **fields):
     return Attempt(name=name, asked=tuple(asked), **whole | fields)
 
 
-def outcomes(*attempts):
+def outcomes(*attempts: Attempt) -> dict[str, str]:
     return {case.id: str(case.outcome) for case in reconcile(attempts).cases}
 
 
-def codes(*attempts):
+def codes(*attempts: Attempt) -> dict[Code, tuple[str, ...]]:
     return {
         reason.code: reason.ids
         for reason in reconcile(attempts).reasons
@@ -48,41 +55,41 @@ def codes(*attempts):
 ALL = [(test_id, SUCCESS) for test_id in ASKED]
 
 
-def test_whole_evidence_has_nothing_to_complain_of():
+def test_whole_evidence_has_nothing_to_complain_of() -> None:
     assert codes(attempt(ALL)) == {}
     assert set(outcomes(attempt(ALL)).values()) == {"success"}
 
 
-def test_a_test_without_an_outcome_is_missing():
+def test_a_test_without_an_outcome_is_missing() -> None:
     assert codes(attempt(ALL[1:])) == {Code.LOST_TEST: ("m.A.one",)}
     assert outcomes(attempt(ALL[1:]))["m.A.one"] == "missing"
 
 
-def test_a_test_with_two_outcomes_is_duplicated():
+def test_a_test_with_two_outcomes_is_duplicated() -> None:
     found = attempt([*ALL, ("m.A.one", FAIL)])
     assert codes(found) == {Code.DUPLICATED: ("m.A.one",)}
     (case,) = (case for case in reconcile([found]).cases if case.id == "m.A.one")
     assert (case.outcome, case.reason) == (Outcome.DUPLICATED, "reported 2 times: fail, success")
 
 
-def test_an_unasked_report_is_an_error():
+def test_an_unasked_report_is_an_error() -> None:
     assert codes(attempt([*ALL, ("m.A.three", SUCCESS)])) == {Code.UNASKED: ("m.A.three",)}
 
 
-def test_asking_for_nothing_is_an_error():
+def test_asking_for_nothing_is_an_error() -> None:
     assert set(codes(attempt([], asked=()))) == {Code.NOTHING_ASKED, Code.NOTHING_RAN}
 
 
-def test_asking_twice_is_an_error():
+def test_asking_twice_is_an_error() -> None:
     assert codes(attempt(ALL, asked=(*ASKED, ASKED[0]))) == {Code.ASKED_TWICE: ("m.A.one",)}
 
 
-def test_when_all_is_skipped_nothing_is_proven():
+def test_when_all_is_skipped_nothing_is_proven() -> None:
     assert set(codes(attempt([(test_id, SKIP) for test_id in ASKED]))) == {Code.NOTHING_RAN}
 
 
 @pytest.mark.parametrize("outcome", [SKIP, FAIL])
-def test_a_class_fixture_speaks_for_every_asked_test_of_its_class(outcome):
+def test_a_class_fixture_speaks_for_every_asked_test_of_its_class(outcome: Outcome) -> None:
     found = attempt([("setUpClass (m.A)", outcome), (ASKED[2], SUCCESS)])
     assert outcomes(found) == {
         "m.A.one": outcome,
@@ -90,37 +97,37 @@ def test_a_class_fixture_speaks_for_every_asked_test_of_its_class(outcome):
         "m.B.one[id-1,smoke]": "success",
     }
     assert codes(found) == {}
-    assert "why" in reconcile([found]).cases[0].reason
+    assert "why" in (reconcile([found]).cases[0].reason or "")
 
 
-def test_a_failed_module_fixture_fails_every_test_of_the_module():
+def test_a_failed_module_fixture_fails_every_test_of_the_module() -> None:
     found = attempt([("setUpModule (m)", FAIL)])
     assert set(outcomes(found).values()) == {"fail"}
     assert [fixture.id for fixture in reconcile([found]).setup_failures] == ["setUpModule (m)"]
 
 
-def test_a_module_that_cannot_be_imported_fails_its_tests():
+def test_a_module_that_cannot_be_imported_fails_its_tests() -> None:
     assert set(outcomes(attempt([("unittest.loader._FailedTest.m", FAIL)])).values()) == {"fail"}
 
 
-def test_a_failed_tear_down_stands_beside_the_outcomes():
+def test_a_failed_tear_down_stands_beside_the_outcomes() -> None:
     found = attempt([*ALL, ("tearDownClass (m.A)", FAIL)])
     assert set(outcomes(found).values()) == {"success"}
     assert [fixture.id for fixture in reconcile([found]).setup_failures] == ["tearDownClass (m.A)"]
     assert codes(found) == {}
 
 
-def test_a_class_with_a_set_up_that_failed_elsewhere_keeps_its_outcomes_and_the_failure():
+def test_a_class_with_a_set_up_that_failed_elsewhere_keeps_its_outcomes_and_the_failure() -> None:
     found = attempt([*ALL, ("setUpClass (m.A)", FAIL)])
     assert set(outcomes(found).values()) == {"success"}
     assert len(reconcile([found]).setup_failures) == 1
 
 
-def test_a_test_that_ran_in_a_skipped_class_is_a_contradiction():
+def test_a_test_that_ran_in_a_skipped_class_is_a_contradiction() -> None:
     assert Code.DUPLICATED in codes(attempt([*ALL, ("setUpClass (m.A)", SKIP)]))
 
 
-def test_a_fixture_speaks_for_no_class_with_a_similar_name():
+def test_a_fixture_speaks_for_no_class_with_a_similar_name() -> None:
     asked = ("m.A.one", "m.AB.one", "m.A-B.one", "m.A[x].one", "m.A.B.one")
     found = attempt([("setUpClass (m.A)", SKIP), *((each, SUCCESS) for each in asked[1:4])], asked)
     assert codes(found) == {}
@@ -130,18 +137,18 @@ def test_a_fixture_speaks_for_no_class_with_a_similar_name():
     ]
 
 
-def test_two_workers_may_skip_the_same_class():
+def test_two_workers_may_skip_the_same_class() -> None:
     found = attempt([("setUpClass (m.A)", SKIP), ("setUpClass (m.A)", SKIP), ALL[2]])
     assert codes(found) == {}
 
 
-def test_a_fixture_of_a_class_that_was_not_asked_is_an_error():
+def test_a_fixture_of_a_class_that_was_not_asked_is_an_error() -> None:
     assert codes(attempt([*ALL, ("setUpClass (m.C)", SKIP)])) == {
         Code.UNASKED: ("setUpClass (m.C)",)
     }
 
 
-def test_a_fixture_cannot_succeed():
+def test_a_fixture_cannot_succeed() -> None:
     assert Code.UNASKED in codes(attempt([*ALL[2:], ("setUpClass (m.A)", SUCCESS)]))
 
 
@@ -149,27 +156,27 @@ def test_a_fixture_cannot_succeed():
     ("test_id", "code"),
     [("process-returncode", Code.WORKER_LOST), ("subunit.parser", Code.DAMAGED)],
 )
-def test_what_stestr_says_of_its_workers_is_an_error(test_id, code):
+def test_what_stestr_says_of_its_workers_is_an_error(test_id: str, code: Code) -> None:
     assert codes(attempt([*ALL, (test_id, FAIL)])) == {code: (test_id,)}
 
 
-def test_what_the_harness_saw_is_an_error():
+def test_what_the_harness_saw_is_an_error() -> None:
     problem = error(Code.HARNESS_PROBLEM, "nova died")
     (reason,) = reconcile([attempt(ALL, problems=(problem,))]).reasons
     assert (reason.code, reason.message) == (Code.HARNESS_PROBLEM, "01-tempest: nova died")
 
 
-def test_a_running_attempt_means_a_killed_harness():
+def test_a_running_attempt_means_a_killed_harness() -> None:
     assert set(codes(attempt(ALL, state=State.RUNNING))) == {Code.ATTEMPT_RUNNING}
 
 
-def interrupted(reports, **fields):
+def interrupted(reports: list[tuple[str, Outcome]], **fields: Any) -> Attempt:
     """Its tests ran one after another, a second each."""
     found = attempt(reports, state=State.INTERRUPTED, exit_status=None, **fields)
     return replace(found, reports=timed(found.reports))
 
 
-def timed(reports):
+def timed(reports: Sequence[Case]) -> tuple[Case, ...]:
     began = datetime(2026, 11, 22, tzinfo=UTC)
     moments = (began + timedelta(seconds=number) for number in range(len(reports)))
     return tuple(
@@ -178,7 +185,7 @@ def timed(reports):
     )
 
 
-def test_an_interrupted_attempt_alone_is_an_error():
+def test_an_interrupted_attempt_alone_is_an_error() -> None:
     assert set(codes(interrupted(ALL[:1]))) == {Code.INTERRUPTED, Code.LOST_TEST}
 
 
@@ -187,7 +194,7 @@ DONE = ("k.Z.zero", SUCCESS)
 WHOLE = ("k.Z.zero", *ASKED)
 
 
-def test_a_resumed_run_is_whole():
+def test_a_resumed_run_is_whole() -> None:
     cut = error(Code.TRUNCATED, "cut"), error(Code.IN_PROGRESS, "begun")
     first = interrupted([DONE, ALL[0]], asked=WHOLE, problems=cut)
     second = attempt(ALL, name="02-tempest")
@@ -208,7 +215,7 @@ def test_a_resumed_run_is_whole():
         ([], WHOLE),
     ],
 )
-def test_what_is_left_to_run(reports, left):
+def test_what_is_left_to_run(reports: list[tuple[str, Outcome]], left: tuple[str, ...]) -> None:
     first = interrupted(reports, asked=WHOLE)
     assert unreported(first) == left
     second = attempt([(test_id, SUCCESS) for test_id in left], left, name="02-tempest")
@@ -220,18 +227,18 @@ def test_what_is_left_to_run(reports, left):
 
 
 @pytest.mark.parametrize("asked", [WHOLE, ASKED[1:]])
-def test_a_resumed_run_that_asks_for_something_else_is_an_error(asked):
+def test_a_resumed_run_that_asks_for_something_else_is_an_error(asked: tuple[str, ...]) -> None:
     second = attempt([(test_id, SUCCESS) for test_id in asked], asked=asked, name="02-tempest")
     assert Code.RESUME_MISMATCH in codes(interrupted([DONE, ALL[0]], asked=WHOLE), second)
 
 
-def test_damage_is_not_excused_by_an_interruption():
+def test_damage_is_not_excused_by_an_interruption() -> None:
     damage = (error(Code.DAMAGED, "garbage"),)
     first = interrupted([DONE, ALL[0]], asked=WHOLE, problems=damage)
     assert set(codes(first, attempt(ALL, name="02-tempest"))) == {Code.DAMAGED}
 
 
-def test_a_fixture_that_repeats_itself_costs_nothing():
+def test_a_fixture_that_repeats_itself_costs_nothing() -> None:
     twice = [("setUpClass (m.A)", SKIP)] * 1000
     assert set(codes(attempt([*ALL, *twice]))) == {Code.DUPLICATED}
     failed = attempt([("setUpClass (m.A)", FAIL), ("setUpClass (m.A)", FAIL), ALL[2]])
@@ -239,17 +246,17 @@ def test_a_fixture_that_repeats_itself_costs_nothing():
     assert len(reconcile([failed]).setup_failures) == 2
 
 
-def test_a_test_asked_in_two_whole_attempts_is_duplicated():
+def test_a_test_asked_in_two_whole_attempts_is_duplicated() -> None:
     assert set(codes(attempt(ALL), attempt(ALL, name="02-tempest"))) == {Code.DUPLICATED}
 
 
-def test_the_runners_own_record_is_asked():
+def test_the_runners_own_record_is_asked() -> None:
     found = attempt(ALL, runner_record=RunnerRecord(3, (("m.A.one", FAIL),)))
     assert codes(found) == {Code.CONTRADICTED: ("m.A.one",)}
 
 
-def test_without_a_list_what_was_not_asked_is_unknown():
-    unlisted = {"state": State.FOUND, "exit_status": None}
+def test_without_a_list_what_was_not_asked_is_unknown() -> None:
+    unlisted: dict[str, Any] = {"state": State.FOUND, "exit_status": None}
     found = attempt(
         [*ALL, ("setUpClass (m.C)", FAIL), ("setUpClass (m.D)", SKIP)],
         problems=(error(Code.NO_LIST, "no list"),),
@@ -259,7 +266,7 @@ def test_without_a_list_what_was_not_asked_is_unknown():
     assert [fixture.id for fixture in reconcile([found]).setup_failures] == ["setUpClass (m.C)"]
 
 
-def test_evidence_from_elsewhere_needs_no_exit_status():
+def test_evidence_from_elsewhere_needs_no_exit_status() -> None:
     assert codes(attempt(ALL, state=State.FOUND, exit_status=None)) == {}
 
 
@@ -268,11 +275,16 @@ def test_evidence_from_elsewhere_needs_no_exit_status():
 FAILED = [("m.A.one", FAIL), *ALL[1:]]
 
 
-def again(reports, asked=("m.A.one",), name="02-confirm-change", **fields):
+def again(
+    reports: list[tuple[str, Outcome]],
+    asked: tuple[str, ...] = ("m.A.one",),
+    name: str = "02-confirm-change",
+    **fields: Any,
+) -> Attempt:
     return attempt(reports, asked, name, **{"confirms": "01-tempest"} | fields)
 
 
-def test_a_failure_that_is_run_again_keeps_its_outcome():
+def test_a_failure_that_is_run_again_keeps_its_outcome() -> None:
     ledger = reconcile([attempt(FAILED), again([("m.A.one", SUCCESS)])])
     assert ledger.reasons == ()
     assert Counter(case.outcome for case in ledger.cases) == {FAIL: 1, SUCCESS: 2}
@@ -281,7 +293,7 @@ def test_a_failure_that_is_run_again_keeps_its_outcome():
     assert [(case.id, case.outcome) for case in found.cases] == [("m.A.one", SUCCESS)]
 
 
-def test_a_test_that_failed_by_its_class_can_be_run_again():
+def test_a_test_that_failed_by_its_class_can_be_run_again() -> None:
     first = attempt([("setUpClass (m.A)", FAIL), ALL[2]])
     base = again([("m.A.one", FAIL), ("m.A.two", FAIL)], ASKED[:2], side=Side.BASE)
     ledger = reconcile([base, first])
@@ -298,7 +310,7 @@ def test_a_test_that_failed_by_its_class_can_be_run_again():
         {"kind": Kind.HOSTCHECKS},
     ],
 )
-def test_only_what_failed_there_can_be_run_again(fields):
+def test_only_what_failed_there_can_be_run_again(fields: dict[str, Any]) -> None:
     asked = fields.pop("asked", ASKED[:1])
     second = again([(test_id, SUCCESS) for test_id in asked], asked, **fields)
     assert codes(attempt(FAILED), second) == {Code.UNASKED: asked}
@@ -318,21 +330,23 @@ def test_only_what_failed_there_can_be_run_again(fields):
         ([("m.A.one", SUCCESS)], {"runner_record": RunnerRecord(0, ())}, Code.CONTRADICTED),
     ],
 )
-def test_evidence_of_a_confirmation_must_be_whole(reports, fields, code):
+def test_evidence_of_a_confirmation_must_be_whole(
+    reports: list[tuple[str, Outcome]], fields: dict[str, Any], code: Code
+) -> None:
     ledger = reconcile([attempt(FAILED), again(reports, **fields)])
     assert {reason.code for reason in ledger.reasons} == {code}
     assert not ledger.confirmations[0].whole
     assert Counter(case.outcome for case in ledger.cases) == {FAIL: 1, SUCCESS: 2}
 
 
-def test_a_confirmation_that_breaks_its_class_confirms_nothing():
+def test_a_confirmation_that_breaks_its_class_confirms_nothing() -> None:
     broken = again([("m.A.one", SUCCESS), ("tearDownClass (m.A)", FAIL)])
     ledger = reconcile([attempt(FAILED), broken])
     assert ledger.reasons == ()
     assert not ledger.confirmations[0].whole
 
 
-def test_a_confirmation_at_its_time_limit_confirms_nothing_and_costs_nothing():
+def test_a_confirmation_at_its_time_limit_confirms_nothing_and_costs_nothing() -> None:
     late = again([], state=State.INTERRUPTED, problems=(error(Code.TRUNCATED, "cut"),))
     ledger = reconcile([attempt(FAILED), late])
     assert [(reason.level, reason.code) for reason in ledger.reasons] == [
@@ -342,18 +356,18 @@ def test_a_confirmation_at_its_time_limit_confirms_nothing_and_costs_nothing():
 
 
 @pytest.mark.parametrize("code", [Code.DIGEST_MISMATCH, Code.EVIDENCE_LOST, Code.FOREIGN_EVIDENCE])
-def test_a_confirmation_at_its_time_limit_is_believed_no_more_than_others(code):
+def test_a_confirmation_at_its_time_limit_is_believed_no_more_than_others(code: Code) -> None:
     late = again([], state=State.INTERRUPTED, problems=(error(code, "it may have said fail"),))
     assert set(codes(attempt(FAILED), late)) == {code}
 
 
-def test_what_a_confirmation_said_before_its_time_was_up_is_kept():
+def test_what_a_confirmation_said_before_its_time_was_up_is_kept() -> None:
     late = again([("m.A.one", SUCCESS)], state=State.INTERRUPTED)
     (found,) = reconcile([attempt(FAILED), late]).confirmations
     assert [case.outcome for case in found.cases] == [SUCCESS]
     assert not found.whole
 
 
-def test_a_confirmation_is_no_evidence_of_its_kind():
+def test_a_confirmation_is_no_evidence_of_its_kind() -> None:
     assert reconcile([again([("m.A.one", SUCCESS)])]).cases == ()
     assert set(codes(again([("m.A.one", SUCCESS)]))) == {Code.UNASKED}

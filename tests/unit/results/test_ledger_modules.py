@@ -20,10 +20,10 @@ from unit.results.test_ledger import (
 )
 
 from bsdgate.results.ledger import unreported
-from bsdgate.results.model import Case, Code
+from bsdgate.results.model import Case, Code, Outcome
 
 
-def test_each_worker_has_a_module_that_it_was_in():
+def test_each_worker_has_a_module_that_it_was_in() -> None:
     found = [
         Case("k.Z.zero", SUCCESS, worker="worker-0"),
         Case("m.A.one", SUCCESS, worker="worker-1"),
@@ -40,11 +40,11 @@ def test_each_worker_has_a_module_that_it_was_in():
 
 
 @pytest.mark.parametrize("back", [timedelta(seconds=30), timedelta(days=20_000)])
-def test_a_clock_that_is_set_back_leaves_no_module_unseen(back):
+def test_a_clock_that_is_set_back_leaves_no_module_unseen(back: timedelta) -> None:
     """By the clock the last module ran before all others; how its class ended is not seen."""
     first = interrupted([DONE, *ALL[:2]], asked=WHOLE)
     zero, *others = first.reports
-    jumped = [replace(case, started=case.started - back) for case in others]
+    jumped = [replace(case, started=case.started and case.started - back) for case in others]
     after = replace(first, reports=(zero, *jumped))
     assert unreported(after) == ASKED
     # How the class m.A is torn down has not been seen by a run that asks for the rest alone.
@@ -65,12 +65,14 @@ def test_a_clock_that_is_set_back_leaves_no_module_unseen(back):
         (("setUpModule (n)", SKIP), ASKED[2:]),
     ],
 )
-def test_a_module_is_not_left_with_a_report_of_another_kind(last, left):
+def test_a_module_is_not_left_with_a_report_of_another_kind(
+    last: tuple[str, Outcome], left: tuple[str, ...]
+) -> None:
     first = interrupted([DONE, *ALL[:2], last], asked=WHOLE)
     assert unreported(first) == left
 
 
-def test_a_class_that_ends_badly_in_an_open_module_cannot_be_lost():
+def test_a_class_that_ends_badly_in_an_open_module_cannot_be_lost() -> None:
     broken = ("tearDownClass (m.A)", FAIL)
     whole = interrupted([DONE, *ALL[:2], broken, ALL[2]], asked=WHOLE)
     left = unreported(whole)

@@ -2,19 +2,20 @@
 import pytest
 from pydantic import TypeAdapter
 
+from bsdgate.results.codes import Code
 from bsdgate.results.problems import CODES, Problem
 
 PROBLEM = TypeAdapter(Problem)
 
 
 @pytest.mark.parametrize("code", sorted(CODES), ids=str)
-def test_a_problem_is_read_as_it_was_written(code):
+def test_a_problem_is_read_as_it_was_written(code: Code) -> None:
     problem = Problem(code, "what went wrong")
     assert PROBLEM.validate_python(problem.fields) == problem
 
 
 @pytest.mark.parametrize("code", ["resumed", "left-behind", "no-list", "undated", "", None, 1])
-def test_only_the_code_of_a_problem_is_taken(code):
+def test_only_the_code_of_a_problem_is_taken(code: str | int | None) -> None:
     """The codes of other reasons may be ones that a policy excuses."""
     with pytest.raises(
         ValueError, match="is not a code of a problem; allowed: cloud|Input should be"

@@ -9,7 +9,7 @@ the damage had come before them: ledger, parsers and witnesses have to see it al
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from subunit.v2 import StreamResultToBytes
+from unit.results.conftest import RunDir
 
 from bsdgate.results.agreement import contradictions
 from bsdgate.results.judge import judge_run
@@ -79,7 +80,7 @@ def stream(part: Part, seal: Callable[..., bytes]) -> bytes:
 
 
 @pytest.fixture
-def judged(run_dir, sealed, tmp_path) -> Callable[..., Verdict]:
+def judged(run_dir: RunDir, sealed: Callable[..., bytes], tmp_path: Path) -> Callable[..., Verdict]:
     """Write parts as a run directory and judge it."""
 
     def judge(parts: list[Part]) -> Verdict:
@@ -108,7 +109,7 @@ def part(name: str, reports: list[tuple[str, str]], **head: Any) -> Part:
 
 
 @st.composite
-def whole_runs(draw):
+def whole_runs(draw: st.DrawFn) -> list[Part]:
     """Runs in which everything that was asked has reported, failures that were run again too."""
     checks = [(each, draw(st.sampled_from(TERMINAL[:3]))) for each in CHECKS]
     outcomes = st.sampled_from(TERMINAL + 6 * ["success"])
@@ -118,7 +119,7 @@ def whole_runs(draw):
         part("02-tempest", [(each, draw(outcomes)) for each in tests], kind="tempest"),
     ]
     failed = [test_id for test_id, outcome in parts[1].reports if outcome == "fail"]
-    if failed and draw(st.booleans()):
+    if failed != [] and draw(st.booleans()):
         for number, side in enumerate(("change", "change", "base", "base"), 3):
             again = [(each, draw(st.sampled_from(["fail", "fail", "success"]))) for each in failed]
             about = {"kind": "tempest", "side": side, "confirms": "02-tempest"}
@@ -136,7 +137,17 @@ def first_ones(parts: list[Part]) -> list[int]:
 
 
 @st.composite
-def with_less(draw, parts, ways=("report", "cut", "attempt", "interrupted", "running")):
+def with_less(
+    draw: st.DrawFn,
+    parts: list[Part],
+    ways: Sequence[str] = (
+        "report",
+        "cut",
+        "attempt",
+        "interrupted",
+        "running",
+    ),
+) -> list[Part]:
     """The same runs with some of their evidence lost."""
     if not first_ones(parts):
         return parts
@@ -158,7 +169,7 @@ def with_less(draw, parts, ways=("report", "cut", "attempt", "interrupted", "run
 
 
 @st.composite
-def with_a_failure(draw, parts):
+def with_a_failure(draw: st.DrawFn, parts: list[Part]) -> list[Part]:
     """The same runs with a failure more, though not among what was run again.
 
     There, a failure on the base speaks for the change.
@@ -168,7 +179,7 @@ def with_a_failure(draw, parts):
     number = draw(st.sampled_from(first_ones(parts)))
     one = parts[number]
     reports, recorded, head = list(one.reports), one.recorded, one.head
-    if reports and draw(st.booleans()):
+    if reports != [] and draw(st.booleans()):
         place = draw(st.integers(0, len(reports) - 1))
         reports[place] = (reports[place][0], "fail")
     else:
@@ -182,14 +193,18 @@ def with_a_failure(draw, parts):
 
 @fast
 @given(st.data(), whole_runs())
-def test_less_evidence_never_improves_a_verdict(judged, data, parts):
+def test_less_evidence_never_improves_a_verdict(
+    judged: Callable[..., Verdict], data: st.DataObject, parts: list[Part]
+) -> None:
     less = data.draw(with_less(parts) | with_less(parts, ["asked"]))
     assert RANK.index(judged(less).result) >= RANK.index(judged(parts).result)
 
 
 @fast
 @given(st.data(), whole_runs())
-def test_one_failure_more_never_improves_a_verdict(judged, data, parts):
+def test_one_failure_more_never_improves_a_verdict(
+    judged: Callable[..., Verdict], data: st.DataObject, parts: list[Part]
+) -> None:
     before, after = judged(parts), judged(data.draw(with_a_failure(parts)))
     if before.result is Result.ERROR:
         # Where all was skipped, a failure is the first thing that was tried at all.
@@ -200,7 +215,9 @@ def test_one_failure_more_never_improves_a_verdict(judged, data, parts):
 
 @fast
 @given(st.data(), whole_runs())
-def test_what_is_no_pass_never_becomes_one(judged, data, parts):
+def test_what_is_no_pass_never_becomes_one(
+    judged: Callable[..., Verdict], data: st.DataObject, parts: list[Part]
+) -> None:
     for _ in range(3):
         if judged(parts).result is not Result.PASS:
             break
@@ -213,7 +230,9 @@ def test_what_is_no_pass_never_becomes_one(judged, data, parts):
 
 @fast
 @given(st.data(), whole_runs())
-def test_the_order_of_evidence_does_not_matter(judged, data, parts):
+def test_the_order_of_evidence_does_not_matter(
+    judged: Callable[..., Verdict], data: st.DataObject, parts: list[Part]
+) -> None:
     shuffled = [
         replace(
             one,
@@ -226,7 +245,7 @@ def test_the_order_of_evidence_does_not_matter(judged, data, parts):
 
 
 @st.composite
-def confirmed_runs(draw):
+def confirmed_runs(draw: st.DrawFn) -> list[Part]:
     """Runs with one failure that was run again, twice on each side."""
     parts = [
         part("01-hostchecks", [(each, "success") for each in CHECKS], kind="hostchecks"),
@@ -241,7 +260,9 @@ def confirmed_runs(draw):
 
 @fast
 @given(st.data(), confirmed_runs())
-def test_losing_what_was_run_again_never_improves_a_verdict(judged, data, parts):
+def test_losing_what_was_run_again_never_improves_a_verdict(
+    judged: Callable[..., Verdict], data: st.DataObject, parts: list[Part]
+) -> None:
     number = data.draw(st.integers(2, len(parts) - 1))
     lost = parts[number]
     if data.draw(st.booleans()):

@@ -2,6 +2,7 @@
 """Lists as freebsd/freebsd-ci has them (jobs/*/xfail-list), source marked as Tempest's is."""
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 import yaml
@@ -60,7 +61,7 @@ class Whole(Base):
 '''
 
 
-def test_a_test_is_proposed_once_for_the_architectures_that_have_the_same_branches():
+def test_a_test_is_proposed_once_for_the_architectures_that_have_the_same_branches() -> None:
     found = {(one.test, tuple(one.scope["architecture"])): one for one in from_xfail_lists(LISTS)}
     assert {key: one.scope.get("freebsd") for key, one in found.items()} == {
         ("lib/libx/a_test:one", ("aarch64",)): ("15.*", ">=16"),
@@ -76,13 +77,13 @@ def test_a_test_is_proposed_once_for_the_architectures_that_have_the_same_branch
     )
 
 
-def test_the_version_of_main_is_left_open_where_no_stable_branch_tells_it():
+def test_the_version_of_main_is_left_open_where_no_stable_branch_tells_it() -> None:
     text = LISTS["jobs/FreeBSD-main-aarch64-test/xfail-list"]
     first, _ = from_xfail_lists({"FreeBSD-main-aarch64-test/xfail-list": text})
     assert first.scope == {"architecture": ["aarch64"]}
 
 
-def test_lists_that_are_none_are_named_all_at_once():
+def test_lists_that_are_none_are_named_all_at_once() -> None:
     with pytest.raises(BsdgateError) as caught:
         from_xfail_lists({
             "jobs/FreeBSD-main-arm64-test/xfail-list": "a:b\nnonsense\n:x\n",
@@ -95,7 +96,7 @@ def test_lists_that_are_none_are_named_all_at_once():
 
 
 @pytest.fixture
-def plugin(tmp_path):
+def plugin(tmp_path: Path) -> Path:
     folder = tmp_path / "a_plugin"
     (folder / "api").mkdir(parents=True)
     (folder / "api" / "test_things.py").write_text(SOURCE)
@@ -103,7 +104,7 @@ def plugin(tmp_path):
     return folder
 
 
-def test_marks_are_read_and_nothing_is_imported(plugin):
+def test_marks_are_read_and_nothing_is_imported(plugin: Path) -> None:
     found = [(one.test, one.bug, one.outcome) for one in from_source("a_plugin", plugin)]
     class_ = "a_plugin.api.test_things"
     assert found == [
@@ -119,7 +120,7 @@ def test_marks_are_read_and_nothing_is_imported(plugin):
     ]
 
 
-def test_a_proposal_says_where_it_is_from(plugin):
+def test_a_proposal_says_where_it_is_from(plugin: Path) -> None:
     first, second, third, *_ = from_source("a_plugin", plugin)
     assert first.source == "unstable_test at a_plugin/api/test_things.py:9, test_moves"
     assert "also https://launchpad.net/bugs/2024160" in first.reason
@@ -127,19 +128,19 @@ def test_a_proposal_says_where_it_is_from(plugin):
     assert "also https://storyboard.openstack.org/#!/story/2002" in third.reason
 
 
-def test_a_folder_may_be_a_part_of_a_package(plugin):
+def test_a_folder_may_be_a_part_of_a_package(plugin: Path) -> None:
     first, *_ = from_source("a_plugin.api", plugin / "api")
     assert "a_plugin/api/test_things.py:9" in first.source
 
 
 @pytest.mark.parametrize("source", ["def unstable_test(:\n", "unstable_test\0", "(" * 5000])
-def test_what_is_no_python_is_named(tmp_path, source):
+def test_what_is_no_python_is_named(tmp_path: Path, source: str) -> None:
     (tmp_path / "x.py").write_text(f"# unstable_test\n{source}")
     with pytest.raises(BsdgateError, match=r"x\.py cannot be read as Python"):
         from_source("p", tmp_path)
 
 
-def test_no_proposal_loads_before_it_is_complete(tmp_path, plugin):
+def test_no_proposal_loads_before_it_is_complete(tmp_path: Path, plugin: Path) -> None:
     found = [*from_xfail_lists(LISTS), *from_source("a_plugin", plugin)]
     file = tmp_path / "proposed.yaml"
     file.write_text(render(found, TODAY))
@@ -149,7 +150,7 @@ def test_no_proposal_loads_before_it_is_complete(tmp_path, plugin):
     assert sum("expires: a day was expected" in problem for problem in problems) == len(found)
 
 
-def test_a_completed_proposal_loads(tmp_path):
+def test_a_completed_proposal_loads(tmp_path: Path) -> None:
     scope = {"architecture": ["aarch64", "armv7"], "freebsd": ["15.*"]}
     proposal = Proposal("lib/a:b", "a list", 'odd: "reason" # here', scope=scope)
     lines = render([proposal], TODAY).splitlines()
@@ -172,7 +173,7 @@ def test_a_completed_proposal_loads(tmp_path):
     )
 
 
-def test_what_is_rendered_is_yaml_whatever_the_names_are():
+def test_what_is_rendered_is_yaml_whatever_the_names_are() -> None:
     hostile = Proposal("a: [b]\n- c", "x\ny: z", "# \x1b[31m {", outcome=Outcome.SKIP)
     (entry,) = yaml.safe_load(render([hostile], TODAY))
     assert (entry["test"], entry["proposal"], entry["reason"]) == (
@@ -194,7 +195,7 @@ def test_what_is_rendered_is_yaml_whatever_the_names_are():
         ("usr.binary.demo_test", "usr/binary/demo_test"),
     ],
 )
-def test_folders_with_a_dot_keep_it(classname, path):
+def test_folders_with_a_dot_keep_it(classname: str, path: str) -> None:
     """And so the id is spelt in a report as the line of the list is."""
     line = f"{classname}:case"
     (found,) = from_xfail_lists({"jobs/FreeBSD-main-amd64-test/xfail-list": line})

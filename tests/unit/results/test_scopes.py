@@ -54,13 +54,13 @@ SAID = {
         ("ports", "py311-glance<99", False),
     ],
 )
-def test_an_entry_applies_where_its_scope_fits(key, want, fits):
+def test_an_entry_applies_where_its_scope_fits(key: str, want: str, fits: bool) -> None:
     one = entry("m.C.one", scope=Scope(**{key: (want,)}))
     assert find_problem(key, want) is None
     assert bool(Expectations([one], run_of(**SAID)).of("m.C.one")) is fits
 
 
-def test_all_keys_must_fit_and_of_alternatives_any():
+def test_all_keys_must_fit_and_of_alternatives_any() -> None:
     known = Expectations(
         [
             entry("both", scope=Scope(freebsd=("15.*",), architecture=("amd64",))),
@@ -71,7 +71,7 @@ def test_all_keys_must_fit_and_of_alternatives_any():
     assert [one.test for one in known.entries] == ["either"]
 
 
-def test_what_the_run_does_not_say_never_fits_and_is_named():
+def test_what_the_run_does_not_say_never_fits_and_is_named() -> None:
     entries = [
         entry("silent", scope=Scope(freebsd=("15.*",))),
         entry("elsewhere", scope=Scope(freebsd=("15.*",), profile=("minicloud",))),

@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
 from bsdgate.results.model import Case, Feature, Outcome
-from bsdgate.results.scorecard import Known, Status, area, render, score
+from bsdgate.results.scorecard import Column, Known, Status, area, render, score
 
 SWIFT = Feature("service_available.swift", "False", "not ported")
 COLD = Feature("compute-feature-enabled.cold_migration", "False", "one host")
 
 
-def known(**fields):
+def known(**fields: Any) -> Known:
     whole = {"profile": "embedded", "selected": frozenset(), "excluded": {}}
     return Known(**(whole | fields))
 
 
-def status(test, **fields):
+def status(test: str, **fields: Any) -> tuple[Status, str]:
     (column,) = score([test], [known(**fields)])
     (place,) = column.places
     return place.status, place.why
 
 
-def ended(outcome, reason=None, test="tempest.api.x.test_y.C.one"):
+def ended(
+    outcome: Outcome, reason: str | None = None, test: str = "tempest.api.x.test_y.C.one"
+) -> dict[str, dict[str, Case]]:
     return {"cases": {test: Case(test, outcome, reason=reason)}}
 
 
@@ -40,11 +43,13 @@ def ended(outcome, reason=None, test="tempest.api.x.test_y.C.one"):
         ({}, (Status.TODO, "in no suite, and not excluded")),
     ],
 )
-def test_how_a_test_ended_says_where_it_stands(fields, wanted):
+def test_how_a_test_ended_says_where_it_stands(
+    fields: dict[str, Any], wanted: tuple[Status, str]
+) -> None:
     assert status("tempest.api.x.test_y.C.one", **fields) == wanted
 
 
-def test_without_a_run_the_profile_and_its_suites_say_it():
+def test_without_a_run_the_profile_and_its_suites_say_it() -> None:
     test = "tempest.api.object_storage.test_x.C.one"
     selected = frozenset({test})
     assert status(test, selected=selected)[0] is Status.TODO
@@ -56,7 +61,7 @@ def test_without_a_run_the_profile_and_its_suites_say_it():
     assert status(test, selected=selected, features=(there,))[0] is Status.TODO
 
 
-def test_what_ran_although_left_out_has_run():
+def test_what_ran_although_left_out_has_run() -> None:
     test = "tempest.api.x.test_y.C.one"
     fields = ended(Outcome.SUCCESS) | {"excluded": {test: "too slow"}}
     assert status(test, **fields) == (Status.RUN, "")
@@ -70,12 +75,12 @@ def test_what_ran_although_left_out_has_run():
         ("a_plugin.tests.api.admin.test_x.C.one", "a_plugin.tests.api"),
     ],
 )
-def test_an_area_is_the_first_packages(test, wanted):
+def test_an_area_is_the_first_packages(test: str, wanted: str) -> None:
     assert area(test) == wanted
 
 
 @pytest.fixture
-def columns():
+def columns() -> tuple[Column, ...]:
     ids = [f"tempest.api.compute.test_x.C.n{number:02}" for number in range(30)]
     ids += ["p.api.test_<b>.C.one", ids[0]]
     excluded = {test: f"reason {test[-2:]} & <script>alert(1)</script>" for test in ids[1:20]}
@@ -84,14 +89,14 @@ def columns():
     return score(ids, [first, known(profile="second")])
 
 
-def test_every_id_is_counted_once_in_each_column(columns):
+def test_every_id_is_counted_once_in_each_column(columns: tuple[Column, ...]) -> None:
     for column in columns:
         assert column.total.total() == 31
         assert sum(counts.total() for counts in column.counts.values()) == 31
     assert columns[0].total == {Status.RUN: 1, Status.CANNOT: 19, Status.TODO: 11}
 
 
-def test_the_text_has_tables_and_bounded_reasons(columns):
+def test_the_text_has_tables_and_bounded_reasons(columns: tuple[Column, ...]) -> None:
     lines = render.text(columns).splitlines()
     heads = [line.split() for line in lines if line.startswith("profile ")]
     assert heads[0] == [
@@ -111,26 +116,30 @@ def test_the_text_has_tables_and_bounded_reasons(columns):
     assert max(map(len, lines)) < 120
 
 
-def test_a_terminal_need_not_obey_what_tests_say():
+def test_a_terminal_need_not_obey_what_tests_say() -> None:
     test = "tempest.api.x.test_y.C.one"
     columns = score([test], [known(**ended(Outcome.SKIP, "\x1b[2J\x07 gone"))])
     assert "skip: \ufffd[2J\ufffd gone" in render.text(columns)
 
 
 class _Page(HTMLParser):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.tags, self.links, self.text = [], [], ""
+        self.tags: list[str] = []
+        self.links: list[str | None] = []
+        self.text = ""
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.links += [value for name, value in attrs if name in {"src", "href"}]
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.text += data
 
 
-def test_the_page_shows_hostile_names_as_text_and_needs_no_network(columns):
+def test_the_page_shows_hostile_names_as_text_and_needs_no_network(
+    columns: tuple[Column, ...],
+) -> None:
     page = _Page()
     page.feed(render.page(columns))
     assert "script" not in page.tags
@@ -141,7 +150,7 @@ def test_the_page_shows_hostile_names_as_text_and_needs_no_network(columns):
     assert page.tags.count("li") == 30 + 31
 
 
-def test_a_profile_that_passes_whole_says_so():
+def test_a_profile_that_passes_whole_says_so() -> None:
     test = "tempest.api.x.test_y.C.one"
     columns = score([test], [known(**ended(Outcome.SUCCESS))])
     assert "Every test runs and passes." in render.page(columns)

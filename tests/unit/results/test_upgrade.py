@@ -2,10 +2,13 @@
 """verdict.json of version 3, as an earlier bsdgate wrote it, is what the judge says today."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from unit.results.conftest import RunDir
 from unit.results.test_agreement import KNOWN, run  # noqa: F401 - a fixture
 
 from bsdgate.results import document
@@ -32,7 +35,7 @@ def without_places(verdict: Verdict) -> Verdict:
     return replace(verdict, reasons=reasons, dispositions=tuple(found), judged=None)
 
 
-def test_a_run_that_passed(run):  # noqa: F811
+def test_a_run_that_passed(run: RunDir) -> None:  # noqa: F811
     project = {"project": "keystone", "version": "30.0.0", "identity": "sha256:12"}
     run.manifest |= CHANGE | {
         "with": [project | {"source": "/home/jane/my keystone"}],
@@ -55,7 +58,12 @@ def test_a_run_that_passed(run):  # noqa: F811
     assert without_places(old("passed")) == without_places(verdict)
 
 
-def test_a_run_that_was_an_error(run_dir, subunit_stream, sealed, tmp_path):
+def test_a_run_that_was_an_error(
+    run_dir: RunDir,
+    subunit_stream: Callable[..., bytes],
+    sealed: Callable[..., bytes],
+    tmp_path: Path,
+) -> None:
     (tmp_path / "known").mkdir()
     (tmp_path / "known" / "a.yaml").write_text(KNOWN)
     run_dir.owes("tempest")
@@ -81,7 +89,7 @@ def test_a_run_that_was_an_error(run_dir, subunit_stream, sealed, tmp_path):
     assert failure.tests == ("m.B.one", "m.B.two")
 
 
-def test_known_failures_and_projects_are_values():
+def test_known_failures_and_projects_are_values() -> None:
     verdict = old("passed")
     by_id = {one.id: one for one in verdict.dispositions}
     assert by_id["m.A.known"].excuse is Excuse.KNOWN_FAILURE
@@ -101,7 +109,9 @@ def test_known_failures_and_projects_are_values():
         ("findings", [{"id": "m.A.base"}], "not a valid verdict document"),
     ],
 )
-def test_an_old_document_that_contradicts_itself_is_refused(key, value, said):
+def test_an_old_document_that_contradicts_itself_is_refused(
+    key: str, value: Any, said: str
+) -> None:
     content = json.loads((OLD / "passed.json").read_text()) | {key: value}
     with pytest.raises(EvidenceError, match=said):
         document.parse(json.dumps(content))

@@ -2,6 +2,7 @@
 import random
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -19,6 +20,7 @@ from bsdgate.results.model import (
     Result,
     Run,
     State,
+    Verdict,
     error,
 )
 from bsdgate.results.policy import GATE
@@ -29,17 +31,21 @@ POOL = [f"m.{name}.{test}" for name in "ABC" for test in ("one", "two[id-1,smoke
 RANK = [Result.PASS, Result.FAIL, Result.ERROR]
 
 
-def attempt(reports, asked=None, name="01-tempest", **fields):
+def attempt(
+    reports: list[Case], asked: list[str] | None = None, name: str = "01-tempest", **fields: Any
+) -> Attempt:
     whole = {"kind": Kind.TEMPEST, "state": State.ENDED, "exit_status": 0, **fields}
     asked = asked if asked is not None else [report.id for report in reports]
     return Attempt(name=name, asked=tuple(asked), reports=tuple(reports), **whole)
 
 
-def evidence(*attempts, owed=(Kind.TEMPEST,), problems=()):
+def evidence(
+    *attempts: Attempt, owed: tuple[Kind, ...] = (Kind.TEMPEST,), problems: tuple[()] = ()
+) -> Evidence:
     return Evidence(RUN, frozenset(owed), attempts, problems)
 
 
-def known(test, expires=date(2027, 1, 1)):
+def known(test: str, expires: date = date(2027, 1, 1)) -> Expectation:
     return Expectation(
         test,
         bug="https://b/1",
@@ -54,15 +60,15 @@ ONE = Case("m.A.one", Outcome.SUCCESS)
 BAD = Case("m.A.two", Outcome.FAIL)
 
 
-def codes(verdict, level):
+def codes(verdict: Verdict, level: Level) -> list[Code]:
     return [reason.code for reason in verdict.reasons if reason.level is level]
 
 
-def test_success_of_everything_asked_passes():
+def test_success_of_everything_asked_passes() -> None:
     assert judge(evidence(attempt([ONE]))).result is Result.PASS
 
 
-def test_a_failure_fails():
+def test_a_failure_fails() -> None:
     verdict = judge(evidence(attempt([ONE, BAD])))
     assert verdict.result is Result.FAIL
     assert [(reason.code, reason.ids) for reason in verdict.reasons] == [
@@ -70,48 +76,48 @@ def test_a_failure_fails():
     ]
 
 
-def test_an_error_beats_a_failure_that_is_still_listed():
+def test_an_error_beats_a_failure_that_is_still_listed() -> None:
     verdict = judge(evidence(attempt([ONE, BAD], asked=["m.A.one", "m.A.two", "m.B.one"])))
     assert verdict.result is Result.ERROR
     assert codes(verdict, Level.FAIL) == [Code.TESTS_FAILED]
 
 
-def test_no_evidence_is_an_error():
+def test_no_evidence_is_an_error() -> None:
     assert codes(judge(evidence()), Level.ERROR) == [Code.NO_EVIDENCE]
 
 
-def test_evidence_that_is_owed_and_not_there_is_an_error():
+def test_evidence_that_is_owed_and_not_there_is_an_error() -> None:
     verdict = judge(evidence(attempt([ONE]), owed=(Kind.TEMPEST, Kind.RALLY)))
     assert codes(verdict, Level.ERROR) == [Code.EVIDENCE_LOST]
 
 
-def test_a_failed_tear_down_fails():
+def test_a_failed_tear_down_fails() -> None:
     found = attempt([ONE, Case("tearDownClass (m.A)", Outcome.FAIL)], asked=["m.A.one"])
     assert codes(judge(evidence(found)), Level.FAIL) == [Code.SETUP_FAILED]
 
 
-def test_a_known_failure_is_excused_and_reported():
+def test_a_known_failure_is_excused_and_reported() -> None:
     verdict = judge(evidence(attempt([ONE, BAD])), [known("m.A.two")])
     assert verdict.result is Result.PASS
     assert (verdict.counts["known-failure"], verdict.counts["xfail"]) == (1, 0)
     assert codes(verdict, Level.NOTE) == [Code.KNOWN_FAILURE]
-    assert "https://b/1" in verdict.cases[1].reason
+    assert "https://b/1" in (verdict.cases[1].reason or "")
 
 
-def test_an_expired_entry_excuses_nothing():
+def test_an_expired_entry_excuses_nothing() -> None:
     verdict = judge(evidence(attempt([ONE, BAD])), [known("m.A.two", date(2026, 11, 21))])
     assert verdict.result is Result.FAIL
     assert codes(verdict, Level.NOTE) == [Code.EXPECTATION_EXPIRED]
 
 
-def test_a_valid_entry_helps_beside_an_expired_one():
+def test_a_valid_entry_helps_beside_an_expired_one() -> None:
     entries = [known("m.A.two", date(2026, 1, 1)), known("m.A.*")]
     assert judge(evidence(attempt([Case("m.B.one", Outcome.SUCCESS), BAD])), entries).result == (
         Result.PASS
     )
 
 
-def test_a_known_failure_that_passes_is_reported_and_fails_the_gate():
+def test_a_known_failure_that_passes_is_reported_and_fails_the_gate() -> None:
     found = evidence(attempt([ONE]))
     developer, gate = judge(found, [known("m.A.one")]), judge(found, [known("m.A.one")], GATE)
     assert (developer.result, gate.result) == (Result.PASS, Result.FAIL)
@@ -119,31 +125,31 @@ def test_a_known_failure_that_passes_is_reported_and_fails_the_gate():
     assert codes(developer, Level.NOTE) == [Code.UNEXPECTED_SUCCESS]
 
 
-def test_a_test_that_declares_its_failure_and_passes_fails():
+def test_a_test_that_declares_its_failure_and_passes_fails() -> None:
     verdict = judge(evidence(attempt([ONE, Case("m.B.one", Outcome.UXSUCCESS)])))
     assert verdict.result is Result.FAIL
 
 
-def test_no_entry_excuses_a_lost_test():
+def test_no_entry_excuses_a_lost_test() -> None:
     verdict = judge(evidence(attempt([ONE], asked=["m.A.one", "m.A.two"])), [known("m.*")])
     assert verdict.result is Result.ERROR
 
 
 @pytest.mark.parametrize("pattern", ["setUpClass (m.B)", "m.B.*"])
-def test_a_fixture_is_excused_by_its_id_or_by_its_whole_class(pattern):
+def test_a_fixture_is_excused_by_its_id_or_by_its_whole_class(pattern: str) -> None:
     found = attempt([ONE, Case("setUpClass (m.B)", Outcome.FAIL)], asked=["m.A.one", "m.B.one"])
     entries = [known(pattern), known("m.B.one")]
     assert judge(evidence(found), entries).result is Result.PASS
 
 
-def test_one_excused_test_does_not_excuse_its_class():
+def test_one_excused_test_does_not_excuse_its_class() -> None:
     found = attempt(
         [ONE, Case("setUpClass (m.B)", Outcome.FAIL)], asked=["m.A.one", "m.B.one", "m.B.two"]
     )
     assert judge(evidence(found), [known("m.B.one")]).result is Result.FAIL
 
 
-def test_each_result_has_its_exit_code():
+def test_each_result_has_its_exit_code() -> None:
     assert [result.exit_code for result in RANK] == [0, 1, 3]
 
 
@@ -153,7 +159,7 @@ outcomes = st.sampled_from(
 
 
 @st.composite
-def whole_evidence(draw):
+def whole_evidence(draw: st.DrawFn) -> Evidence:
     """Evidence of one attempt or two in which every asked test reported exactly once."""
     tests = draw(st.lists(st.sampled_from(POOL), unique=True, min_size=2))
     border = draw(st.integers(1, len(tests)))
@@ -166,7 +172,7 @@ def whole_evidence(draw):
 
 
 @st.composite
-def any_evidence(draw):
+def any_evidence(draw: st.DrawFn) -> Evidence:
     """Evidence with everything wrong that can be."""
     strange = ["setUpClass (m.A)", "tearDownClass (m.B)", "process-returncode", "x.unasked"]
     reports = st.builds(Case, st.sampled_from(POOL + strange), outcomes)
@@ -190,7 +196,9 @@ entries = st.lists(st.builds(known, st.sampled_from([*POOL, "m.A.*", "*"])), max
 
 
 @given(st.one_of(whole_evidence(), any_evidence()), entries, st.randoms(use_true_random=False))
-def test_the_order_of_evidence_does_not_matter(found, known_failures, rng: random.Random):
+def test_the_order_of_evidence_does_not_matter(
+    found: Evidence, known_failures: list[Expectation], rng: random.Random
+) -> None:
     shuffled = [
         # Where an interrupted attempt was is read from the order of its reports.
         one
@@ -205,31 +213,33 @@ def test_the_order_of_evidence_does_not_matter(found, known_failures, rng: rando
 
 
 @given(st.one_of(whole_evidence(), any_evidence()))
-def test_every_asked_id_is_in_exactly_one_state(found):
+def test_every_asked_id_is_in_exactly_one_state(found: Evidence) -> None:
     verdict = judge(found)
     asked = {test for one in found.attempts for test in one.asked}
     assert [case.id for case in verdict.cases] == sorted(asked)
 
 
 @given(any_evidence(), entries)
-def test_the_gravest_reasons_come_first(found, known_failures):
+def test_the_gravest_reasons_come_first(found: Evidence, known_failures: list[Expectation]) -> None:
     levels = [list(Level).index(one.level) for one in judge(found, known_failures).reasons]
     assert levels == sorted(levels)
 
 
-def worse(found, entries, changed):
+def worse(found: Evidence, entries: list[Expectation], changed: Evidence) -> bool:
     before, after = judge(found, entries).result, judge(changed, entries).result
     return RANK.index(after) >= RANK.index(before)
 
 
-def with_reports(found, number, reports):
+def with_reports(found: Evidence, number: int, reports: list[Case]) -> Evidence:
     attempts = list(found.attempts)
     attempts[number] = replace(attempts[number], reports=tuple(reports))
     return replace(found, attempts=tuple(attempts))
 
 
 @given(whole_evidence(), entries, st.data())
-def test_losing_evidence_never_improves_a_verdict(found, known_failures, data):
+def test_losing_evidence_never_improves_a_verdict(
+    found: Evidence, known_failures: list[Expectation], data: st.DataObject
+) -> None:
     number = data.draw(st.sampled_from(range(len(found.attempts))))
     reports = found.attempts[number].reports
     kept = data.draw(st.lists(st.sampled_from(reports), unique=True, max_size=len(reports) - 1))
@@ -239,7 +249,9 @@ def test_losing_evidence_never_improves_a_verdict(found, known_failures, data):
 
 
 @given(whole_evidence(), entries, st.data())
-def test_turning_an_outcome_into_a_failure_never_improves_a_verdict(found, known_failures, data):
+def test_turning_an_outcome_into_a_failure_never_improves_a_verdict(
+    found: Evidence, known_failures: list[Expectation], data: st.DataObject
+) -> None:
     number = data.draw(st.sampled_from(range(len(found.attempts))))
     reports = list(found.attempts[number].reports)
     place = data.draw(st.sampled_from(range(len(reports))))
@@ -252,7 +264,9 @@ def test_turning_an_outcome_into_a_failure_never_improves_a_verdict(found, known
 
 
 @given(any_evidence(), entries, st.data())
-def test_what_is_no_pass_stays_so_when_a_failure_is_added(found, known_failures, data):
+def test_what_is_no_pass_stays_so_when_a_failure_is_added(
+    found: Evidence, known_failures: list[Expectation], data: st.DataObject
+) -> None:
     assume(found.attempts and judge(found, known_failures).result is not Result.PASS)
     number = data.draw(st.sampled_from(range(len(found.attempts))))
     added = data.draw(st.sampled_from([*POOL, "setUpClass (m.A)", "tearDownClass (m.C)", "z"]))
@@ -262,6 +276,6 @@ def test_what_is_no_pass_stays_so_when_a_failure_is_added(found, known_failures,
 
 
 @given(st.one_of(whole_evidence(), any_evidence()), entries)
-def test_an_error_is_never_forgotten(found, known_failures):
+def test_an_error_is_never_forgotten(found: Evidence, known_failures: list[Expectation]) -> None:
     changed = replace(found, problems=(error(Code.DAMAGED, "x"),))
     assert judge(changed, known_failures).result is Result.ERROR

@@ -87,10 +87,10 @@ def write_status(folder: Path, pid: int, ports: Mapping[str, int]) -> None:
     (folder / "status.json").write_text(json.dumps({"pid": pid, "services": services}))
 
 
-def checks(cloud: Path, logs: Path, **options: str) -> HostChecks:
+def checks(cloud: Path, logs: Path, host: str = "local://") -> HostChecks:
     logs.mkdir()
     facts = {"BSDGATE_CLOUD_DIR": str(cloud), "BSDGATE_NODE_PYTHON": sys.executable}
-    return HostChecks(facts, logs, **options)
+    return HostChecks(facts, logs, (f"--hosts={host}",))
 
 
 def outcome(checks: HostChecks) -> tuple[bool, str]:

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import pytest
+
 from bsdgate.results.parsers.details import (
     ATTACHMENT_COST,
     CASE_BOUND,
@@ -11,62 +13,63 @@ from bsdgate.results.parsers.details import (
 )
 
 
-def test_tracebacks_come_first_and_the_tail_is_kept():
+def test_tracebacks_come_first_and_the_tail_is_kept() -> None:
     details = Details()
     details.add("service log", "text/plain", b"x" * (5 * CASE_BOUND))
     details.add("traceback", "text/x-traceback", b"Traceback\n")
     details.add("traceback", "text/x-traceback", b"ValueError: 5\n")
     text = details.text()
+    assert text
     assert text.startswith("traceback:\nTraceback\nValueError: 5\n\nservice log:\n[... ")
     assert text.count("x") < CASE_BOUND
     assert len(text) < CASE_BOUND + 200
     assert details.held < 3 * CASE_BOUND
 
 
-def test_a_long_traceback_keeps_its_end_and_says_so():
+def test_a_long_traceback_keeps_its_end_and_says_so() -> None:
     details = Details()
     for _ in range(100):
         details.add("traceback", None, b"a" * 5000)
     details.add("traceback", None, b"\nValueError: the end")
-    assert details.text().endswith("ValueError: the end\n")
-    assert "bytes cut" in details.text()
+    assert (details.text() or "").endswith("ValueError: the end\n")
+    assert "bytes cut" in (details.text() or "")
     assert details.reason() == "ValueError: the end"
 
 
-def test_of_several_failures_none_is_cut_off_the_reason():
+def test_of_several_failures_none_is_cut_off_the_reason() -> None:
     details = Details()
     details.add("traceback", None, b"ServerFault: " + b"long " * 1000)
     details.add("traceback-1", None, b"RuntimeError: the cleanup failed")
-    assert details.reason().endswith("; RuntimeError: the cleanup failed")
+    assert (details.reason() or "").endswith("; RuntimeError: the cleanup failed")
 
 
-def test_attachments_beyond_number_are_counted():
+def test_attachments_beyond_number_are_counted() -> None:
     details = Details()
     for number in range(50):
         details.add(f"file {number}", "text/plain", b"x")
-    assert "18 chunks" in details.text()
+    assert "18 chunks" in (details.text() or "")
 
 
-def test_what_is_not_text_is_only_named():
+def test_what_is_not_text_is_only_named() -> None:
     details = Details()
     details.add("disk", "application/octet-stream", b"\x00\xff")
     details.add("log", "text/plain", b"ol\xe9")
-    assert "disk: 2 bytes, not text" in details.text()
-    assert "ol\N{REPLACEMENT CHARACTER}" in details.text()
+    assert "disk: 2 bytes, not text" in (details.text() or "")
+    assert "ol\N{REPLACEMENT CHARACTER}" in (details.text() or "")
     assert details.reason() is None
 
 
-def test_last_line_skips_blank_ones():
+def test_last_line_skips_blank_ones() -> None:
     assert last_line("a\n b \n\n") == "b"
     assert last_line("\n") is None
 
 
-def test_tail_marks_its_cut():
+def test_tail_marks_its_cut() -> None:
     assert tail("short") == "short"
     assert tail("x" * (CASE_BOUND + 5)).startswith("[... 5 bytes cut ...]\n")
 
 
-def test_what_is_held_is_bounded():
+def test_what_is_held_is_bounded() -> None:
     details = Details()
     details.add("log", None, b"x" * 10)
     assert details.held == ATTACHMENT_COST + 10
@@ -74,15 +77,19 @@ def test_what_is_held_is_bounded():
     assert CASE_BOUND < details.held < 2 * CASE_BOUND
 
 
-def test_where_all_of_it_stands_is_said_only_if_something_was_cut():
+def test_where_all_of_it_stands_is_said_only_if_something_was_cut() -> None:
     details = Details(offset=4711)
     details.add("log", None, b"short")
-    assert "4711" not in details.text()
+    text = details.text()
+    assert text
+    assert "4711" not in text
     details.add("log", None, b"x" * CASE_BOUND)
-    assert "[... 5 bytes cut, the whole text is at byte 4711 of the stream ...]" in details.text()
+    assert "[... 5 bytes cut, the whole text is at byte 4711 of the stream ...]" in (
+        details.text() or ""
+    )
 
 
-def test_a_text_that_grows_keeps_its_head_and_its_tail():
+def test_a_text_that_grows_keeps_its_head_and_its_tail() -> None:
     text = Tail()
     for number in range(100_000):
         text.add(f"line {number}\n".encode())
@@ -93,7 +100,7 @@ def test_a_text_that_grows_keeps_its_head_and_its_tail():
     assert text.within(3, ", whole").startswith("[... 1088887 bytes cut, whole ...]\n99")
 
 
-def test_the_head_and_the_tail_are_whole_characters():
+def test_the_head_and_the_tail_are_whole_characters() -> None:
     text = Tail()
     text.add(b"x" + "\N{SUPERSCRIPT THREE}".encode() * CASE_BOUND)
     assert text.head == "x" + "\N{SUPERSCRIPT THREE}" * ((HEAD_BOUND - 1) // 2)
@@ -101,7 +108,7 @@ def test_the_head_and_the_tail_are_whole_characters():
     assert text.kept.count("\N{REPLACEMENT CHARACTER}") == 2
 
 
-def test_details_are_kept_while_there_is_room_in_all(monkeypatch):
+def test_details_are_kept_while_there_is_room_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bsdgate.results.parsers.details.KEPT_BOUND", 5)
     kept = Kept()
     assert kept.keep(None, 1) is None

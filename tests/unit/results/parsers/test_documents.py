@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 import tracemalloc
+from collections.abc import Callable, Iterable
 from io import BytesIO
+from typing import Any, BinaryIO
 
 import pytest
 
-from bsdgate.results.model import Code, Reason
+from bsdgate.results.model import Code, Dated, Found, Reason
 from bsdgate.results.parsers import documents, rally, verification
 
-PARSERS = {"task": lambda stream: rally.parse(stream, {}), "verification": verification.parse}
+PARSERS: dict[str, Callable[[BinaryIO], Iterable[Found | Dated]]] = {
+    "task": lambda stream: rally.parse(stream, {}),
+    "verification": verification.parse,
+}
 
 
 @pytest.mark.parametrize("parser", PARSERS)
@@ -35,34 +40,37 @@ PARSERS = {"task": lambda stream: rally.parse(stream, {}), "verification": verif
         (b'{"tasks": 1e999, "verifications": 1e999}', Code.DAMAGED),
     ],
 )
-def test_what_is_no_report_is_one_named_error(parser, content, code):
+def test_what_is_no_report_is_one_named_error(parser: str, content: bytes, code: Code) -> None:
     (found,) = PARSERS[parser](BytesIO(content))
     assert isinstance(found, Reason)
     assert found.code is code
     assert len(found.message) < 500
 
 
-def test_a_whole_surrogate_pair_is_text():
+def test_a_whole_surrogate_pair_is_text() -> None:
     assert documents.read(BytesIO(b'{"a": "\\ud83d\\ude00"}')) == {"a": "\N{GRINNING FACE}"}
 
 
 @pytest.mark.parametrize("piece", [b"[],", b"{},", b'"",', b"0,"])
-def test_many_values_are_refused_before_they_take_memory(piece):
+def test_many_values_are_refused_before_they_take_memory(piece: bytes) -> None:
     content = b'{"a": [' + piece * 8_000_000 + b"0]}"
     tracemalloc.start()
     found = documents.read(BytesIO(content))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
+    assert isinstance(found, Reason)
     assert found.code is Code.TOO_LARGE
     assert peak < 2 * len(content)
 
 
-def test_a_report_has_a_bound_in_bytes(monkeypatch):
+def test_a_report_has_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "SIZE_BOUND", 10)
-    assert documents.read(BytesIO(b'{"a": "12345"}')).code is Code.TOO_LARGE
+    found = documents.read(BytesIO(b'{"a": "12345"}'))
+    assert isinstance(found, Reason)
+    assert found.code is Code.TOO_LARGE
 
 
 @pytest.mark.parametrize("value", ["soon", -1, 1e11, 1e400, "nan", None, [], {}])
-def test_seconds_are_what_a_century_has(value):
+def test_seconds_are_what_a_century_has(value: Any) -> None:
     with pytest.raises(documents.SHAPE_ERRORS):
         documents.seconds(value)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import tracemalloc
+from collections.abc import Sequence
 from io import BytesIO
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -8,7 +10,7 @@ from bsdgate.results.model import Case, Code, Outcome, Reason
 from bsdgate.results.parsers.junit import CHUNK, TOKEN_BOUND, parse
 
 
-def read(text, asked=()):
+def read(text: str | bytes, asked: Sequence[str] = ()) -> tuple[list[Case], list[Code]]:
     content = text.encode() if isinstance(text, str) else text
     found = list(parse(BytesIO(content), asked))
     return (
@@ -17,20 +19,20 @@ def read(text, asked=()):
     )
 
 
-def suite(*cases, head=""):
+def suite(*cases: str, head: str = "") -> str:
     return f"<testsuites><testsuite {head}>{''.join(cases)}</testsuite></testsuites>"
 
 
 ONE = '<testcase classname="checks.test_host" name="test_one" time="0.5"/>'
 
 
-def test_a_case_bears_the_id_that_was_asked():
+def test_a_case_bears_the_id_that_was_asked() -> None:
     ((case,), problems) = read(suite(ONE), ["checks/test_host.py::test_one"])
     assert case == Case("checks/test_host.py::test_one", Outcome.SUCCESS, seconds=0.5)
     assert problems == []
 
 
-def test_without_an_asked_id_the_reports_own_is_kept():
+def test_without_an_asked_id_the_reports_own_is_kept() -> None:
     assert read(suite(ONE))[0][0].id == "checks.test_host.test_one"
 
 
@@ -45,12 +47,12 @@ def test_without_an_asked_id_the_reports_own_is_kept():
         ("<system-out>text</system-out>", Outcome.SUCCESS),
     ],
 )
-def test_outcomes(inside, outcome):
+def test_outcomes(inside: str, outcome: Outcome) -> None:
     ((case,), _) = read(suite(f'<testcase classname="a" name="b">{inside}</testcase>'))
     assert case.outcome is outcome
 
 
-def test_the_head_is_not_believed():
+def test_the_head_is_not_believed() -> None:
     cases, _ = read(suite(ONE, head='tests="100" failures="7"'))
     assert len(cases) == 1
 
@@ -69,11 +71,11 @@ FAILED = '<testcase classname="a" name="b"><failure message="m"/></testcase>'
         ('failures="many"', []),
     ],
 )
-def test_a_failure_that_only_the_head_knows_of_was_lost(head, problems):
+def test_a_failure_that_only_the_head_knows_of_was_lost(head: str, problems: list[Code]) -> None:
     assert read(suite(ONE, FAILED, head=head))[1] == problems
 
 
-def test_each_suite_has_a_head_of_its_own():
+def test_each_suite_has_a_head_of_its_own() -> None:
     one, two = f'<testsuite failures="1">{FAILED}</testsuite>', f"<testsuite>{ONE}</testsuite>"
     assert read(f'<testsuites failures="1">{one}{two}</testsuites>')[1] == []
     lost = f'<testsuite failures="1">{ONE}</testsuite>'
@@ -81,12 +83,12 @@ def test_each_suite_has_a_head_of_its_own():
 
 
 @pytest.mark.parametrize("tag", ["failure", "error"])
-def test_a_failure_of_no_test_is_an_error(tag):
+def test_a_failure_of_no_test_is_an_error(tag: str) -> None:
     assert read(suite(ONE, f'<{tag} message="m"/>'))[1] == [Code.DAMAGED]
 
 
 @pytest.mark.parametrize("around", ["system-out", "properties"])
-def test_a_failure_deeper_in_a_test_is_none_of_its_success(around):
+def test_a_failure_deeper_in_a_test_is_none_of_its_success(around: str) -> None:
     inside = f"<{around}><failure/></{around}>"
     (case,), problems = read(suite(f'<testcase name="a">{inside}</testcase>'))
     assert (case.id, problems) == ("a", [Code.DAMAGED])
@@ -102,15 +104,17 @@ def test_a_failure_deeper_in_a_test_is_none_of_its_success(around):
         ('status="failed"', [Code.DAMAGED]),
     ],
 )
-def test_a_success_that_its_attributes_deny_is_an_error(attribute, problems):
+def test_a_success_that_its_attributes_deny_is_an_error(
+    attribute: str, problems: list[Code]
+) -> None:
     assert read(suite(f'<testcase classname="a" name="b" {attribute}/>'))[1] == problems
 
 
-def test_the_same_case_twice_stays_twice():
+def test_the_same_case_twice_stays_twice() -> None:
     assert len(read(suite(ONE, ONE))[0]) == 2
 
 
-def test_a_failure_and_its_broken_teardown_are_one_case():
+def test_a_failure_and_its_broken_teardown_are_one_case() -> None:
     failure = '<testcase classname="a" name="b"><failure message="m"/></testcase>'
     broken = (
         '<testcase classname="a" name="b"><error message="failed on teardown with x"/></testcase>'
@@ -120,11 +124,11 @@ def test_a_failure_and_its_broken_teardown_are_one_case():
     assert len(read(suite(broken, failure))[0]) == 2
 
 
-def test_an_empty_report_is_an_error():
+def test_an_empty_report_is_an_error() -> None:
     assert read("") == ([], [Code.EMPTY_STREAM])
 
 
-def test_a_cut_report_is_an_error_wherever_it_is_cut():
+def test_a_cut_report_is_an_error_wherever_it_is_cut() -> None:
     whole = suite(ONE, ONE)
     for place in range(1, len(whole)):
         assert read(whole[:place])[1] == [Code.TRUNCATED], place
@@ -149,17 +153,17 @@ BILLION_LAUGHS = """<!DOCTYPE l [<!ENTITY a0 "ha">
         "<!DOCTYPE a><testsuites/>",
     ],
 )
-def test_document_types_and_with_them_entities_are_refused(text):
+def test_document_types_and_with_them_entities_are_refused(text: str) -> None:
     assert read(text) == ([], [Code.DAMAGED])
 
 
-def test_undeclared_entities_are_refused():
+def test_undeclared_entities_are_refused() -> None:
     cases, problems = read(suite(ONE, '<testcase name="b">&c;</testcase>'))
     assert len(cases) == 1
     assert problems == [Code.DAMAGED]
 
 
-def test_nothing_is_included():
+def test_nothing_is_included() -> None:
     include = (
         '<xi:include href="file:///etc/passwd" parse="text"'
         ' xmlns:xi="http://www.w3.org/2001/XInclude"/>'
@@ -190,13 +194,13 @@ def test_nothing_is_included():
         "<testsuites>" + "".join(f'<a b{n}="0"/>' for n in range(2000)) + "</testsuites>",
     ],
 )
-def test_what_is_no_report_is_an_error(text):
+def test_what_is_no_report_is_an_error(text: str | bytes) -> None:
     cases, problems = read(text)
     assert cases == []
     assert problems == [Code.DAMAGED]
 
 
-def test_two_reports_in_one_are_an_error():
+def test_two_reports_in_one_are_an_error() -> None:
     cases, problems = read(suite(ONE) * 2)
     assert len(cases) == 1
     assert problems == [Code.DAMAGED]
@@ -205,10 +209,10 @@ def test_two_reports_in_one_are_an_error():
 class Endless:
     """A report of 100 MB that is made as it is read: a head, one piece over and over."""
 
-    def __init__(self, head, piece, size=100_000_000):
+    def __init__(self, head: bytes, piece: bytes, size: int = 100_000_000) -> None:
         self.head, self.piece, self.left = head, piece, size
 
-    def read(self, size):
+    def read(self, size: int) -> bytes:
         if self.head:
             head, self.head = self.head, b""
             return head
@@ -230,32 +234,36 @@ class Endless:
         (b'<testsuites><testcase name="a">', b"<b>"),
     ],
 )
-def test_what_has_no_end_costs_little_and_is_named(head, piece):
+def test_what_has_no_end_costs_little_and_is_named(head: bytes, piece: bytes) -> None:
     tracemalloc.start()
-    found = list(parse(Endless(head, piece)))
+    found = list(parse(cast(BinaryIO, Endless(head, piece))))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert [item.code for item in found] in ([Code.TOO_LARGE], [Code.DAMAGED])
+    codes = [item.code for item in found if isinstance(item, Reason)]
+    assert len(codes) == len(found)
+    assert codes in ([Code.TOO_LARGE], [Code.DAMAGED])
     assert peak < 6 * TOKEN_BOUND
 
 
-def test_a_text_of_any_size_is_read_within_bounds():
+def test_a_text_of_any_size_is_read_within_bounds() -> None:
     stream = Endless(b'<testsuites><testcase name="a"><failure>', b"line\n", 20_000_000)
     tracemalloc.start()
-    found = list(parse(stream))
+    found = list(parse(cast(BinaryIO, stream)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert [item.code for item in found] == [Code.TRUNCATED]
+    (reason,) = found
+    assert isinstance(reason, Reason)
+    assert reason.code is Code.TRUNCATED
     assert peak < 2_000_000
 
 
-def test_names_have_a_bound_and_must_be_there():
+def test_names_have_a_bound_and_must_be_there() -> None:
     cases, problems = read(suite(f'<testcase name="{"x" * 5000}"/>', '<testcase classname="a"/>'))
     assert cases == []
     assert problems == [Code.DAMAGED, Code.DAMAGED]
 
 
-def test_ids_are_kept_as_they_are_whatever_they_hold():
+def test_ids_are_kept_as_they_are_whatever_they_hold() -> None:
     name = "a.test[<script>alert(1)</script>&\N{RIGHT-TO-LEFT OVERRIDE}]"
     text = name.replace("&", "&amp;").replace("<", "&lt;")
     ((case,), problems) = read(suite(f'<testcase name="{text}"/>'))
@@ -263,33 +271,34 @@ def test_ids_are_kept_as_they_are_whatever_they_hold():
 
 
 @pytest.mark.parametrize("tag", ["flakyFailure", "rerunFailure", "x"])
-def test_what_is_not_understood_is_never_a_success(tag):
+def test_what_is_not_understood_is_never_a_success(tag: str) -> None:
     cases, problems = read(suite(f'<testcase name="a"><{tag}/></testcase>', ONE))
     assert len(cases) == 1
     assert problems == [Code.DAMAGED]
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_failure_beside_what_is_not_understood_is_listed(order):
+def test_a_failure_beside_what_is_not_understood_is_listed(order: int) -> None:
     inside = '<failure message="port is DOWN"/>', "<rerunFailure><stackTrace/></rerunFailure>"
     ((case,), problems) = read(suite(f'<testcase name="a">{"".join(inside[::order])}</testcase>'))
     assert (case.id, case.outcome, case.reason) == ("a", Outcome.FAIL, "port is DOWN")
     assert problems == [Code.DAMAGED]
 
 
-def test_properties_of_a_test_say_nothing_of_its_outcome():
+def test_properties_of_a_test_say_nothing_of_its_outcome() -> None:
     properties = '<properties><property name="error" value="failure"/><error/></properties>'
     ((case,), _) = read(suite(f'<testcase name="a">{properties}</testcase>'))
     assert case.outcome is Outcome.SUCCESS
 
 
-def test_details_have_a_bound():
+def test_details_have_a_bound() -> None:
     text = "x" * 200_000
     ((case,), _) = read(suite(f'<testcase name="a"><failure>{text}</failure></testcase>'))
+    assert case.details
     assert len(case.details) < 70_000
 
 
-def test_what_a_failed_test_wrote_is_reported_after_its_traceback():
+def test_what_a_failed_test_wrote_is_reported_after_its_traceback() -> None:
     inside = (
         "<system-out>out</system-out><failure>trace</failure><properties/>"
         "<system-err>err</system-err>"
@@ -307,7 +316,9 @@ def test_what_a_failed_test_wrote_is_reported_after_its_traceback():
         ('<failure type="E">Trace\nValueError: 5\n</failure>', Outcome.FAIL, "ValueError: 5"),
     ],
 )
-def test_outcomes_as_subunit2junitxml_writes_them(inside, outcome, reason):
+def test_outcomes_as_subunit2junitxml_writes_them(
+    inside: str, outcome: Outcome, reason: str | None
+) -> None:
     ((case,), _) = read(
         suite(f'<testcase classname="a.C" name="test_b[id-1,smoke]">{inside}</testcase>')
     )
@@ -329,7 +340,7 @@ HEADING = "{} result details\n----------------------\n\n{}\n\n"
         ('<error message="Broken"/>' + KYUA.format(""), Outcome.FAIL, "Broken"),
     ],
 )
-def test_outcomes_as_kyua_writes_them(inside, outcome, reason):
+def test_outcomes_as_kyua_writes_them(inside: str, outcome: Outcome, reason: str | None) -> None:
     case = f'<testcase classname="dir.prog" name="t0" time="0.500">{inside}</testcase>'
     ((found,), problems) = read(suite(case), ["dir/prog:t0"])
     assert (found.id, found.outcome, found.reason) == ("dir/prog:t0", outcome, reason)
@@ -337,7 +348,7 @@ def test_outcomes_as_kyua_writes_them(inside, outcome, reason):
 
 
 @pytest.mark.parametrize("before", range(0, 160, 7))
-def test_what_kyua_says_does_not_depend_on_where_it_stands(before):
+def test_what_kyua_says_does_not_depend_on_where_it_stands(before: int) -> None:
     xfail = HEADING.format("Expected failure", "PR 1, which is not mended")
     skip = HEADING.format("Skipped", "root is needed")
     for inside, outcome, reason in (
@@ -350,7 +361,7 @@ def test_what_kyua_says_does_not_depend_on_where_it_stands(before):
         assert (found.outcome, found.reason, problems) == (outcome, reason, [])
 
 
-def test_an_expected_failure_that_only_the_test_itself_claims_is_none():
+def test_an_expected_failure_that_only_the_test_itself_claims_is_none() -> None:
     heading = HEADING.format("Expected failure", "so I say")
     ((case,), _) = read(
         suite(f'<testcase name="a">{KYUA.format("")[:-13]}{heading}</system-err></testcase>')
@@ -358,38 +369,43 @@ def test_an_expected_failure_that_only_the_test_itself_claims_is_none():
     assert case.outcome is Outcome.SUCCESS
 
 
-def test_where_something_is_cut_it_is_said_where_all_of_it_stands():
+def test_where_something_is_cut_it_is_said_where_all_of_it_stands() -> None:
     text = "x" * 100_000
     failure = f"<failure>{text}</failure><system-out>{text}</system-out>"
     report = suite(ONE, f'<testcase name="a">{failure}</testcase>')
     (_, case), _ = read(report)
     offset = report.index("<failure>")
-    assert f"34464 bytes cut, the whole text is at byte {offset} of the stream" in case.details
-    assert "system-out:\n[... 100000 bytes cut, the whole text is at byte " in case.details
+    assert f"34464 bytes cut, the whole text is at byte {offset} of the stream" in (
+        case.details or ""
+    )
+    assert "system-out:\n[... 100000 bytes cut, the whole text is at byte " in (case.details or "")
+    assert case.details
     assert len(case.details) < 66_000
 
 
-def test_details_of_all_cases_have_a_bound(monkeypatch):
+def test_details_of_all_cases_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bsdgate.results.parsers.details.KEPT_BOUND", 10)
     failed = '<testcase name="{}"><failure>trace of some length</failure></testcase>'
     (one, other), _ = read(suite(failed.format("a"), failed.format("b")))
     assert one.details == "trace of some length"
-    assert other.details.startswith(
+    assert (other.details or "").startswith(
         "[left out: the details of all tests are too large, the whole text is at byte"
     )
     assert other.reason == "trace of some length"
 
 
 @pytest.mark.parametrize("where", ["message", "text"])
-def test_a_message_of_a_huge_assertion_is_bounded(where):
+def test_a_message_of_a_huge_assertion_is_bounded(where: str) -> None:
     text = "x" * 8_000_000
     failure = f'<failure message="{text}"/>' if where == "message" else f"<failure>{text}</failure>"
     (case, one), problems = read(suite(f'<testcase name="a">{failure}</testcase>', ONE))
     assert (one.outcome, problems) == (Outcome.SUCCESS, [])
+    assert case.reason
     assert len(case.reason) == 1000
+    assert case.details
     assert len(case.details) < 70_000
 
 
 @pytest.mark.parametrize("time", ["nan", "inf", "-1", "soon", ""])
-def test_a_doubtful_time_is_no_time(time):
+def test_a_doubtful_time_is_no_time(time: str) -> None:
     assert read(suite(f'<testcase name="a" time="{time}"/>'))[0][0].seconds is None

@@ -2,8 +2,10 @@
 """Recorded streams, damaged at random: no parser may crash, hang or say what has no bound."""
 
 import random
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -13,7 +15,7 @@ from bsdgate.results.parsers import junit, rally, subunit, verification
 GOLDEN = Path(__file__).resolve().parents[3] / "golden"
 SEED = 20261122
 MUTATIONS = 500
-PARSERS = {
+PARSERS: dict[str, Callable[[BinaryIO], Iterable[Found | Dated]]] = {
     "subunit": lambda stream: subunit.parse(stream, None),
     "junit": junit.parse,
     "rally": lambda stream: rally.parse(stream, {}),
@@ -62,11 +64,18 @@ def swap(data: bytearray, pick: random.Random) -> None:
     data[:] = data[one:other] + data[:one] + data[other:]
 
 
-WAYS = (flip, cut_out, put_twice, put_in, cut_off, swap)
+WAYS: tuple[Callable[[bytearray, random.Random], None], ...] = (
+    flip,
+    cut_out,
+    put_twice,
+    put_in,
+    cut_off,
+    swap,
+)
 
 
 @pytest.mark.parametrize("stream", [name for name in STREAMS if (GOLDEN / name).stat().st_size])
-def test_damaged_recordings_are_read_within_bounds(stream):
+def test_damaged_recordings_are_read_within_bounds(stream: str) -> None:
     pick = random.Random(f"{SEED} {stream}")
     whole = (GOLDEN / stream).read_bytes()
     parse = PARSERS[stream.split("/", maxsplit=1)[0]]

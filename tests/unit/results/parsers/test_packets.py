@@ -3,8 +3,10 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -38,7 +40,9 @@ PACKETS = st.builds(
 
 
 @given(st.lists(PACKETS, max_size=8), st.integers(1, 5000))
-def test_any_stream_that_python_subunit_writes_is_read(packets, size):
+def test_any_stream_that_python_subunit_writes_is_read(
+    packets: list[dict[str, Any]], size: int
+) -> None:
     out = BytesIO()
     writer = StreamResultToBytes(out)
     offsets = []
@@ -53,7 +57,7 @@ def test_any_stream_that_python_subunit_writes_is_read(packets, size):
     assert (reader.count, reader.problems, reader.printed) == (len(packets), [], None)
 
 
-def signed(flags, body):
+def signed(flags: int, body: bytes) -> bytes:
     """A packet with a correct checksum, whatever it holds."""
     length = 1 + 2 + 2 + len(body) + 4
     content = b"\xb3" + struct.pack(">HH", 0x2000 | flags, 0x4000 | length) + body
@@ -61,7 +65,9 @@ def signed(flags, body):
 
 
 @given(st.integers(0, 0xFFF), st.binary(max_size=60))
-def test_any_content_with_a_correct_checksum_is_a_packet_or_a_problem(flags, body):
+def test_any_content_with_a_correct_checksum_is_a_packet_or_a_problem(
+    flags: int, body: bytes
+) -> None:
     reader = PacketReader()
     found = [*reader.feed(signed(flags, body)), *reader.close()]
     assert len(found) + len(reader.problems) == reader.count == 1
@@ -80,12 +86,14 @@ def test_any_content_with_a_correct_checksum_is_a_packet_or_a_problem(flags, bod
         (0x0200, b"\x00\x00", "unpack"),
     ],
 )
-def test_content_that_is_refused_says_why(flags, body, why):
+def test_content_that_is_refused_says_why(flags: int, body: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         decode(signed(flags, body))
 
 
-def test_a_test_with_the_name_that_python_subunit_gives_to_bad_packets_is_a_test(subunit_stream):
+def test_a_test_with_the_name_that_python_subunit_gives_to_bad_packets_is_a_test(
+    subunit_stream: Callable[..., bytes],
+) -> None:
     stream = subunit_stream(("subunit.parser", "fail"))
     reader = PacketReader()
     ((offset, packet),) = reader.feed(stream)
@@ -95,6 +103,8 @@ def test_a_test_with_the_name_that_python_subunit_gives_to_bad_packets_is_a_test
 @pytest.mark.parametrize(
     "head", [b"\xb2\x28\x00\x08", b"\xb3\x18\x00\x08", b"\xb3\x28\x00\x07", b"\xb3\x28\x00\xc0"]
 )
-def test_what_begins_no_packet_is_never_waited_for(head, subunit_stream):
+def test_what_begins_no_packet_is_never_waited_for(
+    head: bytes, subunit_stream: Callable[..., bytes]
+) -> None:
     reader = PacketReader()
     assert list(reader.feed(head + bytes(8) + subunit_stream(("a", "success"))))

@@ -2,6 +2,7 @@
 import json
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,19 +14,22 @@ RECORDED = Path(__file__).resolve().parents[3] / "golden" / "rally" / "dummies" 
 
 
 @pytest.fixture
-def report():
+def report() -> dict[str, Any]:
     """One recorded workload of three iterations that all succeeded."""
-    whole = json.loads(RECORDED.read_text())
+    whole: dict[str, Any] = json.loads(RECORDED.read_text())
     (task,) = whole["tasks"]
     del task["subtasks"][1:], task["subtasks"][0]["workloads"][1:]
     return whole
 
 
-def workload(report):
-    return report["tasks"][0]["subtasks"][0]["workloads"][0]
+def workload(report: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = report["tasks"][0]["subtasks"][0]["workloads"][0]
+    return found
 
 
-def read(report, asked=3):
+def read(
+    report: bytes | dict[str, Any], asked: int | None = 3
+) -> tuple[list[tuple[str, Outcome]], list[Code]]:
     content = report if isinstance(report, bytes) else json.dumps(report).encode()
     found = list(parse(BytesIO(content), {"Dummy.dummy": Load(asked)}))
     return (
@@ -38,28 +42,28 @@ GOOD = [("Dummy.dummy", Outcome.SUCCESS)]
 BAD = [("Dummy.dummy", Outcome.FAIL)]
 
 
-def test_all_asked_iterations_without_an_error_are_a_success(report):
+def test_all_asked_iterations_without_an_error_are_a_success(report: dict[str, Any]) -> None:
     assert read(report) == (GOOD, [])
 
 
 @pytest.mark.parametrize("left", [0, 1, 2])
-def test_fewer_iterations_are_no_success(report, left):
+def test_fewer_iterations_are_no_success(report: dict[str, Any], left: int) -> None:
     load = workload(report)
     del load["data"][left:]
     load["total_iteration_count"] = left
     assert read(report) == ([], [Code.ITERATIONS])
 
 
-def test_more_iterations_than_asked_are_an_error(report):
+def test_more_iterations_than_asked_are_an_error(report: dict[str, Any]) -> None:
     assert read(report, asked=2) == ([], [Code.ITERATIONS])
 
 
-def test_lying_counters_are_an_error(report):
+def test_lying_counters_are_an_error(report: dict[str, Any]) -> None:
     workload(report)["total_iteration_count"] = 5
     assert read(report) == ([], [Code.ITERATIONS])
 
 
-def test_a_failed_iteration_fails_though_the_sla_allows_it(report):
+def test_a_failed_iteration_fails_though_the_sla_allows_it(report: dict[str, Any]) -> None:
     load = workload(report)
     load["data"][1]["error"] = ["ValueError", "5", "Traceback\nValueError: 5\n"]
     load["failed_iteration_count"] = 1
@@ -67,7 +71,7 @@ def test_a_failed_iteration_fails_though_the_sla_allows_it(report):
     assert read(report) == (BAD, [])
 
 
-def test_a_failure_is_reported_beside_lost_iterations(report):
+def test_a_failure_is_reported_beside_lost_iterations(report: dict[str, Any]) -> None:
     load = workload(report)
     load["data"][1]["error"] = ["ValueError", "5", "Traceback\nValueError: 5\n"]
     del load["data"][2:]
@@ -75,7 +79,7 @@ def test_a_failure_is_reported_beside_lost_iterations(report):
 
 
 @pytest.mark.parametrize("harm", ["cleanup", "hook"])
-def test_what_goes_wrong_around_a_workload_fails_it(report, harm):
+def test_what_goes_wrong_around_a_workload_fails_it(report: dict[str, Any], harm: str) -> None:
     load = workload(report)
     if harm == "cleanup":
         phase = {"started_at": 1.0, "finished_at": 2.0, "atomic_actions": [], "error": None}
@@ -88,11 +92,12 @@ def test_what_goes_wrong_around_a_workload_fails_it(report, harm):
         load["hooks"][0]["results"].append({"status": "failed"})
         said = "a hook ended with the status 'failed'"
     (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
+    assert isinstance(case, Case)
     assert (case.outcome, case.reason) == (Outcome.FAIL, said)
 
 
 @pytest.mark.parametrize("field", ["criterion", "whole"])
-def test_a_broken_sla_fails(report, field):
+def test_a_broken_sla_fails(report: dict[str, Any], field: str) -> None:
     load = workload(report)
     if field == "criterion":
         load["sla_results"]["sla"][0]["success"] = False
@@ -101,19 +106,19 @@ def test_a_broken_sla_fails(report, field):
     assert read(report) == (BAD, [])
 
 
-def test_a_runner_by_time_needs_one_iteration(report):
+def test_a_runner_by_time_needs_one_iteration(report: dict[str, Any]) -> None:
     assert read(report, asked=None) == (GOOD, [])
     load = workload(report)
     load["data"], load["total_iteration_count"] = [], 0
     assert read(report, asked=None) == ([], [Code.ITERATIONS])
 
 
-def test_an_unfinished_task_is_an_error(report):
+def test_an_unfinished_task_is_an_error(report: dict[str, Any]) -> None:
     report["tasks"][0]["status"] = "aborted"
     assert read(report) == (GOOD, [Code.TRUNCATED])
 
 
-def test_a_cut_report_is_an_error(report):
+def test_a_cut_report_is_an_error(report: dict[str, Any]) -> None:
     content = json.dumps(report).encode()
     assert read(b"") == ([], [Code.EMPTY_STREAM])
     for place in range(1, len(content), 97):
@@ -132,11 +137,11 @@ def test_a_cut_report_is_an_error(report):
         b"\xff",
     ],
 )
-def test_what_is_no_report_is_an_error(content):
+def test_what_is_no_report_is_an_error(content: bytes) -> None:
     assert read(content) == ([], [Code.DAMAGED])
 
 
-def asked_hook(trigger, **when):
+def asked_hook(trigger: str, **when: Any) -> dict[str, Any]:
     return {"description": "d", "action": {"sys_call": "true"}, "trigger": {trigger: when}}
 
 
@@ -145,7 +150,7 @@ TIMED = asked_hook("periodic", unit="time", step=1)
 EVERY = asked_hook("periodic", unit="iteration", step=2)
 
 
-def ran(hook, times):
+def ran(hook: dict[str, Any], times: int) -> dict[str, Any]:
     """A hook as Rally reports it: what it filled in stands among its settings."""
     ((trigger, when),) = hook["trigger"].items()
     config = hook | {"trigger": {trigger: when | {"start": 1}}}
@@ -176,7 +181,9 @@ def ran(hook, times):
         ([], "by event: 1 were asked for, the report has 0"),
     ],
 )
-def test_a_hook_that_was_asked_for_and_did_not_run_is_an_error(report, hooks, lost):
+def test_a_hook_that_was_asked_for_and_did_not_run_is_an_error(
+    report: dict[str, Any], hooks: list[dict[str, Any]], lost: str | None
+) -> None:
     workload(report)["hooks"] = hooks
     entry = {"name": "Dummy.dummy", "iterations": 3, "hooks": [EVENT, TIMED, EVERY]}
     asked = read_asked(json.dumps([entry]).encode())
@@ -184,10 +191,13 @@ def test_a_hook_that_was_asked_for_and_did_not_run_is_an_error(report, hooks, lo
     cases = [(one.id, one.outcome) for one in found if isinstance(one, Case)]
     problems = [one.message for one in found if isinstance(one, Reason)]
     assert cases == ([] if lost else GOOD)
-    assert (lost is None) if not problems else lost in problems[0]
+    if lost is None:
+        assert problems == []
+    else:
+        assert lost in problems[0]
 
 
-def test_a_list_from_before_hooks_were_in_it_is_read(report):
+def test_a_list_from_before_hooks_were_in_it_is_read(report: dict[str, Any]) -> None:
     workload(report)["hooks"] = [ran(EVENT, 0)]
     assert read(report) == (GOOD, [])
 
@@ -195,13 +205,13 @@ def test_a_list_from_before_hooks_were_in_it_is_read(report):
 @pytest.mark.parametrize(
     "hooks", [5, [5], [{}], [{"action": {"a": 1}, "trigger": {}}], [asked_hook("event")]]
 )
-def test_hooks_that_are_none_are_refused(hooks):
+def test_hooks_that_are_none_are_refused(hooks: int | list[Any]) -> None:
     entry = {"name": "a", "iterations": 1, "hooks": hooks}
     with pytest.raises(ValueError, match="is no workload with name, iterations and hooks"):
         read_asked(json.dumps([entry]).encode())
 
 
-def test_workloads_of_one_scenario_are_distinguished_by_their_order():
+def test_workloads_of_one_scenario_are_distinguished_by_their_order() -> None:
     asked = [{"name": "a", "iterations": 3}, {"name": "b", "iterations": None}]
     assert read_asked(json.dumps([*asked, *asked]).encode()) == {
         "a": Load(3),
@@ -233,13 +243,17 @@ def test_workloads_of_one_scenario_are_distinguished_by_their_order():
         ("sla_results", {"sla": [{"success": False, "detail": [[]]}]}),
     ],
 )
-def test_a_workload_of_another_shape_is_an_error_and_no_case(report, field, value):
+def test_a_workload_of_another_shape_is_an_error_and_no_case(
+    report: dict[str, Any], field: str, value: Any
+) -> None:
     workload(report)[field] = value
     content = json.dumps(report).replace("Infinity", "1e999").encode()
     assert read(content) == ([], [Code.DAMAGED])
 
 
-def test_a_workload_that_was_killed_is_named_and_its_failures_are_listed(report):
+def test_a_workload_that_was_killed_is_named_and_its_failures_are_listed(
+    report: dict[str, Any],
+) -> None:
     load = workload(report)
     load |= {"sla_results": {}, "start_time": None, "pass_sla": True}
     assert read(report) == ([], [Code.IN_PROGRESS])
@@ -252,7 +266,9 @@ def test_a_workload_that_was_killed_is_named_and_its_failures_are_listed(report)
 @pytest.mark.parametrize(
     "odd", [5, {}, {"scenario": {"Dummy.odd": {}}}, {"scenario": {"a": 1, "b": 2}}]
 )
-def test_one_odd_workload_hides_no_other(report, place, odd):
+def test_one_odd_workload_hides_no_other(
+    report: dict[str, Any], place: int, odd: int | dict[str, dict[str, Any]]
+) -> None:
     loads = report["tasks"][0]["subtasks"][0]["workloads"]
     loads.append(json.loads(json.dumps(loads[0])))
     loads.insert(place, odd)
@@ -260,7 +276,7 @@ def test_one_odd_workload_hides_no_other(report, place, odd):
     assert read(report) == (GOOD + second, [Code.DAMAGED])
 
 
-def test_an_odd_workload_keeps_its_place_among_those_of_its_name(report):
+def test_an_odd_workload_keeps_its_place_among_those_of_its_name(report: dict[str, Any]) -> None:
     loads = report["tasks"][0]["subtasks"][0]["workloads"]
     loads.append(json.loads(json.dumps(loads[0])))
     loads[0]["data"] = 5
@@ -269,7 +285,9 @@ def test_an_odd_workload_keeps_its_place_among_those_of_its_name(report):
 
 @pytest.mark.parametrize("level", ["task", "subtask"])
 @pytest.mark.parametrize("odd", [5, {}, None, "x"])
-def test_one_odd_task_or_subtask_hides_no_other(report, level, odd):
+def test_one_odd_task_or_subtask_hides_no_other(
+    report: dict[str, Any], level: str, odd: Any
+) -> None:
     tasks = report["tasks"]
     (tasks if level == "task" else tasks[0]["subtasks"]).insert(0, odd)
     cases, problems = read(report)
@@ -277,62 +295,71 @@ def test_one_odd_task_or_subtask_hides_no_other(report, level, odd):
     assert set(problems) == {Code.DAMAGED}
 
 
-def test_any_number_of_odd_workloads_is_reported_within_bounds(report):
+def test_any_number_of_odd_workloads_is_reported_within_bounds(report: dict[str, Any]) -> None:
     report["tasks"][0]["subtasks"][0]["workloads"] += [5] * 100_000
     cases, problems = read(report)
     assert cases == GOOD
     assert problems == [Code.DAMAGED] * (PROBLEMS_BOUND + 1)
 
 
-def test_a_tasks_status_of_any_size_is_reported_within_bounds(report):
+def test_a_tasks_status_of_any_size_is_reported_within_bounds(report: dict[str, Any]) -> None:
     report["tasks"][0]["status"] = "x" * 1_000_000
     problem, *_ = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
+    assert isinstance(problem, Reason)
     assert len(problem.message) < 300
 
 
-def test_reasons_and_details_have_bounds(report):
+def test_reasons_and_details_have_bounds(report: dict[str, Any]) -> None:
     load = workload(report)
     load["data"][1]["error"] = ["ValueError", "5", "x" * 1_000_000]
     load["failed_iteration_count"] = 1
     load["sla_results"]["sla"] = [{"success": False, "detail": "y" * 1_000_000}]
     (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
+    assert isinstance(case, Case)
+    assert case.reason
     assert len(case.reason) <= 1000
+    assert case.details
     assert len(case.details) < 70_000
 
 
-def action(name, *children, took=1.0):
+def action(name: str | int, *children: Any, took: float = 1.0) -> dict[str, Any]:
     return {"name": name, "started_at": 9.0, "finished_at": 9.0 + took, "children": [*children]}
 
 
-def timings_and_codes(report, asked=3):
+def timings_and_codes(
+    report: dict[str, Any], asked: int = 3
+) -> tuple[dict[str, float], list[Code]]:
     """Return the seconds of each action of a report, and the codes of its problems."""
     found = list(parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(asked)}))
     timings = {one.name: one.seconds for one in found if isinstance(one, Timing)}
     return timings, [one.code for one in found if isinstance(one, Reason)]
 
 
-def test_an_action_took_the_median_of_its_iterations(report):
+def test_an_action_took_the_median_of_its_iterations(report: dict[str, Any]) -> None:
     each = [[action("a", took=took)] for took in (1.0, 30.0, 2.0)]
     for iteration, actions in zip(workload(report)["data"], each, strict=True):
         iteration["atomic_actions"] = actions
     assert timings_and_codes(report) == ({"Dummy.dummy/a": 2.0}, [])
 
 
-def test_an_action_in_which_the_clock_was_set_back_is_not_timed(report):
+def test_an_action_in_which_the_clock_was_set_back_is_not_timed(report: dict[str, Any]) -> None:
     actions = [[action("a", took=5.0)], [action("a", took=7.0)], [action("a", took=-3600.0)]]
     for iteration, each in zip(workload(report)["data"], actions, strict=True):
         iteration["atomic_actions"] = each
     assert timings_and_codes(report) == ({"Dummy.dummy/a": 6.0}, [])
 
 
-def test_a_workload_in_which_the_clock_was_set_back_has_no_duration(report):
+def test_a_workload_in_which_the_clock_was_set_back_has_no_duration(report: dict[str, Any]) -> None:
     workload(report)["full_duration"] = -3598.5
     case, *timings = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
+    assert isinstance(case, Case)
     assert (case.outcome, case.seconds) == (Outcome.SUCCESS, None)
     assert all(isinstance(one, Timing) for one in timings)
 
 
-def test_actions_of_one_name_are_summed_and_nested_ones_are_separate(report):
+def test_actions_of_one_name_are_summed_and_nested_ones_are_separate(
+    report: dict[str, Any],
+) -> None:
     for iteration in workload(report)["data"]:
         parts = action("a", took=0.25), action("a", took=0.5)
         iteration["atomic_actions"] = [action("a"), action("a", *parts), action("b", took=3.0)]
@@ -340,14 +367,14 @@ def test_actions_of_one_name_are_summed_and_nested_ones_are_separate(report):
     assert timings_and_codes(report) == (timings, [])
 
 
-def test_an_action_of_some_iterations_is_reported_of_these(report):
+def test_an_action_of_some_iterations_is_reported_of_these(report: dict[str, Any]) -> None:
     for iteration, took in zip(workload(report)["data"], (5.0, 7.0, None), strict=True):
         iteration["atomic_actions"] = [action("a", took=took)] if took else []
     assert timings_and_codes(report) == ({"Dummy.dummy/a": 6.0}, [])
 
 
 @pytest.mark.parametrize("harm", ["error", "lost"])
-def test_what_did_not_succeed_is_not_timed(report, harm):
+def test_what_did_not_succeed_is_not_timed(report: dict[str, Any], harm: str) -> None:
     load = workload(report)
     assert timings_and_codes(report)[0].keys() == {"Dummy.dummy/foo", "Dummy.dummy/foo/bar"}
     if harm == "error":
@@ -371,12 +398,14 @@ def test_what_did_not_succeed_is_not_timed(report, harm):
     ],
     ids=lambda actions: str(actions)[:40],
 )
-def test_actions_of_another_shape_are_an_error(report, actions):
+def test_actions_of_another_shape_are_an_error(
+    report: dict[str, Any], actions: int | list[Any]
+) -> None:
     workload(report)["data"][1]["atomic_actions"] = actions
     assert timings_and_codes(report)[1] == [Code.DAMAGED]
 
 
-def test_actions_nested_without_end_are_an_error(report):
+def test_actions_nested_without_end_are_an_error(report: dict[str, Any]) -> None:
     nested = action("")
     for _ in range(450):
         nested = action("", nested)
@@ -385,12 +414,12 @@ def test_actions_nested_without_end_are_an_error(report):
 
 
 @pytest.mark.parametrize("content", ["[1]", '[{"name": "a"}]', '[{"name": "a", "iterations": 0}]'])
-def test_a_list_without_names_and_iterations_is_refused(content):
+def test_a_list_without_names_and_iterations_is_refused(content: str) -> None:
     with pytest.raises(ValueError, match="iterations"):
         read_asked(content.encode())
 
 
 @pytest.mark.parametrize("content", ["5", "null", "{}", '"a"'])
-def test_another_document_than_a_list_is_refused(content):
+def test_another_document_than_a_list_is_refused(content: str) -> None:
     with pytest.raises(ValueError, match="not a list of workloads"):
         read_asked(content.encode())

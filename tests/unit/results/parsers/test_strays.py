@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is in a stream beside packets with an outcome: text, other bytes, late attachments."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from io import BytesIO
+from typing import Any
 
 import pytest
 from unit.results.parsers.test_subunit import OWNER, events, read, sealed
@@ -15,7 +17,7 @@ BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def parts(subunit_stream):
+def parts(subunit_stream: Callable[..., bytes]) -> tuple[bytes, bytes]:
     return subunit_stream(("a", "success")), subunit_stream(("b", "success"))
 
 
@@ -28,7 +30,9 @@ def parts(subunit_stream):
         (b"\xff" * 10_000, r"\xff" * 150),
     ],
 )
-def test_of_bytes_that_are_no_packet_those_alone_are_shown(parts, noise, shown):
+def test_of_bytes_that_are_no_packet_those_alone_are_shown(
+    parts: tuple[bytes, bytes], noise: bytes, shown: str
+) -> None:
     first, second = parts
     cases, problems = read(noise + first + second)
     assert [case.id for case in cases] == ["a", "b"]
@@ -36,7 +40,7 @@ def test_of_bytes_that_are_no_packet_those_alone_are_shown(parts, noise, shown):
     assert problems[Code.DAMAGED].message == message
 
 
-def test_all_places_are_shown_at_which_bytes_are_no_packet(parts):
+def test_all_places_are_shown_at_which_bytes_are_no_packet(parts: tuple[bytes, bytes]) -> None:
     first, second = parts
     _, problems = read(b"one\xff" + first + b"two\n" + second + b"three")
     assert problems[Code.DAMAGED].message.endswith(
@@ -55,7 +59,9 @@ TEXTS = [
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_text_between_whole_packets_is_noted(parts, text, size):
+def test_text_between_whole_packets_is_noted(
+    parts: tuple[bytes, bytes], text: bytes, size: int
+) -> None:
     first, second = parts
     stream = text + first + text + second + text
     assert read(stream) == (read(first + second)[0], {})
@@ -68,22 +74,26 @@ def test_text_between_whole_packets_is_noted(parts, text, size):
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_text_in_a_stream_of_the_harness_is_an_error(parts, text):
+def test_text_in_a_stream_of_the_harness_is_an_error(
+    parts: tuple[bytes, bytes], text: bytes
+) -> None:
     first, second = parts
     assert set(read(sealed(first + text + second), OWNER)[1]) == {Code.DAMAGED}
 
 
 @pytest.mark.parametrize("flaw", [b"\0", b"\xff", b"\xc2", b"\x7f", b"\xb3"])
-def test_what_is_not_wholly_text_is_an_error(parts, flaw):
+def test_what_is_not_wholly_text_is_an_error(parts: tuple[bytes, bytes], flaw: bytes) -> None:
     first, second = parts
     assert Code.DAMAGED in read(b"text\n" + first + b"text" + flaw + second)[1]
 
 
-def test_text_alone_is_no_stream():
+def test_text_alone_is_no_stream() -> None:
     assert set(read(b"Traceback (most recent call last):\n")[1]) == {Code.DAMAGED}
 
 
-def test_no_damaged_packet_with_a_status_is_taken_for_text(subunit_stream):
+def test_no_damaged_packet_with_a_status_is_taken_for_text(
+    subunit_stream: Callable[..., bytes],
+) -> None:
     for status in ("success", "fail", "skip"):
         for tags in (None, {"worker-1"}):
             fields = {"test_id": "m.C.a", "test_status": status, "timestamp": BEGAN}
@@ -96,11 +106,13 @@ def test_no_damaged_packet_with_a_status_is_taken_for_text(subunit_stream):
                     assert read(around + bytes(damaged) + around)[1], (place, bit)
 
 
-def attachment(test_id, name="log"):
+def attachment(test_id: str, name: str = "log") -> dict[str, Any]:
     return {"test_id": test_id, "file_name": name, "file_bytes": b"late", "mime_type": "text/x"}
 
 
-def test_an_attachment_after_the_end_is_noted_and_ends_no_test(subunit_stream):
+def test_an_attachment_after_the_end_is_noted_and_ends_no_test(
+    subunit_stream: Callable[..., bytes],
+) -> None:
     stream = subunit_stream(("a", "success"), attachment("a"), ("b", "success"))
     cases, problems = read(stream)
     assert [case.id for case in cases] == ["a", "b"]
@@ -110,21 +122,25 @@ def test_an_attachment_after_the_end_is_noted_and_ends_no_test(subunit_stream):
     assert set(read(sealed(stream), OWNER)[1]) == {Code.DAMAGED}
 
 
-def test_an_attachment_of_a_test_that_begins_again_is_not_late(subunit_stream):
+def test_an_attachment_of_a_test_that_begins_again_is_not_late(
+    subunit_stream: Callable[..., bytes],
+) -> None:
     again = subunit_stream(("a", "fail"), attachment("a"), ("a", "inprogress"))
     assert read(again)[1][Code.IN_PROGRESS].ids == ("a",)
     (_, second), problems = read(again + subunit_stream(("a", "fail")))
     assert (problems, second.details) == ({}, "log:\nlate\n")
 
 
-def test_attachments_without_an_end_are_in_progress(subunit_stream):
+def test_attachments_without_an_end_are_in_progress(subunit_stream: Callable[..., bytes]) -> None:
     # unittest reports a broken tearDownClass without saying before that it begins.
     broken = attachment("tearDownClass (m.C)", "traceback")
     _, problems = read(subunit_stream(("m.C.a", "success"), broken))
     assert problems[Code.IN_PROGRESS].ids == ("tearDownClass (m.C)",)
 
 
-def test_any_number_of_attachments_after_the_end_takes_no_place_of_tests(subunit_stream):
+def test_any_number_of_attachments_after_the_end_takes_no_place_of_tests(
+    subunit_stream: Callable[..., bytes],
+) -> None:
     ids = [f"t{number}" for number in range(2 * OPEN_BOUND + 5)]
     stream = subunit_stream(
         *((each, "success") for each in ids), *(attachment(each) for each in ids), ("z", "success")
@@ -134,7 +150,9 @@ def test_any_number_of_attachments_after_the_end_takes_no_place_of_tests(subunit
     assert set(reader.progress.late) == set(ids)
 
 
-def test_attachments_after_the_end_leave_room_for_those_of_tests(subunit_stream):
+def test_attachments_after_the_end_leave_room_for_those_of_tests(
+    subunit_stream: Callable[..., bytes],
+) -> None:
     chunk = {"file_name": "log", "file_bytes": b"x" * 100_000, "mime_type": "text/x"}
     late = subunit_stream(*(chunk | {"test_id": f"t{n}"} for n in range(HELD_BOUND // 60_000)))
     ended = subunit_stream(*((f"t{n}", "success") for n in range(HELD_BOUND // 60_000)))

@@ -2,47 +2,51 @@
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bsdgate.results.model import Case, Code, Level, Outcome, Reason
-from bsdgate.results.parsers.subunit import StreamReader, parse
+from bsdgate.results.parsers.subunit import StatusEvent, StreamReader, parse
 
 OWNER = ("run", "01-tempest")
 BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def events(*chunks):
+def events(*chunks: bytes) -> tuple[list[StatusEvent], StreamReader]:
     reader = StreamReader()
     found = [event for chunk in chunks for event in reader.feed(chunk)]
     return found + reader.close(), reader
 
 
-def read(stream, owner=None):
+def read(
+    stream: bytes, owner: tuple[str, str] | None = None
+) -> tuple[list[Case], dict[Code, Reason]]:
     found = list(parse(BytesIO(stream), owner))
     cases = [item for item in found if isinstance(item, Case)]
     reasons = [item for item in found if isinstance(item, Reason)]
     return cases, {item.code: item for item in reasons if item.level is Level.ERROR}
 
 
-def notes(stream, owner=None):
+def notes(stream: bytes, owner: tuple[str, str] | None = None) -> list[Code]:
     found = parse(BytesIO(stream), owner)
     return [item.code for item in found if isinstance(item, Reason) and item.level is Level.NOTE]
 
 
-def sealed(stream, owner=OWNER):
+def sealed(stream: bytes, owner: tuple[str, str] = OWNER) -> bytes:
     reader = StreamReader()
     reader.feed(stream)
     return stream + reader.make_seal(*owner)
 
 
 @pytest.fixture
-def two_tests(subunit_stream):
-    def packet(test_id, **fields):
+def two_tests(subunit_stream: Callable[..., bytes]) -> bytes:
+    def packet(test_id: str, **fields: Any) -> dict[str, Any]:
         return {"test_id": test_id, "test_tags": {"worker-1"}, "route_code": "1"} | fields
 
     return subunit_stream(
@@ -58,14 +62,16 @@ def two_tests(subunit_stream):
 
 
 @pytest.mark.parametrize("status", ["fail", "uxsuccess", "skip", "success", "xfail"])
-def test_an_outcome_of_no_test_is_an_error(subunit_stream, status):
+def test_an_outcome_of_no_test_is_an_error(
+    subunit_stream: Callable[..., bytes], status: str
+) -> None:
     lost = {"test_id": None, "test_status": status, "file_name": "a", "file_bytes": b"E"}
     cases, errors = read(sealed(subunit_stream(("m.A.one", "success"), lost)), OWNER)
     assert [case.id for case in cases] == ["m.A.one"]
     assert repr(status) in errors[Code.DAMAGED].message
 
 
-def test_events_as_they_are_reported(two_tests):
+def test_events_as_they_are_reported(two_tests: bytes) -> None:
     found, reader = events(two_tests)
     assert [(event.id, event.status) for event in found] == [
         ("m.A.one", "exists"),
@@ -82,7 +88,7 @@ def test_events_as_they_are_reported(two_tests):
     assert not reader.progress.unfinished
 
 
-def test_cases_have_times_and_workers(two_tests):
+def test_cases_have_times_and_workers(two_tests: bytes) -> None:
     (one, two), problems = read(two_tests)
     assert (one.id, one.outcome, one.started, one.seconds) == (
         "m.A.one",
@@ -95,7 +101,9 @@ def test_cases_have_times_and_workers(two_tests):
 
 
 @pytest.mark.parametrize(("took", "seconds"), [(-3600, None), (-0.5, None), (0, 0.0), (2, 2.0)])
-def test_a_test_in_which_the_clock_was_set_back_has_no_duration(subunit_stream, took, seconds):
+def test_a_test_in_which_the_clock_was_set_back_has_no_duration(
+    subunit_stream: Callable[..., bytes], took: float, seconds: float | None
+) -> None:
     stream = subunit_stream(
         {"test_id": "a", "test_status": "inprogress", "timestamp": BEGAN},
         {"test_id": "a", "test_status": "success", "timestamp": BEGAN + timedelta(seconds=took)},
@@ -103,7 +111,7 @@ def test_a_test_in_which_the_clock_was_set_back_has_no_duration(subunit_stream, 
     assert read(stream) == ([Case("a", Outcome.SUCCESS, BEGAN, seconds)], {})
 
 
-def test_a_skip_has_its_reason(subunit_stream):
+def test_a_skip_has_its_reason(subunit_stream: Callable[..., bytes]) -> None:
     stream = subunit_stream(
         {"test_id": "a", "file_name": "reason", "file_bytes": b"no volume service"},
         ("a", "skip"),
@@ -113,7 +121,7 @@ def test_a_skip_has_its_reason(subunit_stream):
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=60))
-def test_pieces_of_any_size_tell_the_same(sizes):
+def test_pieces_of_any_size_tell_the_same(sizes: list[int]) -> None:
     from subunit.v2 import StreamResultToBytes
 
     out = BytesIO()
@@ -129,33 +137,35 @@ def test_pieces_of_any_size_tell_the_same(sizes):
     assert events(*chunks, rest)[0] == events(whole)[0]
 
 
-def test_an_empty_stream_is_an_error():
+def test_an_empty_stream_is_an_error() -> None:
     assert set(read(b"", OWNER)[1]) == {Code.EMPTY_STREAM}
 
 
-def test_a_test_that_was_only_begun_is_named(subunit_stream):
+def test_a_test_that_was_only_begun_is_named(subunit_stream: Callable[..., bytes]) -> None:
     _, problems = read(subunit_stream(("a", "exists"), ("b", "inprogress")))
     assert problems[Code.IN_PROGRESS].ids == ("b",)
 
 
-def test_a_cut_packet_is_noticed_without_a_seal(two_tests):
+def test_a_cut_packet_is_noticed_without_a_seal(two_tests: bytes) -> None:
     cases, problems = read(two_tests[:-3])
     assert len(cases) == 1
     assert set(problems) == {Code.TRUNCATED, Code.IN_PROGRESS}
 
 
-def test_a_stream_without_its_seal_is_cut(two_tests):
+def test_a_stream_without_its_seal_is_cut(two_tests: bytes) -> None:
     assert set(read(two_tests, OWNER)[1]) == {Code.TRUNCATED}
     assert read(sealed(two_tests), OWNER)[1] == {}
 
 
-def test_the_unknown_end_of_a_stream_without_a_seal_is_reported(two_tests):
+def test_the_unknown_end_of_a_stream_without_a_seal_is_reported(two_tests: bytes) -> None:
     assert notes(two_tests) == [Code.NO_SEAL]
     assert notes(sealed(two_tests)) == []
     assert notes(sealed(two_tests), OWNER) == []
 
 
-def test_a_seal_of_any_owner_is_accepted_without_an_owner(subunit_stream):
+def test_a_seal_of_any_owner_is_accepted_without_an_owner(
+    subunit_stream: Callable[..., bytes],
+) -> None:
     first, second = subunit_stream(("a", "success")), subunit_stream(("b", "success"))
     whole = sealed(first + second)
     assert read(whole)[1] == {}
@@ -163,11 +173,11 @@ def test_a_seal_of_any_owner_is_accepted_without_an_owner(subunit_stream):
 
 
 @pytest.mark.parametrize("owner", [("other", "01-tempest"), ("run", "02-tempest")])
-def test_another_runs_stream_is_refused(two_tests, owner):
+def test_another_runs_stream_is_refused(two_tests: bytes, owner: tuple[str, str]) -> None:
     assert set(read(sealed(two_tests), owner)[1]) == {Code.FOREIGN_EVIDENCE}
 
 
-def test_a_packet_taken_out_is_missed(subunit_stream):
+def test_a_packet_taken_out_is_missed(subunit_stream: Callable[..., bytes]) -> None:
     first, second = subunit_stream(("a", "success")), subunit_stream(("b", "success"))
     whole = sealed(first + second)
     cases, problems = read(whole.replace(second, b""), OWNER)
@@ -175,12 +185,14 @@ def test_a_packet_taken_out_is_missed(subunit_stream):
     assert set(problems) == {Code.DAMAGED}
 
 
-def test_two_streams_in_one_are_noticed(two_tests):
+def test_two_streams_in_one_are_noticed(two_tests: bytes) -> None:
     messages = [str(item) for item in parse(BytesIO(sealed(two_tests) * 2), OWNER)]
     assert any("packets follow the stream's seal" in item for item in messages)
 
 
-def test_bytes_between_packets_are_an_error_and_lose_no_packet(subunit_stream):
+def test_bytes_between_packets_are_an_error_and_lose_no_packet(
+    subunit_stream: Callable[..., bytes],
+) -> None:
     first, second = subunit_stream(("a", "success")), subunit_stream(("b", "success"))
     garbage = "a warning, in \N{SUPERSCRIPT THREE} bytes \N{SUPERSCRIPT THREE}.".encode() + b"\xff"
     cases, problems = read(first + garbage + second)
@@ -188,14 +200,16 @@ def test_bytes_between_packets_are_an_error_and_lose_no_packet(subunit_stream):
     assert "a warning, in" in problems[Code.DAMAGED].message
 
 
-def test_a_flipped_bit_is_an_error_and_loses_one_packet(two_tests):
+def test_a_flipped_bit_is_an_error_and_loses_one_packet(two_tests: bytes) -> None:
     damaged = bytearray(two_tests)
     damaged[60] ^= 0x10
     _, problems = read(bytes(damaged))
     assert Code.DAMAGED in problems
 
 
-def test_a_packet_with_a_right_checksum_and_a_wrong_content(subunit_stream):
+def test_a_packet_with_a_right_checksum_and_a_wrong_content(
+    subunit_stream: Callable[..., bytes],
+) -> None:
     # Says that a test id follows, and ends there.
     flags = struct.pack(">H", 0x2000 | 0x0800 | 0x3)
     content = b"\xb3" + flags + bytes([8])
@@ -206,13 +220,13 @@ def test_a_packet_with_a_right_checksum_and_a_wrong_content(subunit_stream):
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_judged_without_a_crash(data):
+def test_any_bytes_are_judged_without_a_crash(data: bytes) -> None:
     cases, problems = read(data, OWNER)
     assert problems
     assert cases == []
 
 
-def test_what_is_no_stream_at_all_costs_little():
+def test_what_is_no_stream_at_all_costs_little() -> None:
     # Each of these could be the begin of a packet of a megabyte.
     data = b"\xb3\x28\x00\x90\x00\xff" * 400_000
     reader = StreamReader()
@@ -221,13 +235,13 @@ def test_what_is_no_stream_at_all_costs_little():
     assert reader.problems[0].code is Code.DAMAGED
 
 
-def test_a_test_id_has_a_bound(subunit_stream):
+def test_a_test_id_has_a_bound(subunit_stream: Callable[..., bytes]) -> None:
     cases, problems = read(subunit_stream(("x" * 5000, "success")))
     assert cases == []
     assert "5000 characters" in problems[Code.DAMAGED].message
 
 
-def test_memory_does_not_grow_with_attachments(subunit_stream):
+def test_memory_does_not_grow_with_attachments(subunit_stream: Callable[..., bytes]) -> None:
     chunk = subunit_stream(
         {"test_id": "a", "file_name": "log", "file_bytes": b"x" * 100_000, "mime_type": "text/x"}
     )
@@ -241,7 +255,7 @@ def test_memory_does_not_grow_with_attachments(subunit_stream):
     assert peak < 2_000_000
 
 
-def test_many_tests_in_flight_have_a_bound_together(subunit_stream):
+def test_many_tests_in_flight_have_a_bound_together(subunit_stream: Callable[..., bytes]) -> None:
     reader = StreamReader()
     for number in range(700):
         reader.feed(
@@ -250,28 +264,36 @@ def test_many_tests_in_flight_have_a_bound_together(subunit_stream):
             )
         )
     found = reader.feed(subunit_stream(("t0", "fail"), ("t699", "fail")))
-    assert "x" * 1000 in found[0].details
-    assert found[1].details.startswith(
+    assert "x" * 1000 in (found[0].details or "")
+    assert (found[1].details or "").startswith(
         "[... 1 chunks of further attachments cut, the whole text is at byte "
     )
 
 
-def test_where_something_is_cut_it_is_said_where_all_of_it_stands(subunit_stream):
-    def log(content):
+def test_where_something_is_cut_it_is_said_where_all_of_it_stands(
+    subunit_stream: Callable[..., bytes],
+) -> None:
+    def log(content: bytes) -> dict[str, Any]:
         return {"test_id": "a", "file_name": "log", "file_bytes": content}
 
     before = subunit_stream(("b", "success"), {"file_name": "stdout", "file_bytes": b"\n"})
     first = subunit_stream(log(b"first" * 10_000))
     stream = before + first + subunit_stream(log(b"second" * 10_000), ("a", "fail"))
     (_, case), problems = read(stream)
-    assert f"44464 bytes cut, the whole text is at byte {len(before)} of the stream" in case.details
+    assert f"44464 bytes cut, the whole text is at byte {len(before)} of the stream" in (
+        case.details or ""
+    )
     assert problems == {}
     # From that byte on, any reader of subunit finds them.
     (whole,), _ = read(stream[len(before) :])
-    assert whole.details.startswith("log:\n[... 44464 bytes cut, the whole text is at byte 0 ")
+    assert (whole.details or "").startswith(
+        "log:\n[... 44464 bytes cut, the whole text is at byte 0 "
+    )
 
 
-def test_details_beyond_the_bound_of_a_stream_say_where_they_are(subunit_stream, monkeypatch):
+def test_details_beyond_the_bound_of_a_stream_say_where_they_are(
+    subunit_stream: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bsdgate.results.parsers.details.KEPT_BOUND", 10)
     one, two = (
         subunit_stream(
@@ -282,14 +304,14 @@ def test_details_beyond_the_bound_of_a_stream_say_where_they_are(subunit_stream,
     )
     (first, second), _ = read(one + two)
     assert first.details == "traceback:\nValueError: 5\n"
-    assert f"the whole text is at byte {len(one)} of the stream" in second.details
+    assert f"the whole text is at byte {len(one)} of the stream" in (second.details or "")
     assert second.reason == "ValueError: 5"
 
 
 # Hostile or broken streams.
 
 
-def test_a_stream_cut_at_every_byte_is_an_error_and_invents_nothing(two_tests):
+def test_a_stream_cut_at_every_byte_is_an_error_and_invents_nothing(two_tests: bytes) -> None:
     whole, _ = read(two_tests)
     known = {(case.id, case.outcome) for case in whole}
     stream = sealed(two_tests)
@@ -299,7 +321,7 @@ def test_a_stream_cut_at_every_byte_is_an_error_and_invents_nothing(two_tests):
         assert {(case.id, case.outcome) for case in cases} <= known, place
 
 
-def test_every_flipped_byte_is_an_error_and_invents_nothing(two_tests):
+def test_every_flipped_byte_is_an_error_and_invents_nothing(two_tests: bytes) -> None:
     whole, _ = read(two_tests)
     known = {(case.id, case.outcome) for case in whole}
     stream = sealed(two_tests)
@@ -312,20 +334,22 @@ def test_every_flipped_byte_is_an_error_and_invents_nothing(two_tests):
 
 
 @pytest.mark.parametrize("stranger", [b"\x1f\x8b\x08\x00", b"PK\x03\x04", b"<testsuites/>", b"\0"])
-def test_another_kind_of_file_is_named_damage(stranger):
+def test_another_kind_of_file_is_named_damage(stranger: bytes) -> None:
     cases, problems = read(stranger + bytes(range(256)) * 400, OWNER)
     assert cases == []
     assert Code.DAMAGED in problems
 
 
-def test_ids_are_kept_as_they_are_whatever_they_hold(subunit_stream):
+def test_ids_are_kept_as_they_are_whatever_they_hold(subunit_stream: Callable[..., bytes]) -> None:
     test_id = "a.test[\x1b[31m<script>alert(1)</script>\r\n\N{RIGHT-TO-LEFT OVERRIDE}]"
     ((case,), problems) = read(subunit_stream((test_id, "success")))
     assert (case.id, problems) == (test_id, {})
 
 
 @pytest.mark.parametrize("place", [3, 4])
-def test_a_damaged_length_loses_one_packet(subunit_stream, place):
+def test_a_damaged_length_loses_one_packet(
+    subunit_stream: Callable[..., bytes], place: int
+) -> None:
     # python-subunit alone skips as many bytes as that length claims, with the packets in them.
     first, *others = [subunit_stream((name, "success")) for name in "abcde"]
     damaged = bytearray(first)
@@ -336,7 +360,9 @@ def test_a_damaged_length_loses_one_packet(subunit_stream, place):
 
 
 @pytest.mark.parametrize("content", [b"\x02\xff\xfe", b"\x03a\0b"])
-def test_an_id_that_is_no_text_is_an_error_and_loses_one_packet(subunit_stream, content):
+def test_an_id_that_is_no_text_is_an_error_and_loses_one_packet(
+    subunit_stream: Callable[..., bytes], content: bytes
+) -> None:
     body = b"\xb3" + struct.pack(">H", 0x2803) + bytes([8 + len(content)]) + content
     packet = body + struct.pack(">I", zlib.crc32(body))
     cases, problems = read(packet + subunit_stream(("b", "success")))
@@ -344,7 +370,9 @@ def test_an_id_that_is_no_text_is_an_error_and_loses_one_packet(subunit_stream, 
     assert "the packet at byte 0 cannot be decoded" in problems[Code.DAMAGED].message
 
 
-def test_damage_has_a_bound_after_which_the_rest_is_only_counted(subunit_stream):
+def test_damage_has_a_bound_after_which_the_rest_is_only_counted(
+    subunit_stream: Callable[..., bytes],
+) -> None:
     rest = subunit_stream(("a", "success"))
     reader = StreamReader()
     for _ in range(40):
@@ -357,7 +385,7 @@ def test_damage_has_a_bound_after_which_the_rest_is_only_counted(subunit_stream)
 
 @pytest.mark.parametrize("size", [1 << 16, 1 << 22])
 @pytest.mark.parametrize("head", [b"\xb3\x28\x00\x90\x00\xff", b"\xb3\x28", b"\xb3\x28\x00\x08"])
-def test_a_cut_packet_full_of_begins_costs_little(head, size):
+def test_a_cut_packet_full_of_begins_costs_little(head: bytes, size: int) -> None:
     # The packet claims 4 MiB and ends before; each begin in it could be that of a whole one.
     reader = StreamReader()
     reader.feed(b"\xb3\x28\x00\xbf\xff\xff" + (head * size)[: size - 100])
@@ -366,15 +394,15 @@ def test_a_cut_packet_full_of_begins_costs_little(head, size):
     assert reader.problems
 
 
-def test_tests_without_end_have_a_bound(subunit_stream):
+def test_tests_without_end_have_a_bound(subunit_stream: Callable[..., bytes]) -> None:
     stream = subunit_stream(*((f"t{number}", "inprogress") for number in range(3000)))
     _, problems = read(stream)
     assert "more than 2000 tests are in progress" in problems[Code.DAMAGED].message
     assert len(problems[Code.IN_PROGRESS].ids) == 2000
 
 
-def test_names_of_attachments_have_a_bound(subunit_stream):
-    def attach(number):
+def test_names_of_attachments_have_a_bound(subunit_stream: Callable[..., bytes]) -> None:
+    def attach(number: int) -> bytes:
         name = f"{number}" * 60_000
         return subunit_stream({"test_id": "a", "file_name": name, "file_bytes": b"x"})
 
@@ -386,6 +414,7 @@ def test_names_of_attachments_have_a_bound(subunit_stream):
     tracemalloc.stop()
     (event,) = reader.feed(subunit_stream(("a", "fail")))
     assert current < 500_000
+    assert event.details
     assert len(event.details) < 10_000
 
 
@@ -393,12 +422,16 @@ def test_names_of_attachments_have_a_bound(subunit_stream):
     "content",
     [b"{}", b"[]", b"\xff", b'{"run_id": 1, "attempt": 2, "packets": 1e999}', b"[" * 5000],
 )
-def test_a_seal_that_cannot_be_read_is_an_error(subunit_stream, content):
+def test_a_seal_that_cannot_be_read_is_an_error(
+    subunit_stream: Callable[..., bytes], content: bytes
+) -> None:
     stream = subunit_stream(("a", "success"), {"file_name": "bsdgate.seal", "file_bytes": content})
     assert set(read(stream, OWNER)[1]) == {Code.DAMAGED, Code.TRUNCATED}
 
 
-def test_a_million_tests_are_read_in_bounded_memory(subunit_stream, monkeypatch):
+def test_a_million_tests_are_read_in_bounded_memory(
+    subunit_stream: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Of 2,000 of them: what is held does not depend on the number.
     monkeypatch.setattr("bsdgate.results.parsers.details.ENDED_BOUND", 100)
     reader = StreamReader()

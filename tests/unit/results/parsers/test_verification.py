@@ -2,6 +2,7 @@
 import json
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,23 +16,26 @@ RECORDED = (
 
 
 @pytest.fixture
-def report():
+def report() -> dict[str, Any]:
     """A recorded report; two of its seven tests failed and three were skipped."""
-    return json.loads(RECORDED.read_text())
+    report: dict[str, Any] = json.loads(RECORDED.read_text())
+    return report
 
 
-def head(report):
+def head(report: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any]
     (found,) = report["verifications"].values()
     return found
 
 
-def result(report, name):
+def result(report: dict[str, Any], name: str) -> dict[str, str]:
     (test,) = (each for test_id, each in report["tests"].items() if name in test_id)
+    found: dict[str, str]
     (found,) = test["by_verification"].values()
     return found
 
 
-def read(report):
+def read(report: dict[str, Any]) -> tuple[dict[str, Case], list[Reason]]:
     found = list(parse(BytesIO(json.dumps(report).encode())))
     reasons = [item for item in found if isinstance(item, Reason)]
     return (
@@ -40,13 +44,17 @@ def read(report):
     )
 
 
-def test_what_no_report_of_rallys_tells_is_said(report):
+def test_what_no_report_of_rallys_tells_is_said(
+    report: dict[str, Any],
+) -> None:
     found = parse(BytesIO(json.dumps(report).encode()))
     notes = [item for item in found if isinstance(item, Reason)]
     assert [(item.level, item.code) for item in notes] == [(Level.NOTE, Code.NOT_REPORTED)]
 
 
-def test_each_test_is_a_case_with_its_whole_id(report):
+def test_each_test_is_a_case_with_its_whole_id(
+    report: dict[str, Any],
+) -> None:
     cases, problems = read(report)
     assert set(cases) == set(report["tests"])
     assert problems == []
@@ -54,7 +62,7 @@ def test_each_test_is_a_case_with_its_whole_id(report):
     assert failed.outcome is Outcome.FAIL
     assert failed.id.endswith("[gate,id-4d1d6b0c-3a55-4f2c-9a6e-0d6b7f3c1a02,smoke]")
     assert failed.reason == "testtools.matchers._impl.MismatchError: 'ACTIVE' != 'ERROR'"
-    assert failed.details.startswith("Traceback")
+    assert (failed.details or "").startswith("Traceback")
     skipped = next(case for case in cases.values() if "TestSkipped.test_one" in case.id)
     assert (skipped.outcome, skipped.reason) == (
         Outcome.SKIP,
@@ -63,7 +71,7 @@ def test_each_test_is_a_case_with_its_whole_id(report):
 
 
 @pytest.mark.parametrize("status", ["xfail", "uxsuccess"])
-def test_expected_failures_are_distinguished(report, status):
+def test_expected_failures_are_distinguished(report: dict[str, Any], status: str) -> None:
     result(report, "test_success")["status"] = status
     head(report)["success"] -= 1
     head(report)["expected_failures" if status == "xfail" else "unexpected_success"] += 1
@@ -72,7 +80,9 @@ def test_expected_failures_are_distinguished(report, status):
     assert problems == []
 
 
-def test_a_test_that_never_ended_is_no_case_and_named(report):
+def test_a_test_that_never_ended_is_no_case_and_named(
+    report: dict[str, Any],
+) -> None:
     result(report, "test_success")["status"] = "init"
     head(report)["success"] -= 1
     cases, (problem,) = read(report)
@@ -92,21 +102,25 @@ def test_a_test_that_never_ended_is_no_case_and_named(report):
         "unexpected_success",
     ],
 )
-def test_counters_are_recounted(report, counter):
+def test_counters_are_recounted(report: dict[str, Any], counter: str) -> None:
     head(report)[counter] += 1
     _, (problem,) = read(report)
     assert problem.code is Code.DAMAGED
     assert "the report counts" in problem.message
 
 
-def test_a_test_taken_out_is_missed_by_the_counters(report):
+def test_a_test_taken_out_is_missed_by_the_counters(
+    report: dict[str, Any],
+) -> None:
     report["tests"].popitem()
     _, (problem,) = read(report)
     assert problem.code is Code.DAMAGED
 
 
 @pytest.mark.parametrize("status", ["init", "running", "crashed", "x" * 1000])
-def test_a_verification_that_came_to_no_end_is_an_error(report, status):
+def test_a_verification_that_came_to_no_end_is_an_error(
+    report: dict[str, Any], status: str
+) -> None:
     head(report)["status"] = status
     _, (problem,) = read(report)
     assert problem.code is Code.TRUNCATED
@@ -114,7 +128,7 @@ def test_a_verification_that_came_to_no_end_is_an_error(report, status):
 
 
 @pytest.mark.parametrize("odd", [5, None, [], "x", {}])
-def test_an_odd_head_of_a_verification_hides_no_test(report, odd):
+def test_an_odd_head_of_a_verification_hides_no_test(report: dict[str, Any], odd: Any) -> None:
     whole, _ = read(report)
     (uuid,) = report["verifications"]
     report["verifications"][uuid] = odd
@@ -122,7 +136,9 @@ def test_an_odd_head_of_a_verification_hides_no_test(report, odd):
     assert (cases, problem.code) == (whole, Code.DAMAGED)
 
 
-def test_several_verifications_in_one_report_are_refused(report):
+def test_several_verifications_in_one_report_are_refused(
+    report: dict[str, Any],
+) -> None:
     report["verifications"]["another"] = head(report)
     cases, (problem,) = read(report)
     assert cases == {}
@@ -140,7 +156,9 @@ def test_several_verifications_in_one_report_are_refused(report):
         ("details", 5),
     ],
 )
-def test_a_result_of_another_shape_is_an_error_and_no_case(report, field, value):
+def test_a_result_of_another_shape_is_an_error_and_no_case(
+    report: dict[str, Any], field: str, value: Any
+) -> None:
     whole, _ = read(report)
     (odd,) = (test_id for test_id in whole if "test_success" in test_id)
     result(report, "test_success")[field] = value
@@ -150,14 +168,16 @@ def test_a_result_of_another_shape_is_an_error_and_no_case(report, field, value)
     assert odd[:80] in problem.message
 
 
-def test_a_test_in_which_the_clock_was_set_back_has_no_duration(report):
+def test_a_test_in_which_the_clock_was_set_back_has_no_duration(
+    report: dict[str, Any],
+) -> None:
     result(report, "test_success")["duration"] = "-3600.000"
     cases, problems = read(report)
     (success,) = (case for test_id, case in cases.items() if "test_success" in test_id)
     assert (success.outcome, success.seconds, problems) == (Outcome.SUCCESS, None, [])
 
 
-def test_ids_and_details_have_bounds(report):
+def test_ids_and_details_have_bounds(report: dict[str, Any]) -> None:
     result(report, "test_fail")["details"] = "x" * 1_000_000
     cases, _ = read(report)
     assert max(len(case.details or "") for case in cases.values()) < 70_000
@@ -167,13 +187,14 @@ def test_ids_and_details_have_bounds(report):
     assert "5000 characters" in problem.message
 
 
-def test_it_may_be_given_as_any_report_of_rallys():
+def test_it_may_be_given_as_any_report_of_rallys() -> None:
     with RECORDED.open("rb") as one, RECORDED.open("rb") as other:
         assert list(rally.parse(one, {})) == list(parse(other))
 
 
-def test_a_report_cut_anywhere_is_an_error():
+def test_a_report_cut_anywhere_is_an_error() -> None:
     whole = RECORDED.read_bytes().rstrip()
     for place in range(len(whole)):
         (problem,) = parse(BytesIO(whole[:place]))
+        assert isinstance(problem, Reason)
         assert problem.code in {Code.TRUNCATED, Code.EMPTY_STREAM}

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verdicts made up for the reporters' tests."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from bsdgate.results.attribution import Finding
 from bsdgate.results.dispositions import counted, dispose
@@ -24,7 +26,14 @@ HOSTILE = "m.<script>alert(1)</script>.\x1b[31mred\x1b[0m.\N{RIGHT-TO-LEFT OVERR
 REQUEST = "req-5cb5a854-1548-41fe-939d-a240b5b3b9d2"
 
 
-def verdict_of(result, *cases, reasons=(), fixtures=(), findings=(), **fields):
+def verdict_of(
+    result: Result,
+    *cases: Case,
+    reasons: Sequence[Reason] = (),
+    fixtures: Sequence[Case] = (),
+    findings: Sequence[Finding] = (),
+    **fields: Any,
+) -> Verdict:
     """Return a verdict with the dispositions that follow from the findings and reasons."""
     run = Run("1234", BEGAN, name="n")
     excuses = {
@@ -41,20 +50,23 @@ def verdict_of(result, *cases, reasons=(), fixtures=(), findings=(), **fields):
     return Verdict(run, result, tuple(reasons), tuple(cases), **fields)
 
 
-def failed(test_id, **fields):
+def failed(test_id: str, **fields: Any) -> Case:
     """A failure that began at BEGAN and took a second and a half."""
-    return Case(test_id, Outcome.FAIL, **{"started": BEGAN, "seconds": 1.5} | fields)
+    times: dict[str, Any] = {"started": BEGAN, "seconds": 1.5}
+    return Case(test_id, Outcome.FAIL, **times | fields)
 
 
-def blames(*ids):
+def blames(*ids: str) -> Reason:
     return Reason(Level.FAIL, Code.TESTS_FAILED, f"{len(ids)} tests failed", ids)
 
 
-def caused(cause, *ids, signature="", evidence=()):
+def caused(
+    cause: Cause, *ids: str, signature: str = "", evidence: tuple[str, ...] = ()
+) -> list[Finding]:
     return [Finding(test_id, cause, signature, evidence) for test_id in ids]
 
 
-def hostile():
+def hostile() -> Verdict:
     """A verdict in which every text would do harm if a program obeyed it."""
     case = failed(
         HOSTILE, worker=HOSTILE, reason=HOSTILE, details=f"{HOSTILE}\n\n{HOSTILE}:\n{REQUEST}"
@@ -71,10 +83,16 @@ def hostile():
     )
 
 
-def earlier(seconds, result, counts=None, took=None, name=""):
+def earlier(
+    seconds: int,
+    result: Result,
+    counts: dict[str, int] | None = None,
+    took: float | None = None,
+    name: str = "",
+) -> Record:
     """The record of a run that began so many seconds before BEGAN."""
     return Record(Run("1", later(-seconds), name=name), result, "check", counts or {}, took)
 
 
-def later(seconds):
+def later(seconds: float) -> datetime:
     return BEGAN + timedelta(seconds=seconds)

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Failures that are alike: every report shows one traceback of them and names them all."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
+from unit.results.conftest import RunDir
 from unit.results.reporters.made import caused, failed, verdict_of
 
 from bsdgate.results.attribution import attribute
-from bsdgate.results.model import Cause, Code, Level, Reason, Result
+from bsdgate.results.model import Case, Cause, Code, Level, Reason, Result, Verdict
 from bsdgate.results.reporters import html, junit, text, zuul
 from bsdgate.results.reporters.failures import groups, mostly
 
@@ -19,17 +21,22 @@ TRACEBACK = (
 )
 
 
-def quota(number, test_id=None):
+def quota(number: int, test_id: str | None = None) -> Case:
     """The failure of a test for which there is no room left."""
     details = TRACEBACK.replace("test_{0}", "base").format(number)
     reason = details.splitlines()[-1]
     return failed(test_id or f"m.A.t{number}", reason=reason, details=details)
 
 
-def verdict_on(*cases, changed=False, fixtures=(), cause=None):
+def verdict_on(
+    *cases: Case,
+    changed: bool = False,
+    fixtures: Sequence[Case] = (),
+    cause: Cause | None = None,
+) -> Verdict:
     findings = attribute(cases, change=changed)
     if cause:
-        findings = [replace(finding, cause=cause) for finding in findings]
+        findings = tuple(replace(finding, cause=cause) for finding in findings)
     blamed = [Reason(Level.FAIL, Code.TESTS_FAILED, "failed", tuple(one.id for one in cases))]
     found = verdict_of(Result.FAIL, *cases, reasons=blamed, findings=findings, fixtures=fixtures)
     return replace(found, run=replace(found.run, change="I1" if changed else ""))
@@ -40,7 +47,7 @@ OTHER = failed("m.B.other", reason="ValueError: 5", details="traceback:\nValueEr
 MOST = "8 of 9 failures are alike: tempest.lib.exceptions.Forbidden: Quota exceeded for cores"
 
 
-def test_the_text_has_one_traceback_of_them():
+def test_the_text_has_one_traceback_of_them() -> None:
     shown = text.render(verdict_on(*EIGHT, OTHER))
     assert shown.count("create_server()") == 1
     assert shown.count("\n--- ") == 2
@@ -52,14 +59,14 @@ def test_the_text_has_one_traceback_of_them():
     assert shown.index("mostly") < shown.index("FAIL tests-failed")
 
 
-def test_the_text_names_not_too_many_of_them():
+def test_the_text_names_not_too_many_of_them() -> None:
     shown = text.render(verdict_on(*(quota(number) for number in range(60)), OTHER))
     assert "--- 60 fail alike" in shown
     assert "    and 40 more, listed in verdict.json\n    cause: " in shown
     assert "--- m.B.other" in shown
 
 
-def test_junit_has_one_traceback_of_them():
+def test_junit_has_one_traceback_of_them() -> None:
     verdict = verdict_on(*EIGHT, OTHER)
     (suite,) = ElementTree.fromstring(junit.render(verdict))
     texts = {case.get("name"): case.findtext("failure") for case in suite.iter("testcase")}
@@ -75,20 +82,20 @@ def test_junit_has_one_traceback_of_them():
     assert out.endswith("m.A.t1, m.A.t2, m.A.t3, m.A.t4, m.A.t5, m.A.t6, m.A.t7, m.A.t8")
 
 
-def test_a_fixture_that_failed_twice_keeps_its_traceback():
+def test_a_fixture_that_failed_twice_keeps_its_traceback() -> None:
     fixture = quota(1, "tearDownClass (m.A)")
     written = junit.render(verdict_on(fixtures=[fixture, fixture]))
     assert "fails like" not in written
     assert written.count("create_server()") == 2
 
 
-def test_the_review_says_first_what_most_of_them_have_in_common():
+def test_the_review_says_first_what_most_of_them_have_in_common() -> None:
     said = zuul.render(verdict_on(*EIGHT, OTHER))["zuul"]["warnings"]
     assert said[1].startswith(MOST)
     assert said[2].startswith("FAIL tests-failed")
 
 
-def test_fixtures_of_several_classes_are_alike():
+def test_fixtures_of_several_classes_are_alike() -> None:
     fixtures = [quota(number, f"setUpClass (m.{number})") for number in range(4)]
     verdict = verdict_on(fixtures=fixtures)
     shown = text.render(verdict)
@@ -99,7 +106,7 @@ def test_fixtures_of_several_classes_are_alike():
 
 
 @pytest.mark.parametrize(("alike", "others", "said"), [(2, 0, ""), (3, 3, ""), (3, 2, "3 of 5")])
-def test_most_is_more_than_half_and_not_two(alike, others, said):
+def test_most_is_more_than_half_and_not_two(alike: int, others: int, said: str) -> None:
     lone = [
         failed(f"m.B.{name}", reason=f"{name}: odd", details=f"traceback:\n{name}: odd\n")
         for name in "abcde"[:others]
@@ -108,7 +115,7 @@ def test_most_is_more_than_half_and_not_two(alike, others, said):
     assert mostly(verdict)[: len("3 of 5")] == said
 
 
-def test_what_is_excused_is_not_what_most_have_in_common():
+def test_what_is_excused_is_not_what_most_have_in_common() -> None:
     found = verdict_of(
         Result.PASS,
         *(failed(f"m.t{number}") for number in range(9)),
@@ -117,7 +124,7 @@ def test_what_is_excused_is_not_what_most_have_in_common():
     assert mostly(found) == ""
 
 
-def test_without_a_change_the_release_itself_fails():
+def test_without_a_change_the_release_itself_fails() -> None:
     verdict = verdict_on(OTHER, cause=Cause.BASE)
     assert "    cause: Not a change: the release itself fails\n" in text.render(verdict)
     assert "Not a change: the release itself fails" in html.render(verdict)
@@ -127,7 +134,9 @@ def test_without_a_change_the_release_itself_fails():
     assert "    cause: The base (without the change)\n" in text.render(with_change)
 
 
-def test_what_is_of_the_whole_run_stands_before_what_it_explains(run_dir, subunit_stream, sealed):
+def test_what_is_of_the_whole_run_stands_before_what_it_explains(
+    run_dir: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
+) -> None:
     stream = subunit_stream(("m.C.one", "success"), ("m.C.one", "success"))
     asked = b"m.C.one\nm.C.two\n"
     died = ["nova-compute ended with status 1"]

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
+from unit.results.conftest import RunDir
 from unit.results.reporters.made import (
     REQUEST,
     blames,
@@ -16,7 +17,7 @@ from unit.results.reporters.made import (
     verdict_of,
 )
 
-from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result
+from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result, Verdict
 from bsdgate.results.reporters import LOGGED_BOUND, html, views
 from bsdgate.results.reporters.servicelogs import Line, Lines
 from bsdgate.results.reporters.views import split
@@ -27,29 +28,29 @@ PASSED = verdict_of(Result.PASS, Case("a", Outcome.SUCCESS))
 class Elements(HTMLParser):
     """Collects the tags, attributes and text of a page."""
 
-    def __init__(self, page):
+    def __init__(self, page: str) -> None:
         super().__init__()
-        self.tags = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
         self.text = ""
         self.feed(page)
 
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attributes}))
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.text += data
 
-    def named(self, name):
+    def named(self, name: str) -> list[dict[str, str]]:
         return [attributes for tag, attributes in self.tags if tag == name]
 
 
 @pytest.fixture(params=["subunit/outcomes", "subunit/kill-inside", "subunit/clean", "junit/pytest"])
-def recorded(request, run_dir):
+def recorded(request: pytest.FixtureRequest, run_dir: RunDir) -> Verdict:
     run_dir.recorded(*request.param.split("/"))
     return run_dir.judge()
 
 
-def test_hostile_ids_are_text():
+def test_hostile_ids_are_text() -> None:
     line = Line("12:00", "<b>", "ERROR", "<script>alert(2)</script>\x1b", own=True)
     past = [earlier(9, Result.FAIL, {"<i>": 3}, 5.0, "<script>")]
     verdict = hostile()
@@ -64,7 +65,7 @@ def test_hostile_ids_are_text():
     assert "<i>" not in page.partition('<section id="trend">')[2].partition("</section>")[0]
 
 
-def test_it_needs_no_network_and_allows_only_its_own_script(recorded):
+def test_it_needs_no_network_and_allows_only_its_own_script(recorded: Verdict) -> None:
     page = html.render(recorded)
     attributes = [one for _, one in Elements(page).tags]
     references = [one.get("src") or one.get("href") for one in attributes]
@@ -75,7 +76,7 @@ def test_it_needs_no_network_and_allows_only_its_own_script(recorded):
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
 
 
-def test_it_lists_every_case_and_links_lead_somewhere(recorded):
+def test_it_lists_every_case_and_links_lead_somewhere(recorded: Verdict) -> None:
     elements = Elements(html.render(recorded))
     rows = [one for one in elements.named("tr") if "data-outcome" in one]
     assert len(rows) == len(recorded.cases)
@@ -84,7 +85,7 @@ def test_it_lists_every_case_and_links_lead_somewhere(recorded):
     assert {one["href"][1:] for one in elements.named("a")} <= set(ids)
 
 
-def test_what_is_drawn_names_its_row_of_the_ledger(recorded):
+def test_what_is_drawn_names_its_row_of_the_ledger(recorded: Verdict) -> None:
     elements = Elements(html.render(recorded))
     rows = len([one for one in elements.named("tr") if "data-outcome" in one])
     drawn = [int(one["data-row"]) for one in elements.named("rect") if "data-row" in one]
@@ -92,7 +93,7 @@ def test_what_is_drawn_names_its_row_of_the_ledger(recorded):
     assert set(drawn) <= set(range(rows))
 
 
-def test_headings_follow_one_another():
+def test_headings_follow_one_another() -> None:
     case = failed("m.A.a", details=f"traceback:\nboom\n\nlog:\n{REQUEST}")
     verdict = verdict_of(Result.FAIL, case, failed("m.A.b"), reasons=[blames("m.A.a")])
     tags = [tag for tag, _ in Elements(html.render(verdict)).tags]
@@ -103,7 +104,7 @@ def test_headings_follow_one_another():
 
 
 @pytest.mark.parametrize("tag", ["script", "style"])
-def test_it_allows_exactly_the_text_of_its_script_and_style(tag):
+def test_it_allows_exactly_the_text_of_its_script_and_style(tag: str) -> None:
     page = html.render(PASSED)
     content = re.search(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
     if content is None:
@@ -111,11 +112,11 @@ def test_it_allows_exactly_the_text_of_its_script_and_style(tag):
     assert html._digest(content[1]) in page
 
 
-def test_nothing_has_a_style_of_its_own(recorded):
+def test_nothing_has_a_style_of_its_own(recorded: Verdict) -> None:
     assert not [one for _, one in Elements(html.render(recorded)).tags if "style" in one]
 
 
-def test_failures_are_grouped_by_cause_and_excused_ones_folded():
+def test_failures_are_grouped_by_cause_and_excused_ones_folded() -> None:
     cases = [failed("m.A.a"), failed("m.A.b"), failed("m.A.c")]
     findings = caused(Cause.CHANGE, "m.A.a", "m.A.b", signature="boom", evidence=("03: fail",))
     findings += caused(Cause.BASE, "m.A.c")
@@ -130,7 +131,7 @@ def test_failures_are_grouped_by_cause_and_excused_ones_folded():
     assert "03: fail" in page
 
 
-def test_a_failure_has_its_traceback_apart_from_what_was_captured():
+def test_a_failure_has_its_traceback_apart_from_what_was_captured() -> None:
     details = "traceback-1:\nTraceback:\n\n  a gap\nBoom\n\npythonlogging:'':\nlog of it\n"
     elements = Elements(html.render(verdict_of(Result.FAIL, failed("m.A.a", details=details))))
     assert "Traceback:\n\n  a gap\nBoom" in elements.text
@@ -139,13 +140,13 @@ def test_a_failure_has_its_traceback_apart_from_what_was_captured():
     assert "pythonlogging:''" not in elements.text
 
 
-def test_the_first_line_of_a_traceback_is_no_name():
+def test_the_first_line_of_a_traceback_is_no_name() -> None:
     details = "Traceback (most recent call last):\n  File x\nBoom\n"
     elements = Elements(html.render(verdict_of(Result.FAIL, failed("m.A.a", details=details))))
     assert details.rstrip() in elements.text
 
 
-def test_log_lines_are_shown_without_their_long_ids():
+def test_log_lines_are_shown_without_their_long_ids() -> None:
     context = f"[None {REQUEST} 59e4a05e58d744b4af334a29a86d4738 - - default default]"
     line = Line("12:00:01.000", "nova", "ERROR", f"nova.compute {context} no host", own=True)
     page = html.render(
@@ -155,7 +156,7 @@ def test_log_lines_are_shown_without_their_long_ids():
     assert "5 more lines are left out" in page
 
 
-def test_the_failures_shown_are_bounded(monkeypatch):
+def test_the_failures_shown_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "FAILURES_BOUND", 3)
     cases = [failed(f"m.t{number}") for number in range(5)]
     page = html.render(verdict_of(Result.FAIL, *cases))
@@ -163,7 +164,7 @@ def test_the_failures_shown_are_bounded(monkeypatch):
     assert len([one for one in Elements(page).named("details") if "failure" in str(one)]) == 3
 
 
-def test_the_page_is_bounded_whatever_failed_and_however_loudly():
+def test_the_page_is_bounded_whatever_failed_and_however_loudly() -> None:
     details = "traceback:\n" + "x" * 20_000 + "\nBoom\n\nlog:\n" + "y" * 40_000
     cases = [failed(f"m.t{number:03}", details=details) for number in range(400)]
     lines = Lines(tuple(Line("12", "nova", "ERROR", "z" * 400, own=True) for _ in range(48)))
@@ -174,7 +175,9 @@ def test_the_page_is_bounded_whatever_failed_and_however_loudly():
     assert "characters cut: see evidence/" in page
 
 
-def test_the_ledger_is_bounded_and_keeps_what_is_in_trouble(monkeypatch):
+def test_the_ledger_is_bounded_and_keeps_what_is_in_trouble(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(views, "ROWS_BOUND", 2)
     cases = [Case(f"m.t{n}", Outcome.SUCCESS) for n in range(4)] + [Case("m.x", Outcome.MISSING)]
     page = html.render(verdict_of(Result.ERROR, *cases))
@@ -183,13 +186,13 @@ def test_the_ledger_is_bounded_and_keeps_what_is_in_trouble(monkeypatch):
     assert "3 more tests are in verdict.json" in page
 
 
-def test_without_history_there_is_no_trend():
+def test_without_history_there_is_no_trend() -> None:
     assert "Trend" not in html.render(PASSED)
     past = [earlier(60, Result.ERROR, {"missing": 2})]
     assert "Earlier runs: 0 of 1 passed" in html.render(PASSED, history=past)
 
 
-def test_a_run_without_a_single_test_has_a_report():
+def test_a_run_without_a_single_test_has_a_report() -> None:
     page = html.render(verdict_of(Result.ERROR))
     assert 'id="cases"' in page
     assert "Timeline" not in page
@@ -207,7 +210,9 @@ def test_a_run_without_a_single_test_has_a_report():
         ("", "", "", ""),
     ],
 )
-def test_an_id_is_taken_apart_and_nothing_is_lost(test_id, module, name, variant):
+def test_an_id_is_taken_apart_and_nothing_is_lost(
+    test_id: str, module: str, name: str, variant: str
+) -> None:
     test_id = test_id.replace("%s", "4d1d6b0c-3a55-4f2c-9a6e-0d6b7f3c1a02")
     found = split(test_id)
     assert (found.module, found.name, found.variant) == (module, name, variant)
@@ -217,23 +222,23 @@ def test_an_id_is_taken_apart_and_nothing_is_lost(test_id, module, name, variant
 @pytest.mark.parametrize(
     ("seconds", "label"), [(0, "0 s"), (0.5, "0.5 s"), (90, "1:30"), (3600, "1:00:00")]
 )
-def test_an_axis_shows_time_as_clocks_do(seconds, label):
+def test_an_axis_shows_time_as_clocks_do(seconds: float, label: str) -> None:
     assert html._clock(seconds) == label
 
 
-def luminance(colour):
+def luminance(colour: str) -> float:
     channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one, other):
+def contrast(one: str, other: str) -> float:
     bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
     return (bright + 0.05) / (dark + 0.05)
 
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
-def test_text_can_be_read_on_what_is_behind_it(scheme):
+def test_text_can_be_read_on_what_is_behind_it(scheme: int) -> None:
     blocks = re.findall(r":root \{(.*?)\}", html._asset("report.css"), re.DOTALL)
     found = dict(re.findall(r"--([\w-]+): (#\w+)", blocks[scheme]))
     colours = {
@@ -252,7 +257,7 @@ def test_text_can_be_read_on_what_is_behind_it(scheme):
     assert {tone: ratio for tone, ratio in drawn.items() if ratio < 2.5} == {}
 
 
-def test_white_can_be_read_on_every_result():
+def test_white_can_be_read_on_every_result() -> None:
     bands = re.findall(
         r"\.verdict\.\w+ \{ background: linear-gradient\(.*?\); \}", html._asset("report.css")
     )

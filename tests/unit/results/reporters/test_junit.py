@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """JUnit's counts are those of what is there, and follow the verdict."""
 
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from unit.results.conftest import RunDir
 from unit.results.reporters.made import blames, caused, failed, verdict_of
 
-from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result
+from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result, Verdict
 from bsdgate.results.reporters import junit
 
 
-def suite_of(verdict):
+def suite_of(verdict: Verdict) -> Any:
     (suite,) = ElementTree.fromstring(junit.render(verdict))
     return suite
 
 
-def failing(suite):
+def failing(suite: Any) -> list[str]:
     return [
         case.get("name")
         for case in suite
@@ -24,12 +26,12 @@ def failing(suite):
 
 
 @pytest.fixture(params=["subunit/outcomes", "subunit/kill-inside", "subunit/clean", "junit/pytest"])
-def recorded(request, run_dir):
+def recorded(request: pytest.FixtureRequest, run_dir: RunDir) -> Verdict:
     run_dir.recorded(*request.param.split("/"))
     return run_dir.judge()
 
 
-def test_it_counts_what_is_there_and_the_verdict_is_a_test(recorded):
+def test_it_counts_what_is_there_and_the_verdict_is_a_test(recorded: Verdict) -> None:
     suite = suite_of(recorded)
     assert (
         int(suite.get("tests"))
@@ -52,24 +54,26 @@ def test_it_counts_what_is_there_and_the_verdict_is_a_test(recorded):
         (Code.KNOWN_FLAKE, Outcome.FAIL),
     ],
 )
-def test_what_the_policy_lets_pass_does_not_fail(level, fails, code, outcome):
+def test_what_the_policy_lets_pass_does_not_fail(
+    level: Level, fails: bool, code: Code, outcome: Outcome
+) -> None:
     reason = Reason(level, code, "m", ("a.b",))
     result = Result.FAIL if fails else Result.PASS
     suite = suite_of(verdict_of(result, Case("a.b", outcome), reasons=[reason]))
     assert failing(suite) == (["verdict", "b"] if fails else [])
 
 
-def test_what_is_excused_and_blamed_fails():
+def test_what_is_excused_and_blamed_fails() -> None:
     excused = Reason(Level.NOTE, Code.KNOWN_FLAKE, "m", ("a.b",))
     verdict = verdict_of(Result.FAIL, failed("a.b"), reasons=[excused, blames("a.b")])
     assert failing(suite_of(verdict)) == ["verdict", "b"]
 
 
-def test_a_failure_that_no_reason_names_fails():
+def test_a_failure_that_no_reason_names_fails() -> None:
     assert failing(suite_of(verdict_of(Result.PASS, failed("a.b")))) == ["b"]
 
 
-def test_the_fixture_of_excused_tests_is_excused():
+def test_the_fixture_of_excused_tests_is_excused() -> None:
     fixture = failed("setUpClass (a.B)")
     excused = Reason(Level.NOTE, Code.FAILS_ON_BASE, "m", ("a.B.c",))
     test = failed("a.B.c", setup_failure=fixture.id)
@@ -77,6 +81,6 @@ def test_the_fixture_of_excused_tests_is_excused():
     assert failing(suite_of(verdict)) == []
 
 
-def test_a_failure_is_of_the_type_of_its_cause():
+def test_a_failure_is_of_the_type_of_its_cause() -> None:
     verdict = verdict_of(Result.FAIL, failed("a.b"), findings=caused(Cause.CHANGE, "a.b"))
     assert suite_of(verdict)[-1].find("failure").get("type") == "change"

@@ -3,8 +3,11 @@
 
 import json
 import os
+from pathlib import Path
+from types import ModuleType
 
 import pytest
+from unit.results.conftest import RunDir
 from unit.results.reporters.made import REQUEST, earlier, failed, hostile, verdict_of
 
 from bsdgate.results import document
@@ -17,7 +20,7 @@ LINE = f"2026-11-22 12:00:01.000 7 ERROR nova.compute [None {REQUEST} - - -] no 
 
 
 @pytest.mark.parametrize("reporter", [text, junit, html, document])
-def test_nothing_hostile_gets_through(reporter):
+def test_nothing_hostile_gets_through(reporter: ModuleType) -> None:
     content = reporter.render(hostile())
     assert "\x1b" not in content
     assert "\x00" not in content
@@ -25,19 +28,19 @@ def test_nothing_hostile_gets_through(reporter):
 
 
 @pytest.mark.parametrize("reporter", [text, junit, html, document, zuul])
-def test_an_unknown_end_of_a_stream_is_reported_with_a_pass(reporter):
+def test_an_unknown_end_of_a_stream_is_reported_with_a_pass(reporter: ModuleType) -> None:
     reasons = [note(Code.NO_SEAL, "the seal is missing")]
     verdict = verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS), reasons=reasons)
     assert "the seal is missing" in str(reporter.render(verdict))
 
 
-def test_nothing_hostile_gets_into_a_review():
+def test_nothing_hostile_gets_into_a_review() -> None:
     said = zuul.render(hostile())["zuul"]["warnings"]
     assert said
     assert all(line.isprintable() for line in said)
 
 
-def test_all_reports_are_written_and_replaced(run_dir):
+def test_all_reports_are_written_and_replaced(run_dir: RunDir) -> None:
     run_dir.recorded("subunit", "outcomes")
     verdict = run_dir.judge()
     write_all(verdict, run_dir.path)
@@ -51,7 +54,9 @@ def test_all_reports_are_written_and_replaced(run_dir):
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
-def test_a_report_that_is_no_folder_is_not_written_to(run_dir, tmp_path, kind):
+def test_a_report_that_is_no_folder_is_not_written_to(
+    run_dir: RunDir, tmp_path: Path, kind: str
+) -> None:
     elsewhere = tmp_path / "elsewhere"
     report = run_dir.path / "report"
     if kind == "file":
@@ -67,7 +72,7 @@ def test_a_report_that_is_no_folder_is_not_written_to(run_dir, tmp_path, kind):
     assert not elsewhere.exists() or list(elsewhere.iterdir()) == []
 
 
-def test_links_in_a_report_are_replaced_and_not_followed(run_dir, tmp_path):
+def test_links_in_a_report_are_replaced_and_not_followed(run_dir: RunDir, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_text("mine")
     folder = run_dir.path / "report"
@@ -79,13 +84,13 @@ def test_links_in_a_report_are_replaced_and_not_followed(run_dir, tmp_path):
     assert sorted(file.name for file in folder.iterdir()) == REPORTS
 
 
-def test_a_lone_surrogate_does_not_stop_the_reports(run_dir):
+def test_a_lone_surrogate_does_not_stop_the_reports(run_dir: RunDir) -> None:
     case = failed("m.\ud800", details="\ud800")
     write_all(verdict_of(Result.FAIL, case), run_dir.path)
     assert (run_dir.path / "report" / "verdict.json").stat().st_size
 
 
-def test_what_the_services_logged_is_in_the_report(run_dir):
+def test_what_the_services_logged_is_in_the_report(run_dir: RunDir) -> None:
     logs = run_dir.path / "logs" / "services"
     logs.mkdir(parents=True)
     (logs / "nova.log").write_text(LINE)
@@ -95,14 +100,14 @@ def test_what_the_services_logged_is_in_the_report(run_dir):
     assert REQUEST in page
 
 
-def test_the_history_is_in_the_report(run_dir):
+def test_the_history_is_in_the_report(run_dir: RunDir) -> None:
     passed = verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS))
     past = earlier(86400, Result.PASS, {"success": 1}, 60.0)
     write_all(passed, run_dir.path, history=[past])
     assert "Earlier runs: 1 of 1 passed" in (run_dir.path / "report" / "report.html").read_text()
 
 
-def test_a_failure_is_reported_beside_the_changed_line(run_dir):
+def test_a_failure_is_reported_beside_the_changed_line(run_dir: RunDir) -> None:
     case = failed("m.a", details='traceback:\n  File "/x/keystone/api/users.py", line 7, in get\n')
     write_all(
         verdict_of(Result.FAIL, case), run_dir.path, changed=["keystone/api/users.py", "README"]
@@ -111,12 +116,14 @@ def test_a_failure_is_reported_beside_the_changed_line(run_dir):
     assert list(written["zuul"]["file_comments"]) == ["keystone/api/users.py"]
 
 
-def test_a_report_that_cannot_be_written_leaves_the_old_one_and_no_draft(run_dir, monkeypatch):
+def test_a_report_that_cannot_be_written_leaves_the_old_one_and_no_draft(
+    run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
     verdict = verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS))
     write_all(verdict, run_dir.path)
     before = (run_dir.path / "report" / "report.html").read_text()
 
-    def full(_):
+    def full(_: int) -> None:
         raise OSError("the disk is full")
 
     monkeypatch.setattr(os, "fsync", full)
@@ -127,7 +134,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_and_no_draft(run_dir
 
 
 @pytest.mark.parametrize("name", ["report.txt", "report.xml", "zuul.json"])
-def test_no_earlier_verdict_stands_beside_later_reports(run_dir, name):
+def test_no_earlier_verdict_stands_beside_later_reports(run_dir: RunDir, name: str) -> None:
     write_all(verdict_of(Result.PASS), run_dir.path)
     folder = run_dir.path / "report"
     (folder / name).unlink()

@@ -4,42 +4,47 @@
 import os
 import tracemalloc
 from datetime import UTC, timedelta, timezone
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from unit.results.reporters.made import REQUEST, failed, later
 
+from bsdgate.results.model import Case
 from bsdgate.results.reporters import servicelogs
 from bsdgate.results.reporters.servicelogs import requests_of, search
 
 OTHER = REQUEST.replace("5", "6")
 
 
-def line(seconds, text, level="INFO", request=REQUEST, process=7):
+def line(
+    seconds: float, text: str, level: str = "INFO", request: str = REQUEST, process: int = 7
+) -> str:
     """A line as oslo.log writes it, ``seconds`` after BEGAN."""
     time = later(seconds).isoformat(" ", "milliseconds")[:23]
     return f"{time} {process} {level} nova.compute [None {request} - - - - - -] {text}\n"
 
 
-def traceback(seconds, *texts, process=7, instance=""):
+def traceback(seconds: int, *texts: str, process: int = 7, instance: str = "") -> str:
     time = later(seconds).isoformat(" ", "milliseconds")[:23]
     return "".join(f"{time} {process} ERROR nova.compute {instance}{text}\n" for text in texts)
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def find(folder, *failures, **logs):
+def find(folder: Path, *failures: Case, **logs: Any) -> tuple[list[servicelogs.Lines], list[str]]:
     for service, content in logs.items():
         data = content if isinstance(content, bytes) else content.encode()
         (folder / f"{service}.log").write_bytes(data)
     return search(folder, failures, UTC)
 
 
-def texts(lines):
+def texts(lines: servicelogs.Lines) -> list[str]:
     return [one.text.rpartition("] ")[2] for one in lines.lines]
 
 
@@ -47,17 +52,17 @@ OWN = failed("m.own", details=REQUEST)
 SILENT = failed("m.silent")
 
 
-def test_a_failure_names_its_requests():
+def test_a_failure_names_its_requests() -> None:
     case = failed("m.a", details=f"x {REQUEST} y {OTHER}, {REQUEST} not-{REQUEST[:-1]}")
     assert requests_of(case) == [REQUEST, OTHER]
 
 
-def test_the_last_requests_are_looked_for(monkeypatch):
+def test_the_last_requests_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servicelogs, "REQUESTS_BOUND", 1)
     assert requests_of(failed("m.a", details=f"{REQUEST} {OTHER}")) == [OTHER]
 
 
-def test_lines_of_a_request_are_found_in_all_logs_by_time(folder):
+def test_lines_of_a_request_are_found_in_all_logs_by_time(folder: Path) -> None:
     nova = line(3, "third") + line(0, "of another", request=OTHER)
     keystone = line(1, "first") + line(2, "second")
     (found,), _ = find(folder, OWN, nova=nova, keystone=keystone)
@@ -67,7 +72,7 @@ def test_lines_of_a_request_are_found_in_all_logs_by_time(folder):
     assert all(one.own for one in found.lines)
 
 
-def test_a_traceback_goes_with_the_line_before_it(folder):
+def test_a_traceback_goes_with_the_line_before_it(folder: Path) -> None:
     log = (
         line(30, "broke", "ERROR")
         + traceback(30, "Traceback (most recent call last):", "ValueError: 5")
@@ -82,17 +87,17 @@ def test_a_traceback_goes_with_the_line_before_it(folder):
     ]
 
 
-def test_a_traceback_may_name_its_instance(folder):
+def test_a_traceback_may_name_its_instance(folder: Path) -> None:
     log = line(30, "broke", "ERROR") + traceback(30, "ValueError: 5", instance="[instance: 1-2] ")
     assert texts(find(folder, OWN, nova=log)[0][0])[-1] == "ValueError: 5"
 
 
-def test_what_has_no_time_goes_with_the_line_before_it(folder):
+def test_what_has_no_time_goes_with_the_line_before_it(folder: Path) -> None:
     log = "what a library says\n" + line(30, "asked") + "the answer\n" + line(31, "x", request="-")
     assert texts(find(folder, OWN, nova=log)[0][0]) == ["asked", "the answer"]
 
 
-def test_errors_at_that_time_are_found_without_a_request_id(folder):
+def test_errors_at_that_time_are_found_without_a_request_id(folder: Path) -> None:
     log = (
         line(-5, "before", "ERROR", "-")
         + line(1, "meanwhile", "ERROR", "-")
@@ -104,26 +109,26 @@ def test_errors_at_that_time_are_found_without_a_request_id(folder):
     assert not lines.lines[0].own
 
 
-def test_for_a_failure_without_requests_all_of_its_moment_counts(folder):
+def test_for_a_failure_without_requests_all_of_its_moment_counts(folder: Path) -> None:
     log = line(-5, "before") + line(1, "during") + line(9, "after")
     assert texts(find(folder, SILENT, nova=log)[0][0]) == ["during"]
 
 
-def test_the_time_of_day_is_the_services(folder):
+def test_the_time_of_day_is_the_services(folder: Path) -> None:
     (folder / "nova.log").write_text(line(3600, "an hour east", request="-"))
     east = timezone(timedelta(hours=1))
     assert texts(search(folder, [SILENT], east)[0][0]) == ["an hour east"]
     assert texts(search(folder, [SILENT], UTC)[0][0]) == []
 
 
-def test_each_failure_has_its_own_lines(folder):
+def test_each_failure_has_its_own_lines(folder: Path) -> None:
     log = line(1, "one") + line(1, "two", request=OTHER)
     moved = failed("m.moved", details=OTHER, started=later(100))
     found, _ = find(folder, OWN, moved, failed("m.none", started=None), nova=log)
     assert list(map(texts, found)) == [["one"], ["two"], []]
 
 
-def test_a_failure_keeps_its_last_lines_and_counts_the_others(folder):
+def test_a_failure_keeps_its_last_lines_and_counts_the_others(folder: Path) -> None:
     talk = "".join(line(n / 10, f"t{n}") for n in range(50))
     errors = "".join(line(n / 10, f"e{n}", "ERROR") for n in range(50))
     (lines,), _ = find(folder, OWN, a=errors, b=talk)
@@ -134,12 +139,12 @@ def test_a_failure_keeps_its_last_lines_and_counts_the_others(folder):
 
 
 @pytest.mark.parametrize("rubbish", [b"\0" * 5000, b"\xff\xfe\n" * 9, b"x" * 70_000, b"req-\n" * 9])
-def test_rubbish_does_no_harm(folder, rubbish):
+def test_rubbish_does_no_harm(folder: Path, rubbish: bytes) -> None:
     log = rubbish + b"\n" + line(1, "found").encode() + rubbish
     assert "found" in texts(find(folder, OWN, nova=log)[0][0])[0]
 
 
-def test_of_a_huge_line_the_beginning_is_kept(folder):
+def test_of_a_huge_line_the_beginning_is_kept(folder: Path) -> None:
     log = line(1, "x" * 100_000) + line(2, "next")
     first, second = find(folder, OWN, nova=log)[0][0].lines
     assert first.text.endswith("x …")
@@ -147,7 +152,7 @@ def test_of_a_huge_line_the_beginning_is_kept(folder):
     assert second.text.endswith("next")
 
 
-def test_of_a_huge_log_the_end_is_read(folder, monkeypatch):
+def test_of_a_huge_log_the_end_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servicelogs, "READ_BOUND", 1 << 20)
     log = line(1, "early") + "x\n" * (1 << 19) + line(2, "late")
     (found,), problems = find(folder, OWN, nova=log)
@@ -155,7 +160,7 @@ def test_of_a_huge_log_the_end_is_read(folder, monkeypatch):
     assert problems == ["nova.log: only the last 1 MB were read"]
 
 
-def test_links_and_pipes_are_not_followed(folder, tmp_path):
+def test_links_and_pipes_are_not_followed(folder: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text(line(1, "secret"))
     (folder / "link.log").symlink_to(secret)
@@ -173,19 +178,19 @@ def test_links_and_pipes_are_not_followed(folder, tmp_path):
     assert search(link, [OWN], UTC)[0][0].lines == ()
 
 
-def test_without_logs_nothing_is_found(folder):
+def test_without_logs_nothing_is_found(folder: Path) -> None:
     assert search(folder / "gone", [OWN])[0][0].lines == ()
     assert search(folder, []) == ([], [])
 
 
-def test_too_many_logs_are_not_all_read(folder, monkeypatch):
+def test_too_many_logs_are_not_all_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servicelogs, "FILES_BOUND", 1)
     (found,), problems = find(folder, OWN, a=line(1, "a"), b=line(1, "b"))
     assert texts(found) == ["a"]
     assert problems == ["b.log was not read: too many logs"]
 
 
-def test_memory_does_not_grow_with_the_logs(folder):
+def test_memory_does_not_grow_with_the_logs(folder: Path) -> None:
     content = "".join(line(n / 1000, f"line {n}", "ERROR") for n in range(2000)).encode()
     with (folder / "nova.log").open("wb") as log:
         for _ in range(16):
@@ -215,7 +220,9 @@ def test_memory_does_not_grow_with_the_logs(folder):
         max_size=40,
     )
 )
-def test_whatever_a_log_holds_its_named_requests_are_found(tmp_path_factory, parts):
+def test_whatever_a_log_holds_its_named_requests_are_found(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[bytes]
+) -> None:
     folder = tmp_path_factory.mktemp("logs")
     log = b"".join(part.rstrip(b"\n") + b"\n" for part in parts)
     (lines,), _ = find(folder, OWN, nova=log)

@@ -2,6 +2,7 @@
 """What a person reads on a terminal."""
 
 import pytest
+from unit.results.conftest import RunDir
 from unit.results.reporters.made import blames, caused, failed, verdict_of
 
 from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result
@@ -9,7 +10,7 @@ from bsdgate.results.reporters import text
 
 
 @pytest.mark.parametrize("case", ["outcomes", "kill-inside", "clean"])
-def test_it_begins_and_ends_with_the_result(run_dir, case):
+def test_it_begins_and_ends_with_the_result(run_dir: RunDir, case: str) -> None:
     run_dir.recorded("subunit", case)
     verdict = run_dir.judge()
     lines = text.render(verdict).splitlines()
@@ -35,12 +36,12 @@ def test_it_begins_and_ends_with_the_result(run_dir, case):
         (Result.ERROR, Outcome.FAIL, "results incomplete: no verdict"),
     ],
 )
-def test_it_says_what_the_result_means(result, outcome, output):
+def test_it_says_what_the_result_means(result: Result, outcome: Outcome, output: str) -> None:
     verdict = verdict_of(result, Case("m.a", outcome))
     assert text.render(verdict).startswith(f"{result}: {output}\n")
 
 
-def test_it_names_each_reason_and_the_end_of_each_traceback():
+def test_it_names_each_reason_and_the_end_of_each_traceback() -> None:
     case = failed("m.A.one", details="traceback:\nfile\nValueError: 5\n\nlog:\nnoise\n")
     reasons = [
         Reason(Level.ERROR, Code.LOST_TEST, "many", tuple(f"m.t{n}" for n in range(25))),
@@ -54,7 +55,7 @@ def test_it_names_each_reason_and_the_end_of_each_traceback():
     assert "noise" not in output
 
 
-def test_it_bounds_its_lines():
+def test_it_bounds_its_lines() -> None:
     long = "x" * 65_000
     case = failed(f"m.{long}", reason=long, details=f"traceback:\n{long}\nValueError: {long}\n")
     found = caused(Cause.CHANGE, case.id, evidence=(long,))
@@ -71,18 +72,18 @@ def test_it_bounds_its_lines():
     ]
 
 
-def test_it_bounds_the_failures_it_shows():
+def test_it_bounds_the_failures_it_shows() -> None:
     cases = [failed(f"m.t{number:02}") for number in range(13)]
     assert "and 3 more failures" in text.render(verdict_of(Result.FAIL, *cases))
 
 
-def test_it_shows_the_cause_of_a_failure_and_its_evidence():
+def test_it_shows_the_cause_of_a_failure_and_its_evidence() -> None:
     found = caused(Cause.CHANGE, "m.a", evidence=("03-tempest, on the base: success",))
     output = text.render(verdict_of(Result.FAIL, failed("m.a"), findings=found))
     assert "    cause: The change\n      03-tempest, on the base: success\n" in output
 
 
-def test_excused_failures_are_named_and_not_shown():
+def test_excused_failures_are_named_and_not_shown() -> None:
     reasons = [Reason(Level.NOTE, Code.FAILS_ON_BASE, "1 of the base", ("m.a",))]
     cases = [
         failed("m.a", details="the traceback"),
@@ -96,7 +97,7 @@ def test_excused_failures_are_named_and_not_shown():
     assert "m.b" not in output
 
 
-def test_a_fixture_says_how_many_failed_with_it():
+def test_a_fixture_says_how_many_failed_with_it() -> None:
     fixture = failed("setUpClass (m.A)", reason="boom")
     members = [
         failed(f"m.A.t{n}", reason="setUpClass (m.A): boom", setup_failure="setUpClass (m.A)")
@@ -118,5 +119,5 @@ def test_a_fixture_says_how_many_failed_with_it():
         (3780, "1 h 03 min"),
     ],
 )
-def test_durations_are_shown_as_people_write_them(seconds, output):
+def test_durations_are_shown_as_people_write_them(seconds: float, output: str) -> None:
     assert text.duration(seconds) == output

@@ -2,6 +2,7 @@
 """The row of earlier runs."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from unit.results.reporters.made import BEGAN, earlier, later, verdict_of
@@ -9,26 +10,30 @@ from unit.results.reporters.made import BEGAN, earlier, later, verdict_of
 from bsdgate.results.model import Case, Kind, Outcome, Result, Side, State, Summary
 from bsdgate.results.reporters import trend
 from bsdgate.results.reporters.trend import lay_out
+from bsdgate.results.store.rows import Record
 
 VERDICT = verdict_of(Result.FAIL, Case("m.a", Outcome.FAIL))
 
 
-def past(hours, result=Result.PASS, seconds=100.0, **counts):
+def past(
+    hours: int, result: Result = Result.PASS, seconds: float | None = 100.0, **counts: int
+) -> Record:
     return earlier(3600 * hours, result, counts, seconds)
 
 
-def summary(name, seconds, **fields):
+def summary(name: str, seconds: int, **fields: Any) -> Summary:
     head = Summary(name, Kind.TEMPEST, State.ENDED, 0, 1, BEGAN, later(seconds))
     return replace(head, **fields)
 
 
-def test_without_history_there_is_none():
+def test_without_history_there_is_none() -> None:
     assert lay_out(VERDICT, ()) is None
     assert lay_out(VERDICT, [past(-1)]) is None
 
 
-def test_runs_stand_in_their_order_and_this_one_is_last():
+def test_runs_stand_in_their_order_and_this_one_is_last() -> None:
     drawing = lay_out(VERDICT, [past(1), past(3, Result.ERROR), past(2)])
+    assert drawing
     assert [column.record.result for column in drawing.columns] == [
         *(Result.ERROR, Result.PASS, Result.PASS),
         Result.FAIL,
@@ -38,22 +43,24 @@ def test_runs_stand_in_their_order_and_this_one_is_last():
     assert drawing.passed == 2
 
 
-def test_heights_are_durations():
+def test_heights_are_durations() -> None:
     verdict = replace(VERDICT, attempts=(summary("01", 50),))
     drawing = lay_out(verdict, [past(1, seconds=200.0), past(2, seconds=None)])
+    assert drawing
     assert [column.height for column in drawing.columns] == [4, 100, 25]
     assert drawing.usual == 200
 
 
-def test_only_the_last_runs_are_drawn():
+def test_only_the_last_runs_are_drawn() -> None:
     drawing = lay_out(VERDICT, [past(hours) for hours in range(1, 200)])
+    assert drawing
     assert len(drawing.columns) == trend.RUNS_SHOWN
     assert drawing.columns[-2].record.run.created == later(-3600)
     last = drawing.columns[-1]
     assert last.x + last.width <= trend.WIDTH
 
 
-def test_a_run_takes_as_long_as_its_own_attempts():
+def test_a_run_takes_as_long_as_its_own_attempts() -> None:
     attempts = (
         summary("01", 10),
         summary("02", 20),
@@ -66,6 +73,7 @@ def test_a_run_takes_as_long_as_its_own_attempts():
 
 
 @pytest.mark.parametrize("state", ["fail", "missing", "duplicated", "uxsuccess"])
-def test_trouble_is_what_a_reader_must_look_at(state):
-    drawing = lay_out(VERDICT, [past(1, **{state: 3, "skip": 5, "xfail": 7})])
+def test_trouble_is_what_a_reader_must_look_at(state: str) -> None:
+    drawing = lay_out(VERDICT, [past(1, Result.PASS, 100.0, **{state: 3, "skip": 5, "xfail": 7})])
+    assert drawing
     assert drawing.columns[0].trouble == 3

@@ -3,28 +3,29 @@
 
 import json
 import time
+from typing import Any
 
 import pytest
 from unit.results.reporters.made import blames, caused, failed, verdict_of
 
-from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result
+from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result, Verdict
 from bsdgate.results.reporters import zuul
 from bsdgate.results.reporters.servicelogs import Line, Lines
 
 USERS = "keystone/api/users.py"
 
 
-def traceback(*frames):
+def traceback(*frames: tuple[str, int]) -> str:
     lines = (f'  File "{file}", line {line}, in get\n' for file, line in frames)
     return "traceback:\nTraceback (most recent call last):\n" + "".join(lines) + "Boom\n"
 
 
-def commented(verdict, *changed, **logs):
+def commented(verdict: Verdict, *changed: str, **logs: Lines) -> Any:
     found = {test_id.replace("_", "."): lines for test_id, lines in logs.items()}
     return zuul.render(verdict, changed=changed, logs=found)["zuul"]["file_comments"]
 
 
-def test_a_pass_leads_to_its_report_and_says_no_more():
+def test_a_pass_leads_to_its_report_and_says_no_more() -> None:
     data = zuul.render(verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS)))
     assert data["zuul"]["artifacts"][0] == {
         "name": "bsdgate report",
@@ -35,7 +36,7 @@ def test_a_pass_leads_to_its_report_and_says_no_more():
     assert data["zuul"]["file_comments"] == {}
 
 
-def test_warnings_name_what_decided_and_whom_it_hit():
+def test_warnings_name_what_decided_and_whom_it_hit() -> None:
     reasons = [
         Reason(Level.ERROR, Code.LOST_TEST, "lost", ("m.lost",)),
         blames(*(f"m.t{number}" for number in range(7))),
@@ -52,13 +53,13 @@ def test_warnings_name_what_decided_and_whom_it_hit():
 
 
 @pytest.mark.parametrize("code", [Code.FEWER_RAN, Code.COVERAGE_LOST])
-def test_that_less_was_tested_is_a_warning_where_it_changes_nothing(code):
+def test_that_less_was_tested_is_a_warning_where_it_changes_nothing(code: Code) -> None:
     reasons = [Reason(Level.NOTE, code, "1 test gone", ("m.gone",))]
     verdict = verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS), reasons=reasons)
     assert zuul.render(verdict)["zuul"]["warnings"][1:] == [f"NOTE {code}: 1 test gone: m.gone"]
 
 
-def test_everything_is_bounded():
+def test_everything_is_bounded() -> None:
     ids = tuple(f"m.{'x' * 5000}{number}" for number in range(500))
     reasons = [Reason(Level.FAIL, Code.TESTS_FAILED, f"{n}" * 900, ids) for n in range(99)]
     paths = [f"lib/file_{number}.py" for number in range(300)]
@@ -73,7 +74,7 @@ def test_everything_is_bounded():
     assert len(json.dumps(data)) < 80_000
 
 
-def test_a_comment_stands_where_the_traceback_goes_deepest_into_the_change():
+def test_a_comment_stands_where_the_traceback_goes_deepest_into_the_change() -> None:
     details = traceback(
         ("/v/site-packages/keystone/api/users.py", 5), (f"/v/{USERS}", 9), ("/v/x.py", 1)
     )
@@ -84,12 +85,12 @@ def test_a_comment_stands_where_the_traceback_goes_deepest_into_the_change():
     }
 
 
-def test_a_failure_of_unknown_cause_is_but_a_warning():
+def test_a_failure_of_unknown_cause_is_but_a_warning() -> None:
     verdict = verdict_of(Result.FAIL, failed("m.a", details=traceback((f"/v/{USERS}", 9))))
     assert commented(verdict, USERS)[USERS][0]["level"] == "warning"
 
 
-def test_what_a_service_logged_goes_deeper_than_the_test():
+def test_what_a_service_logged_goes_deeper_than_the_test() -> None:
     lines = tuple(
         Line(
             "12:00", "keystone", "ERROR", f'keystone.x   File "/v/{USERS}", line {line}, in g', own
@@ -100,7 +101,7 @@ def test_what_a_service_logged_goes_deeper_than_the_test():
     assert commented(verdict, USERS, m_a=Lines(lines))[USERS][0]["line"] == 33
 
 
-def test_failures_in_one_place_share_a_comment():
+def test_failures_in_one_place_share_a_comment() -> None:
     cases = [failed(f"m.t{n}", reason="r", details=traceback((f"/v/{USERS}", 9))) for n in range(3)]
     ((comment,),) = commented(verdict_of(Result.FAIL, *cases), USERS).values()
     assert comment["message"] == "m.t0: r, and 2 more that fail here"
@@ -114,24 +115,24 @@ def test_failures_in_one_place_share_a_comment():
         ("/v/setup.py", "setup.py"),
     ],
 )
-def test_no_comment_on_a_file_that_is_not_the_changes(frame, changed):
+def test_no_comment_on_a_file_that_is_not_the_changes(frame: str, changed: str) -> None:
     verdict = verdict_of(Result.FAIL, failed("m.a", details=traceback((frame, 9))))
     assert commented(verdict, changed) == {}
 
 
-def test_the_import_root_need_not_be_the_projects_root():
+def test_the_import_root_need_not_be_the_projects_root() -> None:
     verdict = verdict_of(Result.FAIL, failed("m.a", details=traceback(("/v/pkg/x.py", 9))))
     assert list(commented(verdict, "src/pkg/x.py")) == ["src/pkg/x.py"]
 
 
 @pytest.mark.parametrize("cause", [Cause.BASE, Cause.FLAKE, Cause.NODE, Cause.HARNESS])
-def test_no_comment_on_what_is_not_the_changes_doing(cause):
+def test_no_comment_on_what_is_not_the_changes_doing(cause: Cause) -> None:
     case = failed("m.a", details=traceback((f"/v/{USERS}", 9)))
     verdict = verdict_of(Result.FAIL, case, reasons=[blames("m.a")], findings=caused(cause, "m.a"))
     assert commented(verdict, USERS) == {}
 
 
-def test_many_failures_through_many_files_cost_no_time():
+def test_many_failures_through_many_files_cost_no_time() -> None:
     details = traceback(*((f"/v/pkg/{number}.py", 3) for number in range(1000)))
     cases = [failed(f"m.t{number}", details=details) for number in range(40)]
     changed = [f"pkg/{'a' * 200}/{number}.py" for number in range(500)]

@@ -2,8 +2,10 @@
 """What every store of earlier runs does; a subclass gives the fixture ``store``."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, cast
 
 import pytest
 
@@ -27,7 +29,8 @@ from bsdgate.results.model import (
     Verdict,
 )
 from bsdgate.results.store.base import ANY, JUDGED, Scope
-from bsdgate.results.store.rows import Notes
+from bsdgate.results.store.database import Store
+from bsdgate.results.store.rows import Notes, PastRun, Record
 from bsdgate.results.trends import Point
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
@@ -39,7 +42,7 @@ def at(number: int) -> datetime:
     return FIRST + timedelta(hours=number)
 
 
-def verdict(number: int = 0, cases: str | dict[str, Outcome] = "s", **changes) -> Verdict:
+def verdict(number: int = 0, cases: str | dict[str, Outcome] = "s", **changes: Any) -> Verdict:
     """Make the verdict of the run of that hour: cases are a letter for each of t0, t1, …
 
     ``changes`` go to the verdict or, by the names of its fields, to its run.
@@ -61,17 +64,24 @@ def verdict(number: int = 0, cases: str | dict[str, Outcome] = "s", **changes) -
     return Verdict(run=replace(run, **mine), **fields | changes)
 
 
+def kept(store: Store, name: str) -> PastRun:
+    """Find a run that is in the store."""
+    found = store.find(name)
+    assert found
+    return found
+
+
 BY_LETTER = dict(zip("sfkxunpmd", Outcome, strict=True))
 
 
-def numbers(records) -> list[int]:
+def numbers(records: Sequence[Record]) -> list[int]:
     return [int(record.run.run_id, 16) for record in records]
 
 
 class StoreContract:
     """The tests; each begins with an empty store."""
 
-    def test_an_empty_store_knows_nothing(self, store):
+    def test_an_empty_store_knows_nothing(self, store: Store) -> None:
         assert store.runs() == ()
         assert len(store.window()) == 0
         assert store.window().ids == ()
@@ -81,13 +91,13 @@ class StoreContract:
         assert store.baseline(verdict().run) is None
         assert store.prune(at(9)) == 0
 
-    def test_importing_again_changes_nothing(self, store):
+    def test_importing_again_changes_nothing(self, store: Store) -> None:
         assert store.import_run(verdict(1, "sf"))
         before = store.runs()
         assert not store.import_run(verdict(1, "sf"))
         assert store.runs() == before
 
-    def test_runs_are_newest_first(self, store):
+    def test_runs_are_newest_first(self, store: Store) -> None:
         for number in (2, 0, 3, 1):
             store.import_run(verdict(number))
         store.import_run(verdict(9, created=at(2)))
@@ -95,7 +105,7 @@ class StoreContract:
         assert numbers(store.runs(limit=2)) == [3, 9]
         assert numbers(store.window(limit=2).records) == [3, 9]
 
-    def test_created_may_be_of_any_zone(self, store):
+    def test_created_may_be_of_any_zone(self, store: Store) -> None:
         east = timezone(timedelta(hours=9))
         store.import_run(verdict(1, created=at(1).astimezone(east)))
         store.import_run(verdict(2))
@@ -118,7 +128,7 @@ class StoreContract:
             (Scope(suite="smoke", before=at(4), changed=False), [3, 2]),
         ],
     )
-    def test_a_scope_says_which_runs(self, store, scope, wanted):
+    def test_a_scope_says_which_runs(self, store: Store, scope: Scope, wanted: list[int]) -> None:
         store.import_run(verdict(1, suite="gate"))
         store.import_run(verdict(2, profile="morello", result=Result.ERROR))
         store.import_run(verdict(3, release="2026.1", result=Result.FAIL))
@@ -128,13 +138,13 @@ class StoreContract:
         assert numbers(store.runs(scope)) == wanted
         assert numbers(store.window(scope).records) == wanted
 
-    def test_each_suite_and_profile_is_a_scope(self, store):
+    def test_each_suite_and_profile_is_a_scope(self, store: Store) -> None:
         for number, suite in enumerate("bac"):
             store.import_run(verdict(number, suite=suite, profile=STRANGE))
         scopes = store.scopes(Scope(before=at(2)))
         assert [(one.suite, numbers(store.runs(one))) for one in scopes] == [("a", [1]), ("b", [0])]
 
-    def test_a_record_tells_all_of_its_run_and_the_window_the_same(self, store):
+    def test_a_record_tells_all_of_its_run_and_the_window_the_same(self, store: Store) -> None:
         run = Run(
             run_id="12ab",
             created=at(1) + timedelta(microseconds=7),
@@ -162,20 +172,20 @@ class StoreContract:
         assert record.counts["asked"] == 0
         assert record.run.changed
         assert store.window().records == (record,)
-        assert store.find("12ab").record == record
+        assert kept(store, "12ab").record == record
 
-    def test_what_the_verdict_alone_keeps_is_left_out(self, store):
+    def test_what_the_verdict_alone_keeps_is_left_out(self, store: Store) -> None:
         features = (Feature("compute-feature-enabled.rescue", "false", "no rescue"),)
         store.import_run(verdict(1, features=features))
         assert store.runs()[0].run == verdict(1).run
         assert store.runs()[0].seconds is None
 
-    def test_counts_are_the_verdicts(self, store):
+    def test_counts_are_the_verdicts(self, store: Store) -> None:
         made = verdict(1, "ssfkxunpmd")
         store.import_run(made)
         assert store.runs()[0].counts == made.counts
 
-    def test_strange_texts_come_back_as_they_were(self, store):
+    def test_strange_texts_come_back_as_they_were(self, store: Store) -> None:
         made = Disposition(STRANGE, True, Cause.NODE, signature=STRANGE, evidence=(STRANGE,))
         reason = Reason(Level.FAIL, Code.TESTS_FAILED, STRANGE, (STRANGE,))
         texts = ("run_id", "name", "suite", "profile", "release", "selection", "change", "version")
@@ -185,19 +195,20 @@ class StoreContract:
         store.import_run(strange)
         assert store.runs(Scope(suite=STRANGE, selection=STRANGE))[0].run == strange.run
         found = store.find(STRANGE)
+        assert found
         assert found.ids == (STRANGE,)
         assert found.notes == Notes((made,), (reason,), (STRANGE,))
         assert store.window().unmatched() == {STRANGE: 1}
         assert store.window().past([STRANGE]) == {STRANGE: (Past(Outcome.FAIL, STRANGE),)}
 
-    def test_of_a_reason_some_ids_are_kept(self, store):
+    def test_of_a_reason_some_ids_are_kept(self, store: Store) -> None:
         many = tuple(f"t{number:03}" for number in range(100))
         store.import_run(verdict(1, reasons=(Reason(Level.NOTE, Code.RESUMED, "m", many),)))
-        assert store.find("run-1").notes.reasons == (
+        assert kept(store, "run-1").notes.reasons == (
             Reason(Level.NOTE, Code.RESUMED, "m", many[:20]),
         )
 
-    def test_the_past_of_tests(self, store):
+    def test_the_past_of_tests(self, store: Store) -> None:
         failed = (Disposition("t1", True, Cause.CHANGE, signature="ValueError: <n>"),)
         store.import_run(verdict(1, "sfk"))
         store.import_run(verdict(2, "sf", dispositions=failed))
@@ -208,7 +219,7 @@ class StoreContract:
             "t3": (),
         }
 
-    def test_the_history_of_a_test(self, store):
+    def test_the_history_of_a_test(self, store: Store) -> None:
         evidence = ("02-tempest: success",)
         failed = Disposition("t1", False, Cause.FLAKE, signature="E", evidence=evidence)
         store.import_run(verdict(1, "sm"))
@@ -220,13 +231,13 @@ class StoreContract:
         assert numbers([newest.record, oldest.record]) == [3, 1]
 
     @pytest.mark.parametrize("seconds", [None, math.nan, -3600.0])
-    def test_time_may_be_unknown(self, store, seconds):
+    def test_time_may_be_unknown(self, store: Store, seconds: float | None) -> None:
         case = Case("t0", Outcome.SUCCESS, seconds=seconds)
         store.import_run(replace(verdict(1), cases=(case,)))
         assert store.window().history("t0")[0].seconds is None
         assert store.window().series() == {}
 
-    def test_a_renamed_test_keeps_its_past(self, store):
+    def test_a_renamed_test_keeps_its_past(self, store: Store) -> None:
         old, new = f"a.old.C.test_x[id-{UUID},smoke]", f"a.new.C.test_y[compute,id-{UUID}]"
         failed = Disposition(old, False, Cause.BASE, signature="E")
         store.import_run(
@@ -241,7 +252,7 @@ class StoreContract:
         newest = f"a.newest.C.test_z[id-{UUID}]"
         assert window.past([newest])[newest] == window.past([new])[new]
 
-    def test_a_copied_test_does_not_inherit_the_past_of_the_first(self, store):
+    def test_a_copied_test_does_not_inherit_the_past_of_the_first(self, store: Store) -> None:
         first, copy = f"a.b.C.test_x[id-{UUID}]", f"a.b.C.test_y[id-{UUID}]"
         store.import_run(verdict(1, {first: Outcome.FAIL}))
         store.import_run(verdict(2, {first: Outcome.SUCCESS, copy: Outcome.SKIP}))
@@ -251,7 +262,7 @@ class StoreContract:
         }
         assert store.window().ids == (first, copy)
 
-    def test_scenarios_of_one_test_are_not_mixed_up(self, store):
+    def test_scenarios_of_one_test_are_not_mixed_up(self, store: Store) -> None:
         one, two, new = (f"a.b.C.test_x[id-{UUID}]{form}" for form in ("(one)", "(two)", "(new)"))
         store.import_run(verdict(1, {one: Outcome.FAIL, two: Outcome.SUCCESS}))
         store.import_run(verdict(2, {one: Outcome.SUCCESS, two: Outcome.SKIP}))
@@ -261,11 +272,11 @@ class StoreContract:
         assert past[new] == ()
         assert store.window().ids == (one, two)
 
-    def test_series_are_the_times_of_successes(self, store):
+    def test_series_are_the_times_of_successes(self, store: Store) -> None:
         for number, cases in enumerate(("sss", "sfs", "s", "sks")):
             store.import_run(verdict(number, cases))
 
-        def points(*wanted):
+        def points(*wanted: int) -> list[Point]:
             return [Point(at(number), f"{number:032x}", number + 0.5) for number in wanted]
 
         window = store.window()
@@ -274,7 +285,7 @@ class StoreContract:
         assert window.series(prefix="t1") == {"t1": every["t1"]}
         assert store.window(limit=2).series("t2") == {"t2": points(3)}
 
-    def test_series_are_of_timings_too(self, store):
+    def test_series_are_of_timings_too(self, store: Store) -> None:
         for number in range(3):
             timings = {"t0/a": number / 4} | ({STRANGE: float(number)} if number % 2 else {})
             store.import_run(verdict(number, timings=timings))
@@ -285,20 +296,20 @@ class StoreContract:
         assert [point.seconds for point in window.series(STRANGE)[STRANGE]] == [1]
         assert window.ids == ("t0",)
 
-    def test_a_timing_may_be_no_number(self, store):
+    def test_a_timing_may_be_no_number(self, store: Store) -> None:
         store.import_run(verdict(1, timings={"t0/a": math.inf, "t0/b": math.nan}))
-        timings = store.find("run-1").notes.timings
+        timings = kept(store, "run-1").notes.timings
         assert timings["t0/a"] == math.inf
         assert math.isnan(timings["t0/b"])
 
-    def test_known_failures_that_matched_nothing(self, store):
+    def test_known_failures_that_matched_nothing(self, store: Store) -> None:
         for number, entries in enumerate(("a", "abc", "bc", "abc")):
             store.import_run(verdict(number, unmatched=tuple(entries)))
         assert store.window().unmatched() == {"a": 1, "b": 3, "c": 3}
         assert store.window(limit=2).unmatched() == {"a": 1, "b": 2, "c": 2}
         assert store.window(Scope(before=at(1))).unmatched() == {"a": 1}
 
-    def test_the_baseline_is_the_last_good_run_without_a_change(self, store):
+    def test_the_baseline_is_the_last_good_run_without_a_change(self, store: Store) -> None:
         store.import_run(verdict(1, "ssss"))
         store.import_run(verdict(2, "skxum", result=Result.PASS))
         store.import_run(verdict(3, result=Result.FAIL))
@@ -311,31 +322,35 @@ class StoreContract:
         store.import_run(verdict(10, selection="api"))
         store.import_run(verdict(12))
         found = store.baseline(verdict(11).run)
+        assert found
         assert numbers([found.record]) == [2]
         assert found.ran == {"t0", "t2", "t3"}
         assert found.same_versions
         assert store.baseline(verdict(1).run) is None
 
-    def test_a_baseline_of_the_same_versions_is_preferred(self, store):
+    def test_a_baseline_of_the_same_versions_is_preferred(self, store: Store) -> None:
         other = {"keystone": "30.0.0", "tempest": "48.0.0"}
         store.import_run(verdict(1))
         store.import_run(verdict(2, versions=other))
         store.import_run(verdict(3, versions=other))
         found = store.baseline(verdict(4).run)
+        assert found
         assert (numbers([found.record]), found.same_versions) == ([1], True)
         found = store.baseline(verdict(4, versions={}).run)
+        assert found
         assert (numbers([found.record]), found.same_versions) == ([3], False)
 
-    def test_a_project_under_test_may_have_another_version(self, store):
+    def test_a_project_under_test_may_have_another_version(self, store: Store) -> None:
         store.import_run(verdict(1, versions={"openstack-placement": "15", "tempest": "47"}))
         changed = {"openstack-placement": "15.0.1.dev3", "tempest": "47"}
         mine = verdict(
             2, versions=changed, sources=(Source("placement", "15.0.1.dev3", "/src", "sha256:1"),)
         ).run
-        assert store.baseline(mine).same_versions
-        assert not store.baseline(replace(mine, sources=(Source("nova", "33"),))).same_versions
+        other = replace(mine, sources=(Source("nova", "33"),))
+        found = [store.baseline(run) for run in (mine, other)]
+        assert [one and one.same_versions for one in found] == [True, False]
 
-    def test_find_a_run(self, store):
+    def test_find_a_run(self, store: Store) -> None:
         for number, run_id, name in ((1, "ab12", "x"), (2, "ab34", "x"), (3, "cd_%", "efg")):
             store.import_run(verdict(number, run_id=run_id, name=name))
         wanted = {
@@ -354,7 +369,7 @@ class StoreContract:
         found = {name: store.find(name) for name in wanted}
         assert {name: run and run.record.run.run_id for name, run in found.items()} == wanted
 
-    def test_prune_forgets_what_is_older(self, store):
+    def test_prune_forgets_what_is_older(self, store: Store) -> None:
         for number in range(4):
             store.import_run(verdict(number, "s" * number))
         assert store.prune(at(2)) == 2
@@ -375,12 +390,14 @@ class StoreContract:
             ({"suite": "s" * 401}, "suite has 401 characters"),
             ({"name": "\N{SNOWMAN}" * 100}, "name has 600 characters"),
             ({"cases": (Case("a", Outcome.FAIL), Case("a", Outcome.SKIP))}, "more than once"),
-            ({"cases": (Case("a", Outcome.SUCCESS, seconds="1"),)}, "not a float"),
+            ({"cases": (Case("a", Outcome.SUCCESS, seconds=cast(float, "1")),)}, "not a float"),
             ({"cases": (Case("a", Outcome.SUCCESS, seconds=1e300),)}, "too large"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
-    def test_a_verdict_that_cannot_be_kept_is_refused(self, store, change, said):
+    def test_a_verdict_that_cannot_be_kept_is_refused(
+        self, store: Store, change: dict[str, Any], said: str
+    ) -> None:
         run = {name: value for name, value in change.items() if name != "cases"}
         made = verdict(1, **run)
         with pytest.raises(EvidenceError, match=said):

@@ -5,6 +5,7 @@ import base64
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 
@@ -16,7 +17,7 @@ from bsdgate.results.store.database import Store
 ROWS = Path(__file__).resolve().parents[3] / "golden" / "version-3" / "rows.json"
 
 
-def write_old(place):
+def write_old(place: Path) -> None:
     """Make the tables of the schema 0003 with the recorded rows."""
     database = Database(place)
     migrate.upgrade(database, "0003")
@@ -28,7 +29,7 @@ def write_old(place):
     database.close()
 
 
-def _decoded(row, table):
+def _decoded(row: dict[str, Any], table: Any) -> dict[str, Any]:
     decoded = {}
     for name, value in row.items():
         if isinstance(value, dict):
@@ -44,11 +45,12 @@ def _decoded(row, table):
 class OldHistoryContract:
     """The tests; ``place`` is a path or URL of an empty database."""
 
-    def test_old_runs_are_migrated(self, place):
+    def test_old_runs_are_migrated(self, place: Path) -> None:
         write_old(place)
         with Store(place) as store:
             passed, failed = store.find("5f0c"), store.find("aaaa")
             window = store.window()
+        assert passed
         run = passed.record.run
         assert (passed.record.result, passed.record.policy) == (Result.PASS, "gate")
         assert (run.change, run.patchset) == ("12345", "2")
@@ -62,12 +64,13 @@ class OldHistoryContract:
         assert not base.counts
         assert len(base.evidence) == 4
         assert Code.FAILS_ON_BASE in {reason.code for reason in passed.notes.reasons}
+        assert failed
         assert failed.notes.timings == {"m.A.one/boot": 1.5}
         assert Code.SETUP_FAILED in {reason.code for reason in failed.notes.reasons}
         assert all(one.counts for one in failed.notes.dispositions)
         assert window.past(["m.A.base"])["m.A.base"] == (Past(Outcome.FAIL, base.signature),)
 
-    def test_a_migrated_history_is_as_good_as_a_new_one(self, place):
+    def test_a_migrated_history_is_as_good_as_a_new_one(self, place: Path) -> None:
         write_old(place)
         with Store(place) as store:
             before = store.runs()

@@ -3,7 +3,10 @@
 
 import sqlite3
 import stat
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -16,7 +19,7 @@ from unit.results.store.plain import PlainStore
 from unit.results.store.replacing import ReplacingContract
 
 from bsdgate.results.errors import BsdgateError
-from bsdgate.results.model import Cause, Disposition, Result
+from bsdgate.results.model import Cause, Disposition, Result, Verdict
 from bsdgate.results.store import connection, migrate
 from bsdgate.results.store.base import Scope, StoreError
 from bsdgate.results.store.connection import Database
@@ -25,24 +28,24 @@ from bsdgate.results.store.tables import SCHEMA, VERSION_TABLE, metadata
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "history.sqlite"
 
 
 class TestSqlite(StoreContract, ReplacingContract):
     @pytest.fixture
-    def store(self, path):
+    def store(self, path: Path) -> Iterator[Store]:
         with Store(path) as store:
             yield store
 
 
 class TestOldSqlite(OldHistoryContract):
     @pytest.fixture
-    def place(self, path):
+    def place(self, path: Path) -> Path:
         return path
 
 
-def sql(path, *statements):
+def sql(path: Path, *statements: str) -> list[tuple[int | str, ...]]:
     """Do something to a database behind the store's back; return the last one's rows."""
     with sqlite3.connect(path) as database:
         rows = [database.execute(statement).fetchall() for statement in statements]
@@ -50,7 +53,7 @@ def sql(path, *statements):
     return rows[-1]
 
 
-def test_it_outlives_the_store(path):
+def test_it_outlives_the_store(path: Path) -> None:
     with Store(path) as store:
         store.import_run(verdict(1, "sf"))
         kept = store.runs()
@@ -59,7 +62,7 @@ def test_it_outlives_the_store(path):
         assert not store.import_run(verdict(1, "sf"))
 
 
-def test_all_its_files_are_the_users_alone(path):
+def test_all_its_files_are_the_users_alone(path: Path) -> None:
     with Store(path) as store:
         store.import_run(verdict(1))
         assert len(list(path.parent.iterdir())) > 1
@@ -67,7 +70,7 @@ def test_all_its_files_are_the_users_alone(path):
             assert stat.S_IMODE(each.stat().st_mode) & 0o077 == 0, each
 
 
-def test_lists_are_kept_once(path):
+def test_lists_are_kept_once(path: Path) -> None:
     with Store(path) as store:
         for number in range(5):
             store.import_run(verdict(number, "ss"))
@@ -78,7 +81,7 @@ def test_lists_are_kept_once(path):
         assert sql(path, count) == [(2,)]
 
 
-def test_migrations_make_what_the_tables_say(path):
+def test_migrations_make_what_the_tables_say(path: Path) -> None:
     assert migrate.scripts().get_current_head() == SCHEMA
     Store(path).close()
     database = Database(path)
@@ -88,7 +91,7 @@ def test_migrations_make_what_the_tables_say(path):
     database.close()
 
 
-def test_a_newer_database_is_refused_and_left_alone(path):
+def test_a_newer_database_is_refused_and_left_alone(path: Path) -> None:
     Store(path).close()
     sql(path, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
     with pytest.raises(BsdgateError, match=r"newer bsdgate \(its schema is 9999\)") as caught:
@@ -101,11 +104,11 @@ def test_a_newer_database_is_refused_and_left_alone(path):
 class Contended:
     """A connection to a new file while others change its mode; SQLite reports that at once."""
 
-    def __init__(self, times, code=sqlite3.SQLITE_BUSY):
+    def __init__(self, times: int, code: int = sqlite3.SQLITE_BUSY) -> None:
         self.times, self.code = times, code
-        self.done = []
+        self.done: list[str] = []
 
-    def execute(self, statement):
+    def execute(self, statement: str) -> None:
         self.done.append(statement)
         if "journal_mode" in statement and self.times:
             self.times -= 1
@@ -114,7 +117,7 @@ class Contended:
             raise error
 
 
-def test_a_new_file_that_others_prepare_is_waited_for():
+def test_a_new_file_that_others_prepare_is_waited_for() -> None:
     contended = Contended(2)
     connection._prepare_sqlite(contended, None)
     waited = ["PRAGMA journal_mode=WAL", "BEGIN IMMEDIATE", "ROLLBACK"]
@@ -123,14 +126,14 @@ def test_a_new_file_that_others_prepare_is_waited_for():
         connection._prepare_sqlite(Contended(1, sqlite3.SQLITE_IOERR), None)
 
 
-def test_an_interrupted_beginning_is_begun_again(path):
+def test_an_interrupted_beginning_is_begun_again(path: Path) -> None:
     path.parent.mkdir()
     path.touch()
     with Store(path) as store:
         assert store.import_run(verdict(1))
 
 
-def test_the_tables_of_others_are_left_alone(path):
+def test_the_tables_of_others_are_left_alone(path: Path) -> None:
     path.parent.mkdir()
     mine = "INSERT INTO alembic_version VALUES ('theirs')"
     sql(path, "CREATE TABLE alembic_version (version_num TEXT)", mine, "CREATE TABLE run (id INT)")
@@ -139,7 +142,7 @@ def test_the_tables_of_others_are_left_alone(path):
     assert sql(path, "SELECT version_num FROM alembic_version") == [("theirs",)]
 
 
-def test_a_file_that_is_no_database_is_named(path):
+def test_a_file_that_is_no_database_is_named(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("something else " * 99)
     with pytest.raises(StoreError, match="history.sqlite: file is not a database"):
@@ -160,7 +163,7 @@ def test_a_file_that_is_no_database_is_named(path):
         ("seconds", "x'00'"),
     ],
 )
-def test_damage_is_reported(path, column, value):
+def test_damage_is_reported(path: Path, column: str, value: str) -> None:
     with Store(path) as store:
         store.import_run(verdict(1, "ss"))
         sql(path, f"UPDATE history_run SET {column} = {value}")
@@ -168,7 +171,7 @@ def test_damage_is_reported(path, column, value):
             store.window()
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="file/history.sqlite: Not a directory"):
         Store(tmp_path / "file" / "history.sqlite")
@@ -183,13 +186,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         ("sqlite:///:memory:", "does not name a file"),
     ],
 )
-def test_a_url_that_will_not_do_is_refused(url, said):
+def test_a_url_that_will_not_do_is_refused(url: str, said: str) -> None:
     with pytest.raises(BsdgateError, match=said) as caught:
         Store(url)
     assert caught.value.exit_code == 2
 
 
-def test_an_absent_server_is_named_without_its_password(tmp_path):
+def test_an_absent_server_is_named_without_its_password(tmp_path: Path) -> None:
     pytest.importorskip("psycopg")
     url = f"postgresql://me:secret@/history?host={tmp_path}"
     with pytest.raises(StoreError, match=r"postgresql.*me:\*\*\*@") as caught:
@@ -197,14 +200,14 @@ def test_an_absent_server_is_named_without_its_password(tmp_path):
     assert "secret" not in str(caught.value)
 
 
-def test_an_absent_driver_is_named(monkeypatch):
+def test_an_absent_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
     with pytest.raises(BsdgateError, match="needs the Python module psycopg") as caught:
         Store("postgresql://me@db/history")
     assert "bsdgate[postgresql]" in str(caught.value)
 
 
-def test_reading_goes_on_while_another_writes(path):
+def test_reading_goes_on_while_another_writes(path: Path) -> None:
     with Store(path) as store:
         store.import_run(verdict(1))
         other = sqlite3.connect(path, isolation_level=None)
@@ -216,7 +219,7 @@ def test_reading_goes_on_while_another_writes(path):
         assert len(store.window()) == 0
 
 
-def test_a_writer_that_never_ends_is_reported(path, monkeypatch):
+def test_a_writer_that_never_ends_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Store(path).close()
     monkeypatch.setitem(connection._CONNECT["sqlite"], "timeout", 0.1)
     other = sqlite3.connect(path, isolation_level=None)
@@ -231,7 +234,7 @@ marks = st.sets(st.sampled_from("abc")).map(sorted).map(tuple)
 
 
 @st.composite
-def verdicts(draw):
+def verdicts(draw: st.DrawFn) -> Verdict:
     cases = draw(letters)
     failed = tuple(
         Disposition(
@@ -255,13 +258,15 @@ def verdicts(draw):
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory):
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with Store(tmp_path_factory.mktemp("twin") / "history.sqlite") as store:
         yield store
 
 
 @given(st.lists(verdicts(), max_size=6), st.booleans(), st.integers(0, 6))
-def test_it_answers_as_a_plain_list_of_runs_does(database, made, changed, hour):
+def test_it_answers_as_a_plain_list_of_runs_does(
+    database: Store, made: list[Verdict], changed: bool, hour: int
+) -> None:
     plain = PlainStore()
     database.prune(FIRST + timedelta(days=1))
     before = FIRST + timedelta(hours=hour)
@@ -273,7 +278,7 @@ def test_it_answers_as_a_plain_list_of_runs_does(database, made, changed, hour):
     assert everything(database, Scope()) == everything(plain, Scope())
 
 
-def everything(store, scope):
+def everything(store: Store | PlainStore, scope: Scope) -> tuple[Any, ...]:
     """Return all that a store tells."""
     window = store.window(scope, 4)
     return (

@@ -15,7 +15,9 @@ outcomes = st.dictionaries(st.sampled_from(TESTS), st.sampled_from([*BY_LETTER.v
 
 
 @given(st.lists(outcomes, max_size=12), st.data())
-def test_columns_are_what_the_verdicts_say(runs, data):
+def test_columns_are_what_the_verdicts_say(
+    runs: list[dict[str, Outcome]], data: st.DataObject
+) -> None:
     store = Store()
     made = []
     for number, cases in enumerate(runs):
@@ -41,7 +43,7 @@ def test_columns_are_what_the_verdicts_say(runs, data):
             (run, case.outcome, case.seconds) for run, case, _ in signed
         ]
         points = [
-            Point(run.created, run.run_id, case.seconds)
+            Point(run.created, run.run_id, case.seconds or 0.0)
             for run, case, _ in reversed(signed)
             if case.outcome is Outcome.SUCCESS
         ]
