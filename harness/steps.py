@@ -15,7 +15,7 @@ import yaml
 
 from bsdgate.harness import files, places
 from bsdgate.harness.cloud.client import Cloud
-from bsdgate.harness.cloud.spec import checked_name
+from bsdgate.harness.cloud.spec import Limits, checked_name
 from bsdgate.harness.environments import environment
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.profiles.model import Profile
@@ -113,7 +113,7 @@ def deploy(run: Run) -> None:
         python=run.environment.python,
         templates=places.cache() / "templates",
         options=run.profile.service_options(),
-        timeout=run.profile.timeouts.start,
+        limits=Limits(run.profile.limits.start, run.profile.limits.stop),
         on_event=run.listener.cloud,
     )
     entry = yaml.safe_dump({"clouds": {CLOUD: run.cloud.clouds_yaml_entry()}})
@@ -126,7 +126,7 @@ def check(run: Run) -> None:
     The cloud of a resumed run is checked too, but what was asked once has its answer.
     """
     facts = {"BSDGATE_CLOUD_DIR": str(run.folder.cloud), "BSDGATE_NODE_PYTHON": sys.executable}
-    checks = HostChecks(facts, run.logs)
+    checks = HostChecks(facts, run.logs, run.profile.limits.configure)
     asked = _unreported(run, Kind.HOSTCHECKS)
     if asked is None:
         run_attempt(run, checks, checks.list_ids(), looking_after(run))
@@ -297,7 +297,7 @@ def looking_after(run: Run, seconds: float | None = None) -> Callable[[], list[P
     The time is ``seconds``, by default what the profile gives all tests.
     """
     assert run.cloud is not None
-    cloud, limit = run.cloud, seconds or run.profile.timeouts.run
+    cloud, limit = run.cloud, seconds or run.profile.limits.run
     deadline = time.monotonic() + limit
 
     def look() -> list[Problem]:

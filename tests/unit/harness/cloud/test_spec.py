@@ -5,7 +5,7 @@ import configparser
 import stat
 
 from bsdgate.harness.cloud import service
-from bsdgate.harness.cloud.spec import CloudSpec, ini
+from bsdgate.harness.cloud.spec import CloudSpec, Limits, ini
 
 PORTS = {"keystone": 5000, "nova": 8774}
 
@@ -15,7 +15,7 @@ def spec(tmp_path, **options):
 
 
 def test_a_saved_cloud_is_read_back(tmp_path):
-    made = spec(tmp_path, nova={"DEFAULT": {"debug": True}})
+    made = CloudSpec.generate("here", tmp_path, PORTS, {"nova": {"a": {"b": True}}}, Limits(9, 8))
     made.save()
     assert CloudSpec.load(tmp_path) == made
 

@@ -90,7 +90,7 @@ def write_status(folder: Path, pid: int, ports: Mapping[str, int]) -> None:
 def checks(cloud: Path, logs: Path, **options: str) -> HostChecks:
     logs.mkdir()
     facts = {"BSDGATE_CLOUD_DIR": str(cloud), "BSDGATE_NODE_PYTHON": sys.executable}
-    return HostChecks(facts, logs, **options)
+    return HostChecks(facts, logs, 60, **options)
 
 
 def outcome(checks: HostChecks) -> tuple[bool, str]:
