@@ -11,7 +11,7 @@ from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
 from bsdgate.harness.commands import version
 from bsdgate.harness.endings import guarded
-from bsdgate.harness.parameters import NameParameter, PortParameter
+from bsdgate.harness.parameters import FactorParameter, NameParameter, PortParameter
 from bsdgate.results.policy import POLICIES
 
 CONTEXT = {
@@ -32,6 +32,14 @@ RUN_DIR = click.Path(path_type=Path, exists=True, file_okay=False)
 
 PROFILE = click.option(
     "--profile", default="embedded", help="Cluster profile: a name, or a YAML file."
+)
+
+FACTOR = click.option(
+    "--timeout-factor",
+    type=FactorParameter(),
+    envvar="BSDGATE_TIMEOUT_FACTOR",
+    help="Multiply all time limits by it, for a slow machine.",
+    show_default="the profile's",
 )
 
 HISTORY = click.option(
@@ -88,15 +96,21 @@ def bsdgate() -> None:
 @bsdgate.command()
 @NAME
 @PROFILE
+@FACTOR
 @WITH
 @click.option("--port", type=PortParameter(), multiple=True, help="Fix a service's port.")
 def up(
-    name: CloudName, profile: str, changes: tuple[str, ...], port: tuple[tuple[str, int], ...]
+    name: CloudName,
+    profile: str,
+    timeout_factor: float | None,
+    changes: tuple[str, ...],
+    port: tuple[tuple[str, int], ...],
 ) -> None:
     """Start a real OpenStack on this machine."""
     from bsdgate.harness.commands import cloud
+    from bsdgate.harness.profiles.load import load_local
 
-    cloud.up(name, profile, changes, dict(port), Console())
+    cloud.up(name, load_local(profile, timeout_factor), changes, dict(port), Console())
 
 
 @bsdgate.command()
@@ -165,6 +179,7 @@ def reset(name: CloudName) -> None:
     help="Tests at a time.",
     show_default="the profile's",
 )
+@FACTOR
 @WITH
 @POLICY
 @EXPECTATIONS

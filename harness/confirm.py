@@ -62,13 +62,14 @@ def confirm(run: Run) -> None:
     """Run failures again, so that each finds its cause; nothing, where nothing failed."""
     plan = results.to_confirm(run.folder.path, [known_failures()])
     failed = [rerun for rerun in plan if not rerun.hung]
-    deadline = time.monotonic() + SECONDS_BOUND
+    bound = SECONDS_BOUND * run.profile.timeouts.factor
+    deadline = time.monotonic() + bound
     try:
         _rerun(run, [rerun for rerun in failed if rerun.side is Side.CHANGE], deadline)
         if without := [rerun for rerun in failed if rerun.side is Side.BASE]:
             _rerun_without(run, without, deadline)
     except OutOfTimeError:
-        run.listener.say(f"no more is run again: {SECONDS_BOUND:g} s are over")
+        run.listener.say(f"no more is run again: {bound:g} s are over")
     if hung := [rerun for rerun in plan if rerun.hung]:
         _rerun_hung(run, hung)
     if plan:
@@ -114,7 +115,8 @@ def hung_seconds(run: Run, tests: int) -> float:
     What is to be ended after a test that hung, such as its class, may take as long again.
     """
     waves = math.ceil(tests / run.folder.manifest.concurrency)
-    return SET_UP_SECONDS + 2 * waves * run.profile.timeouts.test
+    set_up = SET_UP_SECONDS * run.profile.timeouts.factor
+    return set_up + 2 * waves * run.profile.limits.test
 
 
 def _base(run: Run) -> AbstractContextManager[Run] | None:

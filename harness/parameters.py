@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Types of arguments of the command line: checked where they are given, before anything is done."""
 
+import math
 from typing import Any
 
 import click
@@ -8,6 +9,7 @@ import click
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import CloudName, checked_name
 from bsdgate.harness.errors import UsageError
+from bsdgate.harness.profiles.model import FACTOR_MAX
 
 PORTS = range(1, 65536)
 
@@ -25,6 +27,25 @@ class NameParameter(click.ParamType[CloudName]):
             return checked_name(value)
         except UsageError as error:
             self.fail(f"{error.message}; {error.hint}", param, ctx)
+
+
+class FactorParameter(click.ParamType[float]):
+    """A factor of time limits."""
+
+    name = "FACTOR"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Check the factor."""
+        try:
+            factor = float(value)
+        except ValueError:
+            factor = math.nan
+        if not 0 < factor <= FACTOR_MAX:
+            text = f"{value!r} is no factor; give a number above 0, at most {FACTOR_MAX}"
+            self.fail(text, param, ctx)
+        return factor
 
 
 class PortParameter(click.ParamType[tuple[str, int]]):

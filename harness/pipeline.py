@@ -60,6 +60,7 @@ class Options:
     suite: str = "smoke"
     tests: str | None = None
     concurrency: int | None = None
+    timeout_factor: float | None = None
     keep: bool = False
     changes: tuple[str, ...] = ()
     policy: str = DEVELOPER.name
@@ -81,7 +82,8 @@ def begin(options: Options, listener: Listener) -> Run:
     """
     listener.step("prepare")
     known = added_failures(options.expectations)
-    profile, suite = profiles.load_local(options.profile), suites.load(options.suite)
+    profile = profiles.load_local(options.profile, options.timeout_factor)
+    suite = suites.load(options.suite)
     suites.check_pattern(options.tests)
     _check_policy(options)
     history.see(options.history, POLICIES[options.policy])
@@ -162,7 +164,8 @@ def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | Non
     try:
         manifest = folder.manifest
         history.see(url, POLICIES[manifest.policy])
-        profile, suite = profiles.load(manifest.profile), suites.load(manifest.suite)
+        profile = profiles.load(manifest.profile, factor_of(manifest))
+        suite = suites.load(manifest.suite)
         manifest.refuse_other_settings(path, profile, suite)
         texts = [f"{each.project}={each.source}" for each in manifest.changes]
         asked = changes.parse_all(texts, profile.release)
@@ -178,6 +181,11 @@ def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | Non
         folder.close()
         raise
     return Run(folder, profile, suite, node, deployment, tools, listener, keep=keep, history=url)
+
+
+def factor_of(manifest: Manifest) -> float:
+    """Return the factor of time limits that a run has, from wherever it came."""
+    return float(manifest.profile_settings.content["timeouts"]["factor"])
 
 
 STEPS: Final[tuple[Callable[[Run], None], ...]] = (

@@ -152,7 +152,7 @@ def check(run: Run) -> None:
     target = run.deployment.host_checks()
     if target is None:
         return
-    checks = HostChecks(target.variables, run.logs, target.testinfra)
+    checks = HostChecks(target.variables, run.logs, run.profile.limits.configure, target.testinfra)
     asked = _unreported(run, Kind.HOSTCHECKS)
     if asked is None:
         run_attempt(run, checks, checks.list_ids(), looking_after(run))
@@ -322,7 +322,7 @@ def looking_after(run: Run, seconds: float | None = None) -> Callable[[], list[P
 
     The time is ``seconds``, by default what the profile gives all tests.
     """
-    limit = seconds or run.profile.timeouts.run
+    limit = seconds or run.profile.limits.run
     deadline = time.monotonic() + limit
 
     def look() -> list[Problem]:

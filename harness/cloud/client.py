@@ -17,11 +17,9 @@ import psutil
 from bsdgate.harness import files, folders, guard, process
 from bsdgate.harness.cloud.lifetime import StarterEnd
 from bsdgate.harness.cloud.service import SERVICES
-from bsdgate.harness.cloud.spec import ADMIN, REGION, CloudName, CloudSpec
+from bsdgate.harness.cloud.spec import ADMIN, DEFAULT_LIMITS, REGION, CloudName, CloudSpec, Limits
 from bsdgate.harness.errors import InfrastructureError, UsageError
 
-BOOT_TIMEOUT = 180.0
-STOP_TIMEOUT = 10.0
 CLAIM_SECONDS = 30.0
 """How long another process may take to make or remove a cloud's directory."""
 SOCKET_PATH_MAX = 100
@@ -43,9 +41,10 @@ def _ignore(event: Event) -> None:
 class Cloud:
     """An embedded cloud, by its directory."""
 
-    def __init__(self, directory: Path) -> None:
-        """Point at the cloud in ``directory``."""
+    def __init__(self, directory: Path, limits: Limits | None = None) -> None:
+        """Point at the cloud in ``directory``; its own limits are used if none are given."""
         self.directory = directory
+        self.limits = limits or _recorded_limits(directory)
         self._running: process.Running | None = None
         self._starter: StarterEnd | None = None
 
@@ -59,7 +58,7 @@ class Cloud:
         templates: Path,
         ports: Mapping[str, int] | None = None,
         options: Options | None = None,
-        timeout: float = BOOT_TIMEOUT,
+        limits: Limits = DEFAULT_LIMITS,
         on_event: Callable[[Event], None] = _ignore,
     ) -> Self:
         """Start a cloud and return when it is ready.
@@ -68,12 +67,12 @@ class Cloud:
         :param templates: folder of the templates, shared by all clouds.
         :param ports: port by service; those not named get one that is free.
         :param options: options of oslo.config over ours: by service, section, name.
-        :param timeout: seconds until it must be ready.
+        :param limits: seconds until it must be ready, and until it must have ended.
         :param on_event: told of each event of the supervisor.
         :raises UsageError: one is up there already, or something that bsdgate has not made is.
         :raises InfrastructureError: a service failed; its last log lines are in the message.
         """
-        cloud = cls(directory)
+        cloud = cls(directory, limits)
         with files.explained(directory):
             folders.make(templates)
             lock = cloud._claim()
@@ -82,9 +81,10 @@ class Cloud:
         for service, port in (ports or {}).items():
             argv += ["--port", f"{service}={port}"]
         argv += ["--options", json.dumps(options or {})]
+        argv += ["--start-limit", str(limits.start), "--stop-limit", str(limits.stop)]
         running = cloud._launch(argv, lock)
         try:
-            cloud._await_ready(running, timeout, on_event)
+            cloud._await_ready(running, on_event)
         except BaseException:
             cloud.stop()
             raise
@@ -125,16 +125,14 @@ class Cloud:
         self._running, self._starter = running, starter
         return running
 
-    def _await_ready(
-        self, running: process.Running, timeout: float, on_event: Callable[[Event], None]
-    ) -> None:
-        for event in _events(running, timeout):
+    def _await_ready(self, running: process.Running, on_event: Callable[[Event], None]) -> None:
+        for event in _events(running, self.limits.start):
             on_event(event)
             if event["event"] == "ready":
                 return
             if event["event"] == "failed":
                 raise self._failure(event)
-        if running.wait(STOP_TIMEOUT) in _ENDED_BY_OTHERS:
+        if running.wait(self.limits.stop) in _ENDED_BY_OTHERS:
             raise self._gone()
         raise running.failure("ended before the cloud was ready")
 
@@ -203,8 +201,8 @@ class Cloud:
             raise UsageError(f"no cloud is up in {self.directory}", "start one with `bsdgate up`")
         with _connected(self.directory / "control") as connection:
             connection.send_bytes(json.dumps(order).encode())
-            if not connection.poll(BOOT_TIMEOUT):
-                raise self._silence(f"did not {order['order']} within {BOOT_TIMEOUT:g} s")
+            if not connection.poll(self.limits.start):
+                raise self._silence(f"did not {order['order']} within {self.limits.start:g} s")
             try:
                 answer = json.loads(connection.recv_bytes())
             except (EOFError, ConnectionError) as error:
@@ -239,7 +237,7 @@ class Cloud:
         """
         left: list[str] = []
         if self._running and self._starter:
-            self._running.terminate(STOP_TIMEOUT)
+            self._running.terminate(self.limits.stop)
             left = self._running.left
             self._starter.close()
             self._running = self._starter = None
@@ -249,18 +247,19 @@ class Cloud:
 
     def _end(self) -> None:
         # For a moment the lock of a new cloud names the process that starts it.
-        _until(lambda: bool(self._remains()) or not self.alive())
+        limit = self.limits.stop
+        _until(lambda: bool(self._remains()) or not self.alive(), limit)
         if supervisor := self._supervisor():
             with contextlib.suppress(psutil.NoSuchProcess):
                 supervisor.terminate()
                 try:
-                    supervisor.wait(STOP_TIMEOUT)
+                    supervisor.wait(limit)
                 except psutil.TimeoutExpired:
                     guard.signal_group(supervisor.pid, signal.SIGKILL)
         else:
             # The supervisor is gone, and a process that it had forked has inherited the lock.
             self._kill_remains()
-        if not _until(lambda: not self.alive()):
+        if not _until(lambda: not self.alive(), limit):
             raise InfrastructureError(
                 f"the cloud in {self.directory} does not end: {self._lock} is still held, and names"
                 f" process {files.holder(self._lock) or 'unknown'}",
@@ -290,7 +289,7 @@ class Cloud:
         if self.alive():
             raise self._is_up()
         # A killed supervisor's processes end as soon as they see it gone.
-        psutil.wait_procs(self._remains(), STOP_TIMEOUT)
+        psutil.wait_procs(self._remains(), self.limits.stop)
         self._kill_remains()
         folders.remove_tree(self.directory, inside=self.directory.parent)
 
@@ -353,9 +352,17 @@ class Cloud:
         }
 
 
-def _until(condition: Callable[[], bool]) -> bool:
-    """Wait for a condition, at most STOP_TIMEOUT; return whether it came."""
-    deadline = time.monotonic() + STOP_TIMEOUT
+def _recorded_limits(directory: Path) -> Limits:
+    """Return the limits of the cloud in ``directory``; the usual ones if they cannot be read."""
+    try:
+        return CloudSpec.load(directory).limits
+    except (OSError, ValueError, TypeError, AttributeError):
+        return DEFAULT_LIMITS
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait for a condition, at most so long; return whether it came."""
+    deadline = time.monotonic() + seconds
     # No event tells that a lock is free.
     while not (found := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from bsdgate.harness import folders, places
 from bsdgate.harness.cloud.client import Cloud
-from bsdgate.harness.cloud.spec import checked_name
+from bsdgate.harness.cloud.spec import Limits, checked_name
 from bsdgate.harness.environments import changes, environment
 from bsdgate.harness.nodes.base import Report
 
@@ -60,10 +60,11 @@ class Host:
         changed: bool,
         ports: Mapping[str, int],
         options: Mapping[str, Any],
-        timeout: float,
+        limits: tuple[float, float],
     ) -> dict[str, Any]:
         """Start a cloud, with the change or without it; the messages are its supervisor's events.
 
+        ``limits`` are the seconds until it must be ready, and until it must have ended.
         Returns its ``entry`` for clouds.yaml and the ``ports`` of its services.
         """
         path = Path(folder)
@@ -75,7 +76,7 @@ class Host:
             templates=places.cache() / "templates",
             ports=ports,
             options=options,
-            timeout=timeout,
+            limits=Limits(*limits),
             on_event=lambda event: report({"event": event}),
         )
         self._clouds[folder] = cloud

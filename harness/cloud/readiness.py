@@ -18,15 +18,14 @@ LISTS = {
 }
 """By service: a path, and the key of the list in its answer."""
 
-TIMEOUT = 60.0
-
 
 def check(spec: CloudSpec) -> None:
     """Raise RuntimeError, naming the service and its answer, unless every one answers."""
     token = issue_token(spec)
     for service, (path, key) in LISTS.items():
         url = f"{spec.url(service)}{path}"
-        _, body = _ask(urllib.request.Request(url, headers={"X-Auth-Token": token}))
+        request = urllib.request.Request(url, headers={"X-Auth-Token": token})
+        _, body = _ask(request, spec.limits.start)
         if key not in body:
             raise RuntimeError(f"{service} answered GET {url} without {key!r}")
 
@@ -46,16 +45,16 @@ def issue_token(spec: CloudSpec) -> str:
         data=data,
         headers={"Content-Type": "application/json"},
     )
-    headers, _ = _ask(request)
+    headers, _ = _ask(request, spec.limits.start)
     return str(headers["X-Subject-Token"])
 
 
-def _ask(request: urllib.request.Request) -> tuple[Any, dict[str, Any]]:
+def _ask(request: urllib.request.Request, timeout: float) -> tuple[Any, dict[str, Any]]:
     # An answer by HTTP: that a connection can be made only says that the port is held. No proxy,
     # since the address is this machine's own.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=TIMEOUT) as answer:
+        with opener.open(request, timeout=timeout) as answer:
             return answer.headers, json.load(answer)
     except urllib.error.HTTPError as error:
         raise RuntimeError(

@@ -53,6 +53,17 @@ DEFAULT_NAME = checked_name("bsdgate")
 
 
 @dataclasses.dataclass(frozen=True)
+class Limits:
+    """How many seconds a cloud may take until it answers, and until it has ended."""
+
+    start: float = 120.0
+    stop: float = 10.0
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclasses.dataclass(frozen=True)
 class CloudSpec:
     """One cloud. ``ports`` and ``passwords`` are by service; ``admin`` has a password too.
 
@@ -66,21 +77,28 @@ class CloudSpec:
     options: Mapping[str, Mapping[str, Mapping[str, object]]] = dataclasses.field(
         default_factory=dict
     )
+    limits: Limits = DEFAULT_LIMITS
 
     @classmethod
     def generate(
-        cls, name: str, directory: Path, ports: Mapping[str, int], options: Mapping[str, Any]
+        cls,
+        name: str,
+        directory: Path,
+        ports: Mapping[str, int],
+        options: Mapping[str, Any],
+        limits: Limits = DEFAULT_LIMITS,
     ) -> Self:
         """Describe a new cloud with passwords of its own."""
         users = (ADMIN, *ports)
         passwords = {user: secrets.token_urlsafe(18) for user in users}
-        return cls(name, directory, dict(ports), passwords, options)
+        return cls(name, directory, dict(ports), passwords, options, limits)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Read the description of the cloud in ``directory`` (FileNotFoundError: none there)."""
         fields = json.loads((directory / "spec.json").read_text())
-        return cls(directory=directory, **fields)
+        limits = Limits(**fields.pop("limits", {}))
+        return cls(directory=directory, limits=limits, **fields)
 
     def save(self) -> None:
         """Write the description, readable by its user alone: it holds the passwords."""
@@ -89,6 +107,7 @@ class CloudSpec:
             "ports": self.ports,
             "passwords": self.passwords,
             "options": self.options,
+            "limits": dataclasses.asdict(self.limits),
         }
         write_private(self.directory / "spec.json", json.dumps(fields, indent=1))
 

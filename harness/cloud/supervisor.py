@@ -22,7 +22,7 @@ from pathlib import Path
 from bsdgate.harness import files
 from bsdgate.harness.cloud import ports, readiness, seed, service, templates, worker
 from bsdgate.harness.cloud.lifetime import SupervisorEnd
-from bsdgate.harness.cloud.spec import CloudSpec, write_private
+from bsdgate.harness.cloud.spec import CloudSpec, Limits, write_private
 from bsdgate.harness.cloud.unit import (
     FAILURES,
     Event,
@@ -351,7 +351,13 @@ def run(arguments: argparse.Namespace) -> None:
     starter = SupervisorEnd(arguments.starter)
     listeners = ports.bind(wanted)
     bound = {name: each.getsockname()[1] for name, each in listeners.items()}
-    spec = CloudSpec.generate(arguments.name, arguments.directory, bound, arguments.options)
+    spec = CloudSpec.generate(
+        arguments.name,
+        arguments.directory,
+        bound,
+        arguments.options,
+        Limits(arguments.start_limit, arguments.stop_limit),
+    )
     spec.save()
     supervisor = Supervisor(spec, templates.TemplateStore(arguments.templates), starter, say)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -384,6 +390,8 @@ def main() -> int:
     parser.add_argument("--starter", type=int, required=True)
     parser.add_argument("--port", type=_port, action="append", default=[])
     parser.add_argument("--options", type=json.loads, default={})
+    parser.add_argument("--start-limit", type=float, required=True)
+    parser.add_argument("--stop-limit", type=float, required=True)
     try:
         run(parser.parse_args())
     except FAILURES as failure:

@@ -13,12 +13,12 @@ from rich.table import Table
 from bsdgate.harness import clouds_yaml, folders, places, process
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.service import SERVICES
-from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
+from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName, Limits
 from bsdgate.harness.commands import run_clouds
 from bsdgate.harness.commands.boot_display import BootDisplay
 from bsdgate.harness.environments import changes, environment
 from bsdgate.harness.errors import InfrastructureError, UsageError
-from bsdgate.harness.profiles import load as profiles
+from bsdgate.harness.profiles.model import Profile
 
 _STATE_STYLES = {"serving": "green", "ready": "green"}
 
@@ -29,20 +29,22 @@ def home(name: CloudName) -> Path:
 
 
 def up(
-    name: CloudName, profile: str, texts: Sequence[str], ports: Mapping[str, int], console: Console
+    name: CloudName,
+    profile: Profile,
+    texts: Sequence[str],
+    ports: Mapping[str, int],
+    console: Console,
 ) -> None:
     """Start a cloud that outlives this command, and say how to use it.
 
-    ``profile`` is a profile's name or file, ``texts`` are the changes under test, as ``--with``
-    takes them.
+    ``texts`` are the changes under test, as ``--with`` takes them.
     """
     for place in places.by_default():
         folders.tighten(place)
     file = clouds_yaml.path()
     clouds_yaml.check(file, name)
-    found = profiles.load_local(profile)
-    wanted = changes.parse_all(texts, found.release)
-    python = environment.prepare(wanted, found.release, places.cache(), console.print).python
+    wanted = changes.parse_all(texts, profile.release)
+    python = environment.prepare(wanted, profile.release, places.cache(), console.print).python
     with BootDisplay(console) as display:
         cloud = Cloud.start(
             home(name),
@@ -50,8 +52,8 @@ def up(
             python=python,
             templates=places.cache() / "templates",
             ports=ports,
-            options=found.service_options(),
-            timeout=found.timeouts.start,
+            options=profile.service_options(),
+            limits=Limits(profile.limits.start, profile.limits.stop),
             on_event=display,
         )
     seconds = _hand_over(cloud, name, file)

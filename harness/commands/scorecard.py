@@ -12,8 +12,8 @@ from bsdgate.harness import files, places, process
 from bsdgate.harness.commands.history import verdict_of
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.profiles import load as profiles
-from bsdgate.harness.profiles.model import Profile
-from bsdgate.harness.runners.tempest import INIT_TIMEOUT, Workspace
+from bsdgate.harness.profiles.model import Profile, Timeouts
+from bsdgate.harness.runners.tempest import Workspace
 from bsdgate.harness.suites import model as suites
 from bsdgate.results import scorecard
 from bsdgate.results.errors import EvidenceError
@@ -22,6 +22,9 @@ from bsdgate.results.scorecard import render
 
 SUITES: Final = ("nightly",)
 """The suites that together contain all tests that a profile can run."""
+
+TIMEOUT: Final = Timeouts().configure
+"""Seconds until the tests must be listed, whatever the profiles."""
 
 _ELSEWHERE: Final = "choose another place with --html"
 
@@ -114,5 +117,5 @@ def _list() -> list[str]:
         workspace.config.touch()
         # Tempest needs a stestr repository even to list tests.
         init: list[str | Path] = [programs / "stestr", "init"]
-        process.run(init, log=folder / "init.log", timeout=INIT_TIMEOUT, cwd=workspace.path)
-        return workspace.list_tests()
+        process.run(init, log=folder / "init.log", timeout=TIMEOUT, cwd=workspace.path)
+        return workspace.list_tests(TIMEOUT)

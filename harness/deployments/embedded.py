@@ -61,7 +61,7 @@ class Embedded:
             changed=self.changed,
             ports=dict(zip(SERVICES, ports, strict=True)),
             options=self.profile.service_options(),
-            timeout=self.profile.timeouts.start,
+            limits=[self.profile.limits.start, self.profile.limits.stop],
         )
         self.node.forward(started["ports"])
         entry: dict[str, Any] = started["entry"]

@@ -16,8 +16,10 @@ def names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 
 
-def load(name_or_path: str) -> Profile:
+def load(name_or_path: str, factor: float | None = None) -> Profile:
     """Return the profile of that name, or from that file if it ends in .yaml or has a slash.
+
+    ``factor`` takes the place of the profile's own factor of time limits.
 
     :raises UsageError: there is no such profile.
     :raises ConfigurationError: it is wrong.
@@ -34,16 +36,16 @@ def load(name_or_path: str) -> Profile:
             f"{path}: there are no constraints for release {profile.release!r}",
             f"known releases: {', '.join(releases.names())}",
         )
-    return profile
+    return profile.with_factor(factor)
 
 
-def load_local(name_or_path: str) -> Profile:
-    """Return a profile; its nodes must be processes of this machine.
+def load_local(name_or_path: str, factor: float | None = None) -> Profile:
+    """Return a profile as ``load`` does; its nodes must be processes of this machine.
 
     :raises UsageError: there is no such profile, or its nodes come from elsewhere.
     :raises ConfigurationError: it is wrong.
     """
-    profile = load(name_or_path)
+    profile = load(name_or_path, factor)
     if profile.nodes.source != "local":
         raise UsageError(
             f"profile {profile.name} takes its nodes from {profile.nodes.source!r},"

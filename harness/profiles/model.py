@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The model of a profile. Its YAML form has the same keys."""
 
+import math
 import re
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +25,7 @@ Option = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*\.[a-z][a-z
 Trait = Annotated[str, StringConstraints(pattern=r"^CUSTOM_[A-Z0-9_]+$")]
 Lack = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z-]*(\.[A-Za-z0-9_-]+)?$")]
 """A feature that a cloud may be without and no Tempest option decides: see coverage.rules."""
+FACTOR_MAX: Final = 1000
 ResourceClass = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$")]
 
 
@@ -147,16 +149,27 @@ class Exclusion(Part):
 
 
 class Timeouts(Part):
-    """How long things may take, in seconds."""
+    """How long things may take, in seconds, on a node of usual speed."""
 
     start: float = Field(default=120, gt=0)
-    """Until the nodes and services answer."""
+    """Until the services answer, at the start, after a restart and after a reset."""
+    stop: float = Field(default=10, gt=0)
+    """Until the services have ended; then they are killed."""
     configure: float = Field(default=120, gt=0)
-    """Until tempest.conf is made."""
+    """Each thing that is done before the tests: tempest.conf, the list of tests, host checks."""
     test: float = Field(default=300, gt=0)
     """One test."""
     run: float = Field(default=7200, gt=0)
     """All tests."""
+    factor: float = Field(default=1, gt=0, le=FACTOR_MAX)
+    """How many times longer all of this may take: one number for a slow node."""
+
+    def scaled(self) -> Self:
+        """Return the limits multiplied by the factor."""
+        limits = self.model_dump(exclude={"factor"})
+        return self.model_copy(
+            update={name: limit * self.factor for name, limit in limits.items()} | {"factor": 1.0}
+        )
 
 
 class Profile(Part):
@@ -184,6 +197,18 @@ class Profile(Part):
             raise ValueError(f"more than one board is called {', '.join(twice)}")
         return self
 
+    @property
+    def limits(self) -> Timeouts:
+        """The time limits, with the factor in them."""
+        return self.timeouts.scaled()
+
+    def with_factor(self, factor: float | None) -> Self:
+        """Return the profile for a node that is so much slower; unchanged if it is None."""
+        if factor is None:
+            return self
+        timeouts = self.timeouts.model_copy(update={"factor": factor})
+        return self.model_copy(update={"timeouts": timeouts})
+
     def service_options(self) -> dict[str, dict[str, dict[str, Scalar]]]:
         """Return what overrides the services' own settings: by service, section, option."""
         return {name: service.options for name, service in self.services.items()}
@@ -202,5 +227,16 @@ class Profile(Part):
         ]
 
     def overrides(self) -> dict[str, str]:
-        """Return the features as python-tempestconf takes them: section.option, value."""
-        return {option: str(feature.value) for option, feature in self.features.items()}
+        """Return the features as python-tempestconf takes them: section.option, value.
+
+        Those that are time limits are multiplied by the factor.
+        """
+        return {
+            option: str(self._scaled(option, one.value)) for option, one in self.features.items()
+        }
+
+    def _scaled(self, option: str, value: Scalar) -> Scalar:
+        # bool is a kind of int.
+        if not option.endswith("_timeout") or isinstance(value, bool | str):
+            return value
+        return math.ceil(value * self.timeouts.factor)

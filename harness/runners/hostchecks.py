@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Final
 
 from bsdgate.harness import process
 from bsdgate.harness.errors import InfrastructureError
@@ -15,19 +14,18 @@ from bsdgate.harness.manifest import Kind
 from bsdgate.harness.run_dir import Attempt, Format
 from bsdgate.harness.runners.base import Ended, Events, Look
 
-TIMEOUT: Final = 120.0
-
 
 @dataclass(frozen=True)
 class HostChecks:
     """Runs all checks of the host.
 
     ``facts`` are the environment variables that describe it, and ``testinfra`` the arguments that
-    name it to pytest-testinfra.
+    name it to pytest-testinfra. ``timeout`` is how many seconds all of them may take.
     """
 
     facts: Mapping[str, str]
     logs: Path
+    timeout: float
     testinfra: Sequence[str] = ("--hosts=local://",)
     test_timeout: float | None = None
     kind: Kind = "hostchecks"
@@ -43,7 +41,7 @@ class HostChecks:
         process.run(
             self._pytest("--collect-only", "-q", "--no-header", "--no-summary"),
             log=self.logs / "hostchecks-list.log",
-            timeout=TIMEOUT,
+            timeout=self.timeout,
             env=self._environment(),
             stdout=output,
         )
@@ -78,7 +76,7 @@ class HostChecks:
         completed = process.run(
             self._pytest("-q", f"--junitxml={report}", "-o", f"junit_suite_name={mark}"),
             log=self.logs / "hostchecks.log",
-            timeout=TIMEOUT,
+            timeout=self.timeout,
             env=self._environment(),
             check=False,
         )

@@ -22,8 +22,6 @@ from bsdgate.results.codes import Code
 from bsdgate.results.parsers.subunit import StreamReader
 from bsdgate.results.problems import Problem
 
-LIST_TIMEOUT: Final = 120.0
-INIT_TIMEOUT: Final = 60.0
 TEST_TIMEOUT: Final = "OS_TEST_TIMEOUT"
 """The environment variable in which Tempest's base class finds how long a test may take."""
 IMAGE_BYTES: Final = 64 * 1024
@@ -74,9 +72,9 @@ class Workspace:
         with self._start("repository", [self.bin / "stestr", "init"]) as repository:
             with self._start("tempestconf", argv) as tempestconf:
                 tempestconf.finish(timeout)
-            repository.finish(INIT_TIMEOUT)
+            repository.finish(timeout)
 
-    def list_tests(self) -> list[str]:
+    def list_tests(self, timeout: float) -> list[str]:
         """Return the ids of all tests that are installed, as Tempest prints them.
 
         :raises InfrastructureError: Tempest lists none, or cannot import what it has found.
@@ -85,7 +83,7 @@ class Workspace:
         output.unlink(missing_ok=True)
         argv = self._tempest("run", "--list-tests", "--config-file", self.config)
         with self._start("list", argv, output) as listing:
-            listing.finish(LIST_TIMEOUT)
+            listing.finish(timeout)
         ids = [line for line in output.read_text().splitlines() if "." in line]
         broken = [each for each in ids if each.startswith("unittest.loader._FailedTest.")]
         if broken or not ids:
@@ -180,8 +178,8 @@ class TempestRunner:
             Workspace(site.folder / "tempest", site.python.parent, site.clouds_yaml, site.logs),
             site.cloud,
             profile.overrides(),
-            profile.timeouts.configure,
-            profile.timeouts.test,
+            profile.limits.configure,
+            profile.limits.test,
             concurrency,
         )
 
@@ -192,7 +190,7 @@ class TempestRunner:
 
     def list_ids(self) -> Sequence[str]:
         """Return the ids of all tests that are installed."""
-        return self.workspace.list_tests()
+        return self.workspace.list_tests(self.configure_timeout)
 
     def asked(self, ids: Sequence[str]) -> bytes:
         """Return asked.txt: an id per line."""

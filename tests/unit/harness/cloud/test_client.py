@@ -15,6 +15,7 @@ import pytest
 from bsdgate.harness import files, folders
 from bsdgate.harness.cloud import client
 from bsdgate.harness.cloud.client import Cloud
+from bsdgate.harness.cloud.spec import CloudSpec, Limits
 from bsdgate.harness.errors import InfrastructureError, UsageError
 
 GARBAGE = [b"", b"abc", b"-1", b"0", b"1.5", b"9" * 40, b"9" * 100_000, b"\0\xff", "٣".encode()]
@@ -26,11 +27,10 @@ time.sleep(60)
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    monkeypatch.setattr(client, "STOP_TIMEOUT", 0.1)
+def cloud(tmp_path: Path) -> Cloud:
     folders.make_marked(tmp_path / "clouds" / "one")
     (tmp_path / "clouds" / "one" / "lock").touch()
-    return Cloud(tmp_path / "clouds" / "one")
+    return Cloud(tmp_path / "clouds" / "one", Limits(stop=0.1))
 
 
 @pytest.fixture
@@ -100,10 +100,8 @@ def test_a_damaged_description_is_named(cloud: Cloud, content: bytes) -> None:
         cloud.clouds_yaml_entry()
 
 
-def test_the_supervisor_is_ended(
-    cloud: Cloud, lock: int, holder: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client, "STOP_TIMEOUT", 10)
+def test_the_supervisor_is_ended(cloud: Cloud, lock: int, holder: subprocess.Popen[bytes]) -> None:
+    cloud.limits = Limits()
     files.name_holder(lock, holder.pid)
     let_go(lock)
     assert cloud.alive()
@@ -113,9 +111,9 @@ def test_the_supervisor_is_ended(
 
 
 def test_the_supervisor_is_found_by_its_status_too(
-    cloud: Cloud, lock: int, holder: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, lock: int, holder: subprocess.Popen[bytes]
 ) -> None:
-    monkeypatch.setattr(client, "STOP_TIMEOUT", 10)
+    cloud.limits = Limits()
     (cloud.directory / "lock").write_bytes(b"garbage")
     (cloud.directory / "status.json").write_text(f'{{"state": "ready", "pid": {holder.pid}}}')
     let_go(lock)
@@ -133,9 +131,9 @@ os._exit(0)
 
 
 def test_a_process_that_has_inherited_the_lock_of_a_dead_supervisor_is_ended(
-    cloud: Cloud, lock: int, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, lock: int
 ) -> None:
-    monkeypatch.setattr(client, "STOP_TIMEOUT", 10)
+    cloud.limits = Limits()
     with subprocess.Popen(
         [sys.executable, "-c", FORKER],
         cwd=cloud.directory,
@@ -247,3 +245,16 @@ def test_a_socket_is_reached_however_long_its_path_and_tmpdir_are(
         ours.send_bytes(b"hello")
         assert theirs.recv_bytes() == b"hello"
         theirs.close()
+
+
+def test_the_limits_are_those_of_the_cloud(tmp_path: Path) -> None:
+    assert Cloud(tmp_path).limits == Limits()
+    CloudSpec.generate("one", tmp_path, {"keystone": 1}, {}, Limits(700, 70)).save()
+    assert Cloud(tmp_path).limits == Limits(700, 70)
+
+
+def test_an_order_has_the_time_that_a_start_has(cloud: Cloud, lock: int) -> None:
+    cloud.limits = Limits(start=0.1)
+    late = pytest.raises(InfrastructureError, match=r"did not reset within 0\.1 s")
+    with Listener(str(cloud.directory / "control"), "AF_UNIX"), late:
+        cloud.reset()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bsdgate.harness.cloud import readiness
-from bsdgate.harness.cloud.spec import HOST, CloudSpec
+from bsdgate.harness.cloud.spec import HOST, CloudSpec, Limits
 
 
 @pytest.mark.parametrize("answer", [b"", b"220 ready\r\n", b"HTTP/1.1 200 OK\r\n\r\nwelcome"])
@@ -28,3 +28,11 @@ def test_a_port_that_takes_connections_is_not_ready(tmp_path: Path, answer: byte
         with pytest.raises(RuntimeError, match=f"POST http://{HOST}:{port}/v3/auth/tokens"):
             readiness.check(spec)
         thread.join()
+
+
+def test_a_service_has_the_time_that_the_cloud_has(tmp_path: Path) -> None:
+    with socket.create_server((HOST, 0)) as listener:
+        port = listener.getsockname()[1]
+        spec = CloudSpec.generate("here", tmp_path, {"keystone": port}, {}, Limits(start=0.1))
+        with pytest.raises(RuntimeError, match="has no answer: TimeoutError"):
+            readiness.check(spec)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bsdgate.harness.cloud import service
-from bsdgate.harness.cloud.spec import CloudSpec, ini
+from bsdgate.harness.cloud.spec import CloudSpec, Limits, ini
 
 PORTS = {"keystone": 5000, "nova": 8774}
 
@@ -17,7 +17,8 @@ def spec(tmp_path: Path, **options: Any) -> CloudSpec:
 
 
 def test_a_saved_cloud_is_read_back(tmp_path: Path) -> None:
-    made = spec(tmp_path, nova={"DEFAULT": {"debug": True}})
+    options = {"nova": {"DEFAULT": {"debug": True}}}
+    made = CloudSpec.generate("here", tmp_path, PORTS, options, Limits(9, 8))
     made.save()
     assert CloudSpec.load(tmp_path) == made
 

@@ -90,7 +90,7 @@ def write_status(folder: Path, pid: int, ports: Mapping[str, int]) -> None:
 def checks(cloud: Path, logs: Path, host: str = "local://") -> HostChecks:
     logs.mkdir()
     facts = {"BSDGATE_CLOUD_DIR": str(cloud), "BSDGATE_NODE_PYTHON": sys.executable}
-    return HostChecks(facts, logs, (f"--hosts={host}",))
+    return HostChecks(facts, logs, 60, (f"--hosts={host}",))
 
 
 def outcome(checks: HostChecks) -> tuple[bool, str]:
