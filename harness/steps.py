@@ -14,7 +14,7 @@ import yaml
 
 from bsdgate.harness import files, places
 from bsdgate.harness.cloud.client import Cloud
-from bsdgate.harness.cloud.spec import checked_name
+from bsdgate.harness.cloud.spec import ACCOUNTS_FILE, checked_name
 from bsdgate.harness.environments import environment
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.profiles.model import Profile
@@ -100,7 +100,9 @@ class Run:
     @property
     def runner(self) -> Runner:
         """What runs the tests of the suite."""
-        site = Site(self.site, self.logs, self.environment.python, self.clouds_yaml, CLOUD)
+        accounts = self.site / "cloud" / ACCOUNTS_FILE
+        python = self.environment.python
+        site = Site(self.site, self.logs, python, self.clouds_yaml, CLOUD, accounts)
         return runners.make(site, self.profile, self.suite, self.folder.manifest.concurrency)
 
 

@@ -69,7 +69,8 @@ def test_directory_is_private(host: Host, cloud: Path) -> None:
 
 def test_secrets_are_private(cloud: Path) -> None:
     """No file that holds a password, key or database can be read by others."""
-    secret = [cloud / "spec.json", *cloud.glob("etc/*/*.conf"), *cloud.glob("data/**/*.sqlite")]
+    secret = [cloud / "spec.json", cloud / "accounts.yaml", *cloud.glob("etc/*/*.conf")]
+    secret += cloud.glob("data/**/*.sqlite")
     secret += [each for each in cloud.glob("data/keystone/*_tokens/*") if each.is_file()]
     assert len(secret) > len(SERVICES)
     for file in secret:

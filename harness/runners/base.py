@@ -24,7 +24,8 @@ class Site:
     """Where a runner works.
 
     ``folder`` takes its workspace, ``logs`` its logs. ``python`` is the interpreter that has it,
-    ``clouds_yaml`` the file that names the cloud, and ``cloud`` the name there.
+    ``clouds_yaml`` the file that names the cloud, and ``cloud`` the name there. ``accounts`` is the
+    file of the accounts that the cloud has for tests, as Tempest reads it; None if it has none.
     """
 
     folder: Path
@@ -32,6 +33,7 @@ class Site:
     python: Path
     clouds_yaml: Path
     cloud: str
+    accounts: Path | None = None
 
 
 @dataclass(frozen=True)

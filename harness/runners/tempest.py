@@ -9,11 +9,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
-from bsdgate.harness import folders, process
+import yaml
+
+from bsdgate.harness import files, folders, process
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.manifest import Kind
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, Format
+from bsdgate.harness.runners import accounts
 from bsdgate.harness.runners.base import Ended, Events, Look, Site
 from bsdgate.harness.runners.watch import watch
 from bsdgate.harness.suites.model import Suite
@@ -29,6 +32,15 @@ TEST_TIMEOUT: Final = "OS_TEST_TIMEOUT"
 IMAGE_BYTES: Final = 64 * 1024
 SECTION_MISSPELT: Final = "oslo_concurrency.lock_path"
 """python-tempestconf writes ``[oslo-concurrency]``, which nothing reads."""
+LOG_LEVELS: Final = ",".join(
+    (
+        "stevedore=WARN",
+        "urllib3.connectionpool=WARN",
+        "urllib3.util.retry=WARN",
+        # At DEBUG it logs the passwords of all accounts for each test class.
+        "tempest.lib.common.preprov_creds=INFO",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -51,12 +63,17 @@ class Workspace:
         """The workspace's tempest.conf."""
         return self.path / "etc" / "tempest.conf"
 
+    @property
+    def accounts(self) -> Path:
+        """The workspace's file of accounts."""
+        return self.config.with_name("accounts.yaml")
+
     def create(self) -> None:
         """Make the folder anew, and an image without content for its tests to boot."""
         for folder in (self.path, self._home):
             folders.remove_tree(folder, inside=folder.parent)
             folders.make_marked(folder)
-        for folder in (self._home / "tmp", self.config.parent, self._locks):
+        for folder in (self._home / "tmp", self.config.parent):
             folders.make(folder)
         self._image.write_bytes(bytes(IMAGE_BYTES))
 
@@ -103,6 +120,9 @@ class Workspace:
 
         A test that does not end within ``test_timeout`` seconds fails, by Tempest's own base class.
         """
+        # A run that was ended has left the locks of accounts that nothing uses any more.
+        folders.remove_tree(self._locks, inside=self.path)
+        folders.make(self._locks)
         chosen = self.path / "asked.txt"
         chosen.write_text("".join(f"{each}\n" for each in ids))
         argv = self._tempest("run", "--config-file", self.config, "--load-list", chosen)
@@ -165,6 +185,8 @@ class TempestRunner:
     configure_timeout: float
     test_timeout: float
     concurrency: int
+    accounts: Path | None = None
+    """The file of the accounts that tests take; None if each test class makes its own."""
     kind: Kind = "tempest"
     form: Format = "subunit"
 
@@ -174,7 +196,7 @@ class TempestRunner:
         return asked or default
 
     @classmethod
-    def make(cls, site: Site, profile: Profile, _suite: Suite, concurrency: int) -> Self:
+    def make(cls, site: Site, profile: Profile, suite: Suite, concurrency: int) -> Self:
         """Return the runner for a cloud like the profile."""
         return cls(
             Workspace(site.folder / "tempest", site.python.parent, site.clouds_yaml, site.logs),
@@ -183,12 +205,18 @@ class TempestRunner:
             profile.timeouts.configure,
             profile.timeouts.test,
             concurrency,
+            site.accounts if suite.credentials == "pre-provisioned" else None,
         )
 
     def prepare(self) -> None:
-        """Make the workspace and tempest.conf."""
+        """Make the workspace and tempest.conf, and a copy of the accounts if there are any.
+
+        :raises ConfigurationError: something is wrong in the file of the accounts.
+        :raises UsageError: it has too few for the concurrency.
+        """
         self.workspace.create()
-        self.workspace.configure(self.cloud, self.overrides, self.configure_timeout)
+        overrides = {**self.overrides, **self._take_accounts()}
+        self.workspace.configure(self.cloud, overrides, self.configure_timeout)
 
     def list_ids(self) -> Sequence[str]:
         """Return the ids of all tests that are installed."""
@@ -223,6 +251,20 @@ class TempestRunner:
             text = "stestr record missing: the stream cannot be cross-checked"
             problems = [Problem(Code.RECORD_MISSING, text)]
         return Ended(status, problems, record, running.left)
+
+    def _take_accounts(self) -> dict[str, str]:
+        """Write the workspace's own file of accounts; return the options that name it."""
+        if self.accounts is None:
+            return {"auth.use_dynamic_credentials": "True"}
+        found = accounts.read(self.accounts)
+        accounts.check_enough(found, self.concurrency, self.accounts)
+        content = yaml.safe_dump(accounts.ordered(found), sort_keys=False)
+        files.write_atomically(self.workspace.accounts, content.encode())
+        return {
+            "auth.use_dynamic_credentials": "False",
+            "auth.test_accounts_file": str(self.workspace.accounts),
+            "DEFAULT.default_log_levels": LOG_LEVELS,
+        }
 
     def _record(self, before: int) -> bytes | None:
         """Return what stestr recorded of the run that came after ``before`` others."""
