@@ -5,8 +5,9 @@ import contextlib
 import json
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -19,6 +20,7 @@ from bsdgate.harness.environments import environment
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, RunDir
+from bsdgate.harness.runners import durations
 from bsdgate.harness.runners import table as runners
 from bsdgate.harness.runners.base import Look, Runner, Site
 from bsdgate.harness.runners.hostchecks import HostChecks
@@ -97,12 +99,17 @@ class Run:
         """The file that names the run's cloud."""
         return self.site / "clouds.yaml"
 
+    @cached_property
+    def durations(self) -> Mapping[str, float]:
+        """How many seconds the tests of the suite took in an earlier run, by id."""
+        return durations.newest(self.folder.path.parent, self.suite.name)
+
     @property
     def runner(self) -> Runner:
         """What runs the tests of the suite."""
         accounts = self.site / "cloud" / ACCOUNTS_FILE
         python = self.environment.python
-        site = Site(self.site, self.logs, python, self.clouds_yaml, CLOUD, accounts)
+        site = Site(self.site, self.logs, python, self.clouds_yaml, CLOUD, accounts, self.durations)
         return runners.make(site, self.profile, self.suite, self.folder.manifest.concurrency)
 
 

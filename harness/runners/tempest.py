@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tempest: its workspace, its configuration discovered from the cloud, its list, its run."""
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
@@ -18,6 +19,7 @@ from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, Format
 from bsdgate.harness.runners import accounts
 from bsdgate.harness.runners.base import Ended, Events, Look, Site
+from bsdgate.harness.runners.split import Split, split, worker_file
 from bsdgate.harness.runners.watch import watch
 from bsdgate.harness.suites.model import Suite
 from bsdgate.results import crosscheck
@@ -29,6 +31,8 @@ LIST_TIMEOUT: Final = 120.0
 INIT_TIMEOUT: Final = 60.0
 TEST_TIMEOUT: Final = "OS_TEST_TIMEOUT"
 """The environment variable in which Tempest's base class finds how long a test may take."""
+WORKERS: Final = "workers.json"
+"""In the folder of an attempt: the ids of the tests that each worker was given."""
 IMAGE_BYTES: Final = 64 * 1024
 SECTION_MISSPELT: Final = "oslo_concurrency.lock_path"
 """python-tempestconf writes ``[oslo-concurrency]``, which nothing reads."""
@@ -113,20 +117,19 @@ class Workspace:
         return ids
 
     @contextmanager
-    def running(
-        self, ids: Sequence[str], concurrency: int, test_timeout: float
-    ) -> Iterator[process.Running]:
-        """Run these tests; the subunit stream comes from the process's output.
+    def running(self, shares: Split, test_timeout: float) -> Iterator[process.Running]:
+        """Run these tests, each share by a worker; the subunit stream comes from the output.
 
         A test that does not end within ``test_timeout`` seconds fails, by Tempest's own base class.
         """
         # A run that was ended has left the locks of accounts that nothing uses any more.
         folders.remove_tree(self._locks, inside=self.path)
         folders.make(self._locks)
-        chosen = self.path / "asked.txt"
-        chosen.write_text("".join(f"{each}\n" for each in ids))
+        chosen, workers = self.path / "asked.txt", self.path / "workers.yaml"
+        chosen.write_text("".join(f"{each}\n" for share in shares for each in share))
+        workers.write_text(worker_file(shares))
         argv = self._tempest("run", "--config-file", self.config, "--load-list", chosen)
-        argv += ["--concurrency", str(concurrency), "--subunit"]
+        argv += ["--worker-file", workers, "--concurrency", str(len(shares)), "--subunit"]
         # Tempest takes whole seconds, and 0 for no limit.
         limit = {TEST_TIMEOUT: str(math.ceil(test_timeout))}
         with self._start("run", argv, process.PIPE, limit) as running:
@@ -187,6 +190,8 @@ class TempestRunner:
     concurrency: int
     accounts: Path | None = None
     """The file of the accounts that tests take; None if each test class makes its own."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long tests took in an earlier run, by id."""
     kind: Kind = "tempest"
     form: Format = "subunit"
 
@@ -206,6 +211,7 @@ class TempestRunner:
             profile.timeouts.test,
             concurrency,
             site.accounts if suite.credentials == "pre-provisioned" else None,
+            site.seconds,
         )
 
     def prepare(self) -> None:
@@ -235,9 +241,10 @@ class TempestRunner:
             for event in reader.feed(chunk):
                 events.test(event)
 
-        concurrency = min(self.concurrency, len(ids))
+        shares = split(ids, self.concurrency, self.seconds)
+        files.write_atomically(attempt.folder / WORKERS, json.dumps(shares, indent=1).encode())
         before = len(self.workspace.records())
-        with self.workspace.running(ids, concurrency, self.test_timeout) as running:
+        with self.workspace.running(shares, self.test_timeout) as running:
             status, problems = watch(running, take, look)
         for event in reader.close():
             events.test(event)

@@ -10,7 +10,7 @@ import sys
 import pytest
 from unit.results.store.contract import verdict
 
-from bsdgate.harness.commands.run import durations
+from bsdgate.harness.runners import durations
 from bsdgate.results import document
 
 
@@ -35,9 +35,15 @@ def test_the_newest_run_of_the_suite_tells_how_long_tests_take(runs):
     runs(3)
     runs(5)
     runs(7, suite="gate")
-    assert durations(runs.path, "smoke") == {"t0": 5.5, "t1": 5.5}
-    assert durations(runs.path) == {"t0": 7.5, "t1": 7.5}
-    assert durations(runs.path, "nightly") == {}
+    assert durations.newest(runs.path, "smoke") == {"t0": 5.5, "t1": 5.5}
+    assert durations.newest(runs.path) == {"t0": 7.5, "t1": 7.5}
+    assert durations.newest(runs.path, "nightly") == {}
+
+
+def test_a_narrowed_run_tells_nothing(runs):
+    runs(3)
+    runs(5, selection="t0")
+    assert durations.newest(runs.path, "smoke") == {"t0": 3.5, "t1": 3.5}
 
 
 def _dangle(file):
@@ -54,14 +60,14 @@ def _pipe(file):
 def test_a_verdict_that_is_no_file_is_left_out(runs, spoil):
     runs(3)
     spoil(runs(5))
-    assert durations(runs.path) == {"t0": 3.5, "t1": 3.5}
+    assert durations.newest(runs.path) == {"t0": 3.5, "t1": 3.5}
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"{ }", b"[" * 99_999], ids=len)
 def test_a_verdict_that_is_none_is_left_out(runs, content):
     runs(3)
     runs(5, content)
-    assert durations(runs.path) == {"t0": 3.5, "t1": 3.5}
+    assert durations.newest(runs.path) == {"t0": 3.5, "t1": 3.5}
 
 
 def test_a_verdict_that_may_not_be_read_is_left_out(runs, monkeypatch):
@@ -73,7 +79,7 @@ def test_a_verdict_that_may_not_be_read_is_left_out(runs, monkeypatch):
     runs(3)
     secret, opened = runs(5), os.open
     monkeypatch.setattr(os, "open", refuse)
-    assert durations(runs.path) == {"t0": 3.5, "t1": 3.5}
+    assert durations.newest(runs.path) == {"t0": 3.5, "t1": 3.5}
 
 
 # A run in small: it says that it is under way, and goes on until a signal stops it.

@@ -14,17 +14,18 @@ from bsdgate.harness import folders
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.profiles import load as profiles
 from bsdgate.harness.runners.base import Site
+from bsdgate.harness.runners.split import Split
 from bsdgate.harness.runners.tempest import TempestRunner, Workspace
 from bsdgate.harness.suites import model as suites
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Return a workspace with a Python that only shows its environment."""
+    """Return a workspace with a Python that only shows its arguments and environment."""
     programs = tmp_path / "bin"
     programs.mkdir()
     python = programs / "python"
-    python.write_text("#!/bin/sh\nexec env\n")
+    python.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\nexec env\n")
     python.chmod(0o755)
     logs = tmp_path / "logs"
     folders.make(logs)
@@ -33,9 +34,9 @@ def workspace(tmp_path: Path) -> Workspace:
     return made
 
 
-def output(workspace: Workspace, test_timeout: float) -> list[str]:
+def output(workspace: Workspace, test_timeout: float, shares: Split | None = None) -> list[str]:
     written = b""
-    with workspace.running(["m.A.one"], 1, test_timeout) as running:
+    with workspace.running(shares or [["m.A.one"]], test_timeout) as running:
         while chunk := running.read():
             written += chunk
     return written.decode().splitlines()
@@ -47,6 +48,16 @@ def test_tempest_is_given_the_time_of_one_test_in_whole_seconds(
 ) -> None:
     """Zero would be no limit at all."""
     assert f"OS_TEST_TIMEOUT={given}" in output(workspace, seconds)
+
+
+def test_tempest_is_given_the_tests_and_the_share_of_each_worker(workspace: Workspace) -> None:
+    shares = [["m.A.one[id-1]", "m.B.one"], ["m.C.one"]]
+    shown = output(workspace, 1, shares)
+    asked = Path(shown[shown.index("--load-list") + 1]).read_text().splitlines()
+    workers = yaml.safe_load(Path(shown[shown.index("--worker-file") + 1]).read_text())
+    assert asked == ["m.A.one[id-1]", "m.B.one", "m.C.one"]
+    assert len(workers) == 2
+    assert shown[shown.index("--concurrency") + 1] == "2"
 
 
 def test_the_name_is_the_one_that_tempest_reads() -> None:
