@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -21,6 +22,7 @@ from bsdgate.harness.manifest import NodeDocument
 from bsdgate.harness.nodes.base import Node
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, RunDir
+from bsdgate.harness.runners import durations
 from bsdgate.harness.runners import table as runners
 from bsdgate.harness.runners.base import Look, Runner, Site
 from bsdgate.harness.runners.hostchecks import HostChecks
@@ -101,6 +103,16 @@ class Run:
         return self.site / "clouds.yaml"
 
     @property
+    def accounts(self) -> Path:
+        """The file of the accounts that the cloud has for tests, if it has any."""
+        return self.site / "accounts.yaml"
+
+    @cached_property
+    def durations(self) -> Mapping[str, float]:
+        """How many seconds the tests of the suite took in an earlier run, by id."""
+        return durations.newest(self.folder.path.parent, self.suite.name)
+
+    @property
     def changed(self) -> bool:
         """Whether a change under test runs here."""
         return self.deployment.changed or bool(self.environment.changes)
@@ -108,7 +120,9 @@ class Run:
     @property
     def runner(self) -> Runner:
         """What runs the tests of the suite."""
-        site = Site(self.site, self.logs, self.environment.python, self.clouds_yaml, CLOUD)
+        accounts = self.accounts if self.accounts.exists() else None
+        python = self.environment.python
+        site = Site(self.site, self.logs, python, self.clouds_yaml, CLOUD, accounts, self.durations)
         return runners.make(site, self.profile, self.suite, self.folder.manifest.concurrency)
 
 
@@ -139,9 +153,12 @@ def provision(run: Run) -> None:
 def deploy(run: Run) -> None:
     """Start the cloud, and name it in the run's own clouds.yaml."""
     run.deployed = True
-    entry = run.deployment.start(run.listener.cloud)
-    document = yaml.safe_dump({"clouds": {CLOUD: dict(entry)}})
+    access = run.deployment.start(run.listener.cloud)
+    document = yaml.safe_dump({"clouds": {CLOUD: dict(access.entry)}})
     files.write_atomically(run.clouds_yaml, document.encode())
+    if access.accounts is not None:
+        accounts = yaml.safe_dump([dict(each) for each in access.accounts], sort_keys=False)
+        files.write_atomically(run.accounts, accounts.encode())
 
 
 def check(run: Run) -> None:

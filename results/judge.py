@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bsdgate.results import evidence, external_evidence, hangs, ledger, strict_json
-from bsdgate.results.attempts import HEAD_BOUND, UnreadableError, open_plain
+from bsdgate.results import document, evidence, external_evidence, hangs, ledger, strict_json
+from bsdgate.results.attempts import DOCUMENT_BOUND, HEAD_BOUND, UnreadableError, open_plain
 from bsdgate.results.attribution import Rerun, plan
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.expectations import load as load_expectations
@@ -124,6 +124,18 @@ def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun,
             failed -= own
             by_attempt |= {attempt.name: sorted(own)} if own else {}
     return plan(by_attempt, verdict.reasons, change=change, hung=hung)
+
+
+def verdict_of(folder: Path) -> Verdict:
+    """Read and check the verdict in a run directory; EvidenceError if there is no valid one."""
+    path = folder / "report" / "verdict.json"
+    try:
+        with open_plain(path, DOCUMENT_BOUND) as file:
+            content = file.read()
+    except (UnreadableError, OSError) as reason:
+        hint = f"if it is a run's directory, judge it: bsdgate report {folder}"
+        raise EvidenceError(f"no verdict: {reason}", hint) from None
+    return document.parse(content)
 
 
 def remaining(run_dir: Path, kind: Kind) -> tuple[str, ...]:

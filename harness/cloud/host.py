@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bsdgate.harness import folders, places
+from bsdgate.harness.cloud.accounts import tempest_entries
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.spec import Limits, checked_name
 from bsdgate.harness.environments import changes, environment
@@ -65,7 +66,8 @@ class Host:
         """Start a cloud, with the change or without it; the messages are its supervisor's events.
 
         ``limits`` are the seconds until it must be ready, and until it must have ended.
-        Returns its ``entry`` for clouds.yaml and the ``ports`` of its services.
+        Returns its ``entry`` for clouds.yaml, its ``accounts`` for tests as Tempest's accounts file
+        has them, and the ``ports`` of its services.
         """
         path = Path(folder)
         folders.make(path.parent)
@@ -82,7 +84,8 @@ class Host:
         self._clouds[folder] = cloud
         urls = [service["url"] for service in cloud.status()["services"].values()]
         found = [urlsplit(url).port for url in urls]
-        return {"entry": cloud.clouds_yaml_entry(), "ports": found}
+        accounts = tempest_entries(cloud.spec.passwords)
+        return {"entry": cloud.clouds_yaml_entry(), "accounts": accounts, "ports": found}
 
     def health(self, _report: Report, *, folder: str) -> list[tuple[str, str]]:
         """Return what is wrong with a cloud: the code and the text of each problem."""

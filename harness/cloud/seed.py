@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a new cloud holds: service users, catalogue, flavors, an image, two networks."""
+"""What a new cloud holds: users, accounts, catalogue, flavors, an image, two networks."""
 
 import io
 from typing import Any
 
 from bsdgate.harness.cloud import service
+from bsdgate.harness.cloud.accounts import ACCOUNTS
 from bsdgate.harness.cloud.neutron import PHYSICAL_NETWORK, SHARED_NETWORK
 from bsdgate.harness.cloud.spec import ADMIN, REGION, CloudSpec
 
@@ -22,13 +23,14 @@ IMAGE_BYTES = 64 * 1024
 
 
 def identity(spec: CloudSpec) -> None:
-    """Make the service project, its users, and every service's endpoints."""
+    """Make the service project, its users, every service's endpoints, and accounts for tests."""
     cloud = connect(spec)
     project = cloud.identity.create_project(name="service", domain_id="default")
     roles = [cloud.identity.find_role(name) for name in ("admin", "service")]
     for name in spec.ports:
         _user(cloud, project, roles, name, spec.passwords[name])
         _endpoints(cloud, spec, name)
+    _accounts(cloud, spec)
 
 
 def _user(cloud: Any, project: Any, roles: list[Any], name: str, password: str) -> None:
@@ -50,6 +52,22 @@ def _endpoints(cloud: Any, spec: CloudSpec, name: str) -> None:
             region_id=REGION,
             url=f"{spec.url(name)}{module.PATH}",
         )
+
+
+def _accounts(cloud: Any, spec: CloudSpec) -> None:
+    roles = {role.name: role for role in cloud.identity.roles()}
+    names = dict.fromkeys(account.project for account in ACCOUNTS if account.project)
+    projects = {
+        name: cloud.identity.create_project(name=name, domain_id="default") for name in names
+    }
+    for account in ACCOUNTS:
+        password, role = spec.passwords[account.user], roles[account.role]
+        user = cloud.identity.create_user(name=account.user, password=password, domain_id="default")
+        if account.project is None:
+            cloud.identity.assign_system_role_to_user(user, role, "all")
+        else:
+            project = projects[account.project]
+            cloud.identity.assign_project_role_to_user(project, user, role)
 
 
 def resources(spec: CloudSpec) -> None:

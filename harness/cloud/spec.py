@@ -4,6 +4,7 @@
 The directory holds everything of the cloud::
 
     spec.json      this description, written once
+    accounts.yaml  accounts for tests, as Tempest reads them
     status.json    what the supervisor says of itself and of the services
     control        the supervisor's socket
     lock           held by the supervisor while it lives
@@ -22,12 +23,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NewType, Self
 
+import yaml
+
 from bsdgate.harness import files, folders
+from bsdgate.harness.cloud.accounts import ACCOUNTS, tempest_entries
 from bsdgate.harness.errors import UsageError
 
 HOST = "127.0.0.1"
 REGION = "RegionOne"
 ADMIN = "admin"
+ACCOUNTS_FILE = "accounts.yaml"
+"""In a cloud's directory: its accounts for tests."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -65,7 +71,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclasses.dataclass(frozen=True)
 class CloudSpec:
-    """One cloud. ``ports`` and ``passwords`` are by service; ``admin`` has a password too.
+    """One cloud. ``ports`` are by service, ``passwords`` by user: services, admin, accounts.
 
     ``options`` of oslo.config, by service, section and name, go over those that we set.
     """
@@ -89,7 +95,7 @@ class CloudSpec:
         limits: Limits = DEFAULT_LIMITS,
     ) -> Self:
         """Describe a new cloud with passwords of its own."""
-        users = (ADMIN, *ports)
+        users = (ADMIN, *ports, *(account.user for account in ACCOUNTS))
         passwords = {user: secrets.token_urlsafe(18) for user in users}
         return cls(name, directory, dict(ports), passwords, options, limits)
 
@@ -101,7 +107,7 @@ class CloudSpec:
         return cls(directory=directory, limits=limits, **fields)
 
     def save(self) -> None:
-        """Write the description, readable by its user alone: it holds the passwords."""
+        """Write the description and the accounts, readable by their user alone: passwords."""
         fields = {
             "name": self.name,
             "ports": self.ports,
@@ -110,6 +116,8 @@ class CloudSpec:
             "limits": dataclasses.asdict(self.limits),
         }
         write_private(self.directory / "spec.json", json.dumps(fields, indent=1))
+        entries = tempest_entries(self.passwords)
+        write_private(self.directory / ACCOUNTS_FILE, yaml.safe_dump(entries, sort_keys=False))
 
     def etc(self, service: str) -> Path:
         """Return the folder of the service's configuration."""

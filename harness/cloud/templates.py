@@ -81,7 +81,7 @@ def schema_name(name: str) -> str:
 def cloud_name(names: Iterable[str]) -> str:
     """Return the name of the template with all these services' seeded databases."""
     schemas = [schema_name(name) for name in names]
-    return f"cloud-{_digest([], ['seed.py'], schemas)}"
+    return f"cloud-{_digest([], ['seed.py', 'accounts.py'], schemas)}"
 
 
 def _digest(distributions: Iterable[str], sources: Iterable[str], extra: Iterable[str] = ()) -> str:

@@ -17,9 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from bsdgate.harness.errors import UsageError
-from bsdgate.results import agreement, document
-from bsdgate.results.attempts import DOCUMENT_BOUND, UnreadableError, open_plain
+from bsdgate.results import agreement
 from bsdgate.results.errors import EvidenceError
+from bsdgate.results.judge import verdict_of
 from bsdgate.results.model import RAN, Outcome, Result, Verdict
 from bsdgate.results.reporters.text import narrowing, plain
 from bsdgate.results.store.base import Scope
@@ -138,18 +138,6 @@ def _report_kept(store: "Store", folder: Path, verdict: Verdict, console: Consol
 
 def _judged(moment: datetime | None) -> str:
     return f"{_moment(moment)} UTC" if moment else "at a time that it does not say"
-
-
-def verdict_of(folder: Path) -> Verdict:
-    """Read and check the verdict in a run directory; EvidenceError if there is no valid one."""
-    path = folder / "report" / "verdict.json"
-    try:
-        with open_plain(path, DOCUMENT_BOUND) as file:
-            content = file.read()
-    except (UnreadableError, OSError) as reason:
-        hint = f"if it is a run's directory, judge it: bsdgate report {folder}"
-        raise EvidenceError(f"no verdict: {reason}", hint) from None
-    return document.parse(content)
 
 
 def _with_progress(folders: Sequence[Path], console: Console) -> Iterator[Path]:

@@ -2,7 +2,7 @@
 """The command that runs tests and gives a verdict: a new run, or one that was stopped."""
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -11,11 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from bsdgate.harness import folders, pipeline, places
-from bsdgate.harness.commands.history import verdict_of
 from bsdgate.harness.commands.run_display import RunDisplay
 from bsdgate.harness.pipeline import Options
+from bsdgate.harness.runners import durations
 from bsdgate.harness.steps import Run
-from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import Result, Verdict
 from bsdgate.results.reporters import text
 
@@ -26,37 +25,16 @@ def new(options: Options, console: Console) -> int:
     """Run a suite; return the exit code."""
     for place in places.by_default():
         folders.tighten(place)
-    display = RunDisplay(console, durations(places.state() / "runs", options.suite))
+    display = RunDisplay(console, durations.newest(places.state() / "runs", options.suite))
     with _stoppable(display):
         return _finish(pipeline.begin(options, display), console)
 
 
 def again(path: Path, keep: bool, history: str | None, console: Console) -> int:
     """Go on with a run that was stopped; return the exit code."""
-    display = RunDisplay(console, durations(path.parent))
+    display = RunDisplay(console, durations.newest(path.parent))
     with _stoppable(display):
         return _finish(pipeline.resume(path, display, keep=keep, url=history), console)
-
-
-def durations(runs: Path, suite: str | None = None) -> Mapping[str, float]:
-    """Return seconds by test id from the newest verdict, of that suite if one is named."""
-    for path in sorted(runs.glob("*/report/verdict.json"), key=_written, reverse=True):
-        try:
-            verdict = verdict_of(path.parents[1])
-        except EvidenceError:
-            # An old run that cannot be read is no reason not to begin a new one.
-            continue
-        if suite is None or verdict.run.suite == suite:
-            return {each.id: each.seconds for each in verdict.cases if each.seconds is not None}
-    return {}
-
-
-def _written(path: Path) -> float:
-    """Return when the file was written; the earliest time if that is not known."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _finish(run: Run, console: Console) -> int:

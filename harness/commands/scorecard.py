@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from bsdgate.harness import files, places, process
-from bsdgate.harness.commands.history import verdict_of
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.profiles import load as profiles
 from bsdgate.harness.profiles.model import Profile, Timeouts
@@ -17,6 +16,7 @@ from bsdgate.harness.runners.tempest import Workspace
 from bsdgate.harness.suites import model as suites
 from bsdgate.results import scorecard
 from bsdgate.results.errors import EvidenceError
+from bsdgate.results.judge import verdict_of
 from bsdgate.results.model import RAN, Case, Feature, Outcome, Verdict
 from bsdgate.results.scorecard import render
 

@@ -24,6 +24,18 @@ class Installed:
 
 
 @dataclass(frozen=True)
+class Access:
+    """How clients reach the cloud.
+
+    ``entry`` is its entry for clouds.yaml. ``accounts`` are entries of Tempest's accounts file:
+    the accounts that the cloud has for tests; None if it has none.
+    """
+
+    entry: Mapping[str, Any]
+    accounts: Sequence[Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
 class HostChecks:
     """How the host checks reach the deployment.
 
@@ -48,8 +60,8 @@ class Deployment(Protocol):
         :raises BsdgateError: that failed.
         """
 
-    def start(self, report: Report) -> Mapping[str, Any]:
-        """Start the cloud; return its entry for clouds.yaml once it is ready.
+    def start(self, report: Report) -> Access:
+        """Start the cloud; return how to reach it once it is ready.
 
         :raises InfrastructureError: it does not start.
         """

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The embedded cloud on a node: the services are processes of one user there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import checked_name
-from bsdgate.harness.deployments.base import HostChecks, Installed, Report, Say
+from bsdgate.harness.deployments.base import Access, HostChecks, Installed, Report, Say
 from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.nodes.base import Node, NodeLostError, Remote, ignore
 from bsdgate.harness.profiles.model import Profile
@@ -50,7 +50,7 @@ class Embedded:
             found["versions"], tuple(ChangedProject(**each) for each in found["changes"])
         )
 
-    def start(self, report: Report) -> Mapping[str, Any]:
+    def start(self, report: Report) -> Access:
         """Start the services on the node, and make their ports answer here."""
         ports = self.node.choose_ports(len(SERVICES))
         started = self.host.call(
@@ -64,8 +64,7 @@ class Embedded:
             limits=[self.profile.limits.start, self.profile.limits.stop],
         )
         self.node.forward(started["ports"])
-        entry: dict[str, Any] = started["entry"]
-        return entry
+        return Access(started["entry"], started["accounts"])
 
     def health(self) -> Sequence[Problem]:
         """Return the services that died, or that the node is lost."""

@@ -5,8 +5,8 @@ A runner is made for one deployment. It lists the ids that it could run, runs th
 to run, and writes its evidence into an attempt. The steps of a run do not ask which one they have.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +24,9 @@ class Site:
     """Where a runner works.
 
     ``folder`` takes its workspace, ``logs`` its logs. ``python`` is the interpreter that has it,
-    ``clouds_yaml`` the file that names the cloud, and ``cloud`` the name there.
+    ``clouds_yaml`` the file that names the cloud, and ``cloud`` the name there. ``accounts`` is the
+    file of the accounts that the cloud has for tests, as Tempest reads it; None if it has none.
+    ``seconds`` is how long tests took in an earlier run, by id.
     """
 
     folder: Path
@@ -32,6 +34,8 @@ class Site:
     python: Path
     clouds_yaml: Path
     cloud: str
+    accounts: Path | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tempest: its workspace, its configuration discovered from the cloud, its list, its run."""
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
-from bsdgate.harness import folders, process
+import yaml
+
+from bsdgate.harness import files, folders, process
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.manifest import Kind
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, Format
+from bsdgate.harness.runners import accounts
 from bsdgate.harness.runners.base import Ended, Events, Look, Site
+from bsdgate.harness.runners.split import Split, split, worker_file
 from bsdgate.harness.runners.watch import watch
 from bsdgate.harness.suites.model import Suite
 from bsdgate.results import crosscheck
@@ -24,9 +29,20 @@ from bsdgate.results.problems import Problem
 
 TEST_TIMEOUT: Final = "OS_TEST_TIMEOUT"
 """The environment variable in which Tempest's base class finds how long a test may take."""
+WORKERS: Final = "workers.json"
+"""In the folder of an attempt: the ids of the tests that each worker was given."""
 IMAGE_BYTES: Final = 64 * 1024
 SECTION_MISSPELT: Final = "oslo_concurrency.lock_path"
 """python-tempestconf writes ``[oslo-concurrency]``, which nothing reads."""
+LOG_LEVELS: Final = ",".join(
+    (
+        "stevedore=WARN",
+        "urllib3.connectionpool=WARN",
+        "urllib3.util.retry=WARN",
+        # At DEBUG it logs the passwords of all accounts for each test class.
+        "tempest.lib.common.preprov_creds=INFO",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -49,12 +65,17 @@ class Workspace:
         """The workspace's tempest.conf."""
         return self.path / "etc" / "tempest.conf"
 
+    @property
+    def accounts(self) -> Path:
+        """The workspace's file of accounts."""
+        return self.config.with_name("accounts.yaml")
+
     def create(self) -> None:
         """Make the folder anew, and an image without content for its tests to boot."""
         for folder in (self.path, self._home):
             folders.remove_tree(folder, inside=folder.parent)
             folders.make_marked(folder)
-        for folder in (self._home / "tmp", self.config.parent, self._locks):
+        for folder in (self._home / "tmp", self.config.parent):
             folders.make(folder)
         self._image.write_bytes(bytes(IMAGE_BYTES))
 
@@ -94,17 +115,19 @@ class Workspace:
         return ids
 
     @contextmanager
-    def running(
-        self, ids: Sequence[str], concurrency: int, test_timeout: float
-    ) -> Iterator[process.Running]:
-        """Run these tests; the subunit stream comes from the process's output.
+    def running(self, shares: Split, test_timeout: float) -> Iterator[process.Running]:
+        """Run these tests, each share by a worker; the subunit stream comes from the output.
 
         A test that does not end within ``test_timeout`` seconds fails, by Tempest's own base class.
         """
-        chosen = self.path / "asked.txt"
-        chosen.write_text("".join(f"{each}\n" for each in ids))
+        # A run that was ended has left the locks of accounts that nothing uses any more.
+        folders.remove_tree(self._locks, inside=self.path)
+        folders.make(self._locks)
+        chosen, workers = self.path / "asked.txt", self.path / "workers.yaml"
+        chosen.write_text("".join(f"{each}\n" for share in shares for each in share))
+        workers.write_text(worker_file(shares))
         argv = self._tempest("run", "--config-file", self.config, "--load-list", chosen)
-        argv += ["--concurrency", str(concurrency), "--subunit"]
+        argv += ["--worker-file", workers, "--concurrency", str(len(shares)), "--subunit"]
         # Tempest takes whole seconds, and 0 for no limit.
         limit = {TEST_TIMEOUT: str(math.ceil(test_timeout))}
         with self._start("run", argv, process.PIPE, limit) as running:
@@ -163,6 +186,10 @@ class TempestRunner:
     configure_timeout: float
     test_timeout: float
     concurrency: int
+    accounts: Path | None = None
+    """The file of the accounts that tests take; None if each test class makes its own."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long tests took in an earlier run, by id."""
     kind: Kind = "tempest"
     form: Format = "subunit"
 
@@ -172,7 +199,7 @@ class TempestRunner:
         return asked or default
 
     @classmethod
-    def make(cls, site: Site, profile: Profile, _suite: Suite, concurrency: int) -> Self:
+    def make(cls, site: Site, profile: Profile, suite: Suite, concurrency: int) -> Self:
         """Return the runner for a cloud like the profile."""
         return cls(
             Workspace(site.folder / "tempest", site.python.parent, site.clouds_yaml, site.logs),
@@ -181,12 +208,19 @@ class TempestRunner:
             profile.limits.configure,
             profile.limits.test,
             concurrency,
+            site.accounts if suite.credentials == "pre-provisioned" else None,
+            site.seconds,
         )
 
     def prepare(self) -> None:
-        """Make the workspace and tempest.conf."""
+        """Make the workspace and tempest.conf, and a copy of the accounts if there are any.
+
+        :raises ConfigurationError: something is wrong in the file of the accounts.
+        :raises UsageError: it has too few for the concurrency.
+        """
         self.workspace.create()
-        self.workspace.configure(self.cloud, self.overrides, self.configure_timeout)
+        overrides = {**self.overrides, **self._take_accounts()}
+        self.workspace.configure(self.cloud, overrides, self.configure_timeout)
 
     def list_ids(self) -> Sequence[str]:
         """Return the ids of all tests that are installed."""
@@ -205,9 +239,10 @@ class TempestRunner:
             for event in reader.feed(chunk):
                 events.test(event)
 
-        concurrency = min(self.concurrency, len(ids))
+        shares = split(ids, self.concurrency, self.seconds)
+        files.write_atomically(attempt.folder / WORKERS, json.dumps(shares, indent=1).encode())
         before = len(self.workspace.records())
-        with self.workspace.running(ids, concurrency, self.test_timeout) as running:
+        with self.workspace.running(shares, self.test_timeout) as running:
             status, problems = watch(running, take, look)
         for event in reader.close():
             events.test(event)
@@ -221,6 +256,20 @@ class TempestRunner:
             text = "stestr record missing: the stream cannot be cross-checked"
             problems = [Problem(Code.RECORD_MISSING, text)]
         return Ended(status, problems, record, running.left)
+
+    def _take_accounts(self) -> dict[str, str]:
+        """Write the workspace's own file of accounts; return the options that name it."""
+        if self.accounts is None:
+            return {"auth.use_dynamic_credentials": "True"}
+        found = accounts.read(self.accounts)
+        accounts.check_enough(found, self.concurrency, self.accounts)
+        content = yaml.safe_dump(accounts.ordered(found), sort_keys=False)
+        files.write_atomically(self.workspace.accounts, content.encode())
+        return {
+            "auth.use_dynamic_credentials": "False",
+            "auth.test_accounts_file": str(self.workspace.accounts),
+            "DEFAULT.default_log_levels": LOG_LEVELS,
+        }
 
     def _record(self, before: int) -> bytes | None:
         """Return what stestr recorded of the run that came after ``before`` others."""

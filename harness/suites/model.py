@@ -38,13 +38,18 @@ class Suite(Part):
     runner: Literal["tempest", "rally"]
     task: str | None = None
     """For Rally: the file under rally_tasks/ whose workloads are chosen from."""
+    credentials: Literal["dynamic", "pre-provisioned"] = "dynamic"
+    """For Tempest: whether each test class makes users and projects of its own, or takes accounts
+    that the cloud has. A cloud without such accounts gets dynamic ones for either."""
     includes: tuple[Inclusion, ...] = Field(min_length=1)
     excludes: tuple[Exclusion, ...] = ()
 
     @model_validator(mode="after")
-    def _rally_needs_a_task(self) -> Self:
+    def _settings_fit_the_runner(self) -> Self:
         if (self.runner == "rally") != (self.task is not None):
             raise ValueError("a suite has a task if its runner is rally, and only then")
+        if self.runner == "rally" and "credentials" in self.model_fields_set:
+            raise ValueError("credentials are for the runner tempest: Rally makes its own users")
         return self
 
 

@@ -4,6 +4,7 @@
 from typing import ClassVar
 
 from tempest import config, test
+from tempest.lib import exceptions
 
 CONF = config.CONF
 
@@ -30,6 +31,19 @@ class ClusterTest(test.BaseTestCase):
 
     @classmethod
     def setup_credentials(cls) -> None:
-        """Ask for the tenants, with no more network than the class needs."""
+        """Ask for the tenants, with no more network than the class needs.
+
+        With pre-provisioned accounts Tempest may give two tenants of one project.
+        """
         cls.set_network_resources(network=cls.networked, subnet=cls.networked)
         super().setup_credentials()
+        tenants = [
+            getattr(cls, f"os_{kind}").credentials.project_id
+            for kind in ("primary", "alt")
+            if kind in cls.credentials
+        ]
+        if len(set(tenants)) < len(tenants):
+            raise exceptions.InvalidConfiguration(
+                "the accounts of primary and alt are of one project; put accounts without roles,"
+                " each with a project of its own, first in the accounts file"
+            )

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A deployment without a cloud."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from bsdgate.harness.deployments.base import HostChecks, Installed, Report, Say
+from bsdgate.harness.deployments.base import Access, HostChecks, Installed, Report, Say
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.manifest import ChangedProject
 from bsdgate.results.problems import Problem
@@ -33,6 +32,7 @@ class FakeDeployment:
         self.failing: dict[str, BaseException] = {}
         self.second = True
         self.checks: HostChecks | None = None
+        self.accounts: list[dict[str, str]] | None = None
         self.up = False
         self.kept = False
 
@@ -47,13 +47,13 @@ class FakeDeployment:
         say(f"installing {self.name}")
         return Installed({"keystone": "30.0.0"}, self.changes)
 
-    def start(self, report: Report) -> Mapping[str, Any]:
+    def start(self, report: Report) -> Access:
         """Start."""
         self._fail("start")
         self.events.append(f"{self.name} begins, changed: {self.changed}")
         report({"event": "ready"})
         self.up = True
-        return {"auth": {"auth_url": "http://127.0.0.1:1/v3"}}
+        return Access({"auth": {"auth_url": "http://127.0.0.1:1/v3"}}, self.accounts)
 
     def health(self) -> Sequence[Problem]:
         """Return the problems."""

@@ -4,6 +4,7 @@
 A run costs a cloud, so one is judged in many ways.
 """
 
+import itertools
 import json
 import os
 import platform
@@ -52,6 +53,12 @@ def test_good_run_passes_and_leaves_its_reports(good: Done, passed: RunFolder) -
     good_ones = [case["id"] for case in verdict["cases"] if case["outcome"] == "success"]
     assert sorted(good_ones) == sorted(asked)
     assert verdict["counts"]["asked"] == len(asked) > 15
+
+
+def test_good_run_keeps_how_its_tests_were_shared_among_workers(passed: RunFolder) -> None:
+    shares = passed.read("evidence/02-tempest/workers.json")
+    assert len(shares) == 2
+    assert sorted(itertools.chain(*shares)) == sorted(passed.asked("02-tempest"))
 
 
 def test_good_run_says_what_it_was(passed: RunFolder) -> None:

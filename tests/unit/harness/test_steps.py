@@ -132,6 +132,18 @@ def test_the_cloud_is_named_in_the_runs_own_clouds_yaml(folder: RunDir) -> None:
     assert entry == {"auth": {"auth_url": "http://127.0.0.1:1/v3"}}
 
 
+def test_the_accounts_of_the_cloud_are_kept_private(folder: RunDir) -> None:
+    deployment = FakeDeployment()
+    deployment.accounts = [{"username": "test-1", "password": "secret"}]
+    run = deployed(folder, deployment)
+    assert yaml.safe_load(run.accounts.read_text()) == deployment.accounts
+    assert run.accounts.stat().st_mode & 0o077 == 0
+
+
+def test_a_cloud_without_accounts_has_no_file_of_them(folder: RunDir) -> None:
+    assert not deployed(folder, FakeDeployment()).accounts.exists()
+
+
 def test_the_logs_of_the_services_are_kept(folder: RunDir) -> None:
     run = deployed(folder, FakeDeployment())
     collect(run)

@@ -6,7 +6,11 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
+import yaml
+
 from bsdgate.harness.cloud import service
+from bsdgate.harness.cloud.accounts import ACCOUNTS
 from bsdgate.harness.cloud.spec import CloudSpec, Limits, ini
 
 PORTS = {"keystone": 5000, "nova": 8774}
@@ -23,14 +27,23 @@ def test_a_saved_cloud_is_read_back(tmp_path: Path) -> None:
     assert CloudSpec.load(tmp_path) == made
 
 
-def test_only_the_user_can_read_the_passwords(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["spec.json", "accounts.yaml"])
+def test_only_the_user_can_read_the_passwords(tmp_path: Path, name: str) -> None:
     spec(tmp_path).save()
-    assert stat.S_IMODE((tmp_path / "spec.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_accounts_file_has_the_passwords_that_the_cloud_gives_its_users(tmp_path: Path) -> None:
+    made = spec(tmp_path)
+    made.save()
+    entries = yaml.safe_load((tmp_path / "accounts.yaml").read_text())
+    found = {each["username"]: each["password"] for each in entries}
+    assert found == {each.user: made.passwords[each.user] for each in ACCOUNTS}
 
 
 def test_every_cloud_has_passwords_of_its_own(tmp_path: Path) -> None:
     first, second = spec(tmp_path).passwords, spec(tmp_path).passwords
-    assert set(first) == {"admin", "keystone", "nova"}
+    assert set(first) == {"admin", "keystone", "nova", *(each.user for each in ACCOUNTS)}
     assert not set(first.values()) & set(second.values())
     assert len(set(first.values())) == len(first)
 

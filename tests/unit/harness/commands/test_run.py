@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from unit.results.store.contract import verdict
 
-from bsdgate.harness.commands.run import durations
+from bsdgate.harness.runners import durations
 from bsdgate.results import document
 
 
@@ -42,9 +42,15 @@ def test_the_newest_run_of_the_suite_tells_how_long_tests_take(runs: Runs) -> No
     runs(3)
     runs(5)
     runs(7, suite="gate")
-    assert durations(runs.path, "smoke") == {"t0": 5.5, "t1": 5.5}
-    assert durations(runs.path) == {"t0": 7.5, "t1": 7.5}
-    assert durations(runs.path, "nightly") == {}
+    assert durations.newest(runs.path, "smoke") == {"t0": 5.5, "t1": 5.5}
+    assert durations.newest(runs.path) == {"t0": 7.5, "t1": 7.5}
+    assert durations.newest(runs.path, "nightly") == {}
+
+
+def test_a_narrowed_run_is_left_out(runs: Runs) -> None:
+    runs(3)
+    runs(5, selection="t0")
+    assert durations.newest(runs.path, "smoke") == {"t0": 3.5, "t1": 3.5}
 
 
 def _dangle(file: Path) -> None:
@@ -61,14 +67,14 @@ def _pipe(file: Path) -> None:
 def test_a_verdict_that_is_no_file_is_left_out(runs: Runs, spoil: Callable[..., None]) -> None:
     runs(3)
     spoil(runs(5))
-    assert durations(runs.path) == {"t0": 3.5, "t1": 3.5}
+    assert durations.newest(runs.path) == {"t0": 3.5, "t1": 3.5}
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"{ }", b"[" * 99_999], ids=len)
 def test_a_verdict_that_is_none_is_left_out(runs: Runs, content: bytes) -> None:
     runs(3)
     runs(5, content)
-    assert durations(runs.path) == {"t0": 3.5, "t1": 3.5}
+    assert durations.newest(runs.path) == {"t0": 3.5, "t1": 3.5}
 
 
 def test_a_verdict_that_may_not_be_read_is_left_out(
@@ -82,7 +88,7 @@ def test_a_verdict_that_may_not_be_read_is_left_out(
     runs(3)
     secret, opened = runs(5), os.open
     monkeypatch.setattr(os, "open", refuse)
-    assert durations(runs.path) == {"t0": 3.5, "t1": 3.5}
+    assert durations.newest(runs.path) == {"t0": 3.5, "t1": 3.5}
 
 
 # A run in small: it says that it is under way, and goes on until a signal stops it.

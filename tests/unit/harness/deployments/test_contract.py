@@ -33,8 +33,8 @@ class DeploymentContract:
 
     def test_it_starts_as_a_cloud_of_clouds_yaml(self, deployment: Deployment) -> None:
         deployment.install(drop)
-        entry = deployment.start(drop)
-        assert entry["auth"]["auth_url"].startswith("http")
+        access = deployment.start(drop)
+        assert access.entry["auth"]["auth_url"].startswith("http")
 
     def test_it_is_well_once_it_is_started(self, started: Deployment) -> None:
         assert list(started.health()) == []

@@ -17,6 +17,9 @@ from bsdgate.results.codes import Code
 CHANGED = {"project": "keystone", "source": "/k", "version": "30.0.1", "identity": "sha256:1"}
 
 
+ACCOUNTS = [{"username": "test-1", "password": "secret"}]
+
+
 class FakeHost:
     """The object that starts embedded clouds, without clouds."""
 
@@ -36,7 +39,7 @@ class FakeHost:
         self.clouds[folder] = cloud
         report({"event": {"event": "ready"}})
         entry = {"auth": {"auth_url": "http://127.0.0.1:5000/v3"}}
-        return {"entry": entry, "ports": [5000, 8774]}
+        return {"entry": entry, "accounts": ACCOUNTS, "ports": [5000, 8774]}
 
     def health(self, _report: Any, *, folder: str) -> list[tuple[str, str]]:
         return self.problems if folder in self.clouds else [("cloud-not-ready", "it is down")]
@@ -77,6 +80,10 @@ class TestChangedEmbeddedOnAFakeNode(DeploymentContract):
     @pytest.fixture
     def deployment(self, node: FakeNode) -> Deployment:
         return Embedded(node, load("embedded"), ["keystone=/k"])
+
+
+def test_its_accounts_are_those_of_the_cloud(node: FakeNode) -> None:
+    assert Embedded(node, load("embedded")).start(drop).accounts == ACCOUNTS
 
 
 def test_its_ports_are_forwarded(node: FakeNode) -> None:

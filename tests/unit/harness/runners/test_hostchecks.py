@@ -83,7 +83,8 @@ def write_status(folder: Path, pid: int, ports: Mapping[str, int]) -> None:
     for name in SERVICES:
         (folder / "etc" / name).mkdir(parents=True)
         (folder / "etc" / name / f"{name}.conf").touch(0o600)
-    (folder / "spec.json").touch(0o600)
+    for name in ("spec.json", "accounts.yaml"):
+        (folder / name).touch(0o600)
     (folder / "status.json").write_text(json.dumps({"pid": pid, "services": services}))
 
 

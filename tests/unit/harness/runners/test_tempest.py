@@ -2,21 +2,30 @@
 """bsdgate.harness.runners.tempest: what the process that runs the tests is given."""
 
 import importlib.util
+import stat
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from bsdgate.harness import folders
-from bsdgate.harness.runners.tempest import Workspace
+from bsdgate.harness.errors import UsageError
+from bsdgate.harness.profiles import load as profiles
+from bsdgate.harness.runners.base import Site
+from bsdgate.harness.runners.split import Split
+from bsdgate.harness.runners.tempest import TempestRunner, Workspace
+from bsdgate.harness.suites import model as suites
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Return a workspace with a Python that only shows its environment."""
+    """Return a workspace with a Python that only shows its arguments and environment."""
     programs = tmp_path / "bin"
     programs.mkdir()
     python = programs / "python"
-    python.write_text("#!/bin/sh\nexec env\n")
+    python.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\nexec env\n")
     python.chmod(0o755)
     logs = tmp_path / "logs"
     folders.make(logs)
@@ -25,9 +34,9 @@ def workspace(tmp_path: Path) -> Workspace:
     return made
 
 
-def output(workspace: Workspace, test_timeout: float) -> list[str]:
+def output(workspace: Workspace, test_timeout: float, shares: Split | None = None) -> list[str]:
     written = b""
-    with workspace.running(["m.A.one"], 1, test_timeout) as running:
+    with workspace.running(shares or [["m.A.one"]], test_timeout) as running:
         while chunk := running.read():
             written += chunk
     return written.decode().splitlines()
@@ -41,9 +50,98 @@ def test_tempest_is_given_the_time_of_one_test_in_whole_seconds(
     assert f"OS_TEST_TIMEOUT={given}" in output(workspace, seconds)
 
 
+def test_tempest_is_given_the_tests_and_the_share_of_each_worker(workspace: Workspace) -> None:
+    shares = [["m.A.one[id-1]", "m.B.one"], ["m.C.one"]]
+    shown = output(workspace, 1, shares)
+    asked = Path(shown[shown.index("--load-list") + 1]).read_text().splitlines()
+    workers = yaml.safe_load(Path(shown[shown.index("--worker-file") + 1]).read_text())
+    assert asked == ["m.A.one[id-1]", "m.B.one", "m.C.one"]
+    assert len(workers) == 2
+    assert shown[shown.index("--concurrency") + 1] == "2"
+
+
 def test_the_name_is_the_one_that_tempest_reads() -> None:
     found = importlib.util.find_spec("tempest")
     assert found is not None
     assert found.origin is not None
     source = Path(found.origin).with_name("test.py").read_text()
     assert "os.environ.get('OS_TEST_TIMEOUT'" in source
+
+
+def test_a_run_finds_no_lock_of_an_account_that_an_earlier_run_has_left(
+    workspace: Workspace,
+) -> None:
+    output(workspace, 1)
+    left = workspace.path / "tempest_lock" / "an-account"
+    left.touch()
+    output(workspace, 1)
+    assert not left.exists()
+    assert left.parent.is_dir()
+
+
+# Accounts -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def options(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Keep the options that tempest.conf is made with, which is not made."""
+    kept: dict[str, str] = {}
+
+    def configure(_self: Workspace, _cloud: str, given: Mapping[str, str], _limit: float) -> None:
+        kept.update(given)
+
+    monkeypatch.setattr(Workspace, "configure", configure)
+    return kept
+
+
+def runner(tmp_path: Path, suite: str, accounts: Path | None, concurrency: int) -> TempestRunner:
+    (tmp_path / "logs").mkdir()
+    nothing = tmp_path / "nothing"
+    site = Site(tmp_path, tmp_path / "logs", nothing, nothing, "cloud", accounts)
+    return TempestRunner.make(site, profiles.load("embedded"), suites.load(suite), concurrency)
+
+
+@pytest.fixture
+def accounts(tmp_path: Path) -> Path:
+    """Return an accounts file as an operator may have it: readable by all, in any order."""
+    member = {"username": "member", "password": "m", "project_name": "p", "roles": ["member"]}
+    alt: dict[str, Any] = {"username": "alt", "password": "a", "project_name": "q"}
+    path = tmp_path / "theirs.yaml"
+    path.write_text(yaml.safe_dump([member, alt]))
+    return path
+
+
+def test_accounts_are_copied_privately_and_named_in_tempest_conf(
+    tmp_path: Path, accounts: Path, options: dict[str, str]
+) -> None:
+    runner(tmp_path, "smoke", accounts, 1).prepare()
+    copy = Path(options["auth.test_accounts_file"])
+    assert options["auth.use_dynamic_credentials"] == "False"
+    assert copy.parent == tmp_path / "tempest" / "etc"
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert [each["username"] for each in yaml.safe_load(copy.read_text())] == ["alt", "member"]
+
+
+def test_tempest_does_not_log_the_passwords_of_accounts(
+    tmp_path: Path, accounts: Path, options: dict[str, str]
+) -> None:
+    runner(tmp_path, "smoke", accounts, 1).prepare()
+    levels = options["DEFAULT.default_log_levels"].split(",")
+    assert "tempest.lib.common.preprov_creds=INFO" in levels
+
+
+@pytest.mark.parametrize(("suite", "there"), [("gate", True), ("smoke", False)])
+def test_credentials_are_dynamic_by_the_suite_or_for_want_of_accounts(
+    tmp_path: Path, accounts: Path, options: dict[str, str], suite: str, there: bool
+) -> None:
+    runner(tmp_path, suite, accounts if there else None, 1).prepare()
+    assert options["auth.use_dynamic_credentials"] == "True"
+    assert "auth.test_accounts_file" not in options
+
+
+def test_too_few_accounts_are_found_before_tempest_conf_is_made(
+    tmp_path: Path, accounts: Path, options: dict[str, str]
+) -> None:
+    with pytest.raises(UsageError, match="has 1 accounts"):
+        runner(tmp_path, "smoke", accounts, 2).prepare()
+    assert options == {}

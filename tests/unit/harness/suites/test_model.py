@@ -153,6 +153,18 @@ def test_task_is_for_rally_alone() -> None:
         suite(runner="rally")
 
 
+def test_credentials_are_for_tempest_alone() -> None:
+    with pytest.raises(ValidationError, match="credentials are for the runner tempest"):
+        suite(runner="rally", task="x.yaml", credentials="dynamic")
+
+
+def test_credentials_are_dynamic_unless_the_suite_says_otherwise() -> None:
+    assert suite().credentials == "dynamic"
+    assert suite(credentials="pre-provisioned").credentials == "pre-provisioned"
+    with pytest.raises(ValidationError, match="pre-provisioned"):
+        suite(credentials="static")
+
+
 def test_unknown_suite_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="no suite 'smok'") as caught:
         model.load("smok")
