@@ -11,7 +11,12 @@ from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
 from bsdgate.harness.commands import version
 from bsdgate.harness.endings import guarded
-from bsdgate.harness.parameters import FactorParameter, NameParameter, PortParameter
+from bsdgate.harness.parameters import (
+    FactorParameter,
+    NameParameter,
+    PortParameter,
+    ReviewParameter,
+)
 from bsdgate.results.policy import POLICIES
 
 CONTEXT = {
@@ -181,6 +186,12 @@ def reset(name: CloudName) -> None:
 )
 @FACTOR
 @WITH
+@click.option(
+    "--change",
+    "review",
+    type=ReviewParameter(),
+    help="The change on the review server that the run is of: 912345,3.",
+)
 @POLICY
 @EXPECTATIONS
 @HISTORY

@@ -48,6 +48,23 @@ class FactorParameter(click.ParamType[float]):
         return factor
 
 
+class ReviewParameter(click.ParamType[tuple[str, str]]):
+    """A change on the review server, and its patchset."""
+
+    name = "CHANGE,PATCHSET"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Check both numbers."""
+        if isinstance(value, tuple):
+            return value
+        change, _, patchset = str(value).partition(",")
+        if not (change.isdecimal() and patchset.isdecimal()):
+            self.fail(f"{value!r} is no change; give two numbers, such as 912345,3", param, ctx)
+        return change, patchset
+
+
 class PortParameter(click.ParamType[tuple[str, int]]):
     """A service and the port that it is to have."""
 
