@@ -318,6 +318,8 @@ def _durations(run: RunFolder) -> dict[str, float]:
         (each.get("name", each["step"]), each["event"]): datetime.fromisoformat(each["t"])
         for each in run.journal()
     }
+    # The judge reads the run directory only, and writes no line into its journal.
+    times["judge", "end"] = datetime.fromisoformat(run.verdict["judged"])
     bounds = {
         "select": (("test", "begin"), ("02-tempest", "begin")),
         "test": (("02-tempest", "begin"), ("test", "end")),
