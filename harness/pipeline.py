@@ -237,9 +237,8 @@ def _take_all(run: Run) -> InfrastructureError | None:
             _take(step, run)
     except InfrastructureError as error:
         # What kept the step from its end, such as a full disk, may keep the logs from here.
-        if run.deployed:
-            with contextlib.suppress(BsdgateError):
-                collect(run)
+        with contextlib.suppress(BsdgateError):
+            collect(run)
         return error
     return None
 

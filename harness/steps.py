@@ -152,8 +152,8 @@ def provision(run: Run) -> None:
 
 def deploy(run: Run) -> None:
     """Start the cloud, and name it in the run's own clouds.yaml."""
-    run.deployed = True
     access = run.deployment.start(run.listener.cloud)
+    run.deployed = True
     document = yaml.safe_dump({"clouds": {CLOUD: dict(access.entry)}})
     files.write_atomically(run.clouds_yaml, document.encode())
     if access.accounts is not None:
