@@ -60,14 +60,19 @@ def _accounts(cloud: Any, spec: CloudSpec) -> None:
     projects = {
         name: cloud.identity.create_project(name=name, domain_id="default") for name in names
     }
+    users = {
+        name: cloud.identity.create_user(
+            name=name, password=spec.passwords[name], domain_id="default"
+        )
+        for name in (account.user for account in ACCOUNTS)
+    }
+    # Last, since each of these empties Keystone's cache.
     for account in ACCOUNTS:
-        password, role = spec.passwords[account.user], roles[account.role]
-        user = cloud.identity.create_user(name=account.user, password=password, domain_id="default")
+        user, role = users[account.user], roles[account.role]
         if account.project is None:
             cloud.identity.assign_system_role_to_user(user, role, "all")
         else:
-            project = projects[account.project]
-            cloud.identity.assign_project_role_to_user(project, user, role)
+            cloud.identity.assign_project_role_to_user(projects[account.project], user, role)
 
 
 def resources(spec: CloudSpec) -> None:

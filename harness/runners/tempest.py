@@ -12,12 +12,12 @@ from typing import Final, Self
 
 import yaml
 
-from bsdgate.harness import files, folders, process
+from bsdgate.harness import files, folders, places, process
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.manifest import Kind
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, Format
-from bsdgate.harness.runners import accounts
+from bsdgate.harness.runners import accounts, list_cache
 from bsdgate.harness.runners.base import Ended, Events, Look, Site
 from bsdgate.harness.runners.split import Split, split, worker_file
 from bsdgate.harness.runners.watch import watch
@@ -190,6 +190,8 @@ class TempestRunner:
     """The file of the accounts that tests take; None if each test class makes its own."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """How long tests took in an earlier run, by id."""
+    lists: Path | None = None
+    """The folder that keeps lists of tests; None if each list is to be made."""
     kind: Kind = "tempest"
     form: Format = "subunit"
 
@@ -210,6 +212,7 @@ class TempestRunner:
             concurrency,
             site.accounts if suite.credentials == "pre-provisioned" else None,
             site.seconds,
+            places.cache() / "lists",
         )
 
     def prepare(self) -> None:
@@ -224,6 +227,16 @@ class TempestRunner:
 
     def list_ids(self) -> Sequence[str]:
         """Return the ids of all tests that are installed."""
+        if self.lists is None:
+            return self._list()
+        python, config = self.workspace.bin / "python", self.workspace.config
+        return list_cache.cached(
+            self.lists,
+            lambda: list_cache.fingerprint(python, config),
+            self._list,
+        )
+
+    def _list(self) -> list[str]:
         return self.workspace.list_tests(self.configure_timeout)
 
     def asked(self, ids: Sequence[str]) -> bytes:

@@ -13,6 +13,7 @@ import yaml
 from bsdgate.harness import folders
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.profiles import load as profiles
+from bsdgate.harness.runners import list_cache
 from bsdgate.harness.runners.base import Site
 from bsdgate.harness.runners.split import Split
 from bsdgate.harness.runners.tempest import TempestRunner, Workspace
@@ -145,3 +146,21 @@ def test_too_few_accounts_are_found_before_tempest_conf_is_made(
     with pytest.raises(UsageError, match="has 1 accounts"):
         runner(tmp_path, "smoke", accounts, 2).prepare()
     assert options == {}
+
+
+def test_tests_are_listed_once_for_two_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[Workspace] = []
+
+    def list_tests(workspace: Workspace) -> list[str]:
+        listed.append(workspace)
+        return ["m.A.one"]
+
+    monkeypatch.setenv("BSDGATE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(list_cache, "fingerprint", lambda *_: "k")
+    monkeypatch.setattr(Workspace, "list_tests", list_tests)
+    made = runner(tmp_path, "smoke", None, 1)
+    assert [made.list_ids(), made.list_ids()] == [["m.A.one"]] * 2
+    assert len(listed) == 1
+    assert [each.name for each in (tmp_path / "cache" / "lists").iterdir()] == ["k.json"]

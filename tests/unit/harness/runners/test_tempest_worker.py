@@ -5,10 +5,11 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bsdgate.harness.runners.tempest_worker import QuotedProcessor
+from bsdgate.harness.runners.tempest_worker import MODULES_BOUND, QuotedProcessor
 
 # As stestr.config_file has it.
 TEMPLATE = '${PYTHON} -c "import sys; print(*sys.argv[1:])" "x y" $LISTOPT $IDOPTION'
@@ -52,3 +53,44 @@ def test_the_template_of_stestr_is_the_one_that_is_quoted(
     processor = conf.get_run_command(repo_url=str(tmp_path))
     python = shlex.quote(sys.executable)
     assert processor.template.startswith(f"{python} -m stestr.subunit_runner.run ")
+    assert 'discover -t "y" "x"' in processor.template
+
+
+DISCOVER = '${PYTHON} -m stestr.subunit_runner.run discover -t "a b" "c d" $LISTOPT $IDOPTION'
+
+
+def lines(ids: list[str], monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[str]:
+    """The lines by which the processes of a run would be started."""
+    started: list[str] = []
+
+    def start(_self: object, line: str) -> subprocess.Popen[bytes]:
+        started.append(line)
+        return subprocess.Popen(["true"], stdin=subprocess.PIPE)
+
+    monkeypatch.setattr("stestr.test_processor.TestProcessorFixture", QuotedProcessor)
+    monkeypatch.setattr(QuotedProcessor, "_start_process", start)
+    processor = QuotedProcessor(ids, DISCOVER, "--list", "--load-list $IDFILE", None, **options)
+    with processor:
+        for process in processor.run_tests():
+            process.wait()
+    return started
+
+
+def test_each_process_imports_the_modules_of_its_own_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = ["p.one.A.t[id-1.5]", "p.one.B.t(x.y)", "p.two.C.t"]
+    groups = [ids[:2], ids[2:]]
+    monkeypatch.setattr("stestr.scheduler.partition_tests", lambda *_: groups)
+    first, second = lines(ids, monkeypatch, concurrency=2)
+    assert ".run p.one  --load-list " in first
+    assert ".run p.two  --load-list " in second
+
+
+def test_a_single_process_imports_the_modules_of_all_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = lines(["p.two.C.t", "p.one.A.t"], monkeypatch, concurrency=1)
+    assert ".run p.one p.two  --load-list " in line
+
+
+def test_tests_of_very_many_modules_are_discovered(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [f"p.m{number}.A.t" for number in range(MODULES_BOUND + 1)]
+    (line,) = lines(ids, monkeypatch, concurrency=1)
+    assert '.run discover -t "a b" "c d"  --load-list ' in line
