@@ -15,6 +15,7 @@ import yaml
 
 from bsdgate.harness import files, places
 from bsdgate.harness.cloud.client import Cloud
+from bsdgate.harness.cloud.service import example
 from bsdgate.harness.cloud.spec import Limits, checked_name
 from bsdgate.harness.environments import environment
 from bsdgate.harness.errors import InfrastructureError
@@ -112,6 +113,7 @@ def deploy(run: Run) -> None:
         name=CLOUD,
         python=run.environment.python,
         templates=places.cache() / "templates",
+        services=run.profile.services,
         options=run.profile.service_options(),
         limits=Limits(run.profile.limits.start, run.profile.limits.stop),
         on_event=run.listener.cloud,
@@ -125,7 +127,11 @@ def check(run: Run) -> None:
 
     The cloud of a resumed run is checked too, but what was asked once has its answer.
     """
-    facts = {"BSDGATE_CLOUD_DIR": str(run.folder.cloud), "BSDGATE_NODE_PYTHON": sys.executable}
+    facts = {
+        "BSDGATE_CLOUD_DIR": str(run.folder.cloud),
+        "BSDGATE_CLOUD_SERVICES": ",".join(run.profile.services),
+        "BSDGATE_NODE_PYTHON": sys.executable,
+    }
     checks = HostChecks(facts, run.logs, run.profile.limits.configure)
     asked = _unreported(run, Kind.HOSTCHECKS)
     if asked is None:
@@ -183,7 +189,8 @@ def cleanup(run: Run) -> None:
         run.cloud.detach()
         file = shlex.quote(str(run.clouds_yaml))
         variables = f"OS_CLIENT_CONFIG_FILE={file} OS_CLOUD={CLOUD}"
-        run.listener.say(f"the cloud was kept: {variables} openstack server list")
+        command = f"openstack {example(run.profile.services)}"
+        run.listener.say(f"the cloud was kept: {variables} {command}")
         run.listener.say(f"`bsdgate down {shlex.quote(str(run.folder.path))}` ends it")
     else:
         _remove(run, run.cloud)

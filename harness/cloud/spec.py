@@ -111,6 +111,24 @@ class CloudSpec:
         }
         write_private(self.directory / "spec.json", json.dumps(fields, indent=1))
 
+    def has(self, service: str) -> bool:
+        """Whether the service is one of the cloud's."""
+        return service in self.ports
+
+    def client_entry(self) -> dict[str, Any]:
+        """Return the entry of clouds.yaml by which the admin uses the cloud.
+
+        Without Keystone, Ironic itself checks the password, and its URL is the only endpoint.
+        """
+        user = {"username": ADMIN, "password": self.passwords[ADMIN]}
+        if not self.has("keystone"):
+            auth = {"endpoint": self.url("ironic"), **user}
+            return {"auth_type": "http_basic", "auth": auth, "region_name": REGION}
+        domains = {"user_domain_id": "default", "project_domain_id": "default"}
+        auth_url = f"{self.url('keystone')}/v3"
+        auth = {"auth_url": auth_url, **user, "project_name": ADMIN, **domains}
+        return {"auth": auth, "region_name": REGION}
+
     def etc(self, service: str) -> Path:
         """Return the folder of the service's configuration."""
         return self.directory / "etc" / service
