@@ -52,13 +52,18 @@ def put(file: Path, name: str, entry: Mapping[str, Any]) -> None:
         _save(file, _without_ours(file, _load(file), name).with_entry(name, entry))
 
 
-def drop(file: Path, name: str, auth_url: str) -> None:
-    """Take the entry ``name`` out, if it is still the one for ``auth_url``."""
+def url_of(entry: Mapping[str, Any]) -> str:
+    """Return the URL that a client with this entry asks first."""
+    return str(entry["auth"].get("auth_url") or entry["auth"]["endpoint"])
+
+
+def drop(file: Path, name: str, url: str) -> None:
+    """Take the entry ``name`` out, if it is still the one for ``url``."""
     if not file.exists():
         return
     with _changed(file):
         content = _load(file)
-        if content.value(name, "auth", "auth_url") == auth_url:
+        if url in {content.value(name, "auth", key) for key in ("auth_url", "endpoint")}:
             _save(file, content.without(name))
 
 

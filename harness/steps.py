@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 import yaml
 
 from bsdgate.harness import files
+from bsdgate.harness.cloud.service import example
 from bsdgate.harness.cloud.spec import checked_name
 from bsdgate.harness.deployments.base import Deployment
 from bsdgate.harness.environments import environment
@@ -226,7 +227,8 @@ def cleanup(run: Run) -> None:
     if run.keep and run.deployment.keep():
         file = shlex.quote(str(run.clouds_yaml))
         variables = f"OS_CLIENT_CONFIG_FILE={file} OS_CLOUD={CLOUD}"
-        run.listener.say(f"the cloud was kept: {variables} openstack server list")
+        command = f"openstack {example(run.profile.services)}"
+        run.listener.say(f"the cloud was kept: {variables} {command}")
         run.listener.say(f"`bsdgate down {shlex.quote(str(run.folder.path))}` ends it")
     else:
         _remove(run)

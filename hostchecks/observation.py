@@ -55,7 +55,8 @@ def _process(each: psutil.Process) -> dict[str, Any]:
 
 def _secrets(cloud: Path) -> Iterator[Path]:
     """Return the files that hold a password, a key or a database."""
-    yield from (cloud / "spec.json", cloud / "accounts.yaml")
+    yield cloud / "spec.json"
+    yield from cloud.glob("accounts.yaml")
     yield from cloud.glob("etc/*/*.conf")
     yield from cloud.glob("data/**/*.sqlite")
     yield from (each for each in cloud.glob("data/keystone/*_tokens/*") if each.is_file())

@@ -3,7 +3,7 @@
 
 Everything is asked on the node, through testinfra's host (``--hosts``; by default this machine):
 ``BSDGATE_CLOUD_DIR`` is the cloud's directory there, and ``BSDGATE_NODE_PYTHON`` a Python there
-that has bsdgate.
+that has bsdgate. ``BSDGATE_CLOUD_SERVICES`` are the services that the cloud is to have.
 """
 
 import ipaddress
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from testinfra.host import Host
 
-SERVICES = ("glance", "ironic", "keystone", "neutron", "nova", "placement")
+SERVICES = sorted(os.environ["BSDGATE_CLOUD_SERVICES"].split(","))
 OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 Observation = dict[str, Any]
@@ -37,6 +37,11 @@ def process_of(observed: Observation, service: str) -> Observation:
     assert str(pid) in observed["processes"], f"{service}, process {pid}, is gone"
     found: Observation = observed["processes"][str(pid)]
     return found
+
+
+def test_cloud_has_these_services_and_no_other(observed: Observation) -> None:
+    """The cloud has the services of its profile."""
+    assert sorted(observed["status"]["services"]) == SERVICES
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +17,7 @@ import psutil
 from bsdgate.harness import files, folders, guard, process
 from bsdgate.harness.cloud.lifetime import StarterEnd
 from bsdgate.harness.cloud.service import SERVICES
-from bsdgate.harness.cloud.spec import ADMIN, DEFAULT_LIMITS, REGION, CloudName, CloudSpec, Limits
+from bsdgate.harness.cloud.spec import DEFAULT_LIMITS, CloudName, CloudSpec, Limits
 from bsdgate.harness.errors import InfrastructureError, UsageError
 
 CLAIM_SECONDS = 30.0
@@ -56,6 +56,7 @@ class Cloud:
         name: CloudName,
         python: Path,
         templates: Path,
+        services: Collection[str] = SERVICES,
         ports: Mapping[str, int] | None = None,
         options: Options | None = None,
         limits: Limits = DEFAULT_LIMITS,
@@ -65,6 +66,7 @@ class Cloud:
 
         :param python: the interpreter in whose environment the services are installed.
         :param templates: folder of the templates, shared by all clouds.
+        :param services: the services to start, in any order.
         :param ports: port by service; those not named get one that is free.
         :param options: options of oslo.config over ours: by service, section, name.
         :param limits: seconds until it must be ready, and until it must have ended.
@@ -78,6 +80,8 @@ class Cloud:
             lock = cloud._claim()
         argv: list[str | Path] = [python, "-m", "bsdgate.harness.cloud.supervisor"]
         argv += ["--name", name, "--directory", directory, "--templates", templates]
+        for service in SERVICES:
+            argv += ["--service", service] if service in services else []
         for service, port in (ports or {}).items():
             argv += ["--port", f"{service}={port}"]
         argv += ["--options", json.dumps(options or {})]
@@ -192,8 +196,9 @@ class Cloud:
 
     def restart(self, service: str) -> None:
         """Stop and start one service, its data kept."""
-        if service not in SERVICES:
-            raise UsageError(f"no service {service!r}", f"choose one of {', '.join(SERVICES)}")
+        if not self.spec.has(service):
+            known = ", ".join(self.spec.ports)
+            raise UsageError(f"the cloud has no service {service!r}", f"choose one of {known}")
         self._order({"order": "restart", "service": service})
 
     def _order(self, order: Event) -> None:
@@ -338,18 +343,7 @@ class Cloud:
 
     def clouds_yaml_entry(self) -> Event:
         """Return the cloud's entry for clouds.yaml."""
-        spec = self.spec
-        return {
-            "auth": {
-                "auth_url": f"{spec.url('keystone')}/v3",
-                "username": ADMIN,
-                "password": spec.passwords[ADMIN],
-                "project_name": ADMIN,
-                "user_domain_id": "default",
-                "project_domain_id": "default",
-            },
-            "region_name": REGION,
-        }
+        return self.spec.client_entry()
 
 
 def _recorded_limits(directory: Path) -> Limits:

@@ -11,7 +11,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bsdgate.harness import folders, places
-from bsdgate.harness.cloud.accounts import tempest_entries
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.spec import Limits, checked_name
 from bsdgate.harness.environments import changes, environment
@@ -59,6 +58,7 @@ class Host:
         folder: str,
         name: str,
         changed: bool,
+        services: Sequence[str],
         ports: Mapping[str, int],
         options: Mapping[str, Any],
         limits: tuple[float, float],
@@ -76,6 +76,7 @@ class Host:
             name=checked_name(name),
             python=self._environments[changed].python,
             templates=places.cache() / "templates",
+            services=services,
             ports=ports,
             options=options,
             limits=Limits(*limits),
@@ -84,8 +85,11 @@ class Host:
         self._clouds[folder] = cloud
         urls = [service["url"] for service in cloud.status()["services"].values()]
         found = [urlsplit(url).port for url in urls]
-        accounts = tempest_entries(cloud.spec.passwords)
-        return {"entry": cloud.clouds_yaml_entry(), "accounts": accounts, "ports": found}
+        return {
+            "entry": cloud.clouds_yaml_entry(),
+            "accounts": cloud.spec.accounts(),
+            "ports": found,
+        }
 
     def health(self, _report: Report, *, folder: str) -> list[tuple[str, str]]:
         """Return what is wrong with a cloud: the code and the text of each problem."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ironic: API and conductor in one process, nodes of type fake-hardware.
 
+Without Keystone it checks passwords itself, by HTTP basic authentication.
+
 Promises of real hardware that are not kept: a fake-hardware node passes every
 provision state without a machine being touched.
 """
@@ -11,7 +13,7 @@ from pathlib import Path
 from bsdgate.harness import folders
 from bsdgate.harness.cloud import service
 from bsdgate.harness.cloud.neutron import SHARED_NETWORK
-from bsdgate.harness.cloud.spec import HOST, CloudSpec
+from bsdgate.harness.cloud.spec import ADMIN, HOST, CloudSpec, write_private
 
 NAME = "ironic"
 DISTRIBUTION = "ironic"
@@ -54,7 +56,6 @@ FOLDERS = ("http", "tftp", "tftp-master", "images", "instance-master", "tmp", "c
 def configure(spec: CloudSpec) -> None:
     """Write ironic.conf."""
     data = spec.data(NAME)
-    interfaces = {f"enabled_{kind}_interfaces": names for kind, names in INTERFACES.items()}
     sections: dict[str, dict[str, object]] = {
         "DEFAULT": {
             "host": "bsdgate",
@@ -62,10 +63,11 @@ def configure(spec: CloudSpec) -> None:
             "rpc_transport": "none",
             "transport_url": "bsdgate://",
             "enabled_hardware_types": "fake-hardware",
+            **_authentication(spec),
             "tempdir": data / "tmp",
             "state_path": data,
             "hash_ring_reset_interval": 15,
-            **interfaces,
+            **_interfaces(spec),
             # Ironic's own choice would be flat, which makes ports in Neutron for each node.
             "default_network_interface": "noop",
         },
@@ -89,14 +91,36 @@ def configure(spec: CloudSpec) -> None:
         # What fake-graphical consoles need to be told of; nothing listens there.
         "vnc": {"enabled": True, "public_url": f"http://{HOST}:6090/vnc_auto.html"},
         "database": service.database(spec.database_url(NAME)),
-        "keystone_authtoken": service.token_auth(spec, NAME),
+        **_other_services(spec),
     }
-    for group in ("service_catalog", "neutron", "glance", "nova"):
-        sections[group] = service.client_auth(spec, NAME)
-    # The flat interface takes no VIF before it knows them.
-    sections["neutron"] |= dict.fromkeys(PHASES, SHARED_NETWORK)
     service.write_config(spec, NAME, sections)
     os.environ["IRONIC_CONFIG_FILE"] = str(spec.etc(NAME) / "ironic.conf")
+
+
+def _authentication(spec: CloudSpec) -> dict[str, object]:
+    """Return the options that say who checks passwords; write the file of Ironic's own users."""
+    if spec.has("keystone"):
+        return {"auth_strategy": "keystone"}
+    users = spec.etc(NAME) / "users.conf"
+    write_private(users, f"{ADMIN}:{service.hash_password(spec.passwords[ADMIN])}\n")
+    return {"auth_strategy": "http_basic", "http_basic_auth_user_file": users}
+
+
+def _other_services(spec: CloudSpec) -> dict[str, dict[str, object]]:
+    """Return the sections about the other services of the cloud."""
+    sections = service.clients(spec, dict.fromkeys(("neutron", "glance", "nova"), NAME))
+    if spec.has("keystone"):
+        sections["keystone_authtoken"] = service.token_auth(spec, NAME)
+        sections["service_catalog"] = service.client_auth(spec, NAME)
+    if spec.has("neutron"):
+        # The flat interface takes no VIF before it knows them.
+        sections["neutron"] |= dict.fromkeys(PHASES, SHARED_NETWORK)
+    return sections
+
+
+def _interfaces(spec: CloudSpec) -> dict[str, object]:
+    names = INTERFACES if spec.has("neutron") else INTERFACES | {"network": "noop"}
+    return {f"enabled_{kind}_interfaces": listed for kind, listed in names.items()}
 
 
 def create(spec: CloudSpec, run: service.Command) -> None:

@@ -28,9 +28,6 @@ IMPORTS = (
 )
 
 KEY_REPOSITORIES = ("fernet_tokens", "fernet_receipts", "credential")
-BCRYPT_ROUNDS = 4
-"""bcrypt's least: each password is random, and no hash leaves the user's own directory."""
-
 _SET_HASH = (
     "UPDATE password SET password_hash = ?"
     " WHERE local_user_id = (SELECT id FROM local_user WHERE name = ?)"
@@ -47,7 +44,7 @@ def configure(spec: CloudSpec) -> None:
         "DEFAULT": {"public_endpoint": spec.url(NAME)},
         "database": service.database(spec.database_url(NAME)),
         "token": {"provider": "fernet"},
-        "identity": {"password_hash_rounds": BCRYPT_ROUNDS},
+        "identity": {"password_hash_rounds": service.BCRYPT_ROUNDS},
         # Off in Keystone unless it is asked for, and then tested by Tempest.
         "security_compliance": {
             "lockout_failure_attempts": 3,
@@ -87,7 +84,9 @@ def personalise(spec: CloudSpec, origin: Path) -> None:
     del origin  # Keystone stores no path
     for keys in KEY_REPOSITORIES:
         _write_keys(spec.data(NAME) / keys)
-    passwords = [(_SET_HASH, (_hash(each), user)) for user, each in spec.passwords.items()]
+    passwords = [
+        (_SET_HASH, (service.hash_password(each), user)) for user, each in spec.passwords.items()
+    ]
     modules = {name: service.load(name) for name in spec.ports}
     endpoints = [
         (_SET_ENDPOINT, (f"{spec.url(name)}{module.PATH}", module.TYPE))
@@ -120,9 +119,3 @@ def _write_keys(repository: Path) -> None:
     folders.make(repository)
     for name in ("0", "1"):
         write_private(repository / name, Fernet.generate_key().decode())
-
-
-def _hash(password: str) -> str:
-    import bcrypt
-
-    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(BCRYPT_ROUNDS)).decode()

@@ -103,8 +103,7 @@ def configure(spec: CloudSpec) -> None:
         },
         "database": service.database(spec.database_url(NAME)),
         "keystone_authtoken": service.token_auth(spec, NAME),
-        "nova": service.client_auth(spec, "nova"),
-        "placement": service.client_auth(spec, "placement"),
+        **service.clients(spec, {"nova": "nova", "placement": "placement"}),
     }
     service.write_config(spec, NAME, sections)
     os.environ["OS_NEUTRON_CONFIG_DIR"] = str(spec.etc(NAME))

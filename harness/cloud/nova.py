@@ -27,7 +27,6 @@ IMPORTS = (
     "nova.image.glance",
 )
 
-DATABASES = ("api", "cell0", "cell1")
 COMPUTE_HOST = "bsdgate"
 
 
@@ -68,9 +67,7 @@ def configure(spec: CloudSpec) -> None:
         "service_user": service.client_auth(spec, NAME) | {"send_service_user_token": True},
         "neutron": service.client_auth(spec, NAME)
         | {"service_metadata_proxy": True, "metadata_proxy_shared_secret": spec.passwords[NAME]},
-        "placement": service.client_auth(spec, "placement"),
-        "glance": service.client_auth(spec, NAME),
-        "ironic": service.client_auth(spec, "ironic"),
+        **service.clients(spec, {"placement": "placement", "glance": NAME, "ironic": "ironic"}),
         "cinder": {"os_region_name": REGION},
     }
     service.write_config(spec, NAME, sections)

@@ -7,7 +7,7 @@ from typing import Any
 from bsdgate.harness.cloud import service
 from bsdgate.harness.cloud.accounts import ACCOUNTS
 from bsdgate.harness.cloud.neutron import PHYSICAL_NETWORK, SHARED_NETWORK
-from bsdgate.harness.cloud.spec import ADMIN, REGION, CloudSpec
+from bsdgate.harness.cloud.spec import REGION, CloudSpec
 
 FLAVORS = {
     "m1.nano": (128, 1, 1),
@@ -76,10 +76,19 @@ def _accounts(cloud: Any, spec: CloudSpec) -> None:
 
 
 def resources(spec: CloudSpec) -> None:
-    """Make flavors, an image without content, a shared network and an external one."""
+    """Make what the services of the cloud can hold."""
     cloud = connect(spec)
+    for name, make in {"nova": _flavors, "glance": _image, "neutron": _networks}.items():
+        if spec.has(name):
+            make(cloud)
+
+
+def _flavors(cloud: Any) -> None:
     for name, (ram, vcpus, disk) in FLAVORS.items():
         cloud.compute.create_flavor(name=name, ram=ram, vcpus=vcpus, disk=disk)
+
+
+def _image(cloud: Any) -> None:
     cloud.image.create_image(
         IMAGE,
         data=io.BytesIO(bytes(IMAGE_BYTES)),
@@ -88,6 +97,10 @@ def resources(spec: CloudSpec) -> None:
         visibility="public",
         validate_checksum=False,
     )
+
+
+def _networks(cloud: Any) -> None:
+    """Make a shared network, and an external one with a router."""
     shared = _network(cloud, SHARED_NETWORK, "10.1.0.0/20", shared=True)
     public = _network(
         cloud,
@@ -115,14 +128,4 @@ def connect(spec: CloudSpec) -> Any:
     """Return an openstacksdk connection as the cloud's admin."""
     import openstack
 
-    return openstack.connect(
-        auth_url=f"{spec.url('keystone')}/v3",
-        username=ADMIN,
-        password=spec.passwords[ADMIN],
-        project_name=ADMIN,
-        user_domain_id="default",
-        project_domain_id="default",
-        region_name=REGION,
-        load_yaml_config=False,
-        load_envvars=False,
-    )
+    return openstack.connect(**spec.client_entry(), load_yaml_config=False, load_envvars=False)

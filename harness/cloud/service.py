@@ -11,7 +11,7 @@ import importlib.metadata
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +23,9 @@ Application = Callable[..., Any]
 
 SERVICES = ("keystone", "placement", "glance", "neutron", "nova", "ironic")
 """All services, in the order in which they are started."""
+
+BCRYPT_ROUNDS = 4
+"""bcrypt's least: each password is random, and no hash leaves the user's own directory."""
 
 SHARED_IMPORTS = (
     "alembic",
@@ -71,6 +74,17 @@ class Service(Protocol):
 
 Command = Callable[[str, Sequence[str]], None]
 """Runs ``module:function`` with these arguments in a process of its own; raises if it fails."""
+
+
+def example(names: Collection[str]) -> str:
+    """Return a command of OpenStack's client that works with these services: a first one to try."""
+    examples = {
+        "nova": "server list",
+        "ironic": "baremetal node list",
+        "neutron": "network list",
+        "glance": "image list",
+    }
+    return next((words for name, words in examples.items() if name in names), "token issue")
 
 
 def load(name: str) -> Service:
@@ -127,6 +141,18 @@ def client_auth(spec: CloudSpec, user: str) -> dict[str, object]:
         "project_domain_id": "default",
         "region_name": REGION,
     }
+
+
+def clients(spec: CloudSpec, users: Mapping[str, str]) -> dict[str, dict[str, object]]:
+    """Return the sections for asking other services, by section and user, that the cloud has."""
+    return {name: client_auth(spec, user) for name, user in users.items() if spec.has(name)}
+
+
+def hash_password(password: str) -> str:
+    """Return the bcrypt hash of a password."""
+    import bcrypt
+
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(BCRYPT_ROUNDS)).decode()
 
 
 def token_auth(spec: CloudSpec, user: str) -> dict[str, object]:

@@ -116,8 +116,30 @@ class CloudSpec:
             "limits": dataclasses.asdict(self.limits),
         }
         write_private(self.directory / "spec.json", json.dumps(fields, indent=1))
-        entries = tempest_entries(self.passwords)
-        write_private(self.directory / ACCOUNTS_FILE, yaml.safe_dump(entries, sort_keys=False))
+        if (entries := self.accounts()) is not None:
+            write_private(self.directory / ACCOUNTS_FILE, yaml.safe_dump(entries, sort_keys=False))
+
+    def has(self, service: str) -> bool:
+        """Whether the service is one of the cloud's."""
+        return service in self.ports
+
+    def client_entry(self) -> dict[str, Any]:
+        """Return the entry of clouds.yaml by which the admin uses the cloud.
+
+        Without Keystone, Ironic itself checks the password, and its URL is the only endpoint.
+        """
+        user = {"username": ADMIN, "password": self.passwords[ADMIN]}
+        if not self.has("keystone"):
+            auth = {"endpoint": self.url("ironic"), **user}
+            return {"auth_type": "http_basic", "auth": auth, "region_name": REGION}
+        domains = {"user_domain_id": "default", "project_domain_id": "default"}
+        auth_url = f"{self.url('keystone')}/v3"
+        auth = {"auth_url": auth_url, **user, "project_name": ADMIN, **domains}
+        return {"auth": auth, "region_name": REGION}
+
+    def accounts(self) -> list[dict[str, Any]] | None:
+        """Return the accounts for tests, as Tempest's accounts file has them; None without users."""
+        return tempest_entries(self.passwords) if "keystone" in self.ports else None
 
     def etc(self, service: str) -> Path:
         """Return the folder of the service's configuration."""

@@ -90,7 +90,9 @@ class Supervisor:
 
         pid = worker.fork(run, self._spec.log(name))
         theirs.close()
-        return Unit(name, ours, pid)
+        unit = Unit(name, ours, pid)
+        self._report({"event": unit.state, "service": name, "seconds": self._seconds()})
+        return unit
 
     def _from_template(self) -> bool:
         data = self._spec.directory / "data"
@@ -107,8 +109,9 @@ class Supervisor:
         """Make the databases and seed them, and keep both for the next cloud."""
         self._report({"event": "building"})
         self._make_schemas()
-        self.start(["keystone"])
-        self._task("seed", lambda: seed.identity(self._spec))
+        if self._spec.has("keystone"):
+            self.start(["keystone"])
+            self._task("seed", lambda: seed.identity(self._spec))
         self.start(self._units)
         self._task("seed", lambda: seed.resources(self._spec))
         self.stop(self._units)
@@ -344,7 +347,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Boot the cloud, say so, and serve it until SIGTERM, or until its starter is gone."""
     os.umask(0o077)
     os.chdir(arguments.directory)
-    wanted = dict.fromkeys(service.SERVICES, 0) | dict(arguments.port)
+    wanted = dict.fromkeys(arguments.service, 0) | dict(arguments.port)
     # Held until this process ends; the starter took it when it made the directory.
     os.set_inheritable(arguments.lock, False)
     files.name_holder(arguments.lock, os.getpid())
@@ -388,6 +391,7 @@ def main() -> int:
     parser.add_argument("--templates", type=Path, required=True)
     parser.add_argument("--lock", type=int, required=True)
     parser.add_argument("--starter", type=int, required=True)
+    parser.add_argument("--service", choices=service.SERVICES, action="append", required=True)
     parser.add_argument("--port", type=_port, action="append", default=[])
     parser.add_argument("--options", type=json.loads, default={})
     parser.add_argument("--start-limit", type=float, required=True)

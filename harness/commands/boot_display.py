@@ -11,8 +11,6 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
-from bsdgate.harness.cloud.service import SERVICES
-
 _STYLES = {"serving": "green", "imported": "cyan", "died": "red"}
 
 
@@ -23,9 +21,7 @@ class BootDisplay:
         """Show on ``console``: live if it is a terminal, else a line per event unless ``quiet``."""
         self._console = console
         self._quiet = quiet
-        self._states: dict[str, tuple[str, float | None]] = dict.fromkeys(
-            SERVICES, ("importing", None)
-        )
+        self._states: dict[str, tuple[str, float]] = {}
         self._title = "Starting the cloud"
         self._began = time.monotonic()
         self._live = Live(
@@ -55,11 +51,11 @@ class BootDisplay:
         if event["event"] == "building":
             self._title = "Building the database templates (once per set of versions)"
             self._console.print(f"          {self._title} …", highlight=False)
-        elif "service" in event and event["service"] in self._states:
-            self._states[event["service"]] = (event["event"], event.get("seconds"))
-            self._say(
-                f"  {event['service']:10} {event['event']:9} {event.get('seconds', 0):6.1f} s"
-            )
+        elif "service" in event and "seconds" in event:
+            name, state, seconds = event["service"], event["event"], event["seconds"]
+            self._states[name] = (state, seconds)
+            if state != "importing":
+                self._say(f"  {name:10} {state:9} {seconds:6.1f} s")
 
     def _say(self, line: str) -> None:
         if not self._console.is_terminal and not self._quiet:
@@ -71,6 +67,5 @@ class BootDisplay:
         table.add_row(Spinner("dots", f"{self._title}  {seconds:.0f} s"))
         for name, (state, at) in self._states.items():
             style = _STYLES.get(state, "dim")
-            when = "" if at is None else f"{at:.1f} s"
-            table.add_row(f"  {name:10} [{style}]{state:9}[/] {when}")
+            table.add_row(f"  {name:10} [{style}]{state:9}[/] {at:.1f} s")
         return table

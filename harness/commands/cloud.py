@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bsdgate.harness import clouds_yaml, folders, places, process
 from bsdgate.harness.cloud.client import Cloud
-from bsdgate.harness.cloud.service import SERVICES
+from bsdgate.harness.cloud.service import SERVICES, example
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName, Limits
 from bsdgate.harness.commands import run_clouds
 from bsdgate.harness.commands.boot_display import BootDisplay
@@ -41,6 +41,7 @@ def up(
     """
     for place in places.by_default():
         folders.tighten(place)
+    _check_ports(profile, ports)
     file = clouds_yaml.path()
     clouds_yaml.check(file, name)
     wanted = changes.parse_all(texts, profile.release)
@@ -51,6 +52,7 @@ def up(
             name=name,
             python=python,
             templates=places.cache() / "templates",
+            services=profile.services,
             ports=ports,
             options=profile.service_options(),
             limits=Limits(profile.limits.start, profile.limits.stop),
@@ -63,9 +65,17 @@ def up(
         highlight=False,
         soft_wrap=True,
     )
-    command = f"OS_CLOUD={name} {_client(python)} server list"
+    command = f"OS_CLOUD={name} {_client(python)} {example(profile.services)}"
     console.print(f"\n    {command}\n", highlight=False, soft_wrap=True)
     console.print(f"`{_ourselves(name, 'down')}` ends it.", highlight=False, soft_wrap=True)
+
+
+def _check_ports(profile: Profile, ports: Mapping[str, int]) -> None:
+    if absent := sorted(set(ports) - set(profile.services)):
+        raise UsageError(
+            f"--port is given for {', '.join(absent)}, which profile {profile.name} does not have",
+            f"give ports of {', '.join(profile.services)} only",
+        )
 
 
 def _hand_over(cloud: Cloud, name: CloudName, file: Path) -> float:
@@ -80,7 +90,7 @@ def _hand_over(cloud: Cloud, name: CloudName, file: Path) -> float:
             seconds = float(cloud.status().get("seconds", 0))
             cloud.detach()
         except BaseException:
-            clouds_yaml.drop(file, name, entry["auth"]["auth_url"])
+            clouds_yaml.drop(file, name, clouds_yaml.url_of(entry))
             raise
     except BaseException:
         cloud.stop()
@@ -106,16 +116,16 @@ def down(name: CloudName, console: Console) -> None:
     if not cloud.directory.exists():
         raise UsageError(f"there is no cloud {name!r}{_known()}", "start one with `bsdgate up`")
     state = cloud.status()["state"]
-    auth_url = _auth_url(cloud)
+    url = _url(cloud)
     cloud.stop()
     cloud.clean()
     console.print(f"cloud {name} was {state}, now it is gone", highlight=False)
-    clouds_yaml.drop(clouds_yaml.path(), name, auth_url)
+    clouds_yaml.drop(clouds_yaml.path(), name, url)
 
 
-def _auth_url(cloud: Cloud) -> str:
+def _url(cloud: Cloud) -> str:
     try:
-        return f"{cloud.spec.url('keystone')}/v3"
+        return clouds_yaml.url_of(cloud.clouds_yaml_entry())
     except (InfrastructureError, KeyError, TypeError):
         return ""
 
@@ -157,7 +167,8 @@ def logs(name: CloudName, services: Sequence[str], follow: bool, lines: int) -> 
     if unknown:
         known = ", ".join(sorted(log.stem for log in folder.glob("*.log")))
         raise UsageError(f"no log of {', '.join(unknown)}", f"choose among {known}")
-    chosen = [str(folder / f"{service}.log") for service in services or SERVICES]
+    every = [service for service in SERVICES if (folder / f"{service}.log").exists()]
+    chosen = [str(folder / f"{service}.log") for service in services or every]
     process.become(["tail", *(["-F"] if follow else []), "-n", str(lines), *chosen])
 
 

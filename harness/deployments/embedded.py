@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import checked_name
 from bsdgate.harness.deployments.base import Access, HostChecks, Installed, Report, Say
 from bsdgate.harness.manifest import ChangedProject
@@ -52,14 +51,16 @@ class Embedded:
 
     def start(self, report: Report) -> Access:
         """Start the services on the node, and make their ports answer here."""
-        ports = self.node.choose_ports(len(SERVICES))
+        services = list(self.profile.services)
+        ports = self.node.choose_ports(len(services))
         started = self.host.call(
             "start",
             lambda message: report(message["event"]),
             folder=self._folder,
             name=NAME,
             changed=self.changed,
-            ports=dict(zip(SERVICES, ports, strict=True)),
+            services=services,
+            ports=dict(zip(services, ports, strict=True)),
             options=self.profile.service_options(),
             limits=[self.profile.limits.start, self.profile.limits.stop],
         )
@@ -76,7 +77,11 @@ class Embedded:
 
     def host_checks(self) -> HostChecks:
         """Name the folder of the cloud, and the node."""
-        variables = {"BSDGATE_CLOUD_DIR": self._folder, "BSDGATE_NODE_PYTHON": self.node.python}
+        variables = {
+            "BSDGATE_CLOUD_DIR": self._folder,
+            "BSDGATE_CLOUD_SERVICES": ",".join(self.profile.services),
+            "BSDGATE_NODE_PYTHON": self.node.python,
+        }
         return HostChecks(variables, self.node.testinfra())
 
     def collect_logs(self, folder: Path) -> None:

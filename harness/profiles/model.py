@@ -29,6 +29,15 @@ FACTOR_MAX: Final = 1000
 ResourceClass = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$")]
 
 
+_NEEDED: Final[dict[ServiceName, set[str]]] = {
+    "glance": {"keystone"},
+    "placement": {"keystone"},
+    "neutron": {"keystone"},
+    "nova": {"glance", "keystone", "neutron", "placement"},
+}
+"""The services that a service cannot be without. Ironic alone checks passwords itself."""
+
+
 def _is_one_value(value: object) -> object:
     if not isinstance(value, bool | int | float | str):
         raise ValueError("not a single value")
@@ -186,6 +195,17 @@ class Profile(Part):
     excludes: tuple[Exclusion, ...] = ()
     concurrency: int = Field(ge=1, le=64)
     timeouts: Timeouts = Timeouts()
+
+    @model_validator(mode="after")
+    def _services_have_what_they_need(self) -> Self:
+        missing = [
+            f"{name} needs {', '.join(sorted(needed - set(self.services)))}"
+            for name, needed in _NEEDED.items()
+            if name in self.services and not needed <= set(self.services)
+        ]
+        if missing:
+            raise ValueError(f"{'; '.join(missing)}; only ironic can be alone")
+        return self
 
     @model_validator(mode="after")
     def _boards_need_ironic(self) -> Self:

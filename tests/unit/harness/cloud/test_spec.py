@@ -41,6 +41,11 @@ def test_accounts_file_has_the_passwords_that_the_cloud_gives_its_users(tmp_path
     assert found == {each.user: made.passwords[each.user] for each in ACCOUNTS}
 
 
+def test_a_cloud_without_keystone_has_no_accounts(tmp_path: Path) -> None:
+    CloudSpec.generate("here", tmp_path, {"ironic": 6385}, {}).save()
+    assert not (tmp_path / "accounts.yaml").exists()
+
+
 def test_every_cloud_has_passwords_of_its_own(tmp_path: Path) -> None:
     first, second = spec(tmp_path).passwords, spec(tmp_path).passwords
     assert set(first) == {"admin", "keystone", "nova", *(each.user for each in ACCOUNTS)}

@@ -128,6 +128,7 @@ def test_the_host_checks_get_the_folder_and_the_interpreter(node: FakeNode) -> N
     checks = Embedded(node, load("embedded")).host_checks()
     assert checks.variables == {
         "BSDGATE_CLOUD_DIR": str(node.folder / "cloud"),
+        "BSDGATE_CLOUD_SERVICES": "keystone,glance,placement,neutron,nova,ironic",
         "BSDGATE_NODE_PYTHON": node.python,
     }
     assert list(checks.testinfra) == list(node.testinfra())

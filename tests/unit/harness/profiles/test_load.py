@@ -114,3 +114,23 @@ def test_every_reason_is_a_sentence_of_its_own() -> None:
         reasons = [feature.reason for feature in profile.features.values()]
         reasons += [exclude.reason for exclude in profile.excludes]
         assert not [each for each in reasons if not re.match(r"[A-Za-z].{15,}[^.]$", each)]
+
+
+@pytest.mark.parametrize(
+    ("services", "problem"),
+    [
+        (["nova"], "nova needs glance, keystone, neutron, placement"),
+        (["glance", "neutron"], "glance needs keystone; neutron needs keystone"),
+        (["ironic", "glance"], "glance needs keystone; only ironic can be alone"),
+        (["keystone", "ironic"], ""),
+        (["ironic"], ""),
+    ],
+)
+def test_services_have_what_they_need(services: list[str], problem: str) -> None:
+    fields = load.load("embedded").model_dump() | {"services": {name: {} for name in services}}
+    fields["boards"] = ()
+    if not problem:
+        assert list(Profile.model_validate(fields).services) == services
+        return
+    with pytest.raises(ValidationError, match=problem):
+        Profile.model_validate(fields)

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -88,9 +88,15 @@ def write_status(folder: Path, pid: int, ports: Mapping[str, int]) -> None:
     (folder / "status.json").write_text(json.dumps({"pid": pid, "services": services}))
 
 
-def checks(cloud: Path, logs: Path, host: str = "local://") -> HostChecks:
+def checks(
+    cloud: Path, logs: Path, services: Sequence[str] = SERVICES, host: str = "local://"
+) -> HostChecks:
     logs.mkdir()
-    facts = {"BSDGATE_CLOUD_DIR": str(cloud), "BSDGATE_NODE_PYTHON": sys.executable}
+    facts = {
+        "BSDGATE_CLOUD_DIR": str(cloud),
+        "BSDGATE_CLOUD_SERVICES": ",".join(services),
+        "BSDGATE_NODE_PYTHON": sys.executable,
+    }
     return HostChecks(facts, logs, 60, (f"--hosts={host}",))
 
 
@@ -121,6 +127,13 @@ def test_what_others_can_read_fails(cloud: Path, tmp_path: Path, file: str, chec
     passed, log = outcome(checks(cloud, tmp_path / "logs"))
     assert not passed
     assert f"{check}[" in log
+    assert "1 failed" in log
+
+
+def test_a_service_that_the_profile_does_not_have_fails(cloud: Path, tmp_path: Path) -> None:
+    passed, log = outcome(checks(cloud, tmp_path / "logs", ["keystone", "ironic"]))
+    assert not passed
+    assert "test_cloud_has_these_services_and_no_other[" in log
     assert "1 failed" in log
 
 
