@@ -153,7 +153,7 @@ def test_tests_are_listed_once_for_two_runs(
 ) -> None:
     listed: list[Workspace] = []
 
-    def list_tests(workspace: Workspace) -> list[str]:
+    def list_tests(workspace: Workspace, _timeout: float) -> list[str]:
         listed.append(workspace)
         return ["m.A.one"]
 
