@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs things: nodes, clouds, tests. Judging what came of it is bsdgate.results' part."""
+"""The part that runs nodes, clouds and tests; bsdgate.results judges the results."""
 
 from importlib import metadata
 
 
 def version() -> str:
-    """Return the version of bsdgate as installed, ``0+checkout`` where it only lies on the path."""
+    """Return the installed version of bsdgate; ``0+checkout`` if it is only on the path."""
     try:
         return metadata.version("bsdgate")
     except metadata.PackageNotFoundError:

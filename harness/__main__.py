@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where ``bsdgate`` begins; ``python -m bsdgate.harness`` is the same."""
+"""The entry point of ``bsdgate``, and of ``python -m bsdgate.harness``."""
 
 import sys
 import traceback
@@ -8,13 +8,13 @@ import traceback
 def main() -> int:
     """Run the command line and return its exit code.
 
-    Where it cannot even be imported Python would end with 1, which says that tests failed.
+    If the import fails, Python would exit with 1, which means that tests failed.
     """
     try:
         from bsdgate.harness import cli  # noqa: PLC0415
     except Exception:  # noqa: BLE001
         traceback.print_exc()
-        print("bsdgate: its installation is broken: this proves nothing", file=sys.stderr)  # noqa: T201
+        print("bsdgate: the installation is broken; internal error", file=sys.stderr)  # noqa: T201
         return 3
     return cli.main()
 

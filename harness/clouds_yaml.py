@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The user's clouds.yaml: our entry put in and taken out, everything else left as it is.
+"""The user's clouds.yaml: our entry is added and removed, the rest is left unchanged.
 
-Each change is made under a lock and takes the place of the file in one step: a reader finds the
-file as it was or as it is now. The lock is a file beside it, there while the change is made: it
-keeps out every process that means the same file, whatever its state folder is and whatever file
-system the file is on.
+Each change is made under a lock and replaces the file in one step: a reader finds the old or the
+new file. The lock is a file in the same directory, which exists during the change: it excludes all
+processes that change the same file, whatever their state directory and the file system are.
 """
 
 import contextlib
@@ -20,7 +19,7 @@ from bsdgate.harness.errors import UsageError
 from bsdgate.harness.yaml_splice import SpliceError, Text
 
 LOCK_SECONDS: Final = 30.0
-"""How long another process may take to change the file."""
+"""The maximum number of seconds to wait for another process that changes the file."""
 
 _CLOUDS: Final = "clouds"
 _ELSEWHERE: Final = "name another file in OS_CLIENT_CONFIG_FILE"
@@ -35,9 +34,9 @@ def path() -> Path:
 
 
 def check(file: Path, name: str) -> None:
-    """Raise UsageError if the entry ``name`` could not be put into ``file``.
+    """Check that the entry ``name`` can be written to ``file``.
 
-    It cannot where the file is broken, or has such an entry that bsdgate has not made.
+    :raises UsageError: the file is broken, or has an entry of that name not made by bsdgate.
     """
     with _changed(file):
         _without_ours(file, _load(file), name)
@@ -53,12 +52,12 @@ def put(file: Path, name: str, entry: Mapping[str, Any]) -> None:
 
 
 def url_of(entry: Mapping[str, Any]) -> str:
-    """Return the URL that a client with this entry asks first."""
+    """Return the URL of the first request of a client with this entry."""
     return str(entry["auth"].get("auth_url") or entry["auth"]["endpoint"])
 
 
 def drop(file: Path, name: str, url: str) -> None:
-    """Take the entry ``name`` out, if it is still the one for ``url``."""
+    """Remove the entry ``name``, if it is still that of ``url``."""
     if not file.exists():
         return
     with _changed(file):
@@ -81,9 +80,9 @@ def _without_ours(file: Path, content: Text, name: str) -> Text:
 
 @contextlib.contextmanager
 def _changed(file: Path) -> Iterator[None]:
-    """Keep others from changing the file, and name it in what goes wrong.
+    """Exclude other writers of the file, and name the file in errors.
 
-    Of a link, what it points to is changed.
+    If the file is a link, its target is changed.
     """
     target = file.resolve()
     try:
@@ -110,7 +109,7 @@ def _load(file: Path) -> Text:
 
 
 def _refusal(message: str) -> UsageError:
-    return UsageError(message, f"mend the file, or {_ELSEWHERE}")
+    return UsageError(message, f"correct the file, or {_ELSEWHERE}")
 
 
 def _save(file: Path, content: Text) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A command as a person gets to see it: a line to paste, its last output, and no secrets."""
+"""A command for people to read: a line to paste and its last output, without secrets."""
 
 import os
 import re
@@ -12,18 +12,18 @@ from typing import Final
 _TAIL_LINES: Final = 20
 _TAIL_BYTES: Final = 16384
 HIDDEN: Final = "***"
-"""What stands for a secret."""
+"""The text that replaces a secret."""
 
 _SECRET_NAME = re.compile(r"passw|passphrase|secret|token|credential|api_?key", re.IGNORECASE)
-# A password may hold "@", and in a database's URL "/": but what looks like a port is one.
+# A password may contain "@", and in a database's URL "/"; digits before "/" are a port.
 _URL_PASSWORD = re.compile(r"""(?<=://)([^/@\s:"'\[]*):(?:[^/\s"']*|(?!\d*/)[^@\s"']*)(?=@)""")
-# A token for HTTP often stands in the place of the user.
+# A token for HTTP is often written in place of the user.
 _URL_TOKEN = re.compile(r"""(https?://)[^/@:\s"']+(?=@)""")
 
 
 @dataclass(frozen=True)
 class Command:
-    """What is run where, with which environment, and the file that takes what it writes."""
+    """A command with its working directory, environment and log file."""
 
     argv: tuple[str, ...]
     cwd: Path
@@ -31,7 +31,7 @@ class Command:
     log: Path
 
     def pasteable(self) -> str:
-        """Return a line for a shell that runs the same command, without its secrets."""
+        """Return a shell line that runs the same command, without its secrets."""
         env = [
             f"{name}={HIDDEN if _SECRET_NAME.search(name) else value}"
             for name, value in sorted(self.env.items())
@@ -59,7 +59,7 @@ class Command:
 
 
 def without_url_passwords(text: str) -> str:
-    """Return the text with the passwords of its URLs hidden, and what may be a token."""
+    """Return the text with the passwords and possible tokens in its URLs hidden."""
     return _URL_TOKEN.sub(rf"\1{HIDDEN}", _URL_PASSWORD.sub(rf"\1:{HIDDEN}", text))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors of the harness, each with the exit code that the command ends with."""
+"""The errors of the harness, each with the exit code of the command."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -8,15 +8,15 @@ from bsdgate.results.errors import BsdgateError
 
 
 class UsageError(BsdgateError):
-    """What was asked for cannot be done as it was asked."""
+    """The command cannot be carried out with these arguments or in this environment."""
 
     exit_code: ClassVar[int] = 2
 
 
 class ConfigurationError(BsdgateError):
-    """A profile, suite or other file of settings is wrong.
+    """A profile, a suite or another file of settings is wrong.
 
-    ``problems`` holds every one that was found, a line each, so that a file is mended in one go.
+    ``problems`` are all that were found, one line each, so that the user can correct all at once.
     """
 
     exit_code: ClassVar[int] = 2
@@ -27,7 +27,7 @@ class ConfigurationError(BsdgateError):
 
 
 class InfrastructureError(BsdgateError):
-    """Something that the run stands on failed; it says nothing about the change under test."""
+    """A machine, service or tool that the run needs failed; this is no result of the tests."""
 
     exit_code: ClassVar[int] = 3
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are private to the user, whole or as they were before, and locked for one process."""
+"""Private files of the user, files replaced in one step, and lock files."""
 
 import contextlib
 import errno
@@ -15,37 +15,37 @@ from typing import Final
 from bsdgate.harness.errors import InfrastructureError, UsageError
 
 ELSEWHERE: Final = "choose another place with BSDGATE_STATE_DIR or BSDGATE_CACHE_DIR"
-"""How what bsdgate keeps comes to be kept elsewhere."""
+"""The next step in an error: change the state or cache directory."""
 
 PID_MAX: Final = 2**31 - 1
-"""No process id is greater, on any system."""
+"""The maximum process id of any system."""
 
 _PID_DIGITS: Final = 10
 
 
 def open_private(path: Path, flags: int) -> int:
-    """Open a file for writing that is the user's alone, and return its descriptor."""
+    """Open a file for writing that only the user can read; return its descriptor."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write all of ``data``, however little the system takes at a time."""
+    """Write all of ``data``, in several calls if one does not write it all."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
 
 
 def write_atomically(path: Path, content: bytes, elsewhere: str = ELSEWHERE) -> None:
-    """Write a private file so that it is there in whole, or as it was before.
+    """Write a private file in one step: a reader finds the old or the new content.
 
-    Several writers do not disturb each other: the last one to finish wins. ``elsewhere`` is the
-    hint of the error where it cannot be written.
+    With several writers, the content of the last one to finish stays. ``elsewhere`` is the next
+    step in the error if the file cannot be written.
     """
     with explained(path, elsewhere):
         try:
             _replace(path, content)
         except OSError as error:
-            # The name of the temporary file says nothing to the user.
+            # The user does not know the temporary file.
             raise OSError(error.errno, error.strerror, str(path)) from error
 
 
@@ -64,9 +64,9 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def copy_tree(source: Path, target: Path) -> None:
-    """Copy a folder into another, which may be there; links that lead nowhere are left out.
+    """Copy a directory to another, which may exist; dangling links are left out.
 
-    :raises InfrastructureError: some of it could not be copied; the rest is.
+    :raises InfrastructureError: a file could not be copied; the others are copied.
     """
     with explained(target):
         try:
@@ -77,10 +77,10 @@ def copy_tree(source: Path, target: Path) -> None:
 
 
 def take_lock(path: Path, *, wait: bool = False) -> int | None:
-    """Lock ``path`` for this process and return the descriptor that holds it.
+    """Lock ``path`` for this process and return the descriptor that holds the lock.
 
-    The lock lasts until the descriptor is closed, by whatever ends the process. The file holds the
-    process id. Without ``wait``, None when another process has it.
+    The lock lasts until the descriptor is closed, at the latest by the end of the process. The file
+    contains the process id. Without ``wait``, return None if another process holds the lock.
     """
     # Only flock, here as everywhere: on FreeBSD it and lockf exclude one another.
     fd = open_private(path, 0)
@@ -97,19 +97,19 @@ def take_lock(path: Path, *, wait: bool = False) -> int | None:
 
 
 def name_holder(lock: int, pid: int) -> None:
-    """Write into a locked file which process holds it, such as one that has inherited it."""
+    """Write to a locked file the id of its holder, which may have inherited the descriptor."""
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(pid).encode(), 0)
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock ``path``; not where there is no such file."""
+    """Return whether a process holds the lock ``path``; False if there is no such file."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        # Shared, so that two who only look do not take each other for the holder.
+        # Shared, so that two callers do not take each other for the holder.
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -119,7 +119,7 @@ def is_locked(path: Path) -> bool:
 
 
 def holder(path: Path) -> int | None:
-    """Return the process id that the lock ``path`` holds; None where it holds none."""
+    """Return the process id in the lock file ``path``; None if it contains none."""
     try:
         with path.open("rb") as file:
             text = file.read(_PID_DIGITS + 1)
@@ -130,7 +130,7 @@ def holder(path: Path) -> int | None:
 
 @contextlib.contextmanager
 def exclusive(path: Path, seconds: float) -> Iterator[None]:
-    """Keep other processes out while a block runs, by a lock file that is gone afterwards.
+    """Exclude other processes while a block runs, by a lock file that is removed afterwards.
 
     :raises UsageError: another process has the lock, and still has it after ``seconds``.
     """
@@ -144,7 +144,7 @@ def exclusive(path: Path, seconds: float) -> Iterator[None]:
 
 def _take_within(path: Path, seconds: float) -> int:
     deadline = time.monotonic() + seconds
-    # The system has no call that waits for a lock for a limited time.
+    # No system call waits for a lock for a limited time.
     while (fd := _take_if_current(path)) is None:
         if time.monotonic() > deadline:
             raise UsageError(
@@ -171,7 +171,7 @@ def _take_if_current(path: Path) -> int | None:
 
 @contextlib.contextmanager
 def explained(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
-    """Turn what the system says about ``path`` into an error that names the next step."""
+    """Turn an OSError about ``path`` into an error that names the next step."""
     try:
         yield
     except OSError as error:
@@ -183,7 +183,7 @@ def explained(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}:
             raise UsageError(
                 f"may not write {where}: {error.strerror}",
-                f"give yourself the right, or {elsewhere}",
+                f"get the permission, or {elsewhere}",
             ) from error
         if error.errno == errno.ENAMETOOLONG:
             raise UsageError(f"cannot write {where}: {error.strerror}", elsewhere) from error

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders that bsdgate makes, for the user alone, and removes again: those and no others.
+"""Private directories that bsdgate makes and removes again: it removes no others.
 
-A folder that is removed as a whole some day holds the file MARKER, put there before anything else.
-What has no marker is not removed, whatever its name.
+A directory that will be removed as a whole contains the file MARKER, which is made before any other
+file. A directory without the marker is not removed, whatever its name.
 """
 
 import contextlib
@@ -15,18 +15,18 @@ from typing import Final
 from bsdgate.harness.errors import UsageError
 
 MARKER: Final = ".bsdgate"
-"""The file that says that bsdgate has made a folder, and may remove it."""
+"""The file that marks a directory as made by bsdgate, which may remove it."""
 
-_TEXT: Final = b"bsdgate made this folder and removes it, with all that is in it.\n"
+_TEXT: Final = b"bsdgate made this directory and removes it, with all that is in it.\n"
 
 
 def make(path: Path) -> None:
-    """Make a folder that only its user can enter (mode 0700), whatever the umask.
+    """Make a directory with mode 0700, whatever the umask.
 
-    So are its parents that are missing. A folder that is there already gets that mode too; its
-    parents are left as they are.
+    Missing parents are made in the same way. A directory that exists gets that mode too; its
+    parents are not changed.
 
-    :raises UsageError: the folder is there and belongs to another user.
+    :raises UsageError: the directory exists and belongs to another user.
     """
     for parent in reversed(path.parents):
         if not parent.is_dir():
@@ -51,20 +51,23 @@ def _make_one(path: Path) -> None:
 
 
 def tighten(path: Path) -> None:
-    """Make a folder the user's alone, if it is there and the user's: it was made by the umask."""
+    """Set mode 0700 for a directory of the user that was made with the umask, if it exists."""
     if path.is_dir() and path.stat().st_uid == os.geteuid():
         path.chmod(stat.S_IRWXU)
 
 
 def make_marked(path: Path) -> None:
-    """Make a new folder that ``remove_tree`` will remove (FileExistsError: it is there)."""
+    """Make a new directory that ``remove_tree`` will remove.
+
+    :raises FileExistsError: it exists already.
+    """
     make(path.parent)
     path.mkdir(mode=0o700)
     mark(path)
 
 
 def mark(path: Path) -> None:
-    """Mark a folder as one that bsdgate has made; once more is harmless."""
+    """Mark a directory as made by bsdgate; to call it again is harmless."""
     path.chmod(stat.S_IRWXU)
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     fd = os.open(path / MARKER, flags, 0o600)
@@ -75,7 +78,7 @@ def mark(path: Path) -> None:
 
 
 def is_marked(path: Path) -> bool:
-    """Whether bsdgate has made the folder: no link to one, and with the marker in it."""
+    """Return whether bsdgate has made the directory: it is not a link, and contains the marker."""
     try:
         return stat.S_ISDIR(path.lstat().st_mode) and stat.S_ISREG((path / MARKER).lstat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -83,16 +86,16 @@ def is_marked(path: Path) -> bool:
 
 
 def remove_tree(path: Path, *, inside: Path) -> None:
-    """Remove a folder that bsdgate has made inside the folder ``inside``; none there is no error.
+    """Remove a directory, if it exists, that bsdgate has made inside the directory ``inside``.
 
-    Either of the two is marked. An empty folder needs no marker: nothing is lost with it.
+    One of the two must have the marker. An empty directory needs none: no data is lost with it.
 
-    :raises UsageError: it is not one of ours, so that nothing was removed.
+    :raises UsageError: bsdgate has not made the directory; nothing was removed.
     """
     if not os.path.lexists(path):
         return
-    _prove(path, inside)
-    # Another process may be removing some of it as well, such as its own temporary files.
+    _check_removable(path, inside)
+    # Another process may remove files in it at the same time, such as its own temporary files.
     while os.path.lexists(path):
         with contextlib.suppress(FileNotFoundError):
             _empty(path)
@@ -101,7 +104,7 @@ def remove_tree(path: Path, *, inside: Path) -> None:
 
 
 def _empty(path: Path) -> None:
-    """Remove all but the marker, so that what a killed process has left can still be removed."""
+    """Remove all but the marker: if the process is killed, the rest can still be removed."""
     for each in path.iterdir():
         if each.is_dir() and not each.is_symlink():
             shutil.rmtree(each)
@@ -109,12 +112,12 @@ def _empty(path: Path) -> None:
             each.unlink(missing_ok=True)
 
 
-def _prove(path: Path, inside: Path) -> None:
-    """See that ``path`` is a folder of ours in ``inside``; links on the way do not hide another."""
-    hint = f"look at it, and if it may go remove it by hand: {path}"
+def _check_removable(path: Path, inside: Path) -> None:
+    """Check that ``path``, with all links resolved, is a directory of bsdgate in ``inside``."""
+    hint = f"if it is not needed, remove it by hand: {path}"
     if path.is_symlink() or not path.is_dir():
-        raise UsageError(f"{path} is not a folder, so bsdgate did not make it", hint)
+        raise UsageError(f"{path} is not a directory, so bsdgate did not make it", hint)
     if path.name in {"", ".."} or not path.parent.resolve().is_relative_to(inside.resolve()):
-        raise UsageError(f"{path} is not in {inside}, where bsdgate keeps its own", hint)
+        raise UsageError(f"{path} is not in {inside}, the directory of bsdgate", hint)
     if not (is_marked(path) or is_marked(inside) or not any(path.iterdir())):
         raise UsageError(f"{path} has no file {MARKER}, so bsdgate did not make it", hint)

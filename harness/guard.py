@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs one command, owns all of its processes, and ends them when the command or the harness ends.
 
-Run as a script, by path, with nothing but the standard library: it must start in milliseconds and
-must not depend on an environment that is being rebuilt. Its arguments are the seconds of grace, the
-folder that has psutil, the descriptor of the command's standard input (empty: the command has no
-input), the descriptors that the command inherits (numbers with commas between), and the command.
+Run as a script, by path, with the standard library only: it must start in milliseconds and must not
+depend on an environment that is being rebuilt. Its arguments are the grace period in seconds, the
+directory of psutil, the descriptor of the command's standard input (empty: the command has no
+input), the descriptors that the command inherits (numbers, separated by commas), and the command.
 Its standard input is a socket to the harness:
 
 - the harness writes ``end SECONDS`` to end the command, ``detach`` to let it outlive the harness;
-  the end of the socket means that the harness is gone, and ends the command;
+  the end of the socket means that the harness has ended, and ends the command;
 - the guard writes ``pid PID`` of the command, ``left WHAT`` for each process that it had to kill
-  after the command had ended, and ``ended`` when nothing is left. Then it ends as the command did.
+  after the command had ended, and ``ended`` when no process is left. Then it ends with the status
+  of the command.
 
-A process that a command forks and that makes a session of its own leaves the command's process
-group, but not the guard: orphans below a subreaper become its children (Linux, FreeBSD). A system
-that has no subreaper leaves the process group only.
+A descendant of the command that makes its own session leaves the command's process group, but not
+the guard: orphans below a subreaper become its children (Linux, FreeBSD). On a system without
+subreapers the guard can end only the process group.
 """
 
 import contextlib
@@ -27,13 +28,13 @@ import time
 from typing import Any, Final, NoReturn
 
 SETTLE: Final = 2.0
-"""Seconds in which what ends with its parent, as a helper process does, may end by itself."""
+"""The number of seconds in which remaining processes, such as helpers, may end by themselves."""
 
 KILL_TIMEOUT: Final = 10.0
-"""Seconds until the guard gives up on processes that a kill does not end."""
+"""The number of seconds after which the guard stops to kill processes that do not end."""
 
 TICK: Final = 0.05
-"""Seconds between two looks at a process group where no event tells of its end."""
+"""The number of seconds between two checks of a process group without an event for its end."""
 
 NAMED: Final = 20
 NAME_LENGTH: Final = 200
@@ -57,7 +58,7 @@ class _ReaperKill(ctypes.Structure):
 
 
 def adopt_orphans() -> bool:
-    """Become the parent of each orphan below this process; False where no system call does that."""
+    """Become the parent of each orphan below this process; return False where that fails."""
     if sys.platform == "linux":
         found: int = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         return found == 0
@@ -65,7 +66,7 @@ def adopt_orphans() -> bool:
 
 
 def die_with_parent() -> None:
-    """Let this process be killed when its parent ends, where the system can do that."""
+    """Make the system kill this process when its parent ends, where it can do that."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     else:
@@ -80,7 +81,7 @@ def _procctl(pid: int, order: int, data: Any) -> bool:
 
 
 def signal_group(group: int, number: int) -> bool:
-    """Send a signal to a process group; False when there is nothing there to take it."""
+    """Send a signal to a process group; return False if no process in it can receive it."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
@@ -89,12 +90,12 @@ def signal_group(group: int, number: int) -> bool:
 
 
 def start(argv: list[str], harness: int, stdin: int | None) -> int:
-    """Start the command in a session of its own; return its pid once it runs.
+    """Start the command in its own session; return its pid when it runs.
 
     ``stdin`` is the descriptor of its input; None: it has no input.
 
     The command's pid is written to the socket ``harness`` before the command begins, so that the
-    harness can end it however early the guard is killed.
+    harness can end it even if the guard is killed at once.
     """
     ours, theirs = os.pipe()
     guard = os.getpid()
@@ -102,7 +103,7 @@ def start(argv: list[str], harness: int, stdin: int | None) -> int:
     if not pid:
         _become(argv, guard, harness, stdin)
     os.close(theirs)
-    os.read(ours, 1)  # the end comes when the child is the command, or is gone
+    os.read(ours, 1)  # end of file: the child has become the command, or has ended
     os.close(ours)
     return pid
 
@@ -114,7 +115,7 @@ def _become(argv: list[str], guard: int, harness: int, stdin: int | None) -> NoR
             os.write(harness, b"pid %d\n" % os.getpid())
         die_with_parent()
         if os.getppid() == guard:
-            # Python ignores these; a command expects the system's own way.
+            # Python ignores these signals; a command expects the system's default.
             for number in (signal.SIGPIPE, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
             given = os.open(os.devnull, os.O_RDONLY) if stdin is None else stdin
@@ -128,10 +129,10 @@ def _become(argv: list[str], guard: int, harness: int, stdin: int | None) -> NoR
 
 
 class Guard:
-    """The command that runs, and those that may end it."""
+    """The running command, and the events that end it."""
 
     def __init__(self, harness: int, grace: float) -> None:
-        """Take the socket to the harness, and the seconds that a command has to end."""
+        """Use the socket to the harness; ``grace`` are the seconds that a command has to end."""
         self._harness = harness
         self._grace = grace
         self._heard = b""
@@ -144,13 +145,13 @@ class Guard:
         self._adopts = adopt_orphans()
 
     def run(self, argv: list[str], passed: list[int], stdin: int | None = None) -> int:
-        """Run the command until it has ended, or was ended; return its status as wait() has it.
+        """Run the command until it has ended, or was ended; return its status as wait() does.
 
-        ``passed`` are further descriptors that only the command is to have, such as a lock.
+        ``passed`` are other descriptors that only the command may hold, such as a lock.
         ``stdin`` is the descriptor of its input, if it has one.
         """
         self._command = start(argv, self._harness, stdin)
-        # From here on only what belongs to the command holds its output and its folder.
+        # From here on only processes of the command hold its output and its working directory.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         for descriptor in (*passed, *([] if stdin is None else [stdin])):
             os.close(descriptor)
@@ -164,12 +165,12 @@ class Guard:
         return self._status
 
     def tell(self, line: str) -> None:
-        """Write a line to the harness, if it is still there."""
+        """Write a line to the harness, if it still runs."""
         with contextlib.suppress(OSError):
             os.write(self._harness, line.encode(errors="backslashreplace") + b"\n")
 
     def end_rest(self, packages: str) -> list[str]:
-        """End all other processes of the command; return what had to be killed, by its name."""
+        """End all other processes of the command; return the names of those that were killed."""
         self._settle(SETTLE)
         names: dict[int, str] = {}
         groups: set[int] = set()
@@ -180,7 +181,7 @@ class Guard:
             groups |= killed
             self._listen(TICK)
         signal_group(self._command, signal.SIGKILL)
-        # Processes that replace themselves all the time may end before their names can be read.
+        # Processes that fork and end all the time may end before their names can be read.
         return list(names.values()) or [f"process group {group}" for group in sorted(groups)]
 
     def _settle(self, seconds: float) -> None:
@@ -189,7 +190,7 @@ class Guard:
             self._listen(left)
 
     def _reap(self) -> bool:
-        """Take in all that have ended, the command or adopted ones; say whether others live."""
+        """Reap the command and adopted processes that have ended; return whether others live."""
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -200,14 +201,14 @@ class Guard:
         return False
 
     def _patience(self) -> float | None:
-        """How long to wait for an event: where the system has none, only for a moment."""
+        """Return the seconds to wait for an event: without such an event, only a TICK."""
         if self._deadline is None:
             return None
         left = max(0.0, self._deadline - time.monotonic())
         return left if self._adopts and left else TICK
 
     def _group_may_end(self) -> bool:
-        """Whether a command that was asked to end has others in its group that have time left."""
+        """Return whether a command that must end has others in its group, which have time left."""
         return self._deadline is not None and not self._is_late() and signal_group(self._command, 0)
 
     def _is_late(self) -> bool:
@@ -242,7 +243,7 @@ class Guard:
 
 
 def _wake_on_signals() -> int:
-    """Return a descriptor from which the numbers of signals can be read as they come."""
+    """Return a descriptor from which the numbers of received signals can be read."""
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)
     signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
@@ -253,11 +254,11 @@ def _wake_on_signals() -> int:
 
 
 def _kill_descendants(packages: str) -> tuple[dict[int, str], set[int]]:
-    """Kill all below this process; return the names of live ones by pid, and all their groups.
+    """Kill all descendants; return the names of live ones by pid, and the groups of all.
 
-    They are killed by their groups: a group that gains a process all the time is killed at one
-    stroke, where a list of its processes is never right. A process that has ended and was not
-    reaped yet still has its group.
+    They are killed by group: that also kills a group in which a new process starts all the time,
+    for which a list of processes is never complete. A process that has ended and is not reaped yet
+    still has its group.
     """
     try:
         psutil = _import_psutil(packages)
@@ -268,7 +269,7 @@ def _kill_descendants(packages: str) -> tuple[dict[int, str], set[int]]:
     groups = {_group_of(each.pid) for each in found} - {0, os.getpgrp()}
     for group in groups:
         signal_group(group, signal.SIGKILL)
-    # FreeBSD's own way to do the same, for all below at one stroke.
+    # FreeBSD's own call for the same, for all descendants at once.
     _procctl(os.getpid(), _PROC_REAP_KILL, ctypes.byref(_ReaperKill(rk_sig=signal.SIGKILL)))
     return names, groups
 
@@ -281,7 +282,7 @@ def _group_of(pid: int) -> int:
 
 
 def _import_psutil(packages: str) -> Any:
-    # Only here: most commands leave nothing, and no other module of that folder is wanted.
+    # Only here: most commands leave no process, and no other module of that directory is needed.
     if packages not in sys.path:
         sys.path.append(packages)
     import psutil  # noqa: PLC0415
@@ -303,7 +304,7 @@ def _name(psutil: Any, process: Any) -> str:
 
 
 def end_alike(status: int) -> NoReturn:
-    """End as a process with this status of wait() has ended."""
+    """End this process with the same wait() status."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         import resource  # noqa: PLC0415
@@ -316,7 +317,7 @@ def end_alike(status: int) -> NoReturn:
 
 
 def main() -> NoReturn:
-    """Run the command to its end, and leave nothing of it."""
+    """Run the command to its end, and end all processes of it."""
     grace, packages, stdin, passed, *argv = sys.argv[1:]
     guard = Guard(os.dup(0), float(grace))
     descriptors = [int(each) for each in passed.split(",") if each]

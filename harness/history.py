@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run is judged in the light of earlier ones, reported, and remembered among them."""
+"""Judge a run with the history of earlier runs, report it, and add it to the history."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,19 +17,19 @@ from bsdgate.results.policy import Policy
 from bsdgate.results.store.base import Scope, StoreError
 
 if TYPE_CHECKING:
-    # For annotations alone: SQLAlchemy takes long to import.
+    # Only for annotations: SQLAlchemy takes long to import.
     from bsdgate.results.store.database import Store
 
 EARLIER: Final = 60
-"""Runs that a report draws."""
+"""The maximum number of earlier runs in a report."""
 
 
 def open_store(url: str | None, *, make: bool = True) -> "Store":
-    """Open the history: that of ``url``, else the file in the state folder.
+    """Open the history: that of ``url``, else the file in the state directory.
 
-    A file that is not there is an empty history; whoever only reads does not ``make`` it.
+    A missing file is an empty history; a caller that only reads does not ``make`` it.
     """
-    # SQLAlchemy takes longer to import than most commands take in all.
+    # The import of SQLAlchemy takes longer than most commands.
     from bsdgate.results.store.connection import is_there  # noqa: PLC0415
     from bsdgate.results.store.database import Store  # noqa: PLC0415
 
@@ -41,10 +41,10 @@ def open_store(url: str | None, *, make: bool = True) -> "Store":
 
 
 def see(url: str | None, policy: Policy) -> None:
-    """See before a run that its history can be had, where a verdict would be worth nothing without.
+    """Check before a run that its history can be read, if the policy requires a history.
 
-    :raises StoreError: it cannot, and the policy makes that an error.
-    :raises BsdgateError: the URL is none, or the history is of a newer bsdgate.
+    :raises StoreError: it cannot be read, and the policy makes that an error.
+    :raises BsdgateError: the URL is invalid, or the history is of a newer bsdgate.
     """
     try:
         open_store(url, make=False).close()
@@ -60,11 +60,11 @@ def judge(
     say: Callable[[str], None],
     expectations: Sequence[Path] = (),
 ) -> Verdict:
-    """Judge a run, write its reports, and remember it.
+    """Judge a run, write its reports, and add it to the history.
 
-    ``expectations`` are known failures beside those of bsdgate and those that the run was given.
-    Without a history that can be read, the policy says what the verdict is worth. One that can be
-    read and not written to is told of by ``say``.
+    ``expectations`` are known failures beside those of bsdgate and of the run. If the history
+    cannot be read, the policy determines the verdict. If it can be read but not written, ``say`` is
+    called with the reason.
     """
 
     def report(store: "Store | None", unread: str) -> Verdict:
@@ -72,7 +72,7 @@ def judge(
         verdict = replace(verdict, judged=datetime.now(UTC))
         _report(verdict, run_dir, store)
         if store is not None:
-            _remember(verdict, store, say)
+            _add(verdict, store, say)
         return verdict
 
     return _with_history(url, report, make=True)
@@ -81,7 +81,7 @@ def judge(
 def judge_only(
     run_dir: Path, policy: Policy, url: str | None, expectations: Sequence[Path] = ()
 ) -> Verdict:
-    """Judge a run as ``judge`` does; write and remember nothing."""
+    """Judge a run as ``judge`` does, but write no report and no history."""
 
     def look(store: "Store | None", unread: str) -> Verdict:
         return _judge(run_dir, policy, expectations, store, unread)
@@ -92,7 +92,7 @@ def judge_only(
 def _with_history(
     url: str | None, use: Callable[["Store | None", str], Verdict], *, make: bool
 ) -> Verdict:
-    """Return what ``use`` makes of the history or, where there is none to read, of the reason."""
+    """Call ``use`` with the history or, if it cannot be read, with None and the reason."""
     try:
         with open_store(url, make=make) as store:
             return use(store, "")
@@ -116,9 +116,9 @@ def _report(verdict: Verdict, run_dir: Path, store: "Store | None") -> None:
         reporters.write_all(verdict, run_dir, history=earlier, changed=changed)
 
 
-def _remember(verdict: Verdict, store: "Store", say: Callable[[str], None]) -> None:
+def _add(verdict: Verdict, store: "Store", say: Callable[[str], None]) -> None:
     try:
         if not store.import_run(verdict):
-            say("not remembered: the history has a later verdict on this run")
+            say("not added: the history has a later verdict on this run")
     except (EvidenceError, StoreError) as error:
-        say(f"not remembered: {error}")
+        say(f"not added to the history: {error}")

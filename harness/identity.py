@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run is made with, in a form that can be compared: bsdgate itself, a profile, a suite.
+"""The inputs of a run in a form that can be compared: bsdgate itself, a profile, a suite.
 
-Two states of a checkout may have one version and one commit, so bsdgate is compared by the digest
-of its files. That needs no git, and works for a checkout and for an installed package alike. The
-commit is for people, who have to find that bsdgate again.
+Two states of a checkout may have the same version and commit, so bsdgate is compared by the digest
+of its files. That needs no git, and works for a checkout and for an installed package. The commit
+is for people who need to find the same bsdgate again.
 """
 
 import contextlib
@@ -25,9 +25,9 @@ from bsdgate.harness.errors import InfrastructureError
 
 PACKAGE: Final = Path(bsdgate.__file__).parent
 COMMIT_FILE: Final = "commit.txt"
-"""Written into the package by setup.py, where it is built from a checkout."""
+"""The file that setup.py writes to the package when it builds it from a checkout."""
 
-# What tools make, and what is not shipped.
+# Files that tools make, and files that are not shipped.
 _LEFT_OUT: Final = (".pyc", ".rst", "~")
 _GIT_TIMEOUT: Final = 10.0
 _VALUE_SHOWN: Final = 80
@@ -37,8 +37,8 @@ _VALUE_SHOWN: Final = 80
 def version() -> str:
     """Return bsdgate's version with its commit, such as ``0.1.0.dev0+g0123456789ab``.
 
-    It ends with ``.dirty`` where tracked files differ from the commit, and is the plain version
-    where the commit is not known.
+    It ends with ``.dirty`` if tracked files differ from the commit, and is the plain version if the
+    commit is not known.
     """
     commit = describe(PACKAGE)
     if not commit:
@@ -51,12 +51,12 @@ def version() -> str:
 
 @cache
 def digest() -> str:
-    """Return the SHA-256 of all files of bsdgate, by their names, without what Python compiles."""
+    """Return the SHA-256 of the names and contents of bsdgate's files, without byte code."""
     return digest_of(PACKAGE)
 
 
 def digest_of(package: Path) -> str:
-    """Return the SHA-256 of all files of a package, those behind links to its parts among them."""
+    """Return the SHA-256 of all files of a package, also of those behind links to its parts."""
     whole = hashlib.sha256()
     for path in sorted(_files(package)):
         content = hashlib.sha256(path.read_bytes()).digest()
@@ -73,20 +73,20 @@ def _files(package: Path) -> Iterator[Path]:
 
 
 def describe(package: Path) -> str:
-    """Return the commit of a package as git tells it, with ``-dirty``; empty if it is not known.
+    """Return the commit of a package, with ``-dirty`` if changed; empty if it is not known.
 
-    Only the checkout that the package itself belongs to is asked: an environment may lie in the
-    checkout of something else.
+    git reads only the checkout that the package itself belongs to: its environment may be inside
+    the checkout of another project.
     """
     root = package.parents[1]
     if package.parent.name == "src" and (root / ".git").exists():
         with contextlib.suppress(InfrastructureError), tempfile.TemporaryDirectory() as folder:
-            return _ask_git(root, Path(folder))
+            return _run_git_describe(root, Path(folder))
     built = package / COMMIT_FILE
     return built.read_text(encoding="ascii").strip() if built.is_file() else ""
 
 
-def _ask_git(root: Path, folder: Path) -> str:
+def _run_git_describe(root: Path, folder: Path) -> str:
     process.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
         log=folder / "git.log",
@@ -99,7 +99,7 @@ def _ask_git(root: Path, folder: Path) -> str:
 
 
 class Settings(BaseModel):
-    """A profile or a suite as it was loaded, and the SHA-256 of that as sorted JSON."""
+    """A profile or a suite as it was loaded, and the SHA-256 of its sorted JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -110,7 +110,7 @@ class Settings(BaseModel):
 
     @classmethod
     def of(cls, loaded: BaseModel) -> Self:
-        """Keep what was loaded, with all the values that it has by default."""
+        """Return the settings of a loaded profile or suite, with all default values."""
         content = json.loads(loaded.model_dump_json())
         return cls(content=content, sha256=_digest(content))
 
@@ -121,7 +121,7 @@ class Settings(BaseModel):
         return self
 
     def differences(self, now: "Settings") -> list[str]:
-        """Say of each key that has another value ``now`` what it is and what it was."""
+        """Return a line with the new and the old value of each key that differs."""
         return list(_differences(self.content, now.content, ""))
 
 
@@ -130,7 +130,7 @@ def _digest(content: object) -> str:
 
 
 def _text(value: object) -> str:
-    # JSON tells 1, 1.0 and true apart, which are equal in Python and not in a service's options.
+    # JSON distinguishes 1, 1.0 and true, which are equal in Python but not in a service's options.
     return json.dumps(value, sort_keys=True)
 
 

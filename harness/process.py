@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only place that starts processes.
+"""The only module that starts processes.
 
-Whatever is started has a process group and session of its own, a log file, and a guard (guard.py)
-that owns all of its processes: none outlives the command, nor a harness that is killed.
-``run`` is for commands that finish, ``start`` for those that go on.
+Each command has its own process group, session and log file, and a guard (guard.py) that owns all
+of its processes: none outlives the command, nor a harness that is killed. ``run`` waits for the end
+of a command, ``start`` returns while it runs.
 """
 
 import atexit
@@ -34,7 +34,7 @@ GRACE: Final = 3.0
 
 _CHUNK: Final = 65536
 
-# A guard that says nothing for longer than it may take is itself killed: it may have been stopped.
+# A guard that does not end a command within this time is killed: it may be stopped (SIGSTOP).
 _GUARD_MARGIN: Final = 15.0
 
 
@@ -49,7 +49,7 @@ class ProcessError(InfrastructureError):
 
 @dataclass(frozen=True)
 class Completed:
-    """A command that ended: its exit status (negative for a signal) and how long it took."""
+    """A command that ended: its exit status (negative for a signal) and its duration."""
 
     argv: tuple[str, ...]
     exit_status: int
@@ -58,9 +58,9 @@ class Completed:
 
 
 def environment(**changes: str | None) -> dict[str, str]:
-    """Return the environment for a child: what ``variables`` lists of ours, plus ``changes``.
+    """Return the environment for a child process: the ``variables.common()``, with ``changes``.
 
-    A change to None drops the variable.
+    A change to None removes the variable.
     """
     env = variables.common()
     for name, value in changes.items():
@@ -71,9 +71,9 @@ def environment(**changes: str | None) -> dict[str, str]:
 
 
 class Running:
-    """A process that was started, with all that it starts. A context manager that ends it.
+    """A started process and its descendants. A context manager that ends them.
 
-    ``pid`` is its guard's.
+    ``pid`` is that of the guard.
     """
 
     def __init__(
@@ -101,14 +101,14 @@ class Running:
 
     @property
     def left(self) -> list[str]:
-        """What had to be killed after the process had ended; each by its command line and pid."""
+        """Processes that had to be killed after this one had ended: command lines with pids."""
         return self._said("left")
 
     def read(self, timeout: float | None = None) -> bytes | None:
-        """Return the next bytes of stdout, b"" at its end, None when none came in ``timeout`` s.
+        """Return the next bytes of stdout, b"" at its end, None if none came in ``timeout`` s.
 
-        Only for a process started with ``stdout=PIPE``. The end comes when the process has ended,
-        with all that it has left, and nothing is in the pipe any more.
+        Only for a process started with ``stdout=PIPE``. The end comes when the process and all
+        that it has left have ended, and the pipe is empty.
         """
         assert self._popen.stdout is not None, "start it with stdout=PIPE to read from it"
         stdout = self._popen.stdout.fileno()
@@ -131,15 +131,15 @@ class Running:
         files.write_all(self._stdin, data)
 
     def close_input(self) -> None:
-        """End the process's input; once more is harmless."""
+        """Close the process's input; to call it again is harmless."""
         if self._stdin is not None:
             os.close(self._stdin)
             self._stdin = None
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """Return the exit status, or None when the process still runs after ``timeout`` seconds.
+        """Return the exit status, or None if the process still runs after ``timeout`` seconds.
 
-        What the process leaves behind is killed.
+        Processes that it leaves behind are killed.
         """
         try:
             status = self._popen.wait(timeout)
@@ -149,9 +149,9 @@ class Running:
         return status
 
     def finish(self, timeout: float, *, check: bool = True) -> Completed:
-        """Wait for the end, at most ``timeout`` seconds; with ``check`` it must be a good one.
+        """Wait for the end, at most ``timeout`` seconds.
 
-        :raises ProcessError: it went over its time, or ended with another status than 0.
+        :raises ProcessError: the time is over or, with ``check``, the exit status is not 0.
         """
         status = self.wait(timeout)
         if status is None:
@@ -163,7 +163,7 @@ class Running:
         return Completed(self._command.argv, status, seconds, self._command.log)
 
     def terminate(self, grace: float = GRACE) -> int:
-        """End the process and its group: ask, wait up to ``grace`` seconds, kill; return status."""
+        """End the process and its group: SIGTERM, after ``grace`` s SIGKILL; return the status."""
         self._tell(f"end {grace}")
         try:
             self._popen.wait(grace + _GUARD_MARGIN)
@@ -177,7 +177,7 @@ class Running:
         """Let the process outlive the harness from here on; return the pid of its guard."""
         self._tell("detach")
         self.let_go()
-        # Popen complains about, and later reaps, a child that it believes to be running.
+        # Popen warns about, and later reaps, a child process that it believes to be running.
         self._popen.returncode = 0
         return self.pid
 
@@ -197,12 +197,12 @@ class Running:
         return ProcessError(message, hint, log=command.log, exit_status=self.exit_status)
 
     def _tell(self, line: str) -> None:
-        # A guard that is gone, or a socket that is closed, has nothing left to end.
+        # If the guard has ended or the socket is closed, no process is left to end.
         with contextlib.suppress(OSError):
             self._control.sendall(line.encode() + b"\n")
 
     def _hear(self) -> None:
-        """Take in what the guard says; its last word is that it is gone."""
+        """Read lines of the guard; at the end of the socket, wait for the guard's end."""
         try:
             chunk = self._control.recv(_CHUNK)
         except ConnectionError:
@@ -213,7 +213,7 @@ class Running:
             self._conclude()
 
     def _conclude(self) -> None:
-        """Hear the rest of an ended guard; what one that was killed had to end is killed here."""
+        """Read the rest of an ended guard's lines; if the guard was killed, kill its command."""
         if self._control.fileno() < 0:
             return
         self._control.setblocking(False)
@@ -226,7 +226,7 @@ class Running:
                 guard.signal_group(int(pid), signal.SIGKILL)
 
     def _said(self, word: str) -> list[str]:
-        """Return what the guard has said under this word."""
+        """Return the values of the guard's lines that begin with this word."""
         lines = self._heard.decode(errors="backslashreplace").split("\n")[:-1]
         pairs = (line.partition(" ") for line in lines)
         return [value for said, _, value in pairs if said == word]
@@ -256,14 +256,14 @@ def start(
     stdin: int | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Running:
-    """Start a process in a group and session of its own.
+    """Start a process in its own group and session.
 
-    ``log`` takes what it writes; ``stdout`` may be a file of its own or PIPE, which leaves the log
-    to stderr. ``stdin`` may be PIPE, which ``Running.write`` writes to; by default the process has
-    no input. ``env`` is the whole environment, by default ``environment()``. ``pass_fds`` are
-    descriptors that the process is to have, under the same numbers.
+    ``log`` receives its output; ``stdout`` may be another file or PIPE, so that the log receives
+    only stderr. ``stdin`` may be PIPE, to which ``Running.write`` writes; by default the process
+    has no input. ``env`` is the whole environment, by default ``environment()``. ``pass_fds`` are
+    descriptors that the process inherits, with the same numbers.
 
-    :raises InfrastructureError: there is no such program, or no room or right to write the log.
+    :raises InfrastructureError: there is no such program, or the log cannot be written.
     """
     words = tuple(str(word) for word in argv)
     command = Command(words, cwd or Path.cwd(), environment() if env is None else env, log)
@@ -310,17 +310,16 @@ def run(
 ) -> Completed:
     """Run a command to its end, at most ``timeout`` seconds.
 
-    :raises ProcessError: it went over its time, or ended with another status than 0 (unless
-        ``check`` is False).
+    :raises ProcessError: the time is over or, with ``check``, the exit status is not 0.
     """
     with start(argv, log=log, cwd=cwd, env=env, stdout=stdout) as running:
         return running.finish(timeout, check=check)
 
 
 def become(argv: Sequence[str]) -> NoReturn:
-    """Turn this process into another program, found on the PATH."""
+    """Replace this process by another program, found on the PATH."""
     sys.stdout.flush()
-    os.execvp(argv[0], list(argv))  # noqa: S606 - the words are ours and no shell reads them
+    os.execvp(argv[0], list(argv))  # noqa: S606 - the arguments are ours and no shell reads them
 
 
 def _ending(status: int) -> str:
@@ -353,7 +352,7 @@ def _appending(path: Path) -> Iterator[int]:
 
 
 def _input_pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
-    """Make the pipe of a process's input; ``stack`` closes the end that the process reads."""
+    """Return the pipe of a process's input; ``stack`` closes the end that the process reads."""
     read_end, write_end = os.pipe()
     stack.callback(os.close, read_end)
     return read_end, write_end
@@ -370,7 +369,7 @@ _under_way: "weakref.WeakSet[Running]" = weakref.WeakSet()
 
 
 def _end_all() -> None:
-    """End what is under way when the harness ends: all at once, and not longer than it takes."""
+    """End all running processes when the harness ends: all at the same time."""
     ending = list(_under_way)
     for running in ending:
         running.let_go()
@@ -379,7 +378,7 @@ def _end_all() -> None:
 
 
 def _forget_all() -> None:
-    """Let a forked child have nothing of what its parent has started."""
+    """Close, in a forked child process, the sockets to its parent's processes."""
     for running in list(_under_way):
         running.let_go()
 

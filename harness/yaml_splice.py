@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One entry of a mapping in a YAML file, put in and taken out as text.
+"""Add and remove one entry of a mapping in a YAML file, as text.
 
-The rest of the file stays as its author wrote it, byte for byte: nothing is parsed and written
-again. What the text becomes is compared with what it was, event by event as YAML has them, and a
-file in which the entry cannot be put without a change to the rest is refused.
+The rest of the file stays as its author wrote it, byte for byte: it is not parsed and written
+again. The YAML events of the new text are compared with those of the old text, and a file is
+refused if the entry cannot be added without a change to the rest.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any, Final
 import yaml
 
 MARK: Final = "# made by bsdgate"
-"""The comment at the end of the first line of what is ours."""
+"""The comment at the end of the first line of each entry of bsdgate."""
 
 Span = tuple[int, int]
 """The indexes of a node's first event, and of the first event after it."""
@@ -33,16 +33,16 @@ _NOTHING: Final = (
         "StreamEndEvent",
     ],
 )
-"""The events of a text that says nothing."""
+"""The events of an empty text."""
 
 
 class SpliceError(ValueError):
-    """The text cannot have that entry, or lose it, with the rest as it is."""
+    """The entry cannot be added or removed without a change to the rest of the text."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An entry of a mapping: where its key and its value are."""
+    """An entry of a mapping: its name, and the positions of its key and value."""
 
     name: str
     key: Span
@@ -52,7 +52,8 @@ class Pair:
 class Text:
     """A YAML text with a mapping ``field``, such as ``clouds``, in its top mapping.
 
-    :raises SpliceError: it has another form; ``yaml.YAMLError`` if it is not YAML.
+    :raises SpliceError: the text has another form.
+    :raises yaml.YAMLError: the text is not YAML.
     """
 
     def __init__(self, text: str, field: str) -> None:
@@ -67,14 +68,14 @@ class Text:
         self._holder = self._only(self._top, field)
         self._require_mapping(self._holder.value if self._holder else None)
 
-    # What is there --------------------------------------------------------------------------
+    # Reading --------------------------------------------------------------------------------
 
     def names(self) -> list[str]:
         """Return the names of the entries."""
         return [pair.name for pair in self._pairs(self._holder.value if self._holder else None)]
 
     def value(self, name: str, *path: str) -> str | None:
-        """Return the text at ``path`` in an entry; None where there is none."""
+        """Return the scalar at ``path`` in an entry; None if there is none."""
         pair = self._entry(name)
         for step in path:
             pair = self._only(pair.value, step) if pair else None
@@ -82,14 +83,14 @@ class Text:
         return event.value if isinstance(event, yaml.ScalarEvent) else None
 
     def is_marked(self, name: str) -> bool:
-        """Whether the entry has our mark at the end of its first line."""
+        """Return whether the entry has MARK at the end of its first line."""
         pair = self._entry(name)
         return pair is not None and self._has_mark(pair)
 
-    # What comes of it -----------------------------------------------------------------------
+    # Changing -------------------------------------------------------------------------------
 
     def with_entry(self, name: str, value: Mapping[str, Any]) -> "Text":
-        """Return the text with a new entry, in the style of the mapping that it is put into."""
+        """Return the text with a new entry, in the style of its mapping."""
         if self._holder is None:
             made = self._with_holder(name, value)
         elif self._is_flow(self._holder.value):
@@ -100,7 +101,7 @@ class Text:
         return self._checked(made, name, there=True)
 
     def without(self, name: str) -> "Text":
-        """Return the text without an entry; without the whole mapping, if that was ours."""
+        """Return the text without an entry; without its mapping, if that is marked and empty."""
         pair = self._entry(name)
         if pair is None or self._holder is None:
             return self
@@ -126,7 +127,7 @@ class Text:
         if self._has_mark(self._holder):
             begin = self._line_begin(self._begin(self._holder.key))
             return self._cut(begin, self._after(pair))
-        # A mapping without a value is none to OpenStack's clients: they end with a traceback.
+        # OpenStack's clients end with a traceback if the mapping has no value.
         made = self._cut(self._line_begin(self._begin(pair.key)), self._after(pair))
         colon = self.text.index(":", self._end(self._holder.key)) + 1
         return f"{made[:colon]} {{}}{made[colon:]}"
@@ -155,13 +156,16 @@ class Text:
         return self._newline.join(f"{' ' * indent}{line}" for line in lines)
 
     def _indent(self) -> int:
-        """Return the column of the entries, where they stand on lines of their own."""
+        """Return the column of the entries of a mapping in block style."""
         assert self._holder is not None
         first = next(self._pairs(self._holder.value), None)
         return self._column(first.key) if first else self._column(self._holder.key) + 2
 
     def _checked(self, made: str, name: str, *, there: bool) -> "Text":
-        """Return the new text if its only difference is the entry."""
+        """Return the new text.
+
+        :raises SpliceError: not only the entry differs.
+        """
         try:
             after = Text(made, self._field)
         except (yaml.YAMLError, SpliceError) as error:
@@ -171,7 +175,7 @@ class Text:
         return after
 
     def _rest(self, name: str) -> list[tuple[Any, ...]]:
-        """Return what every event says but for those of the entry, and of a mapping left empty."""
+        """Return the content of all events except the entry's, or those of a mapping left empty."""
         pair = self._entry(name)
         begin, end = (pair.key[0], pair.value[1]) if pair else (0, 0)
         if self._holder and not set(self.names()) - {name}:
@@ -205,7 +209,7 @@ class Text:
     def _only(self, node: Span | None, name: str) -> Pair | None:
         found = [pair for pair in self._pairs(node) if pair.name == name]
         if len(found) > 1:
-            raise SpliceError(f"{name!r} is there more than once")
+            raise SpliceError(f"{name!r} occurs more than once")
         return found[0] if found else None
 
     def _entry(self, name: str) -> Pair | None:
@@ -225,20 +229,20 @@ class Text:
         event = self._events[node[0]]
         return isinstance(event, yaml.ScalarEvent) and event.style is None and not event.value
 
-    # Places in the text ---------------------------------------------------------------------
+    # Positions in the text ---------------------------------------------------------------------
 
     def _begin(self, node: Span) -> int:
         return int(self._events[node[0]].start_mark.index)
 
     def _end(self, node: Span) -> int:
-        """Return where a node ends: for a block, behind the last value in it."""
+        """Return the index of a node's end: for a block, behind its last value."""
         content = [each for each in self._events[slice(*node)] if not _is_end_of_block(each)]
         return int(content[-1].end_mark.index)
 
     def _after(self, pair: Pair) -> int:
         """Return the index of the line after an entry."""
         end = self._end(pair.value)
-        if end == self._line_begin(end):  # as a block of text ends
+        if end == self._line_begin(end):  # the end of a block scalar
             return end
         found = _BREAK.search(self.text, end)
         return found.end() if found else len(self.text)
@@ -275,9 +279,9 @@ class Text:
 
 
 def _shape(event: Any) -> tuple[Any, ...]:
-    """Return all that an event says, without its place."""
-    said = {key: value for key, value in vars(event).items() if not key.endswith("_mark")}
-    return (type(event).__name__, *sorted(said.items(), key=lambda item: item[0]))
+    """Return the content of an event, without its position."""
+    content = {key: value for key, value in vars(event).items() if not key.endswith("_mark")}
+    return (type(event).__name__, *sorted(content.items(), key=lambda item: item[0]))
 
 
 def _is_end_of_block(event: Any) -> bool:

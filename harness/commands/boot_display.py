@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person sees while a cloud boots: a line a service, or plain lines off a terminal."""
+"""The display while a cloud boots: a line for each service; plain lines without a terminal."""
 
 import time
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _STYLES = {"serving": "green", "imported": "cyan", "died": "red"}
 
 
 class BootDisplay:
-    """Shows a supervisor's events; a context manager, called with each event."""
+    """Shows the events of a supervisor: a context manager that is called with each event."""
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         """Show on ``console``: live if it is a terminal, else a line per event unless ``quiet``."""
@@ -29,11 +29,11 @@ class BootDisplay:
         )
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        """Start the display."""
         if self._console.is_terminal:
             self._live.start()
         else:
-            self._say(f"{self._title} …")
+            self._print(f"{self._title} …")
         return self
 
     def __exit__(
@@ -42,12 +42,12 @@ class BootDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Take the display away."""
+        """Remove the display."""
         if self._console.is_terminal:
             self._live.stop()
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        """Take in one event."""
+        """Show one event."""
         if event["event"] == "building":
             self._title = "Building the database templates (once per set of versions)"
             self._console.print(f"          {self._title} …", highlight=False)
@@ -55,9 +55,9 @@ class BootDisplay:
             name, state, seconds = event["service"], event["event"], event["seconds"]
             self._states[name] = (state, seconds)
             if state != "importing":
-                self._say(f"  {name:10} {state:9} {seconds:6.1f} s")
+                self._print(f"  {name:10} {state:9} {seconds:6.1f} s")
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if not self._console.is_terminal and not self._quiet:
             self._console.print(line, highlight=False)
 

@@ -17,16 +17,16 @@ from bsdgate.results.model import count
 from bsdgate.results.reporters.text import plain
 
 SOON: Final = timedelta(days=30)
-"""How long before its expiry ``bsdgate expectations check`` lists an entry."""
+"""The time before its expiry from which ``bsdgate expectations check`` lists an entry."""
 LONGEST: Final = timedelta(days=366)
-"""How long an entry may be valid before ``bsdgate expectations check`` lists it."""
+"""``bsdgate expectations check`` lists an entry that is valid for longer than this."""
 LIST: Final = "xfail-list"
 
 _TEMPEST: Final = ("tempest.api", "tempest.scenario", "tempest.serial_tests")
 
 
 def check(paths: Sequence[Path]) -> int:
-    """Print all problems of files or folders of known failures; return the exit code.
+    """Print all problems of files or directories of known failures; return the exit code.
 
     Without ``paths``, those that come with bsdgate are checked.
     """
@@ -46,7 +46,7 @@ def check(paths: Sequence[Path]) -> int:
 def _unread(places: Iterable[Path]) -> Iterator[str]:
     try:
         for path in ignored(places):
-            yield f"{path}: ignored: only files called *.yaml are read from a folder"
+            yield f"{path}: ignored: only files called *.yaml are read from a directory"
     except OSError as error:
         yield f"{error.filename}: {error.strerror}"
 
@@ -75,10 +75,10 @@ def _doubtful(entries: Iterable[Expectation], today: date) -> Iterator[str]:
 def import_lists(paths: Sequence[Path]) -> None:
     """Print proposed known failures from FreeBSD CI's lists of tests that are expected to fail.
 
-    ``paths`` are such lists, each in the folder of its job, or folders that contain these, such as
-    a checkout of freebsd/freebsd-ci.
+    ``paths`` are such lists, each in the directory of its job, or directories that contain these,
+    such as a checkout of freebsd/freebsd-ci.
 
-    :raises UsageError: no list was found, or one cannot be read.
+    :raises UsageError: no list was found, or a list cannot be read.
     """
     files = [file for path in paths for file in _lists(path)]
     try:
@@ -99,15 +99,18 @@ def _lists(path: Path) -> list[Path]:
 
 
 def propose() -> None:
-    """Print proposed known failures: tests that Tempest and its plugins mark as unstable."""
+    """Print proposed known failures: tests that Tempest and its plugins mark as unstable.
+
+    :raises UsageError: Tempest is not installed.
+    """
     folders = installed()
     if not folders:
-        raise UsageError("Tempest is not installed here", "run it where the suites run")
+        raise UsageError("Tempest is not installed here", "run it in the suites' environment")
     _print([one for name, folder in folders.items() for one in proposals.from_source(name, folder)])
 
 
 def installed() -> dict[str, Path]:
-    """Return the folders of Tempest's tests and of its plugins, by package; imports none."""
+    """Return the directories of Tempest's tests and of its plugins, by package; import none."""
     plugins = metadata.entry_points(group="tempest.test_plugins")
     names = {plugin.module.rpartition(".")[0] for plugin in plugins}
     found = {}

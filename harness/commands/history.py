@@ -27,11 +27,11 @@ from bsdgate.results.store.rows import PastRun, Record, pack
 from bsdgate.results.store.window import PastOutcome, Window
 
 if TYPE_CHECKING:
-    # For annotations alone: SQLAlchemy takes long to import.
+    # Only for annotations: SQLAlchemy takes long to import.
     from bsdgate.results.store.database import Store
 
-PATIENCE: Final = 2.0
-"""Seconds after which an import shows its progress."""
+PROGRESS_AFTER: Final = 2.0
+"""The number of seconds after which an import shows its progress."""
 
 TESTS_SHOWN: Final = 50
 CANDIDATES_SHOWN: Final = 5
@@ -53,16 +53,16 @@ MARKS: Final = MappingProxyType(
 _FAILED: Final = frozenset({Outcome.FAIL, Outcome.XFAIL, Outcome.KNOWN_FAILURE})
 _PASSED: Final = RAN - _FAILED
 _NOT_ASKED: Final = ("-", "dim")
-_TITLES: Final = ("result", "run", "asked", "ran", "failed", "took", "of")
+_TITLES: Final = ("result", "run", "asked", "ran", "failed", "took", "profile, suite")
 _NAME: Final = 40
-"""The width of names, so that the figures after them fit a narrow terminal."""
+"""The width of the column of names, so that the next columns fit a narrow terminal."""
 
 
 def show_runs(store: "Store", scope: Scope, limit: int, console: Console) -> None:
     """Print a table of runs, newest first."""
     records = store.runs(scope, limit)
     if not records:
-        console.print("no such runs yet: `bsdgate history import RUN_DIR` adds some")
+        console.print("no run was found: `bsdgate history import RUN_DIR` adds one")
         return
     rows = [[Text(title, "dim") for title in _TITLES], *([*_row(each)] for each in records)]
     name = min(max(len(row[1]) for row in rows), _NAME)
@@ -99,8 +99,8 @@ def _row(record: Record) -> Iterator[Text]:
 def import_runs(store: "Store", folders: Iterable[Path], console: Console) -> int:
     """Import runs from their directories; return the exit code.
 
-    A directory without a usable verdict is listed as refused, and the others are imported. If a
-    directory has another verdict on a known run, and not a later one, that is printed too.
+    A directory without a usable verdict is listed as refused, and the others are imported. If the
+    history has a different verdict on the run that is as new or newer, that is printed too.
     """
     done: Counter[bool] = Counter()
     refused = 0
@@ -137,11 +137,11 @@ def _report_kept(store: "Store", folder: Path, verdict: Verdict, console: Consol
 
 
 def _judged(moment: datetime | None) -> str:
-    return f"{_moment(moment)} UTC" if moment else "at a time that it does not say"
+    return f"{_moment(moment)} UTC" if moment else "at an unknown time"
 
 
 def _with_progress(folders: Sequence[Path], console: Console) -> Iterator[Path]:
-    """Yield the folders; show the progress if it takes long."""
+    """Yield the directories; show the progress after PROGRESS_AFTER seconds."""
     columns = (TextColumn("importing"), BarColumn(), MofNCompleteColumn())
     progress = Progress(*columns, console=console, transient=True)
     bar = progress.add_task("importing", total=len(folders))
@@ -150,7 +150,7 @@ def _with_progress(folders: Sequence[Path], console: Console) -> Iterator[Path]:
         for folder in folders:
             yield folder
             progress.advance(bar)
-            if console.is_terminal and time.monotonic() - began > PATIENCE:
+            if console.is_terminal and time.monotonic() - began > PROGRESS_AFTER:
                 progress.start()
     finally:
         if progress.live.is_started:
@@ -158,7 +158,10 @@ def _with_progress(folders: Sequence[Path], console: Console) -> Iterator[Path]:
 
 
 def show_run(store: "Store", name: str, console: Console) -> None:
-    """Print one run from the history; UsageError if ``name`` finds no run, or several."""
+    """Print one run from the history.
+
+    :raises UsageError: ``name`` matches no run, or several.
+    """
     run = store.find(name)
     if run is None:
         raise _not_one(store, name)
@@ -175,7 +178,7 @@ def show_run(store: "Store", name: str, console: Console) -> None:
 
 
 def _not_one(store: "Store", name: str) -> UsageError:
-    """Return the error for a name that finds no run: no run begins with it, or several do."""
+    """Return the error for a name that matches no run, or several."""
     runs = (record.run for record in store.runs(limit=sys.maxsize))
     found = [
         run.name if run.name.startswith(name) else run.run_id
@@ -197,7 +200,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "run", f"{run.name} {run.run_id}".strip()
     yield "created", f"{_moment(run.created)} UTC, took {_duration(record.seconds)}"
     yield "judged", f"{_moment(record.judged)} UTC" if record.judged else ""
-    yield "of", " ".join(filter(None, (run.profile, run.suite, run.release, narrowing(run))))
+    yield "settings", " ".join(filter(None, (run.profile, run.suite, run.release, narrowing(run))))
     yield "change", run.under_test
     yield "facts", ", ".join(f"{name} {value}" for name, value in run.facts.items())
     states = (f"{record.counts[state]} {state}" for state in Outcome if record.counts[state])
@@ -215,9 +218,11 @@ def _reason_lines(run: PastRun) -> Iterator[str]:
 
 
 def show_test(store: "Store", regex: str, scope: Scope, limit: int, console: Console) -> None:
-    """Print how tests ended in the last ``limit`` runs, those that failed most often first.
+    """Print the outcomes of tests in the last ``limit`` runs, those with most failures first.
 
-    A line for each test, on it a mark for each run, the newest last.
+    Each test has a line with a mark for each run, the newest last.
+
+    :raises UsageError: no test in these runs matches ``regex``, or it is not a regular expression.
     """
     window = store.window(scope, limit)
     found = {test: window.history(test) for test in filter(_searcher(regex), window.ids)}
@@ -241,7 +246,7 @@ def _searcher(regex: str) -> Callable[[str], object]:
     try:
         return re.compile(regex).search
     except re.error as reason:
-        raise UsageError(f"{regex!r} is no regular expression: {reason}") from None
+        raise UsageError(f"{regex!r} is not a regular expression: {reason}") from None
 
 
 def _line(test: str, history: Sequence[PastOutcome], window: Window) -> Text:
@@ -266,7 +271,7 @@ def _rate(history: Sequence[PastOutcome]) -> str:
 def forget(store: "Store", days: int, console: Console) -> None:
     """Delete the runs that are older than ``days`` days."""
     gone = store.prune(datetime.now(UTC) - timedelta(days=days))
-    console.print(f"{gone} forgotten", highlight=False)
+    console.print(f"{gone} deleted", highlight=False)
 
 
 def _moment(moment: datetime) -> str:

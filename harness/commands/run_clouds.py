@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clouds that runs have left: kept on purpose, or by a harness that was killed."""
+"""Clouds that runs have left: with --keep, or because the harness was killed."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from bsdgate.harness.errors import UsageError
 
 
 def clouds_of(run_dir: Path) -> list[Cloud]:
-    """Return the clouds in a run directory: that of the run, and those of what was run again."""
+    """Return the clouds in a run directory: that of the run, and those of repeated tests."""
     clouds = [Cloud(run_dir / site / "cloud") for site in ("", AGAIN, BASE)]
     return [each for each in clouds if (each.directory / "lock").exists()]
 
@@ -31,7 +31,7 @@ def left() -> list[tuple[Path, Cloud]]:
 
 
 def show(console: Console) -> None:
-    """List the clouds that runs have left, and how to end each; nothing, where there is none."""
+    """List the clouds that runs have left and the command that ends each; without one, nothing."""
     found = left()
     if not found:
         return
@@ -55,7 +55,7 @@ def _since(cloud: Cloud) -> str:
 def down(run_dir: Path, console: Console) -> None:
     """End and remove the clouds that a run has left.
 
-    :raises UsageError: it is no run, has none, or is in progress.
+    :raises UsageError: the directory is not of a run, or the run has no cloud or is in progress.
     """
     with _over(run_dir):
         clouds = clouds_of(run_dir)
@@ -69,7 +69,7 @@ def down(run_dir: Path, console: Console) -> None:
             cloud.stop()
             cloud.clean()
             console.print(
-                f"the cloud in {cloud.directory} was {state}, now it is gone",
+                f"the cloud in {cloud.directory} was {state}, and is removed now",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -77,7 +77,7 @@ def down(run_dir: Path, console: Console) -> None:
 
 @contextlib.contextmanager
 def _over(run_dir: Path) -> Iterator[None]:
-    """Keep a run that is over from being resumed meanwhile."""
+    """Prevent that a run that has ended is resumed while the block runs."""
     if not (run_dir / "manifest.json").is_file():
         raise UsageError(
             f"{run_dir} is not a run directory: it has no manifest.json",

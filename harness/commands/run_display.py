@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person sees of a run: steps, and while tests run a live view of them.
+"""The display of a run: its steps and, while tests run, a live view of them.
 
-Off a terminal the same in plain lines: every step, every failure, and a count
-now and then.
+Without a terminal it consists of plain lines: each step, each failure, and a
+count at intervals.
 """
 
 import time
@@ -23,19 +23,19 @@ from bsdgate.results.parsers.subunit import StatusEvent
 from bsdgate.results.reporters.text import plain
 
 PLAIN_INTERVAL: Final = 10.0
-"""Seconds between two counts off a terminal."""
+"""The number of seconds between two counts without a terminal."""
 
 SHOWN: Final = 8
-"""Running tests that are shown."""
+"""The maximum number of running tests that are shown."""
 
 _BAD: Final = frozenset({"fail", "uxsuccess"})
 
 
 class RunDisplay:
-    """A listener of the pipeline that shows what it hears.
+    """A listener of the pipeline that shows its events.
 
-    ``durations`` are seconds by test id, of an earlier run: what the time left
-    is estimated from.
+    ``durations`` are the seconds of each test in an earlier run, by test id: the
+    remaining time is estimated from them.
     """
 
     def __init__(self, console: Console, durations: Mapping[str, float]) -> None:
@@ -86,12 +86,12 @@ class RunDisplay:
             self._live.start()
 
     def test(self, event: StatusEvent) -> None:
-        """Take in one change of one test."""
+        """Show one event of a test."""
         if event.status == "inprogress":
             self._running[event.id] = time.monotonic()
         elif event.status != "exists":
             self._running.pop(event.id, None)
-            ended = self._speaks_for(event)
+            ended = self._ended_by(event)
             self._unfinished -= ended
             self._done[event.status] += len(ended)
             if event.status in _BAD:
@@ -100,8 +100,8 @@ class RunDisplay:
             self._counted = time.monotonic()
             self.say(self._count())
 
-    def _speaks_for(self, event: StatusEvent) -> set[str]:
-        """The tests that have ended by it: a class that is skipped, or breaks, ends all of its."""
+    def _ended_by(self, event: StatusEvent) -> set[str]:
+        """Return the tests that ended with an event: of a skipped or broken class, all the rest."""
         made = synthetic(event.id)
         if made is None or not made.scope:
             return {event.id} & self._asked
@@ -113,7 +113,7 @@ class RunDisplay:
         self.say(self._count())
 
     def end(self) -> None:
-        """Take away whatever moves; for good or until the next step."""
+        """Remove the live displays; the next step may start one again."""
         self._end_boot()
         if self._live:
             self._live.stop()

@@ -24,7 +24,7 @@ SUITES: Final = ("nightly",)
 """The suites that together contain all tests that a profile can run."""
 
 TIMEOUT: Final = Timeouts().configure
-"""Seconds until the tests must be listed, whatever the profiles."""
+"""The time limit in seconds to list the tests, the same for all profiles."""
 
 _ELSEWHERE: Final = "choose another place with --html"
 
@@ -37,7 +37,7 @@ def show(
     ``listed`` is a file of ids as ``tempest run --list-tests`` prints them; by default that command
     lists the installed tests.
 
-    :raises UsageError: a profile, suite or file is not there, or the page cannot be written.
+    :raises UsageError: a profile, suite or file does not exist, or the page cannot be written.
     :raises InfrastructureError: Tempest cannot list its tests.
     """
     # Checked first, because listing all tests takes long.
@@ -86,14 +86,14 @@ def _newest(verdicts: Iterable[Verdict]) -> dict[str, Case]:
 
 
 def _verdicts(runs: Path) -> Iterator[Verdict]:
-    """Yield the verdicts of all stored runs, newest first; print which cannot be read."""
+    """Yield the verdicts of all stored runs, newest first; print those that cannot be read."""
     for path in sorted(runs.glob("*/report/verdict.json"), reverse=True):
         run = path.parents[1]
         try:
             yield verdict_of(run)
         except EvidenceError:
             print(
-                f"left out {run}: write its reports anew with `bsdgate report {run}`",
+                f"left out {run}: write its reports again with `bsdgate report {run}`",
                 file=sys.stderr,
             )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command that shows what became slower or faster, since which run, and how certain it is."""
+"""The command that shows which series became slower or faster, since when, and how surely."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ from bsdgate.results.store.window import Window
 from bsdgate.results.trends import Change, Movement, Series, Thresholds, Trend, follow
 
 if TYPE_CHECKING:
-    # For annotations alone: SQLAlchemy takes long to import.
+    # Only for annotations: SQLAlchemy takes long to import.
     from bsdgate.results.store.database import Store
 
 WIDTH: Final = 30
@@ -48,10 +48,10 @@ _LARGE: Final = 10
 
 
 def remembered(store: "Store", scope: Scope, limit: int, prefix: str = "") -> list[Series]:
-    """Return the durations of what begins with ``prefix``, separately for each suite and profile.
+    """Return the series with a name that begins with ``prefix``, for each suite and profile.
 
     The same test may take longer with another profile, which is not a change. If there are several
-    suites or profiles, the names of the series contain theirs.
+    suites or profiles, the names of the series contain them.
 
     :raises UsageError: there are runs, but none in this scope, or no series begins with ``prefix``.
     """
@@ -69,7 +69,7 @@ def remembered(store: "Store", scope: Scope, limit: int, prefix: str = "") -> li
 def _explain(
     store: "Store", scope: Scope, limit: int, prefix: str, windows: Sequence[Window]
 ) -> None:
-    """Raise a UsageError that says why nothing was found, unless the history is empty."""
+    """Raise a UsageError with the reason why nothing was found, unless the history is empty."""
     if known := sum(len(window.series()) for window in windows):
         runs = count([record for window in windows for record in window.records], "run")
         hint = "give the beginning of a test's id or of a workload's name, or WORKLOAD/ACTION"
@@ -91,7 +91,7 @@ def of(window: Window, prefix: str = "") -> list[Series]:
 
 
 def show(series: Iterable[Series], console: Console, thresholds: Thresholds | None = None) -> None:
-    """Print the last change of each series, regressions first, and how many have none."""
+    """Print the last change of each series, regressions first, and a summary."""
     wanted = list(series)
     if not wanted:
         console.print(
@@ -100,7 +100,7 @@ def show(series: Iterable[Series], console: Console, thresholds: Thresholds | No
         )
         return
     watched = track(
-        wanted, "looking", console=console, transient=True, disable=not console.is_terminal
+        wanted, "analysing", console=console, transient=True, disable=not console.is_terminal
     )
     trends = [follow(each, thresholds or Thresholds()) for each in watched]
     changed = sorted((trend for trend in trends if trend.changes), key=_rank)
@@ -154,7 +154,7 @@ def _row(trend: Trend, change: Change) -> Iterator[Text]:
 
 
 def percent(ratio: float) -> str:
-    """Return by how much a duration has grown: ``+10 %``, ``-3.2 %``, ``x12``."""
+    """Return the change of a duration as text: ``+10 %``, ``-3.2 %``, ``x12``."""
     if ratio >= _LARGE:
         return f"x{ratio:.0f}"
     more = 100 * (ratio - 1)
@@ -164,7 +164,7 @@ def percent(ratio: float) -> str:
 def plot(trend: Trend, bars: str = _BARS) -> Text:
     """Draw a series in one line, in colour from its last change on.
 
-    The lowest bar is the least of the medians drawn, the highest the greatest.
+    The lowest bar is the smallest of the medians drawn, the highest bar the largest.
     """
     points = trend.series.points
     width = min(WIDTH, len(points))
@@ -187,4 +187,4 @@ def _summary(trends: Sequence[Trend]) -> str:
     kinds = Counter(trend.kind for trend in known)
     counts = ", ".join(f"{kinds[kind]} {kind}" for kind in _ORDER)
     new = len(trends) - len(known)
-    return f"{len(trends)} series: {counts}" + (f", {new} with too few runs to tell" if new else "")
+    return f"{len(trends)} series: {counts}" + (f", {new} with too few runs" if new else "")

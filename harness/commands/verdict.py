@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that judge existing evidence: that of a run, or files from elsewhere."""
+"""The commands that judge existing evidence: that of a run, or files not made by bsdgate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from bsdgate.results.reporters.text import plain
 
 @dataclass(frozen=True)
 class Files:
-    """Evidence from elsewhere: the list of asked tests, and the reports."""
+    """Evidence that bsdgate did not record: the list of tests asked to run, and the reports."""
 
     asked: Path | None = None
     subunit: Sequence[Path] = ()
@@ -29,9 +29,9 @@ class Files:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a run is judged by: the name of the policy, the URL of the history, known failures.
+    """The inputs of a judgement: the policy's name, the history's URL and known failures.
 
-    Without a policy, that of the run is used; for evidence from elsewhere it is ``developer``. The
+    Without a policy, that of the run is used; for other evidence it is ``developer``. The
     known failures are added to those of bsdgate and of the run.
     """
 
@@ -41,7 +41,7 @@ class Terms:
 
     @property
     def known(self) -> list[Path]:
-        """The files and folders with known failures."""
+        """The files and directories with known failures."""
         return [known_failures(), *self.expectations]
 
     def of(self, run_dir: Path) -> Policy:
@@ -57,7 +57,7 @@ def of_run(run_dir: Path, terms: Terms, as_json: bool, console: Console) -> int:
 
 
 def of_files(found: Files, terms: Terms, as_json: bool, console: Console) -> int:
-    """Judge evidence from elsewhere and print the verdict; return the exit code."""
+    """Judge evidence that bsdgate did not record and print the verdict; return the exit code."""
     verdict = judge.judge_files(
         found.asked,
         subunit=found.subunit,

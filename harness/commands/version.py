@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The option that shows which bsdgate this is."""
+"""The option that shows the version of bsdgate."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ import click
 
 def _show(context: click.Context, _option: click.Parameter, asked: bool) -> None:
     if asked and not context.resilient_parsing:
-        # It asks git, and takes long to import.
+        # It runs git, and takes long to import.
         from bsdgate.harness import identity  # noqa: PLC0415
 
         click.echo(f"bsdgate {identity.version()}")

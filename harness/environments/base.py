@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The base: the running environment, which every run shares and no change under test may alter.
+"""The base: the running environment, which every run uses and no change under test may alter.
 
-What a change leaves there would run in every later run without it, and in the cloud that tells
-whether a failure is the change's. So it is listed before the change's code runs and compared
-afterwards. The listing has no contents, which takes a second and not a minute: nothing can set a
-file's time of change, and where only that differs the installer's own digest decides.
+A file that a change leaves there would run in every later run, and in the cloud without the change
+that shows the cause of a failure. So the files are listed before the change's code runs, and
+compared afterwards. The listing has no file contents, so it takes a second and not a minute: no
+program can set the change time (ctime). Where only that differs, the installer's digest decides.
 """
 
 import base64
@@ -30,30 +30,30 @@ from bsdgate.harness import process
 from bsdgate.harness.errors import InfrastructureError
 
 _COMPILE_TIMEOUT: Final = 300.0
-_NAMED: Final = 5
-# Parts of the standard library's folder that a virtual environment does not use.
-_NOT_RUN: Final = {"site-packages", "dist-packages", "test"}
-# Python writes byte code under such a name first, and imports nothing of that name.
+_FILES_SHOWN: Final = 5
+# Parts of the standard library's directory that a virtual environment does not use.
+_UNUSED: Final = {"site-packages", "dist-packages", "test"}
+# Python first writes byte code to a file with such a name, and never imports that file.
 _BEING_WRITTEN: Final = re.compile(r"\.pyc\.\d+$")
 
 Entry = tuple[int, int, int, int]
-"""Mode, size and time of modification, and inode."""
+"""Mode, size, modification time and inode."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What the base's files were at one time, by path: the entry and the time of change."""
+    """The base's files at one time: by path, the entry and the change time."""
 
     files: dict[str, tuple[Entry, int]]
 
 
 def roots() -> list[Path]:
-    """Return the folders and files that Python code of the base is run from."""
+    """Return the directories and files that contain the Python code of the base."""
     package = Path(str(resources.files("bsdgate")))
     standard = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
     found = [
         *map(Path, site.getsitepackages()),
-        *(each for folder in standard for each in folder.iterdir() if each.name not in _NOT_RUN),
+        *(each for folder in standard for each in folder.iterdir() if each.name not in _UNUSED),
         *(package, *package.iterdir()),
         *(Path(sysconfig.get_path("scripts")), Path(sys.prefix, "pyvenv.cfg")),
     ]
@@ -62,7 +62,7 @@ def roots() -> list[Path]:
 
 
 def take() -> Listing:
-    """List the base's files as they are now."""
+    """Return a listing of the base's files as they are now."""
     files: dict[str, tuple[Entry, int]] = {}
     for root in roots():
         found = scan(str(root)) if root.is_dir() else [(str(root), _describe(root.lstat()))]
@@ -71,11 +71,11 @@ def take() -> Listing:
 
 
 def see_unaltered(before: Listing, log: Path) -> None:
-    """See that the base is what it was; byte code that was written since is made anew.
+    """Check that the base was not altered; compile byte code that was written since again.
 
-    A change's processes write byte code of what they import, as Python does: new files, and others
-    in place of those that are older than their sources. Only what is compiled here from the sources
-    stays. ``log`` takes what the compiler says.
+    A change's processes write byte code of each module that they import, as Python does: new files,
+    and replacements of files older than their sources. Only byte code that is compiled here from
+    the sources stays. ``log`` receives the compiler's output.
 
     :raises InfrastructureError: a file was added, removed or altered; it names the first of them.
     """
@@ -85,21 +85,21 @@ def see_unaltered(before: Listing, log: Path) -> None:
         for path in before.files.keys() | after.files.keys()
         if before.files.get(path) != after.files.get(path)
     }
-    changed = {each for each in differing if not _is_still(each, before, after, differing)}
+    changed = {each for each in differing if not _is_as_installed(each, before, after, differing)}
     written = {each for each in changed if _source(each)}
     altered = sorted(changed - written)
     if altered:
         raise InfrastructureError(
             f"{len(altered)} files of {sys.prefix} were altered while the change's code ran: "
-            f"{', '.join(altered[:_NAMED])}",
-            "what runs there next can no longer be trusted: make it anew (`tox -r`), and find out "
-            "what wrote there",
+            f"{', '.join(altered[:_FILES_SHOWN])}",
+            "later runs there cannot be trusted: make the environment again (`tox -r`), and find "
+            "out which program wrote there",
         )
     _compile_again(sorted(written), log)
 
 
 def scan(folder: str) -> Iterator[tuple[str, tuple[Entry, int]]]:
-    """Find all that is in a folder and is no folder; links are not followed."""
+    """Yield all below a directory that is not a directory itself; links are not followed."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -114,8 +114,8 @@ def _describe(found: os.stat_result) -> tuple[Entry, int]:
     return entry, found.st_ctime_ns
 
 
-def _is_still(path: str, before: Listing, after: Listing, differing: set[str]) -> bool:
-    """Whether a file has the content that was installed, although its time of change differs.
+def _is_as_installed(path: str, before: Listing, after: Listing, differing: set[str]) -> bool:
+    """Return whether a file has the installed content although its change time differs.
 
     An installer that makes hard links from its cache sets that time whenever another environment
     gets or loses the same file.
@@ -133,7 +133,7 @@ def _is_still(path: str, before: Listing, after: Listing, differing: set[str]) -
 
 @functools.cache
 def _records() -> dict[str, tuple[str, str]]:
-    """Return for each installed file the RECORD that names it, and the SHA-256 it has there."""
+    """Return for each installed file the RECORD file that lists it, and its SHA-256 there."""
     found = {}
     for folder in site.getsitepackages():
         for record in Path(folder).resolve().glob("*.dist-info/RECORD"):
@@ -145,7 +145,7 @@ def _records() -> dict[str, tuple[str, str]]:
 
 
 def _source(path: str) -> str | None:
-    """Return the source file of a file of byte code; None of any other file."""
+    """Return the source file of a byte code file; None for any other file."""
     if not path.endswith(".pyc"):
         return None
     with contextlib.suppress(ValueError):
@@ -166,5 +166,5 @@ def _compile_again(written: Iterable[str], log: Path) -> None:
         listing.write("".join(f"{each}\n" for each in sources))
         listing.flush()
         compiler = [sys.executable, "-I", "-m", "compileall", "-q", "-j", "0", "-i", listing.name]
-        # A package may hold examples that do not compile.
+        # A package may contain examples that do not compile.
         process.run(compiler, log=log, timeout=_COMPILE_TIMEOUT, check=False)

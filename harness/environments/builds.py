@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds: uv, run so that the code that it builds reaches as little as the system allows.
+"""Builds by uv, in which the code that is built has as little access as the system allows.
 
-The build has a home, a folder of temporary files and an installer's cache of its own, which are
-removed afterwards: what one build leaves in a shared cache, a later one would install. Where there
-is bubblewrap, all else is read-only, and processes that the build leaves behind end with it.
+The build has its own home, temporary directory and installer cache, which are removed afterwards:
+a later build would install files that an earlier one leaves in a shared cache. With bubblewrap, all
+other files are read-only, and processes that the build leaves behind end with it.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ _OWN: Final = {"HOME": "home", "TMPDIR": "tmp", "UV_CACHE_DIR": "cache"}
 
 @dataclass(frozen=True)
 class Build:
-    """One build: the folder that it works in, the environment that it installs into, its log."""
+    """One build: its working directory, the environment that it installs into, and its log."""
 
     work: Path
     environment: Path
@@ -36,13 +36,13 @@ class Build:
 
     @property
     def source(self) -> Path:
-        """Where the project's files are put, to be built; it is not there yet."""
+        """The directory for the project's files; it does not exist at first."""
         return self.work / "source"
 
     def uv(self, *arguments: str | Path, **extra: str | None) -> None:
-        """Run uv; ``extra`` are variables for it and for what it builds.
+        """Run uv; ``extra`` are environment variables for it and for the code that it builds.
 
-        :raises UsageError: there is no uv, or the user's settings for it hold a password.
+        :raises UsageError: uv is not installed, or the user's settings for it contain a password.
         :raises ProcessError: uv failed; the error ends with its last lines.
         """
         own = {name: str(self.work / folder) for name, folder in _OWN.items()}
@@ -55,7 +55,7 @@ class Build:
 
 @contextlib.contextmanager
 def begun(work: Path, environment: Path, log: Path) -> Iterator[Build]:
-    """Make the folder ``work`` for a build into ``environment``; remove it at the end."""
+    """Make the directory ``work`` for a build into ``environment``; remove it at the end."""
     shutil.rmtree(work, ignore_errors=True)
     for folder in _OWN.values():
         (work / folder).mkdir(mode=0o700, parents=True)
@@ -66,18 +66,18 @@ def begun(work: Path, environment: Path, log: Path) -> Iterator[Build]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def say_what_is_missing(say: Callable[[str], None]) -> None:
-    """Say it if builds run without a sandbox here, and why."""
+def report_missing_sandbox(report: Callable[[str], None]) -> None:
+    """Report why builds run without a sandbox on this machine, if they do."""
     missing = sandbox_missing()
     if missing is not None:
-        say(
-            f"no sandbox for builds ({missing}): what they write is found afterwards, not prevented"
+        report(
+            f"no sandbox for builds ({missing}): writes to the base are found, but not prevented"
         )
 
 
 @functools.cache
 def sandbox_missing() -> str | None:
-    """Return why there is no sandbox here, or None if there is one."""
+    """Return the reason why this machine has no sandbox, or None if it has one."""
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed"
     with tempfile.TemporaryDirectory() as folder:
@@ -95,11 +95,11 @@ def _sandbox(writable: Sequence[Path]) -> list[str]:
 
 
 def _find_uv() -> str:
-    """Return uv: that of the package where there is one, else that of the system."""
+    """Return the path of uv: beside the running Python, else on the PATH."""
     beside = Path(sys.executable).with_name("uv")
     found = str(beside) if beside.exists() else shutil.which("uv")
     if found is None:
         raise UsageError(
-            "--with needs uv, which is not there", "install it: `pip install uv`, `pkg install uv`"
+            "--with needs uv, which is missing", "install it: `pip install uv`, `pkg install uv`"
         )
     return str(Path(found).absolute())

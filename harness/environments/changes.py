@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The change under test: what ``--with`` says, and which files that means."""
+"""Changes under test: the option ``--with``, and the code that it selects."""
 
 import difflib
 import re
@@ -19,12 +19,12 @@ from bsdgate.harness.errors import UsageError
 from bsdgate.harness.manifest import AskedProject, ChangedProject
 from bsdgate.harness.profiles import releases
 
-# What the package index calls otherwise than the field does.
+# Projects that have another name in the package index.
 _DISTRIBUTIONS: Final = {"placement": "openstack-placement"}
 _FORMS: Final = "--with keystone=PATH, keystone=git+URL@REF or keystone==VERSION"
 _CHANGE = re.compile(r"(?P<project>[A-Za-z0-9][A-Za-z0-9._-]*)=(?P<equals>=?)(?P<source>.+)")
 _GIT = re.compile(r"git\+(?P<url>[^@]+(?:@[^@/:]+[:/][^@]+)?)@(?P<ref>[^@]+)")
-# git takes a word that begins with a hyphen for an option, and so does ssh.
+# git and ssh read an argument that begins with a hyphen as an option.
 _REMOTE = re.compile(
     rf"(?:{'|'.join(git.REMOTE_PROTOCOLS)})://(?!-)(?![^/]*@-)[^/]*/.+"
     r"|(?:[A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9_][\w.-]*:(?!:|-|//).+"
@@ -33,14 +33,14 @@ _REMOTE = re.compile(
 _REF = re.compile(r"[^\s-]\S*")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _DESCRIBED = re.compile(r"v?(?P<tag>\d+(?:\.\d+)*)(?P<pre>[^-]*)-(?P<since>\d+)-g[0-9a-f]+")
-# What a checkout's own branch is based on, as far as it knows.
+# The branches that a checkout's own branch may be based on.
 _BRANCHES: Final = ("@{upstream}", "refs/remotes/origin/HEAD")
 _FILES_BOUND: Final = 500
 
 
 @dataclass(frozen=True)
 class Change:
-    """A project that is to be used in another state than the release's."""
+    """A project of which other code than the release's is used."""
 
     project: str
     distribution: NormalizedName
@@ -51,39 +51,39 @@ class Change:
     """With git: a branch, tag, commit or Gerrit ref."""
 
     def __str__(self) -> str:
-        """Return the change as one would write it after ``--with``, without a password."""
+        """Return the change as the user writes it after ``--with``, without a password."""
         place = f"git+{self.source}@{self.ref}" if self.kind == "git" else self.source
         return f"{self.project}={without_url_passwords(place)}"
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A change and what exactly it is now: the same identity is the same code."""
+    """A change and the identity of its present code: the same identity means the same code."""
 
     change: Change
     identity: str
     files: tuple[Path, ...] = ()
-    """With a path: the files that count, relative to it."""
+    """With a path: the source files, relative to it."""
 
     @property
     def asked(self) -> AskedProject:
-        """What the manifest says of it."""
+        """The change as the manifest records it."""
         source = str(self.change).partition("=")[2]
         return AskedProject(project=self.change.project, source=source, identity=self.identity)
 
     def named(self, version: str) -> ChangedProject:
-        """Return what the document of the node says of it, once it is built as ``version``."""
+        """Return the change as the node's document records it, built as ``version``."""
         return ChangedProject(version=version, **self.asked.model_dump())
 
 
 def parse(text: str, release: str) -> Change:
-    """Return the change that ``--with TEXT`` asks for.
+    """Return the change of ``--with TEXT``.
 
-    :raises UsageError: it is none, or the release has no such project.
+    :raises UsageError: the text has another form, or the release has no such project.
     """
     match = _CHANGE.fullmatch(text.strip())
     if match is None:
-        raise _refusal(text, "names no project and source")
+        raise _refusal(text, "is not PROJECT=SOURCE")
     project, source = match["project"], match["source"].strip()
     distribution = _find_distribution(project, release)
     if match["equals"] or _is_version(source):
@@ -108,17 +108,17 @@ def parse(text: str, release: str) -> Change:
 def _parse_git(text: str, source: str) -> tuple[str, str]:
     git_source = _GIT.fullmatch(source)
     if git_source is None:
-        raise _refusal(text, "lacks the branch, tag or commit")
+        raise _refusal(text, "has no branch, tag or commit")
     url, ref = git_source["url"], git_source["ref"]
     if not _REMOTE.fullmatch(url):
         allowed = ", ".join(f"{each}://" for each in git.REMOTE_PROTOCOLS)
         hint = f"give a URL with {allowed}, HOST:PATH or /PATH"
-        raise _refusal(text, "git is not asked to fetch from such a URL", hint)
+        raise _refusal(text, "bsdgate does not fetch from such a URL", hint)
     if f"{HIDDEN}@" in url:
-        hint = "keep it in ~/.netrc or a credential helper of git's, and give the URL without it"
+        hint = "keep it in ~/.netrc or a git credential helper, and give the URL without it"
         raise _refusal(text, "the password in the URL was not recorded", hint)
     if not _REF.fullmatch(ref):
-        raise _refusal(text, f"{ref!r} is no branch, tag or commit")
+        raise _refusal(text, f"{ref!r} is not a branch, tag or commit")
     return url, ref
 
 
@@ -129,22 +129,24 @@ def _refusal(text: str, what: str, hint: str = f"write {_FORMS}") -> UsageError:
 def parse_all(texts: Sequence[str], release: str) -> tuple[Change, ...]:
     """Return the changes of several ``--with``.
 
-    :raises UsageError: one of them is wrong, or two are of the same project.
+    :raises UsageError: one of them is wrong, or two change the same project.
     """
     parsed: dict[str, Change] = {}
     for text in texts:
         change = parse(text, release)
         if change.distribution in parsed:
             first = parsed[change.distribution]
-            raise UsageError(f"--with {first} and --with {change}", "choose one of them")
+            raise UsageError(
+                f"--with {first} and --with {change} change the same project", "choose one of them"
+            )
         parsed[change.distribution] = change
     return tuple(parsed.values())
 
 
 def resolve(change: Change, log: Path) -> Resolved:
-    """Find out what the change is now. ``log`` takes what git says.
+    """Return the change with its present identity. ``log`` receives the output of git.
 
-    :raises UsageError: git knows no such branch, tag or commit, or a file cannot be read.
+    :raises UsageError: there is no such branch, tag or commit, or a file cannot be read.
     """
     if change.kind == "version":
         return Resolved(change, f"version:{change.source}")
@@ -156,12 +158,12 @@ def resolve(change: Change, log: Path) -> Resolved:
 
 
 def changed_files(changes: Sequence[Change]) -> tuple[str, ...]:
-    """Return the files that the one change under test touches, relative to its project.
+    """Return the files that a single change under test modifies, relative to its project.
 
-    That is what a checkout has over the branch that it is based on, with all that is not committed
-    yet. A job of Zuul's gets a checkout that knows no other branch: there it is the last commit,
-    which is the change itself. Nothing where that cannot be told: of several projects, of what is
-    no checkout of git's, and of so many files that they are no change.
+    They are the differences between a checkout and the branch that it is based on, also those that
+    are not committed. The checkout of a Zuul job has no other branch: there they are the files of
+    the last commit, which is the change itself. The result is empty where the files are unknown:
+    with several projects, without a git checkout, and with too many files for one change.
     """
     if len(changes) != 1 or changes[0].kind != "path":
         return ()
@@ -177,10 +179,10 @@ def changed_files(changes: Sequence[Change]) -> tuple[str, ...]:
 
 
 def unpack(resolved: Resolved, into: Path, pinned: Version, log: Path) -> str | None:
-    """Put the files of a change into the new folder ``into``; the user's checkout is only read.
+    """Copy the files of a change to the new directory ``into``; the user's checkout is only read.
 
-    Returns the version that the build is to be told: what git's tags say, or ``pinned`` where they
-    say nothing. None when the files have it themselves, as a source distribution has.
+    Return the version for the build: that of git's tags, or ``pinned`` without tags. None if the
+    files contain the version, as a source distribution does.
 
     :raises UsageError: the files are no longer those that were resolved.
     """
@@ -191,19 +193,19 @@ def unpack(resolved: Resolved, into: Path, pinned: Version, log: Path) -> str | 
     root = Path(change.source)
     sources.copy(root, resolved.files, into)
     if f"sha256:{sources.digest(into, resolved.files)}" != resolved.identity:
-        raise UsageError(f"{root} changed while it was read", "try again once it is at rest")
+        raise UsageError(f"{root} changed while it was read", "try again when no program writes it")
     if (into / "PKG-INFO").is_file():
         return None
     if not (root / ".git").exists():
         return str(pinned)
-    # pbr takes the list of data files from git: an index without a history gives it that.
+    # pbr takes the list of data files from git: an index without commits is enough for it.
     git.fetch(into, "init", "--quiet", "--template=", log=log)
     git.read(into, "add", "--force", "--all", log=log)
     return _described_version(root, log) or str(pinned)
 
 
 def version_of(described: str) -> str | None:
-    """Return the version that pbr would make of ``git describe --long``; None without a release."""
+    """Return pbr's version for this output of ``git describe --long``; None without a release."""
     match = _DESCRIBED.fullmatch(described.strip())
     if match is None:
         return None
@@ -214,7 +216,7 @@ def version_of(described: str) -> str | None:
     if since == 0:
         return str(version)
     numbers = [*version.release, 0, 0][:3]
-    # A pre-release is before the number it carries; anything else is on the way to the next one.
+    # A pre-release precedes its own number; any other commit precedes the next number.
     if not version.is_prerelease:
         numbers[2] += 1
     return f"{'.'.join(map(str, numbers))}.dev{since}"
@@ -241,13 +243,13 @@ def _is_version(text: str) -> bool:
 
 
 def _find_base(root: Path, log: Path) -> str | None:
-    """The commit that a checkout's change begins after; None if it has but one, or none."""
-    for question in (
+    """Return the commit before the change of a checkout; None if it has fewer than two commits."""
+    for command in (
         *(("merge-base", "HEAD", branch) for branch in _BRANCHES),
         ("rev-parse", "HEAD^"),
     ):
         try:
-            return git.read(root, *question, log=log).decode().strip()
+            return git.read(root, *command, log=log).decode().strip()
         except process.ProcessError:
             continue
     return None

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Python environments: the running one, or one with the change under test over it.
 
-An environment for a change is a layer: a virtual environment that holds the changed projects alone
-and whose path goes on into the running environment. It is made in the time that the projects take
-to build, needs no network when what builds them is at hand, works over packages that no index has
-ready for this system, and shares all byte code.
+An environment for a change is a layer: a virtual environment that contains only the changed
+projects; its ``sys.path`` continues in the running environment. To make it takes only the time to
+build the projects. It needs no network if the build requirements are installed, works where an
+index has no packages for this system, and shares all byte code.
 """
 
 import contextlib
@@ -47,14 +47,14 @@ SERVICES: Final = (
     "python-tempestconf",
     "tempest",
 )
-"""What a run cannot do without, by distribution."""
+"""The distributions that every run needs."""
 
 _KEPT: Final = 5
 _UNUSED_SECONDS: Final = 24 * 3600.0
-# pbr would ask a history that the copy does not have.
+# pbr would read git's history, which the copy does not have.
 _PBR: Final = {"SKIP_GENERATE_AUTHORS": "1", "SKIP_WRITE_GIT_CHANGELOG": "1"}
-# A "#!" line can hold no path with a space, and none that is long. So a shell reads the first
-# lines, which are a string to the Python that it starts.
+# A "#!" line cannot contain a long path, or one with a space. So a shell carries out the first
+# lines, and Python, which it starts, reads them as a string.
 _SCRIPT: Final = """\
 #!/bin/sh
 '''exec' "{python}" "$0" "$@"
@@ -67,16 +67,16 @@ sys.exit({attribute}())
 
 @dataclass(frozen=True)
 class Environment:
-    """An interpreter with the services, and which of its projects are not the release's."""
+    """An interpreter with the services, and the projects that are not the release's."""
 
     python: Path
     changes: tuple[ChangedProject, ...] = ()
     before: base.Listing | None = field(default=None, compare=False, repr=False)
-    """With changes: the base's files before code of theirs ran."""
+    """With changes: the base's files before their code ran."""
 
     @property
     def bin(self) -> Path:
-        """The folder of the environment's commands: tempest, rally, bsdgate."""
+        """The directory of the environment's commands: tempest, rally, bsdgate."""
         return self.python.parent
 
     def versions(self) -> dict[str, str]:
@@ -86,9 +86,9 @@ class Environment:
         return {dist.metadata["Name"]: dist.version for _, dist in sorted(found.items())}
 
     def see_base_unaltered(self, log: Path) -> None:
-        """See that the changes have altered nothing that runs without them.
+        """Check that the changes have not altered the base.
 
-        :raises InfrastructureError: they have.
+        :raises InfrastructureError: a file of the base was altered.
         """
         if self.before is not None:
             base.see_unaltered(self.before, log)
@@ -99,11 +99,11 @@ def prepare(
 ) -> Environment:
     """Return an environment with the release's services and ``changes`` over them.
 
-    ``cache_dir`` keeps what was built; ``progress`` is told of each step that takes time.
+    ``cache_dir`` keeps the result; ``progress`` is called before each step that takes time.
 
     :raises UsageError: the services of the release are not installed here, or a change is unknown.
-    :raises ConfigurationError: a change needs what the release does not have.
-    :raises InfrastructureError: it cannot be built; the error ends with the builder's last lines.
+    :raises ConfigurationError: a change requires something that the release does not have.
+    :raises InfrastructureError: the build failed; the error ends with the last lines of its log.
     """
     places.check_installation()
     check_services(release)
@@ -117,7 +117,7 @@ def prepare(
         folder = home / _key(resolved, release)
         with _locked(folder, progress):
             if not _is_complete(folder):
-                builds.say_what_is_missing(progress)
+                builds.report_missing_sandbox(progress)
                 _build(folder, resolved, release, progress, before)
             (folder / "complete").touch()
         prune(home)
@@ -127,9 +127,9 @@ def prepare(
 
 
 def resolve(changes: Sequence[Change], cache_dir: Path) -> list[Resolved]:
-    """Find out what the changes are now; a failure's log is in the folder of the environments.
+    """Return the changes with their present identities; the log of a failure is kept.
 
-    :raises UsageError: a change is not there, or cannot be read.
+    :raises UsageError: a change does not exist, or cannot be read.
     """
     home = cache_dir / "environments"
     with files.explained(home):
@@ -139,22 +139,22 @@ def resolve(changes: Sequence[Change], cache_dir: Path) -> list[Resolved]:
             if time.time() - old.stat().st_mtime > _UNUSED_SECONDS:
                 old.unlink()
     log = home / f"resolve-{os.getpid()}.log"
-    named = False
+    keep_log = False
     try:
         return [under_test.resolve(change, log) for change in changes]
     except process.ProcessError:
-        named = True  # by the error, to its reader
+        keep_log = True  # the error refers to it
         raise
     finally:
         log.with_suffix(".out").unlink(missing_ok=True)
-        if not named:
+        if not keep_log:
             log.unlink(missing_ok=True)
 
 
 def check_services(release: str) -> None:
-    """See that the running environment has the services in the versions of the release.
+    """Check that the running environment has the services in the versions of the release.
 
-    :raises UsageError: it has not.
+    :raises UsageError: a service is not installed, or has another version.
     """
     pins = releases.pins(release)
     wrong = []
@@ -169,13 +169,13 @@ def check_services(release: str) -> None:
             wrong.append(f"{name} is {version}, not {pinned}")
     if wrong:
         raise UsageError(
-            f"{sys.executable} lacks what OpenStack {release} is made of: {'; '.join(wrong)}",
+            f"{sys.executable} lacks the services of OpenStack {release}: {'; '.join(wrong)}",
             f"run through tox, or install bsdgate[cloud] with -c {releases.constraints(release)}",
         )
 
 
 def prune(base: Path) -> None:
-    """Remove the environments that were not used for a day, but for the few used last."""
+    """Remove environments that were not used for a day, except the few that were used last."""
     complete = sorted(base.glob("*/complete"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in complete[_KEPT:]:
         folder = path.parent
@@ -191,7 +191,7 @@ def prune(base: Path) -> None:
 def conflicts(
     installed: Mapping[NormalizedName, metadata.Distribution], changed: Container[NormalizedName]
 ) -> list[str]:
-    """Return the needs that are not met, of changed distributions and for them."""
+    """Return the unmet requirements of changed distributions, and those for changed ones."""
     found = []
     for name, dist in installed.items():
         for need in map(Requirement, dist.requires or ()):
@@ -203,7 +203,7 @@ def conflicts(
             has = installed[needed].version if needed in installed else "nothing"
             if has == "nothing" or not need.specifier.contains(has, prereleases=True):
                 label = f"{dist.metadata['Name']} {dist.version}"
-                found.append(f"{label} needs {need.name}{need.specifier}, and {has} is there")
+                found.append(f"{label} needs {need.name}{need.specifier}, but {has} is installed")
     return found
 
 
@@ -222,7 +222,7 @@ def _locked(folder: Path, progress: Progress) -> Iterator[None]:
     path = folder.with_suffix(".lock")
     lock = files.take_lock(path)
     if lock is None:
-        progress("waiting for another bsdgate, which builds the same")
+        progress("waiting for another bsdgate that builds the same environment")
         lock = files.take_lock(path, wait=True)
     assert lock is not None
     try:
@@ -242,7 +242,7 @@ def _build(
     progress: Progress,
     before: base.Listing,
 ) -> None:
-    """Make the environment in its place, since its path is written all over it."""
+    """Make the environment at its final path, which many of its files contain."""
     folders.remove_tree(folder, inside=folder.parent)
     log = folder.with_suffix(".log")
     log.unlink(missing_ok=True)
@@ -259,14 +259,14 @@ def _build(
         finally:
             base.see_unaltered(before, log)
         for packages in _layer(layer_root):
-            _see_readable(packages)
+            _check_readable(packages)
         layer = _distributions(_layer(layer_root))
         installed = _distributions([*_layer(layer_root), *map(Path, sys.path)])
         problems = conflicts(installed, layer)
         if problems:
             raise ConfigurationError(
                 f"the change does not fit OpenStack {release}:",
-                "bring what it needs by another --with, such as --with oslo.db=PATH",
+                "add what it needs by another --with, such as --with oslo.db=PATH",
                 problems,
             )
         _write_scripts(layer_root, installed.values())
@@ -275,20 +275,20 @@ def _build(
         undo.pop_all()
 
 
-def _see_readable(packages: Path) -> None:
-    """See that what a build has left can be read: to open a FIFO would wait without a limit."""
+def _check_readable(packages: Path) -> None:
+    """Check that a build has installed only files that can be read: to open a FIFO would block."""
     for path, ((mode, *_), _) in base.scan(str(packages)):
         described = Path(path).parent.suffix in {".dist-info", ".egg-info"}
         if stat.S_ISREG(mode) or (stat.S_ISLNK(mode) and not described):
             continue
         raise ConfigurationError(
-            f"the build of the change left {path}, which is no regular file",
-            "mend the build: it may install regular files, and links outside of *.dist-info",
+            f"the build of the change left {path}, which is not a regular file",
+            "correct the build: it may install regular files, and links outside of *.dist-info",
         )
 
 
 def _layer_of(folder: Path) -> Path:
-    """Return the environment in ``folder``, in which the code of the change may write."""
+    """Return the environment in ``folder``, to which the code of the change may write."""
     return folder / "environment"
 
 
@@ -297,7 +297,7 @@ def _lay_over(environment: Path, folder: Path, log: Path) -> None:
     options = ("--no-project", "--allow-existing")
     with builds.begun(folder / "work", environment, log) as build:
         build.uv("venv", "--python", sys.executable, *options, environment)
-    # addsitedir, unlike a bare path, also does what the .pth files of the lower environment say.
+    # Unlike a plain path, addsitedir also processes the .pth files of the lower environment.
     lines = "".join(f"import site; site.addsitedir({path!r})\n" for path in _running())
     (_layer(environment)[0] / "bsdgate-layer.pth").write_text(lines, encoding="utf-8")
 
@@ -305,7 +305,7 @@ def _lay_over(environment: Path, folder: Path, log: Path) -> None:
 def _install(
     resolved: Resolved, folder: Path, pinned: Version, log: Path, progress: Progress
 ) -> None:
-    """Build and install one changed project: with what is at hand, else from the index."""
+    """Build and install one changed project: with installed packages, else with the index."""
     change, environment = resolved.change, _layer_of(folder)
     variables: dict[str, str | None] = dict(_PBR)
     with builds.begun(folder / "work", environment, log) as build:
@@ -319,30 +319,30 @@ def _install(
         try:
             build.uv(*arguments, "--offline", "--no-build-isolation", **variables)
         except process.ProcessError as offline:
-            progress(f"building {change} again, with what the index has")
+            progress(f"building {change} again, with packages of the index")
             try:
                 build.uv(*arguments, **variables)
             except process.ProcessError as online:
-                # Either may be what is wrong: the second has no part of what is at hand.
+                # Either may show the cause: the second build uses no installed packages.
                 online.message = f"{offline.message}\n{online.message}"
                 raise
 
 
 def _layer(folder: Path) -> list[Path]:
-    """Return the folders of packages of the virtual environment in ``folder``."""
+    """Return the package directories of the virtual environment in ``folder``."""
     variables = {"base": str(folder), "platbase": str(folder)}
     paths = (sysconfig.get_path(key, "venv", variables) for key in ("platlib", "purelib"))
     return [Path(path) for path in dict.fromkeys(paths)]
 
 
 def _running() -> list[str]:
-    """Return the folders of packages of the running environment, in the order of its path."""
+    """Return the package directories of the running environment, in the order of its path."""
     own = {os.path.normcase(path) for path in site.getsitepackages()}
     return [path for path in sys.path if os.path.normcase(path) in own]
 
 
 def _distributions(folders: Sequence[Path]) -> dict[NormalizedName, metadata.Distribution]:
-    """Return the distributions that are found in ``folders``: of each name the first."""
+    """Return the distributions in ``folders``: the first one of each name."""
     first: dict[NormalizedName, metadata.Distribution] = {}
     for dist in metadata.distributions(path=list(map(str, folders))):
         first.setdefault(canonicalize_name(dist.metadata["Name"]), dist)
@@ -350,7 +350,7 @@ def _distributions(folders: Sequence[Path]) -> dict[NormalizedName, metadata.Dis
 
 
 def _write_scripts(environment: Path, distributions: Iterable[metadata.Distribution]) -> None:
-    """Give the environment the commands of the one below, run by its own interpreter."""
+    """Write the commands of ``distributions``, run by the environment's own interpreter."""
     python = environment / "bin" / "python"
     folder = os.open(environment / "bin", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -367,7 +367,7 @@ def _write_scripts(environment: Path, distributions: Iterable[metadata.Distribut
 
 
 def _write_script(folder: int, name: str, text: str) -> None:
-    # What was built may have left a link there that leads elsewhere: it is not followed.
+    # The build may have left a link to another directory there: it is not followed.
     with contextlib.suppress(FileExistsError):
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755, dir_fd=folder)
         with os.fdopen(fd, "w", encoding="utf-8") as file:

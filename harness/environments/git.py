@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""git, run so that neither the caller's environment nor a repository decides what it does.
+"""git, run so that neither the caller's environment nor a repository changes what it does.
 
-A caller may be a git hook: its GIT_INDEX_FILE would make git write the user's index. A repository
-may come from a stranger: its own configuration can name programs that git starts.
+The caller may be a git hook: its GIT_INDEX_FILE would make git write the user's index. A repository
+may not be trusted: its own configuration can name programs that git starts.
 """
 
 import os
@@ -13,15 +13,15 @@ from typing import Final
 from bsdgate.harness import process, variables
 
 REMOTE_PROTOCOLS: Final = ("file", "git", "http", "https", "ssh")
-"""What is fetched from. git's other protocols are helper programs, such as ``ext::COMMAND``."""
+"""The allowed protocols. git's others are helper programs, such as ``ext::COMMAND``."""
 
 _REMOTE_TIMEOUT: Final = 600.0
 _LOCAL_TIMEOUT: Final = 120.0
 
 _FIXED: Final = {
-    # A question that no one sees would wait until the time limit.
+    # A question that the user does not see would wait until the time limit.
     "GIT_TERMINAL_PROMPT": "0",
-    # To read a repository must not rewrite its index, nor fetch what it lacks.
+    # Reading a repository must not rewrite its index, nor fetch missing objects.
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_LAZY_FETCH": "1",
 }
@@ -30,14 +30,14 @@ _CONFIGURED: Final = {
     "core.hooksPath": os.devnull,
     "submodule.recurse": "false",
 }
-# Of a filter driver, what names a program; and without it git would refuse the file.
+# The programs of a filter driver; if it were required, git would refuse a file without them.
 _FILTER: Final = {"clean": "", "smudge": "", "process": "", "required": "false"}
 
 
 def read(folder: Path, *arguments: str, log: Path) -> bytes:
-    """Run git on the repository in ``folder``, of which nothing is run, and return what it prints.
+    """Return the output of git on the repository in ``folder``, without running its programs.
 
-    :raises ProcessError: git failed, or there is no repository in that very folder.
+    :raises ProcessError: git failed, or there is no repository in that very directory.
     """
     listed = _run(folder, "config", "--list", "--name-only", "-z", log=log, configured=_CONFIGURED)
     filters = {name.rpartition(".")[0] for name in _names(listed) if name.startswith("filter.")}
@@ -46,7 +46,7 @@ def read(folder: Path, *arguments: str, log: Path) -> bytes:
 
 
 def fetch(folder: Path, *arguments: str, log: Path) -> bytes:
-    """Run a git command that may reach a remote, in a ``folder`` of ours.
+    """Return the output of a git command that may use the network, in our own ``folder``.
 
     :raises ProcessError: git failed.
     """
@@ -79,7 +79,7 @@ def _run(
 
 def _environment(folder: Path, configured: Mapping[str, str], *, remote: bool) -> dict[str, str]:
     env = process.environment(**variables.for_git(), **_FIXED)
-    # Only the folder itself is looked at for a repository, none of those above it.
+    # git looks for a repository only in the directory itself, in none above it.
     env["GIT_CEILING_DIRECTORIES"] = str(folder.parent)
     env["GIT_ALLOW_PROTOCOL"] = ":".join(REMOTE_PROTOCOLS) if remote else "none"
     env["GIT_CONFIG_COUNT"] = str(len(configured))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of a project's source tree: which ones count, what they hold, and a copy of them.
+"""The source files of a project's tree: their names, their digest, and a copy of them.
 
-The tree may be anyone's. Only regular files and symbolic links are read, links are never followed,
+The tree is not trusted. Only regular files and symbolic links are read, links are never followed,
 and nothing outside the tree is read or written.
 """
 
@@ -19,9 +19,9 @@ from bsdgate.harness.environments import git
 from bsdgate.harness.errors import UsageError
 
 BYTES_BOUND: Final = 1 << 30
-"""More than any project has: such a tree holds something else as well."""
+"""The maximum size of a tree in bytes: a larger one contains more than source."""
 
-# Made by working in a checkout, and never part of what is released.
+# Made by tools in a checkout, and never part of a release.
 _NOT_SOURCE: Final = {".git", ".tox", ".venv", ".stestr", "__pycache__", "build"}
 _KINDS: Final = {
     stat.S_IFIFO: "a FIFO",
@@ -32,9 +32,9 @@ _KINDS: Final = {
 
 
 def find(root: Path, log: Path) -> tuple[Path, ...]:
-    """Return the files that count, relative to ``root`` and sorted.
+    """Return the source files, relative to ``root`` and sorted.
 
-    Those are what git tracks or would add; without git, all but what tools make.
+    Those are the files that git tracks or would add; without git, all except those of tools.
 
     :raises UsageError: one is neither file nor link, cannot be read, or they are too large.
     """
@@ -44,14 +44,14 @@ def find(root: Path, log: Path) -> tuple[Path, ...]:
     if sum(found.values()) > BYTES_BOUND:
         largest = max(found, key=found.__getitem__)
         raise UsageError(
-            f"{root} holds more than {BYTES_BOUND >> 20} MiB; its largest file is {largest}",
-            "give a folder that holds only the project's source, or a git checkout of it",
+            f"{root} contains more than {BYTES_BOUND >> 20} MiB; its largest file is {largest}",
+            "give a directory with only the project's source, or a git checkout of it",
         )
     return tuple(sorted(found))
 
 
 def digest(root: Path, names: Sequence[Path]) -> str:
-    """Return the SHA-256 of the files' names and contents, and of where the links lead.
+    """Return the SHA-256 of the files' names and contents, and of the links' targets.
 
     :raises UsageError: one of them cannot be read.
     """
@@ -63,7 +63,7 @@ def digest(root: Path, names: Sequence[Path]) -> str:
 
 
 def copy(root: Path, names: Sequence[Path], into: Path) -> None:
-    """Copy the files into the folder ``into``; a link stays a link.
+    """Copy the files into the directory ``into``; a link stays a link.
 
     :raises UsageError: one of them cannot be read.
     """
@@ -89,7 +89,7 @@ def _names_in_folder(root: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(root, onerror=_refuse):
         here = Path(folder).relative_to(root)
         folders[:] = [name for name in folders if name not in _NOT_SOURCE]
-        # os.walk counts a link to a folder among the folders, and does not enter it.
+        # os.walk lists a link to a directory as a directory, and does not enter it.
         links = [name for name in folders if (root / here / name).is_symlink()]
         yield from (here / name for name in (*files, *links) if not name.endswith(".pyc"))
 
@@ -99,9 +99,9 @@ def _refuse(error: OSError) -> None:
 
 
 def _size(root: Path, name: Path) -> int | None:
-    """Return the size of a file or link; None for what is no part of the tree's content.
+    """Return the size of a file or link; None for a name that is not part of the source.
 
-    That is a file which was removed while git still lists it, and the folder of a submodule.
+    That is a removed file that git still lists, or the directory of a submodule.
     """
     if name.is_absolute() or ".." in name.parts:
         raise UsageError(f"git lists {name}, which is not inside {root}", "give another checkout")
@@ -114,7 +114,7 @@ def _size(root: Path, name: Path) -> int | None:
     if stat.S_ISDIR(found.st_mode):
         return None
     if not stat.S_ISLNK(found.st_mode):
-        _see_regular(root / name, found)
+        _check_regular(root / name, found)
     return found.st_size
 
 
@@ -127,15 +127,15 @@ def _content_digest(path: Path) -> bytes:
 
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[BufferedReader]:
-    # What was replaced by a FIFO or a link since it was listed is neither waited for nor followed.
+    # The file may be a FIFO or a link by now: do not wait for it, and do not follow it.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-        _see_regular(path, os.fstat(file.fileno()))
+        _check_regular(path, os.fstat(file.fileno()))
         yield file
 
 
-def _see_regular(path: Path, found: os.stat_result) -> None:
+def _check_regular(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "no file")
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a regular file")
         raise UsageError(
             f"{path} is {kind}; source consists of regular files and symbolic links",
             "remove it, or give another checkout",
@@ -149,5 +149,5 @@ def _readable() -> Iterator[None]:
     except OSError as error:
         raise UsageError(
             f"cannot read {error.filename}: {error.strerror}",
-            "give yourself the right to read it, or give another checkout",
+            "get the permission to read it, or give another checkout",
         ) from error

@@ -101,7 +101,7 @@ def test_cloud_of_a_killed_run_ends_and_that_of_a_kept_one_can_be_ended(place: P
     assert f" {time.strftime('%Y-')}" in row
     down = place.bsdgate("down", folder.path)
     assert down.code == 0, down
-    assert "was ready, now it is gone" in down.text
+    assert "was ready, and is removed now" in down.text
     assert not cloud_of(folder).exists()
     assert_nothing_left(place, ports)
     again = place.bsdgate("down", folder.path)

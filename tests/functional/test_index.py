@@ -108,7 +108,7 @@ def test_an_index_with_a_password_is_refused_before_anything_is_built(
 ) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", index.replace("http://", f"http://me:{SECRET}@"))
     with pytest.raises(
-        UsageError, match=r"UV_DEFAULT_INDEX holds a password.*me:\*\*\*@"
+        UsageError, match=r"UV_DEFAULT_INDEX contains a password.*me:\*\*\*@"
     ) as caught:
         build(project, tmp_path / "cache")
     assert "netrc" in str(caught.value)

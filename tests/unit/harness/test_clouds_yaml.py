@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The user's clouds.yaml: our entry comes and goes, the rest stays."""
+"""The user's clouds.yaml: our entry is added and removed, the rest stays."""
 
 import os
 import stat
@@ -35,7 +35,7 @@ def theirs(file: Path) -> Path:
     return file
 
 
-def test_a_file_is_made_where_there_is_none(file: Path) -> None:
+def test_a_missing_file_is_made(file: Path) -> None:
     clouds_yaml.put(file, "bsdgate", ENTRY)
     assert yaml.safe_load(file.read_text()) == {"clouds": {"bsdgate": ENTRY}}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -47,7 +47,7 @@ def test_the_name_from_the_command_line_can_be_written(file: Path) -> None:
     assert yaml.safe_dump({name: yaml.safe_load(file.read_text())["clouds"][name]})
 
 
-def test_what_the_user_wrote_stays(theirs: Path) -> None:
+def test_the_text_of_the_user_stays(theirs: Path) -> None:
     clouds_yaml.put(theirs, "bsdgate", ENTRY)
     read = yaml.safe_load(theirs.read_text())
     assert read["clouds"]["bsdgate"] == ENTRY
@@ -76,7 +76,7 @@ def test_an_entry_of_the_users_own_is_never_replaced(theirs: Path) -> None:
     assert theirs.read_text() == THEIRS
 
 
-def test_dropping_what_is_not_there_makes_no_file(file: Path) -> None:
+def test_dropping_from_a_missing_file_makes_no_file(file: Path) -> None:
     clouds_yaml.drop(file, "bsdgate", "http://127.0.0.1:1/v3")
     assert not file.exists()
 
@@ -91,12 +91,12 @@ def test_dropping_what_is_not_there_makes_no_file(file: Path) -> None:
         ("clouds: {bsdgate: 7}\n", "an entry 'bsdgate'"),
         ("clouds: {bsdgate: {auth: {auth_url: 'http://127.0.0.1:1/v3'}}}\n", "an entry 'bsdgate'"),
         ("clouds: {a: 1}\n---\nclouds: {b: 1}\n", "more than one YAML document"),
-        ("clouds:\n  a: 1\nclouds:\n  b: 1\n", "'clouds' is there more than once"),
+        ("clouds:\n  a: 1\nclouds:\n  b: 1\n", "'clouds' occurs more than once"),
         ("? clouds\n: a: 1\n", "'clouds' cannot be changed as text"),
         ("clouds: \x00\n", "clouds.yaml: not YAML"),
     ],
 )
-def test_a_broken_file_is_refused_and_left_alone(theirs: Path, content: str, said: str) -> None:
+def test_a_broken_file_is_refused_and_not_changed(theirs: Path, content: str, said: str) -> None:
     theirs.write_text(content)
     with pytest.raises(UsageError, match=said) as caught:
         clouds_yaml.put(theirs, "bsdgate", ENTRY)
@@ -104,14 +104,14 @@ def test_a_broken_file_is_refused_and_left_alone(theirs: Path, content: str, sai
     assert theirs.read_text() == content
 
 
-def test_a_file_that_is_not_utf_8_is_refused_and_left_alone(theirs: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_refused_and_not_changed(theirs: Path) -> None:
     theirs.write_bytes("clouds: {ä: 1}\n".encode("latin-1"))
     with pytest.raises(UsageError, match=r"clouds\.yaml: not UTF-8: .* at byte 9"):
         clouds_yaml.put(theirs, "bsdgate", ENTRY)
     assert theirs.read_bytes() == "clouds: {ä: 1}\n".encode("latin-1")
 
 
-def test_of_a_link_the_file_that_it_points_to_is_changed(theirs: Path, tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_changed(theirs: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.yaml"
     link.symlink_to(theirs)
     clouds_yaml.put(link, "bsdgate", ENTRY)

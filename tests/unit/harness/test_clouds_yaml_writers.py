@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that change one clouds.yaml at once lose nothing of the user's."""
+"""Processes that change one clouds.yaml at the same time keep the text of the user."""
 
 import subprocess
 import sys
@@ -27,12 +27,12 @@ def entry(number: int) -> dict[str, Any]:
 
 
 def put(file: Path, number: int) -> None:
-    """Put the entry of one writer."""
+    """Write the entry of one writer."""
     clouds_yaml.put(file, f"ours-{number}", entry(number))
 
 
 def drop(file: Path, number: int) -> None:
-    """Drop the entry of one writer."""
+    """Remove the entry of one writer."""
     clouds_yaml.drop(file, f"ours-{number}", entry(number)["auth"]["auth_url"])
 
 
@@ -50,7 +50,7 @@ for _ in range(1 + number % 3):
     assert yaml.safe_load(file.read_text())["clouds"][name] == entry
     clouds_yaml.drop(file, name, url)
 """
-"""A process that puts its entry and drops it, again and again, as soon as it reads a line."""
+"""A process that writes and removes its entry repeatedly, after it has read a line."""
 
 
 def started_writers(file: Path) -> list[subprocess.Popen[bytes]]:
@@ -67,7 +67,7 @@ def started_writers(file: Path) -> list[subprocess.Popen[bytes]]:
     return writers
 
 
-def test_ten_processes_lose_nothing_and_no_reader_finds_less(tmp_path: Path) -> None:
+def test_ten_processes_keep_the_text_and_each_reader_finds_all_of_it(tmp_path: Path) -> None:
     file = tmp_path / "clouds.yaml"
     file.write_text(THEIRS)
     writers = started_writers(file)
@@ -95,8 +95,8 @@ ORDERS = st.lists(st.integers(0, WRITERS - 1), min_size=1, max_size=15)
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(orders=ORDERS)
-def test_any_interleaving_of_ten_writers_loses_nothing(folder: Path, orders: list[int]) -> None:
-    """Each writer has its turns in the order of the example; those of one turn act at once."""
+def test_any_interleaving_of_ten_writers_keeps_the_text(folder: Path, orders: list[int]) -> None:
+    """Each writer has its turns in the order of the example; those of one turn run in parallel."""
     file = folder / "clouds.yaml"
     file.write_text(THEIRS)
     there: set[int] = set()

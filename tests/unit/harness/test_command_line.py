@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.command_line: what a person sees of a URL."""
+"""bsdgate.harness.command_line: URLs are shown without secrets."""
 
 import string
 

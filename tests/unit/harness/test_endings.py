@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exit code says what a command has found, however it ends, and nothing else does."""
+"""The exit code is correct in every case in which a command ends."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from bsdgate.harness.endings import DEFECT, guarded
+from bsdgate.harness.endings import INTERNAL_ERROR, guarded
 from bsdgate.harness.errors import InfrastructureError, UsageError
 
 NOWHERE = Path(os.devnull)
@@ -45,7 +45,7 @@ def raising(error: BaseException) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1)])
-def test_a_command_says_its_code(returned: int | None, code: int) -> None:
+def test_the_exit_code_is_that_of_the_command(returned: int | None, code: int) -> None:
     assert guarded(lambda: returned) == code
 
 
@@ -66,26 +66,28 @@ ENDS = {
 
 
 @pytest.mark.parametrize("error", ENDS, ids=repr)
-def test_no_error_says_that_tests_failed(error: BaseException) -> None:
+def test_no_error_has_the_exit_code_of_failed_tests(error: BaseException) -> None:
     assert guarded(raising(error)) == ENDS[error]
 
 
-def test_an_unexpected_error_is_shown_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unexpected_error_has_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(raising(MemoryError("\x1b[31mred"))) == 3
     message = capsys.readouterr().err
     assert message.startswith("Traceback")
     assert "in raising" not in message
     assert ", in run" in message
     assert r"MemoryError: \x1b[31mred" in message
-    assert message.endswith(f"bsdgate: {DEFECT}\n")
+    assert message.endswith(f"bsdgate: {INTERNAL_ERROR}\n")
 
 
-def test_nothing_in_an_error_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_in_an_error_are_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(raising(UsageError("a\x1b[31mb: no file", "try\x07 another"))) == 2
     assert capsys.readouterr().err == "bsdgate: a\\x1b[31mb: no file\n  -> try\\x07 another\n"
 
 
-def test_nothing_on_the_command_line_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_on_the_command_line_are_not_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert guarded(raising(click.UsageError("\x1b[31mno\x07 such file"))) == 2
     assert capsys.readouterr().err == "Error: no\\x07 such file\n"
 
@@ -99,14 +101,14 @@ def ended(
         stdout=stdout,
         stderr=stderr,
         text=True,
-        # As users have it: what is printed is held back until there is more.
+        # As for users: the output is buffered.
         env=os.environ | {"PYTHONUNBUFFERED": ""} | environment,
     )
     return done.returncode, done.stderr
 
 
 @BY_EVERY_WAY
-def test_a_reader_that_has_gone_is_no_noise(body: str, tmp_path: Path) -> None:
+def test_a_reader_that_has_ended_is_not_an_error(body: str, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -119,7 +121,7 @@ def test_a_reader_that_has_gone_is_no_noise(body: str, tmp_path: Path) -> None:
 @FULL
 @BY_EVERY_WAY
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_full_disk_under_the_output_is_named_after_the_work_is_done(
+def test_output_to_a_full_disk_is_an_error_after_the_work_is_done(
     body: str, unbuffered: str, tmp_path: Path
 ) -> None:
     with Path("/dev/full").open("w") as full:
@@ -133,7 +135,7 @@ def test_a_full_disk_under_the_output_is_named_after_the_work_is_done(
     assert (tmp_path / "work").read_text() == "done"
 
 
-def test_a_pipe_that_is_full_and_does_not_block_does_not_say_that_tests_failed() -> None:
+def test_a_full_pipe_that_does_not_block_has_not_the_exit_code_of_failed_tests() -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with contextlib.suppress(BlockingIOError):
@@ -149,7 +151,7 @@ def test_a_pipe_that_is_full_and_does_not_block_does_not_say_that_tests_failed()
 
 
 @FULL
-def test_an_error_is_not_hidden_by_a_full_disk_under_the_output() -> None:
+def test_an_error_is_not_hidden_by_output_to_a_full_disk() -> None:
     refused = "from bsdgate.harness.errors import UsageError; print('a'); raise UsageError('no')"
     with Path("/dev/full").open("w") as full:
         code, message = ended(refused, full.fileno())
@@ -158,7 +160,7 @@ def test_an_error_is_not_hidden_by_a_full_disk_under_the_output() -> None:
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000], ids=["name", "path"])
-def test_a_path_that_is_too_long_is_refused_wherever_it_is_used(
+def test_a_path_that_is_too_long_is_a_usage_error(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert guarded(Path("/", name).stat) == 2
@@ -174,7 +176,7 @@ def test_an_error_that_cannot_be_printed_keeps_its_exit_code() -> None:
     assert code == 3
 
 
-def test_a_terminal_without_a_letter_gets_its_number(tmp_path: Path) -> None:
+def test_a_character_that_a_terminal_cannot_show_is_printed_as_its_number(tmp_path: Path) -> None:
     with (tmp_path / "out").open("w") as out:
         code, message = ended(r"print('\u2603')", out.fileno(), PYTHONIOENCODING="ascii")
     assert (code, message) == (1, "")
@@ -182,7 +184,7 @@ def test_a_terminal_without_a_letter_gets_its_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["click", "bsdgate.results.policy"])
-def test_a_broken_installation_does_not_say_that_tests_failed(name: str) -> None:
+def test_a_broken_installation_has_not_the_exit_code_of_failed_tests(name: str) -> None:
     broken = f"import sys; sys.modules[{name!r}] = None; from bsdgate.harness import __main__ as it"
     argv = [sys.executable, "-c", f"{broken}; sys.exit(it.main())"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)

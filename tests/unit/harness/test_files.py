@@ -10,7 +10,7 @@ from bsdgate.harness import files
 from bsdgate.harness.errors import InfrastructureError, UsageError
 
 
-def test_what_can_be_copied_is_whatever_cannot(tmp_path: Path) -> None:
+def test_all_files_that_can_be_copied_are_copied(tmp_path: Path) -> None:
     source, target = tmp_path / "logs", tmp_path / "kept"
     source.mkdir()
     (source / "nova.log").write_text("nova")
@@ -24,11 +24,11 @@ def test_what_can_be_copied_is_whatever_cannot(tmp_path: Path) -> None:
     assert (target / "glance.log").read_text() == "glance"
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_directory_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError, match=r"none: No such file"):
         files.copy_tree(tmp_path / "none", tmp_path / "kept")
 
 
-def test_a_name_that_is_too_long_is_the_users_to_change(tmp_path: Path) -> None:
+def test_a_name_that_is_too_long_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="File name too long"):
         files.write_atomically(tmp_path / ("a" * 300), b"")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders are the user's alone, and only those that bsdgate has made are removed."""
+"""Directories are private, and only those that bsdgate has made are removed."""
 
 import os
 import shutil
@@ -26,14 +26,14 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     os.umask(before)
 
 
-def test_a_folder_and_its_missing_parents_are_private(tmp_path: Path, umask: int) -> None:
+def test_a_directory_and_its_missing_parents_are_private(tmp_path: Path, umask: int) -> None:
     tmp_path.chmod(0o755)
     folders.make(tmp_path / "a" / "b" / "c")
     assert [mode(tmp_path / name) for name in ("a", "a/b", "a/b/c")] == [0o700] * 3
     assert mode(tmp_path) == 0o755
 
 
-def test_a_folder_that_is_there_becomes_private_and_its_parents_stay(tmp_path: Path) -> None:
+def test_an_existing_directory_becomes_private_and_its_parents_stay(tmp_path: Path) -> None:
     there = tmp_path / "a" / "b"
     there.mkdir(parents=True)
     for path in (there, there.parent):
@@ -42,7 +42,7 @@ def test_a_folder_that_is_there_becomes_private_and_its_parents_stay(tmp_path: P
     assert (mode(there), mode(there.parent)) == (0o700, 0o777)
 
 
-def test_what_the_umask_left_open_is_tightened_and_nothing_is_made(tmp_path: Path) -> None:
+def test_tighten_makes_a_directory_private_and_makes_no_directory(tmp_path: Path) -> None:
     tmp_path.chmod(0o775)
     folders.tighten(tmp_path)
     folders.tighten(tmp_path / "none")
@@ -50,7 +50,7 @@ def test_what_the_umask_left_open_is_tightened_and_nothing_is_made(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_of_another_user_is_refused(
+def test_a_directory_of_another_user_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
@@ -58,7 +58,7 @@ def test_a_folder_of_another_user_is_refused(
         folders.make(tmp_path)
 
 
-def test_a_marked_folder_is_new_and_private(tmp_path: Path, umask: int) -> None:
+def test_a_marked_directory_is_new_and_private(tmp_path: Path, umask: int) -> None:
     folders.make_marked(tmp_path / "a" / "b")
     assert [each.name for each in (tmp_path / "a" / "b").iterdir()] == [folders.MARKER]
     assert mode(tmp_path / "a" / "b") == 0o700
@@ -67,12 +67,12 @@ def test_a_marked_folder_is_new_and_private(tmp_path: Path, umask: int) -> None:
         folders.make_marked(tmp_path / "a" / "b")
 
 
-# What is removed ----------------------------------------------------------------------------
+# Removal ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def ours(tmp_path: Path) -> Path:
-    """Return a folder of ours with something in it."""
+    """Return a directory of bsdgate with files in it."""
     path = tmp_path / "clouds" / "one"
     folders.make_marked(path)
     (path / "data").mkdir()
@@ -81,31 +81,31 @@ def ours(tmp_path: Path) -> Path:
     return path
 
 
-def test_our_folder_is_removed(ours: Path) -> None:
+def test_a_directory_of_bsdgate_is_removed(ours: Path) -> None:
     (ours / "link").symlink_to(ours.parent)
     folders.remove_tree(ours, inside=ours.parent)
     assert list(ours.parent.iterdir()) == []
     folders.remove_tree(ours, inside=ours.parent)
 
 
-def test_a_part_of_our_folder_is_removed(ours: Path) -> None:
+def test_a_part_of_a_directory_of_bsdgate_is_removed(ours: Path) -> None:
     folders.remove_tree(ours / "data", inside=ours)
     assert sorted(each.name for each in ours.iterdir()) == [folders.MARKER, "file"]
 
 
-def test_a_state_folder_may_be_reached_by_a_link(ours: Path, tmp_path: Path) -> None:
+def test_a_state_directory_may_be_reached_by_a_link(ours: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(ours.parent)
     folders.remove_tree(tmp_path / "link" / "one", inside=tmp_path / "link")
     assert not ours.exists()
 
 
-def test_an_empty_folder_may_go(tmp_path: Path) -> None:
+def test_an_empty_directory_is_removed(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     folders.remove_tree(tmp_path / "empty", inside=tmp_path)
     assert not (tmp_path / "empty").exists()
 
 
-def test_what_could_not_be_removed_can_be_removed_later(
+def test_after_an_error_the_rest_can_be_removed_later(
     ours: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(path: Path) -> None:
@@ -126,9 +126,9 @@ def everything(top: Path) -> list[Path]:
 
 REFUSED = {
     "unmarked": ("theirs", "clouds", "has no file .bsdgate"),
-    "a-link-to-ours": ("clouds/link", "clouds", "is not a folder"),
-    "a-link-to-theirs": ("clouds/away", "clouds", "is not a folder"),
-    "a-file": ("clouds/one/file", "clouds/one", "is not a folder"),
+    "a-link-to-ours": ("clouds/link", "clouds", "is not a directory"),
+    "a-link-to-theirs": ("clouds/away", "clouds", "is not a directory"),
+    "a-file": ("clouds/one/file", "clouds/one", "is not a directory"),
     "the-folder-itself": ("clouds/one", "clouds/one", "is not in"),
     "beside": ("clouds/one", "clouds/two", "is not in"),
     "above": ("clouds/one/..", "clouds/one", "is not in"),
@@ -138,7 +138,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_not_proved_to_be_ours_stays(ours: Path, tmp_path: Path, case: str) -> None:
+def test_a_path_that_bsdgate_has_not_provably_made_stays(
+    ours: Path, tmp_path: Path, case: str
+) -> None:
     for name in ("theirs", "clouds/two", "clouds/two/data"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "precious").write_text("precious")
@@ -155,7 +157,7 @@ def test_what_is_not_proved_to_be_ours_stays(ours: Path, tmp_path: Path, case: s
     assert everything(tmp_path) == before
 
 
-def test_a_marker_that_is_a_link_or_a_folder_marks_nothing(ours: Path) -> None:
+def test_a_marker_that_is_a_link_or_a_directory_is_ignored(ours: Path) -> None:
     marker = ours / folders.MARKER
     moved = marker.rename(ours.parent / "marker")
     marker.symlink_to(moved)
@@ -167,7 +169,7 @@ def test_a_marker_that_is_a_link_or_a_folder_marks_nothing(ours: Path) -> None:
 
 @pytest.fixture(scope="module")
 def top(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with things of the user's and a folder for ours."""
+    """Return a directory with files of the user and a directory for bsdgate."""
     top = tmp_path_factory.mktemp("top")
     for name in ("home", "state/runs/run", "state/clouds", "state/clouds-mine"):
         (top / name).mkdir(parents=True)
@@ -179,7 +181,7 @@ STEPS = st.sampled_from(["..", ".", "", "runs", "run", "home", "clouds", "clouds
 
 
 @given(steps=st.lists(STEPS, max_size=6), absolute=st.booleans())
-def test_no_way_leads_out(top: Path, steps: list[str], absolute: bool) -> None:
+def test_no_path_leads_out_of_the_directory(top: Path, steps: list[str], absolute: bool) -> None:
     inside = top / "state" / "clouds"
     before = everything(top)
     path = Path(f"{top if absolute else inside}/{'/'.join(steps)}")

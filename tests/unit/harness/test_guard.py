@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a command leaves behind is ended with it, against real processes."""
+"""The guard ends all processes that a command leaves, tested with real processes."""
 
 import os
 import signal
@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from unit.harness.test_process import family_of, harness, printed_pids, still_alive
+from unit.harness.test_process import harness, printed_pids, still_alive, tree_of
 
 from bsdgate.harness import guard, process
 
-# A daemon as the book has it: a fork, a session of its own, another fork. It tells its pid.
+# A usual daemon: a fork, its own session, another fork. It prints its pid.
 DAEMON = """# a daemon
 import os, signal, sys, time
 if os.fork():
@@ -30,7 +30,7 @@ else:
     while True:
         time.sleep(600)
 """
-# Lives on in a new process each time, so that no list of processes is ever right.
+# Forks and ends all the time, so that no list of its processes is ever complete.
 HYDRA = """
 import os
 if os.fork():
@@ -49,43 +49,43 @@ def log(tmp_path: Path) -> Path:
 
 
 def daemon(then: str = "", manner: str = "quiet") -> list[str]:
-    """Return a command that leaves a daemon, and then does something else."""
+    """Return a command that leaves a daemon, and then runs ``then``."""
     return [sys.executable, "-S", "-c", DAEMON + then, manner]
 
 
 def shell_daemon() -> str:
-    """Return a line for a shell that waits after it has left a daemon; tells two pids in a line."""
+    """Return a shell command that leaves a daemon and waits; it prints both pids on one line."""
     words = " ".join(f"'{word}'" for word in daemon())
     return f"pid=$({words}); echo $$ $pid; read -r _ < /dev/zero; sleep 600"
 
 
-def test_a_daemon_ends_with_its_command_and_is_named(log: Path) -> None:
+def test_a_daemon_ends_with_its_command_and_is_reported(log: Path) -> None:
     with process.start(daemon(), log=log, stdout=process.PIPE) as running:
-        family = family_of(running)
+        processes = tree_of(running)
         assert running.wait(30) == 0
-        assert not still_alive(family, timeout=0)
+        assert not still_alive(processes, timeout=0)
         (named,) = running.left
     assert "# a daemon" in named
-    assert str(family[0].pid) in named
+    assert str(processes[0].pid) in named
 
 
 def test_a_daemon_ends_with_a_command_that_is_ended(log: Path) -> None:
     with process.start(daemon("time.sleep(600)"), log=log, stdout=process.PIPE) as running:
-        family = family_of(running)
-    assert not still_alive(family, timeout=0)
+        processes = tree_of(running)
+    assert not still_alive(processes, timeout=0)
     assert running.exit_status == -signal.SIGTERM
     assert len(running.left) == 1
 
 
-def test_a_daemon_that_holds_the_output_does_not_keep_a_reader(log: Path) -> None:
+def test_a_daemon_that_holds_the_output_does_not_block_a_reader(log: Path) -> None:
     with process.start(daemon(manner="loud"), log=log, stdout=process.PIPE) as running:
-        family = family_of(running)
+        processes = tree_of(running)
         assert running.read(30) == b""
-    assert not still_alive(family, timeout=0)
+    assert not still_alive(processes, timeout=0)
 
 
-def test_what_ends_with_its_parent_is_not_named(log: Path) -> None:
-    """As a helper does that sees the end of a pipe."""
+def test_a_process_that_ends_with_its_parent_is_not_reported(log: Path) -> None:
+    """Such as a helper process that reads until the end of a pipe."""
     helper = "import os, time\nr, w = os.pipe()\nif not os.fork():\n os.close(w)\n os.read(r, 1)"
     slow = f"{helper}\n time.sleep(0.2)"
     with process.start([sys.executable, "-S", "-c", slow], log=log) as running:
@@ -93,13 +93,13 @@ def test_what_ends_with_its_parent_is_not_named(log: Path) -> None:
         assert running.left == []
 
 
-def test_a_command_that_leaves_nothing_costs_no_wait(log: Path) -> None:
+def test_after_a_command_that_leaves_nothing_there_is_no_wait(log: Path) -> None:
     began = time.monotonic()
     process.run(["true"], log=log, timeout=30)
     assert time.monotonic() - began < 1
 
 
-def test_processes_that_replace_themselves_are_caught(log: Path) -> None:
+def test_processes_that_fork_and_end_all_the_time_are_killed(log: Path) -> None:
     hydra = [sys.executable, "-S", "-c", HYDRA]
     with process.start(hydra, log=log, stdout=process.PIPE) as running:
         group = int(running.read(30) or 0)
@@ -111,8 +111,8 @@ def test_processes_that_replace_themselves_are_caught(log: Path) -> None:
         assert running.left
 
 
-def test_a_process_is_named_once_however_late_it_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first look names it; at the second it has ended and has its group only."""
+def test_a_process_that_is_reaped_late_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first check finds its name; at the second it has ended and has only its group."""
     looks = [({7: "sleep (process 7)"}, {5}), ({}, {5})]
     monkeypatch.setattr(guard, "_kill_descendants", lambda _: looks.pop(0))
     monkeypatch.setattr(guard, "SETTLE", 0)
@@ -129,10 +129,10 @@ def test_a_process_is_named_once_however_late_it_is_reaped(monkeypatch: pytest.M
 
 def test_killed_harness_leaves_no_daemon(log: Path) -> None:
     with harness(log, shell_daemon(), "stay") as popen:
-        family = printed_pids(popen)
+        processes = printed_pids(popen)
         popen.kill()
-    assert len(family) == 2
-    assert not still_alive(family, timeout=process.GRACE + 20)
+    assert len(processes) == 2
+    assert not still_alive(processes, timeout=process.GRACE + 20)
 
 
 def test_a_daemon_of_a_detached_command_ends_with_it(log: Path) -> None:
@@ -144,13 +144,13 @@ def test_a_daemon_of_a_detached_command_ends_with_it(log: Path) -> None:
     assert not still_alive([command, left])
 
 
-def test_a_closed_pipe_ends_a_command_as_it_ends_others(log: Path) -> None:
-    """Python ignores SIGPIPE, and what it starts would inherit that."""
+def test_a_command_has_the_default_action_for_a_closed_pipe(log: Path) -> None:
+    """Python ignores SIGPIPE, and its child processes would inherit that."""
     with process.start(["sh", "-c", "kill -PIPE $$"], log=log) as running:
         assert running.wait(30) == -signal.SIGPIPE
 
 
-def test_a_program_that_cannot_be_run_is_named(log: Path, tmp_path: Path) -> None:
+def test_a_program_that_cannot_be_run_is_reported(log: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.write_text("#!/no/such/interpreter\n")
     broken.chmod(0o700)

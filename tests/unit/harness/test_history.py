@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run is judged by its history; what a verdict is worth where that cannot be had."""
+"""The verdict on a run with a history, and without a history that can be read."""
 
 import errno
 import json
@@ -48,7 +48,7 @@ def written(run: Path) -> str:
     return str(json.loads((run / "report" / "verdict.json").read_text())["result"])
 
 
-def test_a_run_is_judged_reported_and_remembered(run: Path, url: str) -> None:
+def test_a_run_is_judged_reported_and_added_to_the_history(run: Path, url: str) -> None:
     said: list[str] = []
     assert history.judge(run, GATE, url, said.append).result is Result.PASS
     assert (written(run), said) == ("PASS", [])
@@ -74,7 +74,7 @@ def test_an_unreadable_history_is_reported_to_a_developer(run: Path, broken: str
     assert "broken.sqlite" in (run / "report" / "report.txt").read_text()
 
 
-def test_a_verdict_that_cannot_be_remembered_stands(
+def test_a_verdict_that_cannot_be_stored_is_valid(
     run: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> bool:
@@ -83,10 +83,10 @@ def test_a_verdict_that_cannot_be_remembered_stands(
     monkeypatch.setattr(Store, "import_run", full)
     said: list[str] = []
     assert history.judge(run, GATE, url, said.append).result is Result.PASS
-    assert said == ["not remembered: the disk is full"]
+    assert said == ["not added to the history: the disk is full"]
 
 
-def test_what_is_no_url_is_refused_before_a_run() -> None:
+def test_an_invalid_url_is_refused_before_a_run() -> None:
     with pytest.raises(BsdgateError, match="not a valid URL"):
         history.see("somewhere", DEVELOPER)
 
@@ -104,7 +104,7 @@ def test_what_is_no_url_is_refused_before_a_run() -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["history", "trends", "verdict", "report", "run"])
-def test_a_port_that_is_no_number_is_a_mistake(
+def test_a_port_that_is_not_a_number_is_an_error(
     run: Path,
     url: str,
     command: str,
@@ -125,7 +125,7 @@ def test_a_port_that_is_no_number_is_a_mistake(
 
 
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=lambda policy: policy.name)
-def test_a_verdict_without_the_history_is_that_of_a_report(
+def test_without_the_history_judge_only_gives_the_verdict_of_the_report(
     run: Path, broken: str, policy: Policy
 ) -> None:
     before = sorted(run.rglob("*"))
@@ -135,7 +135,7 @@ def test_a_verdict_without_the_history_is_that_of_a_report(
     assert replace(history.judge(run, policy, broken, print), judged=None) == verdict
 
 
-def test_a_history_that_may_not_be_looked_at_is_not_an_empty_one(
+def test_a_history_that_cannot_be_read_is_not_an_empty_one(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: Path, **_: Any) -> bool:
@@ -152,7 +152,7 @@ TRACEBACK = 'Traceback:\n  File "/venv/site-packages/keystone/api/users.py", lin
 
 
 def failed_run(base: Path, **fields: Any) -> Path:
-    """Make a run of one test, which failed in a file of keystone's."""
+    """Make a run of one test, which failed in a file of Keystone."""
     stream = BytesIO()
     writer = StreamResultToBytes(stream)
     writer.status(test_id="m.A.one", file_name="traceback", file_bytes=TRACEBACK.encode())
@@ -169,7 +169,7 @@ def failed_run(base: Path, **fields: Any) -> Path:
 
 
 @pytest.mark.parametrize("files", [(), ("keystone/api/users.py", "README.rst")])
-def test_a_failure_is_reported_beside_the_changed_lines_it_goes_through(
+def test_a_failure_is_reported_with_the_changed_lines_in_its_traceback(
     tmp_path: Path, files: tuple[str, ...]
 ) -> None:
     path = failed_run(tmp_path, changed_files=files)

@@ -33,7 +33,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 def committed(root: Path) -> str:
-    """Make a checkout of what is in ``root``, and return its commit."""
+    """Commit the files in ``root``, and return the commit."""
     git(root, "init", "--quiet")
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message=x")
@@ -42,7 +42,7 @@ def committed(root: Path) -> str:
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """Make a checkout's package with links like ours; git does not know it yet."""
+    """Make a checkout's package with links like those of bsdgate, without a commit."""
     made = tmp_path / "checkout" / "src" / "bsdgate"
     made.mkdir(parents=True)
     (made / "__init__.py").write_text("")
@@ -55,7 +55,7 @@ def package(tmp_path: Path) -> Path:
 # The digest ------------------------------------------------------------------------------------
 
 
-def test_digest_is_of_every_file_and_its_name(package: Path) -> None:
+def test_digest_includes_every_file_and_its_name(package: Path) -> None:
     part = package / "harness" / "cli.py"
     found = [digest_of(package)]
     part.write_text("2\n")
@@ -67,7 +67,7 @@ def test_digest_is_of_every_file_and_its_name(package: Path) -> None:
     assert len(set(found)) == 4
 
 
-def test_digest_leaves_out_what_tools_make_and_what_is_not_shipped(package: Path) -> None:
+def test_digest_leaves_out_files_of_tools_and_files_that_are_not_shipped(package: Path) -> None:
     before = digest_of(package)
     (package / "harness" / "__pycache__").mkdir()
     left_out = ("__pycache__/cli.pyc", "cli.py~", ".cli.py.swp", "old.pyc", "README.rst")
@@ -86,7 +86,7 @@ def test_a_copy_without_links_has_the_same_digest(package: Path, tmp_path: Path)
 # The commit ------------------------------------------------------------------------------------
 
 
-def test_commit_is_that_of_the_checkout_now(package: Path) -> None:
+def test_commit_is_the_present_one_of_the_checkout(package: Path) -> None:
     root = package.parents[1]
     commit = committed(root)
     assert describe(package) == commit
@@ -96,7 +96,7 @@ def test_commit_is_that_of_the_checkout_now(package: Path) -> None:
     assert describe(package) == later != commit
 
 
-def test_environment_does_not_lead_git_elsewhere(
+def test_environment_does_not_lead_git_to_another_repository(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = committed(package.parents[1])
@@ -111,7 +111,7 @@ def test_environment_does_not_lead_git_elsewhere(
 
 
 def test_installed_package_has_the_commit_that_it_was_built_from(tmp_path: Path) -> None:
-    """Even if its environment lies in a checkout of something else."""
+    """Even if its environment is inside the checkout of another project."""
     package = tmp_path / "other" / ".venv" / "site-packages" / "bsdgate"
     package.mkdir(parents=True)
     committed_other = tmp_path / "other"
@@ -157,7 +157,7 @@ def test_equal_settings_do_not_differ() -> None:
 
 
 @pytest.mark.parametrize("other", [True, 1.0, "1", 2])
-def test_values_that_a_service_takes_for_different_ones_differ(other: object) -> None:
+def test_values_that_differ_for_a_service_differ(other: object) -> None:
     before = Settings.of(Part.model_validate({"options": {"a": 1}}))
     now = Settings.of(Part.model_validate({"options": {"a": other}}))
     assert before.sha256 != now.sha256
@@ -166,13 +166,13 @@ def test_values_that_a_service_takes_for_different_ones_differ(other: object) ->
     assert difference.endswith("and was 1")
 
 
-def test_what_was_added_and_removed_is_named() -> None:
+def test_added_and_removed_keys_are_reported() -> None:
     before, now = Settings.of(Part(names=("a", "b"))), Settings.of(Part(names=("a",)))
     assert before.differences(now) == ['names.1 is null, and was "b"']
     assert now.differences(before) == ['names.1 is "b", and was null']
 
 
-def test_content_and_digest_of_settings_fit() -> None:
+def test_content_and_digest_of_settings_must_match() -> None:
     made = Settings.of(Part(names=("a",)))
     with pytest.raises(ValidationError, match="not that of the content"):
         Settings(content=made.content | {"names": []}, sha256=made.sha256)

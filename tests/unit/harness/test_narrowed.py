@@ -96,7 +96,9 @@ def test_a_long_pattern_is_cut_and_hides_no_counts(here: Here) -> None:
     ended = here.call("report", here.run("clean", selection=long))
     unremembered, *lines = ended.out.strip().splitlines()
     first = next(line for line in lines if line.startswith("PASS: "))
-    assert unremembered.startswith("not remembered: the run's selection has 1010 characters")
+    assert unremembered.startswith(
+        "not added to the history: the run's selection has 1010 characters"
+    )
     assert first.endswith(f"; narrowed by --tests '\\x1b[31m{'x' * 94}…'")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.variables: which of the caller's variables a child gets."""
+"""bsdgate.harness.variables: the caller's variables that a child process inherits."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ SECRETS = (
 
 @contextmanager
 def caller(home: Path, values: Mapping[str, str]) -> Iterator[None]:
-    """Be a caller with these variables alone."""
+    """Set the environment of the caller to these variables only."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             patch.delenv(name)
@@ -48,7 +48,7 @@ def caller(home: Path, values: Mapping[str, str]) -> Iterator[None]:
         yield
 
 
-def test_no_secret_reaches_what_runs_foreign_code(tmp_path: Path) -> None:
+def test_no_secret_reaches_a_process_that_runs_untrusted_code(tmp_path: Path) -> None:
     with caller(tmp_path, dict.fromkeys(SECRETS, SECRET) | {"LC_ALL": "C", "TZ": "UTC"}):
         assert variables.common() == {
             "PATH": "/bin",
@@ -86,7 +86,7 @@ def test_a_name_that_is_not_listed_is_not_inherited(tmp_path: Path, name: str) -
         ({"UV_OFFLINE": "1", "SSL_CERT_DIR": "/d", "NETRC": "/n"}, {}),
     ],
 )
-def test_builds_know_the_index_the_way_to_it_and_whom_to_trust(
+def test_builds_inherit_the_index_the_proxies_and_the_certificates(
     tmp_path: Path, given: dict[str, str], expected: dict[str, str]
 ) -> None:
     with caller(tmp_path, given):
@@ -97,7 +97,7 @@ def test_builds_know_the_index_the_way_to_it_and_whom_to_trust(
         assert "http://i" not in variables.common().values()
 
 
-def test_no_proxy_stands_before_loopback(tmp_path: Path) -> None:
+def test_loopback_uses_no_proxy(tmp_path: Path) -> None:
     with caller(tmp_path, {"no_proxy": "intranet,localhost"}):
         assert variables.for_builds()["NO_PROXY"] == "intranet,localhost,127.0.0.1,::1"
 
@@ -111,17 +111,17 @@ def test_no_proxy_stands_before_loopback(tmp_path: Path) -> None:
         ("https_proxy", f"http://me:{SECRET}@proxy:3128"),
     ],
 )
-def test_a_password_that_a_build_would_see_is_refused(
+def test_a_password_that_a_build_could_read_is_refused(
     tmp_path: Path, name: str, value: str
 ) -> None:
     with caller(tmp_path, {name: value}):
-        with pytest.raises(UsageError, match="holds a password") as caught:
+        with pytest.raises(UsageError, match="contains a password") as caught:
             variables.for_builds()
         assert "netrc" in str(caught.value)
         assert SECRET not in str(caught.value)
 
 
-def test_the_users_files_for_the_index_are_found_from_another_home(tmp_path: Path) -> None:
+def test_the_users_files_for_the_index_are_passed_to_another_home(tmp_path: Path) -> None:
     (tmp_path / ".netrc").touch()
     (tmp_path / ".config" / "uv").mkdir(parents=True)
     (tmp_path / ".config" / "uv" / "uv.toml").touch()

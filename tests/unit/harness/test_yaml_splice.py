@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An entry comes and goes, and no other byte changes, whatever the file looks like."""
+"""An entry is added and removed in files of any form, and no other byte changes."""
 
 import contextlib
 from typing import Any
@@ -41,7 +41,7 @@ UNCHANGED = {
 
 @pytest.mark.parametrize("name", ["one", "1", "true", "2026-01-01", "1e3", "0x1f", "null"])
 @pytest.mark.parametrize("text", UNCHANGED.values(), ids=UNCHANGED)
-def test_an_entry_comes_and_goes_without_a_trace(text: str, name: str) -> None:
+def test_after_an_entry_is_added_and_removed_the_text_is_the_same(text: str, name: str) -> None:
     there = Text(text, "clouds").with_entry(name, ENTRY)
     assert there.value(name, "auth", "auth_url") == AUTH["auth_url"]
     assert there.is_marked(name)
@@ -65,17 +65,17 @@ def test_a_mapping_without_a_value_becomes_an_empty_one() -> None:
         ("clouds: {one: {x: 1}, b: 1}\n", "clouds: {b: 1}\n"),
     ],
 )
-def test_an_entry_that_was_written_otherwise_can_be_taken_out(text: str, left: str) -> None:
+def test_an_entry_in_another_style_can_be_removed(text: str, left: str) -> None:
     assert Text(text, "clouds").without("one").text == left
 
 
 @pytest.mark.parametrize("text", ["? clouds\n: a: 1\n", "---\n", "clouds: &x {a: 1}\n"])
-def test_what_cannot_be_changed_as_text_is_refused(text: str) -> None:
+def test_a_text_that_cannot_be_changed_as_text_is_refused(text: str) -> None:
     with pytest.raises(SpliceError, match="cannot be changed as text"):
         Text(text, "clouds").with_entry("one", ENTRY)
 
 
-def test_a_mark_elsewhere_marks_nothing() -> None:
+def test_a_mark_on_another_line_is_ignored() -> None:
     text = Text(f"clouds:\n  work:\n    a: 1  {MARK}\n  {MARK}\n", "clouds")
     assert not text.is_marked("work")
 

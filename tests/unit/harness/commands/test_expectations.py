@@ -42,7 +42,7 @@ def test_good_entries_pass(
     assert capsys.readouterr().out == "2 known failures read, no problem\n"
 
 
-def test_what_comes_with_bsdgate_is_good(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_known_failures_of_bsdgate_are_good(capsys: pytest.CaptureFixture[str]) -> None:
     assert expectations.check([]) == 0
     assert "no problem" in capsys.readouterr().out
 
@@ -55,7 +55,7 @@ def test_what_comes_with_bsdgate_is_good(capsys: pytest.CaptureFixture[str]) -> 
         ({"expires": day(-1)}, f":1: expired on {day(-1)} (jane): m.C.one"),
     ],
 )
-def test_all_that_is_wrong_is_a_problem_with_its_place(
+def test_every_problem_is_printed_with_its_file_and_entry(
     entries: Callable[..., Path],
     capsys: pytest.CaptureFixture[str],
     entry: dict[str, str],
@@ -68,7 +68,7 @@ def test_all_that_is_wrong_is_a_problem_with_its_place(
     assert out.endswith("1 problem\n")
 
 
-def test_what_is_not_read_is_a_problem(
+def test_an_ignored_file_is_a_problem(
     entries: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = entries({})
@@ -85,7 +85,7 @@ def test_what_is_not_read_is_a_problem(
     assert expectations.check([good]) == 0
 
 
-def test_a_folder_that_may_not_be_looked_into_is_a_problem(
+def test_a_directory_that_cannot_be_read_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(folder: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_folder_that_may_not_be_looked_into_is_a_problem(
     assert f"{tmp_path}: Permission denied" in capsys.readouterr().out
 
 
-def test_nothing_in_an_entry_is_obeyed(
+def test_control_characters_in_an_entry_are_not_printed(
     entries: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong, late = {"expires": '"\\e[31msoon"'}, {"expires": day(-1), "owner": '"\\e[31mjim"'}
@@ -107,7 +107,7 @@ def test_nothing_in_an_entry_is_obeyed(
     assert out.count(r"\x1b[31m") == 3
 
 
-def test_an_entry_that_is_there_twice_is_a_problem(
+def test_a_duplicate_entry_is_a_problem(
     entries: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = entries({}, {"owner": "jim"})
@@ -115,7 +115,7 @@ def test_an_entry_that_is_there_twice_is_a_problem(
     assert f"{file}:7: has the same test, outcome and scope as {file}:1" in capsys.readouterr().out
 
 
-def test_what_ends_soon_or_hardly_ever_is_reported(
+def test_entries_that_expire_soon_or_in_years_are_reported(
     entries: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = entries({"expires": day(29)}, {"test": "x", "expires": day(800)}, {"test": "y"})
@@ -161,13 +161,13 @@ def test_installed_tests_are_read(
     assert printed.err == "1 proposal: 1 by unstable_test\n"
 
 
-def test_what_is_installed_is_found_without_being_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installed_tests_are_found_without_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
     found = expectations.installed()
     assert found["tempest.api"].is_dir()
     assert (found["bsdgate.tempest_plugin"] / "plugin.py").is_file()
 
 
-def test_without_tempest_there_is_nothing_to_propose(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_propose_without_tempest_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expectations, "installed", dict)
     with pytest.raises(UsageError, match="not installed"):
         expectations.propose()

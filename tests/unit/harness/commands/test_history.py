@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person sees of earlier runs."""
+"""The output of the commands about earlier runs."""
 
 import io
 import itertools
@@ -68,7 +68,7 @@ def run_dir(tmp_path: Path) -> Callable[..., Path]:
 
 
 def write(folder: Path, **changes: Any) -> None:
-    """Write a verdict on the run in a folder, changed in some of its fields."""
+    """Write a verdict on the run in a directory, with some fields changed."""
     text = document.render(replace(judge_run(folder), **changes))
     (folder / "report" / "verdict.json").write_text(text)
 
@@ -78,27 +78,29 @@ def test_the_list_has_a_line_for_each_run(store: Store, console: Console) -> Non
     store.import_run(verdict(2, "sff", result=Result.FAIL, sources=(Source("keystone", "30.0.1"),)))
     history.show_runs(store, ANY, 10, console)
     head, newest, oldest = said(console).splitlines()
-    assert " ".join(head.split()) == "result run asked ran failed took of"
+    assert " ".join(head.split()) == "result run asked ran failed took profile, suite"
     assert " ".join(newest.split()) == "FAIL run-2 3 3 2 - embedded smoke keystone 30.0.1"
     assert " ".join(oldest.split()) == "PASS run-1 3 2 0 - embedded smoke"
 
 
-def test_figures_fit_a_narrow_terminal_and_texts_are_whole(store: Store) -> None:
+def test_figures_fit_a_narrow_terminal_and_texts_are_not_cut(store: Store) -> None:
     console = Console(file=io.StringIO(), width=80)
     named = "20261122T183131Z-gate-206e93"
     store.import_run(verdict(1, "s" * 2000, name="n" * 200, suite="nightly", change="c" * 200))
     store.import_run(verdict(2, name=named, suite="gate"))
     history.show_runs(store, ANY, 10, console)
     head, gate, long = said(console).splitlines()
-    assert head.endswith("took  of")
-    assert len(head.removesuffix("  of")) == 80
+    assert head.endswith("took  profile, suite")
+    assert len(head.removesuffix("  profile, suite")) == 80
     assert gate.split() == ["PASS", named, "1", "1", "0", "-", "embedded"]
-    assert gate.index("embedded") == head.index("of")
+    assert gate.index("embedded") == head.index("profile")
     rest = ["2000", "2000", "0", "-", "embedded", "nightly", "c" * 200]
     assert long.split() == ["PASS", "n" * 200, *rest]
 
 
-def test_a_name_that_only_sounds_like_a_suite_hides_none(store: Store, console: Console) -> None:
+def test_a_name_that_resembles_a_suite_does_not_hide_the_suite(
+    store: Store, console: Console
+) -> None:
     store.import_run(verdict(1, name="investigate", suite="gate"))
     history.show_runs(store, ANY, 10, console)
     assert said(console).rstrip().endswith("embedded gate")
@@ -111,12 +113,12 @@ def test_the_list_is_limited_and_scoped(store: Store, console: Console) -> None:
     assert [line.split()[1] for line in said(console).splitlines()[1:]] == ["run-2", "run-1"]
 
 
-def test_an_empty_list_says_what_to_do(store: Store, console: Console) -> None:
+def test_an_empty_list_names_the_next_step(store: Store, console: Console) -> None:
     history.show_runs(store, ANY, 10, console)
     assert "bsdgate history import" in said(console)
 
 
-def test_nothing_in_a_name_is_obeyed(store: Store, console: Console) -> None:
+def test_control_characters_in_a_name_are_not_printed(store: Store, console: Console) -> None:
     store.import_run(verdict(1, name="\x1b[31mred[bold]"))
     history.show_runs(store, ANY, 10, console)
     history.show_run(store, "\x1b[31mred[bold]", console)
@@ -165,7 +167,7 @@ def test_a_verdict_that_contradicts_itself_is_refused(
     assert "1 imported, 0 known already, 2 refused" in output
 
 
-def test_an_older_copy_of_a_verdict_is_not_taken(
+def test_an_older_copy_of_a_verdict_is_not_imported(
     store: Store, console: Console, run_dir: Callable[..., Path]
 ) -> None:
     folder = run_dir(1, judged=FIRST + timedelta(days=2))
@@ -182,7 +184,7 @@ def test_an_older_copy_of_a_verdict_is_not_taken(
     assert store.runs()[0].judged == FIRST + timedelta(days=3)
 
 
-def test_nothing_in_the_name_of_a_bad_directory_is_obeyed(
+def test_control_characters_in_the_name_of_a_bad_directory_are_not_printed(
     store: Store, console: Console, tmp_path: Path
 ) -> None:
     assert history.import_runs(store, [tmp_path / "\x1b[31m[bold]"], console) == 3
@@ -190,10 +192,10 @@ def test_nothing_in_the_name_of_a_bad_directory_is_obeyed(
     assert said(console).count(r"\x1b[31m[bold]") == 2
 
 
-def test_a_long_import_shows_how_far_it_is(
+def test_a_long_import_shows_its_progress(
     store: Store, run_dir: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ticking = itertools.count(step=history.PATIENCE / 2)
+    ticking = itertools.count(step=history.PROGRESS_AFTER / 2)
     monkeypatch.setattr(time, "monotonic", lambda: next(ticking))
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     history.import_runs(store, [run_dir(number) for number in range(4)], console)
@@ -201,7 +203,7 @@ def test_a_long_import_shows_how_far_it_is(
     assert len(store.runs()) == 4
 
 
-def test_a_short_import_does_not(store: Store, run_dir: Callable[..., Path]) -> None:
+def test_a_short_import_shows_no_progress(store: Store, run_dir: Callable[..., Path]) -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     history.import_runs(store, [run_dir(1)], console)
     assert "importing" not in said(console)
@@ -226,7 +228,7 @@ def test_one_run_is_reported_with_its_reasons(store: Store, console: Console) ->
         assert part in output
 
 
-def test_a_beginning_of_several_runs_is_ambiguous(store: Store, console: Console) -> None:
+def test_a_name_that_several_runs_begin_with_is_ambiguous(store: Store, console: Console) -> None:
     for number in range(16, 23):
         store.import_run(verdict(number))
     with pytest.raises(UsageError) as output:
@@ -239,7 +241,7 @@ def test_a_beginning_of_several_runs_is_ambiguous(store: Store, console: Console
         history.show_run(store, f"{1:031x}", console)
 
 
-def test_an_unknown_run_is_named(store: Store, console: Console) -> None:
+def test_an_unknown_run_is_reported(store: Store, console: Console) -> None:
     with pytest.raises(UsageError, match="no run 'run-7'"):
         history.show_run(store, "run-7", console)
 
@@ -271,7 +273,7 @@ def test_of_many_tests_some_are_shown(store: Store, console: Console) -> None:
 
 
 @pytest.mark.parametrize(
-    ("regex", "message"), [("t7", "no test in the last 1 runs has 't7'"), ("(", "no regular")]
+    ("regex", "message"), [("t7", "no test in the last 1 runs has 't7'"), ("(", "not a regular")]
 )
 def test_a_regex_that_finds_nothing_is_reported(
     store: Store, console: Console, regex: str, message: str
@@ -281,15 +283,15 @@ def test_a_regex_that_finds_nothing_is_reported(
         history.show_test(store, regex, ANY, 7, console)
 
 
-def test_old_runs_are_forgotten(store: Store, console: Console) -> None:
+def test_old_runs_are_deleted(store: Store, console: Console) -> None:
     store.import_run(verdict(1, created=datetime.now(UTC) - timedelta(days=8)))
     store.import_run(verdict(2, created=datetime.now(UTC) - timedelta(days=6)))
     history.forget(store, 7, console)
-    assert said(console) == "1 forgotten\n"
+    assert said(console) == "1 deleted\n"
     assert [record.run.name for record in store.runs()] == ["run-2"]
 
 
-def test_the_history_is_in_the_state_folder(
+def test_the_history_is_in_the_state_directory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path / "state"))

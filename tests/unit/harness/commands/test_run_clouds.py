@@ -47,7 +47,7 @@ def test_clouds_of_a_run_that_is_over_are_listed_and_removed(
     call("down", run.path)
     output = capsys.readouterr().out
     for cloud in (run.cloud, run.path / "base" / "cloud"):
-        assert f"the cloud in {cloud} was killed, now it is gone" in output
+        assert f"the cloud in {cloud} was killed, and is removed now" in output
         assert not cloud.exists()
     assert (run.path / "manifest.json").exists()
     assert status(capsys) == []
@@ -63,14 +63,14 @@ def test_a_run_in_progress_keeps_its_cloud(run: RunDir, capsys: pytest.CaptureFi
     assert run.cloud.exists()
 
 
-def test_what_is_no_run_is_refused(run: RunDir, tmp_path: Path) -> None:
+def test_a_directory_that_is_not_of_a_run_is_refused(run: RunDir, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a run directory"):
         call("down", tmp_path)
     with pytest.raises(click.UsageError, match="not both"):
         call("down", "--name", "one", run.path)
 
 
-def test_a_folder_in_a_run_that_is_no_cloud_stays(run: RunDir) -> None:
+def test_a_directory_in_a_run_that_is_not_a_cloud_stays(run: RunDir) -> None:
     run.close()
     (run.cloud / folders.MARKER).unlink()
     (run.path / folders.MARKER).unlink()

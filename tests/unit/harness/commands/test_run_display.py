@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person sees of a run, on a terminal and off it."""
+"""The display of a run, with and without a terminal."""
 
 import io
 
@@ -58,7 +58,7 @@ def test_the_count_is_of_tests_not_of_events(display: RunDisplay, console: Conso
     assert "3 of 3 done: 2 skip, 1 success" in shown(display, console)
 
 
-def test_what_was_not_asked_is_not_counted(display: RunDisplay, console: Console) -> None:
+def test_a_test_that_was_not_asked_is_not_counted(display: RunDisplay, console: Console) -> None:
     display.test(StatusEvent("process-returncode", "fail"))
     display.test(StatusEvent("x.y.Z.other", "success"))
     display.test(StatusEvent("tearDownClass (x.y.Z)", "fail"))
@@ -66,16 +66,14 @@ def test_what_was_not_asked_is_not_counted(display: RunDisplay, console: Console
     assert "0 of 3 done: none yet" in shown(display, console)
 
 
-def test_nothing_that_a_terminal_would_obey_is_printed(
-    display: RunDisplay, console: Console
-) -> None:
+def test_control_characters_are_not_printed(display: RunDisplay, console: Console) -> None:
     display.test(StatusEvent("a.\x1b[31mred[bold]", "fail", reason="\x1b[2J"))
     output = shown(display, console)
     assert "\x1b" not in output
     assert "red[bold]" in output
 
 
-def test_the_time_left_is_that_of_an_earlier_run(display: RunDisplay) -> None:
+def test_the_time_left_is_estimated_from_an_earlier_run(display: RunDisplay) -> None:
     assert display._seconds_left() == pytest.approx((2 + 4 + 3) / 2)
     display.test(StatusEvent(IDS[1], "success"))
     assert display._seconds_left() == pytest.approx((2 + 2) / 2)
@@ -87,7 +85,7 @@ def test_without_an_earlier_run_there_is_no_estimate(console: Console) -> None:
     assert display._seconds_left() is None
 
 
-def test_on_a_terminal_running_tests_are_shown_with_their_age() -> None:
+def test_on_a_terminal_running_tests_are_shown_with_their_duration() -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     display = RunDisplay(console, {})
     display.tests_begin(IDS, 2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of profiles, suites and runs goes into the scorecard."""
+"""The scorecard of profiles, suites and runs."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -53,7 +53,7 @@ def row(out: str, profile: str, area: str = "all") -> list[str]:
     return next(line.split()[1:] for line in lines if line.startswith(f"{area} "))
 
 
-def test_the_newest_end_of_each_test_counts(
+def test_the_newest_outcome_of_each_test_counts(
     listed: Path, state: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     state("20260101-gate", "embedded", one=Outcome.SUCCESS, two=Outcome.SUCCESS)
@@ -66,7 +66,7 @@ def test_the_newest_end_of_each_test_counts(
     assert row(out, "embedded") == ["1", "1", "1", "1", "4"]
 
 
-def test_a_service_that_the_profile_has_not_is_expected_to_skip(
+def test_tests_of_a_service_that_the_profile_lacks_are_expected_to_skip(
     listed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scorecard.show(["minicloud"], (), listed, None)
@@ -86,7 +86,7 @@ def test_all_profiles_are_shown_and_the_page_is_written(
         assert f"Profile {profile}" in page.read_text()
 
 
-def test_what_one_suite_leaves_out_another_may_select(
+def test_a_test_that_one_suite_excludes_may_be_selected_by_another(
     listed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slow = listed.read_text().replace("[id-2]", "[id-2,slow]")
@@ -97,18 +97,18 @@ def test_what_one_suite_leaves_out_another_may_select(
     assert row(capsys.readouterr().out, "embedded", "tempest.api.compute")[2] == "."
 
 
-def test_a_verdict_that_cannot_be_read_is_named(
+def test_a_verdict_that_cannot_be_read_is_reported(
     listed: Path, state: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     state("20260101-gate", "embedded", one=Outcome.SUCCESS).write_text("{}")
     scorecard.show(["embedded"], (), listed, None)
     output = capsys.readouterr()
-    assert "20260101-gate: write its reports anew with `bsdgate report " in output.err
+    assert "20260101-gate: write its reports again with `bsdgate report " in output.err
     assert row(output.out, "embedded")[0] == "."
 
 
 @pytest.mark.parametrize("content", [None, "nothing here\n", "\udcff"])
-def test_a_list_that_is_none_is_an_error(tmp_path: Path, content: str | None) -> None:
+def test_a_missing_or_invalid_list_is_an_error(tmp_path: Path, content: str | None) -> None:
     file = tmp_path / "ids.txt"
     if content is not None:
         file.write_text(content, errors="surrogateescape")

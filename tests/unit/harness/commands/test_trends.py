@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person reads of trends."""
+"""The output of the command about trends."""
 
 import io
 import random
@@ -46,11 +46,11 @@ def test_regressions_come_first_with_run_size_and_chance() -> None:
     assert "2026-03-2" in row
     assert "run" in row
     assert "<" in row
-    assert "4 series: 1 regression, 1 improvement, 1 noise, 1 with too few runs to tell" in text
+    assert "4 series: 1 regression, 1 improvement, 1 noise, 1 with too few runs" in text
     assert "quiet" not in text
 
 
-def test_an_action_of_rallys_that_became_slower_is_reported() -> None:
+def test_an_action_of_rally_that_became_slower_is_reported() -> None:
     name = "NovaServers.boot_and_delete_server/nova.boot_server"
     slower = made_of(name, (80, 10.0), (40, 11.0))
     with Store() as store:
@@ -66,7 +66,7 @@ def test_an_action_of_rallys_that_became_slower_is_reported() -> None:
 
 @pytest.fixture
 def two_profiles() -> Store:
-    """Forty runs at one second, then forty elsewhere at one and a half."""
+    """Forty runs of one second, then forty of one and a half seconds with another profile."""
     store = Store()
     for number in range(80):
         case = Case("t0", Outcome.SUCCESS, seconds=1.0 if number < 40 else 1.5)
@@ -76,7 +76,7 @@ def two_profiles() -> Store:
     return store
 
 
-def test_what_runs_elsewhere_is_another_series(two_profiles: Store) -> None:
+def test_another_profile_is_another_series(two_profiles: Store) -> None:
     found = trends.remembered(two_profiles, ANY, 400)
     assert {each.name: {point.seconds for point in each.points} for each in found} == {
         "t0 of embedded smoke": {1.0},
@@ -86,16 +86,16 @@ def test_what_runs_elsewhere_is_another_series(two_profiles: Store) -> None:
 
 
 @pytest.mark.parametrize("scope", [Scope(profile="morello"), Scope(suite="gate")])
-def test_a_series_that_is_alone_keeps_its_name(two_profiles: Store, scope: Scope) -> None:
+def test_with_one_profile_a_series_keeps_its_name(two_profiles: Store, scope: Scope) -> None:
     (series,) = trends.remembered(two_profiles, scope, 400)
     assert (series.name, len(series.points)) == ("t0", 40)
 
 
-def test_each_of_them_has_as_many_runs_as_were_asked_for(two_profiles: Store) -> None:
+def test_each_profile_has_as_many_runs_as_requested(two_profiles: Store) -> None:
     def points(limit: int) -> list[int]:
         return [len(each.points) for each in trends.remembered(two_profiles, ANY, limit)]
 
-    # Of the newest 41 one is of embedded, so that 40 of each are looked at.
+    # Of the newest 41 one is of embedded, so that 40 of each are read.
     assert (points(41), points(30)) == ([40, 40], [30])
 
 
@@ -109,18 +109,18 @@ def test_each_of_them_has_as_many_runs_as_were_asked_for(two_profiles: Store) ->
     ],
     ids=["suite", "gate", "none", "profile"],
 )
-def test_what_matches_nothing_is_a_mistake(
+def test_a_scope_or_prefix_that_matches_nothing_is_an_error(
     two_profiles: Store, scope: Scope, prefix: str, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
         trends.remembered(two_profiles, scope, 400, prefix)
 
 
-def test_an_empty_history_is_none() -> None:
+def test_an_empty_history_is_not_an_error() -> None:
     assert trends.remembered(Store(), Scope(suite="gate"), 400, "x") == []
 
 
-def test_figures_fit_a_narrow_terminal_and_ids_are_whole() -> None:
+def test_figures_fit_a_narrow_terminal_and_ids_are_not_cut() -> None:
     name = "tempest.api." + "x" * 200
     *figures, label, _, _ = shown(made_of(name, (80, 10.0), (40, 900.0))).splitlines()
     assert label.strip() == name
@@ -141,19 +141,19 @@ def test_a_change_that_faded_comes_last(monkeypatch: pytest.MonkeyPatch) -> None
     assert "faded" in text
 
 
-def test_names_cannot_command_the_terminal() -> None:
+def test_control_characters_in_names_are_not_printed() -> None:
     text = shown(made_of("\x1b[31m[bold]evil[/]", (80, 10.0), (40, 20.0)))
     assert "\x1b" not in text
     assert "\\x1b[31m[bold]evil[/]" in text
 
 
-def test_a_terminal_without_unicode_gets_its_plot() -> None:
+def test_a_terminal_without_unicode_gets_a_plot_in_ascii() -> None:
     text = shown(made_of("slower", (80, 10.0), (40, 20.0)), encoding="ascii")
     assert "____" in text
     assert "120 runs" in text
 
 
-def test_nothing_is_said_clearly() -> None:
+def test_an_empty_result_names_the_next_step() -> None:
     assert "bsdgate history import" in shown()
 
 

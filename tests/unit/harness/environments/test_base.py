@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.environments.base, on a base in small."""
+"""bsdgate.harness.environments.base, on a small base."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ from bsdgate.harness.errors import InfrastructureError
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of packages of a base with one distribution."""
+    """Return the package directory of a base with one distribution."""
     folder = tmp_path / "site-packages"
     (folder / "p").mkdir(parents=True)
     (folder / "p-1.dist-info").mkdir()
@@ -88,7 +88,7 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_whatever_is_altered_is_named(
+def test_an_altered_file_is_reported(
     packages: Path, log: Path, attack: Callable[[Path], None]
 ) -> None:
     before = base.take()
@@ -98,7 +98,7 @@ def test_whatever_is_altered_is_named(
     assert "tox -r" in str(caught.value)
 
 
-def test_a_base_at_rest_is_unaltered(packages: Path, log: Path) -> None:
+def test_a_base_without_changes_is_unaltered(packages: Path, log: Path) -> None:
     before = base.take()
     (packages / "p" / "__init__.py").read_text()
     base.see_unaltered(before, log)
@@ -113,10 +113,8 @@ def test_another_environments_hard_link_alters_nothing(
     base.see_unaltered(before, log)
 
 
-def test_byte_code_that_was_written_meanwhile_is_made_from_its_source(
-    packages: Path, log: Path
-) -> None:
-    """A change's processes may put anything into a new file of byte code."""
+def test_new_byte_code_is_compiled_again_from_its_source(packages: Path, log: Path) -> None:
+    """A change's processes may write anything into a new byte code file."""
     source = packages / "p" / "__init__.py"
     cached = Path(importlib.util.cache_from_source(str(source)))
     before = base.take()
@@ -131,8 +129,8 @@ def test_byte_code_that_was_written_meanwhile_is_made_from_its_source(
     assert not other.exists()
 
 
-def test_byte_code_that_was_there_is_made_from_its_source_too(packages: Path, log: Path) -> None:
-    """Python writes it again where it is older than its source, as after an edit."""
+def test_replaced_byte_code_is_compiled_again_from_its_source(packages: Path, log: Path) -> None:
+    """Python replaces byte code that is older than its source, as after an edit."""
     source = packages / "p" / "__init__.py"
     cached = Path(py_compile.compile(str(source)) or "")
     compiled = cached.read_bytes()
@@ -142,7 +140,7 @@ def test_byte_code_that_was_there_is_made_from_its_source_too(packages: Path, lo
     assert cached.read_bytes() == compiled
 
 
-def test_the_base_has_what_python_and_bsdgate_are_run_from() -> None:
+def test_the_base_contains_the_code_of_python_and_bsdgate() -> None:
     listed = base.take().files
     for name in (os.__file__, base.__file__, pytest.__file__):
         assert str(Path(name).resolve()) in listed

@@ -29,7 +29,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Return a small project as its source distribution has it."""
+    """Return a small project in the form of a source distribution."""
     root = tmp_path / "keystone"
     (root / "keystone" / "data").mkdir(parents=True)
     (root / "setup.py").write_text("")
@@ -49,7 +49,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def checkout(tree: Path) -> Path:
-    """Return the same as a git checkout, with a release and a commit since."""
+    """Return the same project as a git checkout, with a release and a later commit."""
     (tree / "PKG-INFO").unlink()
     (tree / ".gitignore").write_text("*.log\n")
     git(tree, "init", "--quiet", "--initial-branch=master")
@@ -123,19 +123,19 @@ def test_path_is_made_absolute(tree: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("keystone", "names no project and source", "git\\+URL@REF"),
-        ("=x", "names no project and source", "git\\+URL@REF"),
-        ("keystone=", "names no project and source", "git\\+URL@REF"),
+        ("keystone", "is not PROJECT=SOURCE", "git\\+URL@REF"),
+        ("=x", "is not PROJECT=SOURCE", "git\\+URL@REF"),
+        ("keystone=", "is not PROJECT=SOURCE", "git\\+URL@REF"),
         ("keyston=/tmp", "no project of that name", "did you mean keystone"),
         ("plaement==1", "no project of that name", "placement"),
         ("zzzzzz==1", "no project of that name", "2026.2.txt"),
         ("keystone==latest", "'latest' is not a version", "keystone==VERSION"),
-        ("keystone=git+https://example.org/keystone", "lacks the branch", "git\\+URL@REF"),
+        ("keystone=git+https://example.org/keystone", "has no branch", "git\\+URL@REF"),
         ("keystone=/absent/keystone", "/absent/keystone is not the checkout", "pyproject.toml"),
         ("keystone=/", "/ is not the checkout", "pyproject.toml"),
     ],
 )
-def test_what_is_no_change_is_refused(text: str, message: str, hint: str) -> None:
+def test_invalid_text_of_with_is_refused(text: str, message: str, hint: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         changes.parse(text, RELEASE)
     assert caught.value.message.startswith(f"--with {text.partition('=')[0]}")
@@ -162,7 +162,7 @@ def test_what_is_no_change_is_refused(text: str, message: str, hint: str) -> Non
         "file:///srv/x@a b",
     ],
 )
-def test_git_gets_no_option_and_no_command_for_a_url(source: str) -> None:
+def test_a_url_that_git_reads_as_an_option_or_command_is_refused(source: str) -> None:
     with pytest.raises(UsageError) as caught:
         changes.parse(f"keystone=git+{source}", RELEASE)
     assert caught.value.message.startswith("--with keystone=git+")
@@ -173,10 +173,10 @@ def test_git_gets_no_option_and_no_command_for_a_url(source: str) -> None:
 @pytest.mark.parametrize(
     "url", ["--upload-pack=touch evidence; git-upload-pack", "ext::sh -c 'touch evidence'"]
 )
-def test_what_reaches_git_as_a_url_is_never_an_option_nor_a_command(
+def test_git_never_reads_a_url_as_an_option_or_a_command(
     tmp_path: Path, log: Path, url: str
 ) -> None:
-    """The refusal of such URLs is one defence; git is also called so that they do no harm."""
+    """The refusal of such URLs is one defence; the arguments of git are another."""
     change = Change("keystone", canonicalize_name("keystone"), "git", url, "master")
     with pytest.raises(process.ProcessError):
         changes.resolve(change, log)
@@ -192,7 +192,7 @@ def test_one_project_is_changed_once() -> None:
     assert len(changes.parse_all(["keystone==1", "nova==3"], RELEASE)) == 2
 
 
-def test_change_is_written_as_it_was_asked_for() -> None:
+def test_change_is_written_as_the_user_wrote_it() -> None:
     for text in ("keystone=30.0.1", "nova=git+https://opendev.org/openstack/nova@master"):
         assert str(changes.parse(text, RELEASE)) == text
 
@@ -219,7 +219,9 @@ def test_identity_is_that_of_the_content(tree: Path, log: Path, tmp_path: Path) 
     assert len({before, changed, identity(moved, log)}) == 3
 
 
-def test_identity_of_a_checkout_is_what_git_would_keep(checkout: Path, log: Path) -> None:
+def test_identity_of_a_checkout_is_that_of_the_files_that_git_would_add(
+    checkout: Path, log: Path
+) -> None:
     before = identity(checkout, log)
     (checkout / "debug.log").write_text("ignored")
     assert identity(checkout, log) == before
@@ -230,7 +232,7 @@ def test_identity_of_a_checkout_is_what_git_would_keep(checkout: Path, log: Path
     assert len({before, with_new, identity(checkout, log)}) == 3
 
 
-def test_unpacked_source_distribution_says_its_version(
+def test_unpacked_source_distribution_contains_its_version(
     tree: Path, log: Path, tmp_path: Path
 ) -> None:
     resolved = changes.resolve(changes.parse(f"keystone={tree}", RELEASE), log)
@@ -307,7 +309,7 @@ def test_version_of_described(described: str, version: str | None) -> None:
     assert changes.version_of(described) == version
 
 
-# Which files a change touches.
+# The files that a change modifies.
 
 
 def touched(path: Path) -> tuple[str, ...]:
@@ -322,12 +324,12 @@ def edit(root: Path, name: str, text: str, *, commit: bool = True) -> None:
 
 
 def test_where_no_branch_is_known_the_last_commit_is_the_change(checkout: Path) -> None:
-    # As Zuul prepares it: the change is a commit over the branch, and there is no remote.
+    # As Zuul prepares it: the change is a commit on the branch, and there is no remote.
     edit(checkout, "keystone/api.py", "x = 1\n")
     assert touched(checkout) == ("keystone/api.py",)
 
 
-def test_a_merge_is_the_change_that_it_brings(checkout: Path) -> None:
+def test_the_files_of_a_merge_are_those_that_it_changes(checkout: Path) -> None:
     git(checkout, "checkout", "--quiet", "-b", "change", "HEAD^")
     edit(checkout, "keystone/api.py", "x = 1\n")
     git(checkout, "checkout", "--quiet", "master")
@@ -336,7 +338,7 @@ def test_a_merge_is_the_change_that_it_brings(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("branch", ["tracking", "no upstream"])
-def test_a_change_is_what_a_checkout_has_over_its_branch(
+def test_a_change_is_the_difference_between_a_checkout_and_its_branch(
     checkout: Path, tmp_path: Path, branch: str
 ) -> None:
     clone = tmp_path / "clone"
@@ -350,7 +352,7 @@ def test_a_change_is_what_a_checkout_has_over_its_branch(
     assert touched(clone) == ("keystone/__init__.py", "keystone/one.py", "keystone/two \u00e9.py")
 
 
-def test_what_a_change_touches_is_not_guessed(
+def test_modified_files_that_are_unknown_are_left_out(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = changes.parse(f"keystone={checkout}", RELEASE)

@@ -32,14 +32,14 @@ def distribution(folder: Path, name: str, version: str, *needs: str) -> metadata
     return metadata.Distribution.at(info)
 
 
-def test_without_changes_it_is_the_running_one(tmp_path: Path) -> None:
+def test_without_changes_the_running_environment_is_used(tmp_path: Path) -> None:
     found = environment.prepare([], RELEASE, tmp_path, never)
     assert found.python == Path(sys.executable)
     assert found.versions()["keystone"] == metadata.version("keystone")
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_and_other_services_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_services_and_other_versions_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     real = metadata.version
 
     def pretend(name: str) -> str:
@@ -58,14 +58,17 @@ def test_missing_and_other_services_are_named(monkeypatch: pytest.MonkeyPatch) -
     ("changed", "expected"),
     [
         (("keystone", "31", "oslo.db>=18"), []),
-        (("keystone", "31", "Oslo_DB>=19"), ["keystone 31 needs Oslo_DB>=19, and 18.1 is there"]),
-        (("keystone", "31", "new"), ["keystone 31 needs new, and nothing is there"]),
+        (
+            ("keystone", "31", "Oslo_DB>=19"),
+            ["keystone 31 needs Oslo_DB>=19, but 18.1 is installed"],
+        ),
+        (("keystone", "31", "new"), ["keystone 31 needs new, but nothing is installed"]),
         (("keystone", "31", "new; extra == 'ldap'"), []),
         (("keystone", "31", "new; python_version < '3'"), []),
-        (("oslo.db", "19.dev3"), ["nova 34 needs oslo.db<19,>=18, and 19.dev3 is there"]),
+        (("oslo.db", "19.dev3"), ["nova 34 needs oslo.db<19,>=18, but 19.dev3 is installed"]),
     ],
 )
-def test_needs_that_are_not_met(
+def test_unmet_requirements_are_reported(
     tmp_path: Path, changed: tuple[str, ...], expected: list[str]
 ) -> None:
     there = [
@@ -79,23 +82,23 @@ def test_needs_that_are_not_met(
 
 
 @pytest.mark.parametrize("attack", ["fifo", "link"])
-def test_what_a_build_left_is_not_waited_for(tmp_path: Path, attack: str) -> None:
+def test_an_installed_fifo_does_not_block(tmp_path: Path, attack: str) -> None:
     info = tmp_path / "keystone-1.dist-info"
     info.mkdir()
     (info / "RECORD").write_text("")
     (tmp_path / "link").symlink_to("/dev/zero")
-    environment._see_readable(tmp_path)
+    environment._check_readable(tmp_path)
     if attack == "fifo":
         os.mkfifo(info / "METADATA")
     else:
         (info / "METADATA").symlink_to("/dev/zero")
-    with pytest.raises(ConfigurationError, match="METADATA, which is no regular file"):
-        environment._see_readable(tmp_path)
+    with pytest.raises(ConfigurationError, match="METADATA, which is not a regular file"):
+        environment._check_readable(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["planted", "../planted", "link"])
 def test_commands_are_written_into_the_environment_only(tmp_path: Path, name: str) -> None:
-    """The code that was built may have left links, and names, that lead elsewhere."""
+    """The build may have left links and names that lead to other directories."""
     folder = tmp_path / "environment" / "bin"
     folder.mkdir(parents=True)
     (folder / "link").symlink_to(tmp_path / "elsewhere")
@@ -132,7 +135,7 @@ def test_environments_used_today_are_kept(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 9
 
 
-def test_a_script_of_an_environment_runs_from_any_folder(tmp_path: Path) -> None:
+def test_a_script_of_an_environment_runs_from_any_directory(tmp_path: Path) -> None:
     folder = tmp_path / "it's (my) folder" / ("long" * 30)
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "python").symlink_to(sys.executable)
@@ -158,7 +161,7 @@ def test_a_change_that_is_refused_leaves_nothing_in_the_cache(tmp_path: Path) ->
     assert list((tmp_path / "cache" / "environments").iterdir()) == []
 
 
-def test_a_log_that_an_error_names_is_kept_for_a_day(tmp_path: Path) -> None:
+def test_a_log_that_an_error_refers_to_is_kept_for_a_day(tmp_path: Path) -> None:
     (change,) = parse_all([f"keystone=git+file://{tmp_path}/none@main"], RELEASE)
     base = tmp_path / "cache" / "environments"
     with pytest.raises(ProcessError) as caught:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.environments.git: what it reads stays as it was, and nothing of it is run."""
+"""bsdgate.harness.environments.git, which changes no repository and runs none of its programs."""
 
 import os
 import subprocess
@@ -75,12 +75,12 @@ class Users:
         subprocess.run(["git", *who, *arguments], cwd=self.root, check=True)
 
     def state(self) -> dict[str, tuple[bytes, int]]:
-        """Return the bytes and the time of change of every file, those of the repository too."""
+        """Return the bytes and the change time of every file, also those of the repository."""
         files = (each for each in self.root.rglob("*") if each.is_file())
         return {str(each): (each.read_bytes(), each.stat().st_mtime_ns) for each in files}
 
     def used(self) -> tuple[object, ...]:
-        """Do with the checkout all that ``--with`` does; return what comes of it."""
+        """Use the checkout in every way that ``--with`` does; return the results."""
         with tempfile.TemporaryDirectory() as name:
             folder, log = Path(name), Path(name) / "git.log"
             change = changes.parse(f"keystone={self.root}", RELEASE)
@@ -104,7 +104,7 @@ def planted(**variables: str) -> Iterator[None]:
 
 
 def test_in_a_hook_the_users_index_is_not_written(users: Users) -> None:
-    """What git gives to a pre-commit hook: the index, relative or not."""
+    """git passes the index to a pre-commit hook, by a relative or an absolute path."""
     before, expected = users.state(), users.used()
     index = str(users.root / ".git" / "index")
     with planted(GIT_INDEX_FILE=index, GIT_DIR=str(users.root / ".git"), GIT_PREFIX=""):
@@ -118,14 +118,14 @@ VALUES = st.sampled_from(
 NAMES = st.sampled_from(HARMFUL) | st.from_regex(r"GIT_[A-Z0-9_]{1,12}", fullmatch=True)
 
 
-@pytest.mark.timeout(180)  # each example asks git a dozen times
+@pytest.mark.timeout(180)  # each example runs git a dozen times
 @settings(
     max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 @given(variables=st.dictionaries(NAMES, VALUES, min_size=1, max_size=8))
 @example(variables=dict.fromkeys(HARMFUL, "{root}/.git/index"))
 @example(variables=dict.fromkeys(HARMFUL, "1"))
-def test_no_variable_of_gits_changes_what_is_read_or_the_users_checkout(
+def test_variables_of_git_change_neither_the_result_nor_the_users_checkout(
     users: Users, variables: dict[str, str]
 ) -> None:
     before, expected = users.state(), users.used()
@@ -174,19 +174,19 @@ def promisor(users: Users, command: str) -> None:
 
 
 @pytest.mark.parametrize("plant", [fsmonitor, hooks, filters, differ, promisor])
-def test_what_a_repository_configures_is_not_run(
+def test_programs_that_a_repository_configures_are_not_run(
     users: Users, tmp_path: Path, plant: Callable[[Users, str], None]
 ) -> None:
     evidence = tmp_path / "evidence"
     plant(users, f"touch {evidence}")
-    # git looks into files that seem to have changed.
+    # git reads files that seem to have changed.
     os.utime(users.root / "setup.py", (1, 1))
     *_, touched = users.used()
     assert touched == ("PKG-INFO", "package/__init__.py", "package/staged.py")
     assert not evidence.exists()
 
 
-def test_a_folder_is_not_taken_for_a_part_of_the_repository_above(
+def test_a_directory_is_not_read_as_a_part_of_the_repository_above(
     users: Users, tmp_path: Path
 ) -> None:
     below = users.root / "below"

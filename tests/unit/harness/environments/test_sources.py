@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.environments.sources, against trees that were made to do harm."""
+"""bsdgate.harness.environments.sources, with harmful trees."""
 
 import os
 import socket
@@ -67,7 +67,7 @@ def test_a_tracked_file_that_became_a_fifo_is_refused(checkout: Path, log: Path)
         sources.find(checkout, log)
 
 
-def test_a_file_that_becomes_a_fifo_after_it_was_listed_is_not_waited_for(
+def test_a_file_that_becomes_a_fifo_after_it_was_listed_does_not_block(
     tree: Path, log: Path, tmp_path: Path
 ) -> None:
     found = sources.find(tree, log)
@@ -80,9 +80,7 @@ def test_a_file_that_becomes_a_fifo_after_it_was_listed_is_not_waited_for(
 
 
 @pytest.mark.parametrize("target", ["/dev/zero", "/dev/stdin", "../pipe", "absent", "package"])
-def test_a_link_is_a_link_wherever_it_leads(
-    tree: Path, log: Path, tmp_path: Path, target: str
-) -> None:
+def test_a_link_is_copied_as_a_link(tree: Path, log: Path, tmp_path: Path, target: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tree / "link").symlink_to(target)
     (tree / "tool").touch(mode=0o755)
@@ -94,10 +92,10 @@ def test_a_link_is_a_link_wherever_it_leads(
     assert names(tree, log) == {"setup.py", "package/__init__.py", "link", "tool"}
 
 
-def test_a_link_in_place_of_a_tracked_folder_leads_nowhere(
+def test_a_link_in_place_of_a_tracked_directory_is_not_followed(
     checkout: Path, log: Path, tmp_path: Path
 ) -> None:
-    """git lists package/__init__.py still; through the link that would be another file."""
+    """git still lists package/__init__.py; through the link that would be another file."""
     outside = tmp_path / "outside"
     (checkout / "package").rename(outside)
     (checkout / "package").symlink_to("../outside")
@@ -109,7 +107,7 @@ def test_a_link_in_place_of_a_tracked_folder_leads_nowhere(
     assert (outside / "__init__.py").stat() == content
 
 
-def test_what_git_lists_outside_of_the_tree_is_refused(
+def test_a_path_of_git_outside_of_the_tree_is_refused(
     checkout: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git_read = "bsdgate.harness.environments.git.read"
@@ -119,7 +117,7 @@ def test_what_git_lists_outside_of_the_tree_is_refused(
             sources.find(checkout, log)
 
 
-def test_a_tree_of_more_than_source_is_refused(tree: Path, log: Path) -> None:
+def test_a_tree_that_is_too_large_is_refused(tree: Path, log: Path) -> None:
     with (tree / "package" / "disk.img").open("wb") as sparse:
         sparse.truncate(sources.BYTES_BOUND - len("x = 1\n"))
     assert "package/disk.img" in names(tree, log)
@@ -128,7 +126,7 @@ def test_a_tree_of_more_than_source_is_refused(tree: Path, log: Path) -> None:
         sources.find(tree, log)
 
 
-def test_what_may_not_be_read_is_named(
+def test_a_file_without_read_permission_is_reported(
     tree: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = sources.find(tree, log)
@@ -136,7 +134,7 @@ def test_what_may_not_be_read_is_named(
     def refuse(*_: object, **__: object) -> int:
         raise PermissionError(13, "Permission denied", str(tree / "setup.py"))
 
-    # Root may read anything, so the system's answer is planted.
+    # Root can read every file, so the system's error is simulated.
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(UsageError, match=r"cannot read .*/setup\.py: Permission denied"):
         sources.digest(tree, found)
