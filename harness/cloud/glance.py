@@ -58,7 +58,7 @@ def create(spec: CloudSpec, run: service.Command) -> None:
     run("glance.cmd.manage:main", [*config, "db", "load_metadefs", str(definitions)])
 
 
-def personalise(spec: CloudSpec, origin: Path) -> None:
+def relocate(spec: CloudSpec, origin: Path) -> None:
     """Point the stored images' locations at this cloud's folder."""
     moved = (f"file://{origin}/", f"file://{spec.data(NAME)}/")
     service.rewrite(

@@ -79,7 +79,7 @@ def create(spec: CloudSpec, run: service.Command) -> None:
     )
 
 
-def personalise(spec: CloudSpec, origin: Path) -> None:
+def relocate(spec: CloudSpec, origin: Path) -> None:
     """Give the cloud keys, passwords and endpoints of its own."""
     del origin  # Keystone stores no path
     for keys in KEY_REPOSITORIES:

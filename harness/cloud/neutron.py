@@ -159,7 +159,7 @@ def _default_rules() -> list[Any]:
     ]
 
 
-def personalise(spec: CloudSpec, origin: Path) -> None:
+def relocate(spec: CloudSpec, origin: Path) -> None:
     """Change nothing: Neutron stores no path, port or password."""
 
 

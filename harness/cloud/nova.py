@@ -90,7 +90,7 @@ def create(spec: CloudSpec, run: service.Command) -> None:
     run("nova.cmd.manage:main", [*config, "cell_v2", "create_cell", "--name", "cell1"])
 
 
-def personalise(spec: CloudSpec, origin: Path) -> None:
+def relocate(spec: CloudSpec, origin: Path) -> None:
     """Point the cells at this cloud's databases."""
     moved = (f"{origin}/", f"{spec.data(NAME)}/")
     sql = "UPDATE cell_mappings SET database_connection = replace(database_connection, ?, ?)"

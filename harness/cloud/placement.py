@@ -33,7 +33,7 @@ def create(spec: CloudSpec, run: service.Command) -> None:
     run("placement.cmd.manage:main", [*config, "db", "sync"])
 
 
-def personalise(spec: CloudSpec, origin: Path) -> None:
+def relocate(spec: CloudSpec, origin: Path) -> None:
     """Change nothing: Placement stores no path, port or password."""
 
 

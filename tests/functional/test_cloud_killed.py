@@ -86,15 +86,15 @@ def test_killed_worker_is_reported_and_restart_heals(cloud: UpCloud) -> None:
         assert create_server(other, "healed").status == "ACTIVE"
 
 
-def test_killed_nursery_takes_its_worker_along_and_restart_heals(cloud: UpCloud) -> None:
+def test_killed_parent_takes_its_worker_along_and_restart_heals(cloud: UpCloud) -> None:
     worker = psutil.Process(cloud.pid("glance"))
-    nursery = worker.parent()
-    assert nursery
-    nursery.kill()
+    parent = worker.parent()
+    assert parent
+    parent.kill()
     status = status_once(cloud, "degraded")
     assert status.code == 3
     assert "died (status -9)" in row_of(status, "glance")
-    wait_for(lambda: not worker.is_running(), "the worker follows its nursery", timeout=10)
+    wait_for(lambda: not worker.is_running(), "the worker follows its parent", timeout=10)
     assert_turns_away(cloud.ports["glance"])
     healed = cloud.do("restart", "glance")
     assert healed.code == 0, healed
@@ -103,10 +103,10 @@ def test_killed_nursery_takes_its_worker_along_and_restart_heals(cloud: UpCloud)
         assert names(other.image.images()) == {"empty"}
 
 
-def test_killed_nursery_is_healed_by_reset_too(cloud: UpCloud) -> None:
-    nursery = psutil.Process(cloud.pid("ironic")).parent()
-    assert nursery
-    nursery.kill()
+def test_killed_parent_is_healed_by_reset_too(cloud: UpCloud) -> None:
+    parent = psutil.Process(cloud.pid("ironic")).parent()
+    assert parent
+    parent.kill()
     assert status_once(cloud, "degraded").code == 3
     healed = cloud.do("reset")
     assert healed.code == 0, healed

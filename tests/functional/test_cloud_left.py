@@ -64,7 +64,7 @@ def test_of_two_starts_at_once_one_is_refused(place: Place) -> None:
     done = refused.done()
     assert done.code == 2, done
     assert "a cloud named twin is being started by process " in done.text
-    assert "make room" not in done.text
+    assert "disk space" not in done.text
     other.press_ctrl_c()
     assert other.done(30).code == 130
     place.wait_until_empty()
@@ -116,16 +116,16 @@ def test_cloud_of_a_killed_run_ends_and_that_of_a_kept_one_can_be_ended(place: P
 def test_what_a_killed_supervisor_leaves_is_found_and_ended(place: Place) -> None:
     """Its processes are stopped, so that they cannot see that it is gone."""
     started, directory = booting(place, "stopped")
-    wait_for(lambda: len(place.processes(directory)) > 3, "its nurseries are there")
+    wait_for(lambda: len(place.processes(directory)) > 3, "its preloaded parents are there")
     supervisor = int((directory / "lock").read_text())
     leader = psutil.Process(supervisor)
-    nurseries = leader.children()
-    for each in nurseries:
+    parents = leader.children()
+    for each in parents:
         each.suspend()
-    # With its guard, which would end the nurseries as well. The supervisor ends with the guard.
+    # With its guard, which would end the parents as well. The supervisor ends with the guard.
     kill_with_guard(started)
     psutil.wait_procs([leader], 20)
-    assert any(each.is_running() for each in nurseries)
+    assert any(each.is_running() for each in parents)
     done = place.bsdgate("down", "--name", "stopped")
     assert done.code == 0, done
     place.wait_until_empty()

@@ -16,7 +16,7 @@ from kills.trials import Bench
 
 pytestmark = pytest.mark.timeout(300)
 
-LOST_NURSERY, LOST_WORKER, LOST_HARNESS = plan(50), plan(4), plan(152)
+LOST_PARENT, LOST_WORKER, LOST_HARNESS = plan(50), plan(4), plan(152)
 DAEMON = """
 import os, sys, time
 if os.fork() == 0:
@@ -51,7 +51,7 @@ def test_daemon_that_leaves_its_session_is_found_and_ended(reaper: Reaper) -> No
     assert reaper.living() == []
 
 
-@pytest.mark.parametrize("trial", [LOST_NURSERY, LOST_WORKER], ids=str)
+@pytest.mark.parametrize("trial", [LOST_PARENT, LOST_WORKER], ids=str)
 def test_signal_makes_no_false_pass_and_leaves_nothing(bench: Bench, trial: Trial) -> None:
     outcome = bench.carry_out(trial)
     assert outcome.problems == [], str(outcome)

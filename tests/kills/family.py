@@ -116,26 +116,26 @@ def _age(process: psutil.Process) -> tuple[float, int]:
 
 
 def _supervisor(harness: psutil.Process, _service: str = "") -> list[psutil.Process]:
-    # A nursery is forked, so its command line is the supervisor's.
+    # A preloaded parent is forked, so its command line is the supervisor's.
     return _called(harness, _SUPERVISOR)[:1]
 
 
-def _nursery(harness: psutil.Process, service: str) -> list[psutil.Process]:
+def _parent(harness: psutil.Process, service: str) -> list[psutil.Process]:
     # The supervisor forks them in this order, and before any other child.
     place = SERVICES.index(service)
-    nurseries = [child for each in _supervisor(harness) for child in each.children()]
-    return sorted(nurseries, key=_age)[place : place + 1]
+    parents = [child for each in _supervisor(harness) for child in each.children()]
+    return sorted(parents, key=_age)[place : place + 1]
 
 
 def _service(harness: psutil.Process, service: str) -> list[psutil.Process]:
-    return [child for each in _nursery(harness, service) for child in each.children()]
+    return [child for each in _parent(harness, service) for child in each.children()]
 
 
 _FINDERS: dict[str, Callable[[psutil.Process, str], list[psutil.Process]]] = {
     "harness": lambda harness, _: [harness],
     "guard": lambda harness, _: _called(harness, GUARD),
     "supervisor": _supervisor,
-    "nursery": _nursery,
+    "preloaded parent": _parent,
     "service": _service,
     "pytest": lambda harness, _: _called(harness, "pytest"),
     "runner": lambda harness, _: _called(harness, "tempest", "discover-tempest-config"),

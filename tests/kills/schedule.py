@@ -40,7 +40,7 @@ def _step(name: str, seconds: float, *targets: str) -> Moment:
 HARNESS: Final = "harness"
 PAIR: Final = "harness and guard"
 MOMENTS: Final = (
-    _step("deploy", 5, "supervisor", "nursery", "service", "harness"),
+    _step("deploy", 5, "supervisor", "preloaded parent", "service", "harness"),
     _step("check", 1.5, "pytest", "harness", "guard", "service"),
     _step("configure", 3, "runner", "supervisor", "service", PAIR),
     Moment(
@@ -48,21 +48,21 @@ MOMENTS: Final = (
         STEP_LINE.format("test"),
         _BATCH,
         3,
-        ("runner", "nursery", "harness", "guard"),
+        ("runner", "preloaded parent", "harness", "guard"),
     ),
     Moment("test", _BATCH, ANY_STEP, 5, ("worker", "runner", "service", "harness")),
-    Moment("test", _BATCH, ANY_STEP, 5, ("supervisor", "guard", "nursery", PAIR)),
+    Moment("test", _BATCH, ANY_STEP, 5, ("supervisor", "guard", "preloaded parent", PAIR)),
     _step("collect", 0.01, "harness", "supervisor", "guard", "service"),
     Moment(
         "confirm",
         r"^ +again, with the change, 1 of",
         ANY_STEP,
         5,
-        ("runner", "worker", "harness", "nursery"),
+        ("runner", "worker", "harness", "preloaded parent"),
         fails=True,
     ),
     _step("judge", 0.2, "harness", "guard", "supervisor", "service"),
-    _step("cleanup", 0.3, "harness", PAIR, "supervisor", "nursery"),
+    _step("cleanup", 0.3, "harness", PAIR, "supervisor", "preloaded parent"),
 )
 SIGNALS: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGSTOP)
 
@@ -71,8 +71,8 @@ SIGNALS: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGSTOP)
 class Trial:
     """One trial: ``target`` gets ``signal`` after this fraction of the moment has passed.
 
-    ``service`` is of which service a nursery or worker is taken. ``pause`` is after how many
-    seconds a stopped harness goes on.
+    ``service`` is the name of the service of which the preloaded parent or the worker is hit.
+    A stopped harness is continued after ``pause`` seconds.
     """
 
     seed: int
@@ -94,7 +94,7 @@ class Trial:
         return self.signal == signal.SIGSTOP and not self.ends_harness
 
     def __str__(self) -> str:
-        of = f" of {self.service}" if self.target in {"nursery", "service"} else ""
+        of = f" of {self.service}" if self.target in {"preloaded parent", "service"} else ""
         return f"seed {self.seed:3} {self.moment.name}: {self.signal.name} to {self.target}{of}"
 
 

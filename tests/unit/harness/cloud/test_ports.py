@@ -90,7 +90,7 @@ def test_a_port_that_was_asked_for_goes_before_any_that_is_free(
 # A service without a worker -------------------------------------------------------------------
 
 
-NURSERY = """
+PARENT = """
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -112,9 +112,9 @@ supervisor = Connection(int(sys.argv[1]))
 spec = CloudSpec.generate("here", Path(sys.argv[2]), {"idle": 0}, {})
 listener = ports.bind({"idle": 0})["idle"]
 supervisor.send(listener.getsockname()[1])
-worker.Nursery(Idle(), spec, listener, supervisor).obey()
+worker.PreloadedParent(Idle(), spec, listener, supervisor).carry_out_requests()
 """
-"""The nursery of a service that answers until it is killed."""
+"""The preloaded parent of a service that answers until it is killed."""
 
 
 def asked(port: int) -> bytes:
@@ -129,15 +129,15 @@ def asked(port: int) -> bytes:
 
 @pytest.fixture
 def idle(tmp_path: Path) -> Iterator[tuple[int, Connection]]:
-    """Run the nursery of a service; return its port and the supervisor's end of its pipe."""
+    """Run the preloaded parent of a service; yield its port and the supervisor's pipe end."""
     ours, theirs = Pipe()
-    argv = [sys.executable, "-c", NURSERY, str(theirs.fileno()), str(tmp_path)]
-    with subprocess.Popen(argv, pass_fds=[theirs.fileno()]) as nursery:
+    argv = [sys.executable, "-c", PARENT, str(theirs.fileno()), str(tmp_path)]
+    with subprocess.Popen(argv, pass_fds=[theirs.fileno()]) as parent:
         theirs.close()
         with ours:
             yield ours.recv(), ours
-        nursery.wait(SECONDS)
-    assert nursery.returncode == 0
+        parent.wait(SECONDS)
+    assert parent.returncode == 0
 
 
 def test_a_port_is_answered_for_as_long_as_its_service_lives_and_closed_after(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""oslo on threads, as the embedded cloud's nurseries choose before they import a service."""
+"""oslo on threads, as in the embedded cloud: chosen before a service is imported."""
 
 import warnings
 
