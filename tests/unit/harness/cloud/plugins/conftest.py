@@ -4,7 +4,7 @@
 import warnings
 
 with warnings.catch_warnings():
-    # What oslo and its libraries say of one another is not ours to mend.
+    # oslo's libraries warn about one another.
     warnings.simplefilter("ignore")
     from oslo_service import backend
 
