@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs of which a process is killed, ended or stopped: three trials of the campaign's 160.
+"""Runs with a process that is killed, ended or stopped: three of the campaign's 160 trials.
 
 ``tests/campaign/test_kills.py`` carries out the others.
 """
@@ -52,13 +52,13 @@ def test_daemon_that_leaves_its_session_is_found_and_ended(reaper: Reaper) -> No
 
 
 @pytest.mark.parametrize("trial", [LOST_PARENT, LOST_WORKER], ids=str)
-def test_signal_makes_no_false_pass_and_leaves_nothing(bench: Bench, trial: Trial) -> None:
+def test_signal_causes_no_false_pass_and_leaves_no_process(bench: Bench, trial: Trial) -> None:
     outcome = bench.carry_out(trial)
     assert outcome.problems == [], str(outcome)
     assert (outcome.code, outcome.result) == (3, "ERROR"), str(outcome)
 
 
-def test_harness_and_guard_killed_at_once_leave_nothing_but_a_run_to_resume(bench: Bench) -> None:
+def test_run_can_be_resumed_after_harness_and_guard_are_killed_together(bench: Bench) -> None:
     assert (LOST_HARNESS.target, LOST_HARNESS.signal.name) == (PAIR, "SIGKILL")
     outcome = bench.carry_out(LOST_HARNESS)
     assert outcome.problems == [], str(outcome)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which signal hits which process in which step of a run: a trial follows from its seed alone.
+"""The trials: the signal, the process and the step of the run, all chosen by a seed.
 
-Any 40 seeds in a row hit each target of each step once; 160 in a row with each signal.
+Any 40 consecutive seeds hit each target of each step once; any 160, with each signal.
 """
 
 import random
@@ -18,10 +18,10 @@ _BATCH: Final = r"^ +\d+ tests, \d+ at a time$"
 
 @dataclass(frozen=True)
 class Moment:
-    """A part of a run: the line that the run prints at its begin, and the line at its end.
+    """A part of a run, with the lines that the run prints at its begin and at its end.
 
-    ``seconds`` is how long it usually takes; a campaign measures it. ``fails`` means that the
-    moment is reached only in a run of which a test fails.
+    ``seconds`` is its usual duration, which a campaign measures. ``fails`` means that only a run
+    with a failed test reaches this moment.
     """
 
     name: str
@@ -85,12 +85,12 @@ class Trial:
 
     @property
     def ends_harness(self) -> bool:
-        """Whether the harness itself is hit."""
+        """Whether the harness itself gets the signal."""
         return self.target in {HARNESS, PAIR}
 
     @property
     def stays_stopped(self) -> bool:
-        """Whether a process is left stopped, so that only a time limit ends the wait for it."""
+        """Whether a process stays stopped, so that only a time limit ends the wait for it."""
         return self.signal == signal.SIGSTOP and not self.ends_harness
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ class Trial:
 
 
 def plan(seed: int) -> Trial:
-    """Return the trial of this seed, a number of at least 0."""
+    """Return the trial of a seed (0 or more)."""
     quarter, row = divmod(seed, len(MOMENTS))
     rng = random.Random(seed)
     return Trial(
