@@ -19,10 +19,15 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from bsdgate.results import document, model
+from bsdgate.harness import identity, manifest
+from bsdgate.harness.profiles import model as profiles
+from bsdgate.harness.run_dir import LAYOUT
+from bsdgate.harness.suites import model as suites
+from bsdgate.results import attempts, document, model
 from bsdgate.results.codes import Code
 from bsdgate.results.expectations.entries import Entry
 from bsdgate.results.expectations.scope import Scope
+from bsdgate.results.problems import Problem
 
 COMMAND = "python doc/reference_pages.py"
 FOLDER = Path(__file__).parent / "source" / "reference"
@@ -41,6 +46,17 @@ these numbers and counts the cases. The outcomes are {", ".join(model.Outcome)}.
 Fields without a value are absent. Times are ISO 8601 in UTC.
 """
 
+_PROFILE_TYPES = (
+    *(profiles.Profile, profiles.Local, profiles.Qemu, profiles.Static, profiles.Host),
+    *(profiles.Zuul, profiles.Service, profiles.Board, profiles.Feature, profiles.Exclusion),
+    profiles.Timeouts,
+)
+_SUITE_TYPES = (suites.Suite, suites.Inclusion, profiles.Exclusion)
+_RUN_TYPES = (
+    *(manifest.Manifest, manifest.AskedProject, identity.Settings, manifest.NodeDocument),
+    *(manifest.ChangedProject, attempts.AttemptDocument, attempts.NodeRef, Problem),
+)
+
 _FORMATS = {
     "date": "date (``YYYY-MM-DD``)",
     "date-time": "date and time (ISO 8601)",
@@ -57,12 +73,21 @@ _LIMITS = {
 
 def pages() -> dict[str, str]:
     """Return the text of each page, by file name."""
-    page = render("verdict.json", _VERDICT_TYPES, "serialization")
-    title, first, rest = page.partition("\nVerdict\n=======\n")
+    verdict = _after_title(render("verdict.json", _VERDICT_TYPES, "serialization"), _VERDICT_HEAD)
     return {
+        "profiles.rst": render("Profiles", _PROFILE_TYPES),
+        "suites.rst": render("Suites", _SUITE_TYPES),
+        "run-directory.rst": _after_title(render("Run directory", _RUN_TYPES), _layout()),
         "expectations.rst": render("Files of known failures", [Entry, Scope]),
-        "verdict.rst": f"{title}\n{_VERDICT_HEAD}{first}{rest}\n{values('Codes', Code)}",
+        "verdict.rst": f"{verdict}\n{values('Codes', Code)}",
     }
+
+
+def _after_title(page: str, text: str) -> str:
+    """Put a text between the title of a page and the first section."""
+    lines = page.split("\n")
+    end = lines.index("", 2) + 1
+    return "\n".join([*lines[:end], text, *lines[end:]])
 
 
 def render(
@@ -97,14 +122,20 @@ def _section(one: type[Any], schema: Schema, sections: set[str]) -> Iterator[str
     yield from [inspect.getdoc(one) or "", "", ".. list-table::", "   :header-rows: 1"]
     yield from ["   :widths: 14 20 14 52", ""]
     yield from _row(["Field", "Type", "Required", "Meaning"])
+    names = _names(one)
     for name, field in own["properties"].items():
-        text = field.get("description") or described.get(name)
+        text = field.get("description") or described.get(names.get(name, name))
         if not text:
             raise ValueError(f"{one.__name__}.{name} has no description")
         required = "yes" if name in own.get("required", ()) else _default(field)
         meaning = " ".join([*text.split(), *_allowed(field, defs)])
         yield from _row([f"``{name}``", _type(field, defs, sections), required, meaning])
     yield ""
+
+
+def _names(one: type[Any]) -> Mapping[str, str]:
+    """Return the names of a model's fields in the code, by their names in a file."""
+    return {field.alias or name: name for name, field in getattr(one, "model_fields", {}).items()}
 
 
 def _row(cells: Sequence[str]) -> Iterator[str]:
@@ -159,6 +190,15 @@ def _allowed(field: Schema, defs: Schema) -> Iterator[str]:
         yield f"Allowed: {', '.join(limits)}."
     if field.get("minLength") == 1 or field.get("minItems") == 1:
         yield "Not empty."
+
+
+def _layout() -> str:
+    """Return a section with the files of a run directory."""
+    parts = [*_heading("Files", "="), ".. list-table::", "   :header-rows: 1"]
+    parts += ["   :widths: 34 66", "", *_row(["File", "Content"])]
+    for name, meaning in LAYOUT.items():
+        parts += _row([f"``{name}``", meaning])
+    return "\n".join([*parts, ""])
 
 
 def values(title: str, one: type[StrEnum]) -> str:

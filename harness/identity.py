@@ -104,7 +104,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     content: dict[str, Any]
+    """What was loaded, with all default values."""
     sha256: str
+    """The SHA-256 of the content as sorted JSON."""
 
     @classmethod
     def of(cls, loaded: BaseModel) -> Self:

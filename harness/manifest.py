@@ -24,63 +24,91 @@ def _default_name(fields: dict[str, Any]) -> str:
 
 
 class AskedProject(BaseModel):
-    """A project that a run uses in another state than the release's, as it was asked for.
-
-    The same ``identity`` is the same code.
-    """
+    """A project that a run uses in another state than the release's, as it was asked for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     project: str
+    """The project, such as ``nova``."""
     source: str
+    """The path, URL or version that ``--with`` gave."""
     identity: str
+    """The commit, the version, or the digest of the source files: the same code has the same."""
 
 
 class ChangedProject(AskedProject):
     """A project that is installed in another state than the release's."""
 
     version: str
+    """The version that was installed."""
 
 
 class NodeDocument(BaseModel):
-    """What a run ran on: the properties of the node, and what was installed for the run."""
+    """``node.json``: what a run ran on. Every attempt has the digest of this document."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_version: int = Field(default=NODE_SCHEMA, alias="schema")
+    """The version of the document."""
     run_id: str
+    """The id of the run."""
     name: str
+    """The name of the node."""
     facts: dict[str, str]
+    """The properties of the node, to which known failures can be limited."""
     versions: dict[str, str]
+    """The installed Python distributions."""
     changes: tuple[ChangedProject, ...] = Field(default=(), alias="with")
+    """The projects under test."""
 
 
 class Manifest(BaseModel):
-    """What was asked for. Written once, before anything else."""
+    """``manifest.json``: what was asked for. It is written once, before anything else."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_version: int = Field(default=SCHEMA, alias="schema")
+    """The version of the document."""
     bsdgate_version: str = Field(default_factory=identity.version)
+    """The version of bsdgate, with its commit."""
     bsdgate_sha256: str = Field(default_factory=identity.digest)
+    """The SHA-256 of bsdgate's files."""
     run_id: str = Field(default_factory=lambda: uuid.uuid4().hex)
+    """The unique id of the run."""
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    """When the run began."""
     profile: str
+    """The name or the file of the profile."""
     suite: str
+    """The name of the suite."""
     name: str = Field(default_factory=_default_name)
+    """The name of the run directory."""
     release: str
+    """The OpenStack release."""
     evidence: tuple[Kind, ...]
+    """The kinds of attempts that the run must have."""
     selection: str | None = None
+    """The regular expression of ``--tests``."""
     concurrency: int
+    """The number of tests that run at the same time."""
     changes: tuple[AskedProject, ...] = Field(default=(), alias="with")
+    """The projects under test."""
     change: str | None = None
+    """The number of the change on the review server."""
     patchset: str | None = None
+    """The number of the patchset of the change."""
     changed_files: tuple[str, ...] = ()
+    """The files that the change under test modifies, relative to its project."""
     policy: str = "developer"
+    """The policy by which the run is judged."""
     features: tuple[dict[str, str], ...] = ()
+    """The settings in the profile that explain skipped tests."""
     expectations: dict[str, str] = {}
+    """The SHA-256 of each file with known failures of ``--expectations``, by name."""
     profile_settings: Settings
+    """The content of the profile, and its SHA-256."""
     suite_settings: Settings
+    """The content of the suite, and its SHA-256."""
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -9,7 +9,7 @@ resumed from its evidence: only the tests without an outcome are run again, on a
 import contextlib
 import hashlib
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -91,10 +91,40 @@ def begin(options: Options, listener: Listener) -> Run:
         suite, options.tests, options.concurrency, profile.concurrency
     )
     asked = changes.parse_all(options.changes, profile.release)
+    tools = _prepare_runners(asked, profile, listener)
+    folder = RunDir.create(
+        places.state() / "runs",
+        _manifest(options, profile, suite, asked, concurrency=concurrency, known=known),
+    )
+    for name, content in known.items():
+        folder.write(f"{EXPECTATIONS}/{name}", content.decode())
+    node, deployment = _target(folder, profile, asked)
+    return Run(
+        folder,
+        profile,
+        suite,
+        node,
+        deployment,
+        tools,
+        listener,
+        keep=options.keep,
+        history=options.history,
+    )
+
+
+def _manifest(
+    options: Options,
+    profile: Profile,
+    suite: suites.Suite,
+    asked: Sequence[Change],
+    *,
+    concurrency: int,
+    known: Mapping[str, bytes],
+) -> Manifest:
+    """Return what is written down of what was asked; ``known`` are the added known failures."""
     resolved = environment.resolve(asked, places.cache())
     change, patchset = options.review or (None, None)
-    tools = _prepare_runners(asked, profile, listener)
-    manifest = Manifest(
+    return Manifest(
         profile=options.profile,
         suite=suite.name,
         release=profile.release,
@@ -110,21 +140,6 @@ def begin(options: Options, listener: Listener) -> Run:
         expectations={name: hashlib.sha256(each).hexdigest() for name, each in known.items()},
         profile_settings=Settings.of(profile),
         suite_settings=Settings.of(suite),
-    )
-    folder = RunDir.create(places.state() / "runs", manifest)
-    for name, content in known.items():
-        folder.write(f"{EXPECTATIONS}/{name}", content.decode())
-    node, deployment = _target(folder, profile, asked)
-    return Run(
-        folder,
-        profile,
-        suite,
-        node,
-        deployment,
-        tools,
-        listener,
-        keep=options.keep,
-        history=options.history,
     )
 
 

@@ -32,6 +32,36 @@ ATTEMPT: Final = "attempt"
 
 Event = Literal["begin", "end", "fail", "interrupt"]
 
+LAYOUT: Final = {
+    "manifest.json": "What was asked for; written once, before anything else.",
+    "node.json": "What the run ran on: the properties of the node, and the installed versions.",
+    "journal.jsonl": "A line of JSON for each step and each attempt that began, failed or ended.",
+    "lock": "Locked by the process that works in the directory; holds its process id.",
+    "excluded.json": "The tests of the suite that it or the profile leaves out, with the reasons.",
+    "clouds.yaml": "The cloud, as OpenStack's clients read it.",
+    "accounts.yaml": "The accounts that the cloud has for tests, as Tempest reads them.",
+    "expectations/*": "The known failures that ``--expectations`` gave.",
+    "evidence/*/attempt.json": "An attempt: one execution of a runner.",
+    "evidence/*/asked.*": "The tests that the attempt was asked to run.",
+    "evidence/*/stream.*": "The reports, as the runner wrote them.",
+    "evidence/*/runner-record.json": "The outcomes that the runner itself recorded.",
+    "evidence/*/workers.json": "The ids of the tests that each worker of Tempest was given.",
+    "logs/*": "The logs of the harness, of the runners, and of the services (``services/``).",
+    "tempest/*": "The workspace of Tempest.",
+    "tempest-home/*": "The home directory of Tempest.",
+    "rally/*": "The workspace of Rally.",
+    "base/*": "The cloud without the change, and what ran against it.",
+    "again/*": "Another cloud with the change, and what ran against it.",
+    "cloud/*": "The embedded cloud, while it is up.",
+    "report/report.html": "The report for a browser.",
+    "report/report.txt": "The report as text.",
+    "report/report.xml": "The report as JUnit XML.",
+    "report/verdict.json": "The verdict.",
+    "report/zuul.json": "What a Zuul job returns by ``zuul_return``.",
+    ".bsdgate": "Marks a directory that bsdgate made, and may remove.",
+}
+"""The files of a run directory, as patterns, and what each is."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FILES: Final[dict[Format, tuple[str, str]]] = {
     "subunit": ("asked.txt", "stream.subunit"),

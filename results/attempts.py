@@ -107,38 +107,60 @@ _Number = Annotated[int, Strict()]
 
 
 class NodeRef(BaseModel, frozen=True):
-    """The node that an attempt names: its name, and the SHA-256 of its document (node.json)."""
+    """The node that an attempt names."""
 
     name: str
+    """The name of the node."""
     sha256: str
+    """The SHA-256 of ``node.json``."""
 
 
-class _Head(BaseModel):
-    """The fields that are read from attempt.json. A null counts as an absent field."""
+class AttemptDocument(BaseModel):
+    """``attempt.json``: one execution of a runner. A null counts as an absent field."""
 
     schema_version: Annotated[_Number, Field(alias="schema", ge=1, le=3)]
+    """The version of the document."""
     name: str
+    """The name of the folder: a number, and the kind of the attempt or ``confirm-SIDE``."""
     kind: Kind
+    """The runner."""
     state: Literal[State.RUNNING, State.ENDED, State.INTERRUPTED]
+    """The state of the attempt."""
     exit_status: _Number | None = None
+    """The exit status of the runner, if it has ended."""
     started: _Moment = None
+    """When the attempt began."""
     ended: _Moment = None
+    """When the attempt ended."""
     side: Side = Side.CHANGE
+    """Whether the tests ran with the change under test, or on the base without it."""
     confirms: str = ""
+    """The attempt with the failures that this attempt runs again."""
     test_timeout: Annotated[float, Strict(), Field(gt=0, lt=MOST_SECONDS)] = 0
+    """The number of seconds that each test may take, if the runner has such a limit."""
     run_id: str
+    """The id of the run; another one than that of manifest.json is an error."""
     form: Literal["subunit", "junit", "rally"] = Field(alias="format")
+    """The format of the stream."""
     asked: FileName
+    """The file with the ids of the tests that were asked to run."""
     count: _Number
+    """The number of tests that were asked to run."""
     stream: FileName
+    """The file with the reports of the runner."""
     # In schema 1 the field was called witness.
     runner_record: FileName | None = Field(
         default=None, validation_alias=AliasChoices("runner_record", "witness")
     )
+    """The file with what the runner itself recorded, if the runner keeps a record."""
     mark: str = ""
+    """A text that a JUnit or Rally report must contain, so that another report is refused."""
     node: NodeRef | None = None
+    """The node that the tests ran against, since schema 3."""
     digests: Mapping[str, Any] = Field(alias="sha256")
+    """The SHA-256 of each file of the attempt, by name; null while the file is written."""
     problems: tuple[Problem, ...]
+    """The problems that the harness found while the attempt ran."""
 
     @property
     def about_attempt(self) -> dict[str, Any]:
@@ -276,14 +298,14 @@ def _check_plain(path: Path, mode: int) -> None:
         raise UnreadableError(f"{path.name} is not a regular file")
 
 
-def _read_head(folder: Path, manifest: Mapping[str, Any], node: NodeRef | None) -> _Head:
+def _read_head(folder: Path, manifest: Mapping[str, Any], node: NodeRef | None) -> AttemptDocument:
     if folder.is_symlink() or not folder.is_dir():
         raise UnreadableError("not a folder")
     with open_plain(folder / "attempt.json", HEAD_BOUND) as file:
         content = file.read()
     try:
         fields = strict_json.loads_object(content)
-        head = _Head.model_validate(fields)
+        head = AttemptDocument.model_validate(fields)
     except ValueError as reason:
         raise UnreadableError(f"attempt.json: {strict_json.explain(reason)}") from None
     for name in IDENTITY:
@@ -300,7 +322,7 @@ def _read_head(folder: Path, manifest: Mapping[str, Any], node: NodeRef | None) 
     return head
 
 
-def _read_asked(folder: Path, head: _Head, problems: list[Reason]) -> Collection[str]:
+def _read_asked(folder: Path, head: AttemptDocument, problems: list[Reason]) -> Collection[str]:
     with open_plain(folder / head.asked, DOCUMENT_BOUND) as file:
         tee = Tee(file)
         try:
@@ -314,7 +336,9 @@ def _read_asked(folder: Path, head: _Head, problems: list[Reason]) -> Collection
     return asked
 
 
-def _read_record(folder: Path, head: _Head, problems: list[Reason]) -> RunnerRecord | None:
+def _read_record(
+    folder: Path, head: AttemptDocument, problems: list[Reason]
+) -> RunnerRecord | None:
     if head.runner_record is None:
         return None
     with open_plain(folder / head.runner_record, RECORD_BOUND) as file:
@@ -326,7 +350,7 @@ def _read_record(folder: Path, head: _Head, problems: list[Reason]) -> RunnerRec
         raise UnreadableError(f"{head.runner_record}: {strict_json.explain(reason)}") from None
 
 
-def _read_stream(folder: Path, head: _Head, asked: Collection[str]) -> Iterator[Found]:
+def _read_stream(folder: Path, head: AttemptDocument, asked: Collection[str]) -> Iterator[Found]:
     """Parse the stream; check the digest and the mark on the same bytes that the parser read."""
     bound = STREAM_BOUND if head.sealed else DOCUMENT_BOUND
     with open_plain(folder / head.stream, bound) as file:
@@ -341,7 +365,7 @@ def _read_stream(folder: Path, head: _Head, asked: Collection[str]) -> Iterator[
             yield error(Code.FOREIGN_EVIDENCE, message)
 
 
-def _parse(stream: BinaryIO, head: _Head, asked: Any) -> Iterator[Found | Dated]:
+def _parse(stream: BinaryIO, head: AttemptDocument, asked: Any) -> Iterator[Found | Dated]:
     if head.sealed:
         return subunit.parse(stream, (head.run_id, head.name))
     return rally.parse(stream, asked) if head.form == "rally" else junit.parse(stream, asked)
@@ -380,7 +404,7 @@ class Tee(BytesIO):
         return piece
 
 
-def _check_digest(head: _Head, name: str, actual: str) -> list[Reason]:
+def _check_digest(head: AttemptDocument, name: str, actual: str) -> list[Reason]:
     if head.state is State.RUNNING:
         return []  # digests are written when an attempt ends; the state running is an error anyway
     recorded = head.digests.get(name)

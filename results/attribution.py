@@ -153,12 +153,16 @@ def attribute(
     return tuple(sorted(found, key=lambda finding: finding.id))
 
 
-def attribute_lost(lost: Iterable[Case], reasons: Iterable[Reason]) -> tuple[Finding, ...]:
-    """Return the cause of tests without an outcome, if the node, the cloud or a service failed."""
+def attribute_lost(cases: Iterable[Case], reasons: Iterable[Reason]) -> tuple[Finding, ...]:
+    """Return the cause of the cases without an outcome, if the node, the cloud or a service failed.
+
+    Nothing else explains why a test has no outcome.
+    """
     trouble = _other_cause(reasons)
     if trouble is None or trouble[0] is not Cause.NODE:
         return ()
-    return tuple(Finding(case.id, Cause.NODE, "", trouble[1]) for case in lost)
+    lost = (case.id for case in cases if case.outcome is Outcome.MISSING)
+    return tuple(Finding(each, Cause.NODE, "", trouble[1]) for each in lost)
 
 
 def known_flake(finding: Finding, past: Sequence[Past]) -> Flake:

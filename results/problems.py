@@ -41,7 +41,9 @@ class Problem:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     code: Annotated[Code, AfterValidator(_of_a_problem)]
+    """The code, which decides the cause of failures in the attempt."""
     text: str
+    """The description."""
 
     @property
     def fields(self) -> dict[str, str]:

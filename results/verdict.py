@@ -74,9 +74,13 @@ class _Excused:
     skips: set[str] = field(default_factory=set)
     needless_skips: list[str] = field(default_factory=list)
 
+    def of(self, outcome: Outcome) -> list[Case]:
+        """Return all cases with this outcome."""
+        return [case for case in self.cases if case.outcome is outcome]
+
     def ids_of(self, outcome: Outcome) -> tuple[str, ...]:
         """Return the ids of all cases with this outcome."""
-        return tuple(case.id for case in self.cases if case.outcome is outcome)
+        return tuple(case.id for case in self.of(outcome))
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -108,18 +112,13 @@ def judge(
     reasons = _graded([*evidence.problems, *ledger.reasons], policy, excused)
     hung = hangs.weigh(evidence, ledger, reasons + _check_owed(evidence))
     excused.cases, reasons = hung.put_into(excused.cases), hung.reasons
-    failed = [
-        case
-        for case in excused.cases
-        if case.outcome is Outcome.FAIL and case.id not in hung.failed
-    ]
+    failed = [case for case in excused.of(Outcome.FAIL) if case.id not in hung.failed]
     findings = attribution.attribute(failed, ledger.confirmations, reasons, change=run.changed)
     findings = tuple(sorted((*findings, *hung.findings), key=lambda finding: finding.id))
     excuses, fallen = _excuses(findings, past or {}, len(ledger.cases), change=run.changed)
-    missing = [case for case in excused.cases if case.outcome is Outcome.MISSING]
-    lost = attribution.attribute_lost(missing, reasons)
+    findings_of_all = (*findings, *attribution.attribute_lost(excused.cases, reasons))
     dispositions = dispose(
-        excused.cases, ledger.setup_failures, (*findings, *lost), excused.entries, excuses
+        excused.cases, ledger.setup_failures, findings_of_all, excused.entries, excuses
     )
     unexcused = {one.id for one in dispositions if one.excuse is None}
     broken = [failure.id for failure in ledger.setup_failures if failure.id in unexcused]

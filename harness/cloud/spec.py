@@ -138,7 +138,7 @@ class CloudSpec:
         return {"auth": auth, "region_name": REGION}
 
     def accounts(self) -> list[dict[str, Any]] | None:
-        """Return the accounts for tests, as Tempest's accounts file has them; None without users."""
+        """Return the accounts for tests as Tempest reads them; None without Keystone."""
         return tempest_entries(self.passwords) if "keystone" in self.ports else None
 
     def etc(self, service: str) -> Path:

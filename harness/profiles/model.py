@@ -70,64 +70,86 @@ class Local(Part):
     """The embedded cloud, on the machine that the harness runs on."""
 
     source: Literal["local"]
+    """This machine."""
 
 
 class Qemu(Part):
     """A virtual machine made for the run."""
 
     source: Literal["qemu"]
+    """A virtual machine under QEMU."""
     image: str = Field(min_length=1)
     """A version of FreeBSD as its release tree names it, a file, or a URL."""
     architecture: Architecture
+    """The architecture of the virtual machine, by FreeBSD's name."""
     filesystem: Literal["ufs", "zfs"]
+    """The file system of the image."""
     cpus: int = Field(ge=1, le=64)
+    """The number of virtual CPUs."""
     memory_mib: int = Field(ge=512)
+    """The memory in MiB."""
 
 
 class Host(Part):
     """An existing machine that answers ssh."""
 
     name: Name
+    """The name of the machine in evidence and messages."""
     address: str = Field(min_length=1)
+    """The host name or address."""
     port: int = Field(default=22, ge=1, le=65535)
+    """The port of sshd."""
     user: str = Field(min_length=1)
+    """The user to log in as."""
 
 
 class Static(Part):
     """Existing machines."""
 
     source: Literal["static"]
+    """Machines that are already there."""
     hosts: tuple[Host, ...] = Field(min_length=1)
+    """The machines."""
 
 
 class Zuul(Part):
     """The nodes of a Zuul job."""
 
     source: Literal["zuul"]
+    """The nodes that Zuul gives a job."""
     nodeset: Name
+    """The nodeset."""
 
 
 Nodes = Annotated[Local | Qemu | Static | Zuul, Field(discriminator="source")]
 
 
 class Service(Part):
-    """A service of the cloud. ``options`` override its own: section, option, value."""
+    """A service of the cloud."""
 
     options: dict[str, dict[str, Scalar]] = {}
+    """Options of oslo.config that override those of bsdgate: by section and name."""
 
 
 class Board(Part):
     """A kind of board that Ironic manages."""
 
     name: Name
+    """The name of the board, which is that of its node in Ironic."""
     architecture: Architecture
+    """The architecture of the board, by FreeBSD's name."""
     power: Literal["fake", "ipmi", "pdu-snmp", "redfish"]
+    """How the power of the board is switched."""
     boot: tuple[Literal["fake", "ipxe", "pxe", "uefi-http", "virtual-media"], ...] = Field(
         min_length=1
     )
+    """The ways by which the board can boot, the preferred one first."""
     console: Literal["none", "serial"] = "none"
+    """The console of the board."""
     resource_class: ResourceClass
+    """The resource class of the board in Ironic."""
     traits: tuple[Trait, ...] = ()
+    """The traits of the board in Ironic."""
 
     @property
     def has_bmc(self) -> bool:
@@ -145,16 +167,20 @@ class Feature(Part):
     """An option of Tempest that the profile sets, and why."""
 
     value: Scalar
+    """The value of the option."""
     reason: Reason
+    """Why the option has this value; it explains the tests that are skipped."""
 
 
 class Exclusion(Part):
     """Tests that are left out, and why."""
 
     tests: Pattern
+    """A regular expression that is searched for in the ids of the tests."""
     tagged: Name | None = None
-    """An attribute of Tempest's that they have, such as slow."""
+    """An attribute of Tempest's that the tests must have, such as slow."""
     reason: Reason
+    """Why the tests are left out."""
 
 
 class Timeouts(Part):
@@ -185,16 +211,27 @@ class Profile(Part):
     """A cluster: nodes, services, boards, and the Tempest options that follow from them."""
 
     name: Name
+    """The name of the profile."""
     description: str = Field(min_length=1)
+    """The cluster in one line."""
     release: str
+    """The OpenStack release, such as 2026.2."""
     nodes: Nodes
+    """The machines that the services run on."""
     services: dict[ServiceName, Service] = Field(min_length=1)
+    """The services of the cloud, by name."""
     boards: tuple[Board, ...] = ()
+    """The boards that Ironic manages."""
     features: dict[Option, Feature] = {}
+    """Options of Tempest that the profile sets, such as ``compute.min_compute_nodes``."""
     lacks: dict[Lack, Reason] = {}
+    """Features that the cloud is without and no option of Tempest decides, with the reasons."""
     excludes: tuple[Exclusion, ...] = ()
+    """Tests that the cluster cannot run."""
     concurrency: int = Field(ge=1, le=64)
+    """The number of tests that run at the same time."""
     timeouts: Timeouts = Timeouts()
+    """The time limits."""
 
     @model_validator(mode="after")
     def _services_have_what_they_need(self) -> Self:

@@ -20,29 +20,36 @@ _ATTRIBUTES = re.compile(r"\[([^\[\]]*)\]$")
 
 
 class Inclusion(Part):
-    """Tests that are wanted: those whose id matches ``tests`` and, if given, have the attribute."""
+    """Tests that are wanted."""
 
     area: Name
-    """The part of OpenStack that they are counted under."""
+    """The part of OpenStack that the tests are counted under."""
     tests: Pattern
+    """A regular expression that is searched for in the ids of the tests."""
     tagged: Name | None = None
-    """An attribute of Tempest's, such as smoke."""
+    """An attribute of Tempest's that the tests must have, such as smoke."""
     reason: Reason
+    """Why the tests are wanted."""
 
 
 class Suite(Part):
     """A choice of tests for one runner."""
 
     name: Name
+    """The name of the suite."""
     description: str = Field(min_length=1)
+    """The suite in one line."""
     runner: Literal["tempest", "rally"]
+    """The runner of the tests."""
     task: str | None = None
     """For Rally: the file under rally_tasks/ whose workloads are chosen from."""
     credentials: Literal["dynamic", "pre-provisioned"] = "dynamic"
     """For Tempest: whether each test class makes users and projects of its own, or takes accounts
     that the cloud has. A cloud without such accounts gets dynamic ones for either."""
     includes: tuple[Inclusion, ...] = Field(min_length=1)
+    """The tests that are wanted."""
     excludes: tuple[Exclusion, ...] = ()
+    """The tests among them that are left out."""
 
     @model_validator(mode="after")
     def _settings_fit_the_runner(self) -> Self:
