@@ -73,8 +73,8 @@ def application(spec: CloudSpec) -> service.Application:
 
     def without_close(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ["wsgi.input"] = Body(environ["wsgi.input"])
-        answer: Iterable[bytes] = glance(environ, start_response)
-        return answer
+        response: Iterable[bytes] = glance(environ, start_response)
+        return response
 
     return without_close
 

@@ -106,8 +106,8 @@ def application(spec: CloudSpec) -> service.Application:
 
     def in_fresh_context(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         RequestContext(overwrite=True)
-        answer: Iterable[bytes] = keystone(environ, start_response)
-        return answer
+        response: Iterable[bytes] = keystone(environ, start_response)
+        return response
 
     return in_fresh_context
 

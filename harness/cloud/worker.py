@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The processes of one service: its preloaded parent and its worker.
 
-A *preloaded parent* has imported a service and opened nothing. It forks the
+A *preloaded parent* has imported a service, but not started it. It forks the
 short-lived processes that make a database, and the *worker* that serves. To
 replace a killed or stopped worker costs one fork.
 
