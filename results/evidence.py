@@ -35,7 +35,7 @@ from bsdgate.results.policy import DEVELOPER, POLICIES, Policy
 
 SCHEMAS = (1, 2, 3)
 NODE_SCHEMA = 3
-"""The first schema of a manifest whose run has a document of its node."""
+"""The first schema of a manifest that requires ``node.json`` in the run directory."""
 NODE = "node.json"
 """The document of the node, in a run directory: its facts, and the installed versions."""
 EXPECTATIONS = "expectations"

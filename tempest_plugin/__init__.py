@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tempest plugin: what a port of OpenStack to FreeBSD needs proven and no upstream suite proves."""
+"""Tempest plugin: tests for a port of OpenStack to FreeBSD that no upstream suite has."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of group ``[bsdgate]`` in tempest.conf: what the tests need to know of a cluster."""
+"""The options of group ``[bsdgate]`` in tempest.conf, which describe the cluster to the tests."""
 
 from oslo_config import cfg
 
@@ -9,19 +9,19 @@ OPTIONS = [
     cfg.ListOpt(
         "catalog_interfaces",
         default=["public", "internal", "admin"],
-        help="Interfaces of the catalogue that the machine running the tests can reach.",
+        help="Catalogue interfaces that can be reached from the machine that runs the tests.",
     ),
     cfg.StrOpt(
         "hardware_type",
         default="fake-hardware",
-        help="Hardware type of the nodes that the tests enroll themselves. They stand for boards "
-        "that are not there, so its deploy interface 'fake' must be enabled.",
+        help="Hardware type of the nodes that the tests enroll. These nodes have no real board, "
+        "so the deploy interface 'fake' of this hardware type must be enabled.",
     ),
     cfg.IntOpt(
         "provision_timeout",
         default=60,
         min=1,
-        help="Seconds within which a node that the tests enrolled makes any one provision step.",
+        help="Maximum number of seconds for one provision step of a node that the tests enrolled.",
     ),
     cfg.StrOpt(
         "purecap_trait",
@@ -31,19 +31,19 @@ OPTIONS = [
     cfg.StrOpt(
         "foreign_architecture",
         default="s390x",
-        help="A processor architecture, as in the image property hw_architecture, that no "
-        "compute host of the cluster runs.",
+        help="Processor architecture, as in the image property hw_architecture, that no "
+        "compute host of the cluster has.",
     ),
     cfg.IntOpt(
         "underlay_mtu",
         default=1500,
         min=1280,
-        help="Largest IP packet, in bytes, that the physical network between hosts carries.",
+        help="Maximum size, in bytes, of an IP packet on the physical network between hosts.",
     ),
     cfg.IntOpt(
         "underlay_ip_version",
         default=4,
         choices=[4, 6],
-        help="IP version that tunnels between hosts use.",
+        help="IP version of the tunnels between hosts.",
     ),
 ]

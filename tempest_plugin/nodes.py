@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Baremetal nodes of the tests' own: enrolled, driven, taken out again."""
+"""Baremetal nodes of the tests: enrolled, brought into provision states, and deleted."""
 
 import contextlib
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ from bsdgate.tempest_plugin.waiting import wait_for
 CONF = config.CONF
 
 UNDEPLOYABLE = ("active", "deploy failed", "error")
-"""Provision states that a node is brought out of before it can be deleted."""
+"""Provision states in which a node must be undeployed before it can be deleted."""
 
 
 def enroll(test: Any, client: BaremetalClient, **attributes: Any) -> str:
-    """Enroll a node that needs no hardware and return its UUID; it goes with the test."""
+    """Enroll a node without hardware and return its UUID; it is deleted after the test."""
     node = client.create_node(
         name=data_utils.rand_name("node", prefix=CONF.resource_name_prefix),
         driver=CONF.bsdgate.hardware_type,
@@ -33,7 +33,7 @@ def enroll(test: Any, client: BaremetalClient, **attributes: Any) -> str:
 
 
 def provide(client: BaremetalClient, uuids: Iterable[str]) -> None:
-    """Make enrolled nodes available and powered off, which is what allocations choose from."""
+    """Make enrolled nodes available and powered off, as an allocation requires."""
     drive(client, uuids, "manage", "manageable")
     for uuid in uuids:
         client.set_node_power_state(uuid, "power off")
@@ -43,7 +43,7 @@ def provide(client: BaremetalClient, uuids: Iterable[str]) -> None:
 
 
 def drive(client: BaremetalClient, uuids: Iterable[str], verb: str, state: str) -> None:
-    """Send a verb to all the nodes, then wait until each is in the state and unlocked."""
+    """Request a provision step of all nodes; wait until each is in ``state`` and unlocked."""
     for uuid in uuids:
         client.set_node_provision_state(uuid, verb)
     for uuid in uuids:
@@ -51,9 +51,9 @@ def drive(client: BaremetalClient, uuids: Iterable[str], verb: str, state: str) 
 
 
 def wait_until_settled(client: BaremetalClient, uuid: str, **fields: str) -> None:
-    """Wait until a node has these fields and no conductor holds it.
+    """Wait until a node has these fields and is not reserved by a conductor.
 
-    Raises tempest.lib's TempestException with Ironic's own error when a step failed.
+    :raises TempestException: a provision step failed; the message is Ironic's ``last_error``.
     """
 
     def settled() -> bool:
@@ -66,7 +66,7 @@ def wait_until_settled(client: BaremetalClient, uuid: str, **fields: str) -> Non
 
 
 def remove(client: BaremetalClient, uuid: str) -> None:
-    """Delete a node in whatever state a test left it; one that is gone is fine."""
+    """Delete a node in any provision state; do nothing if it does not exist."""
     with contextlib.suppress(exceptions.NotFound):
         wait_for(
             lambda: client.show_node(uuid)["reservation"] is None,
@@ -79,18 +79,18 @@ def remove(client: BaremetalClient, uuid: str) -> None:
 
 
 def allocate(test: Any, client: BaremetalClient, **wanted: Any) -> dict[str, Any]:
-    """Ask for a node and return the allocation as it ended: ``active`` or ``error``."""
+    """Request a node; return the allocation when its state is ``active`` or ``error``."""
     uuid = client.create_allocation(**wanted)["uuid"]
-    test.addCleanup(_give_up, client, uuid)
+    test.addCleanup(_delete_allocation, client, uuid)
     wait_for(
         lambda: client.show_allocation(uuid)["state"] != "allocating",
         CONF.bsdgate.provision_timeout,
-        f"allocation {uuid} to be decided",
+        f"allocation {uuid} to be active or in error",
     )
     return client.show_allocation(uuid)
 
 
-def _give_up(client: BaremetalClient, uuid: str) -> None:
-    # That of a deployed node may not be deleted; it goes when the node is undeployed.
+def _delete_allocation(client: BaremetalClient, uuid: str) -> None:
+    # Ironic refuses this for a deployed node; to undeploy the node deletes the allocation.
     with contextlib.suppress(exceptions.NotFound, exceptions.Conflict):
         client.delete_allocation(uuid)

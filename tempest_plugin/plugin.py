@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Tempest asks of a plugin (entry point ``tempest.test_plugins``).
+"""The interface of the plugin to Tempest (entry point ``tempest.test_plugins``).
 
-A plugin that fails to import ends every Tempest run on the machine, so this
-module imports Tempest and the plugin's own options, nothing else.
+A plugin that cannot be imported ends every Tempest run on the machine, so this
+module imports only Tempest and the options of the plugin.
 """
 
 from pathlib import Path
@@ -13,15 +13,15 @@ from tempest.test_discover import plugins
 
 from bsdgate.tempest_plugin import config
 
-# As imported, links unresolved: the ids of the tests come from this path.
+# The path of the import, with unresolved links: Tempest makes the test ids from it.
 PACKAGE = Path(__file__).parent
 
 
 class BsdgateTempestPlugin(plugins.TempestPlugin):
-    """Tells Tempest of the tests, their options and their REST clients."""
+    """Reports the tests, their options and their REST clients to Tempest."""
 
     def load_tests(self) -> tuple[str, str]:
-        """Return the folder of the tests, and the one that the package bsdgate stands in."""
+        """Return the directory of the tests, and the directory that has the package bsdgate."""
         return str(PACKAGE / "tests"), str(PACKAGE.parents[1])
 
     def register_opts(self, conf: Any) -> None:
@@ -29,14 +29,14 @@ class BsdgateTempestPlugin(plugins.TempestPlugin):
         tempest_config.register_opt_group(conf, config.GROUP, config.OPTIONS)
 
     def get_opt_lists(self) -> list[tuple[str, list[Any]]]:
-        """Return the options by group, for a sample of tempest.conf."""
+        """Return the options by group, for a sample tempest.conf."""
         return [(config.GROUP.name, config.OPTIONS)]
 
     def get_service_clients(self) -> list[dict[str, Any]]:
-        """Return the clients, under names that no other plugin uses."""
+        """Return the clients, with names that no other plugin uses."""
         return [
             _client("baremetal", "BaremetalClient", service="baremetal"),
-            # It reads the catalogue and asks whole URLs; the service stands for all of them.
+            # This client uses full URLs of all services; ``service`` is required, but not used.
             _client("endpoints", "EndpointsClient", service="identity"),
         ]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers of the tests' own, and what they hold in Placement and Neutron."""
+"""Servers of the tests, and the resources that they hold in Placement and Neutron."""
 
 import contextlib
 import math
@@ -14,13 +14,13 @@ from bsdgate.tempest_plugin.waiting import wait_for
 CONF = config.CONF
 
 Held = dict[str, dict[str, int]]
-"""By resource provider: amounts by resource class."""
+"""Amounts by resource class, by resource provider."""
 
 
 def create(test: Any, **attributes: Any) -> str:
-    """Ask for a server of the primary tenant and return its id; it goes with the test.
+    """Request a server of the primary tenant; return its id. It is deleted after the test.
 
-    It stands on the tenant's network unless ``networks`` says otherwise.
+    The server is on the tenant's network unless ``networks`` is given.
     """
     network = None if "networks" in attributes else test.get_tenant_network()
     server, _ = compute.create_test_server(test.os_primary, tenant_network=network, **attributes)
@@ -37,7 +37,10 @@ def boot(test: Any, **attributes: Any) -> str:
 
 
 def wait_for_status(test: Any, server_id: str, status: str) -> None:
-    """Wait until a server has a status; going to ERROR instead raises at once, with its fault."""
+    """Wait until a server has a status.
+
+    :raises TempestException: the status is ERROR; the message has the fault.
+    """
 
     def reached() -> bool:
         server = show(test, server_id)
@@ -49,12 +52,15 @@ def wait_for_status(test: Any, server_id: str, status: str) -> None:
 
 
 def wait_for_failure(test: Any, server_id: str) -> dict[str, Any]:
-    """Wait until a server goes to ERROR and return it; going to ACTIVE instead raises at once."""
+    """Wait until the status of a server is ERROR; return the server.
+
+    :raises TempestException: the status is ACTIVE.
+    """
 
     def failed() -> bool:
         status = show(test, server_id)["status"]
         if status == "ACTIVE":
-            raise exceptions.TempestException(f"{server_id} is ACTIVE and should have failed")
+            raise exceptions.TempestException(f"server {server_id} is ACTIVE; expected: ERROR")
         return bool(status == "ERROR")
 
     wait_for(failed, CONF.compute.build_timeout, f"server {server_id} to fail")
@@ -62,24 +68,24 @@ def wait_for_failure(test: Any, server_id: str) -> dict[str, Any]:
 
 
 def show(test: Any, server_id: str) -> dict[str, Any]:
-    """Return a server as an administrator sees it, with the host that it is on."""
+    """Return a server with the fields for administrators, such as its host."""
     server: dict[str, Any] = test.os_admin.servers_client.show_server(server_id)["server"]
     return server
 
 
 def discard(test: Any, server_id: str) -> None:
-    """Delete a server and wait until it is gone; one that is gone already is fine."""
+    """Delete a server and wait until it is deleted; do nothing if it does not exist."""
     client = test.os_admin.servers_client
     with contextlib.suppress(exceptions.NotFound):
         client.delete_server(server_id)
     wait_for(
-        lambda: _is_gone(client, server_id),
+        lambda: _is_deleted(client, server_id),
         CONF.compute.build_timeout,
-        f"server {server_id} to be gone",
+        f"server {server_id} to be deleted",
     )
 
 
-def _is_gone(client: Any, server_id: str) -> bool:
+def _is_deleted(client: Any, server_id: str) -> bool:
     try:
         client.show_server(server_id)
     except exceptions.NotFound:
@@ -88,15 +94,15 @@ def _is_gone(client: Any, server_id: str) -> bool:
 
 
 def held(test: Any, consumer: str) -> Held:
-    """Return what Placement says that a server, or a migration, holds."""
+    """Return the resources that a server, or a migration, holds in Placement."""
     allocations = test.os_admin.placement_client.list_allocations(consumer)["allocations"]
     return {provider: each["resources"] for provider, each in allocations.items()}
 
 
 def sizes(test: Any, flavor_id: str) -> dict[str, int]:
-    """Return what a flavor without extra specs takes from a host."""
+    """Return the resources that a flavor without extra specs takes on a host."""
     flavor = test.os_admin.flavors_client.show_flavor(flavor_id)["flavor"]
-    # Swap is in MiB, and an empty string where there is none.
+    # Swap is in MiB; a flavor without swap has an empty string.
     swap = math.ceil(int(flavor["swap"] or 0) / 1024)
     disk = flavor["disk"] + flavor["OS-FLV-EXT-DATA:ephemeral"] + swap
     amounts = {"VCPU": flavor["vcpus"], "MEMORY_MB": flavor["ram"], "DISK_GB": disk}
@@ -104,6 +110,6 @@ def sizes(test: Any, flavor_id: str) -> dict[str, int]:
 
 
 def ports(test: Any, server_id: str) -> list[dict[str, Any]]:
-    """Return the ports of a server, as an administrator sees them."""
+    """Return the ports of a server, with the fields for administrators."""
     listed = test.os_admin.ports_client.list_ports(device_id=server_id)
     return list(listed["ports"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for what an API says."""
+"""Wait for a state that an API reports."""
 
 from collections.abc import Callable
 
@@ -7,15 +7,15 @@ from tempest.lib import exceptions
 from tempest.lib.common.utils import test_utils
 
 INTERVAL = 0.2
-"""Seconds between two questions: short enough for a cloud without hardware."""
+"""Seconds between two checks: short enough for a cloud without hardware."""
 
 
 def wait_for(check: Callable[[], bool], timeout: float, what: str) -> None:
-    """Ask until ``check`` says yes, at least once.
+    """Call ``check`` until it returns True, at least once.
 
-    ``what`` names what is waited for; tempest.lib's TimeoutException carries it
-    when ``timeout`` seconds were not enough.
+    :raises TimeoutException: not within ``timeout`` seconds; the message has ``what``,
+        the expected state.
     """
-    # The last question is for a timeout of 0, which asks nothing.
+    # With a timeout of 0, call_until_true does not call ``check``.
     if not test_utils.call_until_true(check, timeout, INTERVAL) and not check():
         raise exceptions.TimeoutException(f"{what}: not within {timeout} s")

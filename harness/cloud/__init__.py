@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The embedded cloud: real OpenStack services on SQLite, in one process tree.
 
-``spec`` says what a cloud is, one module a service says how that service is
-configured, built and served, ``supervisor`` runs them, ``client`` talks to it.
+``spec`` describes a cloud. One module per service configures that service, makes its
+database and serves it. ``supervisor`` runs them; ``client`` sends requests to it.
 """

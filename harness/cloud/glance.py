@@ -19,10 +19,10 @@ IMPORTS = ("glance.common.wsgi_app", "glance.api.v2.router", "glance_store._driv
 
 CONFIG = "glance-api.conf"
 BACKENDS = {"fs": "images", "second": "copies"}
-"""Stores of images, the default one first. Two, so that images can be copied and removed."""
+"""Stores of images and their directories, the default first. Tests copy images to the second."""
 
 STORES = BACKENDS | {"os_glance_staging_store": "staging", "os_glance_tasks_store": "tasks"}
-"""Glance's names of all its stores, and our folders for them."""
+"""Glance's names of all its stores, and the directory of each."""
 
 
 def configure(spec: CloudSpec) -> None:
@@ -50,7 +50,7 @@ def configure(spec: CloudSpec) -> None:
 
 
 def create(spec: CloudSpec, run: service.Command) -> None:
-    """Make the database and load the metadata definitions that Glance ships."""
+    """Make the database and load the metadata definitions that are installed with Glance."""
     config = ["--config-file", str(spec.etc(NAME) / CONFIG)]
     service.make_folders(spec.data(NAME), STORES.values())
     definitions = service.packaged_file(DISTRIBUTION, "compute-libvirt.json").parent
@@ -58,8 +58,8 @@ def create(spec: CloudSpec, run: service.Command) -> None:
     run("glance.cmd.manage:main", [*config, "db", "load_metadefs", str(definitions)])
 
 
-def personalise(spec: CloudSpec, origin: Path) -> None:
-    """Point the stored images' locations at this cloud's folder."""
+def relocate(spec: CloudSpec, origin: Path) -> None:
+    """Replace the directory in the locations of stored images by this cloud's."""
     moved = (f"file://{origin}/", f"file://{spec.data(NAME)}/")
     service.rewrite(
         spec.database(NAME), ("UPDATE image_locations SET value = replace(value, ?, ?)", moved)
@@ -67,31 +67,31 @@ def personalise(spec: CloudSpec, origin: Path) -> None:
 
 
 def application(spec: CloudSpec) -> service.Application:
-    """Return Glance's application, which may not close what it reads from."""
-    del spec  # found through the environment that configure() set
+    """Return Glance's application, which cannot close the body of a request."""
+    del spec  # the application reads the environment variables that configure() set
     from glance.wsgi.api import application as glance
 
     def without_close(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ["wsgi.input"] = Body(environ["wsgi.input"])
-        answer: Iterable[bytes] = glance(environ, start_response)
-        return answer
+        response: Iterable[bytes] = glance(environ, start_response)
+        return response
 
     return without_close
 
 
 class Body:
-    """A request's body without close().
+    """The body of a request, without close().
 
-    Glance closes an image that it has stored. Cheroot then closes the
-    connection, on which the client's next request may be under way.
+    Glance closes the body after it has stored an image. Cheroot then closes the
+    connection, and the client's next request on it may be lost.
     """
 
     def __init__(self, body: Any) -> None:
-        """Take the server's own."""
+        """Take the WSGI server's body."""
         self.read = body.read
         self.readline = body.readline
         self.readlines = body.readlines
 
     def __iter__(self) -> Iterator[bytes]:
-        """Return the lines, as a WSGI server's own does."""
+        """Return the lines, as the WSGI server's body does."""
         return iter(self.readline, b"")

@@ -130,7 +130,7 @@ def create(spec: CloudSpec, run: service.Command) -> None:
     run("ironic.command.dbsync:main", [*config, "create_schema"])
 
 
-def personalise(spec: CloudSpec, origin: Path) -> None:
+def relocate(spec: CloudSpec, origin: Path) -> None:
     """Drop what Ironic writes anew at every start; its database has no path, port or password."""
     del origin
     for folder in ("http", "tftp"):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keystone: fernet tokens, a memory cache, one thread per process.
 
-Keystone is served by one thread, and every request begins with a fresh
-request context and with its policies loaded: that is for correctness, and
-threads would bring no speed inside one interpreter.
+One thread serves Keystone, each request starts with a fresh request context, and
+the policies are loaded before the first request: this is for correctness. More
+threads would not be faster, since one interpreter runs one thread at a time.
 """
 
 import os
@@ -38,21 +38,21 @@ _SET_ENDPOINT = (
 
 
 def configure(spec: CloudSpec) -> None:
-    """Write keystone.conf and point Keystone at it."""
+    """Write keystone.conf, and set the environment variable that names its directory."""
     data = spec.data(NAME)
     sections: dict[str, dict[str, object]] = {
         "DEFAULT": {"public_endpoint": spec.url(NAME)},
         "database": service.database(spec.database_url(NAME)),
         "token": {"provider": "fernet"},
         "identity": {"password_hash_rounds": service.BCRYPT_ROUNDS},
-        # Off in Keystone unless it is asked for, and then tested by Tempest.
+        # Keystone's default is off; Tempest tests these limits where they are set.
         "security_compliance": {
             "lockout_failure_attempts": 3,
             "lockout_duration": 3,
             "unique_last_password_count": 2,
         },
         "cache": {"enabled": True, "backend": "dogpile.cache.memory"},
-        # Keystone checks its own answers against their schema on every request.
+        # Else Keystone validates each of its responses against a schema.
         "api": {"response_validation": "ignore"},
     }
     for keys in KEY_REPOSITORIES:
@@ -62,7 +62,7 @@ def configure(spec: CloudSpec) -> None:
 
 
 def create(spec: CloudSpec, run: service.Command) -> None:
-    """Make the database with the default domain, the admin and the identity endpoint."""
+    """Make the database with the default domain, the user admin and the identity endpoint."""
     config = ["--config-dir", str(spec.etc(NAME))]
     run("keystone.cmd.manage:main", [*config, "db_sync"])
     for keys in KEY_REPOSITORIES:
@@ -79,8 +79,8 @@ def create(spec: CloudSpec, run: service.Command) -> None:
     )
 
 
-def personalise(spec: CloudSpec, origin: Path) -> None:
-    """Give the cloud keys, passwords and endpoints of its own."""
+def relocate(spec: CloudSpec, origin: Path) -> None:
+    """Make new keys; set the passwords and endpoints of this cloud."""
     del origin  # Keystone stores no path
     for keys in KEY_REPOSITORIES:
         _write_keys(spec.data(NAME) / keys)
@@ -96,24 +96,24 @@ def personalise(spec: CloudSpec, origin: Path) -> None:
 
 
 def application(spec: CloudSpec) -> service.Application:
-    """Return Keystone's application, each request in a context of its own."""
-    del spec  # found through the environment that configure() set
+    """Return Keystone's application, which starts each request with a fresh context."""
+    del spec  # the application reads the environment variables that configure() set
     from keystone.common.rbac_enforcer.enforcer import RBACEnforcer
     from keystone.wsgi.api import application as keystone
     from oslo_context.context import RequestContext
 
-    RBACEnforcer()._enforcer.load_rules()  # noqa: SLF001 - there is no other way in
+    RBACEnforcer()._enforcer.load_rules()  # noqa: SLF001 - there is no public way to load them
 
     def in_fresh_context(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         RequestContext(overwrite=True)
-        answer: Iterable[bytes] = keystone(environ, start_response)
-        return answer
+        response: Iterable[bytes] = keystone(environ, start_response)
+        return response
 
     return in_fresh_context
 
 
 def _write_keys(repository: Path) -> None:
-    """Write a staged and a primary key, as ``keystone-manage fernet_setup`` leaves them."""
+    """Write a staged and a primary key, as ``keystone-manage fernet_setup`` does."""
     from cryptography.fernet import Fernet
 
     folders.make(repository)

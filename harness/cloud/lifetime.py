@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pipe by which a cloud ends with the process that started it.
+"""The pipe that ends a cloud together with the process that started it, the *starter*.
 
-The starter holds the end that is written to, the supervisor the one that is read from. A pipe that
-closes without the word DETACH means that the starter is gone, however it ended: so is the cloud
-then. No process of the cloud has the starter's end, and no other process the supervisor's.
+The starter holds the write end, the supervisor the read end. If the pipe closes and the message
+DETACH was not sent, the starter has ended in some way, and the supervisor ends the cloud. No
+process of the cloud has the write end, and only the supervisor has the read end.
 """
 
 import os
@@ -13,13 +13,13 @@ from multiprocessing.connection import Connection, wait
 from typing import Final
 
 DETACH: Final = b"detach"
-"""The word that lets the cloud outlive its starter."""
+"""The message after which the cloud goes on when its starter ends."""
 
 End = Connection | socket.socket
 
 
 class StarterEnd:
-    """The end of the process that starts a cloud."""
+    """The write end of the pipe, in the starter."""
 
     def __init__(self) -> None:
         """Make the pipe."""
@@ -27,36 +27,39 @@ class StarterEnd:
         self._pipe = Connection(ours, readable=False)
 
     def give(self) -> None:
-        """Close the other end here: the supervisor has it now."""
+        """Close the read end in this process, after the supervisor has inherited it."""
         os.close(self.other)
 
     def detach(self) -> None:
-        """Let the cloud go on without this process (BrokenPipeError: its supervisor is gone)."""
+        """Let the cloud go on without this process.
+
+        :raises BrokenPipeError: the supervisor has ended.
+        """
         self._pipe.send_bytes(DETACH)
         self.close()
 
     def close(self) -> None:
-        """Close the end; once more is harmless."""
+        """Close the write end; a second call does nothing."""
         self._pipe.close()
 
 
 class SupervisorEnd:
-    """The end of the supervisor, which waits for its starter whatever else it waits for."""
+    """The read end of the pipe, in the supervisor, which watches the pipe in every wait."""
 
     def __init__(self, descriptor: int) -> None:
-        """Take the inherited descriptor, and keep it from other programs."""
+        """Take the inherited descriptor; no other program inherits it."""
         os.set_inheritable(descriptor, False)
         self._pipe: Connection | None = Connection(descriptor, writable=False)
 
     @property
     def ends(self) -> list[Connection]:
-        """The connection, while it is open."""
+        """The read end while it is open, else an empty list."""
         return [self._pipe] if self._pipe else []
 
     def wait(self, ends: Iterable[End]) -> list[object]:
         """Wait until some of ``ends`` can be read, and return them.
 
-        :raises SystemExit: the starter is gone.
+        :raises SystemExit: the starter has ended.
         """
         ends = list(ends)
         while True:
@@ -76,7 +79,7 @@ class SupervisorEnd:
         self.close()
 
     def close(self) -> None:
-        """Close the end: the cloud goes on by itself; once more is harmless."""
+        """Close the read end: the cloud goes on without a starter; a second call does nothing."""
         if self._pipe:
             self._pipe.close()
             self._pipe = None

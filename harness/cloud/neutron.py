@@ -49,7 +49,7 @@ SERVICE_PLUGINS = (
 EXTENSION_DRIVERS = (
     "port_security",
     "qos",
-    # The last in a line of three: what dns and dns_domain_ports can do, it can too.
+    # It includes the functions of the drivers dns and dns_domain_ports.
     "subnet_dns_publish_fixed_ip",
     "port_device_profile",
     "port_trusted",
@@ -61,11 +61,11 @@ EXTENSION_DRIVERS = (
 DNS_DOMAIN = "openstackgate.local."
 PHYSICAL_NETWORK = "physnet1"
 SHARED_NETWORK = "private"
-"""The network that every project may use."""
+"""The name of the network that every project may use."""
 
 
 def configure(spec: CloudSpec) -> None:
-    """Write neutron.conf, ML2's part included, beside a copy of the packaged paste file."""
+    """Write neutron.conf, with the ML2 options, beside a copy of the packaged paste file."""
     paste = service.copy_packaged(DISTRIBUTION, "api-paste.ini", spec.etc(NAME))
     sections: dict[str, dict[str, object]] = {
         "DEFAULT": {
@@ -74,9 +74,9 @@ def configure(spec: CloudSpec) -> None:
             "transport_url": "bsdgate://",
             "api_paste_config": paste,
             "state_path": spec.data(NAME),
-            # Names are given out only in a domain that is not Neutron's default.
+            # Neutron assigns DNS names only in a domain other than its default.
             "dns_domain": DNS_DOMAIN,
-            # Nova waits for no event here (vif_plugging_is_fatal), so send none.
+            # Nova does not wait for these events here (vif_plugging_is_fatal is off).
             "notify_nova_on_port_status_changes": False,
             "notify_nova_on_port_data_changes": False,
             "enable_traditional_dhcp": False,
@@ -97,7 +97,7 @@ def configure(spec: CloudSpec) -> None:
             "quota_port": 2000,
             "quota_router": 100,
             "quota_floatingip": 500,
-            # Tests of this quota make as many as there may be, one after the other.
+            # A test of this quota creates security groups up to the quota, one by one.
             "quota_security_group": 20,
             "quota_security_group_rule": 2000,
         },
@@ -111,9 +111,9 @@ def configure(spec: CloudSpec) -> None:
 
 
 def create(spec: CloudSpec, run: service.Command) -> None:
-    """Make the tables from the models, and record them as migrated.
+    """Make the tables from the models, and stamp them as migrated.
 
-    Neutron's migrations alter constraints, which SQLite cannot.
+    Neutron's migrations alter constraints, which SQLite does not support.
     """
     config = ["--config-file", str(spec.etc(NAME) / "neutron.conf")]
     run("bsdgate.harness.cloud.neutron:create_tables", config)
@@ -121,7 +121,7 @@ def create(spec: CloudSpec, run: service.Command) -> None:
 
 
 def create_tables() -> None:
-    """Create Neutron's tables, and their first rows, in the database that is configured."""
+    """Create Neutron's tables and their first rows in the configured database."""
     import sys
 
     from neutron.common import config
@@ -137,7 +137,7 @@ def create_tables() -> None:
 
 
 def _default_rules() -> list[Any]:
-    """Return the rules of every new security group: the only rows that a migration makes."""
+    """Return the default security group rules, the only rows that a migration makes."""
     from neutron.db.models.securitygroup_default_rules import SecurityGroupDefaultRule
     from neutron.extensions.security_groups_default_rules import PARENT_SG
     from neutron_lib import constants
@@ -159,13 +159,13 @@ def _default_rules() -> list[Any]:
     ]
 
 
-def personalise(spec: CloudSpec, origin: Path) -> None:
+def relocate(spec: CloudSpec, origin: Path) -> None:
     """Change nothing: Neutron stores no path, port or password."""
 
 
 def application(spec: CloudSpec) -> service.Application:
-    """Return Neutron's application. There are no agents, so no RPC server is started."""
-    del spec  # found through the environment that configure() set
+    """Return Neutron's application; start no RPC server, since there are no agents."""
+    del spec  # the application reads the environment variables that configure() set
     from neutron.wsgi.api import application as neutron
 
     app: service.Application = neutron

@@ -31,7 +31,7 @@ COMPUTE_HOST = "bsdgate"
 
 
 def configure(spec: CloudSpec) -> None:
-    """Write nova.conf beside a copy of the packaged paste file, and choose threads."""
+    """Select native threads; write nova.conf beside a copy of the packaged paste file."""
     from nova import monkey_patch
 
     os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "1"
@@ -56,7 +56,7 @@ def configure(spec: CloudSpec) -> None:
         },
         "database": service.database(spec.database_url(NAME, "cell1")),
         "api_database": service.database(spec.database_url(NAME, "api")),
-        # Nova checks its own answers against their schema, only to log a warning.
+        # Else Nova validates each response against a schema, only to log a warning.
         "api": {"response_validation": "ignore"},
         "conductor": {"workers": 1},
         "scheduler": {"workers": 1},
@@ -72,16 +72,16 @@ def configure(spec: CloudSpec) -> None:
     }
     service.write_config(spec, NAME, sections)
     os.environ["OS_NOVA_CONFIG_DIR"] = str(spec.etc(NAME))
-    # Nova takes the first file for paste and reads options from the rest.
+    # Nova uses the first file for paste and reads options from the others.
     os.environ["OS_NOVA_CONFIG_FILES"] = "api-paste.ini;nova.conf"
 
 
 def create(spec: CloudSpec, run: service.Command) -> None:
-    """Make the API's database, cell0 and one cell."""
+    """Make the API database, cell0 and one cell."""
     config = ["--config-file", str(spec.etc(NAME) / "nova.conf")]
     service.make_folders(spec.data(NAME), ["instances"])
-    # nova-compute makes no identity itself under a fake driver, and asks for it
-    # at its second start.
+    # With a fake driver nova-compute writes no identity file, but requires it at its
+    # second start.
     write_private(spec.data(NAME) / "compute_id", str(uuid.uuid4()))
     cell0 = spec.database_url(NAME, "cell0")
     run("nova.cmd.manage:main", [*config, "api_db", "sync"])
@@ -90,27 +90,27 @@ def create(spec: CloudSpec, run: service.Command) -> None:
     run("nova.cmd.manage:main", [*config, "cell_v2", "create_cell", "--name", "cell1"])
 
 
-def personalise(spec: CloudSpec, origin: Path) -> None:
-    """Point the cells at this cloud's databases."""
+def relocate(spec: CloudSpec, origin: Path) -> None:
+    """Replace the directory of the databases in the cell mappings by this cloud's."""
     moved = (f"{origin}/", f"{spec.data(NAME)}/")
     sql = "UPDATE cell_mappings SET database_connection = replace(database_connection, ?, ?)"
     service.rewrite(spec.database(NAME, "api"), (sql, moved))
 
 
 def application(spec: CloudSpec) -> service.Application:
-    """Start conductor, scheduler and compute, and return the API's application."""
-    del spec  # found through the environment that configure() set
+    """Start conductor, scheduler and compute; return the application of the API."""
+    del spec  # the application reads the environment variables that configure() set
     from nova.compute.rpcapi import RPC_TOPIC, RPC_TOPIC_ALT
     from nova.wsgi.osapi_compute import application as nova
 
     from bsdgate.harness.cloud.plugins import virt
 
-    # Nova looks for virt drivers below nova.virt and nowhere else.
+    # Nova finds virt drivers below nova.virt only.
     sys.modules["nova.virt.bsdgate"] = virt
 
     _start("nova-conductor", "conductor")
     _start("nova-scheduler", "scheduler")
-    # Moves of a server are sent to the second topic.
+    # Nova sends resize and migration requests to the second topic.
     _start("nova-compute", RPC_TOPIC, topic_alt=RPC_TOPIC_ALT)
     _discover_hosts()
     app: service.Application = nova
@@ -118,7 +118,7 @@ def application(spec: CloudSpec) -> service.Application:
 
 
 _running: list[Any] = []
-"""The services started here, kept alive by being referred to."""
+"""The started services; this reference keeps them from garbage collection."""
 
 
 def _start(binary: str, topic: str, topic_alt: str | None = None) -> None:
@@ -126,8 +126,8 @@ def _start(binary: str, topic: str, topic_alt: str | None = None) -> None:
 
     started = nova_service.Service.create(binary=binary, topic=topic, topic_alt=topic_alt)
     started.start()
-    # Nova's own first report comes after five seconds, and till then a service is as long dead as
-    # the data is old: no server would find a host.
+    # Nova's first report comes after five seconds. Until then the record in a copied database is
+    # old, the service counts as down, and the scheduler finds no host.
     started.service_ref.report_count += 1
     started.service_ref.save()
     _running.append(started)

@@ -17,7 +17,7 @@ IMPORTS = ("placement.wsgi", "placement.deploy")
 
 
 def configure(spec: CloudSpec) -> None:
-    """Write placement.conf and point Placement at it."""
+    """Write placement.conf, and set the environment variable that names its directory."""
     sections: dict[str, dict[str, object]] = {
         "api": {"auth_strategy": "keystone"},
         "placement_database": service.database(spec.database_url(NAME)),
@@ -33,13 +33,13 @@ def create(spec: CloudSpec, run: service.Command) -> None:
     run("placement.cmd.manage:main", [*config, "db", "sync"])
 
 
-def personalise(spec: CloudSpec, origin: Path) -> None:
+def relocate(spec: CloudSpec, origin: Path) -> None:
     """Change nothing: Placement stores no path, port or password."""
 
 
 def application(spec: CloudSpec) -> service.Application:
     """Return Placement's application."""
-    del spec  # found through the environment that configure() set
+    del spec  # the application reads the environment variables that configure() set
     from placement.wsgi.api import application as placement
 
     app: service.Application = placement

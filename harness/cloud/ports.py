@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The services' ports: bound and listened to before anything starts, and kept until the end.
+"""The listeners of the services: opened before any service starts, kept until the cloud ends.
 
-A port that is only bound can be taken on Linux: with SO_REUSEADDR the socket of another user's
-program may bind it too and be the first to listen. A port that is listened to cannot. What goes
-with this: the system queues clients of a service that has no process at the moment, and they would
-wait for an answer that may never come. Whoever holds the socket then turns them away.
+A port that is bound without a listener is not safe on Linux: with SO_REUSEADDR a program of
+another user can bind the same port and be the first to listen. A port with a listener cannot be
+taken. But the kernel then queues the clients of a service that has no worker, and they would wait
+for a reply that may never come. So the process that holds the listener closes their connections.
 """
 
 import contextlib
@@ -15,15 +15,15 @@ from bsdgate.harness.cloud.spec import HOST
 from bsdgate.harness.cloud.unit import PortTaken
 
 QUEUE = 128
-"""Clients of a service that the system keeps waiting."""
+"""The maximum number of clients that the kernel queues for one service."""
 
 
 def bind(ports: Mapping[str, int]) -> dict[str, socket.socket]:
-    """Listen on every service's port, on loopback alone; port 0 is any that is free.
+    """Listen on the port of each service, on loopback only; port 0 means any free port.
 
-    :raises PortTaken: one cannot be had; its ``filename`` is the port and its service.
+    :raises PortTaken: a port cannot be used; ``filename`` has the port and its service.
     """
-    # Those that were asked for come first, so that no other service is given one of them.
+    # Chosen ports come first, so that the kernel gives none of them to a service with port 0.
     in_turn = sorted(ports.items(), key=lambda each: each[1] == 0)
     listeners = {}
     with contextlib.ExitStack() as undo:
@@ -35,7 +35,7 @@ def bind(ports: Mapping[str, int]) -> dict[str, socket.socket]:
 
 def _listen(name: str, port: int) -> socket.socket:
     listener = socket.socket()
-    # A cloud that comes up again need not wait until the last one's connections are forgotten.
+    # A cloud that starts again need not wait until the kernel has dropped old connections.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
@@ -43,12 +43,12 @@ def _listen(name: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise PortTaken(error.errno, error.strerror, f"port {port} of {name}") from error
-    # A client may be gone by the time that it is accepted.
+    # A client may have closed its connection before it is accepted: accept must not block.
     listener.setblocking(False)
     return listener
 
 
 def turn_away(listener: socket.socket) -> None:
-    """Close the connection of a client that waits for a service which has no process."""
+    """Close the connection of a client that waits for a service without a worker."""
     with contextlib.suppress(OSError):
         listener.accept()[0].close()

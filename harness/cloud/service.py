@@ -65,7 +65,7 @@ class Service(Protocol):
     def create(self, spec: CloudSpec, run: "Command") -> None:
         """Make the service's empty databases and files by its own commands."""
 
-    def personalise(self, spec: CloudSpec, origin: Path) -> None:
+    def relocate(self, spec: CloudSpec, origin: Path) -> None:
         """Put this cloud's paths, ports and passwords into data copied from ``origin``."""
 
     def application(self, spec: CloudSpec) -> Application:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one process that stands over a cloud: it forks the nurseries and watches them.
+"""The one process that stands over a cloud: it forks the preloaded parents and watches them.
 
 It has no thread of its own, so that it can fork at any time. It tells what
 happens as JSON lines on its standard output until the cloud is ready, and in
@@ -61,7 +61,7 @@ class Supervisor:
         worker.private.hold(lock, *listeners.values(), *self._starter.ends)
         worker.import_shared()
         for name in listeners:
-            self._units[name] = self._fork_nursery(name)
+            self._units[name] = self._fork_parent(name)
         if not self._from_template():
             self._build()
         self.start_all()
@@ -72,7 +72,7 @@ class Supervisor:
         self._task("readiness", lambda: readiness.check(self._spec))
         self._become("ready")
 
-    def _fork_nursery(self, name: str) -> Unit:
+    def _fork_parent(self, name: str) -> Unit:
         ours, theirs = worker.private.pipe()
         lock = self._lock
         assert lock is not None
@@ -86,7 +86,7 @@ class Supervisor:
                 other.close()
             lock.close()
             self._starter.close()
-            worker.nursery(name, self._spec, self._listeners[name], theirs)
+            worker.preload(name, self._spec, self._listeners[name], theirs)
 
         pid = worker.fork(run, self._spec.log(name))
         theirs.close()
@@ -101,7 +101,7 @@ class Supervisor:
         if origin is None:
             return False
         for name in self._units:
-            service.load(name).personalise(self._spec, origin / name)
+            service.load(name).relocate(self._spec, origin / name)
         templates.copy_data(data, self._pristine, inside=cloud)
         return True
 
@@ -129,7 +129,7 @@ class Supervisor:
             if origin is None:
                 missing.append(name)
             else:
-                service.load(name).personalise(self._spec, origin)
+                service.load(name).relocate(self._spec, origin)
         service.make_folders(self._spec.directory / "data", missing)
         for name in missing:
             self._order(name, "create")
@@ -141,7 +141,7 @@ class Supervisor:
     def _pristine(self) -> Path:
         return self._spec.directory / "pristine"
 
-    # Orders to the nurseries -----------------------------------------------
+    # Orders to the preloaded parents ---------------------------------------
 
     def start(self, names: Iterable[str]) -> None:
         """Start these services, each as soon as it is imported and what it needs serves."""
@@ -160,11 +160,11 @@ class Supervisor:
         return unit.state in {"imported", "died"} and served
 
     def stop(self, names: Iterable[str]) -> None:
-        """Stop these services' workers and wait until they are gone; replace lost nurseries."""
+        """Stop these services' workers and wait until they are gone; replace lost parents."""
         names = list(names)
         for name in names:
             if self._units[name].pipe.closed:
-                self._units[name] = self._fork_nursery(name)
+                self._units[name] = self._fork_parent(name)
             else:
                 self._order(name, "stop")
         self._wait_until(names, "imported")
@@ -200,7 +200,7 @@ class Supervisor:
             self._hear()
 
     def _hear(self) -> None:
-        """Wait for a word from any nursery and take it in; raise if it is of a failure."""
+        """Wait for a message of a preloaded parent and take it in; raise on a failure."""
         by_pipe = {unit.pipe: unit for unit in self._units.values() if not unit.pipe.closed}
         for pipe in self._starter.wait(by_pipe):
             self._take_in(by_pipe[pipe])  # type: ignore[index]
@@ -209,7 +209,7 @@ class Supervisor:
         try:
             word, *details = unit.pipe.recv()
         except (EOFError, ConnectionResetError):
-            self._lose_nursery(unit)
+            self._lose_parent(unit)
             return
         if unit.state == "stopping" and word != "stopped":
             return  # it crossed the order to stop
@@ -224,14 +224,14 @@ class Supervisor:
             raise ServiceFailed(unit.name, " ".join(details), self._spec.log(unit.name))
         self._report({"event": unit.state, "service": unit.name, "seconds": self._seconds()})
 
-    def _lose_nursery(self, unit: Unit) -> None:
+    def _lose_parent(self, unit: Unit) -> None:
         # The worker holds the pipe too: its end means that both are gone.
         unit.pipe.close()
-        status = os.waitstatus_to_exitcode(os.waitpid(unit.nursery, 0)[1])
+        status = os.waitstatus_to_exitcode(os.waitpid(unit.parent_pid, 0)[1])
         awaited = unit.state not in {"serving", "imported", "died"}
         self._note_death(unit, status)
         if awaited or self._state not in {"ready", "degraded"}:
-            what = f"its nursery ended with status {status}"
+            what = f"its preloaded parent ended with status {status}"
             raise ServiceFailed(unit.name, what, self._spec.log(unit.name))
 
     def _note_death(self, unit: Unit, status: int) -> None:
@@ -275,7 +275,7 @@ class Supervisor:
                 self._hear()
 
     def _unattended(self) -> list[socket.socket]:
-        """Return the sockets of services that have lost their nursery."""
+        """Return the sockets of services that have lost their preloaded parent."""
         return [self._listeners[name] for name, unit in self._units.items() if unit.pipe.closed]
 
     def _answer(self, caller: Connection) -> None:
@@ -304,11 +304,11 @@ class Supervisor:
         for unit in alive:
             unit.pipe.close()
             if unit.state == "importing":  # it sees the closed pipe only when that is over
-                os.kill(unit.nursery, signal.SIGKILL)
+                os.kill(unit.parent_pid, signal.SIGKILL)
         for listener in self._listeners.values():
             listener.close()
         for unit in alive:
-            os.waitpid(unit.nursery, 0)
+            os.waitpid(unit.parent_pid, 0)
 
     def _become(self, state: str) -> None:
         whole = all(unit.state == "serving" for unit in self._units.values())

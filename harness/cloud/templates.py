@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ready databases and files, kept by the versions of what made them.
+"""Templates: ready databases and files, named by the installed software that made them.
 
-Two kinds: one per service with its empty database (``schema-…``), and one of a
-whole seeded cloud (``cloud-…``). A changed service costs its own schema and the
-seeding; everything else is copied.
+There are two kinds: one per service with its empty database (``schema-…``), and
+one of a whole seeded cloud (``cloud-…``). After a change of a service, only its
+own schema is made again, and the cloud is seeded again; the rest is copied.
 """
 
 import hashlib
@@ -19,26 +19,25 @@ from bsdgate.harness import folders
 from bsdgate.harness.cloud import service
 
 LIBRARIES = ("SQLAlchemy", "alembic", "oslo.db")
-"""What decides, beside a service, how its database looks."""
+"""Distributions that affect the database of every service."""
 
 KEPT = 12
-"""Templates kept per kind and service; the least recently used go first."""
+"""The maximum number of templates per kind and service; the least recently used is removed."""
 
 
 class TemplateStore:
-    """A folder of templates; safe to share between clouds that start at once."""
+    """A directory of templates, which clouds that start at the same time can share."""
 
     def __init__(self, root: Path) -> None:
-        """Keep templates under ``root``, which is made at the first need."""
+        """Keep templates under ``root``, which is made when the first template is kept."""
         self._root = root
 
     def copy(self, name: str, target: Path, *, inside: Path) -> Path | None:
-        """Copy a template to ``target`` and return the folder it was made in, or None.
+        """Copy a template to ``target``; return the directory where it was made.
 
-        ``inside`` is the cloud's directory, in which ``target`` is.
-
-        That folder stands in the data as a prefix of paths: see
-        ``Service.personalise``.
+        Return None if there is no such template. ``inside`` is the cloud's directory,
+        in which ``target`` is. Paths in the data begin with the returned directory:
+        ``Service.relocate`` replaces it.
         """
         template = self._root / name
         try:
@@ -50,14 +49,14 @@ class TemplateStore:
         return origin
 
     def keep(self, name: str, data: Path) -> None:
-        """Keep a copy of ``data``, which lies where the services wrote it and is closed."""
+        """Keep a copy of ``data``, the directory where the services wrote; none has it open."""
         folders.make(self._root)
         draft = Path(tempfile.mkdtemp(dir=self._root, prefix="draft-"))
         folders.mark(draft)
         try:
             copy_data(data, draft / "data", inside=draft)
             (draft / "origin").write_text(str(data))
-            # Whoever comes second finds the name taken by an equal template.
+            # Another cloud may have kept an equal template meanwhile.
             if not (self._root / name).exists():
                 draft.rename(self._root / name)
         finally:
@@ -79,17 +78,17 @@ def schema_name(name: str) -> str:
 
 
 def cloud_name(names: Iterable[str]) -> str:
-    """Return the name of the template with all these services' seeded databases."""
+    """Return the name of the template with the seeded databases of all these services."""
     schemas = [schema_name(name) for name in names]
     return f"cloud-{_digest([], ['seed.py', 'accounts.py'], schemas)}"
 
 
 def _digest(distributions: Iterable[str], sources: Iterable[str], extra: Iterable[str] = ()) -> str:
-    """Digest what is installed, file by file, our own source files, and more strings."""
+    """Return a digest of installed distributions, of our source files, and of more strings."""
     digest = hashlib.sha256()
     for name in distributions:
         distribution = importlib.metadata.distribution(name)
-        # RECORD holds the digest of every file, so two builds of one version differ.
+        # RECORD has the digest of each file, so two builds of one version differ.
         record = distribution.read_text("RECORD") or distribution.version
         digest.update("\n".join(sorted(record.splitlines())).encode())
     for source in sources:
@@ -100,9 +99,9 @@ def _digest(distributions: Iterable[str], sources: Iterable[str], extra: Iterabl
 
 
 def copy_data(source: Path, target: Path, *, inside: Path) -> None:
-    """Replace ``target`` by a copy of ``source``; every database in it becomes one file.
+    """Replace ``target`` by a copy of ``source``; each database in the copy is one file.
 
-    ``inside`` is the marked folder that ``target`` is in: a cloud's directory, or a template.
+    ``inside`` is the marked directory that ``target`` is in: of a cloud, or of a template.
     """
     for database in source.rglob("*.sqlite"):
         _checkpoint(database)
@@ -112,7 +111,7 @@ def copy_data(source: Path, target: Path, *, inside: Path) -> None:
 
 
 def _checkpoint(database: Path) -> None:
-    """Fold the write-ahead log into the database, as the last clean close would."""
+    """Move the write-ahead log into the database, as SQLite does when the last user closes it."""
     if database.with_name(f"{database.name}-wal").exists():
         connection = sqlite3.connect(database)
         try:

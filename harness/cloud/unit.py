@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One service as the supervisor sees it, and how it fails."""
+"""The supervisor's record of one service, and the failures of a cloud."""
 
 import shutil
 from multiprocessing.connection import Connection
@@ -15,10 +15,10 @@ Event = dict[str, Any]
 
 
 class ServiceFailed(Exception):
-    """A service did not do what it was told; carries its name and last log lines."""
+    """A service did not carry out a request; ``event`` has its name and last log lines."""
 
     def __init__(self, name: str, what: str, log: Path) -> None:
-        """Keep what a person needs to see why."""
+        """Make the event from the service, the failure and the log."""
         super().__init__(f"{name}: {what}")
         self.event: Event = {
             "event": "failed",
@@ -30,15 +30,15 @@ class ServiceFailed(Exception):
 
 
 class PortTaken(OSError):
-    """A port that a service was to listen on cannot be had: ``filename`` is "port N of NAME"."""
+    """A service cannot listen on its port; ``filename`` is "port N of NAME"."""
 
 
 FAILURES = (ServiceFailed, InfrastructureError, UsageError, OSError)
-"""What can go wrong with a cloud that is no mistake in its code."""
+"""The failures of a cloud that are no defect of bsdgate."""
 
 
 def describe_failure(failure: Exception) -> Event:
-    """Return the event that tells of one of FAILURES."""
+    """Return the event that reports one of FAILURES."""
     if isinstance(failure, ServiceFailed):
         return failure.event
     if isinstance(failure, InfrastructureError | UsageError):
@@ -49,27 +49,28 @@ def describe_failure(failure: Exception) -> Event:
         hint = f"choose another port: --port {name}=NUMBER, or end what listens there"
         return {"event": "failed", "message": text, "hint": hint}
     if isinstance(failure, shutil.Error):
-        # A copied tree tells of each of its files; one is enough.
+        # The exception lists every file that was not copied; the first is enough.
         _, target, why = failure.args[0][0]
         text = f"cannot write {target}: {why}"
     else:
         text = str(failure)
-    hint = "make room, or choose another place with BSDGATE_STATE_DIR or BSDGATE_CACHE_DIR"
+    hint = "free disk space, or set BSDGATE_STATE_DIR or BSDGATE_CACHE_DIR to another directory"
     return {"event": "failed", "message": text, "hint": hint}
 
 
 class Unit:
-    """One service as the supervisor sees it.
+    """The supervisor's record of one service.
 
-    ``state`` goes importing, imported, starting, serving; died when its worker
-    or nursery ended unasked.
+    ``state`` is, in this order, importing, imported, starting, serving. It is
+    died when the worker or the preloaded parent ended without a request.
+    ``pid`` is the process id of the worker.
     """
 
-    def __init__(self, name: str, pipe: Connection, nursery: int) -> None:
-        """Begin with a nursery that imports."""
+    def __init__(self, name: str, pipe: Connection, parent_pid: int) -> None:
+        """Take the preloaded parent, which is importing the service, and the pipe to it."""
         self.name = name
         self.pipe = pipe
-        self.nursery = nursery
+        self.parent_pid = parent_pid
         self.state = "importing"
         self.pid: int | None = None
         self.exit_status: int | None = None
@@ -77,7 +78,7 @@ class Unit:
 
 
 def last_lines(log: Path, count: int = LOG_LINES) -> list[str]:
-    """Return the last lines of a log, or none if there is no log."""
+    """Return the last lines of a log, or an empty list if there is no log."""
     try:
         return log.read_text(errors="replace").splitlines()[-count:]
     except FileNotFoundError:

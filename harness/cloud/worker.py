@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that is a service: imported by its nursery, forked, then serving.
+"""The processes of one service: its preloaded parent and its worker.
 
-A *nursery* is a process that has imported a service and opened nothing. From
-it come the short-lived processes that make a database, and the *worker* that
-serves; a killed or stopped worker is replaced in the time of a fork.
+A *preloaded parent* has imported a service, but not started it. It forks the
+short-lived processes that make a database, and the *worker* that serves. To
+replace a killed or stopped worker costs one fork.
 
-Every process holds one end of a pipe to the one that forked it, and ends when
-the other end closes: whichever of them is killed, none is left behind.
+Each process holds one end of a pipe to its parent process and ends when the
+other end closes. So no process is left behind when any of them is killed.
 """
 
 import contextlib
@@ -34,36 +34,36 @@ Message = tuple[Any, ...]
 
 
 class Private:
-    """Sockets, pipes and the lock: only what ``fork`` below makes inherits them.
+    """Sockets, pipes and the lock, which only a process made by ``fork`` below inherits.
 
-    A process that a service forks by itself, while it is imported or serves, would keep a port
-    taken, a dead process's pipe open, and a cloud's lock held, for as long as it lives.
+    Otherwise a process that a service forks by itself, while it is imported or serves, would
+    keep the port, the pipes of ended processes and the lock of the cloud until it ends.
     """
 
     def __init__(self) -> None:
         self._held: weakref.WeakSet[socket.socket | Connection | io.FileIO] = weakref.WeakSet()
         self._ours = False
-        os.register_at_fork(after_in_child=self._let_go)
+        os.register_at_fork(after_in_child=self._close)
 
     def hold(self, *held: socket.socket | Connection | io.FileIO) -> None:
-        """Keep these from the processes that a service forks."""
+        """Close these in every process that a service forks by itself."""
         self._held.update(held)
 
     def pipe(self) -> tuple[Connection, Connection]:
-        """Return both ends of a new pipe, which are held."""
+        """Return both ends of a new pipe, which other processes do not inherit."""
         ends = Pipe()
         self.hold(*ends)
         return ends
 
     def fork(self) -> int:
-        """Fork a process of the cloud's own, which inherits all."""
+        """Fork a process that inherits all of these; return the same as ``os.fork``."""
         self._ours = True
         try:
             return os.fork()
         finally:
             self._ours = False
 
-    def _let_go(self) -> None:
+    def _close(self) -> None:
         if not self._ours:
             for each in list(self._held):
                 each.close()
@@ -72,25 +72,26 @@ class Private:
 private = Private()
 
 
-def nursery(name: str, spec: CloudSpec, listener: socket.socket, supervisor: Connection) -> None:
-    """Import the service, then do what the supervisor says until its pipe closes.
+def preload(name: str, spec: CloudSpec, listener: socket.socket, supervisor: Connection) -> None:
+    """Import the service, then carry out requests until the supervisor closes its pipe.
 
-    Orders and answers are tuples: ``create`` and ``personalise ORIGIN`` are
-    answered ``done``, ``start`` by ``serving PID``, ``stop`` by ``stopped``;
-    each by ``failed TEXT`` instead. ``died STATUS`` comes unasked.
+    Requests and replies are tuples. The reply to ``create`` is ``done``, to
+    ``start`` ``serving PID``, to ``stop`` ``stopped``; on a failure it is
+    ``failed TEXT``. Two messages are sent without a request: ``imported CPU_SECONDS``
+    after the import, and ``died EXIT_STATUS`` when the worker ends by itself.
     """
     module = service.load(name)
     module.configure(spec)
     import_all(module.IMPORTS)
     supervisor.send(("imported", time.process_time()))
-    Nursery(module, spec, listener, supervisor).obey()
+    PreloadedParent(module, spec, listener, supervisor).carry_out_requests()
 
 
 def import_shared() -> None:
-    """Import what most services import, with threads for oslo.service.
+    """Import the modules that most services import, with threads for oslo.service.
 
-    futurist would load eventlet just to know that it is there, and Nova refuses
-    to run on threads once it is loaded.
+    futurist would import eventlet only to find out whether it is installed, and
+    Nova refuses to run on threads once eventlet is imported.
     """
     from oslo_service import backend
 
@@ -101,10 +102,10 @@ def import_shared() -> None:
 
 
 def import_all(names: Sequence[str]) -> None:
-    """Import modules with the garbage collector out of the way, then out of its sight.
+    """Import modules with the garbage collector off, then exempt their objects from it.
 
-    Collections find nothing in code that is being loaded, and objects that are
-    never visited stay shared between the processes forked afterwards.
+    A collection during imports finds no garbage. The memory pages of objects that
+    the collector never visits stay shared between the processes forked afterwards.
     """
     gc.disable()
     for name in names:
@@ -113,8 +114,8 @@ def import_all(names: Sequence[str]) -> None:
     gc.enable()
 
 
-class Nursery:
-    """One service's nursery and its worker, if there is one."""
+class PreloadedParent:
+    """The preloaded parent of one service, and its worker while there is one."""
 
     def __init__(
         self,
@@ -123,7 +124,7 @@ class Nursery:
         listener: socket.socket,
         supervisor: Connection,
     ) -> None:
-        """Take the service, and the end of the supervisor's pipe."""
+        """Take the service, its listener, and this end of the supervisor's pipe."""
         self._service = module
         self._spec = spec
         self._listener = listener
@@ -131,8 +132,8 @@ class Nursery:
         self._pid = 0
         self._worker: Connection | None = None
 
-    def obey(self) -> None:
-        """Carry out orders until the supervisor is gone."""
+    def carry_out_requests(self) -> None:
+        """Carry out requests until the supervisor has ended or closed the pipe."""
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
                 ready = wait([self._supervisor, self._worker or self._listener])
@@ -141,11 +142,11 @@ class Nursery:
                 if self._listener in ready:
                     ports.turn_away(self._listener)
                 if self._supervisor in ready:
-                    self._supervisor.send(self._carry_out(self._supervisor.recv()))
+                    self._supervisor.send(self._reply(self._supervisor.recv()))
         self._stop()
 
-    def _carry_out(self, order: Message) -> Message:
-        verb, *arguments = order
+    def _reply(self, request: Message) -> Message:
+        verb, *arguments = request
         return {
             "create": self._create,
             "start": self._start,
@@ -178,7 +179,7 @@ class Nursery:
         self._pid = fork(work, self._spec.log(self._service.NAME))
         theirs.close()
         if self._worker not in wait([self._worker, self._supervisor]):
-            # A service may wait for ever for another that is ending too.
+            # The service may wait without end for another service that is being stopped too.
             self._stop()
             return ("failed", "was stopped before it served")
         try:
@@ -195,7 +196,7 @@ class Nursery:
         return ("stopped",)
 
     def _reap(self) -> int:
-        """Collect the ended worker; return its exit code, negative for a signal."""
+        """Wait for the ended worker; return its exit status, -N if signal N ended it."""
         assert self._worker is not None
         self._worker.close()
         self._worker = None
@@ -203,17 +204,17 @@ class Nursery:
 
 
 def fork(task: Callable[[], None], log: Path) -> int:
-    """Run ``task`` in a child process, its output appended to ``log``; return its pid.
+    """Run ``task`` in a child process, which appends its output to ``log``; return its pid.
 
-    The child ends with status 0, or 1 after writing a traceback.
+    The exit status of the child is 0, or 1 if ``task`` raised; the traceback is in ``log``.
     """
     pid = private.fork()
     if not pid:
-        _become(task, log)
+        _run_and_exit(task, log)
     return pid
 
 
-def _become(task: Callable[[], None], log: Path) -> NoReturn:
+def _run_and_exit(task: Callable[[], None], log: Path) -> NoReturn:
     status = 1
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -221,17 +222,17 @@ def _become(task: Callable[[], None], log: Path) -> NoReturn:
         redirect_output(log)
         task()
         status = 0
-    except BaseException:  # noqa: BLE001 - the child ends here, and must not run on as its parent
+    except BaseException:  # noqa: BLE001 - the child must not go on with the parent's code
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        # Not sys.exit: what the parent would do at its exit is not the child's to do.
+        # Not sys.exit: the child must not run the exit handlers of its parent.
         os._exit(status)
 
 
 def redirect_output(log: Path) -> None:
-    """Point this process's standard streams at ``log``, and its input at nothing."""
+    """Append standard output and standard error to ``log``, and read input from /dev/null."""
     folders.make(log.parent)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for number in (1, 2):
@@ -243,26 +244,26 @@ def redirect_output(log: Path) -> None:
 
 
 def serve(
-    module: service.Service, spec: CloudSpec, listener: socket.socket, nursery_end: Connection
+    module: service.Service, spec: CloudSpec, listener: socket.socket, parent_end: Connection
 ) -> None:
-    """Start the service on the socket that listens already, and serve until killed."""
-    threading.Thread(target=_end_with, args=(nursery_end,), daemon=True).start()
-    del sys.argv[1:]  # some services parse it when their application is made
+    """Start the service on its listener, and serve until this process is killed."""
+    threading.Thread(target=_end_with, args=(parent_end,), daemon=True).start()
+    del sys.argv[1:]  # some services parse the arguments when their application is made
     server = bound_server(listener, module.application(spec), module.THREADS)
     server.prepare()
-    nursery_end.send(("serving",))
+    parent_end.send(("serving",))
     server.serve()
 
 
-def _end_with(nursery_end: Connection) -> None:
-    """End this process at once when the nursery is gone: nobody would restart or stop it."""
+def _end_with(parent_end: Connection) -> None:
+    """End this process at once when its parent has ended, which alone can restart or stop it."""
     with contextlib.suppress(EOFError, OSError):
-        nursery_end.recv()
+        parent_end.recv()
     os._exit(1)
 
 
 def bound_server(listener: socket.socket, application: service.Application, threads: int) -> Any:
-    """Return a cheroot server for a socket that listens already."""
+    """Return a cheroot server that uses an existing listener."""
     from cheroot import wsgi
 
     class BoundServer(wsgi.Server):

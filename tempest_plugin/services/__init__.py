@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""REST clients for what tempest.lib has none for."""
+"""REST clients for APIs that tempest.lib has no client for."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Bare Metal API, as far as the tests drive nodes and allocations."""
+"""A client of the Bare Metal API: the requests for nodes and allocations that the tests need."""
 
 import json
 from typing import Any
@@ -11,12 +11,12 @@ Body = dict[str, Any]
 
 
 class BaremetalClient(rest_client.RestClient):
-    """Asks Ironic at one microversion; every method raises tempest.lib's exceptions.
+    """Sends requests to Ironic at one microversion; methods raise tempest.lib's exceptions.
 
     https://docs.openstack.org/api-ref/baremetal/
     """
 
-    # The lowest that has all of: traits (1.37), allocations (1.52), lessee (1.65).
+    # The lowest with traits (1.37), allocations (1.52) and lessee (1.65).
     MICROVERSION = "1.65"
 
     def get_headers(self, *args: Any, **kwargs: Any) -> dict[str, str]:
@@ -25,16 +25,16 @@ class BaremetalClient(rest_client.RestClient):
         return headers | {"X-OpenStack-Ironic-API-Version": self.MICROVERSION}
 
     def create_node(self, **attributes: Any) -> Body:
-        """Enroll a node; ``driver`` is the one attribute that must be there."""
-        return self._answer(201, *self.post("v1/nodes", json.dumps(attributes)))
+        """Enroll a node; only the attribute ``driver`` is required."""
+        return self._checked(201, *self.post("v1/nodes", json.dumps(attributes)))
 
     def show_node(self, uuid: str) -> Body:
         """Return a node with all its fields."""
-        return self._answer(200, *self.get(f"v1/nodes/{uuid}"))
+        return self._checked(200, *self.get(f"v1/nodes/{uuid}"))
 
     def list_nodes(self, **filters: str) -> Body:
-        """Return ``{"nodes": [...]}``: those that the asking project may see."""
-        return self._answer(200, *self.get(f"v1/nodes?{urlencode(filters)}"))
+        """Return ``{"nodes": [...]}``: the nodes that the client's project may see."""
+        return self._checked(200, *self.get(f"v1/nodes?{urlencode(filters)}"))
 
     def update_node(self, uuid: str, **attributes: Any) -> Body:
         """Replace fields of a node."""
@@ -42,40 +42,40 @@ class BaremetalClient(rest_client.RestClient):
             {"op": "replace", "path": f"/{name}", "value": value}
             for name, value in attributes.items()
         ]
-        return self._answer(200, *self.patch(f"v1/nodes/{uuid}", json.dumps(patch)))
+        return self._checked(200, *self.patch(f"v1/nodes/{uuid}", json.dumps(patch)))
 
     def delete_node(self, uuid: str) -> Body:
-        """Forget a node."""
-        return self._answer(204, *self.delete(f"v1/nodes/{uuid}"))
+        """Delete a node."""
+        return self._checked(204, *self.delete(f"v1/nodes/{uuid}"))
 
     def set_node_power_state(self, uuid: str, target: str) -> Body:
-        """Ask for ``power on`` or ``power off``; the conductor does it later."""
+        """Request ``power on`` or ``power off``, which the conductor carries out later."""
         url = f"v1/nodes/{uuid}/states/power"
-        return self._answer(202, *self.put(url, json.dumps({"target": target})))
+        return self._checked(202, *self.put(url, json.dumps({"target": target})))
 
     def set_node_provision_state(self, uuid: str, target: str) -> Body:
-        """Send a verb of the state machine (``manage``, ``provide`` …); it is done later."""
+        """Request a provision step (``manage``, ``provide`` …), which is carried out later."""
         url = f"v1/nodes/{uuid}/states/provision"
-        return self._answer(202, *self.put(url, json.dumps({"target": target})))
+        return self._checked(202, *self.put(url, json.dumps({"target": target})))
 
     def set_node_traits(self, uuid: str, traits: list[str]) -> Body:
         """Replace the traits of a node."""
         url = f"v1/nodes/{uuid}/traits"
-        return self._answer(204, *self.put(url, json.dumps({"traits": traits})))
+        return self._checked(204, *self.put(url, json.dumps({"traits": traits})))
 
     def create_allocation(self, **attributes: Any) -> Body:
-        """Ask for a node of a ``resource_class``; the conductor chooses it later."""
-        return self._answer(201, *self.post("v1/allocations", json.dumps(attributes)))
+        """Request a node of a ``resource_class``; the conductor chooses the node later."""
+        return self._checked(201, *self.post("v1/allocations", json.dumps(attributes)))
 
     def show_allocation(self, uuid: str) -> Body:
         """Return an allocation: its ``state``, ``node_uuid`` and ``last_error``."""
-        return self._answer(200, *self.get(f"v1/allocations/{uuid}"))
+        return self._checked(200, *self.get(f"v1/allocations/{uuid}"))
 
     def delete_allocation(self, uuid: str) -> Body:
-        """Give up an allocation."""
-        return self._answer(204, *self.delete(f"v1/allocations/{uuid}"))
+        """Delete an allocation."""
+        return self._checked(204, *self.delete(f"v1/allocations/{uuid}"))
 
-    def _answer(self, expected: int, response: Any, body: bytes) -> Body:
+    def _checked(self, expected: int, response: Any, body: bytes) -> Body:
         self.expected_success(expected, response.status)
-        answer: Body = rest_client.ResponseBody(response, json.loads(body) if body else None)
-        return answer
+        checked: Body = rest_client.ResponseBody(response, json.loads(body) if body else None)
+        return checked

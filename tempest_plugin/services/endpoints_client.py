@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every endpoint of the catalogue, asked by its whole URL."""
+"""A client for every endpoint of the catalogue, with full URLs."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tempest.lib.common import rest_client
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One URL of the catalogue."""
+    """One endpoint of the catalogue."""
 
     service: str
     interface: str
@@ -19,14 +19,14 @@ class Endpoint:
 
 
 class EndpointsClient(rest_client.RestClient):
-    """Asks any service of the catalogue, with any token or with none.
+    """Sends requests to any service of the catalogue, with any token or without one.
 
-    An answer of whatever status is returned, not raised: the status is what
-    the tests are about.
+    A response with an error status is returned, not raised: the tests check the
+    status.
     """
 
     def list_endpoints(self) -> list[Endpoint]:
-        """Return the endpoints of this client's region."""
+        """Return the endpoints of the client's region."""
         _, token = self.auth_provider.auth_data
         return [
             Endpoint(service["type"], endpoint["interface"], endpoint["url"])
@@ -36,17 +36,17 @@ class EndpointsClient(rest_client.RestClient):
         ]
 
     def show_status(self, url: str, token: str, method: str = "GET") -> int:
-        """Return the HTTP status that a token gets at a URL."""
+        """Send a request with a token to a URL; return the HTTP status of the response."""
         headers = self.get_headers() | {"X-Auth-Token": token}
         response, _ = self.raw_request(url, method, headers=headers)
         status: int = response.status
         return status
 
     def show_document(self, url: str) -> tuple[int, Any]:
-        """Return status and JSON document that a URL answers to one without a token.
+        """Send a request without a token to a URL; return status and JSON body.
 
-        Raises ConnectionError when nothing answers there, and ValueError when
-        what it answers is not JSON.
+        :raises ConnectionError: there is no response.
+        :raises ValueError: the body is not JSON.
         """
         try:
             response, body = self.raw_request(url, "GET", headers=self.get_headers())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every test class of the plugin stands on."""
+"""The base class of every test class of the plugin."""
 
 from typing import ClassVar
 
@@ -10,30 +10,31 @@ CONF = config.CONF
 
 
 class ClusterTest(test.BaseTestCase):
-    """A class of tests that names the services it needs and is skipped where one is missing."""
+    """A test class that lists the services it needs; it is skipped if one is not available."""
 
     credentials: ClassVar[tuple[str, ...]] = ("primary",)
 
     services: ClassVar[tuple[str, ...]] = ()
-    """Names as in group ``[service_available]`` of tempest.conf."""
+    """The services needed, named as in group ``[service_available]`` of tempest.conf."""
 
     networked: ClassVar[bool] = False
-    """Whether a tenant that Tempest makes gets a network with a subnet."""
+    """Whether a tenant that Tempest creates gets a network with a subnet."""
 
     @classmethod
     def skip_checks(cls) -> None:
-        """Skip where a service is not available."""
+        """Skip the class if a service is not available."""
         super().skip_checks()
         for name in cls.services:
-            # Ironic's option exists only where ironic-tempest-plugin is installed.
+            # Ironic's option exists only if ironic-tempest-plugin is installed.
             if not getattr(CONF.service_available, name, False):
                 raise cls.skipException(f"[service_available] {name} is not set in tempest.conf")
 
     @classmethod
     def setup_credentials(cls) -> None:
-        """Ask for the tenants, with no more network than the class needs.
+        """Request the accounts of the tenants, with a network only if the class needs one.
 
-        With pre-provisioned accounts Tempest may give two tenants of one project.
+        :raises InvalidConfiguration: two tenants have the same project, which
+            pre-provisioned accounts permit.
         """
         cls.set_network_resources(network=cls.networked, subnet=cls.networked)
         super().setup_credentials()
@@ -44,6 +45,6 @@ class ClusterTest(test.BaseTestCase):
         ]
         if len(set(tenants)) < len(tenants):
             raise exceptions.InvalidConfiguration(
-                "the accounts of primary and alt are of one project; put accounts without roles,"
-                " each with a project of its own, first in the accounts file"
+                "the accounts of primary and alt have the same project; put accounts without roles,"
+                " each with its own project, first in the accounts file"
             )

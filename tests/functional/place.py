@@ -239,7 +239,7 @@ class UpCloud:
 
 
 def listening(ports: Iterable[int]) -> list[int]:
-    """Return those of the ports of loopback that somebody answers."""
+    """Return those of the ports that accept connections on loopback."""
     answered = []
     for port in ports:
         with socket.socket() as probe:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded cloud as its user has it: brought up, used, hurt, put back, and ended.
+"""The embedded cloud of a user: started, used, restarted, reset, and ended.
 
-Clouds take ten seconds to come up, so the tests share two, and stand in the order in which a
-cloud lives: those that end one come last.
+A cloud takes ten seconds to start, so the tests share two clouds. Their order matters: the
+tests that end a cloud are the last.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import pytest
 from functional.place import BIN, ODD, SERVICES, Done, Place, UpCloud, listening, wait_for
 from functional.sdk import connected, create_server, names, seeds
 
-# openstacksdk warns of itself.
+# openstacksdk emits warnings about itself.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(180)]
 
 USERS_OWN = """\
@@ -42,18 +42,18 @@ LONG_NAME = "a-cloud-whose-directory-is-longer-than-a-unix-socket-path-may-be"
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a cache of this module's own, which is empty."""
+    """Return an empty cache for this module only."""
     return tmp_path_factory.mktemp(f"cache {ODD}")
 
 
 @pytest.fixture(scope="module")
 def first_up(place: Place) -> Done:
-    """Bring up the first cloud, from an empty cache, for a user who has other clouds already."""
+    """Start the first cloud, with an empty cache, for a user who has other clouds already."""
     place.clouds_yaml.parent.mkdir(parents=True)
     elsewhere = place.root / "dotfiles.yaml"
     elsewhere.write_text(USERS_OWN)
     place.clouds_yaml.symlink_to(elsewhere)
-    # A umask that leaves everything open must open nothing of ours.
+    # With a umask of 0 the files and directories of bsdgate must still be private.
     up = 'umask 000; exec "$0" up --name one'
     return place.start("sh", "-c", up, BIN / "bsdgate").done()
 
@@ -66,7 +66,7 @@ def one(place: Place, first_up: Done) -> UpCloud:
 
 @pytest.fixture(scope="module")
 def second_up(place: Place, one: UpCloud) -> Done:
-    """Bring up another cloud beside the first, from the templates that are there by now."""
+    """Start a second cloud while the first runs, from the templates that now exist."""
     return place.bsdgate("up", "--name", LONG_NAME)
 
 
@@ -83,13 +83,13 @@ def client(one: UpCloud) -> Iterator[Any]:
 
 
 def dumped(database: Path) -> Iterator[str]:
-    """Yield all statements that would make the database again."""
+    """Yield the SQL statements that create the database."""
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     with contextlib.closing(connection):
         yield from connection.iterdump()
 
 
-# What up says and leaves ----------------------------------------------------------------------
+# Output and files of up ------------------------------------------------------------------------
 
 
 def test_first_up_makes_the_templates(first_up: Done, one: UpCloud, cache: Path) -> None:
@@ -99,7 +99,7 @@ def test_first_up_makes_the_templates(first_up: Done, one: UpCloud, cache: Path)
     assert kinds == sorted(["cloud", *(f"schema-{service}" for service in SERVICES)])
 
 
-def test_up_says_how_to_use_and_to_end_the_cloud(first_up: Done, one: UpCloud) -> None:
+def test_up_prints_how_to_use_and_to_end_the_cloud(first_up: Done, one: UpCloud) -> None:
     assert "ready" in first_up.text
     assert str(one.directory / "logs") in first_up.text
     assert str(one.place.clouds_yaml) in first_up.text
@@ -111,7 +111,7 @@ def test_up_says_how_to_use_and_to_end_the_cloud(first_up: Done, one: UpCloud) -
     assert (Path(end[0]).name, *end[1:]) == ("bsdgate", "down", "--name", "one")
 
 
-def test_what_up_says_works_as_it_is(first_up: Done, one: UpCloud) -> None:
+def test_printed_command_works(first_up: Done, one: UpCloud) -> None:
     (command,) = (each for each in first_up.text.splitlines() if "OS_CLOUD=" in each)
     done = one.place.start("sh", "-c", f"{command} --format json").done()
     assert (done.code, done.text.strip()) == (0, "[]")
@@ -126,17 +126,17 @@ def test_clouds_yaml_keeps_what_the_user_wrote(one: UpCloud) -> None:
     assert one.place.clouds_yaml.stat().st_mode & 0o777 == 0o600
 
 
-def test_nothing_lies_where_it_does_not_belong(one: UpCloud) -> None:
+def test_no_file_is_outside_the_state_and_cache_directories(one: UpCloud) -> None:
     assert one.place.litter() == []
 
 
-def test_folders_are_the_users_alone_whatever_the_umask(one: UpCloud, cache: Path) -> None:
+def test_directories_are_private_with_any_umask(one: UpCloud, cache: Path) -> None:
     ours = [one.directory.parent, one.directory, cache / "templates"]
     ours += [each for top in ours[1:] for each in top.iterdir() if each.is_dir()]
     assert {each: oct(each.stat().st_mode & 0o777) for each in ours} == dict.fromkeys(ours, "0o700")
 
 
-def test_files_are_the_users_alone(one: UpCloud) -> None:
+def test_files_are_private(one: UpCloud) -> None:
     open_to_others = [
         path
         for path in [one.directory, *one.directory.rglob("*")]
@@ -176,14 +176,14 @@ def test_logs_follows(one: UpCloud) -> None:
     assert following.done().code == -signal.SIGINT
 
 
-def test_log_of_no_service_is_refused(one: UpCloud) -> None:
+def test_log_of_an_unknown_service_is_refused(one: UpCloud) -> None:
     refused = one.do("logs", "cinder")
     assert refused.code == 2
     assert "no log of cinder" in refused.text
     assert "keystone" in refused.text
 
 
-# What the cloud does --------------------------------------------------------------------------
+# Requests to the cloud ------------------------------------------------------------------------
 
 
 def test_openstack_client_makes_and_removes_a_network(one: UpCloud) -> None:
@@ -197,7 +197,7 @@ def test_openstack_client_makes_and_removes_a_network(one: UpCloud) -> None:
     openstack("network", "delete", "mine")
 
 
-def test_server_goes_active_and_away(client: Any) -> None:
+def test_server_becomes_active_and_is_deleted(client: Any) -> None:
     server = create_server(client, "mine")
     (port,) = client.network.ports(device_id=server.id)
     assert port.status == "ACTIVE"
@@ -206,7 +206,7 @@ def test_server_goes_active_and_away(client: Any) -> None:
     assert list(client.network.ports(device_id=server.id)) == []
 
 
-def test_node_goes_from_enrolled_to_active_and_away(client: Any) -> None:
+def test_node_is_enrolled_deployed_and_deleted(client: Any) -> None:
     baremetal = client.baremetal
     began = time.monotonic()
     node = baremetal.create_node(driver="fake-hardware", name="mine", resource_class="baremetal")
@@ -248,13 +248,13 @@ def test_restart_keeps_the_data(one: UpCloud, client: Any) -> None:
     assert create_server(client, "more").status == "ACTIVE"
 
 
-def test_restart_of_no_service_is_refused(one: UpCloud) -> None:
+def test_restart_of_an_unknown_service_is_refused(one: UpCloud) -> None:
     refused = one.do("restart", "cinder")
     assert refused.code == 2
     assert "nova" in refused.text
 
 
-def test_reset_puts_everything_back_again_and_again(one: UpCloud, client: Any) -> None:
+def test_reset_restores_the_initial_state_each_time(one: UpCloud, client: Any) -> None:
     servers = names(client.compute.servers())
     assert servers, "the tests before this one leave servers"
     for attempt in range(2):
@@ -278,7 +278,7 @@ def test_reset_puts_everything_back_again_and_again(one: UpCloud, client: Any) -
     assert one.do("status").code == 0
 
 
-def test_reset_that_its_user_interrupts_goes_on_without_them(one: UpCloud, client: Any) -> None:
+def test_interrupted_reset_is_completed(one: UpCloud, client: Any) -> None:
     resetting = one.place.start("bsdgate", "reset", "--name", "one")
     wait_for(lambda: one.status["state"] == "resetting", "the reset begins")
     resetting.press_ctrl_c()
@@ -302,13 +302,13 @@ def test_second_up_of_the_same_name_is_refused(one: UpCloud) -> None:
     assert one.do("status").code == 0
 
 
-def test_second_cloud_comes_from_the_templates(second_up: Done, two: UpCloud) -> None:
+def test_second_cloud_is_made_from_the_templates(second_up: Done, two: UpCloud) -> None:
     assert "Building" not in second_up.text
     sys.stdout.write(f"up from templates took {second_up.seconds:.1f} s\n")
     assert set(two.ports.values()).isdisjoint(UpCloud(two.place, "one").ports.values())
 
 
-def test_clouds_do_not_see_each_others_servers(one: UpCloud, two: UpCloud, client: Any) -> None:
+def test_a_cloud_does_not_list_servers_of_another(one: UpCloud, two: UpCloud, client: Any) -> None:
     create_server(client, "of-one")
     with connected(two) as other:
         create_server(other, "of-two")
@@ -342,14 +342,14 @@ def test_cloud_opens_no_file_of_another(one: UpCloud, two: UpCloud) -> None:
     assert {path for path in opened if f"/clouds/{two.name}/" not in path} == set()
 
 
-def test_cloud_lives_below_a_path_too_long_for_a_socket(two: UpCloud) -> None:
+def test_cloud_runs_in_a_directory_with_a_path_too_long_for_a_socket(two: UpCloud) -> None:
     assert len(os.fsencode(two.directory / "control")) > SOCKET_PATH_MAX
     restarted = two.do("restart", "placement")
     assert restarted.code == 0, restarted
     assert two.place.litter() == []
 
 
-def test_cloud_listens_on_loopback_alone(two: UpCloud) -> None:
+def test_cloud_listens_on_loopback_only(two: UpCloud) -> None:
     addresses = {
         connection.laddr.ip
         for process in two.processes()
@@ -359,17 +359,17 @@ def test_cloud_listens_on_loopback_alone(two: UpCloud) -> None:
     assert addresses == {"127.0.0.1"}
 
 
-# Ended ----------------------------------------------------------------------------------------
+# The end of a cloud ---------------------------------------------------------------------------
 
 
-def test_down_ends_one_cloud_and_leaves_the_other(one: UpCloud, two: UpCloud) -> None:
+def test_down_ends_one_cloud_and_not_the_other(one: UpCloud, two: UpCloud) -> None:
     down = two.do("down")
     assert down.code == 0, down
     assert two.name not in one.place.clouds_yaml.read_text()
     assert one.do("status").code == 0
 
 
-def test_down_leaves_nothing_but_the_users_own(place: Place, one: UpCloud) -> None:
+def test_down_leaves_only_the_files_of_the_user(place: Place, one: UpCloud) -> None:
     ports = one.ports.values()
     assert sorted(listening(ports)) == sorted(ports)
     down = one.do("down")

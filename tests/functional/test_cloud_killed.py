@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded cloud when something in it, or the command that brings it up, is ended by force.
+"""The embedded cloud when one of its processes, or the command that starts it, is killed.
 
-A cloud takes ten seconds to come up, so one is hurt again and again, and the tests that end it
-come last.
+A cloud takes ten seconds to start, so the tests share one; the tests that end it are the last.
 """
 
 import contextlib
@@ -20,7 +19,7 @@ import yaml
 from functional.place import SERVICES, Done, Place, UpCloud, free_port, listening, wait_for
 from functional.sdk import connected, create_server, names
 
-# openstacksdk warns of itself.
+# openstacksdk emits warnings about itself.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(180)]
 
 PROFILES = Path(__file__).parents[2] / "harness" / "profiles"
@@ -38,7 +37,7 @@ def cloud(place: Place) -> UpCloud:
     return UpCloud(place, "hurt")
 
 
-def test_cloud_is_of_the_users_own_profile(cloud: UpCloud) -> None:
+def test_cloud_has_the_settings_of_the_users_profile(cloud: UpCloud) -> None:
     with connected(cloud) as client:
         lifetime = client.session.auth.get_access(client.session).expires - datetime.now(UTC)
     assert 0 < lifetime.total_seconds() <= TOKEN_SECONDS
@@ -55,7 +54,7 @@ def row_of(status: Done, service: str) -> str:
 
 
 def assert_turns_away(port: int) -> None:
-    """A client of a service that died gets no answer, and is not kept waiting for one."""
+    """Check that a client of a service that died gets no reply and does not wait for one."""
     with pytest.raises((ConnectionError, http.client.BadStatusLine)):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20)
 
@@ -67,7 +66,7 @@ def assert_whole(cloud: UpCloud) -> None:
     assert "(status" not in status.text
 
 
-def test_killed_worker_is_reported_and_restart_heals(cloud: UpCloud) -> None:
+def test_killed_worker_is_reported_and_restarted(cloud: UpCloud) -> None:
     with connected(cloud) as other:
         create_server(other, "earlier")
     os.kill(cloud.pid("placement"), signal.SIGKILL)
@@ -86,15 +85,15 @@ def test_killed_worker_is_reported_and_restart_heals(cloud: UpCloud) -> None:
         assert create_server(other, "healed").status == "ACTIVE"
 
 
-def test_killed_nursery_takes_its_worker_along_and_restart_heals(cloud: UpCloud) -> None:
+def test_killed_parent_ends_its_worker_and_both_are_restarted(cloud: UpCloud) -> None:
     worker = psutil.Process(cloud.pid("glance"))
-    nursery = worker.parent()
-    assert nursery
-    nursery.kill()
+    parent = worker.parent()
+    assert parent
+    parent.kill()
     status = status_once(cloud, "degraded")
     assert status.code == 3
     assert "died (status -9)" in row_of(status, "glance")
-    wait_for(lambda: not worker.is_running(), "the worker follows its nursery", timeout=10)
+    wait_for(lambda: not worker.is_running(), "the worker ends after its parent", timeout=10)
     assert_turns_away(cloud.ports["glance"])
     healed = cloud.do("restart", "glance")
     assert healed.code == 0, healed
@@ -103,10 +102,10 @@ def test_killed_nursery_takes_its_worker_along_and_restart_heals(cloud: UpCloud)
         assert names(other.image.images()) == {"empty"}
 
 
-def test_killed_nursery_is_healed_by_reset_too(cloud: UpCloud) -> None:
-    nursery = psutil.Process(cloud.pid("ironic")).parent()
-    assert nursery
-    nursery.kill()
+def test_killed_parent_is_replaced_by_a_reset(cloud: UpCloud) -> None:
+    parent = psutil.Process(cloud.pid("ironic")).parent()
+    assert parent
+    parent.kill()
     assert status_once(cloud, "degraded").code == 3
     healed = cloud.do("reset")
     assert healed.code == 0, healed
@@ -116,7 +115,7 @@ def test_killed_nursery_is_healed_by_reset_too(cloud: UpCloud) -> None:
         assert names(other.baremetal.nodes()) == set()
 
 
-def test_service_is_not_started_without_what_it_needs(cloud: UpCloud) -> None:
+def test_service_is_not_started_without_the_services_it_needs(cloud: UpCloud) -> None:
     os.kill(cloud.pid("placement"), signal.SIGKILL)
     assert status_once(cloud, "degraded").code == 3
     refused = cloud.do("restart", "nova")
@@ -126,7 +125,7 @@ def test_service_is_not_started_without_what_it_needs(cloud: UpCloud) -> None:
     assert_whole(cloud)
 
 
-def test_service_that_cannot_start_again_shows_its_log(cloud: UpCloud) -> None:
+def test_failed_restart_shows_the_log(cloud: UpCloud) -> None:
     database = cloud.directory / "data" / "placement" / "main.sqlite"
     saved = database.rename(database.with_name("saved"))
     database.write_bytes(b"this is no database")
@@ -144,8 +143,8 @@ def test_service_that_cannot_start_again_shows_its_log(cloud: UpCloud) -> None:
     assert_whole(cloud)
 
 
-def test_next_up_cleans_after_a_killed_cloud_and_takes_the_port_it_is_given(cloud: UpCloud) -> None:
-    """A cloud is killed at one stroke, and comes up at a port of the user's choice."""
+def test_up_removes_a_killed_cloud_and_uses_the_chosen_port(cloud: UpCloud) -> None:
+    """All processes of a cloud are killed; the next ``up`` uses a port chosen by the user."""
     for each in sorted(cloud.processes(), key=lambda process: process.pid == cloud.status["pid"]):
         with contextlib.suppress(psutil.NoSuchProcess):
             each.kill()
@@ -160,10 +159,12 @@ def test_next_up_cleans_after_a_killed_cloud_and_takes_the_port_it_is_given(clou
         assert create_server(client, "fresh").status == "ACTIVE"
 
 
-# The command that brings a cloud up -----------------------------------------------------------
+# The command that starts a cloud ---------------------------------------------------------------
 
 
-def test_port_in_use_is_named_and_nothing_is_left(place: Place, cloud: UpCloud) -> None:
+def test_port_in_use_is_reported_and_no_file_or_process_is_left(
+    place: Place, cloud: UpCloud
+) -> None:
     before = len(place.processes())
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -178,8 +179,8 @@ def test_port_in_use_is_named_and_nothing_is_left(place: Place, cloud: UpCloud) 
     assert gone.code in {2, 3}
 
 
-def test_interrupted_up_leaves_nothing(place: Place, cloud: UpCloud) -> None:
-    """The services are stopped in the middle of their imports."""
+def test_interrupted_up_leaves_no_file_or_process(place: Place, cloud: UpCloud) -> None:
+    """The interrupt comes while the services are imported."""
     before = len(place.processes())
     booting = place.start("bsdgate", "up", "--name", "three")
     directory = place.state / "clouds" / "three"
@@ -192,7 +193,7 @@ def test_interrupted_up_leaves_nothing(place: Place, cloud: UpCloud) -> None:
     assert "three" not in place.clouds_yaml.read_text()
 
 
-def test_killed_up_leaves_nothing_running(place: Place, cloud: UpCloud) -> None:
+def test_killed_up_leaves_no_process(place: Place, cloud: UpCloud) -> None:
     before = len(place.processes())
     booting = place.start("bsdgate", "up", "--name", "four")
     directory = place.state / "clouds" / "four"
@@ -204,7 +205,7 @@ def test_killed_up_leaves_nothing_running(place: Place, cloud: UpCloud) -> None:
     assert not directory.exists()
 
 
-def test_killed_supervisor_leaves_nothing_running_and_down_cleans(cloud: UpCloud) -> None:
+def test_killed_supervisor_leaves_no_process_and_down_removes_its_files(cloud: UpCloud) -> None:
     ports, family = cloud.ports.values(), cloud.processes()
     assert len(family) == 1 + 2 * len(SERVICES)
     os.kill(cloud.status["pid"], signal.SIGKILL)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clouds that outlive what started them, and commands on one cloud at the same time."""
+"""Clouds that run after their starter has ended, and concurrent commands on one cloud."""
 
 import shlex
 import time
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def kill_with_guard(started: Started) -> None:
-    """Kill a command and the guards that would end what it has started."""
+    """Kill a command and the guards that would end its processes."""
     harness = psutil.Process(started.popen.pid)
     for guard in harness.children():
         assert "guard.py" in " ".join(guard.cmdline())
@@ -24,14 +24,14 @@ def kill_with_guard(started: Started) -> None:
 
 
 def booting(place: Place, name: str) -> tuple[Started, Path]:
-    """Start a cloud and return when its directory is there, and locked."""
+    """Start a cloud; return when its directory exists and is locked."""
     started = place.start("bsdgate", "up", "--name", name)
     directory = place.state / "clouds" / name
     wait_for((directory / "lock").exists, "the cloud is being started")
     return started, directory
 
 
-def test_up_that_is_killed_with_its_guard_leaves_nothing_running(place: Place) -> None:
+def test_up_that_is_killed_with_its_guard_leaves_no_process(place: Place) -> None:
     started, directory = booting(place, "orphan")
     wait_for((directory / "spec.json").exists, "the supervisor works")
     kill_with_guard(started)
@@ -56,7 +56,7 @@ def test_down_ends_a_cloud_that_is_being_started(place: Place, moment: str) -> N
     place.wait_until_empty()
 
 
-def test_of_two_starts_at_once_one_is_refused(place: Place) -> None:
+def test_one_of_two_concurrent_starts_is_refused(place: Place) -> None:
     both = [place.start("bsdgate", "up", "--name", "twin") for _ in range(2)]
     wait_for(lambda: any(each.popen.poll() is not None for each in both), "one is refused")
     (refused,) = (each for each in both if each.popen.poll() is not None)
@@ -64,7 +64,7 @@ def test_of_two_starts_at_once_one_is_refused(place: Place) -> None:
     done = refused.done()
     assert done.code == 2, done
     assert "a cloud named twin is being started by process " in done.text
-    assert "make room" not in done.text
+    assert "disk space" not in done.text
     other.press_ctrl_c()
     assert other.done(30).code == 130
     place.wait_until_empty()
@@ -113,19 +113,19 @@ def test_cloud_of_a_killed_run_ends_and_that_of_a_kept_one_can_be_ended(place: P
     assert place.bsdgate("down", place.home).code == 2
 
 
-def test_what_a_killed_supervisor_leaves_is_found_and_ended(place: Place) -> None:
-    """Its processes are stopped, so that they cannot see that it is gone."""
+def test_processes_of_a_killed_supervisor_are_found_and_ended(place: Place) -> None:
+    """The processes are stopped (SIGSTOP), so they do not notice the end of the supervisor."""
     started, directory = booting(place, "stopped")
-    wait_for(lambda: len(place.processes(directory)) > 3, "its nurseries are there")
+    wait_for(lambda: len(place.processes(directory)) > 3, "its preloaded parents are there")
     supervisor = int((directory / "lock").read_text())
     leader = psutil.Process(supervisor)
-    nurseries = leader.children()
-    for each in nurseries:
+    parents = leader.children()
+    for each in parents:
         each.suspend()
-    # With its guard, which would end the nurseries as well. The supervisor ends with the guard.
+    # With its guard, which would end the parents as well. The supervisor ends with the guard.
     kill_with_guard(started)
     psutil.wait_procs([leader], 20)
-    assert any(each.is_running() for each in nurseries)
+    assert any(each.is_running() for each in parents)
     done = place.bsdgate("down", "--name", "stopped")
     assert done.code == 0, done
     place.wait_until_empty()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs of which a process is killed, ended or stopped: three trials of the campaign's 160.
+"""Runs with a process that is killed, ended or stopped: three of the campaign's 160 trials.
 
 ``tests/campaign/test_kills.py`` carries out the others.
 """
@@ -16,7 +16,7 @@ from kills.trials import Bench
 
 pytestmark = pytest.mark.timeout(300)
 
-LOST_NURSERY, LOST_WORKER, LOST_HARNESS = plan(50), plan(4), plan(152)
+LOST_PARENT, LOST_WORKER, LOST_HARNESS = plan(50), plan(4), plan(152)
 DAEMON = """
 import os, sys, time
 if os.fork() == 0:
@@ -51,14 +51,14 @@ def test_daemon_that_leaves_its_session_is_found_and_ended(reaper: Reaper) -> No
     assert reaper.living() == []
 
 
-@pytest.mark.parametrize("trial", [LOST_NURSERY, LOST_WORKER], ids=str)
-def test_signal_makes_no_false_pass_and_leaves_nothing(bench: Bench, trial: Trial) -> None:
+@pytest.mark.parametrize("trial", [LOST_PARENT, LOST_WORKER], ids=str)
+def test_signal_causes_no_false_pass_and_leaves_no_process(bench: Bench, trial: Trial) -> None:
     outcome = bench.carry_out(trial)
     assert outcome.problems == [], str(outcome)
     assert (outcome.code, outcome.result) == (3, "ERROR"), str(outcome)
 
 
-def test_harness_and_guard_killed_at_once_leave_nothing_but_a_run_to_resume(bench: Bench) -> None:
+def test_run_can_be_resumed_after_harness_and_guard_are_killed_together(bench: Bench) -> None:
     assert (LOST_HARNESS.target, LOST_HARNESS.signal.name) == (PAIR, "SIGKILL")
     outcome = bench.carry_out(LOST_HARNESS)
     assert outcome.problems == [], str(outcome)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a run's evidence is proof of a pass, found without any of bsdgate's own code."""
+"""Check without code of bsdgate whether the evidence of a run proves a pass."""
 
 import io
 import json
@@ -12,13 +12,13 @@ import subunit
 
 
 def asked(run: Path) -> set[str]:
-    """Return the ids of all tests that the run has asked for."""
+    """Return the ids of all tests that the run requested."""
     lists = run.glob("evidence/*/asked.txt")
     return {test for each in lists for test in each.read_text().splitlines()}
 
 
 def lacking(run: Path, wanted: set[str]) -> list[str]:
-    """Say what a pass of the wanted tests would lack: an outcome, a success, an end."""
+    """Return what is missing for a pass of the wanted tests: an outcome, a success, an end."""
     succeeded, failed = set[str](), set[str]()
     problems = []
     for path in sorted(run.glob("evidence/*/attempt.json")):
@@ -46,7 +46,7 @@ def _junit(content: bytes) -> list[tuple[str, str]]:
 
 
 class _Outcomes:
-    """A receiver of python-subunit's that keeps the outcome of each test."""
+    """A receiver for python-subunit that keeps the outcome of each test."""
 
     def __init__(self) -> None:
         self.found: list[tuple[str, str]] = []

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which signal hits which process in which step of a run: a trial follows from its seed alone.
+"""The trials: the signal, the process and the step of the run, all chosen by a seed.
 
-Any 40 seeds in a row hit each target of each step once; 160 in a row with each signal.
+Any 40 consecutive seeds hit each target of each step once; any 160, with each signal.
 """
 
 import random
@@ -18,10 +18,10 @@ _BATCH: Final = r"^ +\d+ tests, \d+ at a time$"
 
 @dataclass(frozen=True)
 class Moment:
-    """A part of a run: the line that the run prints at its begin, and the line at its end.
+    """A part of a run, with the lines that the run prints at its begin and at its end.
 
-    ``seconds`` is how long it usually takes; a campaign measures it. ``fails`` means that the
-    moment is reached only in a run of which a test fails.
+    ``seconds`` is its usual duration, which a campaign measures. ``fails`` means that only a run
+    with a failed test reaches this moment.
     """
 
     name: str
@@ -40,7 +40,7 @@ def _step(name: str, seconds: float, *targets: str) -> Moment:
 HARNESS: Final = "harness"
 PAIR: Final = "harness and guard"
 MOMENTS: Final = (
-    _step("deploy", 5, "supervisor", "nursery", "service", "harness"),
+    _step("deploy", 5, "supervisor", "preloaded parent", "service", "harness"),
     _step("check", 1.5, "pytest", "harness", "guard", "service"),
     _step("configure", 3, "runner", "supervisor", "service", PAIR),
     Moment(
@@ -48,21 +48,21 @@ MOMENTS: Final = (
         STEP_LINE.format("test"),
         _BATCH,
         3,
-        ("runner", "nursery", "harness", "guard"),
+        ("runner", "preloaded parent", "harness", "guard"),
     ),
     Moment("test", _BATCH, ANY_STEP, 5, ("worker", "runner", "service", "harness")),
-    Moment("test", _BATCH, ANY_STEP, 5, ("supervisor", "guard", "nursery", PAIR)),
+    Moment("test", _BATCH, ANY_STEP, 5, ("supervisor", "guard", "preloaded parent", PAIR)),
     _step("collect", 0.01, "harness", "supervisor", "guard", "service"),
     Moment(
         "confirm",
         r"^ +again, with the change, 1 of",
         ANY_STEP,
         5,
-        ("runner", "worker", "harness", "nursery"),
+        ("runner", "worker", "harness", "preloaded parent"),
         fails=True,
     ),
     _step("judge", 0.2, "harness", "guard", "supervisor", "service"),
-    _step("cleanup", 0.3, "harness", PAIR, "supervisor", "nursery"),
+    _step("cleanup", 0.3, "harness", PAIR, "supervisor", "preloaded parent"),
 )
 SIGNALS: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGSTOP)
 
@@ -71,8 +71,8 @@ SIGNALS: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGSTOP)
 class Trial:
     """One trial: ``target`` gets ``signal`` after this fraction of the moment has passed.
 
-    ``service`` is of which service a nursery or worker is taken. ``pause`` is after how many
-    seconds a stopped harness goes on.
+    ``service`` is the name of the service of which the preloaded parent or the worker is hit.
+    A stopped harness is continued after ``pause`` seconds.
     """
 
     seed: int
@@ -85,21 +85,21 @@ class Trial:
 
     @property
     def ends_harness(self) -> bool:
-        """Whether the harness itself is hit."""
+        """Whether the harness itself gets the signal."""
         return self.target in {HARNESS, PAIR}
 
     @property
     def stays_stopped(self) -> bool:
-        """Whether a process is left stopped, so that only a time limit ends the wait for it."""
+        """Whether a process stays stopped, so that only a time limit ends the wait for it."""
         return self.signal == signal.SIGSTOP and not self.ends_harness
 
     def __str__(self) -> str:
-        of = f" of {self.service}" if self.target in {"nursery", "service"} else ""
+        of = f" of {self.service}" if self.target in {"preloaded parent", "service"} else ""
         return f"seed {self.seed:3} {self.moment.name}: {self.signal.name} to {self.target}{of}"
 
 
 def plan(seed: int) -> Trial:
-    """Return the trial of this seed, a number of at least 0."""
+    """Return the trial of a seed (0 or more)."""
     quarter, row = divmod(seed, len(MOMENTS))
     rng = random.Random(seed)
     return Trial(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries out a trial: starts a run, hits a process of it, and checks all that came of it."""
+"""Carry out a trial: start a run, send a signal to one of its processes, check the result."""
 
 import contextlib
 import fcntl
@@ -27,25 +27,25 @@ TESTS = (
     r"tempest\.api\.identity\."
     r"(v3\.test_api_discovery|admin\.v3\.test_projects\.ProjectsTestJSON\.test_project_create_)"
 )
-"""Ten quick tests of two modules, one for each of Tempest's two workers."""
+"""A pattern of ten quick tests in two modules, one module for each of Tempest's two workers."""
 SHALLOW = {"options": {"DEFAULT": {"max_project_tree_depth": 1}}}
-"""Settings of Keystone with which one of these tests fails."""
+"""Keystone options with which one of these tests fails."""
 ENDS = 300.0
-"""Seconds in which every run has to end, also one that waits for a stopped process."""
+"""The maximum number of seconds of a run, also of one that waits for a stopped process."""
 OFTEN = 0.005
-"""Seconds between two looks at what a run prints: some steps take hardly more."""
+"""Seconds between two checks of the output of a run: some steps take hardly longer."""
 EMPTY = 20.0
-"""Seconds in which all processes of a run have to be gone after its end."""
+"""The maximum number of seconds after the end of a run until all its processes have ended."""
 CODES = {"PASS": 0, "FAIL": 1, "ERROR": 3}
 LIMITS = {"start": ("deploy", 60), "configure": ("configure", 40), "run": ("test", 40)}
-"""A time limit where a process is left stopped: five times a moment's seconds, at least so many."""
+"""Time limits if a process stays stopped: five times the moment's seconds, or this minimum."""
 PATIENT: Mapping[str, float] = {"start": 900, "configure": 300, "run": 900}
-"""Time limits of the other runs, however slow the machine is."""
+"""Time limits of the other runs, long enough for a slow machine."""
 
 
 @dataclass
 class Outcome:
-    """What came of a trial, and all that is wrong with it."""
+    """The outcome of a trial, and its problems."""
 
     trial: Trial
     hit: str = ""
@@ -66,10 +66,10 @@ class Outcome:
 
 @contextlib.contextmanager
 def default_signals() -> Iterator[None]:
-    """Let programs start with SIGHUP and SIGTERM as a shell starts them.
+    """Give child processes the default actions of SIGHUP and SIGTERM, as a shell does.
 
-    Under nohup both would ignore SIGHUP. A signal that we ignore is ignored in our children; one
-    that has a handler is not.
+    Under nohup they would ignore SIGHUP. A child process inherits that a signal is ignored, but
+    not a handler.
     """
     numbers = (signal.SIGHUP, signal.SIGTERM)
     ignored = [each for each in numbers if signal.getsignal(each) == signal.SIG_IGN]
@@ -83,10 +83,10 @@ def default_signals() -> Iterator[None]:
 
 
 class Bench:
-    """A place in which runs are hit, one after another.
+    """A place for trials, one after another.
 
-    ``wanted`` are the ids of the tests that a pass needs, and ``seconds`` how long each moment
-    takes here; both come from a whole run.
+    ``wanted`` are the ids of the tests that a pass needs, and ``seconds`` are the durations of
+    the moments on this machine; both come from a whole run.
     """
 
     def __init__(self, place: Place, reaper: Reaper) -> None:
@@ -99,7 +99,7 @@ class Bench:
     # Whole runs ---------------------------------------------------------------------------
 
     def whole_run(self) -> list[str]:
-        """Run to the end undisturbed; return what is wrong with that."""
+        """Carry out a run without a signal; return its problems."""
         done = self._start(self._profile(PATIENT)).done(ENDS)
         run = runs(self.place)[-1]
         if done.code:
@@ -109,7 +109,7 @@ class Bench:
         return [*proof.lacking(run.path, self.wanted), *self._left()]
 
     def resumed(self, run: RunFolder, fails: bool) -> tuple[str, list[str]]:
-        """Resume a run that was stopped; return its result and what is wrong with it."""
+        """Resume an interrupted run; return its result and its problems."""
         done = self.place.start("bsdgate", "run", "--resume", run.path).done(ENDS)
         result = run.verdict["result"] if _has_verdict(run) else "no verdict"
         problems = self._left()
@@ -123,7 +123,7 @@ class Bench:
     # Trials -------------------------------------------------------------------------------
 
     def carry_out(self, trial: Trial) -> Outcome:
-        """Carry out a trial, and end all that it leaves."""
+        """Carry out a trial, and end all processes that it leaves."""
         outcome = Outcome(trial)
         before = {run.path for run in runs(self.place)}
         began = time.monotonic()
@@ -140,7 +140,7 @@ class Bench:
         return outcome
 
     def _hit(self, trial: Trial, outcome: Outcome) -> None:
-        """Start a run, hit it, wait for its end, and see what it has left."""
+        """Start a run, send the signal, wait for the end, and check for processes and files."""
         started = self._start(self._profile_of(trial))
         ports = self._strike(trial, started, outcome)
         try:
@@ -175,14 +175,14 @@ class Bench:
             return self.place.start("bsdgate", "run", *asked, "--profile", profile)
 
     def _strike(self, trial: Trial, started: Started, outcome: Outcome) -> list[int]:
-        """Send the signal; return the ports that the run's cloud has at that moment."""
+        """Send the signal; return the ports of the run's cloud at that time."""
         harness = psutil.Process(started.popen.pid)
         if not _reached(trial.moment, started):
             outcome.problems.append(f"the run ended before {trial.moment.name}: {started.text}")
             return []
         seconds = self.seconds.get(trial.moment.name, trial.moment.seconds)
         outcome.delay = seconds * trial.fraction
-        # No event is waited for: that the signal comes at any point of the step is the trial.
+        # Not a wait for an event: the signal must come at any point of the step.
         time.sleep(outcome.delay)
         targets = _awaited(trial, started, harness)
         if not targets:
@@ -195,7 +195,7 @@ class Bench:
         return ports
 
     def _left(self, ports: list[int] | None = None) -> list[str]:
-        """Describe what a run has left, and end it."""
+        """Describe the processes, ports and files that a run has left; end the processes."""
         left = [f"left: {each}" for each in self.reaper.left(EMPTY)]
         left += [f"left: port {each} is open" for each in listening(ports or [])]
         self.reaper.kill()
@@ -204,7 +204,7 @@ class Bench:
         return left + [f"left: file {each}" for each in sorted(litter)]
 
     def _judge(self, run: RunFolder, outcome: Outcome) -> None:
-        """Compare exit code, verdict, evidence, and what a new judgement says."""
+        """Compare exit code, verdict, evidence and a new verdict."""
         outcome.result = run.verdict["result"] if _has_verdict(run) else None
         again = self.place.bsdgate("verdict", run.path)
         if outcome.result is not None and CODES[outcome.result] != again.code:
@@ -221,7 +221,7 @@ class Bench:
     def _false_pass(self, run: RunFolder, trial: Trial) -> list[str]:
         lacking = proof.lacking(run.path, self.wanted)
         if not self.wanted:
-            lacking.append("nothing is known that would be enough for a pass")
+            lacking.append("the tests that a pass needs are not known")
         if trial.moment.fails:
             lacking.append("a test fails with this profile")
         return [f"false pass: {each}" for each in lacking]
@@ -232,7 +232,7 @@ def _has_verdict(run: RunFolder) -> bool:
 
 
 def _agree(outcome: Outcome) -> bool:
-    """Say whether the exit code is right for the verdict, or for the lack of one."""
+    """Return whether the exit code is right for the verdict, or for a run without a verdict."""
     if outcome.code is None:
         return True
     trial = outcome.trial
@@ -245,7 +245,7 @@ def _agree(outcome: Outcome) -> bool:
 
 
 def _reached(moment: Moment, started: Started) -> bool:
-    """Wait until the run is at this moment; False if it ends before."""
+    """Wait until the run reaches a moment; return False if it ends before."""
 
     def begun() -> bool:
         return bool(re.search(moment.begin, started.text, re.MULTILINE))
@@ -258,7 +258,7 @@ def _reached(moment: Moment, started: Started) -> bool:
 
 
 def _awaited(trial: Trial, started: Started, harness: psutil.Process) -> list[psutil.Process]:
-    """Wait for the processes that are to be hit; none, if they do not come at this moment."""
+    """Wait for the targets of the signal; return none if they do not start at this moment."""
 
     found: list[psutil.Process] = []
 
@@ -278,10 +278,10 @@ def _is_over(moment: Moment, text: str) -> bool:
 
 
 def _send(trial: Trial, targets: list[psutil.Process]) -> bool:
-    """Send the signal; say whether it has reached all."""
+    """Send the signal; return whether all targets got it."""
     reached = [_signalled(each, trial.signal) for each in targets]
     if trial.signal == signal.SIGSTOP and trial.ends_harness:
-        # How long a user leaves it stopped is the user's affair; no event ends it.
+        # No event ends the pause: a user may continue the harness at any time.
         time.sleep(trial.pause)
         for each in targets:
             _signalled(each, signal.SIGCONT)
@@ -313,12 +313,12 @@ def _lock_is_free(path: Path) -> bool:
 
 
 def _durations(run: RunFolder) -> dict[str, float]:
-    """Return how many seconds each moment of a whole run took."""
+    """Return the seconds that each moment of a whole run took."""
     times = {
         (each.get("name", each["step"]), each["event"]): datetime.fromisoformat(each["t"])
         for each in run.journal()
     }
-    # The judge reads the run directory only, and writes no line into its journal.
+    # The judge writes no line into the journal of the run.
     times["judge", "end"] = datetime.fromisoformat(run.verdict["judged"])
     bounds = {
         "select": (("test", "begin"), ("02-tempest", "begin")),

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the embedded cloud puts inside the services, each through an entry point of theirs."""
+"""Plugins of the embedded cloud inside the services, loaded through their entry points."""

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ports that bind and come up at once (entry point ``neutron.ml2.mechanism_drivers``).
+"""Ports that are bound and ACTIVE at once (entry point ``neutron.ml2.mechanism_drivers``).
 
-Promises of a real mechanism driver that are not kept: there is no data plane
-at all. No packet flows, no agent reports, DHCP and metadata are not served,
-security groups and QoS policies are stored and never enforced, and logs of
-security groups are never written. What the API
-says of a port, a floating IP or a trunk is what it would say if they worked.
+Differences from a real mechanism driver: there is no data plane. No packet
+flows, no agent reports, DHCP and metadata are not served, security groups and
+QoS policies are stored and not enforced, logs of security groups are not
+written. The API reports ports, floating IPs and trunks as if all this worked.
 """
 
 from typing import Any
@@ -29,10 +28,10 @@ NAME = "bsdgate"
 
 
 class BindingMechanismDriver(api.MechanismDriver):
-    """Binds every port to the first segment offered, ACTIVE."""
+    """Binds every port to its first segment and sets it ACTIVE."""
 
     def initialize(self) -> None:
-        """Join trunks, QoS, logs and routers, each where its plugin asks for drivers."""
+        """Register the drivers for trunks, QoS and logs, and the callbacks for routers."""
         self._trunks = TrunkDriver(
             NAME,
             interfaces=(portbindings.VIF_TYPE_OVS,),
@@ -53,12 +52,12 @@ class BindingMechanismDriver(api.MechanismDriver):
             supported_logging_types=(log_constants.SECURITY_GROUP,),
         )
         for event in (events.AFTER_CREATE, events.AFTER_UPDATE):
-            registry.subscribe(_follow_floating_ip, resources.FLOATING_IP, event)
+            registry.subscribe(_set_floating_ip_status, resources.FLOATING_IP, event)
         registry.subscribe(_plug_router, resources.ROUTER_INTERFACE, events.AFTER_CREATE)
 
     @property
     def connectivity(self) -> str:
-        """Say that ports are on layer 2, as Open vSwitch's are."""
+        """Return layer 2, as the driver of Open vSwitch does."""
         return str(portbindings.CONNECTIVITY_L2)
 
     def bind_port(self, context: Any) -> None:
@@ -72,29 +71,29 @@ class BindingMechanismDriver(api.MechanismDriver):
             )
 
 
-def _follow_floating_ip(_resource: str, _event: str, _trigger: object, payload: Any) -> None:
-    """Set the status that an L3 agent would report: ACTIVE while associated, else DOWN."""
+def _set_floating_ip_status(_resource: str, _event: str, _trigger: object, payload: Any) -> None:
+    """Set the status that an L3 agent would report: ACTIVE if associated, else DOWN."""
     status = (
         constants.FLOATINGIP_STATUS_ACTIVE
         if payload.latest_state["port_id"]
         else constants.FLOATINGIP_STATUS_DOWN
     )
     if payload.latest_state["status"] == status:
-        # An agent would not report either, and a report changes the time of the last update.
+        # An agent reports only changes; each report changes ``updated_at``.
         return
     router = directory.get_plugin(plugin_constants.L3)
     router.update_floatingip_status(payload.context.elevated(), payload.resource_id, status)
 
 
 def _plug_router(_resource: str, _event: str, _trigger: object, payload: Any) -> None:
-    """Set the status that an L3 agent would report of a router's new port."""
+    """Set the status that an L3 agent would report for a new port of a router."""
     port = payload.metadata["port"]["id"]
     active = constants.PORT_STATUS_ACTIVE
     directory.get_plugin().update_port_status(payload.context.elevated(), port, active)
 
 
 class TrunkDriver(trunk_base.DriverBase):
-    """Lets the trunk plugin load and sets a trunk ACTIVE, which an agent does elsewhere."""
+    """Lets the trunk plugin load, and sets trunks ACTIVE, which is otherwise the agent's part."""
 
     @property
     def is_loaded(self) -> bool:
@@ -103,7 +102,7 @@ class TrunkDriver(trunk_base.DriverBase):
 
     @registry.receives(resources.TRUNK_PLUGIN, [events.AFTER_INIT])
     def register(self, resource: str, event: str, trigger: Any, payload: Any = None) -> None:
-        """Register with the trunk plugin and follow its trunks."""
+        """Register with the trunk plugin, and subscribe to new trunks and subports."""
         super().register(resource, event, trigger, payload=payload)
         for resource_ in (resources.TRUNK, resources.SUBPORTS):
             registry.subscribe(_activate_trunk, resource_, events.AFTER_CREATE)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """RPC inside one process, without polling (entry point ``oslo.messaging.drivers``).
 
-oslo.messaging's own in-memory ``fake`` driver looks into its queues every
-50 ms; a call and its answer then cost up to a tenth of a second. This one is
-that driver, woken on delivery.
+oslo.messaging's in-memory ``fake`` driver polls its queues every 50 ms, so a call
+and its reply take up to a tenth of a second. This driver is derived from it and
+wakes the listeners when a message is delivered.
 
-Promises of a real broker that are not kept: nothing leaves the process, no
-message outlives it, and a message that nobody listens for is never returned.
+Differences from a real broker: no message leaves the process or outlives it, and
+a message without a listener is not returned to its sender.
 """
 
 import threading
@@ -17,14 +17,14 @@ import oslo_messaging
 from oslo_messaging._drivers import base, impl_fake
 
 _delivered = threading.Condition()
-"""Notified at each delivery: listeners are few, so one condition serves them all."""
+"""Notified at each delivery: there are few listeners, so all share one condition."""
 
 
 class WakingExchange(impl_fake.FakeExchange):
     """An exchange that wakes the listeners when a message arrives."""
 
     def deliver_message(self, *args: Any, **kwargs: Any) -> None:
-        """Queue the message (arguments as in the parent), then wake the listeners."""
+        """Queue the message (arguments as in the base class), then wake the listeners."""
         super().deliver_message(*args, **kwargs)
         with _delivered:
             _delivered.notify_all()
@@ -33,10 +33,10 @@ class WakingExchange(impl_fake.FakeExchange):
 class WakingExchangeManager(impl_fake.FakeExchangeManager):
     """The exchanges of this process by name."""
 
-    _exchanges: dict[str, WakingExchange] = {}  # noqa: RUF012 - the parent's own layout
+    _exchanges: dict[str, WakingExchange] = {}  # noqa: RUF012 - as in the base class
 
     def get_exchange(self, name: str | None) -> WakingExchange:
-        """Return the exchange of that name, made at first use."""
+        """Return the exchange of that name; make it at the first use."""
         name = name or self._default_exchange
         with self._exchanges_lock:
             if name not in self._exchanges:
@@ -71,7 +71,7 @@ class WakingListener(impl_fake.FakeListener):
         return None
 
     def stop(self) -> None:
-        """Stop listening: a poll that waits returns at once."""
+        """Stop listening; a waiting poll returns at once."""
         super().stop()
         with _delivered:
             _delivered.notify_all()
@@ -88,7 +88,7 @@ class WakingDriver(impl_fake.FakeDriver):
     def listen(
         self, target: oslo_messaging.Target, batch_size: int, batch_timeout: float | None
     ) -> base.PollStyleListenerAdapter:
-        """Listen to a server's own queue and to the topic it shares."""
+        """Listen to the queue of the server and to the queue of its topic."""
         exchange = target.exchange or self._default_exchange
         targets = [
             oslo_messaging.Target(topic=target.topic, server=target.server, exchange=exchange),
@@ -99,7 +99,7 @@ class WakingDriver(impl_fake.FakeDriver):
     def listen_for_notifications(
         self, targets_and_priorities: Any, pool: Any, batch_size: int, batch_timeout: float | None
     ) -> base.PollStyleListenerAdapter:
-        """Listen to the topics of notifications, one a priority."""
+        """Listen to the topics of notifications, one per priority."""
         targets = [
             oslo_messaging.Target(topic=f"{target.topic}.{priority}", exchange=target.exchange)
             for target, priority in targets_and_priorities

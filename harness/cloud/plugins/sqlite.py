@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """SQLite under concurrent OpenStack services (SQLAlchemy entry point ``sqlalchemy.plugins``).
 
-A database URL that carries ``?plugin=bsdgate`` gets a connection pool, the
-write-ahead log, and BEGIN IMMEDIATE for enginefacade's writers: with the plain
-BEGIN of oslo.db a transaction that reads first and writes later fails at once
-with "database is locked" when another one has written in between.
+A database URL with ``?plugin=bsdgate`` gets a connection pool, the write-ahead
+log, and BEGIN IMMEDIATE for enginefacade's writers. With oslo.db's plain BEGIN,
+a transaction that first reads and later writes fails at once with "database is
+locked" if another transaction has written meanwhile.
 
-Promises of a real database server that are not kept: row locks (one writer at
-a time per database), durability against a crash of the machine
-(``synchronous=OFF`` is set by the services' own option), and access over a
-network.
+Differences from a real database server: there are no row locks (each database
+has one writer at a time), a crash of the machine may lose data (an option of the
+services sets ``synchronous=OFF``), and there is no access over a network.
 """
 
 import contextlib
@@ -24,7 +23,7 @@ from sqlalchemy.engine import URL, Connection, CreateEnginePlugin, Engine
 from sqlalchemy.pool import QueuePool
 
 POOL_SIZE = 32
-"""Connections kept per engine: more than any service here has threads that query at once."""
+"""The number of connections kept per engine: more than the threads of any service here."""
 
 
 class _Mode(threading.local):
@@ -40,9 +39,9 @@ class EnginePlugin(CreateEnginePlugin):
     """SQLAlchemy engine plugin ``bsdgate``."""
 
     def __init__(self, url: URL, kwargs: dict[str, Any]) -> None:
-        """Replace oslo.db's NullPool, which it forces on every SQLite file.
+        """Replace NullPool, which oslo.db sets for every SQLite file.
 
-        A connection costs more than the statements of most requests.
+        To open a connection takes longer than the statements of most requests.
         """
         super().__init__(url, kwargs)
         kwargs["poolclass"] = QueuePool
@@ -51,11 +50,11 @@ class EnginePlugin(CreateEnginePlugin):
         mark_writers()
 
     def update_url(self, url: URL) -> URL:
-        """Take our own name out of the URL, or the sqlite3 driver refuses it."""
+        """Return the URL without ``plugin``, which the sqlite3 driver refuses."""
         return url.difference_update_query(["plugin"])
 
     def engine_created(self, engine: Engine) -> None:
-        """Listen before oslo.db does: its ``begin`` listener yields to ours."""
+        """Register before oslo.db, so that its ``begin`` listener runs after ours."""
         event.listen(engine, "connect", _write_ahead_log)
         event.listen(engine, "begin", _begin)
 
@@ -66,15 +65,15 @@ def _write_ahead_log(connection: Any, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     connection.execute(sqlalchemy.text("BEGIN IMMEDIATE" if _mode.writer else "BEGIN"))
-    # oslo.db's own listener, which comes after, begins again without this.
+    # Without this oslo.db's listener, which runs next, sends BEGIN again.
     connection.info["in_transaction"] = True
 
 
 def mark_writers() -> None:
-    """Let a thread know, while it opens an enginefacade transaction, that it is a writer.
+    """Mark a thread as a writer while it is in an enginefacade transaction that writes.
 
-    enginefacade knows the mode but tells the engine nothing of it, so its two
-    openers of transactions are wrapped. Calling this twice changes nothing.
+    enginefacade does not pass the mode on to the engine, so its two functions
+    that open transactions are wrapped. A second call changes nothing.
     """
     context = enginefacade._TransactionContext
     if not hasattr(context, "_bsdgate_marked"):
@@ -87,8 +86,8 @@ def _marking(opener: Callable[..., Any]) -> Callable[..., Any]:
     @contextlib.contextmanager
     def marked(self: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
         before = _mode.writer
-        # Not "before or": a reader with a context of its own, inside a writer, has
-        # a connection of its own too, and would wait for its own thread for ever.
+        # Not "before or": a reader inside a writer may have another context and so
+        # another connection. As a writer it would wait for its own thread without end.
         _mode.writer = self.mode is enginefacade._WRITER
         try:
             with opener(self, *args, **kwargs) as opened:

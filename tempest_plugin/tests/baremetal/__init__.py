@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boards: how they are chosen, deployed and given back."""
+"""Boards: allocation, deployment and undeployment."""

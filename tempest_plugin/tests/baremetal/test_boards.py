@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boards through Ironic's state machine, several at once, and how one is chosen."""
+"""Several boards at once in Ironic's state machine, and the allocation of boards."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ BOARDS = 4
 class BoardsTest(ClusterTest):
     """Covers a rack of boards behind one conductor on FreeBSD.
 
-    Each test has a resource class of its own, so that no other test's
-    allocation takes its nodes.
+    Each test has a resource class of its own, so that the allocations of other
+    tests do not take its nodes.
     """
 
     services = ("ironic",)
@@ -41,17 +41,17 @@ class BoardsTest(ClusterTest):
         return uuid
 
     def allocate(self, **wanted: Any) -> dict[str, Any]:
-        """Ask for a board of this test's resource class and return the allocation's end."""
+        """Request a board of this test's resource class; return the final allocation."""
         return nodes.allocate(self, self.client, resource_class=self.resource_class, **wanted)
 
     @decorators.idempotent_id("c120afc5-de82-4272-8ef8-62d95816e875")
     @decorators.attr(type="smoke")
-    def test_boards_are_deployed_and_given_back_side_by_side(self) -> None:
-        """A rack is allocated, deployed and undeployed at once, and each board ends as it began.
+    def test_boards_are_deployed_and_undeployed_in_parallel(self) -> None:
+        """Boards are allocated, deployed and undeployed in parallel; no state is left in a node.
 
-        One conductor drives boards that share a power distribution unit: a
-        lock left on a node, or one board's instance written to another, shows
-        when they run together and not when they run one by one.
+        One conductor manages boards that share a power distribution unit. Errors
+        such as a lock that is left on a node, or the instance of one board written
+        to another, occur only when boards are deployed in parallel.
         """
         boards = [self.enroll() for _ in range(BOARDS)]
         nodes.provide(self.client, boards)
@@ -77,11 +77,11 @@ class BoardsTest(ClusterTest):
 
     @decorators.idempotent_id("90de5bcf-3690-4735-8766-49769668ded4")
     @decorators.attr(type="smoke")
-    def test_purecap_work_waits_rather_than_takes_another_board(self) -> None:
-        """With the one pure-capability board taken, the next such allocation gets none.
+    def test_purecap_allocation_takes_no_other_board(self) -> None:
+        """When the only pure-capability board is taken, the next such allocation fails.
 
-        A board without the extension cannot run a pure-capability image, so
-        there must be no second best.
+        A board without the extension cannot run a pure-capability image, so Ironic
+        must not choose one.
         """
         trait = CONF.bsdgate.purecap_trait
         plain, purecap, other = self.enroll(), self.enroll(traits=(trait,)), self.enroll()
@@ -98,9 +98,9 @@ class BoardsTest(ClusterTest):
     @decorators.idempotent_id("33a06461-d520-48d1-826b-36c5fc82fc74")
     @decorators.attr(type="smoke")
     def test_purecap_instance_is_refused_by_another_board(self) -> None:
-        """Deployment that was given a board by hand is refused when the board lacks the trait.
+        """Ironic refuses the deployment of a board, chosen by the operator, without the trait.
 
-        Without Nova nothing else stands between an operator's slip and an
+        Without Nova, this is the only check that prevents the deployment of an
         image that the board cannot run.
         """
         board = self.enroll()
@@ -117,11 +117,11 @@ class BoardsTest(ClusterTest):
 
     @decorators.idempotent_id("966b506f-40af-48e4-b2bb-a33866238160")
     @decorators.attr(type="smoke")
-    def test_board_in_maintenance_is_given_to_nobody(self) -> None:
-        """A board that somebody works on is not allocated, and is again when they are done.
+    def test_board_in_maintenance_is_not_allocated(self) -> None:
+        """A board in maintenance is not allocated; after maintenance, it is.
 
-        A laboratory takes boards aside to reflash them by hand: a board that
-        is powered off under someone's probe is a broken board.
+        A laboratory takes boards out of use to reflash them by hand. A board that
+        is powered off meanwhile may be damaged.
         """
         board = self.enroll()
         nodes.provide(self.client, [board])

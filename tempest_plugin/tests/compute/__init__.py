@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers: what they hold of a host and whether they give it back."""
+"""Servers: the resources that they hold on a host, and their release."""

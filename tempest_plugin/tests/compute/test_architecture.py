@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images that no host of the cluster can run."""
+"""Images for an architecture that no host of the cluster has."""
 
 import io
 
@@ -17,8 +17,8 @@ CONF = config.CONF
 class ArchitectureTest(ClusterTest):
     """Covers mixed clusters: amd64 and arm64 hosts, Morello boards among them.
 
-    A virt driver that does not tell Nova which architectures it runs gets
-    guests that it cannot start.
+    A virt driver that does not report its architectures to Nova gets guests that
+    it cannot start.
     """
 
     services = ("glance", "nova", "neutron")
@@ -34,7 +34,7 @@ class ArchitectureTest(ClusterTest):
     @decorators.idempotent_id("1e7b0647-a271-4e8b-9258-6f83190ff27c")
     @decorators.attr(type="smoke")
     def test_image_of_another_architecture_gets_no_host(self) -> None:
-        """A server from such an image is refused by the scheduler, not by a host that tried."""
+        """The scheduler refuses a server from such an image; no host tries to start it."""
         image = self._image(hw_architecture=CONF.bsdgate.foreign_architecture)
 
         server = servers.create(self, image_id=image)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What servers hold of hosts and networks, from birth to death."""
+"""Resources that servers hold on hosts and networks, from creation to deletion."""
 
 from tempest import config
 from tempest.lib import decorators
@@ -13,15 +13,15 @@ from bsdgate.tempest_plugin.waiting import wait_for
 CONF = config.CONF
 
 DISK_OF_NO_HOST = 1 << 20
-"""GiB: a pebibyte. A quota would stop as much memory or as many processors before."""
+"""A disk size in GiB (1 PiB). A quota would refuse so much memory or so many processors."""
 
 
 class HeldTest(ClusterTest):
-    """Covers a virt driver that does not account for its guests.
+    """Covers a virt driver that reports the resources of its guests wrongly.
 
-    On bhyve a guest whose destruction fails half way leaves memory, a ZFS clone
-    and an epair behind, and Placement either forgets them (hosts are
-    overcommitted) or keeps what is gone (a mini cloud fills up).
+    If bhyve fails to destroy a guest completely, memory, a ZFS clone and an epair
+    remain. Then Placement either has no allocation for them (the host is
+    overcommitted) or has an allocation for released resources (the host fills up).
     """
 
     services = ("nova", "neutron")
@@ -29,17 +29,17 @@ class HeldTest(ClusterTest):
     networked = True
 
     def wait_until_nothing_is_held(self, server: str) -> None:
-        """Wait until a server has neither allocations nor ports; they go just after it."""
+        """Wait until a server has no allocations and ports, which are removed shortly after it."""
         wait_for(
             lambda: not servers.held(self, server) and not servers.ports(self, server),
             CONF.compute.build_timeout,
-            f"allocations and ports of {server} to be gone",
+            f"allocations and ports of {server} to be removed",
         )
 
     @decorators.idempotent_id("695a8f19-f2fa-4073-abe1-96e9e829399b")
     @decorators.attr(type="smoke")
     def test_deleted_server_holds_nothing(self) -> None:
-        """A server holds what its flavor says on the host it runs on, and then nothing."""
+        """A server holds the resources of its flavor on its host; after deletion, none."""
         server = servers.boot(self)
 
         held = servers.held(self, server)
@@ -55,7 +55,7 @@ class HeldTest(ClusterTest):
     @decorators.idempotent_id("fe25329e-1d5b-4e95-925d-ed9fef537a5e")
     @decorators.attr(type="smoke")
     def test_server_without_a_host_holds_nothing(self) -> None:
-        """A server too large for every host goes to ERROR and takes nothing with it."""
+        """A server too large for every host goes to ERROR and holds no resources."""
         client = self.os_admin.flavors_client
         flavor = client.create_flavor(
             name=data_utils.rand_name("too-large", prefix=CONF.resource_name_prefix),
@@ -73,11 +73,11 @@ class HeldTest(ClusterTest):
 
 
 class ResizeTest(ClusterTest):
-    """Covers a virt driver that resizes by moving a guest's disk.
+    """Covers a virt driver that resizes a guest by moving its disk.
 
-    While a resize waits for its confirmation the guest is counted twice, under
-    its own name and that of the migration. Whichever way it ends one of the
-    two must go, or the host shrinks with every resize.
+    Until a resize is confirmed or reverted, both the server and its migration
+    hold resources. After that only the server may hold some; otherwise each
+    resize reduces the free resources of the host.
     """
 
     services = ("nova", "neutron")
@@ -90,7 +90,7 @@ class ResizeTest(ClusterTest):
         if not CONF.compute_feature_enabled.resize:
             raise cls.skipException("[compute-feature-enabled] resize is not set in tempest.conf")
         if CONF.compute.flavor_ref_alt in {CONF.compute.flavor_ref, ""}:
-            raise cls.skipException("[compute] flavor_ref_alt is no other flavor")
+            raise cls.skipException("[compute] flavor_ref_alt is unset or the same as flavor_ref")
 
     def setUp(self) -> None:
         super().setUp()
@@ -103,7 +103,7 @@ class ResizeTest(ClusterTest):
         self.assertEqual((self.large, self.small), self._held())
 
     def _migration(self) -> str:
-        # The first microversion that tells a migration's UUID.
+        # The first microversion that returns the UUID of a migration.
         with api_microversion_fixture.APIMicroversionFixture(compute_microversion="2.59"):
             migrations = self.os_admin.migrations_client.list_migrations(instance_uuid=self.server)[
                 "migrations"
@@ -113,7 +113,7 @@ class ResizeTest(ClusterTest):
         return uuid
 
     def _held(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Return what the server holds and what the migration holds, which must be on one host."""
+        """Return the resources of the server and of the migration, each on at most one host."""
         both = [servers.held(self, consumer) for consumer in (self.server, self.migration)]
         self.assertLessEqual({len(each) for each in both}, {0, 1})
         server, migration = (next(iter(each.values()), {}) for each in both)
@@ -121,14 +121,14 @@ class ResizeTest(ClusterTest):
 
     @decorators.idempotent_id("fa9b7800-702e-4aa7-8eaf-b9c5e85d12e3")
     def test_confirmed_resize_holds_the_new_size(self) -> None:
-        """Once confirmed, a server holds its new flavor and its migration nothing."""
+        """After the confirmation, the server holds its new flavor and the migration nothing."""
         self.os_primary.servers_client.confirm_resize_server(self.server)
         servers.wait_for_status(self, self.server, "ACTIVE")
         self._wait_to_hold(self.large)
 
     @decorators.idempotent_id("f61de52d-692c-460d-9bb0-bbfe804ece65")
     def test_reverted_resize_holds_the_old_size(self) -> None:
-        """Once reverted, a server holds its old flavor and its migration nothing."""
+        """After the revert, the server holds its old flavor and the migration nothing."""
         self.os_primary.servers_client.revert_resize_server(self.server)
         servers.wait_for_status(self, self.server, "ACTIVE")
         self._wait_to_hold(self.small)

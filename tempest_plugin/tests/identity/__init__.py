@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may ask which service for what."""
+"""Which requests each service accepts with which token."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One harmless request for each service, to see whether it accepts a token."""
+"""One read-only request for each service, to find out whether it accepts a token."""
 
 from urllib.parse import urlsplit
 
@@ -13,19 +13,19 @@ REQUESTS = {
     "network": ("/v2.0", "/networks"),
     "placement": ("", "/resource_providers"),
 }
-"""By type of service: the API's version, which its endpoint may or may not have, and a path."""
+"""By service type: the API version, which the endpoint may or may not include, and a path."""
 
 OK, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 200, 401, 403, 404
 
 ACCEPTED = {OK, FORBIDDEN}
-"""The service knows who asks; whether they may list this is another matter."""
+"""The service accepts the token; with FORBIDDEN its policy refuses only this request."""
 
 REFUSED = {UNAUTHORIZED, NOT_FOUND}
-"""Keystone itself answers 404 to a token whose project it does not recognise any more."""
+"""Keystone returns NOT_FOUND for a token of a project that is disabled."""
 
 
 def urls(client: EndpointsClient) -> dict[str, str]:
-    """Return the request of every service of the catalogue that has one, by type."""
+    """Return the URL of the request for each service of the catalogue in REQUESTS, by type."""
     return {
         endpoint.service: _url(endpoint)
         for endpoint in client.list_endpoints()
@@ -34,14 +34,14 @@ def urls(client: EndpointsClient) -> dict[str, str]:
 
 
 def path(url: str) -> str:
-    """Return what an access rule calls a request."""
+    """Return the path of a request, as access rules write it."""
     return urlsplit(url).path
 
 
 def accepting(client: EndpointsClient, urls: dict[str, str], token: str) -> set[str]:
     """Return the types of the services that accept a token.
 
-    Raises AssertionError for a service whose answer neither accepts nor refuses.
+    :raises AssertionError: a service returned a status that is in neither list.
     """
     statuses = {service: client.show_status(url, token) for service, url in urls.items()}
     others = {name: status for name, status in statuses.items() if status not in ACCEPTED | REFUSED}

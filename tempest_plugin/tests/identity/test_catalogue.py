@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The catalogue as a client follows it: from the endpoint to the API behind it."""
+"""The endpoints of the catalogue, and the APIs that they lead to."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,18 +19,18 @@ TYPES = {
     "neutron": ("network",),
     "nova": ("compute", "placement"),
 }
-"""By name in ``[service_available]``: types in the catalogue."""
+"""Service types in the catalogue, by name in ``[service_available]``."""
 
 OK, MULTIPLE_CHOICES = 200, 300
 
 
 class CatalogueTest(ClusterTest):
-    """Covers services that listen elsewhere than the catalogue says.
+    """Covers services that do not listen at their endpoint in the catalogue.
 
-    On FreeBSD each service is started by its own rc.d script, in a jail or on
-    an address of its own: one that was not started, is bound to the wrong
-    address, or calls itself by the name it has inside its jail, is found here
-    by name, before any test fails for reasons that say nothing.
+    On FreeBSD an rc.d script starts each service, in a jail or on an address of
+    its own. This test names each service that was not started, listens on the
+    wrong address, or uses the host name of its jail in its links; other tests
+    would fail without a clear reason.
     """
 
     @classmethod
@@ -40,8 +40,8 @@ class CatalogueTest(ClusterTest):
 
     @decorators.idempotent_id("d679c9b4-3c65-43c5-93af-41d3f8242b57")
     @decorators.attr(type="smoke")
-    def test_every_endpoint_answers_its_version_document(self) -> None:
-        """Each service of the cluster is listed, answers, and links to where it was asked."""
+    def test_every_endpoint_returns_its_version_document(self) -> None:
+        """Each service is in the catalogue, responds, and links to the server of its endpoint."""
         wanted = {"identity"}
         for name, types in TYPES.items():
             if getattr(CONF.service_available, name, False):
@@ -51,13 +51,13 @@ class CatalogueTest(ClusterTest):
         self.assertEqual(wanted, public)
 
         reachable = CONF.bsdgate.catalog_interfaces
-        asked = [each for each in endpoints if each.interface in reachable]
-        found = [problem for each in asked for problem in problems(self.client, each)]
+        checked = [each for each in endpoints if each.interface in reachable]
+        found = [problem for each in checked for problem in problems(self.client, each)]
         self.assertEqual([], found)
 
 
 def problems(client: EndpointsClient, endpoint: Endpoint) -> Iterator[str]:
-    """Say what is wrong with the version document of an endpoint; nothing when all is well."""
+    """Yield the problems of the version document of an endpoint."""
     where = f"{endpoint.interface} {endpoint.service} at {endpoint.url}"
     try:
         status, document = client.show_document(endpoint.url)
@@ -65,21 +65,21 @@ def problems(client: EndpointsClient, endpoint: Endpoint) -> Iterator[str]:
         yield f"{where}: {error}"
         return
     if status not in {OK, MULTIPLE_CHOICES}:
-        yield f"{where} answers {status}"
+        yield f"{where} returns status {status}"
         return
     links = _self_links(document)
     if not links:
-        yield f"{where} names no version: {document}"
+        yield f"{where} has no link to a version: {document}"
     for link in links:
-        # Placement's is empty, which is the document itself.
+        # Placement's link is empty: it is the URL of the document.
         if _origin(urljoin(endpoint.url, link)) != _origin(endpoint.url):
-            yield f"{where} links to {link}"
+            yield f"{where} links to another server: {link}"
 
 
 def _self_links(document: dict[str, Any]) -> list[str]:
-    """Return where a list of versions, or the document of one, says that they are."""
+    """Return the links of type ``self`` in a list of versions or in one version document."""
     versions = document.get("versions") or [document.get("version", {})]
-    # The list at Keystone's root is wrapped once more.
+    # Keystone's list is inside one more object.
     versions = versions["values"] if isinstance(versions, dict) else versions
     links = [link for version in versions for link in version.get("links", [])]
     return [link["href"] for link in links if link["rel"] == "self"]

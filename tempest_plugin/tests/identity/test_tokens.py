@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a token opens, asked of every service of the catalogue."""
+"""Tokens that every service of the catalogue must accept or refuse."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ CONF = config.CONF
 
 
 class RevokedTokenTest(ClusterTest):
-    """Covers services that do not ask Keystone.
+    """Covers services that do not validate tokens at Keystone.
 
-    A port ships configuration files of its own: a service left without its
-    token check (``noauth``), or with one that checks tokens by itself, lets in
-    who was locked out. No service may be forgotten, so all are asked.
+    A FreeBSD port has its own configuration files. A service without a token check
+    (``noauth``), or with a check that does not use Keystone, accepts revoked
+    tokens. So the test sends a request to every service.
     """
 
     credentials = ("admin",)
@@ -30,16 +30,16 @@ class RevokedTokenTest(ClusterTest):
 
     @decorators.idempotent_id("204dc279-262a-42d3-be7d-1c46f5609216")
     @decorators.attr(type="smoke")
-    def test_token_of_a_disabled_project_opens_no_service(self) -> None:
-        """Every service accepts a project's token, and none does once the project is disabled."""
+    def test_token_of_a_disabled_project_is_refused_by_all_services(self) -> None:
+        """Every service accepts a token of a project; none does after the project is disabled."""
         urls = probes.urls(self.client)
-        project, shown, unseen = self._project_with_tokens()
-        self.assertEqual(set(urls), probes.accepting(self.client, urls, shown))
+        project, used, unused = self._project_with_tokens()
+        self.assertEqual(set(urls), probes.accepting(self.client, urls, used))
 
         self.os_admin.projects_client.update_project(project, enabled=False)
 
-        # A token check may go on trusting a token that it has seen, for minutes.
-        self.assertEqual(set(), probes.accepting(self.client, urls, unseen))
+        # A token check may cache a token that it has validated, for minutes.
+        self.assertEqual(set(), probes.accepting(self.client, urls, unused))
 
     def _project_with_tokens(self) -> tuple[str, str, str]:
         admin = self.os_admin
@@ -53,11 +53,11 @@ class RevokedTokenTest(ClusterTest):
         self.addCleanup(admin.users_v3_client.delete_user, user)
         role = self._role("member")
         admin.roles_v3_client.create_user_role_on_project(project, user, role)
-        shown, unseen = (
+        used, unused = (
             admin.token_v3_client.auth(user_id=user, password=password, project_id=project)
             for _ in range(2)
         )
-        return project, shown.response["x-subject-token"], unseen.response["x-subject-token"]
+        return project, used.response["x-subject-token"], unused.response["x-subject-token"]
 
     def _role(self, name: str) -> Any:
         roles = self.os_admin.roles_v3_client.list_roles(name=name)["roles"]
@@ -66,12 +66,12 @@ class RevokedTokenTest(ClusterTest):
 
 
 class AccessRuleTest(ClusterTest):
-    """Covers services that do not know their own name in the catalogue.
+    """Covers services with a wrong or missing service type.
 
-    Access rules are kept by each service's token check, by the option
-    ``[keystone_authtoken] service_type``. A port whose sample file leaves it
-    out refuses all restricted credentials; one that copies it from another
-    service opens what was not granted.
+    The token check of each service enforces access rules by its option
+    ``[keystone_authtoken] service_type``. Without this option, a service refuses
+    all restricted credentials; with the type of another service, it accepts
+    requests that no rule permits.
     """
 
     @classmethod
@@ -81,19 +81,19 @@ class AccessRuleTest(ClusterTest):
 
     @decorators.idempotent_id("f654e486-3f82-4940-b870-ce3451ce8ca2")
     @decorators.attr(type="smoke")
-    def test_restricted_credential_opens_its_service_only(self) -> None:
-        """For each service: a credential for one request there gets in there and nowhere else."""
+    def test_restricted_credential_is_accepted_by_its_service_only(self) -> None:
+        """Each service accepts a credential for its own request, and no other service does."""
         urls = probes.urls(self.client)
-        opened = {}
+        accepted = {}
         for service, url in urls.items():
             token = self._token({"service": service, "method": "GET", "path": probes.path(url)})
-            opened[service] = probes.accepting(self.client, urls, token)
-        self.assertEqual({service: {service} for service in urls}, opened)
+            accepted[service] = probes.accepting(self.client, urls, token)
+        self.assertEqual({service: {service} for service in urls}, accepted)
 
     @decorators.idempotent_id("acd871bf-7322-4ef5-bc75-aaf8571fc077")
     @decorators.attr(type="smoke")
-    def test_restricted_credential_opens_its_request_only(self) -> None:
-        """A credential that may list servers may not create one, nor list anything else."""
+    def test_restricted_credential_is_accepted_for_its_request_only(self) -> None:
+        """A credential that may list servers cannot create one or list other resources."""
         url = probes.urls(self.client)["compute"]
         token = self._token({"service": "compute", "method": "GET", "path": probes.path(url)})
         others = [

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tenant networks: kept apart, sized right, bound where the server runs."""
+"""Tenant networks: isolation, MTU, and the bindings of ports."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A port's binding follows its server."""
+"""The binding of a port while its server runs and after."""
 
 from typing import Any
 
@@ -23,11 +23,11 @@ UNBOUND = {
 
 
 class PortBindingTest(ClusterTest):
-    """Covers a mechanism driver and an agent that are not Open vSwitch's.
+    """Covers a mechanism driver and an agent other than Open vSwitch's.
 
-    On FreeBSD a bound port is an epair and a bridge member on one host. A
-    binding that outlives its server keeps both there, and sends the tenant's
-    frames to a host where nobody listens.
+    On FreeBSD a bound port is an epair and a bridge member on one host. If the
+    binding remains after its server is deleted, both remain on the host, and the
+    tenant's frames are sent to a host without a receiver.
     """
 
     services = ("nova", "neutron")
@@ -35,8 +35,8 @@ class PortBindingTest(ClusterTest):
 
     @decorators.idempotent_id("675dfece-5b6f-4033-9734-187667c787c3")
     @decorators.attr(type="smoke")
-    def test_port_is_bound_where_its_server_runs_and_unbound_after(self) -> None:
-        """A tenant's own port is ACTIVE on the server's host, and survives the server unbound."""
+    def test_port_is_bound_to_the_host_of_its_server_and_unbound_after(self) -> None:
+        """A port is ACTIVE on the host of its server, and unbound after the server's deletion."""
         port = self._port()
         self.assertEqual(UNBOUND, self._binding(port))
 
@@ -63,7 +63,7 @@ class PortBindingTest(ClusterTest):
             name=name, network_id=network, cidr="198.18.1.0/24", ip_version=4
         )
         port: str = client.ports_client.create_port(name=name, network_id=network)["port"]["id"]
-        # A port that stays bound is not the tenant's to delete.
+        # Only the admin can delete a port that is still bound.
         self.addCleanup(self.os_admin.ports_client.delete_port, port)
         return port
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two tenants that must not notice each other."""
+"""Two tenants that must have no access to each other's resources."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,24 +12,24 @@ from bsdgate.tempest_plugin.tests.base import ClusterTest
 
 CONF = config.CONF
 
-# From RFC 2544: for measurements, so nobody's own.
+# Reserved for benchmarks by RFC 2544, so no network in use has it.
 CIDR = "198.18.0.0/24"
 ADDRESS = "198.18.0.10"
 
 
 class IsolationTest(ClusterTest):
-    """Covers tenant networks kept apart by VNET, bridges and pf instead of Open vSwitch.
+    """Covers tenant networks isolated by VNET, bridges and pf instead of Open vSwitch.
 
-    What keeps tenants apart on a host starts from what Neutron lets each of
-    them name; a back end that keys on addresses instead of networks breaks
-    with the first two tenants that choose the same ones.
+    Isolation on a host depends on isolation in the API: Neutron must let a tenant
+    use only its own resources. A back end that identifies ports by address instead
+    of by network fails when two tenants choose the same address.
     """
 
     services = ("neutron",)
     credentials = ("primary", "alt")
 
-    def _estate(self, manager: Any) -> dict[str, str]:
-        """Make a tenant a network, a subnet and a port, and return their ids by kind."""
+    def _resources(self, manager: Any) -> dict[str, str]:
+        """Create a network, a subnet and a port of a tenant; return their ids by type."""
         name = data_utils.rand_name("isolation", prefix=CONF.resource_name_prefix)
         network = manager.networks_client.create_network(name=name)["network"]["id"]
         self.addCleanup(manager.networks_client.delete_network, network)
@@ -45,20 +45,20 @@ class IsolationTest(ClusterTest):
     @decorators.idempotent_id("16fdfe20-ebf5-45ad-bfd3-df6fead8bf7e")
     @decorators.attr(type="smoke")
     def test_tenants_use_the_same_addresses(self) -> None:
-        """Two tenants get the same subnet and the same address, and each sees its own alone."""
-        ours, theirs = self._estate(self.os_primary), self._estate(self.os_alt)
+        """Two tenants create the same subnet and address, and each can list only its own."""
+        ours, theirs = self._resources(self.os_primary), self._resources(self.os_alt)
         fixed_ips = [f"ip_address={ADDRESS}"]
-        for manager, estate in ((self.os_primary, ours), (self.os_alt, theirs)):
+        for manager, own in ((self.os_primary, ours), (self.os_alt, theirs)):
             subnets = manager.subnets_client.list_subnets(cidr=CIDR)["subnets"]
             ports = manager.ports_client.list_ports(fixed_ips=fixed_ips)["ports"]
-            self.assertEqual([estate["subnet"]], [each["id"] for each in subnets])
-            self.assertEqual([estate["port"]], [each["id"] for each in ports])
+            self.assertEqual([own["subnet"]], [each["id"] for each in subnets])
+            self.assertEqual([own["port"]], [each["id"] for each in ports])
 
     @decorators.idempotent_id("ab4f08d0-366e-44c4-aa82-e195e3c60eb7")
     @decorators.attr(type="smoke")
-    def test_tenant_cannot_name_what_is_anothers(self) -> None:
-        """What a tenant has cannot be seen, changed, deleted, joined or routed by another."""
-        theirs = self._estate(self.os_alt)
+    def test_tenant_cannot_use_resources_of_another(self) -> None:
+        """A tenant cannot show, update, delete, use or route to a network of another tenant."""
+        theirs = self._resources(self.os_alt)
         us = self.os_primary
         router = us.routers_client.create_router()["router"]["id"]
         self.addCleanup(us.routers_client.delete_router, router)
@@ -79,7 +79,7 @@ class IsolationTest(ClusterTest):
         self._refused(us.routers_client.add_router_interface, router, port_id=port)
 
     def _hidden(self, request: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        # Not Forbidden: that would tell that there is something.
+        # Not Forbidden, which would reveal that the resource exists.
         self.assertRaises(exceptions.NotFound, request, *args, **kwargs)
 
     def _refused(self, request: Callable[..., Any], *args: Any, **kwargs: Any) -> None:

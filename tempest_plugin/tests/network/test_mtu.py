@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tenant networks that fit through the physical one."""
+"""The MTU of tenant networks, compared with the MTU of the physical network."""
 
 from tempest import config
 from tempest.lib import decorators
@@ -18,15 +18,15 @@ ENCAPSULATION = {
     # GRE 8 with its key, inner Ethernet 14.
     "gre": 22,
 }
-"""Bytes that a tunnel puts between the underlay's IP header and the tenant's packet."""
+"""The bytes of a tunnel between the underlay's IP header and the tenant's packet."""
 
 
 class TenantMtuTest(ClusterTest):
-    """Covers tunnels whose MTU the host does not take care of.
+    """Covers tunnels for which the host does not handle the MTU.
 
-    No bridge answers a guest's large frame with "too big": a network that
-    promises more than fits through its tunnel passes pings and hangs on the
-    first full frame.
+    A bridge does not reply "packet too big" to a guest. With an MTU that is too
+    large for its tunnel, a network passes pings, and connections hang at the first
+    full frame.
     """
 
     services = ("neutron",)
@@ -35,7 +35,7 @@ class TenantMtuTest(ClusterTest):
     @decorators.idempotent_id("b457a6ac-0cd0-4382-8d7d-1d0ddad6df85")
     @decorators.attr(type="smoke")
     def test_tenant_packet_fits_into_the_underlay(self) -> None:
-        """A tenant's largest packet, wrapped as its network wraps it, is no larger than allowed."""
+        """A tenant's largest packet, with its encapsulation, is not larger than underlay_mtu."""
         client = self.os_primary.networks_client
         name = data_utils.rand_name("mtu", prefix=CONF.resource_name_prefix)
         network = client.create_network(name=name)["network"]
@@ -45,7 +45,7 @@ class TenantMtuTest(ClusterTest):
         kind = shown["provider:network_type"]
         header = IP_HEADER[CONF.bsdgate.underlay_ip_version] if kind in ENCAPSULATION else 0
 
-        # Of IPv6: the least that a link must carry.
+        # The minimum MTU of a link for IPv6.
         self.assertGreaterEqual(network["mtu"], 1280)
         wrapped = network["mtu"] + header + ENCAPSULATION.get(kind, 0)
         self.assertLessEqual(wrapped, CONF.bsdgate.underlay_mtu, kind)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several services together."""
+"""Tests of several services together."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A local server in the place of an OpenStack service."""
+"""A local server that replaces an OpenStack service."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 with warnings.catch_warnings():
-    # Of Tempest's clients of services of old, which it imports itself.
+    # Tempest imports clients that it has deprecated.
     warnings.simplefilter("ignore", DeprecationWarning)
     import tempest.config  # noqa: F401
 
@@ -27,21 +27,21 @@ class Request:
 
 @dataclass
 class Api:
-    """Answers each path with what a test puts there: a status and a body."""
+    """Returns for each path the response that a test has set: a status and a body."""
 
     url: str = ""
     answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
 
     def answer(self, path: str, status: int, document: object = None) -> str:
-        """Set what a path answers from now on, and return its URL."""
+        """Set the response of a path; return its URL."""
         body = b"" if document is None else json.dumps(document).encode()
         self.answers[path] = (status, body)
         return f"{self.url}{path}"
 
 
 class CatalogueAuth:
-    """What a RestClient needs of an auth provider: a token and a catalogue."""
+    """The part of an auth provider that a RestClient uses: a token and a catalogue."""
 
     def __init__(self, catalog: list[dict[str, Any]]) -> None:
         self.auth_data = ("a-token", {"catalog": catalog})
@@ -73,7 +73,7 @@ def api() -> Iterator[Api]:
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
 
         def log_message(self, *args: object) -> None:
-            """Say nothing."""
+            """Write no log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         api.url = f"http://127.0.0.1:{server.server_port}"

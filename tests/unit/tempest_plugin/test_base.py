@@ -12,18 +12,18 @@ from bsdgate.tempest_plugin.tests.base import ClusterTest
 
 
 class OneTenant(ClusterTest):
-    """Asks for one tenant."""
+    """Needs one tenant."""
 
 
 class TwoTenants(ClusterTest):
-    """Asks for two tenants, and for an account without a project."""
+    """Needs two tenants, and an account without a project."""
 
     credentials = ("primary", "alt", "system_admin")
 
 
 @pytest.fixture
 def projects(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
-    """Return the project of each kind of credentials, which Tempest's own code takes from here."""
+    """Return a dictionary from which credentials take their project, instead of Tempest's code."""
     given: dict[str, str | None] = {}
 
     def set_up(cls: Any) -> None:
@@ -39,15 +39,15 @@ def projects(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
 
 def test_two_tenants_of_one_project_are_refused(projects: dict[str, str | None]) -> None:
     projects.update(primary="p", alt="p", system_admin=None)
-    with pytest.raises(exceptions.InvalidConfiguration, match="of one project"):
+    with pytest.raises(exceptions.InvalidConfiguration, match="have the same project"):
         TwoTenants.setup_credentials()
 
 
-def test_two_tenants_of_two_projects_are_taken(projects: dict[str, str | None]) -> None:
+def test_two_tenants_of_two_projects_are_accepted(projects: dict[str, str | None]) -> None:
     projects.update(primary="p", alt="q", system_admin=None)
     TwoTenants.setup_credentials()
 
 
-def test_one_tenant_is_compared_with_none(projects: dict[str, str | None]) -> None:
+def test_one_tenant_is_accepted(projects: dict[str, str | None]) -> None:
     projects.update(primary="p")
     OneTenant.setup_credentials()

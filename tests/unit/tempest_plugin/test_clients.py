@@ -51,7 +51,7 @@ def test_fields_of_a_node_are_replaced(api: Any, baremetal: BaremetalClient) -> 
         ("/v1/nodes/n/states/power", ("set_node_power_state", "n", "manage")),
     ],
 )
-def test_state_is_asked_for(
+def test_state_is_requested(
     api: Any, baremetal: BaremetalClient, path: str, call: tuple[str, str, str]
 ) -> None:
     method, *arguments = call
@@ -63,7 +63,7 @@ def test_state_is_asked_for(
 @pytest.mark.parametrize(
     ("status", "error"), [(404, exceptions.NotFound), (409, exceptions.Conflict)]
 )
-def test_refusal_is_raised(
+def test_error_status_is_raised(
     api: Any, baremetal: BaremetalClient, status: int, error: type[Exception]
 ) -> None:
     api.answer("/v1/nodes/n", status, {"error_message": "no"})
@@ -71,7 +71,7 @@ def test_refusal_is_raised(
         baremetal.delete_node("n")
 
 
-def test_another_success_than_expected_is_an_error(api: Any, baremetal: BaremetalClient) -> None:
+def test_unexpected_success_status_is_raised(api: Any, baremetal: BaremetalClient) -> None:
     api.answer("/v1/allocations/a", 200, {})
     with pytest.raises(exceptions.InvalidHttpSuccessCode):
         baremetal.delete_allocation("a")
@@ -86,7 +86,7 @@ def test_endpoints_are_those_of_the_region(api: Any, endpoints: EndpointsClient)
     ]
 
 
-def test_request_of_a_service_has_its_version_once(api: Any, endpoints: EndpointsClient) -> None:
+def test_url_of_a_request_has_the_version_once(api: Any, endpoints: EndpointsClient) -> None:
     assert probes.urls(endpoints) == {
         "baremetal": f"{api.url}/v1/nodes",
         "image": f"{api.url}/image/v2/images",
@@ -102,7 +102,7 @@ def test_service_accepts_a_token_of_a_user_without_rights(
     assert {request.headers["X-Auth-Token"] for request in api.requests} == {"secret"}
 
 
-def test_broken_service_neither_accepts_nor_refuses(api: Any, endpoints: EndpointsClient) -> None:
+def test_another_status_is_an_error(api: Any, endpoints: EndpointsClient) -> None:
     with pytest.raises(AssertionError, match=r"\{'image': 503\}"):
         probes.accepting(endpoints, {"image": api.answer("/image", 503)}, "secret")
 
@@ -124,7 +124,7 @@ def links(href: str) -> dict[str, Any]:
     ids=["list", "wrapped list", "one"],
 )
 @pytest.mark.parametrize("href", ["", "/v1/", "HERE/v1/"])
-def test_version_document_is_well(
+def test_version_document_without_problems(
     api: Any, endpoints: EndpointsClient, wrapped: Any, href: str
 ) -> None:
     url = api.answer("/", 300, wrapped(links(href.replace("HERE", api.url))))
@@ -134,14 +134,18 @@ def test_version_document_is_well(
 @pytest.mark.parametrize(
     ("status", "document", "problem"),
     [
-        (200, {"versions": [links("http://jail.example/v1/")]}, "links to http://jail.example/v1/"),
-        (200, {"versions": []}, "names no version"),
-        (200, {"hello": "world"}, "names no version"),
-        (503, {"versions": [links("")]}, "answers 503"),
+        (
+            200,
+            {"versions": [links("http://jail.example/v1/")]},
+            "another server: http://jail.example/v1/",
+        ),
+        (200, {"versions": []}, "no link to a version"),
+        (200, {"hello": "world"}, "no link to a version"),
+        (503, {"versions": [links("")]}, "returns status 503"),
         (200, None, "Expecting value"),
     ],
 )
-def test_version_document_is_not_well(
+def test_version_document_with_a_problem(
     api: Any, endpoints: EndpointsClient, status: int, document: object, problem: str
 ) -> None:
     url = api.answer("/", status, document)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the plugin reports to Tempest."""
+"""The interface of the plugin to Tempest."""
 
 import ast
 import json
@@ -27,14 +27,14 @@ IDEMPOTENT_ID = re.compile(r"idempotent_id\(\s*['\"]([^'\"]+)['\"]")
 
 
 def python(code: str) -> list[str]:
-    """Run code in a Python of its own and return the JSON list that it prints."""
+    """Run code in a new Python process; return the JSON list that it prints."""
     ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     printed: list[str] = json.loads(ended.stdout)
     return printed
 
 
 def methods() -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Find every test, by the name of its file and its own."""
+    """Yield every test and its name, with the name of its file."""
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
@@ -51,7 +51,7 @@ def test_entry_point_names_the_plugin() -> None:
     assert getattr(import_module(module), name) is plugin.BsdgateTempestPlugin
 
 
-def test_importing_the_plugin_imports_no_service_and_nothing_else_of_ours() -> None:
+def test_importing_the_plugin_imports_no_service_and_no_other_module_of_bsdgate() -> None:
     loaded = python(
         "import bsdgate.tempest_plugin.plugin, json, sys; print(json.dumps(sorted(sys.modules)))"
     )
@@ -87,7 +87,7 @@ def test_every_area_has_a_test(area: str) -> None:
     assert [path for path in MODULES if path.parent.name == area]
 
 
-def test_every_test_has_one_id_and_says_what_it_proves() -> None:
+def test_every_test_has_one_id_and_a_docstring() -> None:
     ids = own_ids()
     assert ids
     assert {name: found for name, found in ids.items() if len(found) != 1} == {}
@@ -109,7 +109,7 @@ def test_ids_are_unique_among_all_plugins() -> None:
     assert theirs & set(ours) == set()
 
 
-def test_options_are_registered_as_they_are_listed() -> None:
+def test_registered_options_are_the_listed_ones() -> None:
     conf = cfg.ConfigOpts()
     conf([])
     plugin.BsdgateTempestPlugin().register_opts(conf)
@@ -119,13 +119,13 @@ def test_options_are_registered_as_they_are_listed() -> None:
     assert [option.dest for option in options if not option.help] == []
 
 
-def test_every_option_is_read_and_every_one_that_is_read_is_there() -> None:
+def test_options_are_the_ones_that_the_tests_read() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in FOLDER.rglob("*.py"))
     read = set(re.findall(r"CONF\.bsdgate\.(\w+)", code))
     assert read == {option.dest for option in config.OPTIONS}
 
 
-def test_clients_are_where_the_plugin_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     common = {"region": "One"}
     monkeypatch.setattr(tempest.config, "service_client_config", lambda: common)
     clients = plugin.BsdgateTempestPlugin().get_service_clients()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for an API, and bringing nodes through Ironic's state machine."""
+"""Waiting for an API, and provision steps of nodes."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class OneNode:
-    """Ironic with one node that takes one question per step."""
+    """Ironic with one node, which is reserved until it is shown once after each step."""
 
     STEPS = {"manage": "manageable", "provide": "available", "active": "active"}  # noqa: RUF012
 
@@ -23,7 +23,7 @@ class OneNode:
         self.node: dict[str, Any] | None = {
             "provision_state": state,
             "reservation": reservation,
-            "last_error": "it burns",
+            "last_error": "no power",
         }
         self.verbs: list[str] = []
 
@@ -58,7 +58,7 @@ def options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nodes, "CONF", Conf)
 
 
-def test_no_time_at_all_is_one_question() -> None:
+def test_a_timeout_of_zero_is_one_check() -> None:
     asked: list[bool] = []
 
     def check() -> bool:
@@ -69,26 +69,26 @@ def test_no_time_at_all_is_one_question() -> None:
     assert asked == [True]
 
 
-def test_what_was_waited_for_is_in_the_error() -> None:
-    with pytest.raises(exceptions.TimeoutException, match=r"the moon: not within 0 s"):
-        waiting.wait_for(lambda: False, 0, "the moon")
+def test_the_error_has_the_expected_state() -> None:
+    with pytest.raises(exceptions.TimeoutException, match=r"a server: not within 0 s"):
+        waiting.wait_for(lambda: False, 0, "a server")
 
 
-def test_answer_that_comes_later_is_waited_for() -> None:
+def test_a_later_true_is_waited_for() -> None:
     answers = iter([False, False, True])
-    waiting.wait_for(lambda: next(answers), 5, "the third answer")
+    waiting.wait_for(lambda: next(answers), 5, "the third check")
     assert list(answers) == []
 
 
-def test_driven_node_is_unlocked() -> None:
+def test_node_is_unlocked_after_a_step() -> None:
     ironic: Any = OneNode("manageable")
     nodes.drive(ironic, ["n"], "provide", "available")
     assert ironic.node["reservation"] is None
 
 
-def test_step_that_fails_is_raised_with_its_error() -> None:
+def test_failed_step_is_raised_with_its_error() -> None:
     ironic: Any = OneNode("active")
-    with pytest.raises(exceptions.TempestException, match="n: it burns"):
+    with pytest.raises(exceptions.TempestException, match="n: no power"):
         nodes.drive(ironic, ["n"], "rescue", "rescue")
 
 
@@ -103,7 +103,7 @@ def test_node_is_removed_from_any_state(state: str, verbs: list[str]) -> None:
     assert ironic.verbs == verbs
 
 
-def test_node_that_is_gone_is_removed_already() -> None:
+def test_removing_a_deleted_node_does_nothing() -> None:
     ironic: Any = OneNode("available")
     ironic.node = None
     nodes.remove(ironic, "n")

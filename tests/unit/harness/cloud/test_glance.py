@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Glance's part of the cloud: what it is not allowed to do to its server."""
+"""Glance's application in the cloud: it cannot close the connection of a client."""
 
 import http.client
 import io
@@ -13,7 +13,7 @@ import pytest
 from bsdgate.harness.cloud import glance, worker
 
 
-def test_body_is_read_in_all_the_ways_a_server_offers() -> None:
+def test_body_has_all_methods_for_reading() -> None:
     lines = [b"one\n", b"two\n", b"three"]
     assert glance.Body(io.BytesIO(b"".join(lines))).read(5) == b"one\nt"
     assert glance.Body(io.BytesIO(b"".join(lines))).readline() == lines[0]
@@ -22,7 +22,7 @@ def test_body_is_read_in_all_the_ways_a_server_offers() -> None:
 
 
 def closing(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    """Store what comes and close it if that can be done, as Glance does."""
+    """Read the body and close it if it has a method for that, as Glance does."""
     body = environ["wsgi.input"]
     length = len(body.read())
     if hasattr(body, "close"):
@@ -33,7 +33,7 @@ def closing(environ: dict[str, Any], start_response: Callable[..., Any]) -> list
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A server of Glance's kind."""
+    """Yield the port of a server whose application closes bodies as Glance does."""
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         environ["wsgi.input"] = glance.Body(environ["wsgi.input"])
@@ -49,7 +49,7 @@ def port() -> Iterator[int]:
     thread.join()
 
 
-def test_a_connection_outlives_an_upload(port: int) -> None:
+def test_a_connection_stays_open_after_an_upload(port: int) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     lengths = []
     for chunk in (b"an image", b"another"):

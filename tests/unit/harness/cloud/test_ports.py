@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The services' ports: held against other programs from the start, and never left unanswered."""
+"""The listeners of the services: no other program takes a port, no client waits for a reply."""
 
 import contextlib
 import os
@@ -40,7 +40,7 @@ def listened(other: socket.socket, address: str, port: int) -> None:
 
 @pytest.mark.parametrize("address", [HOST, "0.0.0.0"])  # noqa: S104 - what another program may do
 def test_no_other_program_takes_a_port_before_its_service_starts(address: str) -> None:
-    """The other socket stands for another user's program: it may use SO_REUSEADDR too."""
+    """The other socket is like one of another user's program, which may use SO_REUSEADDR too."""
     with bound({"nova": 0}) as (numbers, _), socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with pytest.raises(OSError, match="in use"):
@@ -62,7 +62,7 @@ def test_two_services_cannot_have_one_port() -> None:
     assert refused.value.filename == f"port {port} of ironic"
 
 
-def test_a_port_that_is_taken_is_named_with_the_next_step() -> None:
+def test_a_taken_port_is_reported_with_the_next_step() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortTaken) as refused:
@@ -72,10 +72,10 @@ def test_a_port_that_is_taken_is_named_with_the_next_step() -> None:
     assert "--port nova=NUMBER" in event["hint"]
 
 
-def test_a_port_that_was_asked_for_goes_before_any_that_is_free(
+def test_chosen_ports_are_bound_before_free_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else the system could give that very port to a service that takes any."""
+    """Else the kernel could give a chosen port to a service with port 0."""
     order = []
 
     def listen(name: str, port: int) -> Any:
@@ -90,7 +90,7 @@ def test_a_port_that_was_asked_for_goes_before_any_that_is_free(
 # A service without a worker -------------------------------------------------------------------
 
 
-NURSERY = """
+PARENT = """
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -112,9 +112,9 @@ supervisor = Connection(int(sys.argv[1]))
 spec = CloudSpec.generate("here", Path(sys.argv[2]), {"idle": 0}, {})
 listener = ports.bind({"idle": 0})["idle"]
 supervisor.send(listener.getsockname()[1])
-worker.Nursery(Idle(), spec, listener, supervisor).obey()
+worker.PreloadedParent(Idle(), spec, listener, supervisor).carry_out_requests()
 """
-"""The nursery of a service that answers until it is killed."""
+"""The preloaded parent of a service that answers until it is killed."""
 
 
 def asked(port: int) -> bytes:
@@ -129,18 +129,18 @@ def asked(port: int) -> bytes:
 
 @pytest.fixture
 def idle(tmp_path: Path) -> Iterator[tuple[int, Connection]]:
-    """Run the nursery of a service; return its port and the supervisor's end of its pipe."""
+    """Run the preloaded parent of a service; yield its port and the supervisor's pipe end."""
     ours, theirs = Pipe()
-    argv = [sys.executable, "-c", NURSERY, str(theirs.fileno()), str(tmp_path)]
-    with subprocess.Popen(argv, pass_fds=[theirs.fileno()]) as nursery:
+    argv = [sys.executable, "-c", PARENT, str(theirs.fileno()), str(tmp_path)]
+    with subprocess.Popen(argv, pass_fds=[theirs.fileno()]) as parent:
         theirs.close()
         with ours:
             yield ours.recv(), ours
-        nursery.wait(SECONDS)
-    assert nursery.returncode == 0
+        parent.wait(SECONDS)
+    assert parent.returncode == 0
 
 
-def test_a_port_is_answered_for_as_long_as_its_service_lives_and_closed_after(
+def test_a_port_is_served_while_its_worker_runs_and_closes_connections_after(
     idle: tuple[int, Connection],
 ) -> None:
     port, supervisor = idle
@@ -160,10 +160,10 @@ def test_a_port_is_answered_for_as_long_as_its_service_lives_and_closed_after(
     assert asked(port) == b"", "it was stopped"
 
 
-def test_a_client_that_has_gone_again_stops_nothing(idle: tuple[int, Connection]) -> None:
+def test_clients_that_have_closed_their_connection_do_no_harm(idle: tuple[int, Connection]) -> None:
     port, supervisor = idle
     with bound({"other": 0}) as (_, listeners):
-        ports.turn_away(listeners["other"])  # no client waits there: it must not block
+        ports.turn_away(listeners["other"])  # no client waits there: the call must not block
     threads = [threading.Thread(target=asked, args=(port,)) for _ in range(20)]
     for each in threads:
         each.start()

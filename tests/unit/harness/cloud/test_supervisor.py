@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a supervisor does while a task of its own runs, in a process without threads."""
+"""Tasks of the supervisor in child processes, with a starter that ends meanwhile."""
 
 import os
 import subprocess

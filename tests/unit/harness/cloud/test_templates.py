@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Templates: kept by what made them, copied whole, never half."""
+"""Templates: named by the software that made them, and copied completely or not at all."""
 
 import contextlib
 import importlib.metadata
@@ -22,14 +22,14 @@ def store(tmp_path: Path) -> templates.TemplateStore:
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Path:
-    """The directory of a cloud."""
+    """Return the directory of a cloud."""
     folders.make_marked(tmp_path / "cloud")
     return tmp_path / "cloud"
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Iterator[Path]:
-    """A database with one row, which is in the write-ahead log alone."""
+    """Yield the directory of a database with one row, which is only in the write-ahead log."""
     folder = tmp_path / "data"
     folder.mkdir()
     with contextlib.closing(sqlite3.connect(folder / "main.sqlite")) as writer:
@@ -37,7 +37,7 @@ def data(tmp_path: Path) -> Iterator[Path]:
         writer.execute("CREATE TABLE t (x)")
         writer.execute("INSERT INTO t VALUES (7)")
         writer.commit()
-        # A reader that stays keeps the log from being folded in at the close.
+        # While a reader is connected, SQLite does not move the log into the database.
         with contextlib.closing(sqlite3.connect(folder / "main.sqlite")) as reader:
             reader.execute("SELECT * FROM t").fetchall()
             yield folder
@@ -48,7 +48,7 @@ def rows(folder: Path) -> list[tuple[int]]:
         return connection.execute("SELECT x FROM t").fetchall()
 
 
-def test_what_is_kept_is_copied_with_what_the_log_held(
+def test_a_copy_includes_the_write_ahead_log(
     store: templates.TemplateStore, data: Path, cloud: Path
 ) -> None:
     store.keep("schema-x-1", data)
@@ -57,16 +57,14 @@ def test_what_is_kept_is_copied_with_what_the_log_held(
     assert rows(cloud / "copy") == [(7,)]
 
 
-def test_an_unknown_template_leaves_the_target_alone(
+def test_an_unknown_template_does_not_change_the_target(
     store: templates.TemplateStore, data: Path
 ) -> None:
     assert store.copy("schema-x-1", data, inside=data.parent) is None
     assert rows(data) == [(7,)]
 
 
-def test_the_target_is_replaced_not_mixed(
-    store: templates.TemplateStore, data: Path, cloud: Path
-) -> None:
+def test_the_target_is_replaced(store: templates.TemplateStore, data: Path, cloud: Path) -> None:
     store.keep("schema-x-1", data)
     (cloud / "copy").mkdir()
     (cloud / "copy" / "old").touch()
@@ -74,7 +72,7 @@ def test_the_target_is_replaced_not_mixed(
     assert not (cloud / "copy" / "old").exists()
 
 
-def test_data_of_somebody_elses_is_not_replaced(
+def test_a_directory_without_a_mark_is_not_replaced(
     store: templates.TemplateStore, data: Path, tmp_path: Path
 ) -> None:
     store.keep("schema-x-1", data)
@@ -85,7 +83,7 @@ def test_data_of_somebody_elses_is_not_replaced(
     assert (tmp_path / "copy" / "precious").exists()
 
 
-def test_a_folder_that_is_no_template_of_ours_is_not_pruned(
+def test_a_directory_without_a_mark_is_not_removed(
     store: templates.TemplateStore, data: Path, tmp_path: Path
 ) -> None:
     theirs = tmp_path / "templates" / "schema-x-mine"
@@ -109,7 +107,7 @@ def test_a_failure_while_keeping_leaves_nothing(
     assert list((tmp_path / "templates").iterdir()) == []
 
 
-def test_the_least_recently_used_go_first(
+def test_the_least_recently_used_is_removed(
     store: templates.TemplateStore, data: Path, cloud: Path, tmp_path: Path
 ) -> None:
     names = [f"schema-x-{number}" for number in range(templates.KEPT + 1)]
@@ -122,7 +120,7 @@ def test_the_least_recently_used_go_first(
     assert left == set(names) - {names[1]}
 
 
-def test_templates_of_other_services_are_not_pruned(
+def test_templates_of_other_services_are_not_removed(
     store: templates.TemplateStore, data: Path, tmp_path: Path
 ) -> None:
     store.keep("schema-y-1", data)
@@ -131,13 +129,13 @@ def test_templates_of_other_services_are_not_pruned(
     assert (tmp_path / "templates" / "schema-y-1").exists()
 
 
-def test_names_differ_by_service_and_stay_the_same() -> None:
+def test_names_differ_by_service_and_are_stable() -> None:
     names = [templates.schema_name(name) for name in ("keystone", "nova")]
     assert len(set(names)) == 2
     assert names == [templates.schema_name(name) for name in ("keystone", "nova")]
 
 
-def test_a_service_built_otherwise_has_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_build_of_a_service_has_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
     before = templates.schema_name("nova")
     cloud_before = templates.cloud_name(["keystone", "nova"])
     distribution = importlib.metadata.distribution

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the processes of a cloud inherit, with real forks."""
+"""Descriptors that the processes of a cloud inherit, with real forks."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using fork:DeprecationWarning")
 
 
 class Held:
-    """A socket, a lock and both ends of a pipe, which are kept private."""
+    """A socket, a lock and both ends of a pipe, all held by Private."""
 
     def __init__(self, listener: socket.socket, lock: io.FileIO) -> None:
         self.private = Private()
@@ -27,7 +27,7 @@ class Held:
         self.numbers = [each.fileno() for each in (listener, lock, *self.ends)]
 
     def open_after(self, fork: Callable[[], int]) -> list[bool]:
-        """Fork in that way; return which of them are open in the child."""
+        """Call ``fork``; return for each descriptor whether it is open in the child."""
         reader, writer = os.pipe()
         pid = fork()
         if not pid:
@@ -60,6 +60,6 @@ def test_a_process_that_a_service_forks_gets_no_socket_pipe_or_lock(held: Held) 
     assert held.open_after(os.fork) == [False] * 4
 
 
-def test_a_process_of_the_cloud_inherits_what_it_is_handed(held: Held) -> None:
+def test_a_process_of_the_cloud_inherits_all(held: Held) -> None:
     assert held.open_after(held.private.fork) == [True] * 4
-    assert held.open_after(os.fork) == [False] * 4, "one fork of ours, and no other, inherits"
+    assert held.open_after(os.fork) == [False] * 4, "only forks by Private.fork inherit"

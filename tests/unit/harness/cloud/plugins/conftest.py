@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""oslo on threads, as the embedded cloud's nurseries choose before they import a service."""
+"""oslo on threads, as in the embedded cloud: chosen before a service is imported."""
 
 import warnings
 
 with warnings.catch_warnings():
-    # What oslo and its libraries say of one another is not ours to mend.
+    # oslo's libraries warn about one another.
     warnings.simplefilter("ignore")
     from oslo_service import backend
 

@@ -14,11 +14,11 @@ from bsdgate.harness.cloud.plugins import rpc
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 POLL_INTERVAL = 0.05
-"""Of oslo.messaging's fake driver."""
+"""The poll interval of oslo.messaging's fake driver, in seconds."""
 
 
 class Endpoint:
-    """Answers calls, and remembers casts."""
+    """Replies to calls, and records casts."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -35,7 +35,7 @@ class Endpoint:
 
 @pytest.fixture
 def transport() -> Iterator[Any]:
-    """As a service gets it: by the scheme of its transport URL."""
+    """Yield the transport as a service gets it: by the scheme of the transport URL."""
     cfg.CONF([])
     yield oslo_messaging.get_rpc_transport(cfg.CONF, url="bsdgate://")
     rpc.WakingExchangeManager.cleanup()
@@ -81,7 +81,7 @@ def test_a_fanout_reaches_the_server(endpoint: Endpoint, client: Any) -> None:
     assert endpoint.seen == ["x"]
 
 
-def test_an_error_comes_back(endpoint: Endpoint, client: Any) -> None:
+def test_an_error_is_raised_in_the_client(endpoint: Endpoint, client: Any) -> None:
     with pytest.raises(ValueError, match="as asked"):
         client.call({}, "fail")
 

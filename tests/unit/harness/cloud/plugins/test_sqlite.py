@@ -15,7 +15,7 @@ from sqlalchemy.pool import QueuePool
 
 from bsdgate.harness.cloud.plugins import sqlite
 
-# oslo.db's own use of what it deprecates is not ours to mend.
+# oslo.db uses functions that it deprecates itself.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 WRITERS, TURNS = 4, 25
@@ -23,7 +23,7 @@ WRITERS, TURNS = 4, 25
 
 @enginefacade.transaction_context_provider
 class Context:
-    """What a service hands to enginefacade with each request."""
+    """The context that a service passes to enginefacade with each request."""
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def read(session: Session) -> Any:
     return session.execute(sqlalchemy.text("SELECT value FROM counter")).scalar()
 
 
-def test_the_pool_and_the_log_are_ours(facade: Any) -> None:
+def test_pool_and_write_ahead_log_are_set(facade: Any) -> None:
     engine = facade.writer.get_engine()
     assert isinstance(engine.pool, QueuePool)
     with engine.connect() as connection:
@@ -68,7 +68,7 @@ def test_writers_that_read_first_lose_no_update(facade: Any) -> None:
 
 
 def test_a_reader_inside_a_writer_does_not_wait_for_its_own_thread(facade: Any) -> None:
-    """Neutron reads with another context while it writes; this hung for ever once."""
+    """Neutron reads with another context while it writes; this once waited without end."""
     with facade.writer.using(Context()) as session:
         session.execute(sqlalchemy.text("UPDATE counter SET value = 7"))
         with facade.reader.using(Context()) as inner:

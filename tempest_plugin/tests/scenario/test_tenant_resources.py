@@ -16,12 +16,12 @@ CONF = config.CONF
 NOTHING: dict[str, set[str]] = {"nodes": set(), "servers": set(), "networks": set(), "ports": set()}
 
 
-class TenantEstateTest(ClusterTest):
-    """Covers services that each work and do not agree whose things these are.
+class TenantResourcesTest(ClusterTest):
+    """Covers services that work, but do not agree on the owner of resources.
 
-    One token is followed from the catalogue into four services. Every one of
-    them has its own policy files and database: a port that ships one of them
-    wrong shows a tenant's things to another, or keeps them for ever.
+    One token is used in four services, each with its own policy files and
+    database. A FreeBSD port with one of these wrong shows the resources of a tenant
+    to another tenant, or does not remove them.
     """
 
     services = ("nova", "neutron", "ironic")
@@ -33,21 +33,21 @@ class TenantEstateTest(ClusterTest):
         cls.boards = cls.os_system_admin.bsdgate_baremetal.BaremetalClient()
 
     @decorators.idempotent_id("7e307b2d-3161-4fe5-a025-a4492ec0519f")
-    def test_estate_is_its_tenants_and_leaves_nothing(self) -> None:
-        """A tenant sees its board, server, network and port, another sees none; then all go."""
+    def test_resources_are_visible_to_their_tenant_only_and_removed(self) -> None:
+        """Only their tenant can list its board, server, network and port; all can be removed."""
         board = self._board()
         network = self._network()
         server = servers.boot(self, networks=[{"uuid": network}])
         (port,) = servers.ports(self, server)
-        estate = {
+        resources = {
             "nodes": {board},
             "servers": {server},
             "networks": {network},
             "ports": {port["id"]},
         }
 
-        self.assertEqual(estate, self._seen(self.os_primary, estate))
-        self.assertEqual(NOTHING, self._seen(self.os_alt, estate))
+        self.assertEqual(resources, self._listed(self.os_primary, resources))
+        self.assertEqual(NOTHING, self._listed(self.os_alt, resources))
 
         servers.discard(self, server)
         nodes.remove(self.boards, board)
@@ -55,22 +55,22 @@ class TenantEstateTest(ClusterTest):
         wait_for(
             lambda: not servers.held(self, server),
             CONF.compute.build_timeout,
-            f"allocations of {server} to be gone",
+            f"allocations of {server} to be removed",
         )
-        self.assertEqual(NOTHING, self._seen(self.os_primary, estate))
-        self.assertEqual(NOTHING, self._seen(self.os_admin, estate))
+        self.assertEqual(NOTHING, self._listed(self.os_primary, resources))
+        self.assertEqual(NOTHING, self._listed(self.os_admin, resources))
 
     def _board(self) -> str:
         """Deploy a board and lease it to the tenant."""
         tenant = self.os_primary.credentials.project_id
-        kind = data_utils.rand_name("estate", prefix=CONF.resource_name_prefix)
+        kind = data_utils.rand_name("tenant", prefix=CONF.resource_name_prefix)
         board = nodes.enroll(self, self.boards, resource_class=kind, lessee=tenant)
         nodes.provide(self.boards, [board])
         nodes.drive(self.boards, [board], "active", "active")
         return board
 
     def _network(self) -> str:
-        name = data_utils.rand_name("estate", prefix=CONF.resource_name_prefix)
+        name = data_utils.rand_name("tenant", prefix=CONF.resource_name_prefix)
         client = self.os_primary.networks_client
         network: str = client.create_network(name=name)["network"]["id"]
         self.addCleanup(_ignoring_absence, client.delete_network, network)
@@ -79,8 +79,8 @@ class TenantEstateTest(ClusterTest):
         )
         return network
 
-    def _seen(self, manager: Any, estate: dict[str, set[str]]) -> dict[str, set[str]]:
-        """Return what of the estate somebody's own listings show."""
+    def _listed(self, manager: Any, resources: dict[str, set[str]]) -> dict[str, set[str]]:
+        """Return those of the resources that the lists of an account include."""
         boards = manager.bsdgate_baremetal.BaremetalClient()
         listed = {
             "nodes": {each["uuid"] for each in boards.list_nodes()["nodes"]},
@@ -88,7 +88,7 @@ class TenantEstateTest(ClusterTest):
             "networks": _ids(manager.networks_client.list_networks()["networks"]),
             "ports": _ids(manager.ports_client.list_ports()["ports"]),
         }
-        return {kind: listed[kind] & ids for kind, ids in estate.items()}
+        return {kind: listed[kind] & ids for kind, ids in resources.items()}
 
 
 def _ids(resources: list[dict[str, Any]]) -> set[str]:
