@@ -38,7 +38,7 @@ def check(file: Path, name: str) -> None:
 
     :raises UsageError: the file is broken, or has an entry of that name not made by bsdgate.
     """
-    with _changed(file):
+    with _locked(file):
         _without_ours(file, _load(file), name)
 
 
@@ -47,7 +47,7 @@ def put(file: Path, name: str, entry: Mapping[str, Any]) -> None:
 
     :raises UsageError: as ``check`` does.
     """
-    with _changed(file):
+    with _locked(file):
         _save(file, _without_ours(file, _load(file), name).with_entry(name, entry))
 
 
@@ -60,7 +60,7 @@ def drop(file: Path, name: str, url: str) -> None:
     """Remove the entry ``name``, if it is still that of ``url``."""
     if not file.exists():
         return
-    with _changed(file):
+    with _locked(file):
         content = _load(file)
         if url in {content.value(name, "auth", key) for key in ("auth_url", "endpoint")}:
             _save(file, content.without(name))
@@ -79,7 +79,7 @@ def _without_ours(file: Path, content: Text, name: str) -> Text:
 
 
 @contextlib.contextmanager
-def _changed(file: Path) -> Iterator[None]:
+def _locked(file: Path) -> Iterator[None]:
     """Exclude other writers of the file, and name the file in errors.
 
     If the file is a link, its target is changed.

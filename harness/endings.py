@@ -43,7 +43,7 @@ def guarded(run: Callable[[], Any]) -> int:
     """Run a command; return the exit code, also after an exception."""
     try:
         with _lasting_output() as output:
-            return _ended(run, output)
+            return _exit_code_of(run, output)
     finally:
         for stream in (sys.stdout, sys.stderr):
             try:
@@ -77,7 +77,7 @@ def _lasting_output() -> Iterator[_Output | None]:
         yield output
 
 
-def _ended(run: Callable[[], Any], output: _Output | None) -> int:
+def _exit_code_of(run: Callable[[], Any], output: _Output | None) -> int:
     code: int = InfrastructureError.exit_code
     try:
         code = run() or 0
@@ -95,7 +95,7 @@ def _ended(run: Callable[[], Any], output: _Output | None) -> int:
         _print_error(f"bsdgate: {error}")
     except BaseException as error:  # noqa: BLE001 - Python would exit with 1: tests failed
         code = _unexpected(error)
-    return _shown(code, output)
+    return _check_output(code, output)
 
 
 def _unexpected(error: BaseException) -> int:
@@ -113,7 +113,7 @@ def _unexpected(error: BaseException) -> int:
     return InfrastructureError.exit_code
 
 
-def _shown(code: int, output: _Output | None) -> int:
+def _check_output(code: int, output: _Output | None) -> int:
     """Return the exit code, or another one if output of the command is lost."""
     if output is None:
         return code

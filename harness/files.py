@@ -79,8 +79,8 @@ def copy_tree(source: Path, target: Path) -> None:
 def take_lock(path: Path, *, wait: bool = False) -> int | None:
     """Lock ``path`` for this process and return the descriptor that holds the lock.
 
-    The lock lasts until the descriptor is closed, at the latest by the end of the process. The file
-    contains the process id. Without ``wait``, return None if another process holds the lock.
+    The lock lasts until the descriptor and its inherited copies are closed, also by the end of a
+    process. The file contains the process id. Without ``wait``, return None if it is locked.
     """
     # Only flock, here as everywhere: on FreeBSD it and lockf exclude one another.
     fd = open_private(path, 0)

@@ -31,7 +31,7 @@ SETTLE: Final = 2.0
 """The number of seconds in which remaining processes, such as helpers, may end by themselves."""
 
 KILL_TIMEOUT: Final = 10.0
-"""The number of seconds after which the guard stops to kill processes that do not end."""
+"""The number of seconds after which the guard stops killing processes that do not end."""
 
 TICK: Final = 0.05
 """The number of seconds between two checks of a process group without an event for its end."""
@@ -95,7 +95,7 @@ def start(argv: list[str], harness: int, stdin: int | None) -> int:
     ``stdin`` is the descriptor of its input; None: it has no input.
 
     The command's pid is written to the socket ``harness`` before the command begins, so that the
-    harness can end it even if the guard is killed at once.
+    harness can end it even if the guard is killed right afterwards.
     """
     ours, theirs = os.pipe()
     guard = os.getpid()

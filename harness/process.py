@@ -58,7 +58,7 @@ class Completed:
 
 
 def environment(**changes: str | None) -> dict[str, str]:
-    """Return the environment for a child process: the ``variables.common()``, with ``changes``.
+    """Return the environment for a child process: ``variables.common()`` with ``changes``.
 
     A change to None removes the variable.
     """
@@ -151,7 +151,7 @@ class Running:
     def finish(self, timeout: float, *, check: bool = True) -> Completed:
         """Wait for the end, at most ``timeout`` seconds.
 
-        :raises ProcessError: the time is over or, with ``check``, the exit status is not 0.
+        :raises ProcessError: that time is exceeded or, with ``check``, the exit status is not 0.
         """
         status = self.wait(timeout)
         if status is None:
@@ -310,7 +310,7 @@ def run(
 ) -> Completed:
     """Run a command to its end, at most ``timeout`` seconds.
 
-    :raises ProcessError: the time is over or, with ``check``, the exit status is not 0.
+    :raises ProcessError: that time is exceeded or, with ``check``, the exit status is not 0.
     """
     with start(argv, log=log, cwd=cwd, env=env, stdout=stdout) as running:
         return running.finish(timeout, check=check)

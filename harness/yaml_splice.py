@@ -22,7 +22,7 @@ Span = tuple[int, int]
 
 _BREAK: Final = re.compile("\\r\\n|[\\n\\r\\x85\\u2028\\u2029]")
 _BOM: Final = "\ufeff"
-_NOTHING: Final = (
+_EMPTY: Final = (
     ["StreamStartEvent", "StreamEndEvent"],
     [
         "StreamStartEvent",
@@ -181,7 +181,7 @@ class Text:
         if self._holder and not set(self.names()) - {name}:
             begin, end = self._holder.key[0], self._holder.value[1]
         shape = [_shape(event) for event in (*self._events[:begin], *self._events[end:])]
-        return [] if [kind for kind, *_ in shape] in _NOTHING else shape
+        return [] if [kind for kind, *_ in shape] in _EMPTY else shape
 
     # Events ---------------------------------------------------------------------------------
 

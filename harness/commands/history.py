@@ -67,11 +67,11 @@ def show_runs(store: "Store", scope: Scope, limit: int, console: Console) -> Non
     rows = [[Text(title, "dim") for title in _TITLES], *([*_row(each)] for each in records)]
     name = min(max(len(row[1]) for row in rows), _NAME)
     for row in rows:
-        cells = map(_filled, row, (-6, -name, 5, 4, 6, 9, 0))
+        cells = map(_padded, row, (-6, -name, 5, 4, 6, 9, 0))
         console.print(Text("  ").join(cells), highlight=False, soft_wrap=True)
 
 
-def _filled(cell: Text, width: int) -> Text:
+def _padded(cell: Text, width: int) -> Text:
     """Pad a cell on the left, or on the right if the width is negative; never cut it."""
     missing = max(0, abs(width) - len(cell))
     if width < 0:
@@ -99,8 +99,8 @@ def _row(record: Record) -> Iterator[Text]:
 def import_runs(store: "Store", folders: Iterable[Path], console: Console) -> int:
     """Import runs from their directories; return the exit code.
 
-    A directory without a usable verdict is listed as refused, and the others are imported. If the
-    history has a different verdict on the run that is as new or newer, that is printed too.
+    A directory without a usable verdict is listed as refused, and the others are imported. A
+    different verdict in the history that is as new or newer is printed too.
     """
     done: Counter[bool] = Counter()
     refused = 0
@@ -126,7 +126,7 @@ def _report_kept(store: "Store", folder: Path, verdict: Verdict, console: Consol
     known = store.find(verdict.run.run_id)
     if known is None or known.digest == pack(verdict).digest:
         return
-    kept, copy = _judged(known.record.judged), _judged(verdict.judged)
+    kept, copy = _time_of_verdict(known.record.judged), _time_of_verdict(verdict.judged)
     named = escape(plain(str(folder)))
     console.print(
         f"not imported: the history has a different verdict on the run of {named}, made {kept};"
@@ -136,7 +136,7 @@ def _report_kept(store: "Store", folder: Path, verdict: Verdict, console: Consol
     )
 
 
-def _judged(moment: datetime | None) -> str:
+def _time_of_verdict(moment: datetime | None) -> str:
     return f"{_moment(moment)} UTC" if moment else "at an unknown time"
 
 
@@ -164,7 +164,7 @@ def show_run(store: "Store", name: str, console: Console) -> None:
     """
     run = store.find(name)
     if run is None:
-        raise _not_one(store, name)
+        raise _unclear_name(store, name)
     record = run.record
     console.print(
         f"[bold {STYLES[record.result]}]{record.result}[/] by the policy {escape(record.policy)}",
@@ -177,7 +177,7 @@ def show_run(store: "Store", name: str, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _not_one(store: "Store", name: str) -> UsageError:
+def _unclear_name(store: "Store", name: str) -> UsageError:
     """Return the error for a name that matches no run, or several."""
     runs = (record.run for record in store.runs(limit=sys.maxsize))
     found = [

@@ -77,7 +77,7 @@ def down(run_dir: Path, console: Console) -> None:
 
 @contextlib.contextmanager
 def _over(run_dir: Path) -> Iterator[None]:
-    """Prevent that a run that has ended is resumed while the block runs."""
+    """Prevent a run that has ended from being resumed while the block runs."""
     if not (run_dir / "manifest.json").is_file():
         raise UsageError(
             f"{run_dir} is not a run directory: it has no manifest.json",

@@ -57,7 +57,7 @@ def remembered(store: "Store", scope: Scope, limit: int, prefix: str = "") -> li
     """
     windows = {one: store.window(one, limit) for one in store.scopes(scope, limit)}
     found = [
-        replace(series, name=f"{series.name} of {_named(one)}") if len(windows) > 1 else series
+        replace(series, name=f"{series.name} of {_label(one)}") if len(windows) > 1 else series
         for one, window in windows.items()
         for series in of(window, prefix)
     ]
@@ -77,11 +77,11 @@ def _explain(
     everywhere = replace(scope, profile=None, suite=None)
     if not windows and (others := store.scopes(everywhere, limit)):
         runs = count(store.runs(everywhere, limit), "run")
-        message = f"nothing matches: no run of {_named(scope)} was judged without a change"
-        raise UsageError(message, f"the last {runs} are of {', '.join(map(_named, others))}")
+        message = f"nothing matches: no run of {_label(scope)} was judged without a change"
+        raise UsageError(message, f"the last {runs} are of {', '.join(map(_label, others))}")
 
 
-def _named(scope: Scope) -> str:
+def _label(scope: Scope) -> str:
     return " ".join(filter(None, (scope.profile, scope.suite)))
 
 

@@ -2,9 +2,10 @@
 """The base: the running environment, which every run uses and no change under test may alter.
 
 A file that a change leaves there would run in every later run, and in the cloud without the change
-that shows the cause of a failure. So the files are listed before the change's code runs, and
-compared afterwards. The listing has no file contents, so it takes a second and not a minute: no
-program can set the change time (ctime). Where only that differs, the installer's digest decides.
+by which bsdgate finds out if the change causes a failure. So the files are listed before the
+change's code runs, and compared afterwards. The listing has no file contents, so it takes a second
+and not a minute: no program can set the change time (ctime). Where only that differs, the
+installer's digest decides.
 """
 
 import base64
@@ -71,7 +72,7 @@ def take() -> Listing:
 
 
 def see_unaltered(before: Listing, log: Path) -> None:
-    """Check that the base was not altered; compile byte code that was written since again.
+    """Check that the base was not altered; recompile all byte code that was written since.
 
     A change's processes write byte code of each module that they import, as Python does: new files,
     and replacements of files older than their sources. Only byte code that is compiled here from
@@ -99,7 +100,7 @@ def see_unaltered(before: Listing, log: Path) -> None:
 
 
 def scan(folder: str) -> Iterator[tuple[str, tuple[Entry, int]]]:
-    """Yield all below a directory that is not a directory itself; links are not followed."""
+    """Yield path and entry of each file below a directory; a link is a file, and not followed."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

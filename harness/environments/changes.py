@@ -40,7 +40,7 @@ _FILES_BOUND: Final = 500
 
 @dataclass(frozen=True)
 class Change:
-    """A project of which other code than the release's is used."""
+    """A project that is used with other code than the release's."""
 
     project: str
     distribution: NormalizedName

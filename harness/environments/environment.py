@@ -2,7 +2,7 @@
 """Python environments: the running one, or one with the change under test over it.
 
 An environment for a change is a layer: a virtual environment that contains only the changed
-projects; its ``sys.path`` continues in the running environment. To make it takes only the time to
+projects; its ``sys.path`` continues in the running environment. Making it takes only the time to
 build the projects. It needs no network if the build requirements are installed, works where an
 index has no packages for this system, and shares all byte code.
 """
@@ -81,7 +81,7 @@ class Environment:
 
     def versions(self) -> dict[str, str]:
         """Return the version of each distribution in the environment, by name."""
-        layer = _layer(self.python.parents[1]) if self.changes else []
+        layer = _packages_of(self.python.parents[1]) if self.changes else []
         found = _distributions([*layer, *map(Path, sys.path)])
         return {dist.metadata["Name"]: dist.version for _, dist in sorted(found.items())}
 
@@ -191,7 +191,7 @@ def prune(base: Path) -> None:
 def conflicts(
     installed: Mapping[NormalizedName, metadata.Distribution], changed: Container[NormalizedName]
 ) -> list[str]:
-    """Return the unmet requirements of changed distributions, and those for changed ones."""
+    """Return the requirements of changed distributions, or on them, that are not met."""
     found = []
     for name, dist in installed.items():
         for need in map(Requirement, dist.requires or ()):
@@ -250,7 +250,7 @@ def _build(
         folders.make_marked(folder)
         undo.callback(folders.remove_tree, folder, inside=folder.parent)
         layer_root = _layer_of(folder)
-        _lay_over(layer_root, folder, log)
+        _make_layer(layer_root, folder, log)
         pins = releases.pins(release)
         try:
             for each in resolved:
@@ -258,10 +258,10 @@ def _build(
                 _install(each, folder, pins[each.change.distribution], log, progress)
         finally:
             base.see_unaltered(before, log)
-        for packages in _layer(layer_root):
+        for packages in _packages_of(layer_root):
             _check_readable(packages)
-        layer = _distributions(_layer(layer_root))
-        installed = _distributions([*_layer(layer_root), *map(Path, sys.path)])
+        layer = _distributions(_packages_of(layer_root))
+        installed = _distributions([*_packages_of(layer_root), *map(Path, sys.path)])
         problems = conflicts(installed, layer)
         if problems:
             raise ConfigurationError(
@@ -292,14 +292,14 @@ def _layer_of(folder: Path) -> Path:
     return folder / "environment"
 
 
-def _lay_over(environment: Path, folder: Path, log: Path) -> None:
+def _make_layer(environment: Path, folder: Path, log: Path) -> None:
     """Make a virtual environment that falls back to the packages of the running one."""
     options = ("--no-project", "--allow-existing")
     with builds.begun(folder / "work", environment, log) as build:
         build.uv("venv", "--python", sys.executable, *options, environment)
     # Unlike a plain path, addsitedir also processes the .pth files of the lower environment.
-    lines = "".join(f"import site; site.addsitedir({path!r})\n" for path in _running())
-    (_layer(environment)[0] / "bsdgate-layer.pth").write_text(lines, encoding="utf-8")
+    lines = "".join(f"import site; site.addsitedir({path!r})\n" for path in _running_packages())
+    (_packages_of(environment)[0] / "bsdgate-layer.pth").write_text(lines, encoding="utf-8")
 
 
 def _install(
@@ -328,14 +328,14 @@ def _install(
                 raise
 
 
-def _layer(folder: Path) -> list[Path]:
+def _packages_of(folder: Path) -> list[Path]:
     """Return the package directories of the virtual environment in ``folder``."""
     variables = {"base": str(folder), "platbase": str(folder)}
     paths = (sysconfig.get_path(key, "venv", variables) for key in ("platlib", "purelib"))
     return [Path(path) for path in dict.fromkeys(paths)]
 
 
-def _running() -> list[str]:
+def _running_packages() -> list[str]:
     """Return the package directories of the running environment, in the order of its path."""
     own = {os.path.normcase(path) for path in site.getsitepackages()}
     return [path for path in sys.path if os.path.normcase(path) in own]

@@ -46,7 +46,7 @@ def read(folder: Path, *arguments: str, log: Path) -> bytes:
 
 
 def fetch(folder: Path, *arguments: str, log: Path) -> bytes:
-    """Return the output of a git command that may use the network, in our own ``folder``.
+    """Return the output of git, which may use the network, in a ``folder`` of bsdgate.
 
     :raises ProcessError: git failed.
     """

@@ -148,7 +148,7 @@ def test_need_that_the_release_does_not_meet_is_reported(
     with pytest.raises(ConfigurationError, match=r"does not fit OpenStack 2026\.2") as caught:
         prepared(f"keystone={checkout}")
     text = str(caught.value)
-    assert "keystone 30.0.0 needs no-such-thing, and nothing is there" in text
+    assert "keystone 30.0.0 needs no-such-thing, but nothing is installed" in text
     assert "oslo.cache" in text
     assert {path for path in cache.glob("environments/*") if path.is_dir()} == before
 
