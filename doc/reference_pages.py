@@ -53,8 +53,14 @@ _PROFILE_TYPES = (
 )
 _SUITE_TYPES = (suites.Suite, suites.Inclusion, profiles.Exclusion)
 _RUN_TYPES = (
-    *(manifest.Manifest, manifest.AskedProject, identity.Settings, manifest.NodeDocument),
-    *(manifest.ChangedProject, attempts.AttemptDocument, attempts.NodeRef, Problem),
+    *(manifest.Manifest, manifest.AskedProject, manifest.AskedCloud, identity.Settings),
+    *(
+        manifest.NodeDocument,
+        manifest.ChangedProject,
+        attempts.AttemptDocument,
+        attempts.NodeRef,
+        Problem,
+    ),
 )
 
 _FORMATS = {

@@ -196,6 +196,18 @@ def reset(name: CloudName) -> None:
 @EXPECTATIONS
 @HISTORY
 @click.option("--keep", is_flag=True, help="Leave the cloud running afterwards.")
+@click.option("--cloud", metavar="NAME", help="Test a cloud of clouds.yaml that is there already.")
+@click.option("--accounts", type=FILE, help="With --cloud: Tempest's accounts.yaml for it.")
+@click.option(
+    "--prefix",
+    help="With --cloud: what the names of all that the run makes begin with.",
+    show_default="one of this user, machine and state folder",
+)
+@click.option(
+    "--allow-disruptive",
+    is_flag=True,
+    help="With --cloud: allow a suite that can disturb its users.",
+)
 @click.option(
     "--resume",
     type=click.Path(path_type=Path),
@@ -203,7 +215,7 @@ def reset(name: CloudName) -> None:
     help="Go on with a run that was stopped; takes the other settings from it.",
 )
 def run(resume: Path | None, keep: bool, history: str | None, **options: Any) -> int:
-    """Run a suite against a cloud of its own and give a verdict."""
+    """Run a suite against a cloud of its own, or one that is there, and give a verdict."""
     from bsdgate.harness.commands import run as command
     from bsdgate.harness.pipeline import Options
 

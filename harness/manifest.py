@@ -43,6 +43,19 @@ class ChangedProject(AskedProject):
     """The version that was installed."""
 
 
+class AskedCloud(BaseModel):
+    """A cloud that is there already, and is not bsdgate's own, as it was asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """Its name in clouds.yaml."""
+    prefix: str
+    """What the names of all that runs make there begin with."""
+    accounts: Path | None = None
+    """The file of the accounts for tests."""
+
+
 class NodeDocument(BaseModel):
     """``node.json``: what a run ran on. Every attempt has the digest of this document."""
 
@@ -103,6 +116,8 @@ class Manifest(BaseModel):
     """The policy by which the run is judged."""
     features: tuple[dict[str, str], ...] = ()
     """The settings in the profile that explain skipped tests."""
+    cloud: AskedCloud | None = None
+    """The cloud that is there already, if the run is against one."""
     expectations: dict[str, str] = {}
     """The SHA-256 of each file with known failures of ``--expectations``, by name."""
     profile_settings: Settings

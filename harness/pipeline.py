@@ -16,17 +16,19 @@ from typing import Final
 
 from bsdgate.harness import history, places
 from bsdgate.harness.confirm import added_failures, confirm
+from bsdgate.harness.deployments import ownership
 from bsdgate.harness.deployments import table as deployments
 from bsdgate.harness.deployments.base import Deployment
 from bsdgate.harness.environments import changes, environment
 from bsdgate.harness.environments.changes import Change
 from bsdgate.harness.errors import InfrastructureError, Interrupted, UsageError
 from bsdgate.harness.identity import Settings
-from bsdgate.harness.manifest import Manifest
+from bsdgate.harness.manifest import AskedCloud, Manifest
 from bsdgate.harness.nodes.base import Node
 from bsdgate.harness.profiles import load as profiles
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import RunDir
+from bsdgate.harness.runners import accounts
 from bsdgate.harness.runners import table as runners
 from bsdgate.harness.steps import (
     Listener,
@@ -53,7 +55,9 @@ class Options:
 
     ``changes`` are texts as ``--with`` takes them, ``history`` is the URL of a shared history,
     ``expectations`` are files and folders of known failures beside those of bsdgate. ``review`` is
-    the change on the review server and its patchset.
+    the change on the review server and its patchset. ``cloud`` is a cloud of clouds.yaml that is
+    there already, ``accounts`` and ``prefix`` are for such a one, and so is ``allow_disruptive``:
+    whether the suite may disturb its users.
     """
 
     profile: str = "embedded"
@@ -67,6 +71,10 @@ class Options:
     history: str | None = None
     expectations: tuple[Path, ...] = ()
     review: tuple[str, str] | None = None
+    cloud: str | None = None
+    accounts: Path | None = None
+    prefix: str | None = None
+    allow_disruptive: bool = False
 
 
 # Before the steps: a run directory, made or found ------------------------------------------
@@ -82,8 +90,10 @@ def begin(options: Options, listener: Listener) -> Run:
     """
     listener.step("prepare")
     known = added_failures(options.expectations)
-    profile = profiles.load_local(options.profile, options.timeout_factor)
-    suite = suites.load(options.suite)
+    suite, cloud = suites.load(options.suite), _cloud(options)
+    profile = deployments.load_profile(options.profile, cloud, options.timeout_factor)
+    if cloud is not None:
+        deployments.check_cloud(cloud, suite, disruptive=options.allow_disruptive)
     suites.check_pattern(options.tests)
     _check_policy(options)
     history.see(options.history, POLICIES[options.policy])
@@ -94,7 +104,7 @@ def begin(options: Options, listener: Listener) -> Run:
     tools = _prepare_runners(asked, profile, listener)
     folder = RunDir.create(
         places.state() / "runs",
-        _manifest(options, profile, suite, asked, concurrency=concurrency, known=known),
+        _manifest(options, profile, suite, asked, cloud, concurrency=concurrency, known=known),
     )
     for name, content in known.items():
         folder.write(f"{EXPECTATIONS}/{name}", content.decode())
@@ -117,6 +127,7 @@ def _manifest(
     profile: Profile,
     suite: suites.Suite,
     asked: Sequence[Change],
+    cloud: AskedCloud | None,
     *,
     concurrency: int,
     known: Mapping[str, bytes],
@@ -128,7 +139,7 @@ def _manifest(
         profile=options.profile,
         suite=suite.name,
         release=profile.release,
-        evidence=("hostchecks", suite.runner),
+        evidence=deployments.evidence(suite, cloud),
         selection=options.tests,
         concurrency=concurrency,
         changes=tuple(each.asked for each in resolved),
@@ -137,6 +148,7 @@ def _manifest(
         changed_files=changes.changed_files(asked),
         policy=options.policy,
         features=tuple(profile.skip_reasons()),
+        cloud=cloud,
         expectations={name: hashlib.sha256(each).hexdigest() for name, each in known.items()},
         profile_settings=Settings.of(profile),
         suite_settings=Settings.of(suite),
@@ -154,7 +166,37 @@ def _prepare_runners(
 def _target(folder: RunDir, profile: Profile, asked: Sequence[Change]) -> tuple[Node, Deployment]:
     """Return the node and the deployment, which installs all other changes there."""
     others = [str(change) for change in asked if not runners.has(change.distribution)]
-    return deployments.make(profile, folder.path, others)
+    manifest = folder.manifest
+    return deployments.make(profile, folder.path, others, manifest.cloud, manifest.run_id)
+
+
+def _cloud(options: Options) -> AskedCloud | None:
+    """Return the cloud that is there already, if one is asked for.
+
+    :raises UsageError: an option does not go with such a cloud, or is for such a one only.
+    """
+    if options.cloud is None:
+        alone = {
+            "--accounts": options.accounts is not None,
+            "--prefix": options.prefix is not None,
+            "--allow-disruptive": options.allow_disruptive,
+        }
+        for name in (name for name, given in alone.items() if given):
+            raise UsageError(f"{name} is for a cloud that is there already", "add --cloud NAME")
+        return None
+    for name in (name for name in ("changes", "keep") if getattr(options, name)):
+        option = {"changes": "--with", "keep": "--keep"}[name]
+        raise UsageError(
+            f"{option} does not go with --cloud: the cloud is there already, and nothing is built",
+            f"leave out {option}, or --cloud",
+        )
+    if options.accounts is not None:
+        accounts.check(options.accounts)
+    return AskedCloud(
+        name=options.cloud,
+        prefix=options.prefix or ownership.default_prefix(),
+        accounts=options.accounts and options.accounts.absolute(),
+    )
 
 
 def _check_policy(options: Options) -> None:

@@ -40,6 +40,8 @@ ALTERED: Final = "base-altered"
 """What the journal calls it if a change altered what runs without it; the judge reads it."""
 
 
+CLOSE: Final = "close"
+"""What the journal calls the end of a deployment, and what was found there; the judge reads it."""
 LEFT: Final = "left-behind"
 """What the journal calls processes that outlived a step and were killed; the judge reads it."""
 
@@ -121,9 +123,19 @@ class Run:
     @property
     def runner(self) -> Runner:
         """What runs the tests of the suite."""
-        accounts = self.accounts if self.accounts.exists() else None
-        python = self.environment.python
-        site = Site(self.site, self.logs, python, self.clouds_yaml, CLOUD, accounts, self.durations)
+        given = self.deployment.for_runner()
+        site = Site(
+            self.site,
+            self.logs,
+            self.environment.python,
+            self.clouds_yaml,
+            CLOUD,
+            self.accounts if self.accounts.exists() else None,
+            self.durations,
+            given.options,
+            given.tempestconf,
+            given.requests,
+        )
         return runners.make(site, self.profile, self.suite, self.folder.manifest.concurrency)
 
 
@@ -246,7 +258,10 @@ def _remove(run: Run) -> None:
     left: Sequence[str] = ()
     try:
         left = run.deployment.end()
-        run.deployment.close()
+        for found in run.deployment.close():
+            run.folder.record(CLOSE, "fail", code=found.code, message=found.text)
+        if run.site == run.folder.path:
+            run.folder.record(CLOSE, "end")
     except Exception as error:  # noqa: BLE001 - no defect here may keep a verdict from being given
         _report(run, f"the cloud could not be removed: {type(error).__name__}: {error}")
     _report_left(run, "the cloud", left)

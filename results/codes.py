@@ -90,12 +90,19 @@ class Code(StrEnum):
     CONTRADICTED = "contradicted"
     """The runner's own record has other outcomes than its stream."""
     LEFT_BEHIND = "left-behind", None
-    """Processes outlived the cloud or the tests and had to be killed."""
+    """Processes outlived the cloud or the tests and had to be killed, or resources of the run could
+    not be removed from a cloud that is not bsdgate's own."""
+    FOREIGN_ALTERED = "foreign-altered", Level.FAIL
+    """Requests of the run named resources of the cloud that it has not made, and these changed."""
+    FOREIGN_CHANGED = "foreign-changed", Level.NOTE
+    """Resources that the run has not made changed, and no request of the run named them."""
     # Problems that the harness found (results.problems).
     SERVICE_DIED = "service-died"
     """A service of the cloud died while the tests ran."""
     NODE_LOST = "node-lost"
     """The node did not answer any more."""
+    CLOUD_LOST = "cloud-lost"
+    """The cloud did not answer any more, or refused the credentials."""
     CLOUD_NOT_READY = "cloud-not-ready"
     """The cloud was not ready."""
     TIME_LIMIT = "time-limit", None  # a failure if the change is the cause, else an error

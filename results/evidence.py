@@ -30,8 +30,20 @@ from bsdgate.results.attempts import (
     open_plain,
 )
 from bsdgate.results.errors import EvidenceError
-from bsdgate.results.model import Attempt, Code, Evidence, Kind, Reason, Run, Source, error, note
+from bsdgate.results.model import (
+    Attempt,
+    Code,
+    Evidence,
+    Kind,
+    Level,
+    Reason,
+    Run,
+    Source,
+    error,
+    note,
+)
 from bsdgate.results.policy import DEVELOPER, POLICIES, Policy
+from bsdgate.results.problems import FOUND_CODES
 
 SCHEMAS = (1, 2, 3)
 NODE_SCHEMA = 3
@@ -65,6 +77,8 @@ class _Manifest(Run):
     """The whole document."""
     node: NodeRef | None = None
     """The node of the run; None before schema 3, or if its document cannot be used."""
+    cloud: Mapping[str, Any] | None = None
+    """The cloud that is not bsdgate's own, if the run was against one."""
 
     @property
     def run(self) -> Run:
@@ -86,12 +100,16 @@ class _NodeDocument(BaseModel):
     sources: tuple[Source, ...] = Field(alias="with")
 
 
+_DEPLOYMENT = frozenset({"deploy", "close"})
+_CLOSED = ("close", "end")
+
+
 def load(run_dir: Path) -> Evidence:
     """Read the manifest and all attempts in ``run_dir``; raise EvidenceError without a manifest."""
     manifest, problems = _read_manifest(run_dir)
     attempts: list[Attempt] = []
     names, lost = _names(run_dir / "evidence")
-    lost += _check_journal(run_dir / "journal.jsonl", names)
+    lost += _check_journal(run_dir / "journal.jsonl", names, audited=manifest.cloud is not None)
     for name in names:
         try:
             if not _NUMBERED.fullmatch(name):
@@ -150,14 +168,15 @@ def _names(folder: Path) -> tuple[list[str], list[Reason]]:
         return [], [error(Code.ATTEMPT_UNREADABLE, f"{folder.name}: {reason.strerror}")]
 
 
-def _check_journal(path: Path, names: Collection[str]) -> list[Reason]:
+def _check_journal(path: Path, names: Collection[str], *, audited: bool = False) -> list[Reason]:
     """Compare the attempts in the harness's journal with those that exist.
 
     Only the journal shows that the last attempts are lost: this leaves no gap in the numbers. An
     incomplete last line is ignored. A lost journal is an error, because attempts may be lost too,
     for example from a truncated archive. The journal also lists processes that had to be killed,
     and modifications of the base (the environment without the change under test). A modified base
-    makes its results worthless.
+    makes its results worthless. At its end a run compares the resources of a cloud that is not
+    bsdgate's own with those before the run (``audited``); that this was not done is an error.
     """
     try:
         with open_plain(path, DOCUMENT_BOUND) as file:
@@ -165,6 +184,9 @@ def _check_journal(path: Path, names: Collection[str]) -> list[Reason]:
         journalled = {str(line["name"]) for line in lines if line["step"] == "attempt"}
         left = [str(line["message"]) for line in lines if line["step"] == "left-behind"]
         altered = [str(line["message"]) for line in lines if line["step"] == "base-altered"]
+        steps = [(line["step"], line["event"]) for line in lines if line["step"] in _DEPLOYMENT]
+        closing = [line for line in lines if line["step"] == "close"]
+        found = [_finding(line) for line in closing if line["event"] == "fail"]
     except UnreadableError as reason:
         # A run that has not begun to test has no journal.
         begun = names or reason.code is not Code.EVIDENCE_LOST
@@ -178,7 +200,25 @@ def _check_journal(path: Path, names: Collection[str]) -> list[Reason]:
         *(error(Code.TRUNCATED, f"{path.name} does not list the attempt {name}") for name in extra),
         *(note(Code.LEFT_BEHIND, message) for message in left),
         *(error(Code.BASE_ALTERED, message) for message in altered),
+        *found,
+        *(_audit_lost(path) if audited and names and steps[-1:] != [_CLOSED] else ()),
     ]
+
+
+def _finding(line: Mapping[str, Any]) -> Reason:
+    """Return what was found when the deployment was closed.
+
+    :raises ValueError: its code is not one of a finding.
+    """
+    code = Code(str(line["code"]))
+    if code not in FOUND_CODES:
+        raise ValueError(f"{code} is not a code of a finding")
+    return Reason(code.level or Level.NOTE, code, str(line["message"]))
+
+
+def _audit_lost(path: Path) -> list[Reason]:
+    message = f"{path.name} does not say how the cloud's other resources were after the run"
+    return [error(Code.EVIDENCE_LOST, message)]
 
 
 def _read_manifest(run_dir: Path) -> tuple[_Manifest, list[Reason]]:

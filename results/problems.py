@@ -17,6 +17,7 @@ CODES: Final = frozenset(
         Code.SERVICE_DIED,
         Code.CLOUD_NOT_READY,
         Code.NODE_LOST,
+        Code.CLOUD_LOST,
         Code.TIME_LIMIT,
         Code.RUNNER_FAILED,
         Code.RUNNER_REFUSED,
@@ -49,3 +50,15 @@ class Problem:
     def fields(self) -> dict[str, str]:
         """The problem in the form of attempt.json."""
         return {"code": self.code, "text": self.text}
+
+
+FOUND_CODES: Final = frozenset({Code.FOREIGN_ALTERED, Code.FOREIGN_CHANGED, Code.LEFT_BEHIND})
+"""The codes that a finding may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the harness found when it ended a deployment; the journal has it."""
+
+    code: Code
+    text: str

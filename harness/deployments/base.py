@@ -2,12 +2,12 @@
 """The seam between a run and the cloud that it tests."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from bsdgate.harness.manifest import ChangedProject
-from bsdgate.results.problems import Problem
+from bsdgate.results.problems import Finding, Problem
 
 Report = Callable[[Mapping[str, Any]], None]
 """Takes what a deployment reports while it starts, such as the events of the supervisor."""
@@ -47,6 +47,20 @@ class HostChecks:
     testinfra: Sequence[str]
 
 
+@dataclass(frozen=True)
+class ForRunner:
+    """What the deployment has for the runner of the tests.
+
+    ``options`` are options of tempest.conf, over those of the profile. ``tempestconf`` are
+    arguments for python-tempestconf. ``requests`` takes the log of the requests that can alter the
+    cloud; None: there is no need for one.
+    """
+
+    options: Mapping[str, str] = field(default_factory=dict)
+    tempestconf: Sequence[str] = ("--create",)
+    requests: Path | None = None
+
+
 class Deployment(Protocol):
     """A cloud. ``install`` comes first, then ``start``; ``end`` and ``close`` at any time."""
 
@@ -71,6 +85,9 @@ class Deployment(Protocol):
 
     def host_checks(self) -> HostChecks | None:
         """Return how the host checks reach it; None: the host is not ours to check."""
+
+    def for_runner(self) -> ForRunner:
+        """Return what the runner of the tests needs to know of this cloud; it is started."""
 
     def collect_logs(self, folder: Path) -> None:
         """Copy the logs of the services into a folder of this machine.
@@ -102,8 +119,10 @@ class Deployment(Protocol):
         Ending it again is harmless.
         """
 
-    def close(self) -> None:
-        """End the cloud and remove it. Closing it again is harmless.
+    def close(self) -> Sequence[Finding]:
+        """End the cloud and remove it; return what the judge has to know of that.
+
+        Closing it again is harmless.
 
         :raises BsdgateError: it cannot be removed.
         """

@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import Final
 
 from bsdgate.harness.cloud.spec import checked_name
-from bsdgate.harness.deployments.base import Access, HostChecks, Installed, Report, Say
+from bsdgate.harness.deployments.base import (
+    Access,
+    ForRunner,
+    HostChecks,
+    Installed,
+    Report,
+    Say,
+)
 from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.nodes.base import Node, NodeLostError, Remote, ignore
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.results.codes import Code
-from bsdgate.results.problems import Problem
+from bsdgate.results.problems import Finding, Problem
 
 NAME: Final = checked_name("bsdgate")
 """The name of the cloud in clouds.yaml."""
@@ -84,6 +91,10 @@ class Embedded:
         }
         return HostChecks(variables, self.node.testinfra())
 
+    def for_runner(self) -> ForRunner:
+        """Return nothing of its own: the cloud is there for the tests alone."""
+        return ForRunner()
+
     def collect_logs(self, folder: Path) -> None:
         """Copy the logs of the services."""
         self.node.pull(self.node.folder / self.site / "cloud" / "logs", folder)
@@ -110,10 +121,11 @@ class Embedded:
         left: list[str] = self.host.call("stop", ignore, folder=self._folder)
         return left
 
-    def close(self) -> None:
+    def close(self) -> Sequence[Finding]:
         """End the services and remove the folder of the cloud."""
         self.end()
         self.host.call("remove", ignore, folder=self._folder)
+        return ()
 
     @property
     def host(self) -> Remote:

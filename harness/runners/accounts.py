@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tempest's accounts file: read, checked, and put into the order in which Tempest takes them."""
 
+import shlex
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,20 @@ def read(path: Path) -> list[Account]:
             text = f"account {number} of {path} has no username or no password"
             raise ConfigurationError(text, _HINT)
     return found
+
+
+def check(path: Path) -> None:
+    """Check a file of accounts before anything is done with it.
+
+    :raises ConfigurationError: it cannot be read, or is no list of accounts with passwords.
+    :raises UsageError: others may read it.
+    """
+    read(path)
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError(
+            f"others may read the accounts file {path}, which has passwords",
+            f"`chmod 600 {shlex.quote(str(path))}`",
+        )
 
 
 def ordered(accounts: Sequence[Account]) -> list[Account]:

@@ -26,6 +26,9 @@ class Site:
     ``folder`` takes its workspace, ``logs`` its logs. ``python`` is the interpreter that has it,
     ``clouds_yaml`` the file that names the cloud, and ``cloud`` the name there. ``accounts`` is the
     file of the accounts that the cloud has for tests, as Tempest reads it; None if it has none.
+    ``options`` are options of tempest.conf for this cloud, ``tempestconf`` are arguments of
+    python-tempestconf. ``requests`` takes the log of the requests that can alter the cloud; None:
+    none is kept.
     ``seconds`` is how long tests took in an earlier run, by id.
     """
 
@@ -36,6 +39,9 @@ class Site:
     cloud: str
     accounts: Path | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    tempestconf: Sequence[str] = ("--create",)
+    requests: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 import yaml
 
-from bsdgate.harness import files, folders, places, process
+from bsdgate.harness import files, folders, places, process, request_log
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.manifest import Kind
 from bsdgate.harness.profiles.model import Profile
@@ -53,12 +53,14 @@ class Workspace:
     copies the machine's own Tempest settings into it.
 
     ``bin`` is the folder of the programs, ``clouds_yaml`` the file that names the cloud.
+    ``requests`` takes the log of the tests' requests that can alter the cloud, if one is kept.
     """
 
     path: Path
     bin: Path
     clouds_yaml: Path
     logs: Path
+    requests: Path | None = None
 
     @property
     def config(self) -> Path:
@@ -79,13 +81,21 @@ class Workspace:
             folders.make(folder)
         self._image.write_bytes(bytes(IMAGE_BYTES))
 
-    def configure(self, cloud: str, overrides: Mapping[str, str], timeout: float) -> None:
-        """Write tempest.conf by python-tempestconf, making what tests need in the cloud.
+    def configure(
+        self,
+        cloud: str,
+        overrides: Mapping[str, str],
+        timeout: float,
+        arguments: Sequence[str] = ("--create",),
+    ) -> None:
+        """Write tempest.conf by python-tempestconf.
+
+        With the argument ``--create`` it makes in the cloud what tests need.
 
         Beside it stestr makes its repository, which takes a second that nobody has to wait for.
         """
         settings = {SECTION_MISSPELT: str(self._locks), **overrides}
-        argv: list[str | Path] = [self.bin / "discover-tempest-config", "--create"]
+        argv: list[str | Path] = [self.bin / "discover-tempest-config", *arguments]
         argv += ["--os-cloud", cloud, "--no-default-deployer", "--out", self.config]
         argv += ["--image", self._image, "--image-disk-format", "raw"]
         for option, value in settings.items():
@@ -129,8 +139,10 @@ class Workspace:
         argv = self._tempest("run", "--config-file", self.config, "--load-list", chosen)
         argv += ["--worker-file", workers, "--concurrency", str(len(shares)), "--subunit"]
         # Tempest takes whole seconds, and 0 for no limit.
-        limit = {TEST_TIMEOUT: str(math.ceil(test_timeout))}
-        with self._start("run", argv, process.PIPE, limit) as running:
+        changes = {TEST_TIMEOUT: str(math.ceil(test_timeout))}
+        if self.requests is not None:
+            changes[request_log.VARIABLE] = str(self.requests)
+        with self._start("run", argv, process.PIPE, changes) as running:
             yield running
 
     def records(self) -> list[Path]:
@@ -192,6 +204,7 @@ class TempestRunner:
     """How long tests took in an earlier run, by id."""
     lists: Path | None = None
     """The folder that keeps lists of tests; None if each list is to be made."""
+    tempestconf: Sequence[str] = ("--create",)
     kind: Kind = "tempest"
     form: Format = "subunit"
 
@@ -202,17 +215,28 @@ class TempestRunner:
 
     @classmethod
     def make(cls, site: Site, profile: Profile, suite: Suite, concurrency: int) -> Self:
-        """Return the runner for a cloud like the profile."""
+        """Return the runner for a cloud like the profile.
+
+        Accounts for a cloud in which nothing may be created are for every suite.
+        """
+        may_create = "--create" in site.tempestconf
         return cls(
-            Workspace(site.folder / "tempest", site.python.parent, site.clouds_yaml, site.logs),
+            Workspace(
+                site.folder / "tempest",
+                site.python.parent,
+                site.clouds_yaml,
+                site.logs,
+                site.requests,
+            ),
             site.cloud,
-            profile.overrides(),
+            {**profile.overrides(), **site.options},
             profile.limits.configure,
             profile.limits.test,
             concurrency,
-            site.accounts if suite.credentials == "pre-provisioned" else None,
+            site.accounts if suite.credentials == "pre-provisioned" or not may_create else None,
             site.seconds,
             places.cache() / "lists",
+            site.tempestconf,
         )
 
     def prepare(self) -> None:
@@ -223,7 +247,7 @@ class TempestRunner:
         """
         self.workspace.create()
         overrides = {**self.overrides, **self._take_accounts()}
-        self.workspace.configure(self.cloud, overrides, self.configure_timeout)
+        self.workspace.configure(self.cloud, overrides, self.configure_timeout, self.tempestconf)
 
     def list_ids(self) -> Sequence[str]:
         """Return the ids of all tests that are installed."""

@@ -6,8 +6,10 @@ quoted: the interpreter, and the file with the ids of the tests, which lies in T
 the path of either would end every run, and other characters would be obeyed by the shell.
 
 Each of these processes would also import all tests that are installed, to run some of them.
+Where a log of requests is kept, ``recorded_tests`` runs the tests.
 """
 
+import os
 import re
 import shlex
 import sys
@@ -17,8 +19,11 @@ from typing import Any, Final
 from stestr import test_processor
 from tempest.cmd.main import main
 
+from bsdgate.harness import request_log
 from bsdgate.results.ids import bare
 
+PLAIN: Final = "stestr.subunit_runner.run"
+RECORDED: Final = "bsdgate.harness.runners.recorded_tests"
 MODULES_BOUND: Final = 200
 """More modules than this do not go into the shell's line, and are most of all there are."""
 _DISCOVER: Final = re.compile(r'discover -t "[^"]*" "[^"]*"')
@@ -33,6 +38,8 @@ class QuotedProcessor(test_processor.TestProcessorFixture):
     cmd: str
 
     def __init__(self, test_ids: Any, cmd_template: str, *arguments: Any, **options: Any) -> None:
+        if request_log.VARIABLE in os.environ:
+            cmd_template = cmd_template.replace(f"-m {PLAIN} ", f"-m {RECORDED} ", 1)
         quoted = cmd_template.replace("${PYTHON}", shlex.quote(sys.executable), 1)
         super().__init__(test_ids, quoted, *arguments, **options)
 

@@ -46,6 +46,8 @@ class Suite(Part):
     credentials: Literal["dynamic", "pre-provisioned"] = "dynamic"
     """For Tempest: whether each test class makes users and projects of its own, or takes accounts
     that the cloud has. A cloud without such accounts gets dynamic ones for either."""
+    disruptive: Reason | None = None
+    """Why it can disturb others who use the same cloud; None if it cannot."""
     includes: tuple[Inclusion, ...] = Field(min_length=1)
     """The tests that are wanted."""
     excludes: tuple[Exclusion, ...] = ()

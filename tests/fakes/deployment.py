@@ -4,18 +4,25 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bsdgate.harness.deployments.base import Access, HostChecks, Installed, Report, Say
+from bsdgate.harness.deployments.base import (
+    Access,
+    ForRunner,
+    HostChecks,
+    Installed,
+    Report,
+    Say,
+)
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.manifest import ChangedProject
-from bsdgate.results.problems import Problem
+from bsdgate.results.problems import Finding, Problem
 
 
 class FakeDeployment:
     """Notes in ``events`` what is asked of it.
 
     ``changes`` are the changes under test. ``problems`` is its health, ``left`` is what outlives
-    it. ``failing`` maps the name of a method to the error that it raises. ``second`` says whether
-    there can be others.
+    it, ``found`` is what it finds when it is closed. ``failing`` maps the name of a method to the
+    error that it raises. ``second`` says whether there can be others.
     """
 
     def __init__(
@@ -29,6 +36,7 @@ class FakeDeployment:
         self.name = name
         self.problems: list[Problem] = []
         self.left: list[str] = []
+        self.found: list[Finding] = []
         self.failing: dict[str, BaseException] = {}
         self.second = True
         self.checks: HostChecks | None = None
@@ -63,6 +71,10 @@ class FakeDeployment:
         """Return how to check the host, if it was given."""
         return self.checks
 
+    def for_runner(self) -> ForRunner:
+        """Return nothing of its own."""
+        return ForRunner()
+
     def collect_logs(self, folder: Path) -> None:
         """Write a log."""
         self._fail("collect_logs")
@@ -96,10 +108,11 @@ class FakeDeployment:
         self.up = False
         return left
 
-    def close(self) -> None:
-        """End, if that was not done."""
+    def close(self) -> Sequence[Finding]:
+        """End, if that was not done, and return what was to be found."""
         self.end()
         self._fail("close")
+        return self.found
 
     def lose(self) -> None:
         """Make all that follows fail."""

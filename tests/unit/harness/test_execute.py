@@ -95,7 +95,7 @@ def test_each_step_that_is_shown_is_in_the_journal_until_the_judge(bench: Bench)
     run = bench.begin()
     pipeline.execute(run)
     ended = [event["step"] for event in run.folder.events() if event["event"] == "end"]
-    assert ended == [step.__name__ for step in pipeline.STEPS]
+    assert ended == [*(step.__name__ for step in pipeline.STEPS), "close"]
 
 
 def test_the_judge_needs_only_the_directory(bench: Bench, tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run is before its steps: begun with its settings, and resumed with the same only."""
 
+import re
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -71,3 +74,106 @@ def test_run_is_not_resumed_with_another_suite(
     monkeypatch.setattr(suites, "load", lambda _: fewer)
     with pytest.raises(BsdgateError, match=r"suite smoke: includes\.1 is null, and was"):
         pipeline.resume(folder, FakeListener()).folder.close()
+
+
+# A cloud that is there already -------------------------------------------------------------
+
+
+@pytest.fixture
+def clouds(tmp_path: Path, profile: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write a clouds.yaml with an entry that can be used, and two that cannot."""
+    del profile
+    with warnings.catch_warnings():
+        # openstacksdk's own libraries import a module of Python that will be removed.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import openstack  # noqa: F401
+    auth = {"auth_url": "http://127.0.0.1:1/v3", "username": "a", "password": "p"}
+    good = {"auth": {**auth, "project_name": "a"}, "region_name": "one"}
+    entries = {"theirs": good, "unscoped": {"auth": auth}, "empty": {}}
+    file = tmp_path / "clouds.yaml"
+    file.write_text(yaml.safe_dump({"clouds": entries}))
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(file))
+    return file
+
+
+def accounts(folder: Path, mode: int = 0o600) -> Path:
+    file = folder / "accounts.yaml"
+    file.write_text(yaml.safe_dump([{"username": "u", "password": "p", "project_name": "t"}]))
+    file.chmod(mode)
+    return file
+
+
+def test_a_run_against_a_cloud_that_is_there_asks_for_no_host_checks(
+    clouds: Path, tmp_path: Path
+) -> None:
+    options = Options(cloud="theirs", prefix="mine", accounts=accounts(tmp_path))
+    run = pipeline.begin(options, FakeListener())
+    run.folder.close()
+    assert run.folder.manifest.evidence == ("tempest",)
+    again = pipeline.resume(run.folder.path, FakeListener())
+    again.folder.close()
+    for each in (run, again):
+        asked = each.folder.manifest.cloud
+        assert asked is not None
+        assert (asked.name, asked.prefix) == ("theirs", "mine")
+        assert asked.accounts == tmp_path / "accounts.yaml"
+        assert each.deployment.changed is False
+        assert each.deployment.host_checks() is None
+
+
+def test_the_profile_of_a_cloud_that_is_there_may_have_its_nodes_anywhere(clouds: Path) -> None:
+    run = pipeline.begin(Options(cloud="theirs", profile="morello"), FakeListener())
+    run.folder.close()
+    assert run.profile.name == "morello"
+    with pytest.raises(BsdgateError, match="takes its nodes from 'zuul'"):
+        pipeline.begin(Options(profile="morello"), FakeListener())
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"cloud": "nowhere"}, r"no cloud 'nowhere' in .*/clouds\.yaml.*known: empty, theirs"),
+        ({"cloud": "unscoped"}, "'unscoped' of clouds.yaml has no project_name"),
+        ({"cloud": "empty"}, "has no auth_url, username, password, project_name"),
+        ({"cloud": "theirs", "changes": ("nova=1",)}, "--with does not go with --cloud"),
+        ({"cloud": "theirs", "keep": True}, "--keep does not go with --cloud"),
+        ({"cloud": "theirs", "prefix": "No"}, "--prefix 'No' cannot begin"),
+        ({"cloud": "theirs", "suite": "gate"}, r"gate can disturb .*--allow-disruptive"),
+        ({"cloud": "theirs", "suite": "nightly"}, "nightly can disturb"),
+        ({"cloud": "theirs", "suite": "rally-smoke"}, "rally-smoke is not for a cloud"),
+        ({"cloud": "theirs", "accounts": Path("/none")}, "cannot read the accounts file /none"),
+        ({"prefix": "mine"}, "--prefix is for a cloud that is there already"),
+        ({"accounts": Path("/none")}, "--accounts is for a cloud that is there already"),
+        ({"allow_disruptive": True}, "--allow-disruptive is for a cloud that is there already"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_a_cloud_that_is_there_is_refused_and_leaves_nothing(
+    clouds: Path, tmp_path: Path, options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(BsdgateError) as caught:
+        pipeline.begin(Options(**options), FakeListener())
+    assert caught.value.exit_code == 2
+    assert re.search(text, str(caught.value), re.DOTALL), str(caught.value)
+    assert not (tmp_path / "state" / "runs").exists()
+
+
+def test_a_disruptive_suite_is_allowed_where_that_is_asked_for(clouds: Path) -> None:
+    options = Options(cloud="theirs", suite="gate", allow_disruptive=True)
+    run = pipeline.begin(options, FakeListener())
+    run.folder.close()
+    assert run.suite.name == "gate"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_accounts_that_others_can_read_are_refused(clouds: Path, tmp_path: Path, mode: int) -> None:
+    file = accounts(tmp_path, mode)
+    with pytest.raises(BsdgateError, match="others may read the accounts file") as caught:
+        pipeline.begin(Options(cloud="theirs", accounts=file), FakeListener())
+    assert f"chmod 600 {file}" in str(caught.value)
+
+
+def test_a_clouds_yaml_that_cannot_be_read_has_no_cloud(clouds: Path) -> None:
+    clouds.write_text("clouds: [")
+    with pytest.raises(BsdgateError, match=r"clouds\.yaml: no such file could be read"):
+        pipeline.begin(Options(cloud="theirs"), FakeListener())

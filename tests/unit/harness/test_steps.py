@@ -15,13 +15,17 @@ from fakes.node import FakeNode
 from unit.harness.manifests import manifest, with_node
 
 from bsdgate.harness import pipeline
+from bsdgate.harness.deployments.base import ForRunner
 from bsdgate.harness.environments.environment import Environment
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.manifest import ChangedProject, NodeDocument
 from bsdgate.harness.profiles.load import load
 from bsdgate.harness.run_dir import RunDir
+from bsdgate.harness.runners import table
+from bsdgate.harness.runners.base import Site
 from bsdgate.harness.steps import (
     ALTERED,
+    CLOSE,
     LEFT,
     Run,
     cleanup,
@@ -31,8 +35,9 @@ from bsdgate.harness.steps import (
     provision,
     see_base_unaltered,
 )
+from bsdgate.harness.suites import model as suites
 from bsdgate.results.codes import Code
-from bsdgate.results.problems import Problem
+from bsdgate.results.problems import Finding, Problem
 
 CHANGED = ChangedProject(project="keystone", source="x", version="30.0.1", identity="sha256:1")
 DIED = Problem(Code.SERVICE_DIED, "nova died")
@@ -288,3 +293,34 @@ def test_every_attempt_names_its_node(folder: RunDir) -> None:
     head = json.loads((attempt.folder / "attempt.json").read_bytes())
     assert head["node"]["name"] == "local"
     assert isinstance(folder.read_node(), NodeDocument)
+
+
+def test_what_is_found_when_the_cloud_is_closed_is_written_down(folder: RunDir) -> None:
+    deployment = FakeDeployment()
+    deployment.found.append(Finding(Code.FOREIGN_CHANGED, "a network is gone"))
+    cleanup(deployed(folder, deployment))
+    events = [event for event in folder.events() if event["step"] == CLOSE]
+    assert [event["event"] for event in events] == ["fail", "end"]
+    assert (events[0]["code"], events[0]["message"]) == ("foreign-changed", "a network is gone")
+
+
+def test_a_cloud_that_could_not_be_closed_has_no_end_in_the_journal(folder: RunDir) -> None:
+    deployment = FakeDeployment()
+    run = deployed(folder, deployment)
+    deployment.failing["close"] = InfrastructureError("refused")
+    cleanup(run)
+    assert [event for event in folder.events() if event["step"] == CLOSE] == []
+
+
+def test_the_runner_knows_what_the_deployment_has_for_it(
+    folder: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ForRunner({"a.b": "c"}, ("--non-admin",), Path("requests"))
+    monkeypatch.setattr(FakeDeployment, "for_runner", lambda _: given)
+    sites: list[Site] = []
+    monkeypatch.setattr(table, "make", lambda site, *_: sites.append(site))
+    run = run_with(folder, FakeDeployment())
+    run.suite = suites.load("smoke")
+    assert run.runner is None
+    (site,) = sites
+    assert ForRunner(site.options, site.tempestconf, site.requests) == given

@@ -218,3 +218,52 @@ def test_a_base_that_the_change_altered_spoils_the_run(run_dir: RunDir, clean: P
     assert [each.message for each in verdict.reasons if each.code is Code.BASE_ALTERED] == [
         "x.pth was altered"
     ]
+
+
+FOUND = {"step": "close", "event": "fail", "code": "foreign-altered", "message": "a net is gone"}
+CHANGED = {**FOUND, "code": "foreign-changed"}
+UNREMOVED = {**FOUND, "code": "left-behind"}
+CLOSED = {"step": "close", "event": "end"}
+DEPLOYED = {"step": "deploy", "event": "end"}
+
+
+def closing(run_dir: RunDir, *lines: dict[str, str]) -> None:
+    """Make the run one against a standing cloud, with these last lines of its journal."""
+    run_dir.manifest["cloud"] = {"name": "theirs", "prefix": "mine", "accounts": None}
+    run_dir.write_manifest()
+    path = run_dir.path / "journal.jsonl"
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    path.write_text(f"{path.read_text()}{text}")
+
+
+@pytest.mark.parametrize(
+    ("lines", "policy", "result", "codes"),
+    [
+        ([CLOSED], "developer", Result.PASS, set()),
+        ([FOUND, CLOSED], "developer", Result.FAIL, {Code.FOREIGN_ALTERED}),
+        ([CHANGED, CLOSED], "nightly", Result.PASS, {Code.FOREIGN_CHANGED}),
+        ([UNREMOVED, CLOSED], "developer", Result.PASS, {Code.LEFT_BEHIND}),
+        ([UNREMOVED, CLOSED], "gate", Result.FAIL, {Code.LEFT_BEHIND}),
+        ([], "developer", Result.ERROR, {Code.EVIDENCE_LOST}),
+        ([CHANGED], "developer", Result.ERROR, {Code.EVIDENCE_LOST, Code.FOREIGN_CHANGED}),
+        ([DEPLOYED, CLOSED], "developer", Result.PASS, set()),
+        ([CLOSED, DEPLOYED], "developer", Result.ERROR, {Code.EVIDENCE_LOST}),
+        ([CLOSED, FOUND], "developer", Result.ERROR, {Code.EVIDENCE_LOST, Code.FOREIGN_ALTERED}),
+        ([{**FOUND, "code": "known-failure"}, CLOSED], "developer", Result.ERROR, {Code.DAMAGED}),
+        ([{**FOUND, "code": "none"}, CLOSED], "developer", Result.ERROR, {Code.DAMAGED}),
+    ],
+    ids=str,
+)
+def test_what_was_found_in_a_cloud_at_the_end_counts(
+    run_dir: RunDir,
+    clean: Path,
+    lines: list[dict[str, str]],
+    policy: str,
+    result: Result,
+    codes: set[Code],
+) -> None:
+    run_dir.manifest["policy"] = policy
+    closing(run_dir, *lines)
+    verdict = judge_run(run_dir.path, (), POLICIES[policy])
+    found = {each.code for each in verdict.reasons} - {Code.NO_HISTORY}
+    assert (verdict.result, found) == (result, codes)

@@ -3,7 +3,7 @@
 
 import importlib.util
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,9 @@ def options(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Keep the options that tempest.conf is made with, which is not made."""
     kept: dict[str, str] = {}
 
-    def configure(_self: Workspace, _cloud: str, given: Mapping[str, str], _limit: float) -> None:
+    def configure(
+        _self: Workspace, _cloud: str, given: Mapping[str, str], _limit: float, _more: Sequence[str]
+    ) -> None:
         kept.update(given)
 
     monkeypatch.setattr(Workspace, "configure", configure)

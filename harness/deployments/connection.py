@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The connection to a cloud of clouds.yaml, by openstacksdk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from bsdgate.harness.errors import ConfigurationError, InfrastructureError, UsageError
+
+TIMEOUT: Final = 60.0
+"""Seconds that a service may take to answer a request."""
+_LATEST: Final = frozenset({"compute", "baremetal"})
+_OF_SYSTEM: Final = frozenset({"baremetal"})
+_USER: Final = ("auth_url", "username", "password", "user_domain_id", "user_domain_name")
+_NEEDED: Final = ("auth_url", "username", "password", "project_name")
+
+
+class RefusedError(InfrastructureError):
+    """The cloud refuses the credentials."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of clouds.yaml: ``content`` as it is there, with what secure.yaml adds."""
+
+    name: str
+    content: Mapping[str, Any]
+
+    @property
+    def auth_url(self) -> str:
+        """The address of Keystone."""
+        return str(self.content["auth"]["auth_url"])
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the cloud says of the credentials: the roles, and the names of the two domains."""
+
+    roles: frozenset[str]
+    user_domain: str = "Default"
+    project_domain: str = "Default"
+
+
+def entry(name: str) -> Entry:
+    """Return the entry of that name in the user's clouds.yaml.
+
+    :raises UsageError: there is none, or it has no user name and password.
+    :raises ConfigurationError: a file cannot be read.
+    """
+    from openstack import config
+    from openstack.exceptions import ConfigException
+
+    try:
+        found = config.OpenStackConfig()
+    except (ConfigException, OSError, ValueError) as error:
+        raise ConfigurationError(f"clouds.yaml cannot be read: {error}", "mend the file") from error
+    file = found.config_filename
+    clouds = found.cloud_config["clouds"] if file else {}
+    if name not in clouds:
+        raise UsageError(
+            f"there is no cloud {name!r} in {file or 'clouds.yaml: no such file could be read'}",
+            f"known: {', '.join(sorted(clouds)) or 'none'}; OS_CLIENT_CONFIG_FILE names the file",
+        )
+    content = {key: _plain(value) for key, value in clouds[name].items()}
+    missing = [each for each in _NEEDED if each not in (content.get("auth") or {})]
+    if missing:
+        raise UsageError(
+            f"the cloud {name!r} of clouds.yaml has no {', '.join(missing)} under auth",
+            "give the password of a user: Tempest takes no other kind of credentials",
+        )
+    return Entry(name, content)
+
+
+def _plain(value: Any) -> Any:
+    return {key: _plain(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+@dataclass
+class Connection:
+    """Sends requests to a cloud. It is not used by two threads."""
+
+    name: str
+
+    @cached_property
+    def _sdk(self) -> Any:
+        import openstack
+
+        return openstack.connect(cloud=self.name, api_timeout=TIMEOUT)
+
+    @cached_property
+    def _system(self) -> Any:
+        """The connection with a token of the system, which Ironic wants; else the project's."""
+        import openstack
+        from keystoneauth1 import exceptions, session
+        from keystoneauth1.identity import v3
+
+        given = self._sdk.config.get_auth_args()
+        user = {name: value for name, value in given.items() if name in _USER}
+        found = session.Session(
+            v3.Password(**user, system_scope="all"),
+            verify=self._sdk.session.verify,
+            cert=self._sdk.session.cert,
+            timeout=TIMEOUT,
+        )
+        try:
+            found.get_token()
+        except exceptions.ClientException:
+            return self._sdk
+        region = self._sdk.config.region_name
+        return openstack.connection.Connection(session=found, region_name=region)
+
+    def identify(self) -> Identity:
+        """Log in, with a new token, and return what the cloud says of the user.
+
+        :raises RefusedError: the cloud refuses the credentials.
+        :raises InfrastructureError: Keystone does not answer.
+        """
+        from keystoneauth1 import exceptions
+
+        session = self._sdk.session
+        session.auth.invalidate()
+        try:
+            access = session.auth.get_access(session)
+        except exceptions.Unauthorized as error:
+            raise _refused(self.name, error) from error
+        except exceptions.ClientException as error:
+            raise InfrastructureError(
+                f"Keystone of the cloud {self.name!r} does not answer: {error}",
+                "check auth_url in clouds.yaml, and the network",
+            ) from error
+        return Identity(
+            frozenset(access.role_names),
+            access.user_domain_name or "Default",
+            access.project_domain_name or "Default",
+        )
+
+    def has(self, service: str) -> bool:
+        """Whether the catalogue has a service of that type."""
+        return self._sdk.config.get_session_endpoint(service) is not None
+
+    def call(self, service: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Send a request; return the status and the document of the answer."""
+        from keystoneauth1 import exceptions
+
+        content = {} if body is None else {"json": body}
+        version = {"microversion": "latest"} if service in _LATEST else {}
+        try:
+            proxy = getattr(self._system if service in _OF_SYSTEM else self._sdk, service)
+            answer = proxy.request(path, method, raise_exc=False, **content, **version)
+        except exceptions.Unauthorized as error:
+            raise _refused(self.name, error) from error
+        except exceptions.ClientException as error:
+            raise InfrastructureError(
+                f"the service {service} of the cloud {self.name!r} does not answer: {error}",
+                "bring it up, or choose a profile without it",
+            ) from error
+        if answer.status_code == _UNAUTHORIZED:
+            raise _refused(self.name, f"{service} answers {answer.status_code}")
+        return answer.status_code, _document(answer)
+
+    def upload(self, image: str, content: bytes) -> None:
+        """Give an image its content."""
+        headers = {"Content-Type": "application/octet-stream"}
+        self._sdk.image.put(f"/images/{image}/file", data=content, headers=headers)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for each in {id(made): made for made in vars(self).values() if made != self.name}.values():
+            each.close()
+
+
+_UNAUTHORIZED: Final = 401
+
+
+def _refused(name: str, error: object) -> RefusedError:
+    return RefusedError(
+        f"the cloud {name!r} refuses the credentials: {error}",
+        "check the user and the password in clouds.yaml",
+    )
+
+
+def _document(answer: Any) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        return None

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of resources that tests can touch in a cloud, as rows of data.
+
+The rows are in the order in which resources are removed: those that stand on others come first.
+"""
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of resource.
+
+    ``service`` is the type of its service in the catalogue, ``path`` lists it, ``query`` is what
+    the list needs to show those of all projects. ``collection`` is the path below which one of them
+    is, if that is not ``path``; ``key`` is its name in the list's document, and ``identity`` the
+    field that names one. ``volatile`` fields change without anybody changing the resource.
+    ``removed`` is False where it goes with what it belongs to.
+    """
+
+    name: str
+    service: str
+    path: str
+    key: str
+    query: str = ""
+    collection: str = ""
+    identity: str = "id"
+    volatile: frozenset[str] = field(default_factory=frozenset)
+    removed: bool = True
+
+    @property
+    def below(self) -> str:
+        """The path below which a resource of the kind is."""
+        return self.collection or self.path
+
+
+VOLATILE: Final = frozenset(
+    {"updated_at", "updated", "revision_number", "generation", "links", "self", "next"}
+)
+"""The volatile fields of every kind."""
+
+_NODE: Final = frozenset(
+    {
+        "driver_internal_info",
+        "reservation",
+        "conductor",
+        "provision_updated_at",
+        "inspection_finished_at",
+        "inspection_started_at",
+    }
+)
+
+KINDS: Final = (
+    Kind(
+        "server",
+        "compute",
+        "/servers/detail",
+        "servers",
+        "all_tenants=1",
+        "/servers",
+        volatile=frozenset({"progress"}),
+    ),
+    Kind(
+        "server group",
+        "compute",
+        "/os-server-groups",
+        "server_groups",
+        "all_projects=1",
+    ),
+    Kind("key pair", "compute", "/os-keypairs", "keypairs", identity="name"),
+    Kind("aggregate", "compute", "/os-aggregates", "aggregates"),
+    Kind(
+        "flavor",
+        "compute",
+        "/flavors/detail",
+        "flavors",
+        "is_public=None",
+        "/flavors",
+    ),
+    Kind("floating IP", "network", "/floatingips", "floatingips"),
+    Kind("trunk", "network", "/trunks", "trunks"),
+    Kind("port", "network", "/ports", "ports"),
+    Kind("router", "network", "/routers", "routers"),
+    Kind("subnet", "network", "/subnets", "subnets"),
+    Kind("network", "network", "/networks", "networks"),
+    Kind("RBAC policy", "network", "/rbac-policies", "rbac_policies"),
+    Kind("subnet pool", "network", "/subnetpools", "subnetpools"),
+    Kind("address scope", "network", "/address-scopes", "address_scopes"),
+    Kind("address group", "network", "/address-groups", "address_groups"),
+    Kind("security group", "network", "/security-groups", "security_groups"),
+    Kind("QoS policy", "network", "/qos/policies", "policies"),
+    Kind("network quota", "network", "/quotas", "quotas", identity="project_id"),
+    Kind("allocation", "baremetal", "/allocations", "allocations", identity="uuid"),
+    Kind("bare metal port", "baremetal", "/ports", "ports", "detail=true", identity="uuid"),
+    Kind("port group", "baremetal", "/portgroups", "portgroups", "detail=true", identity="uuid"),
+    Kind("node", "baremetal", "/nodes", "nodes", "detail=true", identity="uuid", volatile=_NODE),
+    Kind("chassis", "baremetal", "/chassis", "chassis", "detail=true", identity="uuid"),
+    Kind("deploy template", "baremetal", "/deploy_templates", "deploy_templates", identity="uuid"),
+    Kind(
+        "image",
+        "image",
+        "/images",
+        "images",
+        "visibility=all",
+    ),
+    Kind("metadata namespace", "image", "/metadefs/namespaces", "namespaces", identity="namespace"),
+    Kind("trust", "identity", "/OS-TRUST/trusts", "trusts"),
+    Kind("credential", "identity", "/credentials", "credentials"),
+    Kind("role assignment", "identity", "/role_assignments", "role_assignments", removed=False),
+    Kind("OAuth consumer", "identity", "/OS-OAUTH1/consumers", "consumers"),
+    Kind("user", "identity", "/users", "users"),
+    Kind("group", "identity", "/groups", "groups"),
+    Kind("limit", "identity", "/limits", "limits"),
+    Kind("registered limit", "identity", "/registered_limits", "registered_limits"),
+    Kind("endpoint", "identity", "/endpoints", "endpoints"),
+    Kind("service", "identity", "/services", "services"),
+    Kind("region", "identity", "/regions", "regions"),
+    Kind("policy", "identity", "/policies", "policies"),
+    Kind("project", "identity", "/projects", "projects"),
+    Kind("role", "identity", "/roles", "roles"),
+    Kind("domain", "identity", "/domains", "domains"),
+)
+
+BELOW: Final = MappingProxyType({kind.name: kind.below for kind in KINDS})
+"""By the name of a kind: the path below which its resources are."""

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a standing cloud must have for a run: an admin, the profile's services, enough quota."""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+
+from bsdgate.harness.deployments.connection import Identity
+from bsdgate.harness.deployments.inventory import Api
+from bsdgate.harness.errors import InfrastructureError, UsageError
+from bsdgate.harness.profiles.model import Profile
+
+TYPES: Final = MappingProxyType(
+    {
+        "keystone": "identity",
+        "glance": "image",
+        "placement": "placement",
+        "neutron": "network",
+        "nova": "compute",
+        "ironic": "baremetal",
+    }
+)
+"""The services of profiles, with their types in the catalogue."""
+
+NEEDED: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
+    {
+        "compute": {"instances": 4, "cores": 4, "ram": 1024},
+        "network": {
+            "network": 5,
+            "subnet": 8,
+            "port": 20,
+            "router": 4,
+            "floatingip": 4,
+            "security_group": 8,
+            "security_group_rule": 40,
+        },
+    }
+)
+"""What the largest class of the suite smoke makes in one project."""
+
+_ANSWERS: Final = MappingProxyType(
+    {
+        "identity": "/auth/catalog",
+        "image": "/images?limit=1",
+        "placement": "/",
+        "network": "/networks?limit=1",
+        "compute": "/flavors?limit=1",
+        "baremetal": "/nodes?limit=1",
+    }
+)
+"""By type: a request that every user may send."""
+_OK: Final = 200
+_QUOTAS: Final = MappingProxyType(
+    {
+        "compute": ("/os-quota-class-sets/default", "quota_class_set"),
+        "network": ("/quotas/default/default", "quota"),
+    }
+)
+UNLIMITED: Final = -1
+
+
+class Cloud(Api, Protocol):
+    """A cloud as these checks need it."""
+
+    def identify(self) -> Identity:
+        """Log in, and return what the cloud says of the user."""
+
+    def has(self, service: str) -> bool:
+        """Whether the catalogue has a service of that type."""
+
+
+def check(api: Cloud, cloud: str, profile: Profile, *, accounts: bool) -> Identity:
+    """Check all of it; return what the cloud says of the user.
+
+    :raises UsageError: the credentials, or the profile, are not those for this cloud.
+    :raises InfrastructureError: a service does not answer, or the quota is too small.
+    """
+    identity = api.identify()
+    if "admin" not in identity.roles and not accounts:
+        raise UsageError(
+            f"the user of the cloud {cloud!r} is no admin: it has the roles"
+            f" {', '.join(sorted(identity.roles)) or 'none'}",
+            "name an entry of clouds.yaml with the role admin, or give accounts by --accounts",
+        )
+    services = [TYPES[name] for name in profile.services]
+    _check_services(api, cloud, profile, services)
+    if "baremetal" in services:
+        _check_driver(api, cloud, profile)
+    if not accounts:
+        _check_quotas(api, cloud, services)
+    return identity
+
+
+def _check_services(api: Cloud, cloud: str, profile: Profile, services: Iterable[str]) -> None:
+    missing = [each for each in services if not api.has(each)]
+    if missing:
+        raise UsageError(
+            f"the catalogue of the cloud {cloud!r} has no {', '.join(missing)},"
+            f" which the profile {profile.name} names",
+            "choose a --profile that has only the services of this cloud",
+        )
+    for each in services:
+        status, _ = api.call(each, "GET", _ANSWERS[each])
+        if status != _OK:
+            raise InfrastructureError(
+                f"the service {each} of the cloud {cloud!r} answers with status {status}",
+                "see its log, or choose a profile without it",
+            )
+
+
+def _check_driver(api: Cloud, cloud: str, profile: Profile) -> None:
+    """Check that Ironic has the driver that the tests enrol nodes with."""
+    wanted = profile.overrides().get("baremetal.driver")
+    status, document = api.call("baremetal", "GET", "/drivers")
+    if status != _OK:
+        return
+    drivers = sorted(each["name"] for each in document["drivers"])
+    if wanted is not None and wanted not in drivers:
+        raise UsageError(
+            f"Ironic of the cloud {cloud!r} has no driver {wanted!r}, which the profile"
+            f" {profile.name} names; it has {', '.join(drivers) or 'none'}",
+            "enable the driver, or choose another --profile",
+        )
+
+
+def _check_quotas(api: Cloud, cloud: str, services: Iterable[str]) -> None:
+    """Check the quota that a new project has."""
+    small = [
+        f"{name} of {service} is {quota[name]}, and {count} are needed"
+        for service in services
+        if service in NEEDED
+        for quota in [_quota(api, service)]
+        for name, count in NEEDED[service].items()
+        if UNLIMITED < quota.get(name, UNLIMITED) < count
+    ]
+    if small:
+        raise InfrastructureError(
+            f"the default quota of the cloud {cloud!r} is too small: {'; '.join(small)}",
+            "raise the default quota, or give accounts of projects with more by --accounts",
+        )
+
+
+def _quota(api: Cloud, service: str) -> Mapping[str, Any]:
+    path, key = _QUOTAS[service]
+    status, document = api.call(service, "GET", path)
+    # Who may not ask cannot be answered: the tests will show it.
+    return document[key] if status == _OK else {}

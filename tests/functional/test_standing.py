@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs against a cloud that is there already and has 50 resources of other people."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from functional import foreign
+from functional.place import Done, Place, Started, UpCloud, wait_for
+from functional.run_folder import MANY, RunFolder, runs
+from functional.sdk import connected
+from unit.harness.deployments.test_contract import DeploymentContract
+
+from bsdgate.harness.deployments import connection, inventory
+from bsdgate.harness.deployments.base import Deployment
+from bsdgate.harness.deployments.ownership import REQUESTS, Mark
+from bsdgate.harness.deployments.standing import Standing
+from bsdgate.harness.manifest import AskedCloud
+from bsdgate.harness.profiles.load import load
+from bsdgate.harness.request_log import RequestLog
+
+# openstacksdk warns of itself.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(400)]
+
+SOME = (
+    r"tempest\.api\.identity\.admin\.v3\.test_(domains|roles|users)"
+    r"|tempest\.api\.(image\.v2\.test_images\.Basic|network\.test_(networks|ports)\.)"
+    r"|tempest\.api\.compute\.(flavors|servers\.test_create_server\.ServersTestJSON)"
+    r"|ironic_tempest_plugin.*test_(nodes|ports|chassis)\."
+)
+"""Tests of every service that smoke has."""
+PASSWORD = "secret"
+PREFIX = "ours"
+SERVICES = ("identity", "image", "network", "compute", "baremetal")
+
+
+@pytest.fixture(scope="module")
+def theirs(place: Place) -> UpCloud:
+    """Bring up the cloud of other people."""
+    done = place.bsdgate("up", "--name", "theirs")
+    assert done.code == 0, done
+    return UpCloud(place, "theirs")
+
+
+@pytest.fixture(scope="module")
+def client(theirs: UpCloud) -> Iterator[Any]:
+    with connected(theirs) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def paths(client: Any) -> list[tuple[str, str]]:
+    """Fill the cloud with 50 resources and more."""
+    made = foreign.fill(client)
+    assert len(made) >= 50
+    return made
+
+
+@pytest.fixture(scope="module")
+def entry(place: Place, client: Any, paths: list[tuple[str, str]]) -> Path:
+    """Make an admin for the runs, and a clouds.yaml with an entry for it."""
+    del paths
+    identity = client.identity
+    user = identity.create_user(name="ci", password=PASSWORD, domain_id="default")
+    project = identity.find_project("admin")
+    role = identity.find_role("admin")
+    identity.assign_project_role_to_user(project, user, role)
+    client.session.put(
+        f"/system/users/{user.id}/roles/{role.id}", endpoint_filter={"service_type": "identity"}
+    )
+    clouds = yaml.safe_load(place.clouds_yaml.read_text())["clouds"]
+    auth = {**clouds["theirs"]["auth"], "username": "ci", "password": PASSWORD}
+    file = place.root / "ci.yaml"
+    file.write_text(yaml.safe_dump({"clouds": {"lent": {**clouds["theirs"], "auth": auth}}}))
+    return file
+
+
+@pytest.fixture
+def before(client: Any, entry: Path, paths: list[tuple[str, str]]) -> foreign.Content:
+    del entry
+    return foreign.contents(client, paths)
+
+
+def start(place: Place, entry: Path, tests: str, *more: str) -> Started:
+    arguments = ("run", "--cloud", "lent", "--prefix", PREFIX, "--tests", tests, *more)
+    return place.start("bsdgate", *arguments, OS_CLIENT_CONFIG_FILE=str(entry))
+
+
+def run(place: Place, entry: Path, tests: str, *more: str) -> tuple[Done, RunFolder]:
+    done = start(place, entry, tests, *more).done()
+    return done, runs(place)[-1]
+
+
+def testing(place: Place, entry: Path, known: int) -> tuple[Started, RunFolder]:
+    """Start a run; return when its tests have made something."""
+    started = start(place, entry, MANY)
+
+    def found() -> RunFolder | None:
+        new = runs(place)[known:]
+        made = [each for each in new if (each.path / "tempest" / "tempest.log").exists()]
+        return made[0] if made else None
+
+    folder = wait_for(found, "the tests have begun", timeout=200)
+    assert folder is not None
+    log = folder.path / REQUESTS
+    wait_for(lambda: len(log.read_bytes().splitlines()) > 20, "the tests have made something")
+    return started, folder
+
+
+def of_ours(theirs: UpCloud, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Return the names in the cloud that begin with the prefix."""
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(theirs.place.clouds_yaml))
+    found = inventory.take(connection.Connection("theirs"), SERVICES).values()
+    assert len(found) > 50
+    return {str(each) for each in found if each.name.startswith(PREFIX)}
+
+
+def test_a_run_passes_and_nothing_of_others_differs_by_a_byte(
+    place: Place,
+    theirs: UpCloud,
+    client: Any,
+    entry: Path,
+    before: foreign.Content,
+    paths: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done, folder = run(place, entry, SOME)
+    assert done.code == 0, done
+    assert folder.verdict["result"] == "PASS"
+    assert {"foreign-altered", "left-behind"}.isdisjoint(folder.reasons())
+    assert json.dumps(foreign.contents(client, paths)) == json.dumps(before)
+    assert of_ours(theirs, monkeypatch) == set()
+    assert folder.read("audit.json") == {"differences": [], "left": []}
+    assert "hostchecks" not in json.dumps(folder.attempts)
+    place_left = {path.name for path in place.state.iterdir()}
+    assert place_left <= {"clouds", "history.sqlite", "runs", "standing"}
+
+
+def test_revoked_credentials_are_an_error_and_the_next_run_removes_what_is_left(
+    place: Place,
+    theirs: UpCloud,
+    client: Any,
+    entry: Path,
+    before: foreign.Content,
+    paths: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started, folder = testing(place, entry, len(runs(place)))
+    user = client.identity.find_user("ci")
+    client.identity.update_user(user, is_enabled=False)
+    done = started.done()
+    client.identity.update_user(user, is_enabled=True)
+    assert (done.code, folder.verdict["result"]) == (3, "ERROR"), done
+    assert "refuses the credentials" in folder.reasons()["cloud-lost"]["message"]
+    assert of_ours(theirs, monkeypatch) != set()
+    done, _ = run(place, entry, r"test_api_discovery")
+    assert done.code == 0, done
+    assert f"removed what the run {folder.path.name} had left" in done.text
+    assert of_ours(theirs, monkeypatch) == set()
+    assert json.dumps(foreign.contents(client, paths)) == json.dumps(before)
+
+
+def test_the_next_run_removes_what_a_killed_one_has_left(
+    place: Place, theirs: UpCloud, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, folder = testing(place, entry, len(runs(place)))
+    started.popen.send_signal(signal.SIGKILL)
+    started.done()
+    mark = Mark.read(folder.path)
+    assert mark is not None
+    assert not mark.clean
+    wait_for(lambda: not place.processes(folder.path), "no test runs any more")
+    assert of_ours(theirs, monkeypatch) != set()
+    done, _ = run(place, entry, r"test_api_discovery")
+    assert done.code == 0, done
+    assert of_ours(theirs, monkeypatch) == set()
+
+
+def test_what_others_change_is_a_note_and_what_a_request_of_the_run_alters_is_a_failure(
+    place: Place, client: Any, entry: Path
+) -> None:
+    network = client.network.create_network(name="changed-by-people")
+    group = client.network.create_security_group(name="deleted-by-the-run")
+    started, folder = testing(place, entry, len(runs(place)))
+    client.network.update_network(network, description="another")
+    url = f"{client.network.get_endpoint()}/v2.0/security-groups/{group.id}"
+    # As the process of a test does it.
+    RequestLog(folder.path / REQUESTS).begin("DELETE", url, None)
+    client.network.delete_security_group(group)
+    done = started.done()
+    assert (done.code, folder.verdict["result"]) == (1, "FAIL"), done
+    reasons = folder.reasons()
+    assert reasons["foreign-altered"]["level"] == "fail"
+    assert group.id in reasons["foreign-altered"]["message"]
+    assert reasons["foreign-changed"]["level"] == "note"
+    assert network.id in reasons["foreign-changed"]["message"]
+    client.network.delete_network(network)
+
+
+def test_what_cannot_be_used_is_refused_and_leaves_nothing(
+    place: Place, theirs: UpCloud, client: Any, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clouds = yaml.safe_load(entry.read_text())["clouds"]["lent"]
+    client.identity.create_user(name="plain", password=PASSWORD, domain_id="default")
+    project = client.identity.find_project("admin")
+    user, role = client.identity.find_user("plain"), client.identity.find_role("member")
+    client.identity.assign_project_role_to_user(project, user, role)
+    auth = clouds["auth"]
+    entries = {
+        "plain": {**clouds, "auth": {**auth, "username": "plain"}},
+        "wrong": {**clouds, "auth": {**auth, "password": "wrong"}},
+        "nowhere": {**clouds, "auth": {**auth, "auth_url": "http://127.0.0.1:9/v3"}},
+    }
+    file = place.root / "others.yaml"
+    file.write_text(yaml.safe_dump({"clouds": entries}))
+    for name, code, text in (
+        ("plain", 2, "is no admin"),
+        ("wrong", 3, "refuses the credentials"),
+        ("nowhere", 3, "does not answer"),
+        ("absent", 2, "there is no cloud 'absent'"),
+    ):
+        done = place.bsdgate("run", "--cloud", name, OS_CLIENT_CONFIG_FILE=str(file))
+        assert done.code == code, done
+        assert text in done.text
+        assert "\n  -> " in done.text
+        assert "Traceback" not in done.text
+    assert of_ours(theirs, monkeypatch) == set()
+
+
+class TestStandingContract(DeploymentContract):
+    """The contract of deployments, on the real cloud."""
+
+    @pytest.fixture
+    def deployment(
+        self, theirs: UpCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[Deployment]:
+        monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(theirs.place.clouds_yaml))
+        monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path / "state"))
+        folder = tmp_path / "runs" / "one"
+        folder.mkdir(parents=True)
+        asked = AskedCloud(name="theirs", prefix="contract")
+        made = Standing(
+            connection.Connection("theirs"),
+            connection.entry("theirs"),
+            asked,
+            load("embedded"),
+            folder,
+            "0" * 32,
+        )
+        yield made
+        made.close()
