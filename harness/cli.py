@@ -11,80 +11,30 @@ from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
 from bsdgate.harness.commands import version
 from bsdgate.harness.endings import guarded
-from bsdgate.harness.parameters import (
-    FactorParameter,
-    NameParameter,
-    PortParameter,
-    ReviewParameter,
+from bsdgate.harness.options import (
+    EXPECTATIONS,
+    FACTOR,
+    FILE,
+    FOLDER_OR_FILE,
+    HISTORY,
+    NAME,
+    ON,
+    OPTIONAL_NAME,
+    POLICY,
+    POLICY_OF,
+    PROFILE,
+    PROFILE_OF,
+    RUN_DIR,
+    SUITE_OF,
+    WITH,
 )
-from bsdgate.results.policy import POLICIES
+from bsdgate.harness.parameters import PortParameter, ReviewParameter
 
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
     "auto_envvar_prefix": "BSDGATE",
     "show_default": True,
 }
-
-NAME = click.option("--name", type=NameParameter(), default=DEFAULT_NAME, help="Name of the cloud.")
-
-OPTIONAL_NAME = click.option(
-    "--name", type=NameParameter(), help="Name of the cloud.", show_default=DEFAULT_NAME
-)
-
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-FOLDER_OR_FILE = click.Path(path_type=Path, exists=True)
-RUN_DIR = click.Path(path_type=Path, exists=True, file_okay=False)
-
-PROFILE = click.option(
-    "--profile", default="embedded", help="Cluster profile: a name, or a YAML file."
-)
-
-FACTOR = click.option(
-    "--timeout-factor",
-    type=FactorParameter(),
-    envvar="BSDGATE_TIMEOUT_FACTOR",
-    help="Multiply all time limits by it, for a slow machine.",
-    show_default="the profile's",
-)
-
-HISTORY = click.option(
-    "--history-url",
-    "history",
-    envvar="BSDGATE_HISTORY_URL",
-    metavar="URL",
-    help="Where earlier runs are kept, such as postgresql://USER@HOST/DATABASE.",
-    show_default="a file in the state folder",
-)
-
-POLICY = click.option(
-    "--policy",
-    type=click.Choice(list(POLICIES)),
-    default="developer",
-    help="How strictly to judge.",
-)
-
-POLICY_OF = click.option(
-    "--policy",
-    type=click.Choice(list(POLICIES)),
-    help="How strictly to judge.",
-    show_default="as the run was; evidence from elsewhere: developer",
-)
-
-EXPECTATIONS = click.option(
-    "--expectations",
-    multiple=True,
-    metavar="PATH",
-    type=FOLDER_OR_FILE,
-    help="Known failures beside those of bsdgate: a YAML file or a folder; repeatable.",
-)
-
-WITH = click.option(
-    "--with",
-    "changes",
-    multiple=True,
-    metavar="PROJECT=SOURCE",
-    help="Use a checkout (PATH), git+URL@REF or VERSION of a project; repeatable.",
-)
 
 
 @click.group(context_settings=CONTEXT)
@@ -104,28 +54,39 @@ def bsdgate() -> None:
 @FACTOR
 @WITH
 @click.option("--port", type=PortParameter(), multiple=True, help="Fix a service's port.")
+@ON
 def up(
     name: CloudName,
     profile: str,
     timeout_factor: float | None,
-    changes: tuple[str, ...],
-    port: tuple[tuple[str, int], ...],
+    on: str | None,
+    **given: Any,
 ) -> None:
-    """Start a real OpenStack on this machine."""
-    from bsdgate.harness.commands import cloud
+    """Start a real OpenStack on this machine, or on a node."""
+    from bsdgate.harness.commands import cloud, node_clouds
     from bsdgate.harness.profiles.load import load_local
 
-    cloud.up(name, load_local(profile, timeout_factor), changes, dict(port), Console())
+    found = load_local(profile, timeout_factor)
+    changes, ports = given["changes"], dict(given["port"])
+    if on is None:
+        cloud.up(name, found, changes, ports, Console())
+    else:
+        node_clouds.up(on, name, found, changes, ports=ports, console=Console())
 
 
 @bsdgate.command()
 @OPTIONAL_NAME
 @click.argument("run_dir", required=False, type=RUN_DIR)
-def down(name: CloudName | None, run_dir: Path | None) -> None:
+@ON
+def down(name: CloudName | None, run_dir: Path | None, on: str | None) -> None:
     """End a cloud, or the clouds of the run in RUN_DIR; clean up after one that was killed."""
-    from bsdgate.harness.commands import cloud, run_clouds
+    from bsdgate.harness.commands import cloud, node_clouds, run_clouds
 
-    if run_dir is None:
+    if run_dir is not None and on is not None:
+        raise click.UsageError("give --on or RUN_DIR, not both: a run knows its node")
+    if on is not None:
+        node_clouds.down(on, name or DEFAULT_NAME, Console())
+    elif run_dir is None:
         cloud.down(name or DEFAULT_NAME, Console())
     elif name is None:
         run_clouds.down(run_dir.absolute(), Console())
@@ -135,11 +96,16 @@ def down(name: CloudName | None, run_dir: Path | None) -> None:
 
 @bsdgate.command()
 @OPTIONAL_NAME
-def status(name: CloudName | None) -> None:
+@ON
+def status(name: CloudName | None, on: str | None) -> None:
     """Show a cloud and its services; without --name, also the clouds that runs have left."""
-    from bsdgate.harness.commands import cloud
+    from bsdgate.harness.commands import cloud, node_clouds
 
-    if not cloud.status(name, Console()):
+    if on is not None:
+        ready = node_clouds.status(on, name or DEFAULT_NAME, Console())
+    else:
+        ready = cloud.status(name, Console())
+    if not ready:
         raise click.exceptions.Exit(3)
 
 
@@ -147,12 +113,18 @@ def status(name: CloudName | None) -> None:
 @NAME
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is written.")
 @click.option("-n", "--lines", default=20, type=click.IntRange(min=0), help="Lines to begin with.")
+@ON
 @click.argument("services", metavar="[SERVICE]...", nargs=-1)
-def logs(name: CloudName, services: tuple[str, ...], follow: bool, lines: int) -> None:
+def logs(
+    name: CloudName, services: tuple[str, ...], follow: bool, lines: int, on: str | None
+) -> None:
     """Show the services' logs."""
-    from bsdgate.harness.commands import cloud
+    from bsdgate.harness.commands import cloud, node_clouds
 
-    cloud.logs(name, services, follow, lines)
+    if on is None:
+        cloud.logs(name, services, follow, lines)
+    else:
+        node_clouds.logs(on, name, services, follow, lines)
 
 
 @bsdgate.command()
@@ -195,6 +167,7 @@ def reset(name: CloudName) -> None:
 @POLICY
 @EXPECTATIONS
 @HISTORY
+@ON
 @click.option("--keep", is_flag=True, help="Leave the cloud running afterwards.")
 @click.option("--cloud", metavar="NAME", help="Test a cloud of clouds.yaml that is there already.")
 @click.option("--accounts", type=FILE, help="With --cloud: Tempest's accounts.yaml for it.")
@@ -261,10 +234,6 @@ def report(run_dir: Path, **terms: Any) -> int:
     from bsdgate.harness.commands import verdict as command
 
     return command.report(run_dir, command.Terms(**terms), Console())
-
-
-SUITE_OF = click.option("--suite", help="Only runs of this suite.")
-PROFILE_OF = click.option("--profile", help="Only runs of this profile.")
 
 
 @bsdgate.group(invoke_without_command=True)
@@ -430,6 +399,14 @@ def trends(history: str | None, limit: int, prefix: str, **options: Any) -> None
     with open_store(history, make=False) as store:
         series = command.remembered(store, scope, limit, prefix)
     command.show(series, Console(), thresholds)
+
+
+@bsdgate.command(hidden=True)
+def installation() -> None:
+    """Print what a controller must know to use this machine as a node, as JSON."""
+    from bsdgate.harness.nodes.installation import Installation
+
+    click.echo(Installation.own().dump())
 
 
 def main() -> int:

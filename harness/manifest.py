@@ -112,6 +112,8 @@ class Manifest(BaseModel):
     """The number of the patchset of the change."""
     changed_files: tuple[str, ...] = ()
     """The files that the change under test modifies, relative to its project."""
+    on: str | None = None
+    """The URL of the node; null: the machine that bsdgate ran on."""
     policy: str = "developer"
     """The policy by which the run is judged."""
     features: tuple[dict[str, str], ...] = ()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Types of arguments of the command line: checked where they are given, before anything is done."""
+"""Types of arguments of the command line, checked before anything is done, and common options."""
 
 import math
 from typing import Any

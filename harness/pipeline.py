@@ -24,7 +24,7 @@ from bsdgate.harness.environments.changes import Change
 from bsdgate.harness.errors import InfrastructureError, Interrupted, UsageError
 from bsdgate.harness.identity import Settings
 from bsdgate.harness.manifest import AskedCloud, Manifest
-from bsdgate.harness.nodes.base import Node
+from bsdgate.harness.nodes.base import Node, NodeLostError
 from bsdgate.harness.profiles import load as profiles
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import RunDir
@@ -43,10 +43,14 @@ from bsdgate.harness.steps import (
 )
 from bsdgate.harness.suites import model as suites
 from bsdgate.results import evidence
+from bsdgate.results.codes import Code
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.evidence import EXPECTATIONS
 from bsdgate.results.model import Level, Verdict
 from bsdgate.results.policy import DEVELOPER, POLICIES
+
+NODE_LOST: Final = "node-lost"
+"""The step of the journal that says that the node was lost; the judge reads it."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,9 @@ class Options:
 
     ``changes`` are texts as ``--with`` takes them, ``history`` is the URL of a shared history,
     ``expectations`` are files and folders of known failures beside those of bsdgate. ``review`` is
-    the change on the review server and its patchset. ``cloud`` is a cloud of clouds.yaml that is
-    there already, ``accounts`` and ``prefix`` are for such a one, and so is ``allow_disruptive``:
-    whether the suite may disturb its users.
+    the change on the review server and its patchset. ``on`` is the URL of the node; None: this
+    machine. ``cloud`` is a cloud of clouds.yaml that is there already, ``accounts`` and ``prefix``
+    are for such a one, and so is ``allow_disruptive``: whether the suite may disturb its users.
     """
 
     profile: str = "embedded"
@@ -75,6 +79,7 @@ class Options:
     accounts: Path | None = None
     prefix: str | None = None
     allow_disruptive: bool = False
+    on: str | None = None
 
 
 # Before the steps: a run directory, made or found ------------------------------------------
@@ -95,6 +100,7 @@ def begin(options: Options, listener: Listener) -> Run:
     if cloud is not None:
         deployments.check_cloud(cloud, suite, disruptive=options.allow_disruptive)
     suites.check_pattern(options.tests)
+    deployments.check(options.on)
     _check_policy(options)
     history.see(options.history, POLICIES[options.policy])
     concurrency = runners.concurrency(
@@ -146,6 +152,7 @@ def _manifest(
         change=change,
         patchset=patchset,
         changed_files=changes.changed_files(asked),
+        on=options.on,
         policy=options.policy,
         features=tuple(profile.skip_reasons()),
         cloud=cloud,
@@ -166,8 +173,7 @@ def _prepare_runners(
 def _target(folder: RunDir, profile: Profile, asked: Sequence[Change]) -> tuple[Node, Deployment]:
     """Return the node and the deployment, which installs all other changes there."""
     others = [str(change) for change in asked if not runners.has(change.distribution)]
-    manifest = folder.manifest
-    return deployments.make(profile, folder.path, others, manifest.cloud, manifest.run_id)
+    return deployments.make(profile, folder, others)
 
 
 def _cloud(options: Options) -> AskedCloud | None:
@@ -184,8 +190,12 @@ def _cloud(options: Options) -> AskedCloud | None:
         for name in (name for name, given in alone.items() if given):
             raise UsageError(f"{name} is for a cloud that is there already", "add --cloud NAME")
         return None
-    for name in (name for name in ("changes", "keep") if getattr(options, name)):
-        option = {"changes": "--with", "keep": "--keep"}[name]
+    refused = {
+        "--with": bool(options.changes),
+        "--keep": options.keep,
+        "--on": options.on is not None,
+    }
+    for option in (option for option, given in refused.items() if given):
         raise UsageError(
             f"{option} does not go with --cloud: the cloud is there already, and nothing is built",
             f"leave out {option}, or --cloud",
@@ -296,8 +306,19 @@ def _take_all(run: Run) -> InfrastructureError | None:
         # What kept the step from its end, such as a full disk, may keep the logs from here.
         with contextlib.suppress(BsdgateError):
             collect(run)
-        return error
+        return _find_cause(run, error)
     return None
+
+
+def _find_cause(run: Run, error: InfrastructureError) -> InfrastructureError:
+    """Return the error that says why a step failed; a lost node is the judge's to know of."""
+    if not isinstance(error, NodeLostError) and run.deployed:
+        with contextlib.suppress(BsdgateError):
+            lost = [one for one in run.deployment.health() if one.code is Code.NODE_LOST]
+            error = NodeLostError(lost[0].text) if lost else error
+    if isinstance(error, NodeLostError):
+        run.folder.record(NODE_LOST, "fail", message=error.message)
+    return error
 
 
 def _clean_up(run: Run) -> BsdgateError | None:

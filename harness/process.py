@@ -187,12 +187,14 @@ class Running:
         self.close_input()
         self._control.close()
 
+    def last_lines(self) -> str:
+        """Return the last lines that the log has got since the process was started."""
+        return self._command.last_lines(self._offset)
+
     def failure(self, what: str) -> ProcessError:
         """Return an error about this process, with its last log lines and its command line."""
         command = self._command
-        message = (
-            f"{Path(command.argv[0]).name} {what}\n{command.last_lines(self._offset)}".rstrip()
-        )
+        message = f"{Path(command.argv[0]).name} {what}\n{self.last_lines()}".rstrip()
         hint = f"its log is {command.log}; to run it by hand:\n     {command.pasteable()}"
         return ProcessError(message, hint, log=command.log, exit_status=self.exit_status)
 

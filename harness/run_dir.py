@@ -39,6 +39,7 @@ LAYOUT: Final = {
     "lock": "Locked by the process that works in the directory; holds its process id.",
     "excluded.json": "The tests of the suite that it or the profile leaves out, with the reasons.",
     "clouds.yaml": "The cloud, as OpenStack's clients read it.",
+    "connection.json": "The connection to a node that was kept with its cloud.",
     "accounts.yaml": "The accounts that the cloud has for tests, as Tempest reads them.",
     "standing.json": "The cloud that is there already, the prefix, and whether it is clean again.",
     "baseline.json": "The resources of that cloud before the run, with digests of their fields.",

@@ -19,7 +19,7 @@ from bsdgate.harness.cloud.spec import checked_name
 from bsdgate.harness.deployments.base import Deployment
 from bsdgate.harness.environments import environment
 from bsdgate.harness.errors import InfrastructureError, UsageError
-from bsdgate.harness.manifest import NodeDocument
+from bsdgate.harness.manifest import AskedProject, NodeDocument
 from bsdgate.harness.nodes.base import Node
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, RunDir
@@ -153,6 +153,7 @@ def provision(run: Run) -> None:
         versions={**run.environment.versions(), **installed.versions},
         changes=(*installed.changes, *run.environment.changes),
     )
+    _refuse_another_change(run.folder.manifest.changes, found.changes)
     before = run.folder.read_node()
     if before is None:
         run.folder.write_node(found)
@@ -161,6 +162,18 @@ def provision(run: Run) -> None:
             f"what is installed, or the change under test, is not what {run.folder.path} ran with",
             "bring that back, or start a new run",
         )
+
+
+def _refuse_another_change(asked: Sequence[AskedProject], built: Sequence[AskedProject]) -> None:
+    """Raise UsageError if the node built another state of a project than the one asked for."""
+    wanted = {each.project: each.identity for each in asked}
+    for each in built:
+        if each.identity != wanted.get(each.project, each.identity):
+            raise UsageError(
+                f"{each.project} was {wanted[each.project]} here, and what was built from"
+                f" {each.source} is {each.identity}",
+                "start a new run while the source does not change",
+            )
 
 
 def deploy(run: Run) -> None:

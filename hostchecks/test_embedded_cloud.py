@@ -27,7 +27,7 @@ def observed(host: Host) -> Observation:
     """Return what the node shows of the cloud."""
     python, cloud = os.environ["BSDGATE_NODE_PYTHON"], os.environ["BSDGATE_CLOUD_DIR"]
     module = "bsdgate.hostchecks.observation"
-    found: Observation = json.loads(host.check_output("%s -B -I -m %s %s", python, module, cloud))
+    found: Observation = json.loads(host.check_output("%s -B -P -m %s %s", python, module, cloud))
     return found
 
 

@@ -174,9 +174,10 @@ def _check_journal(path: Path, names: Collection[str], *, audited: bool = False)
     Only the journal shows that the last attempts are lost: this leaves no gap in the numbers. An
     incomplete last line is ignored. A lost journal is an error, because attempts may be lost too,
     for example from a truncated archive. The journal also lists processes that had to be killed,
-    and modifications of the base (the environment without the change under test). A modified base
-    makes its results worthless. At its end a run compares the resources of a cloud that is not
-    bsdgate's own with those before the run (``audited``); that this was not done is an error.
+    modifications of the base (the environment without the change under test), and that the node was
+    lost. A modified base makes its results worthless. At its end a run compares the resources of a
+    cloud that is not bsdgate's own with those before the run (``audited``); that this was not done
+    is an error.
     """
     try:
         with open_plain(path, DOCUMENT_BOUND) as file:
@@ -187,6 +188,7 @@ def _check_journal(path: Path, names: Collection[str], *, audited: bool = False)
         steps = [(line["step"], line["event"]) for line in lines if line["step"] in _DEPLOYMENT]
         closing = [line for line in lines if line["step"] == "close"]
         found = [_finding(line) for line in closing if line["event"] == "fail"]
+        lost_nodes = _lost_nodes(lines)
     except UnreadableError as reason:
         # A run that has not begun to test has no journal.
         begun = names or reason.code is not Code.EVIDENCE_LOST
@@ -200,6 +202,7 @@ def _check_journal(path: Path, names: Collection[str], *, audited: bool = False)
         *(error(Code.TRUNCATED, f"{path.name} does not list the attempt {name}") for name in extra),
         *(note(Code.LEFT_BEHIND, message) for message in left),
         *(error(Code.BASE_ALTERED, message) for message in altered),
+        *(error(Code.NODE_LOST, message) for message in lost_nodes),
         *found,
         *(_audit_lost(path) if audited and names and steps[-1:] != [_CLOSED] else ()),
     ]
@@ -219,6 +222,17 @@ def _finding(line: Mapping[str, Any]) -> Reason:
 def _audit_lost(path: Path) -> list[Reason]:
     message = f"{path.name} does not say how the cloud's other resources were after the run"
     return [error(Code.EVIDENCE_LOST, message)]
+
+
+def _lost_nodes(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return how the node was lost since the run was last begun or resumed."""
+    lost: list[str] = []
+    for line in lines:
+        if line["step"] == "node-lost":
+            lost.append(str(line["message"]))
+        elif line["step"] == "provision" and line["event"] == "begin":
+            lost.clear()
+    return lost
 
 
 def _read_manifest(run_dir: Path) -> tuple[_Manifest, list[Reason]]:

@@ -6,7 +6,9 @@ by its folder.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -31,9 +33,17 @@ class Host:
         self._environments: dict[bool, environment.Environment] = {}
         self._clouds: dict[str, Cloud] = {}
 
-    def prepare(self, report: Report, *, sources: Sequence[str], release: str) -> dict[str, Any]:
+    def prepare(
+        self,
+        report: Report,
+        *,
+        sources: Sequence[str],
+        release: str,
+        snapshots: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    ) -> dict[str, Any]:
         """Make the environment of the services; ``sources`` are changes as ``--with`` takes them.
 
+        ``snapshots`` are those of the changes with a path (``changes.Snapshot``), by the change.
         Returns ``versions`` by distribution, and ``changes``, the fields of a ChangedProject each.
         """
 
@@ -43,7 +53,12 @@ class Host:
         changed = bool(sources)
         if changed not in self._environments:
             # Once: it also lists the base's files, before code of the change runs.
-            wanted = changes.parse_all(sources, release)
+            wanted = [
+                replace(change, snapshot=changes.Snapshot.load(snapshots[str(change)]))
+                if str(change) in snapshots
+                else change
+                for change in changes.parse_all(sources, release)
+            ]
             self._environments[changed] = environment.prepare(wanted, release, places.cache(), say)
         prepared = self._environments[changed]
         return {
@@ -102,6 +117,18 @@ class Host:
             if service["state"] == "died"
         ]
         return died or [(NOT_READY, f"the cloud is {status['state']}")]
+
+    def home(self, _report: Report, *, name: str) -> str:
+        """Return the folder of the cloud of that name, if it is one that stays (``bsdgate up``)."""
+        return str(places.state() / "clouds" / checked_name(name))
+
+    def status(self, _report: Report, *, folder: str) -> dict[str, Any] | None:
+        """Return the status of a cloud, and the names of its logs; None if there is none."""
+        path = Path(folder)
+        if not path.exists():
+            return None
+        logs = sorted(each.stem for each in (path / "logs").glob("*.log"))
+        return {**Cloud(path).status(), "logs": logs}
 
     def detach(self, _report: Report, *, folder: str) -> bool:
         """Let the cloud outlive this process; return whether it is still up."""

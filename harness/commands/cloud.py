@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -14,7 +15,7 @@ from bsdgate.harness import clouds_yaml, folders, places, process
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.service import SERVICES, example
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName, Limits
-from bsdgate.harness.commands import run_clouds
+from bsdgate.harness.commands import node_connections, run_clouds
 from bsdgate.harness.commands.boot_display import BootDisplay
 from bsdgate.harness.environments import changes, environment
 from bsdgate.harness.errors import InfrastructureError, UsageError
@@ -41,9 +42,10 @@ def up(
     """
     for place in places.by_default():
         folders.tighten(place)
-    _check_ports(profile, ports)
+    check_ports(profile, ports)
     file = clouds_yaml.path()
     clouds_yaml.check(file, name)
+    node_connections.refuse_connected(name)
     wanted = changes.parse_all(texts, profile.release)
     python = environment.prepare(wanted, profile.release, places.cache(), console.print).python
     with BootDisplay(console) as display:
@@ -65,12 +67,13 @@ def up(
         highlight=False,
         soft_wrap=True,
     )
-    command = f"OS_CLOUD={name} {_client(python)} {example(profile.services)}"
+    command = f"OS_CLOUD={name} {client(python)} {example(profile.services)}"
     console.print(f"\n    {command}\n", highlight=False, soft_wrap=True)
     console.print(f"`{_ourselves(name, 'down')}` ends it.", highlight=False, soft_wrap=True)
 
 
-def _check_ports(profile: Profile, ports: Mapping[str, int]) -> None:
+def check_ports(profile: Profile, ports: Mapping[str, int]) -> None:
+    """Raise UsageError if a port is given for a service that the profile does not have."""
     if absent := sorted(set(ports) - set(profile.services)):
         raise UsageError(
             f"--port is given for {', '.join(absent)}, which profile {profile.name} does not have",
@@ -98,7 +101,7 @@ def _hand_over(cloud: Cloud, name: CloudName, file: Path) -> float:
     return seconds
 
 
-def _client(python: Path) -> str:
+def client(python: Path) -> str:
     """Return how the user's shell calls OpenStack's client: by its name if that finds one."""
     beside = python.parent / "openstack"
     found = shutil.which("openstack") or not beside.exists()
@@ -144,8 +147,14 @@ def status(name: CloudName | None, console: Console) -> bool:
 
 def _show(name: CloudName, console: Console) -> bool:
     state = existing(name).status()
+    show_state(f"cloud {name}", state, console)
+    return bool(state["state"] == "ready")
+
+
+def show_state(title: str, state: Mapping[str, Any], console: Console) -> None:
+    """Print a table of a cloud's services."""
     style = _STATE_STYLES.get(state["state"], "red")
-    table = Table(title=f"cloud {name}: [{style}]{state['state']}[/]", title_justify="left")
+    table = Table(title=f"{title}: [{style}]{state['state']}[/]", title_justify="left")
     for column in ("service", "state", "pid", "url", "log"):
         table.add_column(column, overflow="fold")
     for service, each in state["services"].items():
@@ -157,7 +166,6 @@ def _show(name: CloudName, console: Console) -> bool:
             service, f"[{style}]{what}[/]", str(each["pid"] or ""), each["url"], each["log"]
         )
     console.print(table)
-    return bool(state["state"] == "ready")
 
 
 def logs(name: CloudName, services: Sequence[str], follow: bool, lines: int) -> None:

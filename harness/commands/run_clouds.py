@@ -13,8 +13,11 @@ from rich.table import Table
 
 from bsdgate.harness import files, places
 from bsdgate.harness.cloud.client import Cloud
+from bsdgate.harness.commands import node_connections
 from bsdgate.harness.confirm import AGAIN, BASE
 from bsdgate.harness.errors import UsageError
+from bsdgate.harness.nodes.connection import Kept
+from bsdgate.harness.nodes.ssh import KEPT
 
 
 def clouds_of(run_dir: Path) -> list[Cloud]:
@@ -32,21 +35,31 @@ def left() -> list[tuple[Path, Cloud]]:
 
 def show(console: Console) -> None:
     """List the clouds that runs have left and the command that ends each; without one, nothing."""
-    found = left()
-    if not found:
+    found, on_nodes = left(), left_on_nodes()
+    if not found and not on_nodes:
         return
     table = Table(title="clouds that runs have left", title_justify="left")
     for column in ("state", "since", "how to end it"):
         table.add_column(column, overflow="fold")
     for run, cloud in found:
         state = cloud.status()["state"]
-        table.add_row(state, _since(cloud), f"bsdgate down {shlex.quote(str(run))}")
+        since = _since(cloud.directory / "lock")
+        table.add_row(state, since, f"bsdgate down {shlex.quote(str(run))}")
+    for run, kept in on_nodes:
+        row = (f"kept on {kept.url}", _since(run / KEPT), f"bsdgate down {shlex.quote(str(run))}")
+        table.add_row(*row)
     console.print(table)
 
 
-def _since(cloud: Cloud) -> str:
+def left_on_nodes() -> list[tuple[Path, Kept]]:
+    """Return the runs that have kept a cloud on another machine, and the connection of each."""
+    runs = sorted(path.parent for path in (places.state() / "runs").glob(f"*/{KEPT}"))
+    return [(run, kept) for run in runs if (kept := Kept.load(run / KEPT))]
+
+
+def _since(file: Path) -> str:
     try:
-        changed = (cloud.directory / "lock").stat().st_mtime
+        changed = file.stat().st_mtime
     except FileNotFoundError:
         return ""
     return f"{datetime.fromtimestamp(changed, UTC).astimezone():%Y-%m-%d %H:%M}"
@@ -58,6 +71,9 @@ def down(run_dir: Path, console: Console) -> None:
     :raises UsageError: the directory is not of a run, or the run has no cloud or is in progress.
     """
     with _over(run_dir):
+        if (kept := Kept.load(run_dir / KEPT)) is not None:
+            node_connections.end_kept(run_dir, kept, console)
+            return
         clouds = clouds_of(run_dir)
         if not clouds:
             raise UsageError(

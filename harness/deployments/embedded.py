@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The embedded cloud on a node: the services are processes of one user there."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from bsdgate.harness.cloud.spec import checked_name
+from bsdgate.harness.cloud.spec import CloudName, checked_name
 from bsdgate.harness.deployments.base import (
     Access,
     ForRunner,
@@ -15,6 +15,8 @@ from bsdgate.harness.deployments.base import (
     Report,
     Say,
 )
+from bsdgate.harness.environments import changes
+from bsdgate.harness.environments.changes import Change
 from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.nodes.base import Node, NodeLostError, Remote, ignore
 from bsdgate.harness.profiles.model import Profile
@@ -31,13 +33,17 @@ class Embedded:
     """An embedded cloud, started on the node by ``cloud.host``.
 
     ``sources`` are the changes as ``--with`` takes them. ``site`` is the folder of the cloud and of
-    its logs, relative to the folder of the run on the node.
+    its logs, relative to the folder of the run on the node. ``ports`` are those of services that
+    the user has chosen; ``home`` is the folder of a cloud that is not the run's.
     """
 
     node: Node
     profile: Profile
     sources: Sequence[str] = ()
     site: Path = Path()
+    name: CloudName = NAME
+    ports: Mapping[str, int] = field(default_factory=dict)
+    home: Path | None = None
 
     @property
     def changed(self) -> bool:
@@ -46,15 +52,25 @@ class Embedded:
 
     def install(self, say: Say) -> Installed:
         """Make the Python environment of the services on the node."""
+        asked = changes.parse_all(self.sources, self.profile.release)
+        there = [self._bring(each) for each in asked]
         found = self.host.call(
             "prepare",
             lambda message: say(message["say"]),
-            sources=list(self.sources),
+            sources=[str(each) for each in there],
             release=self.profile.release,
+            snapshots={str(each): each.snapshot.dump() for each in there if each.snapshot},
         )
-        return Installed(
-            found["versions"], tuple(ChangedProject(**each) for each in found["changes"])
-        )
+        built = (ChangedProject(**each) for each in found["changes"])
+        return Installed(found["versions"], tuple(map(_named_as_asked, built, asked)))
+
+    def _bring(self, change: Change) -> Change:
+        """Bring the files of a change with a path to the node; return the change as it is there."""
+        if change.kind != "path":
+            return change
+        snapshot = changes.take_snapshot(change)
+        folder = self.node.push(Path(change.source), snapshot.files)
+        return replace(change, source=str(folder), snapshot=snapshot)
 
     def start(self, report: Report) -> Access:
         """Start the services on the node, and make their ports answer here."""
@@ -64,10 +80,10 @@ class Embedded:
             "start",
             lambda message: report(message["event"]),
             folder=self._folder,
-            name=NAME,
+            name=self.name,
             changed=self.changed,
             services=services,
-            ports=dict(zip(services, ports, strict=True)),
+            ports={**dict(zip(services, ports, strict=True)), **self.ports},
             options=self.profile.service_options(),
             limits=[self.profile.limits.start, self.profile.limits.stop],
         )
@@ -97,7 +113,7 @@ class Embedded:
 
     def collect_logs(self, folder: Path) -> None:
         """Copy the logs of the services."""
-        self.node.pull(self.node.folder / self.site / "cloud" / "logs", folder)
+        self.node.pull(Path(self._folder) / "logs", folder)
 
     def without_change(self, name: str) -> "Embedded":
         """Return a cloud of the release's services, on the same node."""
@@ -114,6 +130,8 @@ class Embedded:
     def keep(self) -> bool:
         """Let the cloud outlive this process; return whether it is still up."""
         kept: bool = self.host.call("detach", ignore, folder=self._folder)
+        if kept:
+            self.node.keep()
         return kept
 
     def end(self) -> Sequence[str]:
@@ -134,4 +152,9 @@ class Embedded:
 
     @property
     def _folder(self) -> str:
-        return str(self.node.folder / self.site / "cloud")
+        return str(self.home or self.node.folder / self.site / "cloud")
+
+
+def _named_as_asked(built: ChangedProject, asked: Change) -> ChangedProject:
+    """Return what was built with the source that was asked for, wherever it was built from."""
+    return built.model_copy(update={"source": str(asked).partition("=")[2]})

@@ -2,7 +2,6 @@
 """The node and the deployment that a run asks for."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bsdgate.harness.deployments import connection, ownership
 from bsdgate.harness.deployments.base import Deployment
@@ -10,31 +9,37 @@ from bsdgate.harness.deployments.embedded import Embedded
 from bsdgate.harness.deployments.standing import Standing
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.manifest import AskedCloud, Kind
+from bsdgate.harness.nodes.address import Address
 from bsdgate.harness.nodes.base import Node
 from bsdgate.harness.nodes.local import LocalNode
+from bsdgate.harness.nodes.ssh import SshNode
 from bsdgate.harness.profiles import load as profiles
 from bsdgate.harness.profiles.model import Profile
+from bsdgate.harness.run_dir import RunDir
 from bsdgate.harness.suites.model import Suite
 
 
-def make(
-    profile: Profile,
-    folder: Path,
-    sources: Sequence[str],
-    cloud: AskedCloud | None,
-    run_id: str,
-) -> tuple[Node, Deployment]:
+def check(on: str | None) -> None:
+    """Raise UsageError if ``on``, as ``--on`` takes it, names no node; None is this machine."""
+    if on is not None:
+        Address.parse(on)
+
+
+def make(profile: Profile, folder: RunDir, sources: Sequence[str]) -> tuple[Node, Deployment]:
     """Return the node and the deployment of a run; neither is connected or started yet.
 
     ``folder`` is the run directory, ``sources`` are the changes that the deployment installs, as
-    ``--with`` takes them. ``cloud`` is the cloud that is there already, if it is to be one.
+    ``--with`` takes them. The manifest says which node, or which cloud, was asked for.
     """
-    node = LocalNode(folder)
-    if cloud is None:
+    manifest, path = folder.manifest, folder.path
+    node: Node = LocalNode(path)
+    if manifest.on is not None:
+        node = SshNode(Address.parse(manifest.on), path, folder.logs)
+    if manifest.cloud is None:
         return node, Embedded(node, profile, sources)
-    connected = connection.Connection(cloud.name)
-    entry = connection.entry(cloud.name)
-    return node, Standing(connected, entry, cloud, profile, folder, run_id)
+    entry = connection.entry(manifest.cloud.name)
+    connected = connection.Connection(manifest.cloud.name)
+    return node, Standing(connected, entry, manifest.cloud, profile, path, manifest.run_id)
 
 
 def load_profile(name: str, cloud: AskedCloud | None, factor: float | None) -> Profile:
@@ -70,5 +75,5 @@ def check_cloud(cloud: AskedCloud, suite: Suite, *, disruptive: bool) -> None:
     if suite.disruptive is not None and not disruptive:
         raise UsageError(
             f"the suite {suite.name} can disturb the users of the cloud: {suite.disruptive}",
-            "choose --suite smoke, or give --allow-disruptive if nobody else uses the cloud",
+            "choose --suite smoke, or give --allow-disruptive if you are its only user",
         )

@@ -4,10 +4,10 @@
 import difflib
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal, Self
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -39,6 +39,32 @@ _FILES_BOUND: Final = 500
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """What a copy of a checkout's files does not show: it is taken where the checkout is.
+
+    ``files`` are those that count, ``tracked`` says whether git has them, and ``version`` is what
+    its tags say.
+    """
+
+    files: tuple[Path, ...]
+    tracked: bool
+    version: str | None
+
+    def dump(self) -> dict[str, Any]:
+        """Return it as JSON can carry it."""
+        return {
+            "files": [str(each) for each in self.files],
+            "tracked": self.tracked,
+            "version": self.version,
+        }
+
+    @classmethod
+    def load(cls, fields: Mapping[str, Any]) -> Self:
+        """Return what ``dump`` was made of."""
+        return cls(tuple(map(Path, fields["files"])), fields["tracked"], fields["version"])
+
+
+@dataclass(frozen=True)
 class Change:
     """A project that is used with other code than the release's."""
 
@@ -49,6 +75,8 @@ class Change:
     """An absolute path, a URL, or a version."""
     ref: str = ""
     """With git: a branch, tag, commit or Gerrit ref."""
+    snapshot: Snapshot | None = None
+    """With a path to a copy of a checkout: what was known where the checkout is."""
 
     def __str__(self) -> str:
         """Return the change as the user writes it after ``--with``, without a password."""
@@ -153,8 +181,21 @@ def resolve(change: Change, log: Path) -> Resolved:
     if change.kind == "git":
         return Resolved(change, f"git:{_find_commit(change, log)}")
     root = Path(change.source)
-    listed = sources.find(root, log)
+    listed = change.snapshot.files if change.snapshot else sources.find(root, log)
     return Resolved(change, f"sha256:{sources.digest(root, listed)}", listed)
+
+
+def take_snapshot(change: Change) -> Snapshot:
+    """Return what has to be known of a change with a path before its files are copied elsewhere.
+
+    :raises UsageError: a file cannot be read.
+    """
+    root = Path(change.source)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "git.log"
+        tracked = (root / ".git").exists()
+        version = _described_version(root, log) if tracked else None
+        return Snapshot(sources.find(root, log), tracked, version)
 
 
 def changed_files(changes: Sequence[Change]) -> tuple[str, ...]:
@@ -196,12 +237,13 @@ def unpack(resolved: Resolved, into: Path, pinned: Version, log: Path) -> str | 
         raise UsageError(f"{root} changed while it was read", "try again when no program writes it")
     if (into / "PKG-INFO").is_file():
         return None
-    if not (root / ".git").exists():
+    known = change.snapshot
+    if not (known.tracked if known else (root / ".git").exists()):
         return str(pinned)
     # pbr takes the list of data files from git: an index without commits is enough for it.
     git.fetch(into, "init", "--quiet", "--template=", log=log)
     git.read(into, "add", "--force", "--all", log=log)
-    return _described_version(root, log) or str(pinned)
+    return (known.version if known else _described_version(root, log)) or str(pinned)
 
 
 def version_of(described: str) -> str | None:

@@ -1,30 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of the methods of an object in another process, by JSON lines over its input and output.
+"""Calls of the methods of objects in another process, by JSON lines over its input and output.
 
-``python -m bsdgate.harness.nodes.agent MODULE:CLASS [SECONDS]`` makes the object, reads calls from
-its standard input (``{"method": ..., "arguments": {...}}``) and answers each with any number of
-``{"message": {...}}``, then ``{"result": ...}`` or ``{"error": {...}}``. Empty lines keep the
-connection alive. The agent closes the object and ends when its input ends, or when nothing came in
-for SECONDS: then the controller, or the way to it, is gone.
+``python -m bsdgate.harness.nodes.agent [SECONDS]`` reads calls from its standard input, carries out
+one after the other, and answers on its standard output:
+
+- ``{"call": 1, "object": "MODULE:CLASS", "method": ..., "arguments": {...}}`` is answered by any
+  number of ``{"call": 1, "message": {...}}``, then ``{"call": 1, "result": ...}`` or
+  ``{"call": 1, "error": {...}}``. The object is made on its first call. Without a method it is
+  closed.
+- ``{"cancel": 1}`` interrupts that call as Ctrl-C does, if it is under way.
+- Empty lines keep the connection alive.
+
+The agent closes its objects and ends when its input ends, or when nothing came in for SECONDS: then
+the controller, or the way to it, is gone. A call that is under way is interrupted then.
 
 ``Caller`` is the other end.
 """
 
+import contextlib
 import importlib
+import itertools
 import json
 import os
+import queue
 import select
+import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from bsdgate.harness import errors, process
+from bsdgate.harness import errors, files, process
 from bsdgate.harness.nodes.base import NodeLostError, Report
 from bsdgate.results.errors import BsdgateError
 
-STOP_TIMEOUT: Final = 30.0
-"""Seconds that the agent has to close its object."""
+STOP_TIMEOUT: Final = 60.0
+"""Seconds that the agent has to close its objects, or to end a call that is cancelled."""
 
 _ERRORS: Final[Mapping[str, Callable[[str, str | None], BsdgateError]]] = {
     "UsageError": errors.UsageError,
@@ -33,8 +48,11 @@ _ERRORS: Final[Mapping[str, Callable[[str, str | None], BsdgateError]]] = {
 }
 
 
+# The controller's end ----------------------------------------------------------------------
+
+
 class Caller:
-    """Calls the methods of an object that an agent has. It is a ``Remote``.
+    """Calls the methods of the objects of an agent.
 
     ``node`` is the name of the node in messages. ``alive`` is the number of seconds between two
     empty lines that keep the connection alive; None: none are sent.
@@ -44,31 +62,45 @@ class Caller:
         self._running = running
         self._node = node
         self._rest = b""
+        self._lines: deque[bytes] = deque()
+        self._numbers = itertools.count(1)
         self._closed = threading.Event()
         self._writing = threading.Lock()
         if alive is not None:
             threading.Thread(target=self._keep_alive, args=(alive,), daemon=True).start()
 
-    def call(self, method: str, report: Report, **arguments: Any) -> Any:
-        """Call a method there and return its result; ``report`` takes its messages."""
-        self._write(json.dumps({"method": method, "arguments": arguments}).encode())
-        for answer in self._answers():
-            if "message" in answer:
-                report(answer["message"])
-            elif "error" in answer:
-                raise _error(**answer["error"])
-            else:
-                return answer["result"]
-        raise self._lost()
+    def remote(self, path: str) -> "RemoteObject":
+        """Return the agent's object of this class (``module:Class``)."""
+        return RemoteObject(self, path)
+
+    def call(self, fields: Mapping[str, Any], report: Report) -> Any:
+        """Send a call and return its result; ``report`` takes its messages.
+
+        :raises BsdgateError: the method raised it.
+        :raises NodeLostError: the agent does not answer.
+        """
+        number = next(self._numbers)
+        self._write({"call": number, **fields})
+        try:
+            answer = self._await(number, report)
+        except NodeLostError:
+            raise
+        except BaseException:
+            self._cancel(number)
+            raise
+        if "error" in answer:
+            raise self._error(**answer["error"])
+        return answer["result"]
 
     def close(self) -> None:
-        """End the agent, which closes the object."""
+        """End the agent, which closes its objects. Closing it again is harmless."""
         if self._closed.is_set():
             return
         self._closed.set()
-        self._running.close_input()
-        if self._running.wait(STOP_TIMEOUT) is None:
-            self._running.terminate()
+        with self._writing:
+            self._running.close_input()
+        with self._running:
+            self._running.wait(STOP_TIMEOUT)
 
     def __enter__(self) -> Self:
         return self
@@ -78,31 +110,184 @@ class Caller:
 
     def _keep_alive(self, seconds: float) -> None:
         while not self._closed.wait(seconds):
-            try:
-                self._write(b"")
-            except NodeLostError:
-                return
+            with self._writing:
+                try:
+                    self._running.write(b"\n")
+                except OSError:
+                    return
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, fields: Mapping[str, Any]) -> None:
+        line = json.dumps(fields).encode() + b"\n"
         try:
             with self._writing:
-                self._running.write(line + b"\n")
+                self._running.write(line)
         except OSError as error:
             raise self._lost() from error
 
-    def _answers(self) -> Iterator[dict[str, Any]]:
-        while chunk := self._running.read():
+    def _await(self, number: int, report: Report, seconds: float | None = None) -> dict[str, Any]:
+        """Return the last answer to a call, within ``seconds``; answers to earlier ones are lost.
+
+        :raises NodeLostError: the agent has ended, or the time is over.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while True:
+            answer = self._read(deadline)
+            if answer["call"] != number:
+                continue
+            if "message" not in answer:
+                return answer
+            report(answer["message"])
+
+    def _read(self, deadline: float | None) -> dict[str, Any]:
+        while not self._lines:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            chunk = self._running.read(left)
+            if not chunk:
+                raise self._lost()
             *lines, self._rest = (self._rest + chunk).split(b"\n")
-            yield from map(json.loads, lines)
+            self._lines.extend(lines)
+        answer: dict[str, Any] = json.loads(self._lines.popleft())
+        return answer
+
+    def _cancel(self, number: int) -> None:
+        """Interrupt a call, and wait until it has ended: it ends what it has started."""
+        with contextlib.suppress(NodeLostError):
+            self._write({"cancel": number})
+            self._await(number, lambda _: None, STOP_TIMEOUT)
 
     def _lost(self) -> NodeLostError:
-        status = self._running.wait(STOP_TIMEOUT)
-        failure = self._running.failure(f"ended with status {status}")
-        return NodeLostError(f"the node {self._node} does not answer: {failure.message}")
+        status = self._running.wait(process.GRACE)
+        what = "is silent" if status is None else f"ended with status {status}"
+        return NodeLostError(
+            f"the node {self._node} does not answer: {self._running.failure(what).message}"
+        )
+
+    def _error(self, kind: str, message: str, hint: str | None) -> Exception:
+        text = f"on the node {self._node}: {message}"
+        made = _ERRORS.get(kind)
+        return made(text, hint) if made else RuntimeError(text)
 
 
-def _error(kind: str, message: str, hint: str | None) -> BsdgateError:
-    return _ERRORS[kind](message, hint)
+@dataclass(frozen=True)
+class RemoteObject:
+    """An object of an agent: a ``Remote``."""
+
+    caller: Caller
+    path: str
+
+    def call(self, method: str, report: Report, **arguments: Any) -> Any:
+        """Call the method."""
+        fields = {"object": self.path, "method": method, "arguments": arguments}
+        return self.caller.call(fields, report)
+
+    def close(self) -> None:
+        """Close the object."""
+        self.caller.call({"object": self.path}, lambda _: None)
+
+
+# The node's end ----------------------------------------------------------------------------
+
+
+class Agent:
+    """Makes objects, carries out the calls of their methods, and closes them."""
+
+    def __init__(self, output: int) -> None:
+        """Take the descriptor that the answers are written to."""
+        self._output = output
+        self._objects: dict[str, Any] = {}
+        self._calls: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._current: int | None = None
+        self._cancelled: int | None = None
+        self._gone = False
+        self._stopped = False
+
+    def serve(self, silence: float | None) -> None:
+        """Carry out the calls that come on the standard input, until it ends or stays silent."""
+        signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            threading.Thread(target=self._read, args=(silence,), daemon=True).start()
+            while (call := self._calls.get()) is not None and not self._gone:
+                self._carry_out(call)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self._close()
+
+    def _interrupt(self, *_: object) -> None:
+        # Once: what follows ends what was started.
+        if self._gone and not self._stopped:
+            self._stopped = True
+            raise KeyboardInterrupt
+        if self._current is not None and self._current == self._cancelled:
+            self._cancelled = None
+            raise KeyboardInterrupt
+
+    # In a thread of its own: a controller that is gone must be noticed while a call is carried out.
+    def _read(self, silence: float | None) -> None:
+        rest = b""
+        try:
+            while select.select([0], [], [], silence)[0] and (chunk := os.read(0, 65536)):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in filter(None, lines):
+                    self._take(json.loads(line))
+        finally:
+            self._gone = True
+            self._calls.put(None)
+            _wake_main_thread()
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if "cancel" in line:
+            self._cancelled = line["cancel"]
+            _wake_main_thread()
+        else:
+            self._calls.put(line)
+
+    def _carry_out(self, call: Mapping[str, Any]) -> None:
+        number = call["call"]
+
+        def send(**answer: Any) -> None:
+            # Only the end of the input says that the controller is gone.
+            with contextlib.suppress(OSError):
+                line = json.dumps({"call": number, **answer}).encode() + b"\n"
+                files.write_all(self._output, line)
+
+        try:
+            self._current = number
+            try:
+                result = self._call(call, lambda message: send(message=message))
+            finally:
+                self._current = None
+        except BsdgateError as error:
+            send(error={"kind": _kind(error), "message": error.message, "hint": error.hint})
+        except KeyboardInterrupt:
+            self._current = None
+            if not self._gone:
+                send(error={"kind": "KeyboardInterrupt", "message": "interrupted", "hint": None})
+        except Exception:  # noqa: BLE001 - the controller has to know of each defect
+            send(error={"kind": "defect", "message": traceback.format_exc(), "hint": None})
+        else:
+            send(result=result)
+
+    def _call(self, call: Mapping[str, Any], report: Report) -> Any:
+        path, method = call["object"], call.get("method")
+        if method is None:
+            if path in self._objects:
+                self._objects.pop(path).close()
+            return None
+        if path not in self._objects:
+            module, _, name = path.partition(":")
+            self._objects[path] = getattr(importlib.import_module(module), name)()
+        return getattr(self._objects[path], method)(report, **call["arguments"])
+
+    def _close(self) -> None:
+        """Close all objects, the last one first, whatever goes wrong with one of them."""
+        while self._objects:
+            _, made = self._objects.popitem()
+            try:
+                made.close()
+            except Exception:  # noqa: BLE001 - the others must be closed too
+                with contextlib.suppress(OSError):
+                    traceback.print_exc()
 
 
 def _kind(error: BsdgateError) -> str:
@@ -110,42 +295,20 @@ def _kind(error: BsdgateError) -> str:
     return next((name for name in names if name in _ERRORS), "InfrastructureError")
 
 
-def serve(path: str, silence: float | None) -> None:
-    """Carry out the calls that come on the standard input, until it ends or stays silent."""
+def _wake_main_thread() -> None:
+    """Let the main thread run its handler of SIGINT, whatever it waits for."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
+
+
+def main() -> None:
+    """Serve the calls of this process's input."""
     # Only answers may go to the output, whatever else is printed.
     output = os.dup(1)
     os.dup2(2, 1)
-    module, _, name = path.partition(":")
-    made = getattr(importlib.import_module(module), name)()
-    try:
-        for line in _lines(silence):
-            if line:
-                _answer(made, json.loads(line), output)
-    finally:
-        made.close()
-
-
-def _lines(silence: float | None) -> Iterator[bytes]:
-    rest = b""
-    while select.select([0], [], [], silence)[0] and (chunk := os.read(0, 65536)):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-
-
-def _answer(made: Any, call: Mapping[str, Any], output: int) -> None:
-    def send(answer: Mapping[str, Any]) -> None:
-        os.write(output, json.dumps(answer).encode() + b"\n")
-
-    try:
-        method = getattr(made, call["method"])
-        result = method(lambda message: send({"message": message}), **call["arguments"])
-    except BsdgateError as error:
-        fields = {"kind": _kind(error), "message": error.message, "hint": error.hint}
-        send({"error": fields})
-    else:
-        send({"result": result})
+    Agent(output).serve(float(sys.argv[1]) if len(sys.argv) > 1 else None)
 
 
 if __name__ == "__main__":
-    _, path, *seconds = sys.argv
-    serve(path, float(seconds[0]) if seconds else None)
+    main()

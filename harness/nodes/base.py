@@ -78,7 +78,8 @@ class Node(Protocol):
         """Start a command on the node.
 
         ``log``, ``stdout`` and ``stdin`` are as for ``process.start``: files of this machine. The
-        process that is returned ends when the command ends; ending it ends the command.
+        process that is returned ends when the command ends; ending it ends the command. A command
+        with an input must end when that ends: on another machine this is how it is ended.
         """
 
     def remote(self, path: str) -> Remote:
@@ -87,8 +88,11 @@ class Node(Protocol):
         It is made on the first call, and is the same one after that.
         """
 
-    def push(self, source: Path) -> Path:
-        """Bring a folder of this machine to the node; return its path there."""
+    def push(self, source: Path, names: Sequence[Path] | None = None) -> Path:
+        """Bring a folder of this machine to the node; return its path there.
+
+        ``names`` are the files and links of it that are needed, relative to it; by default all.
+        """
 
     def pull(self, source: Path, target: Path) -> None:
         """Copy a folder of the node into the folder ``target`` of this machine.
@@ -107,6 +111,9 @@ class Node(Protocol):
 
         :raises InfrastructureError: a port is in use here.
         """
+
+    def keep(self) -> None:
+        """Let the forwarded ports outlive this process; ``KEPT`` in a run directory ends them."""
 
     def testinfra(self) -> Sequence[str]:
         """Return the arguments with which pytest-testinfra reaches the node."""

@@ -62,8 +62,9 @@ class LocalNode:
             self._made[path] = Here(path)
         return self._made[path]
 
-    def push(self, source: Path) -> Path:
+    def push(self, source: Path, names: Sequence[Path] | None = None) -> Path:
         """Return the folder itself."""
+        del names
         return source
 
     def pull(self, source: Path, target: Path) -> None:
@@ -76,6 +77,9 @@ class LocalNode:
         return [0] * count
 
     def forward(self, ports: Sequence[int]) -> None:
+        """Do nothing: the ports are those of this machine."""
+
+    def keep(self) -> None:
         """Do nothing: the ports are those of this machine."""
 
     def testinfra(self) -> Sequence[str]:

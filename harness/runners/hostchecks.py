@@ -51,11 +51,11 @@ class HostChecks:
         """Return asked.txt: a node id per line."""
         return "".join(f"{each}\n" for each in ids).encode()
 
-    def run(self, _ids: Sequence[str], attempt: Attempt, _events: Events, _look: Look) -> Ended:
+    def run(self, _ids: Sequence[str], attempt: Attempt, _events: Events, look: Look) -> Ended:
         """Run all checks; pytest's JUnit XML is the evidence."""
         status, report = self._run(attempt.mark)
         attempt.stream.write(report)
-        return Ended(status)
+        return Ended(status, look())
 
     def require(self) -> None:
         """Run all checks; raise InfrastructureError, naming the log, if one fails."""

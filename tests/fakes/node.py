@@ -46,7 +46,9 @@ class FakeNode:
         self.folder = folder
         self.objects = dict(objects or {})
         self.forwarded: list[int] = []
+        self.pushed: dict[Path, Sequence[Path] | None] = {}
         self.connected = False
+        self.kept = False
         self.closed = 0
 
     def lose(self) -> None:
@@ -83,9 +85,10 @@ class FakeNode:
         """Return the object of that class."""
         return FakeRemote(self, self.objects[path])
 
-    def push(self, source: Path) -> Path:
-        """Copy the folder into the folder of the node."""
+    def push(self, source: Path, names: Sequence[Path] | None = None) -> Path:
+        """Copy the folder into the folder of the node; ``pushed`` notes the names."""
         self.see_connected()
+        self.pushed[source] = names
         target = self.folder / "pushed" / source.name
         target.parent.mkdir(exist_ok=True)
         files.copy_tree(source, target)
@@ -106,6 +109,11 @@ class FakeNode:
         """Keep the ports."""
         self.see_connected()
         self.forwarded += ports
+
+    def keep(self) -> None:
+        """Note it."""
+        self.see_connected()
+        self.kept = True
 
     def testinfra(self) -> Sequence[str]:
         """Name the local backend."""

@@ -229,3 +229,52 @@ def test_the_change_on_the_review_server_is_in_the_evidence(bench: Bench) -> Non
     verdict, _ = bench.take(run)
     assert (verdict.run.change, verdict.run.patchset) == ("912345", "3")
     assert isinstance(run.folder.manifest, Manifest)
+
+
+# A node that is lost in a step ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["install", "start", "collect_logs"])
+def test_a_node_that_is_lost_in_a_step_is_in_the_verdict(bench: Bench, method: str) -> None:
+    bench.deployment.failing[method] = NodeLostError(LOST.text)
+    verdict, failed = bench.take(bench.begin())
+    assert verdict.result is Result.ERROR
+    assert isinstance(failed, NodeLostError)
+    (reason,) = [one for one in verdict.reasons if one.code is Code.NODE_LOST]
+    assert reason.message == LOST.text
+
+
+def test_a_step_that_fails_on_a_lost_node_names_the_node(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Any) -> None:
+        bench.deployment.lose()
+        bench.deployment.problems = [LOST]
+        raise InfrastructureError("discover-tempest-config ended with status 1")
+
+    monkeypatch.setattr(bench.runner, "prepare", lambda: fail(None))
+    verdict, failed = bench.take(bench.begin())
+    assert str(failed).startswith(LOST.text)
+    assert Code.NODE_LOST in codes(verdict)
+
+
+def test_a_step_that_fails_on_a_good_node_does_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise InfrastructureError("discover-tempest-config ended with status 1")
+
+    monkeypatch.setattr(bench.runner, "prepare", fail)
+    verdict, failed = bench.take(bench.begin())
+    assert "discover-tempest-config" in str(failed)
+    assert Code.NODE_LOST not in codes(verdict)
+
+
+def test_a_node_that_was_lost_before_the_run_was_resumed_is_no_reason(bench: Bench) -> None:
+    bench.deployment.failing["start"] = NodeLostError(LOST.text)
+    run = bench.begin()
+    bench.take(run)
+    bench.deployment.failing.clear()
+    verdict, failed = bench.take(bench.run_in(RunDir.open(run.folder.path)))
+    assert failed is None
+    assert Code.NODE_LOST not in codes(verdict)

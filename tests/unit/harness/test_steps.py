@@ -128,6 +128,17 @@ def test_a_damaged_document_of_the_node_is_refused(folder: RunDir) -> None:
         provision(run_with(folder, FakeDeployment()))
 
 
+def test_another_state_of_the_change_than_the_one_asked_for_is_refused(
+    folder: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = manifest().model_copy(update={"changes": (CHANGED,)})
+    monkeypatch.setattr(folder, "manifest", asked)
+    provision(run_with(folder, FakeDeployment(changes=(CHANGED,))))
+    other = CHANGED.model_copy(update={"identity": "sha256:2"})
+    with pytest.raises(UsageError, match="was sha256:1 here, and what was built .* is sha256:2"):
+        provision(run_with(folder, FakeDeployment(changes=(other,))))
+
+
 # Deploy and collect -------------------------------------------------------------------------
 
 

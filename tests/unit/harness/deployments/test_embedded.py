@@ -28,10 +28,15 @@ class FakeHost:
         self.problems: list[tuple[str, str]] = []
         self.left: list[str] = []
         self.closed = False
+        self.snapshots: dict[str, Any] = {}
 
-    def prepare(self, report: Any, *, sources: list[str], release: str) -> dict[str, Any]:
+    def prepare(
+        self, report: Any, *, sources: list[str], release: str, snapshots: Any
+    ) -> dict[str, Any]:
         report({"say": f"preparing {release}"})
-        return {"versions": {"keystone": "30.0.1"}, "changes": [CHANGED] if sources else []}
+        self.snapshots = snapshots
+        built = [CHANGED | {"source": text.partition("=")[2]} for text in sources]
+        return {"versions": {"keystone": "30.0.1"}, "changes": built}
 
     def start(self, report: Any, *, folder: str, **cloud: Any) -> dict[str, Any]:
         if folder in self.clouds:
@@ -79,7 +84,7 @@ class TestEmbeddedOnAFakeNode(DeploymentContract):
 class TestChangedEmbeddedOnAFakeNode(DeploymentContract):
     @pytest.fixture
     def deployment(self, node: FakeNode) -> Deployment:
-        return Embedded(node, load("embedded"), ["keystone=/k"])
+        return Embedded(node, load("embedded"), ["keystone=30.0.1"])
 
 
 def test_its_accounts_are_those_of_the_cloud(node: FakeNode) -> None:
@@ -92,7 +97,7 @@ def test_its_ports_are_forwarded(node: FakeNode) -> None:
 
 
 def test_each_cloud_has_a_folder_of_its_own(node: FakeNode, host: FakeHost) -> None:
-    first = Embedded(node, load("embedded"), ["keystone=/k"])
+    first = Embedded(node, load("embedded"), ["keystone=30.0.1"])
     for each in (first, first.again("again"), first.without_change("base")):
         each.start(drop)
     expected = [node.folder / site / "cloud" for site in ("", "again", "base")]
@@ -132,3 +137,45 @@ def test_the_host_checks_get_the_folder_and_the_interpreter(node: FakeNode) -> N
         "BSDGATE_NODE_PYTHON": node.python,
     }
     assert list(checks.testinfra) == list(node.testinfra())
+
+
+def test_only_the_files_that_count_are_brought_to_the_node(
+    node: FakeNode, host: FakeHost, tmp_path: Path
+) -> None:
+    checkout = tmp_path / "keystone"
+    checkout.mkdir()
+    for name in ("setup.cfg", "code.py"):
+        (checkout / name).write_text(name)
+    (checkout / "build").mkdir()
+    (checkout / "build" / "left.py").write_text("made")
+    installed = Embedded(node, load("embedded"), (f"keystone={checkout}",)).install(drop)
+    assert node.pushed == {checkout: (Path("code.py"), Path("setup.cfg"))}
+    there = f"keystone={node.folder / 'pushed' / 'keystone'}"
+    files = {"files": ["code.py", "setup.cfg"], "tracked": False, "version": None}
+    assert host.snapshots == {there: files}
+    (built,) = installed.changes
+    assert (built.source, built.identity) == (str(checkout), "sha256:1")
+
+
+def test_a_version_is_only_named_to_the_node(node: FakeNode, host: FakeHost) -> None:
+    Embedded(node, load("embedded"), ("keystone=30.0.0",)).install(drop)
+    assert (node.pushed, host.snapshots) == ({}, {})
+
+
+def test_a_cloud_that_is_kept_keeps_its_ports(node: FakeNode) -> None:
+    deployment = Embedded(node, load("embedded"))
+    assert not deployment.keep()
+    assert not node.kept
+    deployment.install(drop)
+    deployment.start(drop)
+    assert deployment.keep()
+    assert node.kept
+
+
+def test_a_cloud_can_have_a_folder_and_ports_of_the_users(node: FakeNode, host: FakeHost) -> None:
+    home = Path("/home/ann/clouds/mine")
+    deployment = Embedded(node, load("embedded"), home=home, ports={"nova": 8774})
+    deployment.install(drop)
+    deployment.start(drop)
+    assert host.clouds[str(home)]["ports"]["nova"] == 8774
+    assert host.clouds[str(home)]["ports"]["keystone"] == 0

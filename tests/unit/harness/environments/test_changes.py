@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """bsdgate.harness.environments.changes."""
 
+import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from bsdgate.harness import process
-from bsdgate.harness.environments import changes
+from bsdgate.harness.environments import changes, sources
 from bsdgate.harness.environments.changes import Change, Resolved
 from bsdgate.harness.errors import UsageError
 
@@ -371,3 +373,48 @@ def test_a_tree_without_a_history_has_no_change(tree: Path, checkout: Path) -> N
     assert touched(checkout) == ()
     (checkout / ".git").rename(checkout.parent / "no-git")
     assert touched(tree) == ()
+
+
+# A copy of a checkout, on another machine -----------------------------------------------------
+
+
+def copied(original: Path, target: Path) -> Change:
+    """Return the change with a copy of the files that count, as another machine has it."""
+    asked = changes.parse(f"keystone={original}", RELEASE)
+    snapshot = changes.take_snapshot(asked)
+    sources.copy(original, snapshot.files, target)
+    carried = json.loads(json.dumps(snapshot.dump()))
+    return replace(asked, source=str(target), snapshot=changes.Snapshot.load(carried))
+
+
+def test_a_copy_of_a_checkout_is_the_same_change(checkout: Path, log: Path, tmp_path: Path) -> None:
+    """Also where git tracks what a folder without git would leave out."""
+    (checkout / "build").mkdir()
+    (checkout / "build" / "tracked.py").write_text("")
+    git(checkout, "add", "--force", "build")
+    (checkout / "left.log").write_text("ignored")
+    there = changes.resolve(copied(checkout, tmp_path / "there"), log)
+    assert there.identity == identity(checkout, log)
+    assert not (tmp_path / "there" / ".git").exists()
+    assert not (tmp_path / "there" / "left.log").exists()
+    assert changes.unpack(there, tmp_path / "copy", PINNED, log) == "30.0.1.dev1"
+    assert "build/tracked.py" in git(tmp_path / "copy", "ls-files").splitlines()
+
+
+def test_a_copy_of_what_git_does_not_have_is_the_same_change(
+    tree: Path, log: Path, tmp_path: Path
+) -> None:
+    there = changes.resolve(copied(tree, tmp_path / "there"), log)
+    assert there.identity == identity(tree, log)
+    assert changes.unpack(there, tmp_path / "copy", PINNED, log) is None
+    (tree / "PKG-INFO").unlink()
+    without = changes.resolve(copied(tree, tmp_path / "again"), log)
+    assert changes.unpack(without, tmp_path / "copy-2", PINNED, log) == "30.0.0"
+
+
+def test_a_copy_that_was_altered_is_another_change(
+    checkout: Path, log: Path, tmp_path: Path
+) -> None:
+    there = copied(checkout, tmp_path / "there")
+    (tmp_path / "there" / "setup.py").write_text("other")
+    assert changes.resolve(there, log).identity != identity(checkout, log)

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clouds on another machine (``--on``): up, down, status, logs."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bsdgate.harness import clouds_yaml, files, folders, places
+from bsdgate.harness.cloud.client import Cloud
+from bsdgate.harness.cloud.service import SERVICES, example
+from bsdgate.harness.cloud.spec import CloudName
+from bsdgate.harness.commands import cloud
+from bsdgate.harness.commands.boot_display import BootDisplay
+from bsdgate.harness.commands.node_connections import (
+    ENTRY,
+    command_for,
+    connected,
+    end_cloud,
+    folder_of,
+    forget,
+    refuse_connected,
+)
+from bsdgate.harness.deployments.embedded import HOST, Embedded
+from bsdgate.harness.errors import InfrastructureError, UsageError
+from bsdgate.harness.nodes.address import Address
+from bsdgate.harness.nodes.base import Node, ignore
+from bsdgate.harness.nodes.connection import Kept
+from bsdgate.harness.nodes.ssh import KEPT, SshNode
+from bsdgate.harness.profiles.model import Profile
+
+
+def up(
+    url: str,
+    name: CloudName,
+    profile: Profile,
+    texts: Sequence[str],
+    *,
+    ports: Mapping[str, int],
+    console: Console,
+) -> None:
+    """Start a cloud on a node, and leave it there with its ports forwarded to this machine."""
+    address = Address.parse(url)
+    for place in places.by_default():
+        folders.tighten(place)
+    file = clouds_yaml.path()
+    clouds_yaml.check(file, name)
+    cloud.check_ports(profile, ports)
+    refuse_connected(name)
+    _refuse_local(name)
+    here = folder_of(name)
+    folders.make(here)
+    with _undone(name), contextlib.closing(SshNode(address, here, here)) as node:
+        node.connect()
+        deployment = Embedded(node, profile, texts, name=name, ports=ports, home=_home(node, name))
+        deployment.install(console.print)
+        with BootDisplay(console) as display, _ended(deployment):
+            entry = deployment.start(display).entry
+            _hand_over(deployment, name, entry, file)
+    console.print(
+        f"[green]ready[/]: cloud [bold]{name}[/] on {address} (entry in {file})",
+        highlight=False,
+        soft_wrap=True,
+    )
+    command = f"OS_CLOUD={name} {cloud.client(Path(sys.executable))} {example(profile.services)}"
+    console.print(f"\n    {command}\n", highlight=False, soft_wrap=True)
+    console.print(
+        f"`{command_for(name, 'down', address)}` ends it.", highlight=False, soft_wrap=True
+    )
+
+
+def down(url: str, name: CloudName, console: Console) -> None:
+    """End a cloud on a node, and what this machine has of it even if the node does not answer."""
+    address = Address.parse(url)
+    kept = Kept.load(folder_of(name) / KEPT)
+    if kept is not None and kept.url != str(address):
+        raise UsageError(
+            f"the cloud {name} of this machine is on {kept.url}, not on {address}",
+            f"end it with `{command_for(name, 'down', kept.url)}`",
+        )
+    try:
+        with connected(address) as node:
+            state = end_cloud(node, str(_home(node, name)))
+    finally:
+        forget(name, kept)
+    if state is None:
+        raise UsageError(
+            f"there is no cloud {name!r} on {address}",
+            f"start one with `{command_for(name, 'up', address)}`",
+        )
+    console.print(f"cloud {name} on {address} was {state}, now it is gone", highlight=False)
+
+
+def status(url: str, name: CloudName, console: Console) -> bool:
+    """Show a cloud on a node; return whether it is ready."""
+    address = Address.parse(url)
+    with connected(address) as node:
+        state = _existing(node, name, address)
+    cloud.show_state(f"cloud {name} on {address}", state, console)
+    kept = Kept.load(folder_of(name) / KEPT)
+    if kept is None or not kept.alive():
+        console.print("its ports are not forwarded to this machine", highlight=False)
+    return bool(state["state"] == "ready")
+
+
+def logs(url: str, name: CloudName, services: Sequence[str], follow: bool, lines: int) -> None:
+    """Show logs of a cloud on a node by the tail there."""
+    address = Address.parse(url)
+    with connected(address) as node:
+        known = _existing(node, name, address)["logs"]
+        unknown = [service for service in services if service not in known]
+        if unknown:
+            raise UsageError(f"no log of {', '.join(unknown)}", f"choose among {', '.join(known)}")
+        folder = _home(node, name) / "logs"
+        every = [service for service in SERVICES if service in known]
+        chosen = [folder / f"{service}.log" for service in services or every]
+        argv: list[str | Path] = ["tail", *(["-F"] if follow else []), "-n", str(lines), *chosen]
+        with node.start(argv, log=node.log, stdout=sys.stdout.fileno()) as running:
+            if running.wait():
+                raise running.failure("failed")
+
+
+def _refuse_local(name: CloudName) -> None:
+    if Cloud(cloud.home(name)).alive():
+        raise UsageError(
+            f"a cloud named {name} is up already, on this machine",
+            "end it with `bsdgate down`, or give the new one another name (--name)",
+        )
+
+
+def _home(node: Node, name: CloudName) -> Path:
+    """Return the folder of the cloud of that name on the node."""
+    return Path(node.remote(HOST).call("home", ignore, name=name))
+
+
+def _existing(node: Node, name: CloudName, address: Address) -> dict[str, Any]:
+    folder = str(_home(node, name))
+    state: dict[str, Any] | None = node.remote(HOST).call("status", ignore, folder=folder)
+    if state is None:
+        raise UsageError(
+            f"there is no cloud {name!r} on {address}",
+            f"start one with `{command_for(name, 'up', address)}`",
+        )
+    return state
+
+
+@contextlib.contextmanager
+def _undone(name: CloudName) -> Iterator[None]:
+    """Leave nothing here of a cloud that cannot be handed over to the user."""
+    try:
+        yield
+    except BaseException:
+        forget(name, Kept.load(folder_of(name) / KEPT))
+        raise
+
+
+@contextlib.contextmanager
+def _ended(deployment: Embedded) -> Iterator[None]:
+    """Leave nothing on the node of a cloud that cannot be handed over to the user."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(InfrastructureError, UsageError):
+            deployment.close()
+        raise
+
+
+def _hand_over(deployment: Embedded, name: CloudName, entry: Mapping[str, Any], file: Path) -> None:
+    reached = clouds_yaml.url_of(entry)
+    files.write_atomically(folder_of(name) / ENTRY, json.dumps({"url": reached}).encode())
+    clouds_yaml.put(file, name, entry)
+    try:
+        if not deployment.keep():
+            raise InfrastructureError(f"the cloud {name} has ended", "start it again")
+    except BaseException:
+        clouds_yaml.drop(file, name, reached)
+        raise

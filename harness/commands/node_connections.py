@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections to nodes that outlive a command, and the ends of the clouds that they lead to.
+
+What is needed here to use and to end a cloud of ``up`` is in a folder of the state folder: its
+connection, which forwards the ports, and the URL that its entry in clouds.yaml has.
+"""
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from bsdgate.harness import clouds_yaml, places
+from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
+from bsdgate.harness.deployments.embedded import HOST
+from bsdgate.harness.errors import UsageError
+from bsdgate.harness.nodes.address import Address
+from bsdgate.harness.nodes.base import Node, ignore
+from bsdgate.harness.nodes.connection import Kept
+from bsdgate.harness.nodes.ssh import KEPT, LOG, SshNode
+
+ENTRY: Final = "entry.json"
+"""What the folder has of the entry in clouds.yaml."""
+
+
+def folder_of(name: CloudName) -> Path:
+    """Return the folder, of this machine, of the cloud of that name on a node."""
+    return places.state() / "connections" / f"up-{name}"
+
+
+@contextlib.contextmanager
+def connected(address: Address, run: Path | None = None) -> Iterator[SshNode]:
+    """Connect to a node for a command; ``run`` is the run directory if it is for a run's cloud."""
+    with contextlib.ExitStack() as stack:
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bsdgate-")))
+        node = stack.enter_context(contextlib.closing(SshNode(address, run or logs, logs)))
+        node.connect()
+        yield node
+
+
+def refuse_connected(name: CloudName) -> None:
+    """Raise UsageError if the ports of a cloud of that name on a node are forwarded to here."""
+    kept = Kept.load(folder_of(name) / KEPT)
+    if kept is not None and kept.alive():
+        raise UsageError(
+            f"a cloud named {name} is up already, on {kept.url}",
+            f"end it with `{command_for(name, 'down', kept.url)}`, or give the new one another name"
+            " (--name)",
+        )
+    forget(name, kept)
+
+
+def end_kept(run: Path, kept: Kept, console: Console) -> None:
+    """End the connection that a run has kept, and its cloud on the node."""
+    address = Address.parse(kept.url)
+    kept.end()
+    with connected(address, run) as node:
+        end_cloud(node, str(node.folder / "cloud"))
+    (run / KEPT).unlink()
+    console.print(f"the cloud of {run} on {address} is gone", highlight=False, soft_wrap=True)
+
+
+def end_cloud(node: Node, folder: str) -> str | None:
+    """End and remove a cloud; return what state it was in, None if there was none."""
+    host = node.remote(HOST)
+    status: dict[str, Any] | None = host.call("status", ignore, folder=folder)
+    if status is None:
+        return None
+    host.call("stop", ignore, folder=folder)
+    host.call("remove", ignore, folder=folder)
+    return str(status["state"])
+
+
+def forget(name: CloudName, kept: Kept | None) -> None:
+    """End what this machine has of a cloud on a node: the connection, and the entry."""
+    if kept is not None:
+        kept.end()
+    here = folder_of(name)
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        url = json.loads((here / ENTRY).read_bytes())["url"]
+        clouds_yaml.drop(clouds_yaml.path(), name, url)
+    for each in (KEPT, ENTRY, LOG):
+        (here / each).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        here.rmdir()
+
+
+def command_for(name: CloudName, verb: str, address: Address | str) -> str:
+    """Return the command for a cloud on a node, to paste."""
+    return f"bsdgate {verb} --on {address}" + ("" if name == DEFAULT_NAME else f" --name {name}")

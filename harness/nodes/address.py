@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The address of a node that is reached over ssh: ``ssh://[USER@]HOST[:PORT]``.
+
+HOST may be an alias of the user's ssh configuration, which then gives what the address leaves out.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Self
+
+from bsdgate.harness.errors import UsageError
+
+FORM: Final = "ssh://USER@HOST[:PORT]"
+
+# ssh takes a word that begins with a hyphen for an option.
+_URL: Final = re.compile(
+    r"ssh://(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9_.-]*)@)?"
+    r"(?:(?P<host>[A-Za-z0-9_][A-Za-z0-9_.-]*)|\[(?P<ipv6>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9]+)?)\])"
+    r"(?::(?P<port>[0-9]{1,5}))?/?"
+)
+_PASSWORD: Final = re.compile(r"(?P<scheme>[A-Za-z]+://)(?P<user>[^:@/]*):[^@]*@")
+_PORT_MAX: Final = 65535
+
+
+@dataclass(frozen=True)
+class Address:
+    """The host, and the user and the port where they are given."""
+
+    host: str
+    user: str | None = None
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Return the address in a URL.
+
+        :raises UsageError: it is none, or it has a password.
+        """
+        if _PASSWORD.match(url):
+            shown = _PASSWORD.sub(r"\g<scheme>\g<user>:***@", url)
+            raise UsageError(
+                f"--on {shown}: the URL has a password, which other users of this machine can see",
+                f"give {FORM} without it, and let ssh use a key",
+            )
+        found = _URL.fullmatch(url)
+        port = int(found["port"]) if found and found["port"] else None
+        if found is None or (port is not None and not 0 < port <= _PORT_MAX):
+            raise UsageError(f"--on {url}: this is no address of a node", f"give {FORM}")
+        return cls(found["host"] or found["ipv6"], found["user"], port)
+
+    def __str__(self) -> str:
+        """Return the URL."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        user = f"{self.user}@" if self.user else ""
+        port = f":{self.port}" if self.port else ""
+        return f"ssh://{user}{host}{port}"
+
+    @property
+    def name(self) -> str:
+        """A name for the node that can also be the name of a file."""
+        words = ("ssh", self.user, self.host, self.port)
+        return re.sub(r"[^A-Za-z0-9._-]", "-", "-".join(str(word) for word in words if word))
+
+    @property
+    def options(self) -> list[str]:
+        """The options of ssh that choose the user and the port, and the host."""
+        user = ["-l", self.user] if self.user else []
+        port = ["-p", str(self.port)] if self.port else []
+        return [*user, *port, self.host]

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls of an object in another process, which is a real one here."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bsdgate.harness import process
+from bsdgate.harness.errors import ConfigurationError, InfrastructureError, UsageError
+from bsdgate.harness.nodes.agent import Caller
+from bsdgate.harness.nodes.base import Message, NodeLostError, ignore
+
+SAMPLE = "unit.harness.nodes.test_agent:Sample"
+TESTS = Path(__file__).parents[3]
+LONG = 60.0
+
+
+class Sample:
+    """An object of the agent. It writes into ``log`` how it ends."""
+
+    def __init__(self) -> None:
+        self.log: Path | None = None
+
+    def note(self, _report: Any, *, log: str) -> int:
+        """Take the file, and return the process id."""
+        self.log = Path(log)
+        return os.getpid()
+
+    def count(self, report: Callable[[Message], None], *, to: int) -> int:
+        """Report the numbers; print something that is no answer."""
+        for number in range(to):
+            sys.stdout.write("noise\n")
+            sys.stdout.flush()
+            report({"number": number})
+        return to
+
+    def fail(self, _report: Any, *, how: str) -> None:
+        """Raise the error of that name."""
+        errors = {
+            "usage": UsageError("wrong", "do that"),
+            "configuration": ConfigurationError("file", None, ["line 1", "line 2"]),
+            "lost": NodeLostError("another node"),
+        }
+        raise errors.get(how, ZeroDivisionError(how))
+
+    def sleep(self, report: Callable[[Message], None], *, seconds: float) -> str:
+        """Sleep, and write down if that is interrupted."""
+        try:
+            report({"state": "asleep"})
+            time.sleep(seconds)
+        except KeyboardInterrupt:
+            self._write("interrupted")
+            raise
+        return "slept"
+
+    def die(self, _report: Any) -> None:
+        """Kill the process."""
+        sys.stderr.write("about to die\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def close(self) -> None:
+        """Write down that the object was closed."""
+        self._write("closed")
+
+    def _write(self, word: str) -> None:
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(f"{word}\n")
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Callable[..., process.Running]]:
+    """Return a function that starts an agent, given the seconds of silence that it bears."""
+    running: list[process.Running] = []
+
+    def start(*silence: str) -> process.Running:
+        argv = [sys.executable, "-P", "-m", "bsdgate.harness.nodes.agent", *silence]
+        env = process.environment(PYTHONPATH=str(TESTS))
+        pipe = process.PIPE
+        log = tmp_path / "agent.log"
+        running.append(process.start(argv, log=log, env=env, stdout=pipe, stdin=pipe))
+        return running[-1]
+
+    yield start
+    for each in running:
+        with each:
+            each.close_input()
+
+
+@pytest.fixture
+def caller(started: Callable[..., process.Running]) -> Iterator[Caller]:
+    with Caller(started(), "node-1") as caller:
+        yield caller
+
+
+def words(log: Path) -> list[str]:
+    return log.read_text().split() if log.exists() else []
+
+
+def test_messages_come_before_the_result_and_what_is_printed_is_no_answer(caller: Caller) -> None:
+    messages: list[Message] = []
+    assert caller.remote(SAMPLE).call("count", messages.append, to=3) == 3
+    assert messages == [{"number": 0}, {"number": 1}, {"number": 2}]
+
+
+def test_an_error_is_one_of_the_same_kind_and_names_the_node(caller: Caller) -> None:
+    sample = caller.remote(SAMPLE)
+    with pytest.raises(UsageError, match="on the node node-1: wrong") as usage:
+        sample.call("fail", ignore, how="usage")
+    assert usage.value.hint == "do that"
+    with pytest.raises(ConfigurationError, match=r"file\n  line 1\n  line 2"):
+        sample.call("fail", ignore, how="configuration")
+    with pytest.raises(InfrastructureError, match="another node") as infrastructure:
+        sample.call("fail", ignore, how="lost")
+    assert not isinstance(infrastructure.value, NodeLostError)
+
+
+def test_a_defect_there_is_one_here_and_the_agent_goes_on(caller: Caller) -> None:
+    sample = caller.remote(SAMPLE)
+    with pytest.raises(RuntimeError, match="(?s)on the node node-1.*ZeroDivisionError: odd"):
+        sample.call("fail", ignore, how="odd")
+    assert sample.call("count", ignore, to=1) == 1
+
+
+def test_an_agent_that_dies_is_a_lost_node(caller: Caller) -> None:
+    sample = caller.remote(SAMPLE)
+    for _ in range(2):
+        with pytest.raises(NodeLostError, match="(?s)the node node-1 does not answer.*about to"):
+            sample.call("die", ignore)
+
+
+def test_closing_closes_the_objects_and_ends_the_agent(
+    started: Callable[..., process.Running], tmp_path: Path
+) -> None:
+    log, running = tmp_path / "log", started()
+    with Caller(running, "node-1") as caller:
+        caller.remote(SAMPLE).call("note", ignore, log=str(log))
+    assert (words(log), running.exit_status) == (["closed"], 0)
+
+
+def test_one_object_is_closed_by_itself(caller: Caller, tmp_path: Path) -> None:
+    log, sample = tmp_path / "log", caller.remote(SAMPLE)
+    sample.close()
+    sample.call("note", ignore, log=str(log))
+    sample.close()
+    sample.close()
+    assert words(log) == ["closed"]
+
+
+def test_the_end_of_the_input_interrupts_a_call(
+    started: Callable[..., process.Running], tmp_path: Path
+) -> None:
+    log, running = tmp_path / "log", started()
+    caller = Caller(running, "node-1")
+    caller.remote(SAMPLE).call("note", ignore, log=str(log))
+
+    def lose(message: Message) -> None:
+        assert message == {"state": "asleep"}
+        running.close_input()
+
+    with pytest.raises(NodeLostError, match="ended with status 0"):
+        caller.remote(SAMPLE).call("sleep", lose, seconds=LONG)
+    assert running.wait(LONG) == 0
+    assert words(log) == ["interrupted", "closed"]
+    with pytest.raises(NodeLostError):
+        caller.remote(SAMPLE).call("count", ignore, to=1)
+
+
+def test_silence_ends_an_agent_with_a_call_under_way(
+    started: Callable[..., process.Running], tmp_path: Path
+) -> None:
+    """Nothing is closed: that is how a cut connection looks to the agent."""
+    log, running = tmp_path / "log", started("0.5")
+    sample = Caller(running, "node-1").remote(SAMPLE)
+    sample.call("note", ignore, log=str(log))
+    with pytest.raises(NodeLostError, match="ended with status 0"):
+        sample.call("sleep", ignore, seconds=LONG)
+    assert running.wait(LONG) == 0
+    assert words(log) == ["interrupted", "closed"]
+
+
+def test_signs_of_life_keep_an_agent(started: Callable[..., process.Running]) -> None:
+    with Caller(started("0.5"), "node-1", alive=0.1) as caller:
+        assert caller.remote(SAMPLE).call("sleep", ignore, seconds=1.5) == "slept"
+        assert caller.remote(SAMPLE).call("sleep", ignore, seconds=0) == "slept"
+
+
+def test_an_interrupted_call_is_ended_there_and_the_next_one_is_answered(
+    caller: Caller, tmp_path: Path
+) -> None:
+    log, sample = tmp_path / "log", caller.remote(SAMPLE)
+    sample.call("note", ignore, log=str(log))
+
+    def press_ctrl_c(_: Message) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sample.call("sleep", press_ctrl_c, seconds=LONG)
+    assert words(log) == ["interrupted"]
+    assert sample.call("count", ignore, to=2) == 2
+
+
+def test_a_call_that_ended_before_it_was_cancelled_disturbs_no_other(caller: Caller) -> None:
+    sample = caller.remote(SAMPLE)
+
+    def fail(message: Message) -> None:
+        raise ValueError(message)
+
+    for _ in range(20):
+        with pytest.raises(ValueError, match="number"):
+            sample.call("count", fail, to=1)
+        assert sample.call("count", ignore, to=3) == 3
+
+
+def test_a_closed_agent_is_not_called(caller: Caller) -> None:
+    caller.close()
+    with pytest.raises(NodeLostError, match="ended with status 0"):
+        caller.remote(SAMPLE).call("count", ignore, to=1)
