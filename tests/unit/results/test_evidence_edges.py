@@ -252,7 +252,7 @@ def closing(run_dir: RunDir, *lines: dict[str, str]) -> None:
         ([{**FOUND, "code": "known-failure"}, CLOSED], "developer", Result.ERROR, {Code.DAMAGED}),
         ([{**FOUND, "code": "none"}, CLOSED], "developer", Result.ERROR, {Code.DAMAGED}),
     ],
-    ids=str,
+    ids=range(12),
 )
 def test_what_was_found_in_a_cloud_at_the_end_counts(
     run_dir: RunDir,
