@@ -19,6 +19,8 @@ from bsdgate.harness.cloud.service import example
 from bsdgate.harness.cloud.spec import Limits, checked_name
 from bsdgate.harness.environments import environment
 from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.profiles import boards
+from bsdgate.harness.profiles.load import service_options
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, RunDir
 from bsdgate.harness.runners import table as runners
@@ -114,7 +116,8 @@ def deploy(run: Run) -> None:
         python=run.environment.python,
         templates=places.cache() / "templates",
         services=run.profile.services,
-        options=run.profile.service_options(),
+        options=service_options(run.profile),
+        nodes=boards.nodes(run.profile.boards),
         limits=Limits(run.profile.limits.start, run.profile.limits.stop),
         on_event=run.listener.cloud,
     )

@@ -8,12 +8,14 @@ seeding; everything else is copied.
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bsdgate.harness import folders
 from bsdgate.harness.cloud import service
@@ -78,10 +80,10 @@ def schema_name(name: str) -> str:
     return f"schema-{name}-{_digest([module.DISTRIBUTION, *LIBRARIES], sources)}"
 
 
-def cloud_name(names: Iterable[str]) -> str:
-    """Return the name of the template with all these services' seeded databases."""
+def cloud_name(names: Iterable[str], nodes: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Return the name of the template with these services' seeded databases, and these nodes."""
     schemas = [schema_name(name) for name in names]
-    return f"cloud-{_digest([], ['seed.py'], schemas)}"
+    return f"cloud-{_digest([], ['seed.py'], [*schemas, json.dumps(nodes, sort_keys=True)])}"
 
 
 def _digest(distributions: Iterable[str], sources: Iterable[str], extra: Iterable[str] = ()) -> str:

@@ -125,14 +125,10 @@ class Board(Part):
     boot: tuple[Literal["fake", "ipxe", "pxe", "uefi-http", "virtual-media"], ...] = Field(
         min_length=1
     )
+    """How it can boot; it is enrolled with the first of these."""
     console: Literal["none", "serial"] = "none"
     resource_class: ResourceClass
     traits: tuple[Trait, ...] = ()
-
-    @property
-    def has_bmc(self) -> bool:
-        """Whether the board has a management controller that does more than switch power."""
-        return self.power in {"ipmi", "redfish"}
 
     @model_validator(mode="after")
     def _media_need_redfish(self) -> Self:
@@ -228,10 +224,6 @@ class Profile(Part):
             return self
         timeouts = self.timeouts.model_copy(update={"factor": factor})
         return self.model_copy(update={"timeouts": timeouts})
-
-    def service_options(self) -> dict[str, dict[str, dict[str, Scalar]]]:
-        """Return what overrides the services' own settings: by service, section, option."""
-        return {name: service.options for name, service in self.services.items()}
 
     def skip_reasons(self) -> list[dict[str, str]]:
         """Return the options, and the absent features, that explain skips: value and reason."""

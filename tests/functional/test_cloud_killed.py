@@ -109,7 +109,7 @@ def test_killed_nursery_is_healed_by_reset_too(cloud: UpCloud) -> None:
     assert_whole(cloud)
     with connected(cloud) as other:
         assert names(other.compute.servers()) == set()
-        assert names(other.baremetal.nodes()) == set()
+        assert names(other.baremetal.nodes()) == {"fake"}
 
 
 def test_service_is_not_started_without_what_it_needs(cloud: UpCloud) -> None:

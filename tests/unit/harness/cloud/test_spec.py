@@ -15,7 +15,14 @@ def spec(tmp_path, **options):
 
 
 def test_a_saved_cloud_is_read_back(tmp_path):
-    made = CloudSpec.generate("here", tmp_path, PORTS, {"nova": {"a": {"b": True}}}, Limits(9, 8))
+    made = CloudSpec.generate(
+        "here",
+        tmp_path,
+        PORTS,
+        {"nova": {"DEFAULT": {"debug": True}}},
+        limits=Limits(9, 8),
+        nodes=[{"name": "board"}],
+    )
     made.save()
     assert CloudSpec.load(tmp_path) == made
 
