@@ -15,7 +15,7 @@ from bsdgate.harness.identity import Settings
 
 SCHEMA: Final = 2
 
-Kind = Literal["tempest", "hostchecks", "rally"]
+Kind = Literal["tempest", "hostchecks", "apichecks", "rally"]
 
 
 def _default_name(fields: dict[str, Any]) -> str:

@@ -45,12 +45,13 @@ from bsdgate.results.policy import DEVELOPER, POLICIES
 class Options:
     """What the user asks for.
 
-    ``changes`` are texts as ``--with`` takes them, ``history`` is the URL of a shared history,
-    ``expectations`` are files and folders of known failures beside those of bsdgate.
+    ``suite`` is by default the profile's. ``changes`` are texts as ``--with`` takes them,
+    ``history`` is the URL of a shared history, ``expectations`` are files and folders of known
+    failures beside those of bsdgate.
     """
 
     profile: str = "embedded"
-    suite: str = "smoke"
+    suite: str | None = None
     tests: str | None = None
     concurrency: int | None = None
     timeout_factor: float | None = None
@@ -75,7 +76,8 @@ def begin(options: Options, listener: Listener) -> Run:
     listener.step("prepare")
     known = added_failures(options.expectations)
     profile = profiles.load_local(options.profile, options.timeout_factor)
-    suite = suites.load(options.suite)
+    suite = suites.load(options.suite or profile.suite)
+    runners.check_services(suite, profile)
     suites.check_pattern(options.tests)
     _check_policy(options)
     history.see(options.history, POLICIES[options.policy])

@@ -154,6 +154,7 @@ class Kind(StrEnum):
 
     TEMPEST = "tempest"
     HOSTCHECKS = "hostchecks"
+    APICHECKS = "apichecks"
     RALLY = "rally"
 
 

@@ -189,6 +189,8 @@ class Profile(Part):
     features: dict[Option, Feature] = {}
     lacks: dict[Lack, Reason] = {}
     excludes: tuple[Exclusion, ...] = ()
+    suite: Name = "smoke"
+    """The suite that `bsdgate run` runs, unless it is given another."""
     concurrency: int = Field(ge=1, le=64)
     timeouts: Timeouts = Timeouts()
 

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from bsdgate.harness import folders, process
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.manifest import Kind
-from bsdgate.harness.profiles.model import Profile
+from bsdgate.harness.profiles.model import Profile, ServiceName
 from bsdgate.harness.run_dir import Attempt, Format
 from bsdgate.harness.runners.base import Ended, Events, Look, Site
 from bsdgate.harness.runners.watch import watch
@@ -156,6 +156,8 @@ class Workspace:
 @dataclass(frozen=True)
 class TempestRunner:
     """Runs Tempest's tests, and those of its plugins, by stestr."""
+
+    NEEDS: ClassVar[ServiceName] = "keystone"
 
     workspace: Workspace
     cloud: str

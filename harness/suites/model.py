@@ -35,7 +35,7 @@ class Suite(Part):
 
     name: Name
     description: str = Field(min_length=1)
-    runner: Literal["tempest", "rally"]
+    runner: Literal["tempest", "rally", "apichecks"]
     task: str | None = None
     """For Rally: the file under rally_tasks/ whose workloads are chosen from."""
     includes: tuple[Inclusion, ...] = Field(min_length=1)
