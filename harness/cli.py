@@ -148,7 +148,11 @@ def reset(name: CloudName) -> None:
 
 @bsdgate.command()
 @PROFILE
-@click.option("--suite", default="smoke", help="Which tests: smoke, gate, nightly, rally-smoke.")
+@click.option(
+    "--suite",
+    help="Which tests: smoke, gate, nightly, rally-smoke, ironic-api.",
+    show_default="the profile's",
+)
 @click.option("--tests", metavar="REGEX", help="Only the suite's tests with an id that it matches.")
 @click.option(
     "--concurrency",

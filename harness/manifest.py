@@ -16,7 +16,7 @@ from bsdgate.harness.identity import Settings
 SCHEMA: Final = 3
 NODE_SCHEMA: Final = 1
 
-Kind = Literal["tempest", "hostchecks", "rally"]
+Kind = Literal["tempest", "hostchecks", "apichecks", "rally"]
 
 
 def _default_name(fields: dict[str, Any]) -> str:

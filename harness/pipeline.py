@@ -57,15 +57,16 @@ NODE_LOST: Final = "node-lost"
 class Options:
     """What the user asks for.
 
-    ``changes`` are texts as ``--with`` takes them, ``history`` is the URL of a shared history,
-    ``expectations`` are files and folders of known failures beside those of bsdgate. ``review`` is
-    the change on the review server and its patchset. ``on`` is the URL of the node; None: this
-    machine. ``cloud`` is a cloud of clouds.yaml that is there already, ``accounts`` and ``prefix``
-    are for such a one, and so is ``allow_disruptive``: whether the suite may disturb its users.
+    ``suite`` is by default the profile's. ``changes`` are texts as ``--with`` takes them,
+    ``history`` is the URL of a shared history, ``expectations`` are files and folders of known
+    failures beside those of bsdgate. ``review`` is the change on the review server and its
+    patchset. ``on`` is the URL of the node; None: this machine. ``cloud`` is a cloud of clouds.yaml
+    that is there already, ``accounts`` and ``prefix`` are for such a one, and so is
+    ``allow_disruptive``: whether the suite may disturb its users.
     """
 
     profile: str = "embedded"
-    suite: str = "smoke"
+    suite: str | None = None
     tests: str | None = None
     concurrency: int | None = None
     timeout_factor: float | None = None
@@ -95,8 +96,10 @@ def begin(options: Options, listener: Listener) -> Run:
     """
     listener.step("prepare")
     known = added_failures(options.expectations)
-    suite, cloud = suites.load(options.suite), _cloud(options)
+    cloud = _cloud(options)
     profile = deployments.load_profile(options.profile, cloud, options.timeout_factor)
+    suite = suites.load(options.suite or profile.suite)
+    runners.check_services(suite, profile)
     if cloud is not None:
         deployments.check_cloud(cloud, suite, disruptive=options.allow_disruptive)
     suites.check_pattern(options.tests)

@@ -163,6 +163,7 @@ class Kind(StrEnum):
 
     TEMPEST = "tempest"
     HOSTCHECKS = "hostchecks"
+    APICHECKS = "apichecks"
     RALLY = "rally"
 
 

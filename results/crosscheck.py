@@ -79,6 +79,7 @@ _STATUSES: Final[dict[Kind, tuple[str, dict[int, bool | None], str]]] = {
     Kind.TEMPEST: ("tempest", {0: None}, ", which failed tests do not cause"),
     # pytest's status: 0 all tests passed, 1 some failed, 2 to 5 pytest itself failed.
     Kind.HOSTCHECKS: ("pytest", {0: False, 1: True}, ", which failed tests do not cause"),
+    Kind.APICHECKS: ("pytest", {0: False, 1: True}, ", which failed tests do not cause"),
     # `rally task start`: 0 all SLAs passed (even if iterations failed or none ran), 2 an SLA
     # failed, 1 no task ran.
     Kind.RALLY: ("rally", {0: None, 2: True}, ", which a failed SLA does not cause"),

@@ -59,6 +59,7 @@ class Cloud:
         services: Collection[str] = SERVICES,
         ports: Mapping[str, int] | None = None,
         options: Options | None = None,
+        nodes: Sequence[Mapping[str, Any]] = (),
         limits: Limits = DEFAULT_LIMITS,
         on_event: Callable[[Event], None] = _ignore,
     ) -> Self:
@@ -69,6 +70,7 @@ class Cloud:
         :param services: the services to start, in any order.
         :param ports: port by service; those not named get one that is free.
         :param options: options of oslo.config over ours: by service, section, name.
+        :param nodes: nodes to enroll in Ironic, as openstacksdk creates them.
         :param limits: seconds until it must be ready, and until it must have ended.
         :param on_event: told of each event of the supervisor.
         :raises UsageError: one is up there already, or something that bsdgate has not made is.
@@ -84,7 +86,7 @@ class Cloud:
             argv += ["--service", service] if service in services else []
         for service, port in (ports or {}).items():
             argv += ["--port", f"{service}={port}"]
-        argv += ["--options", json.dumps(options or {})]
+        argv += ["--options", json.dumps(options or {}), "--nodes", json.dumps(list(nodes))]
         argv += ["--start-limit", str(limits.start), "--stop-limit", str(limits.stop)]
         running = cloud._launch(argv, lock)
         try:

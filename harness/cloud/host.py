@@ -76,6 +76,7 @@ class Host:
         services: Sequence[str],
         ports: Mapping[str, int],
         options: Mapping[str, Any],
+        nodes: Sequence[Mapping[str, Any]],
         limits: tuple[float, float],
     ) -> dict[str, Any]:
         """Start a cloud, with the change or without it; the messages are its supervisor's events.
@@ -94,6 +95,7 @@ class Host:
             services=services,
             ports=ports,
             options=options,
+            nodes=nodes,
             limits=Limits(*limits),
             on_event=lambda event: report({"event": event}),
         )

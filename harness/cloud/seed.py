@@ -2,6 +2,7 @@
 """What a new cloud holds: users, accounts, catalogue, flavors, an image, two networks."""
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 from bsdgate.harness.cloud import service
@@ -81,6 +82,17 @@ def resources(spec: CloudSpec) -> None:
     for name, make in {"nova": _flavors, "glance": _image, "neutron": _networks}.items():
         if spec.has(name):
             make(cloud)
+    for node in spec.nodes:
+        _enroll(cloud, node)
+
+
+def _enroll(cloud: Any, attributes: Mapping[str, Any]) -> None:
+    """Make an available node of Ironic."""
+    fields = {name: value for name, value in attributes.items() if name != "traits"}
+    node = cloud.baremetal.create_node(**fields)
+    cloud.baremetal.set_node_traits(node, attributes["traits"])
+    for verb in ("manage", "provide"):
+        cloud.baremetal.set_node_provision_state(node, verb, wait=True)
 
 
 def _flavors(cloud: Any) -> None:

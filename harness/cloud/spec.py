@@ -73,7 +73,8 @@ DEFAULT_LIMITS = Limits()
 class CloudSpec:
     """One cloud. ``ports`` are by service, ``passwords`` by user: services, admin, accounts.
 
-    ``options`` of oslo.config, by service, section and name, go over those that we set.
+    ``options`` of oslo.config, by service, section and name, go over those that we set. ``nodes``
+    are enrolled in Ironic: what openstacksdk creates each with.
     """
 
     name: str
@@ -84,6 +85,7 @@ class CloudSpec:
         default_factory=dict
     )
     limits: Limits = DEFAULT_LIMITS
+    nodes: Sequence[Mapping[str, Any]] = dataclasses.field(default_factory=list)
 
     @classmethod
     def generate(
@@ -92,12 +94,14 @@ class CloudSpec:
         directory: Path,
         ports: Mapping[str, int],
         options: Mapping[str, Any],
+        *,
         limits: Limits = DEFAULT_LIMITS,
+        nodes: Sequence[Mapping[str, Any]] = (),
     ) -> Self:
         """Describe a new cloud with passwords of its own."""
         users = (ADMIN, *ports, *(account.user for account in ACCOUNTS))
         passwords = {user: secrets.token_urlsafe(18) for user in users}
-        return cls(name, directory, dict(ports), passwords, options, limits)
+        return cls(name, directory, dict(ports), passwords, options, limits, list(nodes))
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -114,6 +118,7 @@ class CloudSpec:
             "passwords": self.passwords,
             "options": self.options,
             "limits": dataclasses.asdict(self.limits),
+            "nodes": self.nodes,
         }
         write_private(self.directory / "spec.json", json.dumps(fields, indent=1))
         if (entries := self.accounts()) is not None:
@@ -130,8 +135,14 @@ class CloudSpec:
         """
         user = {"username": ADMIN, "password": self.passwords[ADMIN]}
         if not self.has("keystone"):
-            auth = {"endpoint": self.url("ironic"), **user}
-            return {"auth_type": "http_basic", "auth": auth, "region_name": REGION}
+            url = self.url("ironic")
+            return {
+                "auth_type": "http_basic",
+                "auth": {"endpoint": url, **user},
+                # Without it openstacksdk does not ask Ironic for the path of its API.
+                "baremetal_endpoint_override": url,
+                "region_name": REGION,
+            }
         domains = {"user_domain_id": "default", "project_domain_id": "default"}
         auth_url = f"{self.url('keystone')}/v3"
         auth = {"auth_url": auth_url, **user, "project_name": ADMIN, **domains}

@@ -97,7 +97,7 @@ class Supervisor:
     def _from_template(self) -> bool:
         data = self._spec.directory / "data"
         cloud = self._spec.directory
-        origin = self._store.copy(templates.cloud_name(self._units), data, inside=cloud)
+        origin = self._store.copy(self._template, data, inside=cloud)
         if origin is None:
             return False
         for name in self._units:
@@ -116,7 +116,7 @@ class Supervisor:
         self._task("seed", lambda: seed.resources(self._spec))
         self.stop(self._units)
         data = self._spec.directory / "data"
-        self._store.keep(templates.cloud_name(self._units), data)
+        self._store.keep(self._template, data)
         templates.copy_data(data, self._pristine, inside=self._spec.directory)
 
     def _make_schemas(self) -> None:
@@ -136,6 +136,10 @@ class Supervisor:
         self._wait_until(missing, "imported")
         for name in missing:
             self._store.keep(templates.schema_name(name), self._spec.data(name))
+
+    @property
+    def _template(self) -> str:
+        return templates.cloud_name(self._units, self._spec.nodes)
 
     @property
     def _pristine(self) -> Path:
@@ -359,7 +363,8 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.directory,
         bound,
         arguments.options,
-        Limits(arguments.start_limit, arguments.stop_limit),
+        limits=Limits(arguments.start_limit, arguments.stop_limit),
+        nodes=arguments.nodes,
     )
     spec.save()
     supervisor = Supervisor(spec, templates.TemplateStore(arguments.templates), starter, say)
@@ -394,6 +399,7 @@ def main() -> int:
     parser.add_argument("--service", choices=service.SERVICES, action="append", required=True)
     parser.add_argument("--port", type=_port, action="append", default=[])
     parser.add_argument("--options", type=json.loads, default={})
+    parser.add_argument("--nodes", type=json.loads, default=())
     parser.add_argument("--start-limit", type=float, required=True)
     parser.add_argument("--stop-limit", type=float, required=True)
     try:

@@ -8,12 +8,14 @@ own schema is made again, and the cloud is seeded again; the rest is copied.
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bsdgate.harness import folders
 from bsdgate.harness.cloud import service
@@ -77,10 +79,14 @@ def schema_name(name: str) -> str:
     return f"schema-{name}-{_digest([module.DISTRIBUTION, *LIBRARIES], sources)}"
 
 
-def cloud_name(names: Iterable[str]) -> str:
-    """Return the name of the template with the seeded databases of all these services."""
+def cloud_name(names: Iterable[str], nodes: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Return the name of the template with the seeded databases of these services.
+
+    ``nodes`` are the nodes that Ironic has in it.
+    """
     schemas = [schema_name(name) for name in names]
-    return f"cloud-{_digest([], ['seed.py', 'accounts.py'], schemas)}"
+    sources = ["seed.py", "accounts.py"]
+    return f"cloud-{_digest([], sources, [*schemas, json.dumps(nodes, sort_keys=True)])}"
 
 
 def _digest(distributions: Iterable[str], sources: Iterable[str], extra: Iterable[str] = ()) -> str:

@@ -19,6 +19,8 @@ from bsdgate.harness.commands import node_connections, run_clouds
 from bsdgate.harness.commands.boot_display import BootDisplay
 from bsdgate.harness.environments import changes, environment
 from bsdgate.harness.errors import InfrastructureError, UsageError
+from bsdgate.harness.profiles import boards
+from bsdgate.harness.profiles.load import service_options
 from bsdgate.harness.profiles.model import Profile
 
 _STATE_STYLES = {"serving": "green", "ready": "green"}
@@ -56,7 +58,8 @@ def up(
             templates=places.cache() / "templates",
             services=profile.services,
             ports=ports,
-            options=profile.service_options(),
+            options=service_options(profile),
+            nodes=boards.nodes(profile.boards),
             limits=Limits(profile.limits.start, profile.limits.stop),
             on_event=display,
         )

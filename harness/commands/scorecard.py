@@ -44,7 +44,7 @@ def show(
     if html is not None and not os.access(html if html.exists() else html.parent, os.W_OK):
         raise UsageError(f"cannot write {html}", f"make {html.parent} writable, or {_ELSEWHERE}")
     parts = [suites.load(name) for name in chosen or SUITES]
-    found = [profiles.load(name) for name in names or profiles.names()]
+    found = [profiles.load(name) for name in names] if names else list(_with_tempest())
     ids = _read(listed) if listed else _list()
     verdicts = list(_verdicts(places.state() / "runs"))
     columns = scorecard.score(ids, [_known(one, parts, ids, verdicts) for one in found])
@@ -52,6 +52,14 @@ def show(
     if html is not None:
         with files.explained(html, _ELSEWHERE):
             html.write_text(render.page(columns), encoding="utf-8")
+
+
+def _with_tempest() -> Iterator[Profile]:
+    """Yield the profiles on which Tempest can run: it needs Keystone."""
+    for name in profiles.names():
+        profile = profiles.load(name)
+        if "keystone" in profile.services:
+            yield profile
 
 
 def _known(

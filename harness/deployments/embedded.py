@@ -19,6 +19,8 @@ from bsdgate.harness.environments import changes
 from bsdgate.harness.environments.changes import Change
 from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.nodes.base import Node, NodeLostError, Remote, ignore
+from bsdgate.harness.profiles import boards
+from bsdgate.harness.profiles.load import service_options
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.results.codes import Code
 from bsdgate.results.problems import Finding, Problem
@@ -84,7 +86,8 @@ class Embedded:
             changed=self.changed,
             services=services,
             ports={**dict(zip(services, ports, strict=True)), **self.ports},
-            options=self.profile.service_options(),
+            options=service_options(self.profile),
+            nodes=boards.nodes(self.profile.boards),
             limits=[self.profile.limits.start, self.profile.limits.stop],
         )
         self.node.forward(started["ports"])

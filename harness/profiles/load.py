@@ -2,11 +2,13 @@
 """Finds profiles by name or path."""
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 
 from bsdgate.harness.errors import ConfigurationError, UsageError
-from bsdgate.harness.profiles import releases, settings
-from bsdgate.harness.profiles.model import Profile
+from bsdgate.harness.profiles import boards, releases, settings
+from bsdgate.harness.profiles.local import LocalProfile
+from bsdgate.harness.profiles.model import Profile, Scalar
 
 _FOLDER = Path(__file__).parent
 
@@ -24,12 +26,7 @@ def load(name_or_path: str, factor: float | None = None) -> Profile:
     :raises UsageError: there is no such profile.
     :raises ConfigurationError: it is wrong.
     """
-    if "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
-        path = Path(name_or_path)
-    elif name_or_path in names():
-        path = _FOLDER / f"{name_or_path}.yaml"
-    else:
-        raise UsageError(f"there is no profile {name_or_path!r}", _proposal(name_or_path))
+    path = _path(name_or_path)
     profile = settings.read(path, Profile)
     if profile.release not in releases.names():
         raise ConfigurationError(
@@ -40,19 +37,46 @@ def load(name_or_path: str, factor: float | None = None) -> Profile:
 
 
 def load_local(name_or_path: str, factor: float | None = None) -> Profile:
-    """Return a profile as ``load`` does; its nodes must be processes of this machine.
+    """Return a profile as ``load`` does, of a cloud that can run as processes of this machine.
 
-    :raises UsageError: there is no such profile, or its nodes come from elsewhere.
-    :raises ConfigurationError: it is wrong.
+    :raises UsageError: there is no such profile.
+    :raises ConfigurationError: it is wrong, or its nodes or boards are not to be had here.
     """
     profile = load(name_or_path, factor)
-    if profile.nodes.source != "local":
-        raise UsageError(
-            f"profile {profile.name} takes its nodes from {profile.nodes.source!r},"
-            " which this version cannot provide",
-            "use --profile embedded",
+    if problems := settings.problems(_path(name_or_path), LocalProfile):
+        raise ConfigurationError(
+            f"the cloud of profile {profile.name} cannot run on this machine:",
+            f"choose one that can: --profile {' or '.join(local_names())}",
+            problems,
         )
     return profile
+
+
+def local_names() -> list[str]:
+    """Return the names of the profiles that come with bsdgate and can run on this machine."""
+    paths = {name: _FOLDER / f"{name}.yaml" for name in names()}
+    return [name for name, path in paths.items() if not settings.problems(path, LocalProfile)]
+
+
+def service_options(profile: Profile) -> Mapping[str, Mapping[str, Mapping[str, Scalar]]]:
+    """Return what overrides the services' own settings: by service, section, option.
+
+    What the profile sets goes over what follows from its boards.
+    """
+    found: dict[str, dict[str, dict[str, Scalar]]] = {
+        name: dict(service.options) for name, service in profile.services.items()
+    }
+    if needed := boards.options(profile.boards):
+        found["ironic"]["DEFAULT"] = {**needed, **found["ironic"].get("DEFAULT", {})}
+    return found
+
+
+def _path(name_or_path: str) -> Path:
+    if "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
+        return Path(name_or_path)
+    if name_or_path in names():
+        return _FOLDER / f"{name_or_path}.yaml"
+    raise UsageError(f"there is no profile {name_or_path!r}", _proposal(name_or_path))
 
 
 def _proposal(wrong: str) -> str:

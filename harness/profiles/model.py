@@ -151,11 +151,6 @@ class Board(Part):
     traits: tuple[Trait, ...] = ()
     """The traits of the board in Ironic."""
 
-    @property
-    def has_bmc(self) -> bool:
-        """Whether the board has a management controller that does more than switch power."""
-        return self.power in {"ipmi", "redfish"}
-
     @model_validator(mode="after")
     def _media_need_redfish(self) -> Self:
         if "virtual-media" in self.boot and self.power != "redfish":
@@ -228,6 +223,8 @@ class Profile(Part):
     """Features that the cloud is without and no option of Tempest decides, with the reasons."""
     excludes: tuple[Exclusion, ...] = ()
     """Tests that the cluster cannot run."""
+    suite: Name = "smoke"
+    """The suite that ``bsdgate run`` runs, unless it is given another."""
     concurrency: int = Field(ge=1, le=64)
     """The number of tests that run at the same time."""
     timeouts: Timeouts = Timeouts()
@@ -265,10 +262,6 @@ class Profile(Part):
             return self
         timeouts = self.timeouts.model_copy(update={"factor": factor})
         return self.model_copy(update={"timeouts": timeouts})
-
-    def service_options(self) -> dict[str, dict[str, dict[str, Scalar]]]:
-        """Return what overrides the services' own settings: by service, section, option."""
-        return {name: service.options for name, service in self.services.items()}
 
     def skip_reasons(self) -> list[dict[str, str]]:
         """Return the options, and the absent features, that explain skips: value and reason."""

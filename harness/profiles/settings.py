@@ -14,6 +14,13 @@ Model = TypeVar("Model", bound=BaseModel)
 _HINT: Final = "correct the file"
 
 
+def problems(path: Path, model: type[BaseModel]) -> list[str]:
+    """Return what of a readable file does not fit ``model``, each as ``read`` has it."""
+    document = Document(path)
+    _, wrong = document.validate(model, document.data)
+    return [str(problem) for problem in sorted(wrong)]
+
+
 def read(path: Path, model: type[Model]) -> Model:
     """Read the YAML file ``path`` into ``model``.
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -16,7 +16,7 @@ from bsdgate.harness import files, folders, process
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.manifest import Kind
 from bsdgate.harness.profiles import settings
-from bsdgate.harness.profiles.model import Part, Profile
+from bsdgate.harness.profiles.model import Part, Profile, ServiceName
 from bsdgate.harness.run_dir import Attempt, Format
 from bsdgate.harness.runners.base import Ended, Events, Look, Site
 from bsdgate.harness.runners.watch import watch
@@ -251,6 +251,8 @@ class RallyWorkspace:
 @dataclass(frozen=True)
 class RallyRunner:
     """Runs the workloads of a task; the ids are the names of their scenarios."""
+
+    NEEDS: ClassVar[ServiceName] = "keystone"
 
     workspace: RallyWorkspace
     task: Task

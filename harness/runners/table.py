@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from bsdgate.harness.errors import UsageError
 from bsdgate.harness.profiles.model import Profile
+from bsdgate.harness.runners.apichecks import ApiChecks
 from bsdgate.harness.runners.base import Runner, Site
 from bsdgate.harness.runners.rally import RallyRunner
 from bsdgate.harness.runners.tempest import TempestRunner
 from bsdgate.harness.suites.model import Suite
 
-_RUNNERS: Final[Mapping[str, type[TempestRunner] | type[RallyRunner]]] = MappingProxyType(
-    {"tempest": TempestRunner, "rally": RallyRunner}
+_RUNNERS: Final[Mapping[str, type[TempestRunner] | type[RallyRunner] | type[ApiChecks]]] = (
+    MappingProxyType({"tempest": TempestRunner, "rally": RallyRunner, "apichecks": ApiChecks})
 )
 
 
@@ -25,6 +27,19 @@ _DISTRIBUTIONS: Final = re.compile(
 def has(distribution: str) -> bool:
     """Whether a distribution belongs to the runners, and not to what they test."""
     return _DISTRIBUTIONS.fullmatch(distribution) is not None
+
+
+def check_services(suite: Suite, profile: Profile) -> None:
+    """Raise UsageError if the profile lacks the service that the suite's runner needs."""
+    needed = _RUNNERS[suite.runner].NEEDS
+    if needed not in profile.services:
+        raise UsageError(
+            f"suite {suite.name} is run by {suite.runner}, which needs {needed}, and profile"
+            f" {profile.name} has only {', '.join(profile.services)}",
+            f"leave out --suite: the suite of this profile is {profile.suite}"
+            if profile.suite != suite.name
+            else "choose another suite or profile",
+        )
 
 
 def make(site: Site, profile: Profile, suite: Suite, concurrency: int) -> Runner:

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 import yaml
 
 from bsdgate.harness import files, folders, places, process, request_log
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.manifest import Kind
-from bsdgate.harness.profiles.model import Profile
+from bsdgate.harness.profiles.model import Profile, ServiceName
 from bsdgate.harness.run_dir import Attempt, Format
 from bsdgate.harness.runners import accounts, list_cache
 from bsdgate.harness.runners.base import Ended, Events, Look, Site
@@ -191,6 +191,8 @@ class Workspace:
 @dataclass(frozen=True)
 class TempestRunner:
     """Runs Tempest's tests, and those of its plugins, by stestr."""
+
+    NEEDS: ClassVar[ServiceName] = "keystone"
 
     workspace: Workspace
     cloud: str

@@ -39,7 +39,7 @@ class Suite(Part):
     """The name of the suite."""
     description: str = Field(min_length=1)
     """The suite in one line."""
-    runner: Literal["tempest", "rally"]
+    runner: Literal["tempest", "rally", "apichecks"]
     """The runner of the tests."""
     task: str | None = None
     """For Rally: the file under rally_tasks/ whose workloads are chosen from."""

@@ -249,7 +249,7 @@ def test_a_socket_is_reached_however_long_its_path_and_tmpdir_are(
 
 def test_the_limits_are_those_of_the_cloud(tmp_path: Path) -> None:
     assert Cloud(tmp_path).limits == Limits()
-    CloudSpec.generate("one", tmp_path, {"keystone": 1}, {}, Limits(700, 70)).save()
+    CloudSpec.generate("one", tmp_path, {"keystone": 1}, {}, limits=Limits(700, 70)).save()
     assert Cloud(tmp_path).limits == Limits(700, 70)
 
 

@@ -33,6 +33,7 @@ def test_a_port_that_takes_connections_is_not_ready(tmp_path: Path, answer: byte
 def test_a_service_has_the_time_that_the_cloud_has(tmp_path: Path) -> None:
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
-        spec = CloudSpec.generate("here", tmp_path, {"keystone": port}, {}, Limits(start=0.1))
+        limits = Limits(start=0.1)
+        spec = CloudSpec.generate("here", tmp_path, {"keystone": port}, {}, limits=limits)
         with pytest.raises(RuntimeError, match="has no answer: TimeoutError"):
             readiness.check(spec)

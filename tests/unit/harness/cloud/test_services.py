@@ -105,6 +105,7 @@ def test_a_cloud_without_keystone_is_ready_when_its_password_is_accepted(alone: 
 def test_a_client_of_ironic_alone_sends_a_password(alone: CloudSpec, tmp_path: Path) -> None:
     entry = alone.client_entry()
     assert entry["auth_type"] == "http_basic"
+    assert entry["baremetal_endpoint_override"] == entry["auth"]["endpoint"]
     assert set(entry["auth"]) == {"endpoint", "username", "password"}
     file = tmp_path / "clouds.yaml"
     clouds_yaml.put(file, "alone", entry)

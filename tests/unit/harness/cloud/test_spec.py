@@ -21,8 +21,14 @@ def spec(tmp_path: Path, **options: Any) -> CloudSpec:
 
 
 def test_a_saved_cloud_is_read_back(tmp_path: Path) -> None:
-    options = {"nova": {"DEFAULT": {"debug": True}}}
-    made = CloudSpec.generate("here", tmp_path, PORTS, options, Limits(9, 8))
+    made = CloudSpec.generate(
+        "here",
+        tmp_path,
+        PORTS,
+        {"nova": {"DEFAULT": {"debug": True}}},
+        limits=Limits(9, 8),
+        nodes=[{"name": "board"}],
+    )
     made.save()
     assert CloudSpec.load(tmp_path) == made
 

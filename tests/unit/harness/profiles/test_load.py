@@ -56,14 +56,14 @@ def test_features_are_options_of_tempest(name: str) -> None:
 def test_embedded_has_all_services_and_boards_without_hardware() -> None:
     profile = load.load("embedded")
     assert set(profile.services) == {"keystone", "glance", "placement", "neutron", "nova", "ironic"}
-    assert [board.has_bmc for board in profile.boards] == [False]
+    assert [board.power for board in profile.boards] == ["fake"]
     assert profile.overrides()["validation.run_validation"] == "False"
     assert profile.overrides()["compute.build_timeout"] == "60"
 
 
 def test_clusters_say_what_their_boards_have() -> None:
-    assert [board.has_bmc for board in load.load("morello").boards] == [False]
-    assert [board.has_bmc for board in load.load("netperf").boards] == [True, True]
+    assert [board.power for board in load.load("morello").boards] == ["pdu-snmp"]
+    assert [board.power for board in load.load("netperf").boards] == ["ipmi", "redfish"]
     assert "CUSTOM_CHERI_PURECAP" in load.load("morello").boards[0].traits
     assert load.load("minicloud").boards == ()
 

@@ -168,4 +168,6 @@ def test_credentials_are_dynamic_unless_the_suite_says_otherwise() -> None:
 def test_unknown_suite_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="no suite 'smok'") as caught:
         model.load("smok")
-    assert "did you mean smoke? Known: gate, nightly, rally-smoke, smoke" in str(caught.value)
+    assert "did you mean smoke? Known: gate, ironic-api, nightly, rally-smoke, smoke" in str(
+        caught.value
+    )
