@@ -103,6 +103,7 @@ def test_a_user_who_is_no_admin_takes_accounts_and_makes_no_flavors(
 ) -> None:
     cloud.roles = frozenset({"member"})
     cloud.statuses["baremetal", "/chassis"] = 500
+    cloud.statuses["baremetal", "/drivers"] = 500
     file = tmp_path / "accounts.yaml"
     file.write_text("- {username: u, password: p}")
     made = standing_in(tmp_path, cloud, accounts=file)
@@ -260,6 +261,8 @@ def broken(cloud: FakeCloud, what: str) -> None:
             cloud.statuses["network", "/networks"] = 503
         case "quota":
             cloud.quotas["compute"] = {"instances": 1, "cores": -1}
+        case "system":
+            cloud.statuses["baremetal", "/drivers"] = 500
         case "driver":
             cloud.drivers = {"drivers": [{"name": "ipmi"}]}
         case _:
@@ -273,6 +276,7 @@ def broken(cloud: FakeCloud, what: str) -> None:
         ("catalogue", "has no baremetal, which the profile embedded names", 2),
         ("answer", "network of the cloud 'theirs' answers with status 503", 3),
         ("quota", "instances of compute is 1, and 4 are needed", 3),
+        ("system", "does not list its drivers for the user: status 500", 2),
         ("driver", "has no driver 'fake-hardware', which the profile embedded names", 2),
         ("keystone", "Keystone does not answer", 3),
     ],
