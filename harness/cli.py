@@ -66,12 +66,11 @@ def up(
     from bsdgate.harness.commands import cloud, node_clouds
     from bsdgate.harness.profiles.load import load_local
 
-    found = load_local(profile, timeout_factor)
-    changes, ports = given["changes"], dict(given["port"])
+    found, changes, ports = load_local(profile, timeout_factor), given["changes"], given["port"]
     if on is None:
-        cloud.up(name, found, changes, ports, Console())
+        cloud.up(name, found, changes, dict(ports), Console())
     else:
-        node_clouds.up(on, name, found, changes, ports=ports, console=Console())
+        node_clouds.up(on, name, found, changes, ports=dict(ports), console=Console())
 
 
 @bsdgate.command()

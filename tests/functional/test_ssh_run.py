@@ -61,7 +61,8 @@ def on(sshd: Sshd) -> tuple[str, str]:
 
 
 def test_a_cloud_on_a_node_is_used_from_here(place: Place, sshd: Sshd) -> None:
-    up = place.bsdgate("up", *on(sshd))
+    # It may have to build the templates.
+    up = place.bsdgate("up", *on(sshd), "--timeout-factor", "3")
     assert up.code == 0, up
     assert f"bsdgate down --on {sshd.url}" in up.text
     (entry,) = yaml.safe_load(place.clouds_yaml.read_text())["clouds"].values()
