@@ -190,8 +190,11 @@ def _user(root: Path, namespace: int | None) -> Iterator[tuple[str, Path]]:
         else:
             yield name, home
     finally:
-        subprocess.run(["pkill", "-KILL", "-u", name], check=False)
-        run("userdel", name)
+        for each in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if each.username() == name:
+                    each.kill()
+        run("userdel", "--force", name)
 
 
 def _entering(namespace: int | None) -> list[str]:
