@@ -10,7 +10,7 @@ from rich.console import Console
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
 from bsdgate.harness.commands import version
-from bsdgate.harness.endings import guarded
+from bsdgate.harness.exit_codes import guarded
 from bsdgate.harness.options import (
     EXPECTATIONS,
     FACTOR,

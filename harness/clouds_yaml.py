@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from bsdgate.harness import files, folders, places
+from bsdgate.harness import files, folders, paths
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.yaml_splice import SpliceError, Text
 
@@ -29,7 +29,7 @@ def path() -> Path:
     """Return the file that OpenStack's clients read for this user."""
     if os.environ.get("OS_CLIENT_CONFIG_FILE"):
         return Path(os.environ["OS_CLIENT_CONFIG_FILE"]).absolute()
-    home = os.environ.get("XDG_CONFIG_HOME") or places.home("OS_CLIENT_CONFIG_FILE") / ".config"
+    home = os.environ.get("XDG_CONFIG_HOME") or paths.home("OS_CLIENT_CONFIG_FILE") / ".config"
     return Path(home).absolute() / "openstack" / "clouds.yaml"
 
 

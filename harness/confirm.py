@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The step that finds whose failures are: they are run again, with the change and without it.
+"""The step that finds the cause of failures: runs them again, with the change and without it.
 
 Which, how often and on what is ``results.attribution``'s to say. Each time is an attempt of its
 own among the evidence. What cannot be run again in time confirms nothing and stays a failure.
@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from bsdgate.harness import folders, places
+from bsdgate.harness import folders, paths
 from bsdgate.harness.environments import environment
 from bsdgate.harness.steps import (
     OutOfTimeError,
@@ -125,7 +125,7 @@ def _base(run: Run) -> AbstractContextManager[Run] | None:
     if without is None:
         return None
     run.listener.say("bringing up the base, without the change")
-    released = environment.prepare((), run.profile.release, places.cache(), run.listener.say)
+    released = environment.prepare((), run.profile.release, paths.cache(), run.listener.say)
     return _cloud(
         replace(run, deployment=without, environment=released, site=run.site / BASE, deployed=False)
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bsdgate.harness import files, folders, places
+from bsdgate.harness import files, folders, paths
 from bsdgate.harness.confirm import known_failures
 from bsdgate.results import evidence, reporters
 from bsdgate.results import judge as results
@@ -33,10 +33,10 @@ def open_store(url: str | None, *, make: bool = True) -> "Store":
     from bsdgate.results.store.connection import is_there  # noqa: PLC0415
     from bsdgate.results.store.database import Store  # noqa: PLC0415
 
-    place = url or places.state() / "history.sqlite"
-    if make and not url and not places.state().is_dir():
-        with files.explained(places.state()):
-            folders.make(places.state())
+    place = url or paths.state() / "history.sqlite"
+    if make and not url and not paths.state().is_dir():
+        with files.explained(paths.state()):
+            folders.make(paths.state())
     return Store(place if make or is_there(place) else None)
 
 

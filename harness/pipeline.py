@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bsdgate.harness import history, places
+from bsdgate.harness import history, paths
 from bsdgate.harness.confirm import added_failures, confirm
 from bsdgate.harness.deployments import ownership
 from bsdgate.harness.deployments import table as deployments
@@ -112,7 +112,7 @@ def begin(options: Options, listener: Listener) -> Run:
     asked = changes.parse_all(options.changes, profile.release)
     tools = _prepare_runners(asked, profile, listener)
     folder = RunDir.create(
-        places.state() / "runs",
+        paths.state() / "runs",
         _manifest(options, profile, suite, asked, cloud, concurrency=concurrency, known=known),
     )
     for name, content in known.items():
@@ -142,7 +142,7 @@ def _manifest(
     known: Mapping[str, bytes],
 ) -> Manifest:
     """Return what is written down of what was asked; ``known`` are the added known failures."""
-    resolved = environment.resolve(asked, places.cache())
+    resolved = environment.resolve(asked, paths.cache())
     change, patchset = options.review or (None, None)
     return Manifest(
         profile=options.profile,
@@ -170,7 +170,7 @@ def _prepare_runners(
 ) -> environment.Environment:
     """Return the environment, on this machine, of what runs the tests."""
     changed = [change for change in asked if runners.has(change.distribution)]
-    return environment.prepare(changed, profile.release, places.cache(), listener.say)
+    return environment.prepare(changed, profile.release, paths.cache(), listener.say)
 
 
 def _target(folder: RunDir, profile: Profile, asked: Sequence[Change]) -> tuple[Node, Deployment]:
@@ -229,7 +229,7 @@ def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | Non
     :raises ConfigurationError: its profile or suite is not what it was.
     """
     listener.step("prepare")
-    places.check(path, "move the run directory to another folder")
+    paths.check(path, "move the run directory to another folder")
     folder = RunDir.open(path)
     try:
         manifest = folder.manifest
@@ -239,7 +239,7 @@ def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | Non
         manifest.refuse_other_settings(path, profile, suite)
         texts = [f"{each.project}={each.source}" for each in manifest.changes]
         asked = changes.parse_all(texts, profile.release)
-        resolved = environment.resolve(asked, places.cache())
+        resolved = environment.resolve(asked, paths.cache())
         if tuple(each.asked for each in resolved) != manifest.changes:
             raise UsageError(
                 f"the change under test is not what {path} ran with",

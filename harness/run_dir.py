@@ -56,11 +56,6 @@ LAYOUT: Final = {
     "tempest-home/*": "The home directory of Tempest.",
     "rally/*": "The workspace of Rally.",
     "apichecks-home/*": "The home directory of the checks through openstacksdk.",
-    "standing.json": "With ``--cloud``: the cloud, the prefix, and whether all was removed.",
-    "baseline.json": "With ``--cloud``: the resources of the cloud before the run.",
-    "requests.jsonl": "With ``--cloud``: the requests of the tests that changed something.",
-    "audit.json": "With ``--cloud``: the resources that changed during the run, or were left.",
-    "connection.json": "With ``--on`` and ``--keep``: the connection to the node.",
     "base/*": "The cloud without the change, and what ran against it.",
     "again/*": "Another cloud with the change, and what ran against it.",
     "cloud/*": "The embedded cloud, while it is up.",
@@ -218,8 +213,8 @@ class RunDir:
 
     def _note_attempts(self) -> None:
         """Write down an attempt that had been made when the harness was killed, and no more."""
-        told = {event["name"] for event in self.events() if event["step"] == ATTEMPT}
-        for name in sorted({folder.name for folder in self.evidence.iterdir()} - told):
+        listed = {event["name"] for event in self.events() if event["step"] == ATTEMPT}
+        for name in sorted({folder.name for folder in self.evidence.iterdir()} - listed):
             self.record(ATTEMPT, "begin", name=name)
 
     def record(self, step: str, event: Event, **details: Any) -> None:

@@ -47,25 +47,25 @@ LEFT: Final = "left-behind"
 
 
 class Listener(Protocol):
-    """Who is told what goes on."""
+    """Receives the progress of a run."""
 
     def step(self, name: str) -> None:
-        """Hear that a step begins."""
+        """A step begins."""
 
     def say(self, text: str) -> None:
-        """Hear a line that a person should read."""
+        """Receive a line for a person."""
 
     def cloud(self, event: Mapping[str, Any]) -> None:
-        """Hear an event of the cloud's supervisor."""
+        """Receive an event of the deployment while it starts."""
 
     def tests_begin(self, ids: Sequence[str], concurrency: int) -> None:
-        """Hear which tests are about to run."""
+        """These tests are about to run."""
 
     def test(self, event: StatusEvent) -> None:
-        """Hear of one test."""
+        """Receive the status of one test."""
 
     def tests_end(self) -> None:
-        """Hear that no more tests will be told of."""
+        """The tests have ended."""
 
 
 @dataclass

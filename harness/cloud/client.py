@@ -65,14 +65,14 @@ class Cloud:
     ) -> Self:
         """Start a cloud and return when it is ready.
 
-        :param python: the interpreter in whose environment the services are installed.
+        :param python: the interpreter of the environment that has the services.
         :param templates: folder of the templates, shared by all clouds.
         :param services: the services to start, in any order.
         :param ports: port by service; those not named get one that is free.
         :param options: options of oslo.config over ours: by service, section, name.
         :param nodes: nodes to enroll in Ironic, as openstacksdk creates them.
         :param limits: seconds until it must be ready, and until it must have ended.
-        :param on_event: told of each event of the supervisor.
+        :param on_event: receives each event of the supervisor.
         :raises UsageError: one is up there already, or something that bsdgate has not made is.
         :raises InfrastructureError: a service failed; its last log lines are in the message.
         """
@@ -388,7 +388,7 @@ def _short_folder(rest: int) -> "tempfile.TemporaryDirectory[str]":
 
 @contextlib.contextmanager
 def _connected(address: Path) -> Iterator[Connection]:
-    """Connect to a socket, whose path may be longer than one may be."""
+    """Connect to a socket; its path may be longer than the system allows."""
     with contextlib.ExitStack() as stack:
         if len(os.fsencode(address)) > SOCKET_PATH_MAX:
             short = Path(stack.enter_context(_short_folder(len(address.name))))

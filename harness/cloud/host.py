@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from bsdgate.harness import folders, places
+from bsdgate.harness import folders, paths
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.spec import Limits, checked_name
 from bsdgate.harness.environments import changes, environment
@@ -59,7 +59,7 @@ class Host:
                 else change
                 for change in changes.parse_all(sources, release)
             ]
-            self._environments[changed] = environment.prepare(wanted, release, places.cache(), say)
+            self._environments[changed] = environment.prepare(wanted, release, paths.cache(), say)
         prepared = self._environments[changed]
         return {
             "versions": prepared.versions(),
@@ -91,7 +91,7 @@ class Host:
             path,
             name=checked_name(name),
             python=self._environments[changed].python,
-            templates=places.cache() / "templates",
+            templates=paths.cache() / "templates",
             services=services,
             ports=ports,
             options=options,
@@ -122,7 +122,7 @@ class Host:
 
     def home(self, _report: Report, *, name: str) -> str:
         """Return the folder of the cloud of that name, if it is one that stays (``bsdgate up``)."""
-        return str(places.state() / "clouds" / checked_name(name))
+        return str(paths.state() / "clouds" / checked_name(name))
 
     def status(self, _report: Report, *, folder: str) -> dict[str, Any] | None:
         """Return the status of a cloud, and the names of its logs; None if there is none."""

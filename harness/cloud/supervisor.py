@@ -265,7 +265,7 @@ class Supervisor:
     # Orders from outside ---------------------------------------------------
 
     def obey(self, control: socket.socket) -> None:
-        """Watch the services and carry out orders until told to stop."""
+        """Watch the services and carry out requests, until SIGTERM."""
         while True:
             pipes = [unit.pipe for unit in self._units.values() if not unit.pipe.closed]
             ready = self._starter.wait([control, *pipes, *self._unattended()])

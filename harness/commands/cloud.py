@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bsdgate.harness import clouds_yaml, folders, places, process
+from bsdgate.harness import clouds_yaml, folders, paths, process
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.service import SERVICES, example
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName, Limits
@@ -28,7 +28,7 @@ _STATE_STYLES = {"serving": "green", "ready": "green"}
 
 def home(name: CloudName) -> Path:
     """Return the directory of the cloud ``name``."""
-    return places.state() / "clouds" / name
+    return paths.state() / "clouds" / name
 
 
 def up(
@@ -42,20 +42,20 @@ def up(
 
     ``texts`` are the changes under test, as ``--with`` takes them.
     """
-    for place in places.by_default():
+    for place in paths.by_default():
         folders.tighten(place)
     check_ports(profile, ports)
     file = clouds_yaml.path()
     clouds_yaml.check(file, name)
     node_connections.refuse_connected(name)
     wanted = changes.parse_all(texts, profile.release)
-    python = environment.prepare(wanted, profile.release, places.cache(), console.print).python
+    python = environment.prepare(wanted, profile.release, paths.cache(), console.print).python
     with BootDisplay(console) as display:
         cloud = Cloud.start(
             home(name),
             name=name,
             python=python,
-            templates=places.cache() / "templates",
+            templates=paths.cache() / "templates",
             services=profile.services,
             ports=ports,
             options=service_options(profile),
@@ -208,6 +208,6 @@ def existing(name: CloudName) -> Cloud:
 
 
 def _known() -> str:
-    folder = places.state() / "clouds"
+    folder = paths.state() / "clouds"
     names = sorted(each.parent.name for each in folder.glob("*/lock"))
     return f" (there is {', '.join(names)})" if names else ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bsdgate.harness import clouds_yaml, files, folders, places
+from bsdgate.harness import clouds_yaml, files, folders, paths
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.service import SERVICES, example
 from bsdgate.harness.cloud.spec import CloudName
@@ -45,7 +45,7 @@ def up(
 ) -> None:
     """Start a cloud on a node, and leave it there with its ports forwarded to this machine."""
     address = Address.parse(url)
-    for place in places.by_default():
+    for place in paths.by_default():
         folders.tighten(place)
     file = clouds_yaml.path()
     clouds_yaml.check(file, name)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from bsdgate.harness import clouds_yaml, places
+from bsdgate.harness import clouds_yaml, paths
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
 from bsdgate.harness.deployments.embedded import HOST
 from bsdgate.harness.errors import UsageError
@@ -29,7 +29,7 @@ ENTRY: Final = "entry.json"
 
 def folder_of(name: CloudName) -> Path:
     """Return the folder, of this machine, of the cloud of that name on a node."""
-    return places.state() / "connections" / f"up-{name}"
+    return paths.state() / "connections" / f"up-{name}"
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from types import FrameType
 from rich.console import Console
 from rich.markup import escape
 
-from bsdgate.harness import folders, pipeline, places
+from bsdgate.harness import folders, paths, pipeline
 from bsdgate.harness.commands.run_display import RunDisplay
 from bsdgate.harness.pipeline import Options
 from bsdgate.harness.runners import durations
@@ -23,9 +23,9 @@ _STYLES = {Result.PASS: "green", Result.FAIL: "red", Result.ERROR: "yellow"}
 
 def new(options: Options, console: Console) -> int:
     """Run a suite; return the exit code."""
-    for place in places.by_default():
+    for place in paths.by_default():
         folders.tighten(place)
-    display = RunDisplay(console, durations.newest(places.state() / "runs", options.suite))
+    display = RunDisplay(console, durations.newest(paths.state() / "runs", options.suite))
     with _stoppable(display):
         return _finish(pipeline.begin(options, display), console)
 

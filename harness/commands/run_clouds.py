@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bsdgate.harness import files, places
+from bsdgate.harness import files, paths
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.commands import node_connections
 from bsdgate.harness.confirm import AGAIN, BASE
@@ -28,7 +28,7 @@ def clouds_of(run_dir: Path) -> list[Cloud]:
 
 def left() -> list[tuple[Path, Cloud]]:
     """Return the clouds of runs that are over, with the run directory of each."""
-    runs = sorted(path.parent for path in (places.state() / "runs").glob("*/manifest.json"))
+    runs = sorted(path.parent for path in (paths.state() / "runs").glob("*/manifest.json"))
     over = [run for run in runs if not files.is_locked(run / "lock")]
     return [(run, cloud) for run in over for cloud in clouds_of(run)]
 
@@ -53,7 +53,7 @@ def show(console: Console) -> None:
 
 def left_on_nodes() -> list[tuple[Path, Kept]]:
     """Return the runs that have kept a cloud on another machine, and the connection of each."""
-    runs = sorted(path.parent for path in (places.state() / "runs").glob(f"*/{KEPT}"))
+    runs = sorted(path.parent for path in (paths.state() / "runs").glob(f"*/{KEPT}"))
     return [(run, kept) for run in runs if (kept := Kept.load(run / KEPT))]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from bsdgate.harness import files, places, process
+from bsdgate.harness import files, paths, process
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.profiles import load as profiles
 from bsdgate.harness.profiles.model import Profile, Timeouts
@@ -46,7 +46,7 @@ def show(
     parts = [suites.load(name) for name in chosen or SUITES]
     found = [profiles.load(name) for name in names] if names else list(_with_tempest())
     ids = _read(listed) if listed else _list()
-    verdicts = list(_verdicts(places.state() / "runs"))
+    verdicts = list(_verdicts(paths.state() / "runs"))
     columns = scorecard.score(ids, [_known(one, parts, ids, verdicts) for one in found])
     print(render.text(columns))
     if html is not None:

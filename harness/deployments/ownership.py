@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bsdgate.harness import files, places, request_log
+from bsdgate.harness import files, paths, request_log
 from bsdgate.harness.deployments import inventory
 from bsdgate.harness.deployments.inventory import Inventory, Key, Resource
 from bsdgate.harness.deployments.kinds import BELOW
@@ -31,7 +31,7 @@ _RUN: Final = rf"-r[0-9a-f]{{{_RUN_DIGITS}}}"
 
 def default_prefix() -> str:
     """Return the prefix of this user, machine and state folder: no other place has the same."""
-    text = f"{socket.gethostname()} {os.getuid()} {places.state()}"
+    text = f"{socket.gethostname()} {os.getuid()} {paths.state()}"
     return f"bsdg-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 

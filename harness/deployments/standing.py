@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 import yaml
 
-from bsdgate.harness import files, folders, places, request_log
+from bsdgate.harness import files, folders, paths, request_log
 from bsdgate.harness.deployments import audit, inventory, requirements
 from bsdgate.harness.deployments.base import Access, ForRunner, HostChecks, Installed, Report, Say
 from bsdgate.harness.deployments.connection import Entry, Identity, RefusedError
@@ -165,7 +165,7 @@ class Standing:
     # The parts ---------------------------------------------------------------------------
 
     def _take_lock(self) -> int:
-        folder = places.state() / "standing"
+        folder = paths.state() / "standing"
         with files.explained(folder):
             folders.make(folder)
         cloud = hashlib.sha256(self.entry.auth_url.encode()).hexdigest()[:8]

@@ -27,7 +27,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from bsdgate import harness
-from bsdgate.harness import files, folders, places, process
+from bsdgate.harness import files, folders, paths, process
 from bsdgate.harness.environments import base, builds
 from bsdgate.harness.environments import changes as under_test
 from bsdgate.harness.environments.changes import Change, Resolved
@@ -105,7 +105,7 @@ def prepare(
     :raises ConfigurationError: a change requires something that the release does not have.
     :raises InfrastructureError: the build failed; the error ends with the last lines of its log.
     """
-    places.check_installation()
+    paths.check_installation()
     check_services(release)
     if not changes:
         return Environment(Path(sys.executable))

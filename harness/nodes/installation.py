@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Self
 
-from bsdgate.harness import identity, places
+from bsdgate.harness import identity, paths
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Installation:
     @classmethod
     def own(cls) -> Self:
         """Return that of this process."""
-        return cls(identity.version(), identity.digest(), sys.executable, str(places.state()))
+        return cls(identity.version(), identity.digest(), sys.executable, str(paths.state()))
 
     @classmethod
     def parse(cls, text: str) -> Self:

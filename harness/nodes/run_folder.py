@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from bsdgate.harness import files, folders, places
+from bsdgate.harness import files, folders, paths
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.nodes import facts
 
@@ -33,9 +33,9 @@ class RunFolder:
         :raises UsageError: the run is in progress.
         """
         assert Path(name).name == name
-        for place in places.by_default():
+        for place in paths.by_default():
             folders.tighten(place)
-        root = places.state() / "nodes"
+        root = paths.state() / "nodes"
         with files.explained(root):
             folders.make(root)
         with files.exclusive(root / ".lock", LOCK_SECONDS):

@@ -36,7 +36,7 @@ OF_ONE_RUN: Final = frozenset(
         ("scenario", "img_file"),
     }
 )
-"""Options that each run sets anew: places, a password, ids. No test is marked by them."""
+"""Options that each run sets anew: paths, a password, ids. No test is marked by them."""
 
 
 def cached(
@@ -44,7 +44,7 @@ def cached(
 ) -> list[str]:
     """Return the list that is kept in ``folder`` for the fingerprint; make and keep it if needed.
 
-    A list without a fingerprint, or whose fingerprint changes meanwhile, is not kept.
+    A list is not kept if it has no fingerprint, or if its fingerprint changes meanwhile.
     """
     key = fingerprint()
     if key is None:

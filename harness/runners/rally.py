@@ -232,12 +232,12 @@ class RallyWorkspace:
         argv: list[str | Path] = [self.python, "-m", "bsdgate.harness.runners.rally_worker"]
         argv += [cloud, self.path, mark]
         # What users keep in their home, plugins among it, is Rally's to load.
-        told = {"HOME": str(self.path), "OS_CLIENT_CONFIG_FILE": str(self.clouds_yaml)}
+        variables = {"HOME": str(self.path), "OS_CLIENT_CONFIG_FILE": str(self.clouds_yaml)}
         with process.start(
             argv,
             log=self.logs / "rally.log",
             cwd=self.path,
-            env=process.environment(**told),
+            env=process.environment(**variables),
             stdout=process.PIPE,
         ) as running:
             yield running

@@ -12,7 +12,7 @@ from typing import ClassVar, Final, Self
 
 import yaml
 
-from bsdgate.harness import files, folders, places, process, request_log
+from bsdgate.harness import files, folders, paths, process, request_log
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.manifest import Kind
 from bsdgate.harness.profiles.model import Profile, ServiceName
@@ -92,7 +92,7 @@ class Workspace:
 
         With the argument ``--create`` it makes in the cloud what tests need.
 
-        Beside it stestr makes its repository, which takes a second that nobody has to wait for.
+        Beside it stestr makes its repository, which takes a second.
         """
         settings = {SECTION_MISSPELT: str(self._locks), **overrides}
         argv: list[str | Path] = [self.bin / "discover-tempest-config", *arguments]
@@ -237,7 +237,7 @@ class TempestRunner:
             concurrency,
             site.accounts if suite.credentials == "pre-provisioned" or not may_create else None,
             site.seconds,
-            places.cache() / "lists",
+            paths.cache() / "lists",
             site.tempestconf,
         )
 

@@ -42,7 +42,7 @@ class Suite(Part):
     runner: Literal["tempest", "rally", "apichecks"]
     """The runner of the tests."""
     task: str | None = None
-    """For Rally: the file under rally_tasks/ whose workloads are chosen from."""
+    """For Rally: the file under rally_tasks/ with the workloads."""
     credentials: Literal["dynamic", "pre-provisioned"] = "dynamic"
     """For Tempest: whether each test class makes users and projects of its own, or takes accounts
     that the cloud has. A cloud without such accounts gets dynamic ones for either."""

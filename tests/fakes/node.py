@@ -33,7 +33,7 @@ class FakeRemote:
 
 
 class FakeNode:
-    """A node whose folders are those of this machine; ``lose`` cuts the connection.
+    """A node with the folders of this machine; ``lose`` cuts the connection.
 
     ``objects`` are the objects that it has, by the path of their class. ``forwarded`` has the ports
     that were forwarded.

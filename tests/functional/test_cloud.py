@@ -37,7 +37,7 @@ clouds:
     profile: nothing
 """
 SOCKET_PATH_MAX = 104
-LONG_NAME = "a-cloud-whose-directory-is-longer-than-a-unix-socket-path-may-be"
+LONG_NAME = "a-cloud-with-a-directory-longer-than-a-unix-socket-path-may-be"
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def closing(environ: dict[str, Any], start_response: Callable[..., Any]) -> list
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """Yield the port of a server whose application closes bodies as Glance does."""
+    """Yield the port of a server with an application that closes bodies as Glance does."""
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         environ["wsgi.input"] = glance.Body(environ["wsgi.input"])

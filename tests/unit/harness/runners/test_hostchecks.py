@@ -64,7 +64,7 @@ def node(tmp_path: Path, programs: Path) -> Path:
 
 @pytest.fixture
 def cloud(node: Path) -> Iterator[Path]:
-    """Return the folder of a cloud, whose services are one process that listens six times."""
+    """Return the folder of a cloud; its services are one process that listens six times."""
     folder = node / "cloud"
     folder.mkdir(mode=0o700)
     argv = [sys.executable, "-I", "-c", LISTENING]

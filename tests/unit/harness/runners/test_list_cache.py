@@ -50,8 +50,8 @@ def test_a_list_of_another_fingerprint_is_made(tmp_path: Path) -> None:
 def test_a_list_without_a_fingerprint_that_lasts_is_not_kept(
     tmp_path: Path, fingerprints: list[str | None]
 ) -> None:
-    told = iter(fingerprints)
-    assert list_cache.cached(tmp_path, lambda: next(told), Listing()) == IDS
+    each = iter(fingerprints)
+    assert list_cache.cached(tmp_path, lambda: next(each), Listing()) == IDS
     assert not [*tmp_path.iterdir()]
 
 

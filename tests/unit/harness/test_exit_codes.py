@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
-from bsdgate.harness.endings import INTERNAL_ERROR, guarded
 from bsdgate.harness.errors import InfrastructureError, UsageError
+from bsdgate.harness.exit_codes import INTERNAL_ERROR, guarded
 
 NOWHERE = Path(os.devnull)
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="not every system has it")
@@ -20,7 +20,7 @@ PRINTS = """
 import pathlib
 import sys
 from rich.console import Console
-from bsdgate.harness.endings import guarded
+from bsdgate.harness.exit_codes import guarded
 
 def failed():
     {}

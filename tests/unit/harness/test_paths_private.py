@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bsdgate.harness import places
+from bsdgate.harness import paths
 from bsdgate.harness.history import open_store
 
 XDG = {"BSDGATE_STATE_DIR": "XDG_STATE_HOME", "BSDGATE_CACHE_DIR": "XDG_CACHE_HOME"}
@@ -23,11 +23,11 @@ def default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_place_that_the_user_has_chosen_is_not_ours(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert places.by_default() == [places.state(), places.cache()]
+    assert paths.by_default() == [paths.state(), paths.cache()]
     monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path))
-    assert places.by_default() == [places.cache()]
+    assert paths.by_default() == [paths.cache()]
     monkeypatch.setenv("BSDGATE_CACHE_DIR", str(tmp_path))
-    assert places.by_default() == []
+    assert paths.by_default() == []
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o002, 0o077], ids=oct)
@@ -37,7 +37,7 @@ def test_the_history_is_private_whatever_the_umask(umask: int) -> None:
         open_store(None).close()
     finally:
         os.umask(before)
-    made = {each.name: stat.S_IMODE(each.stat().st_mode) for each in places.state().iterdir()}
+    made = {each.name: stat.S_IMODE(each.stat().st_mode) for each in paths.state().iterdir()}
     assert set(made.values()) == {0o600}
-    for path in (places.state(), places.state().parent):
+    for path in (paths.state(), paths.state().parent):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700

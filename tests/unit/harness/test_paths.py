@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.places: which paths OpenStack and its tests can live below."""
+"""bsdgate.harness.paths: which paths OpenStack and its tests can live below."""
 
 import os
 import pwd
@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bsdgate.harness import clouds_yaml, places
+from bsdgate.harness import clouds_yaml, paths
 from bsdgate.harness.environments import changes
 from bsdgate.harness.errors import UsageError
 
-SETTINGS = {"BSDGATE_STATE_DIR": places.state, "BSDGATE_CACHE_DIR": places.cache}
+SETTINGS = {"BSDGATE_STATE_DIR": paths.state, "BSDGATE_CACHE_DIR": paths.cache}
 # tests/functional/place.py has all of them in the names of its folders.
 WORKS = set(string.ascii_letters + string.digits + " !&'()+,-./;=@^_~")
 
@@ -51,26 +51,26 @@ def test_a_place_is_taken_or_refused_for_a_character_that_is_named(setting: str,
 def test_every_character_of_ascii_is_decided_on(char: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BSDGATE_STATE_DIR", f"/tmp/a{char}b")
     if char in WORKS:
-        assert places.state() == Path(f"/tmp/a{char}b")
+        assert paths.state() == Path(f"/tmp/a{char}b")
     else:
         with pytest.raises(UsageError):
-            places.state()
+            paths.state()
 
 
 def test_a_name_that_is_not_utf_8_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environb, b"BSDGATE_STATE_DIR", b"/tmp/\xff")
     with pytest.raises(UsageError, match="udcff"):
-        places.state()
+        paths.state()
 
 
 @pytest.mark.parametrize("prefix", ["/tmp/a`id`", "/tmp/100%"])
 def test_an_installation_in_such_a_place_is_refused(
     prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places.check_installation()
+    paths.check_installation()
     monkeypatch.setattr(sys, "prefix", prefix)
     with pytest.raises(UsageError, match="another folder") as refused:
-        places.check_installation()
+        paths.check_installation()
     assert prefix in refused.value.message
 
 
@@ -91,8 +91,8 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("find", "setting"),
     [
-        (places.state, "BSDGATE_STATE_DIR"),
-        (places.cache, "BSDGATE_CACHE_DIR"),
+        (paths.state, "BSDGATE_STATE_DIR"),
+        (paths.cache, "BSDGATE_CACHE_DIR"),
         (clouds_yaml.path, "OS_CLIENT_CONFIG_FILE"),
     ],
 )
