@@ -95,7 +95,7 @@ def run(place: Place, entry: Path, tests: str, *more: str) -> tuple[Done, RunFol
     return done, runs(place)[-1]
 
 
-def testing(place: Place, entry: Path, known: int) -> tuple[Started, RunFolder]:
+def under_way(place: Place, entry: Path, known: int) -> tuple[Started, RunFolder]:
     """Start a run; return when its tests have made something."""
     started = start(place, entry, MANY)
 
@@ -149,7 +149,7 @@ def test_revoked_credentials_are_an_error_and_the_next_run_removes_what_is_left(
     paths: list[tuple[str, str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    started, folder = testing(place, entry, len(runs(place)))
+    started, folder = under_way(place, entry, len(runs(place)))
     user = client.identity.find_user("ci")
     client.identity.update_user(user, is_enabled=False)
     done = started.done()
@@ -167,7 +167,7 @@ def test_revoked_credentials_are_an_error_and_the_next_run_removes_what_is_left(
 def test_the_next_run_removes_what_a_killed_one_has_left(
     place: Place, theirs: UpCloud, entry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started, folder = testing(place, entry, len(runs(place)))
+    started, folder = under_way(place, entry, len(runs(place)))
     started.popen.send_signal(signal.SIGKILL)
     started.done()
     mark = Mark.read(folder.path)
@@ -185,7 +185,7 @@ def test_what_others_change_is_a_note_and_what_a_request_of_the_run_alters_is_a_
 ) -> None:
     network = client.network.create_network(name="changed-by-people")
     group = client.network.create_security_group(name="deleted-by-the-run")
-    started, folder = testing(place, entry, len(runs(place)))
+    started, folder = under_way(place, entry, len(runs(place)))
     client.network.update_network(network, description="another")
     url = f"{client.network.get_endpoint()}/v2.0/security-groups/{group.id}"
     # As the process of a test does it.
