@@ -71,13 +71,15 @@ class SshNode:
     @property
     def installation(self) -> Installation:
         """The bsdgate that is installed there."""
-        assert self._installation is not None, "connect first"
+        if self._installation is None:
+            raise NodeLostError(f"the node {self.name} is not connected")
         return self._installation
 
     @property
     def folder(self) -> Path:
         """The folder of the run below bsdgate's state folder there."""
-        assert self._folder is not None, "connect first"
+        if self._folder is None:
+            raise NodeLostError(f"the node {self.name} is not connected")
         return self._folder
 
     def connect(self) -> None:
@@ -121,7 +123,8 @@ class SshNode:
 
     def remote(self, path: str) -> Remote:
         """Return an object of the agent there."""
-        assert self._caller is not None, "connect first"
+        if self._caller is None:
+            raise NodeLostError(f"the node {self.name} is not connected")
         return self._caller.remote(path)
 
     def push(self, source: Path, names: Sequence[Path] | None = None) -> Path:

@@ -265,6 +265,10 @@ def program(sshd: Sshd, text: str) -> str:
 def test_a_host_that_refuses(sshd: Sshd, made: Callable[..., SshNode]) -> None:
     node = made(url=f"ssh://127.0.0.1:{free_port()}")
     message, hint = refusal(node, sshd, InfrastructureError)
+    with pytest.raises(NodeLostError, match="is not connected"):
+        node.remote(ECHO).call("twice", ignore, text="")
+    with pytest.raises(NodeLostError, match="is not connected"):
+        node.pull(node.folder, node.log.parent)
     assert "Connection refused" in message
     assert "start sshd there" in hint
 
