@@ -125,7 +125,7 @@ def test_the_profile_of_a_cloud_that_is_there_may_have_its_nodes_anywhere(clouds
     run = pipeline.begin(Options(cloud="theirs", profile="morello"), FakeListener())
     run.folder.close()
     assert run.profile.name == "morello"
-    with pytest.raises(BsdgateError, match="takes its nodes from 'zuul'"):
+    with pytest.raises(BsdgateError, match="the source zuul is not supported"):
         pipeline.begin(Options(profile="morello"), FakeListener())
 
 
