@@ -101,7 +101,7 @@ class Kept:
         """Return what ``save`` has written; None if there is no such file, or it is damaged."""
         try:
             return cls(**json.loads(path.read_bytes()))
-        except (FileNotFoundError, ValueError, TypeError):
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return None
 
     def save(self, path: Path) -> None:

@@ -80,6 +80,7 @@ def test_good_run_says_what_it_was(passed: RunFolder) -> None:
         "test",
         "collect",
         "confirm",
+        "close",
     ]
     for attempt in passed.attempts.values():
         assert (attempt["state"], attempt["exit_status"], attempt["problems"]) == ("ended", 0, [])

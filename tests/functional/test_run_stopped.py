@@ -116,7 +116,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(place: Place, interrupted: Stop
     attempt = folder.attempts["02-tempest"]
     assert (attempt["state"], attempt["exit_status"]) == ("interrupted", None)
     assert not (folder.path / "cloud").exists()
-    assert folder.journal()[-1]["event"] == "interrupt"
+    assert "interrupt" in [event["event"] for event in folder.journal()]
     verdict = judge_run(folder.path)
     assert verdict.result is Result.ERROR
 

@@ -15,7 +15,7 @@ from bsdgate.harness.cloud.service import hash_password
 PROFILES = Path(__file__).parent / "profiles"
 STANDALONE = Path(__file__).parents[2] / "harness" / "profiles" / "ironic-standalone.yaml"
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

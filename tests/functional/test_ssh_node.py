@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -326,7 +327,11 @@ def test_a_host_with_another_bsdgate(sshd: Sshd, made: Callable[..., SshNode]) -
 
 
 def test_a_login_shell_that_prints(sshd: Sshd, made: Callable[..., SshNode]) -> None:
-    sshd.configure(PATH=program(sshd, f"echo welcome; exec {servers.BIN}/bsdgate installation"))
+    sshd.configure(
+        PATH=program(
+            sshd, f"echo welcome; exec {shlex.quote(str(servers.BIN / 'bsdgate'))} installation"
+        )
+    )
     message, hint = refusal(made(), sshd, UsageError)
     assert "begins with 'welcome'" in message
     assert "startup files" in hint
