@@ -80,6 +80,8 @@ def forget(name: CloudName, kept: Kept | None) -> None:
     if kept is not None:
         kept.end()
     here = folder_of(name)
+    if not here.is_dir():
+        return
     with contextlib.suppress(FileNotFoundError, ValueError):
         url = json.loads((here / ENTRY).read_bytes())["url"]
         clouds_yaml.drop(clouds_yaml.path(), name, url)
