@@ -30,6 +30,7 @@ def test_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.timeout(180)
 def test_tests_start_without_uv(test_file: Path) -> None:
     tests = str(Path(__file__).parents[1])
     command = [sys.executable, "-c", WITHOUT_UV, "-rs", "-p", "no:cacheprovider", str(test_file)]
