@@ -50,10 +50,11 @@ def _make_one(path: Path) -> None:
         path.chmod(stat.S_IRWXU)
 
 
-def tighten(path: Path) -> None:
-    """Set mode 0700 for a directory of the user that was made with the umask, if it exists."""
-    if path.is_dir() and path.stat().st_uid == os.geteuid():
-        path.chmod(stat.S_IRWXU)
+def tighten(*paths: Path) -> None:
+    """Set mode 0700 for directories of the user that were made with the umask, if they exist."""
+    for path in paths:
+        if path.is_dir() and path.stat().st_uid == os.geteuid():
+            path.chmod(stat.S_IRWXU)
 
 
 def make_marked(path: Path) -> None:

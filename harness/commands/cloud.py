@@ -42,8 +42,7 @@ def up(
 
     ``texts`` are the changes under test, as ``--with`` takes them.
     """
-    for place in paths.by_default():
-        folders.tighten(place)
+    folders.tighten(*paths.by_default())
     check_ports(profile, ports)
     file = clouds_yaml.path()
     clouds_yaml.check(file, name)

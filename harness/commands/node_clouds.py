@@ -45,8 +45,7 @@ def up(
 ) -> None:
     """Start a cloud on a node, and leave it there with its ports forwarded to this machine."""
     address = Address.parse(url)
-    for place in paths.by_default():
-        folders.tighten(place)
+    folders.tighten(*paths.by_default())
     file = clouds_yaml.path()
     clouds_yaml.check(file, name)
     cloud.check_ports(profile, ports)

@@ -23,8 +23,7 @@ _STYLES = {Result.PASS: "green", Result.FAIL: "red", Result.ERROR: "yellow"}
 
 def new(options: Options, console: Console) -> int:
     """Run a suite; return the exit code."""
-    for place in paths.by_default():
-        folders.tighten(place)
+    folders.tighten(*paths.by_default())
     display = RunDisplay(console, durations.newest(paths.state() / "runs", options.suite))
     with _stoppable(display):
         return _finish(pipeline.begin(options, display), console)

@@ -33,8 +33,7 @@ class RunFolder:
         :raises UsageError: the run is in progress.
         """
         assert Path(name).name == name
-        for place in paths.by_default():
-            folders.tighten(place)
+        folders.tighten(*paths.by_default())
         root = paths.state() / "nodes"
         with files.explained(root):
             folders.make(root)

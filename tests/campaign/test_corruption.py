@@ -7,7 +7,6 @@ recorded evidence a few hundred times in ``tests/unit`` and ``tests/functional``
 
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,14 +23,6 @@ SEED = int(os.environ.get("BSDGATE_CAMPAIGN_SEED", "0")) or random.SystemRandom(
 PEERS_EACH = 10
 PROFILES = Path(__file__).parents[2] / "harness" / "profiles"
 TESTS = FEW + r"|test_live_migration|test_projects\.ProjectsTestJSON\.test_project_create_"
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    root = tmp_path_factory.mktemp("place")
-    place = Place(root, root / "cache")
-    yield place
-    place.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ runs the main job once, and a few resets in ``tests/functional``.
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,6 @@ from functional.place import Place
 
 RUNS = int(os.environ.get("BSDGATE_CAMPAIGN_RUNS", "20"))
 RESETS = int(os.environ.get("BSDGATE_CAMPAIGN_RESETS", "50"))
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    root = tmp_path_factory.mktemp("place")
-    place = Place(root, root / "cache")
-    yield place
-    place.close()
 
 
 def newest_verdict(place: Place) -> dict[str, Any]:

@@ -11,14 +11,6 @@ from functional.sshd import Sshd
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    root = tmp_path_factory.mktemp("place")
-    place = Place(root, root / "cache")
-    yield place
-    place.close()
-
-
-@pytest.fixture(scope="module")
 def sshd() -> Iterator[Sshd]:
     with servers.serving() as sshd:
         yield sshd

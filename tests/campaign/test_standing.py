@@ -2,21 +2,12 @@
 """The whole suite smoke against a cloud that is there already, with 50 resources of others."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from functional import foreign
 from functional.place import Place, UpCloud
 from functional.run_folder import runs
 from functional.sdk import connected
-
-
-@pytest.fixture
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    root = tmp_path_factory.mktemp("place")
-    place = Place(root, root / "cache")
-    yield place
-    place.close()
 
 
 @pytest.mark.filterwarnings("ignore")

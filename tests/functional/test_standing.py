@@ -3,7 +3,7 @@
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,24 @@ def entry(place: Place, client: Any, paths: list[tuple[str, str]]) -> Path:
 
 
 @pytest.fixture
-def before(client: Any, entry: Path, paths: list[tuple[str, str]]) -> foreign.Content:
+def is_unaltered(client: Any, entry: Path, paths: list[tuple[str, str]]) -> Callable[[], bool]:
+    """Return a function: whether all foreign objects are, byte for byte, as before the test."""
     del entry
-    return foreign.contents(client, paths)
+    before = json.dumps(foreign.contents(client, paths))
+    return lambda: json.dumps(foreign.contents(client, paths)) == before
+
+
+@pytest.fixture
+def ours(theirs: UpCloud, monkeypatch: pytest.MonkeyPatch) -> Callable[[], set[str]]:
+    """Return a function: the names in the cloud that begin with the prefix."""
+
+    def names() -> set[str]:
+        monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(theirs.place.clouds_yaml))
+        found = inventory.take(connection.Connection("theirs"), SERVICES).values()
+        assert len(found) > 50
+        return {str(each) for each in found if each.name.startswith(PREFIX)}
+
+    return names
 
 
 def start(place: Place, entry: Path, tests: str, *more: str) -> Started:
@@ -111,29 +126,15 @@ def under_way(place: Place, entry: Path, known: int) -> tuple[Started, RunFolder
     return started, folder
 
 
-def of_ours(theirs: UpCloud, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Return the names in the cloud that begin with the prefix."""
-    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(theirs.place.clouds_yaml))
-    found = inventory.take(connection.Connection("theirs"), SERVICES).values()
-    assert len(found) > 50
-    return {str(each) for each in found if each.name.startswith(PREFIX)}
-
-
 def test_a_run_passes_and_nothing_of_others_differs_by_a_byte(
-    place: Place,
-    theirs: UpCloud,
-    client: Any,
-    entry: Path,
-    before: foreign.Content,
-    paths: list[tuple[str, str]],
-    monkeypatch: pytest.MonkeyPatch,
+    place: Place, entry: Path, is_unaltered: Callable[[], bool], ours: Callable[[], set[str]]
 ) -> None:
     done, folder = run(place, entry, SOME)
     assert done.code == 0, done
     assert folder.verdict["result"] == "PASS"
     assert {"foreign-altered", "left-behind"}.isdisjoint(folder.reasons())
-    assert json.dumps(foreign.contents(client, paths)) == json.dumps(before)
-    assert of_ours(theirs, monkeypatch) == set()
+    assert is_unaltered()
+    assert ours() == set()
     assert folder.read("audit.json") == {"differences": [], "left": []}
     assert "hostchecks" not in json.dumps(folder.attempts)
     place_left = {path.name for path in place.state.iterdir()}
@@ -142,12 +143,10 @@ def test_a_run_passes_and_nothing_of_others_differs_by_a_byte(
 
 def test_revoked_credentials_are_an_error_and_the_next_run_removes_what_is_left(
     place: Place,
-    theirs: UpCloud,
     client: Any,
     entry: Path,
-    before: foreign.Content,
-    paths: list[tuple[str, str]],
-    monkeypatch: pytest.MonkeyPatch,
+    is_unaltered: Callable[[], bool],
+    ours: Callable[[], set[str]],
 ) -> None:
     started, folder = under_way(place, entry, len(runs(place)))
     user = client.identity.find_user("ci")
@@ -156,16 +155,16 @@ def test_revoked_credentials_are_an_error_and_the_next_run_removes_what_is_left(
     client.identity.update_user(user, is_enabled=True)
     assert (done.code, folder.verdict["result"]) == (3, "ERROR"), done
     assert "refuses the credentials" in folder.reasons()["cloud-lost"]["message"]
-    assert of_ours(theirs, monkeypatch) != set()
+    assert ours() != set()
     done, _ = run(place, entry, r"test_api_discovery")
     assert done.code == 0, done
     assert f"removed what the run {folder.path.name} had left" in done.text
-    assert of_ours(theirs, monkeypatch) == set()
-    assert json.dumps(foreign.contents(client, paths)) == json.dumps(before)
+    assert ours() == set()
+    assert is_unaltered()
 
 
 def test_the_next_run_removes_what_a_killed_one_has_left(
-    place: Place, theirs: UpCloud, entry: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, entry: Path, ours: Callable[[], set[str]]
 ) -> None:
     started, folder = under_way(place, entry, len(runs(place)))
     started.popen.send_signal(signal.SIGKILL)
@@ -174,10 +173,10 @@ def test_the_next_run_removes_what_a_killed_one_has_left(
     assert mark is not None
     assert not mark.clean
     wait_for(lambda: not place.processes(folder.path), "no test runs any more")
-    assert of_ours(theirs, monkeypatch) != set()
+    assert ours() != set()
     done, _ = run(place, entry, r"test_api_discovery")
     assert done.code == 0, done
-    assert of_ours(theirs, monkeypatch) == set()
+    assert ours() == set()
 
 
 def test_what_others_change_is_a_note_and_what_a_request_of_the_run_alters_is_a_failure(
@@ -202,7 +201,7 @@ def test_what_others_change_is_a_note_and_what_a_request_of_the_run_alters_is_a_
 
 
 def test_what_cannot_be_used_is_refused_and_leaves_nothing(
-    place: Place, theirs: UpCloud, client: Any, entry: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, client: Any, entry: Path, ours: Callable[[], set[str]]
 ) -> None:
     clouds = yaml.safe_load(entry.read_text())["clouds"]["lent"]
     client.identity.create_user(name="plain", password=PASSWORD, domain_id="default")
@@ -228,7 +227,7 @@ def test_what_cannot_be_used_is_refused_and_leaves_nothing(
         assert text in done.text
         assert "\n  -> " in done.text
         assert "Traceback" not in done.text
-    assert of_ours(theirs, monkeypatch) == set()
+    assert ours() == set()
 
 
 class TestStandingContract(DeploymentContract):

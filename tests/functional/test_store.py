@@ -32,6 +32,8 @@ from bsdgate.results.store.tables import VERSION_TABLE, contents, metadata, runs
 
 # Debian keeps the server's programs where no PATH leads.
 SERVERS = ":".join(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)))
+UNPRIVILEGED_USER = "nobody"
+"""The name of the user without rights, on Linux and on FreeBSD."""
 PROGRAMS = {
     name: shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{SERVERS}") or ""
     for name in ("initdb", "postgres", "pg_isready")
@@ -47,24 +49,31 @@ def server() -> Iterator[Path]:
     pytest.importorskip("psycopg", exc_type=ImportError)
     # Not in pytest's folder: the server refuses to be root, and may not go in there otherwise.
     folder = Path(tempfile.mkdtemp(prefix="bsdgate-pg-"))
-    who: dict[str, Any] = {"user": "nobody", "extra_groups": []} if os.getuid() == 0 else {}
-    if who:
-        account = pwd.getpwnam("nobody")
-        who["group"] = account.pw_gid
-        os.chown(folder, account.pw_uid, account.pw_gid)
+    credentials = _unprivileged(folder) if os.getuid() == 0 else {}
     try:
-        with _postgres(folder, who):
+        with _postgres(folder, credentials):
             yield folder
     finally:
         shutil.rmtree(folder)
 
 
+def _unprivileged(folder: Path) -> dict[str, Any]:
+    """Give the folder to the system's user without rights; return how to run a program as it."""
+    account = pwd.getpwnam(UNPRIVILEGED_USER)
+    os.chown(folder, account.pw_uid, account.pw_gid)
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
 @contextlib.contextmanager
-def _postgres(folder: Path, who: dict[str, Any]) -> Iterator[None]:
+def _postgres(folder: Path, credentials: dict[str, Any]) -> Iterator[None]:
     data = folder / "data"
     initdb = [PROGRAMS["initdb"], "-D", str(data), "-U", "bsdgate", "-A", "trust", "-E", "UTF8"]
     subprocess.run(
-        [*initdb, "--locale=C", "--no-sync"], cwd=folder, check=True, capture_output=True, **who
+        [*initdb, "--locale=C", "--no-sync"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        **credentials,
     )
     options = ["-c", "listen_addresses=", "-c", "fsync=off"]
     with (folder / "log").open("wb") as log:
@@ -73,7 +82,7 @@ def _postgres(folder: Path, who: dict[str, Any]) -> Iterator[None]:
             cwd=folder,
             stdout=log,
             stderr=log,
-            **who,
+            **credentials,
         )
     try:
         ask = [PROGRAMS["pg_isready"], "-q", "-h", str(folder)]

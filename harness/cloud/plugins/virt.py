@@ -48,5 +48,8 @@ class FakeDriver(fake.SameHostColdMigrateDriver):
         return "".join(f"{instance.uuid} line {n}\n" for n in range(CONSOLE_LINES))
 
     def get_host_uptime(self) -> str:
-        """Return an output of ``uptime``; the base class raises NotImplementedError."""
+        """Return a fixed line in the format of ``uptime``: there is no host to ask.
+
+        Without this method, Nova's API answers a request for the uptime with an error.
+        """
         return " 00:00:00 up 1 day,  0:00,  0 users,  load average: 0.00, 0.00, 0.00"

@@ -17,10 +17,6 @@ class DeploymentContract:
     """The tests; a subclass has the fixtures ``deployment``, not started, and ``started``."""
 
     @pytest.fixture
-    def deployment(self) -> Deployment:
-        raise NotImplementedError
-
-    @pytest.fixture
     def started(self, deployment: Deployment) -> Deployment:
         deployment.install(drop)
         deployment.start(drop)

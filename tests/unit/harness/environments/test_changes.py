@@ -24,12 +24,6 @@ Kind = Literal["path", "git", "version"]
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Path:
-    (tmp_path / "logs").mkdir()
-    return tmp_path / "logs" / "git.log"
-
-
-@pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """Return a small project in the form of a source distribution."""
     root = tmp_path / "keystone"

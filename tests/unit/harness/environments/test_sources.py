@@ -15,12 +15,6 @@ pytestmark = pytest.mark.timeout(20)
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Path:
-    (tmp_path / "logs").mkdir()
-    return tmp_path / "logs" / "git.log"
-
-
-@pytest.fixture
 def tree(tmp_path: Path) -> Path:
     root = tmp_path / "tree"
     (root / "package").mkdir(parents=True)

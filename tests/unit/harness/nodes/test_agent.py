@@ -4,6 +4,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,15 +50,21 @@ class Sample:
         }
         raise errors.get(how, ZeroDivisionError(how))
 
-    def sleep(self, report: Callable[[Message], None], *, seconds: float) -> str:
-        """Sleep, and write down if that is interrupted."""
+    def hold(self, report: Callable[[Message], None]) -> None:
+        """Wait until the call is interrupted, and write that down."""
         try:
-            report({"state": "asleep"})
-            time.sleep(seconds)
+            report({"state": "waiting"})
+            threading.Event().wait()
         except KeyboardInterrupt:
             self._write("interrupted")
             raise
-        return "slept"
+
+    def work(self, _report: Any, *, seconds: float) -> str:
+        """Return after so many seconds of processor time."""
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
+        return "done"
 
     def die(self, _report: Any) -> None:
         """Kill the process."""
@@ -161,11 +168,11 @@ def test_the_end_of_the_input_interrupts_a_call(
     caller.remote(SAMPLE).call("note", ignore, log=str(log))
 
     def lose(message: Message) -> None:
-        assert message == {"state": "asleep"}
+        assert message == {"state": "waiting"}
         running.close_input()
 
     with pytest.raises(NodeLostError, match="ended with status 0"):
-        caller.remote(SAMPLE).call("sleep", lose, seconds=LONG)
+        caller.remote(SAMPLE).call("hold", lose)
     assert running.wait(LONG) == 0
     assert words(log) == ["interrupted", "closed"]
     with pytest.raises(NodeLostError):
@@ -180,15 +187,15 @@ def test_silence_ends_an_agent_with_a_call_under_way(
     sample = Caller(running, "node-1").remote(SAMPLE)
     sample.call("note", ignore, log=str(log))
     with pytest.raises(NodeLostError, match="ended with status 0"):
-        sample.call("sleep", ignore, seconds=LONG)
+        sample.call("hold", ignore)
     assert running.wait(LONG) == 0
     assert words(log) == ["interrupted", "closed"]
 
 
 def test_signs_of_life_keep_an_agent(started: Callable[..., process.Running]) -> None:
     with Caller(started("0.5"), "node-1", alive=0.1) as caller:
-        assert caller.remote(SAMPLE).call("sleep", ignore, seconds=1.5) == "slept"
-        assert caller.remote(SAMPLE).call("sleep", ignore, seconds=0) == "slept"
+        assert caller.remote(SAMPLE).call("work", ignore, seconds=1.5) == "done"
+        assert caller.remote(SAMPLE).call("work", ignore, seconds=0) == "done"
 
 
 def test_an_interrupted_call_is_ended_there_and_the_next_one_is_answered(
@@ -201,7 +208,7 @@ def test_an_interrupted_call_is_ended_there_and_the_next_one_is_answered(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sample.call("sleep", press_ctrl_c, seconds=LONG)
+        sample.call("hold", press_ctrl_c)
     assert words(log) == ["interrupted"]
     assert sample.call("count", ignore, to=2) == 2
 

@@ -39,10 +39,6 @@ class Echo:
 class NodeContract:
     """The tests; a subclass has the fixture ``node``, which is connected."""
 
-    @pytest.fixture
-    def node(self) -> Node:
-        raise NotImplementedError
-
     def test_it_has_a_name_that_can_be_a_file(self, node: Node) -> None:
         assert Path(node.name).name == node.name
 
