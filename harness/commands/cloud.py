@@ -42,11 +42,7 @@ def up(
 
     ``texts`` are the changes under test, as ``--with`` takes them.
     """
-    folders.tighten(*paths.by_default())
-    check_ports(profile, ports)
-    file = clouds_yaml.path()
-    clouds_yaml.check(file, name)
-    node_connections.refuse_connected(name)
+    file = check_up(name, profile, ports)
     wanted = changes.parse_all(texts, profile.release)
     python = environment.prepare(wanted, profile.release, paths.cache(), console.print).python
     with BootDisplay(console) as display:
@@ -74,7 +70,20 @@ def up(
     console.print(f"`{_ourselves(name, 'down')}` ends it.", highlight=False, soft_wrap=True)
 
 
-def check_ports(profile: Profile, ports: Mapping[str, int]) -> None:
+def check_up(name: CloudName, profile: Profile, ports: Mapping[str, int]) -> Path:
+    """Check all that can be known before a cloud starts; return the clouds.yaml for its entry.
+
+    :raises UsageError: the name is in use, or a port is of a service that the cloud does not have.
+    """
+    folders.tighten(*paths.by_default())
+    _check_ports(profile, ports)
+    file = clouds_yaml.path()
+    clouds_yaml.check(file, name)
+    node_connections.refuse_connected(name)
+    return file
+
+
+def _check_ports(profile: Profile, ports: Mapping[str, int]) -> None:
     """Raise UsageError if a port is given for a service that the profile does not have."""
     if absent := sorted(set(ports) - set(profile.services)):
         raise UsageError(

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bsdgate.harness import clouds_yaml, files, folders, paths
+from bsdgate.harness import clouds_yaml, files, folders
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.service import SERVICES, example
 from bsdgate.harness.cloud.spec import CloudName
@@ -23,7 +23,6 @@ from bsdgate.harness.commands.node_connections import (
     end_cloud,
     folder_of,
     forget,
-    refuse_connected,
 )
 from bsdgate.harness.deployments.embedded import HOST, Embedded
 from bsdgate.harness.errors import InfrastructureError, UsageError
@@ -45,11 +44,7 @@ def up(
 ) -> None:
     """Start a cloud on a node, and leave it there with its ports forwarded to this machine."""
     address = Address.parse(url)
-    folders.tighten(*paths.by_default())
-    file = clouds_yaml.path()
-    clouds_yaml.check(file, name)
-    cloud.check_ports(profile, ports)
-    refuse_connected(name)
+    file = cloud.check_up(name, profile, ports)
     _refuse_local(name)
     here = folder_of(name)
     folders.make(here)

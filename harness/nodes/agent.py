@@ -6,8 +6,7 @@ one after the other, and answers on its standard output:
 
 - ``{"call": 1, "object": "MODULE:CLASS", "method": ..., "arguments": {...}}`` is answered by any
   number of ``{"call": 1, "message": {...}}``, then ``{"call": 1, "result": ...}`` or
-  ``{"call": 1, "error": {...}}``. The object is made on its first call. Without a method it is
-  closed.
+  ``{"call": 1, "error": {...}}``. The object is made on its first call.
 - ``{"cancel": 1}`` interrupts that call as Ctrl-C does, if it is under way.
 - Empty lines keep the connection alive.
 
@@ -180,10 +179,6 @@ class RemoteObject:
         fields = {"object": self.path, "method": method, "arguments": arguments}
         return self.caller.call(fields, report)
 
-    def close(self) -> None:
-        """Close the object."""
-        self.caller.call({"object": self.path}, lambda _: None)
-
 
 # The node's end ----------------------------------------------------------------------------
 
@@ -269,15 +264,11 @@ class Agent:
             send(result=result)
 
     def _call(self, call: Mapping[str, Any], report: Report) -> Any:
-        path, method = call["object"], call.get("method")
-        if method is None:
-            if path in self._objects:
-                self._objects.pop(path).close()
-            return None
+        path = call["object"]
         if path not in self._objects:
             module, _, name = path.partition(":")
             self._objects[path] = getattr(importlib.import_module(module), name)()
-        return getattr(self._objects[path], method)(report, **call["arguments"])
+        return getattr(self._objects[path], call["method"])(report, **call["arguments"])
 
     def _close(self) -> None:
         """Close all objects, the last one first, whatever goes wrong with one of them."""

@@ -27,7 +27,10 @@ class NodeLostError(InfrastructureError):
 
 
 class Remote(Protocol):
-    """An object on the node. Arguments and results of its methods are JSON."""
+    """An object on the node. Arguments and results of its methods are JSON.
+
+    It is closed with the node: then it ends all that it has started.
+    """
 
     def call(self, method: str, report: Report, **arguments: Any) -> Any:
         """Call a method there and return its result; ``report`` takes its messages.
@@ -35,9 +38,6 @@ class Remote(Protocol):
         :raises BsdgateError: the method raised it.
         :raises NodeLostError: the node does not answer.
         """
-
-    def close(self) -> None:
-        """Close the object: it ends all that it has started. Closing it again is harmless."""
 
 
 class Node(Protocol):

@@ -197,10 +197,6 @@ class Connection:
         assert self._folder is not None, "open the connection first"
         return self._folder / "config"
 
-    def alive(self) -> bool:
-        """Whether the connection is there."""
-        return self._running is not None and self._running.exit_status is None
-
     def keep(self) -> Kept:
         """Let the connection outlive this process; say how it is ended."""
         assert self._running is not None, "open the connection first"

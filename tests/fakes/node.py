@@ -27,10 +27,6 @@ class FakeRemote:
         self.node.see_connected()
         return json.loads(json.dumps(result))
 
-    def close(self) -> None:
-        """Close the object."""
-        self.made.close()
-
 
 class FakeNode:
     """A node with the folders of this machine; ``lose`` cuts the connection.

@@ -149,14 +149,7 @@ def test_closing_closes_the_objects_and_ends_the_agent(
     with Caller(running, "node-1") as caller:
         caller.remote(SAMPLE).call("note", ignore, log=str(log))
     assert (words(log), running.exit_status) == (["closed"], 0)
-
-
-def test_one_object_is_closed_by_itself(caller: Caller, tmp_path: Path) -> None:
-    log, sample = tmp_path / "log", caller.remote(SAMPLE)
-    sample.close()
-    sample.call("note", ignore, log=str(log))
-    sample.close()
-    sample.close()
+    caller.close()
     assert words(log) == ["closed"]
 
 
