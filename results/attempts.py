@@ -314,12 +314,16 @@ def _read_head(folder: Path, manifest: Mapping[str, Any], node: NodeRef | None) 
             message = f"attempt.json is of another run: {name} is {its!r:.200}, not {ours!r:.200}"
             raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
     if head.node != node:
-        message = f"attempt.json names another node: {head.node!r:.200}, not {node!r:.200}"
+        message = f"attempt.json names the node {_named(head.node)}, but the run has {_named(node)}"
         raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
     if head.name != folder.name:
         message = f"attempt.json is of another attempt: {head.name}"
         raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
     return head
+
+
+def _named(node: NodeRef | None) -> str:
+    return f"{node.name:.50} (node.json {node.sha256:.12})" if node else "none"
 
 
 def _read_asked(folder: Path, head: AttemptDocument, problems: list[Reason]) -> Collection[str]:
