@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: arguments in, one function called, an exit code out."""
+"""The command line: parses the arguments, calls the function of a command, returns an exit code."""
 
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ CONTEXT = {
 def bsdgate() -> None:
     """CI harness and gate for OpenStack on FreeBSD.
 
-    Every option can be given in the environment: BSDGATE_UP_NAME for `up --name`.
+    Every option has an environment variable: BSDGATE_UP_NAME for `up --name`.
     Exit codes: 0 pass, 1 tests failed, 2 usage or configuration, 3 infrastructure
     failed or evidence incomplete, 130 interrupted.
     """
@@ -53,7 +53,7 @@ def bsdgate() -> None:
 @PROFILE
 @FACTOR
 @WITH
-@click.option("--port", type=PortParameter(), multiple=True, help="Fix a service's port.")
+@click.option("--port", type=PortParameter(), multiple=True, help="Use this port for a service.")
 @ON
 def up(
     name: CloudName,
@@ -62,7 +62,7 @@ def up(
     on: str | None,
     **given: Any,
 ) -> None:
-    """Start a real OpenStack on this machine, or on a node."""
+    """Start a cloud with the real OpenStack services, on this machine or on a node."""
     from bsdgate.harness.commands import cloud, node_clouds
     from bsdgate.harness.profiles.load import load_local
 
@@ -78,11 +78,11 @@ def up(
 @click.argument("run_dir", required=False, type=RUN_DIR)
 @ON
 def down(name: CloudName | None, run_dir: Path | None, on: str | None) -> None:
-    """End a cloud, or the clouds of the run in RUN_DIR; clean up after one that was killed."""
+    """End a cloud, or the clouds of the run in RUN_DIR; remove the files of a killed cloud."""
     from bsdgate.harness.commands import cloud, node_clouds, run_clouds
 
     if run_dir is not None and on is not None:
-        raise click.UsageError("give --on or RUN_DIR, not both: a run knows its node")
+        raise click.UsageError("give --on or RUN_DIR, not both: a run has its own node")
     if on is not None:
         node_clouds.down(on, name or DEFAULT_NAME, Console())
     elif run_dir is None:
@@ -97,7 +97,7 @@ def down(name: CloudName | None, run_dir: Path | None, on: str | None) -> None:
 @OPTIONAL_NAME
 @ON
 def status(name: CloudName | None, on: str | None) -> None:
-    """Show a cloud and its services; without --name, also the clouds that runs have left."""
+    """Show a cloud and its services; without --name, also the clouds that runs left behind."""
     from bsdgate.harness.commands import cloud, node_clouds
 
     if on is not None:
@@ -110,8 +110,8 @@ def status(name: CloudName | None, on: str | None) -> None:
 
 @bsdgate.command()
 @NAME
-@click.option("-f", "--follow", is_flag=True, help="Go on showing what is written.")
-@click.option("-n", "--lines", default=20, type=click.IntRange(min=0), help="Lines to begin with.")
+@click.option("-f", "--follow", is_flag=True, help="Also show new lines, until Ctrl-C.")
+@click.option("-n", "--lines", default=20, type=click.IntRange(min=0), help="Last lines to show.")
 @ON
 @click.argument("services", metavar="[SERVICE]...", nargs=-1)
 def logs(
@@ -139,7 +139,7 @@ def restart(name: CloudName, service: str) -> None:
 @bsdgate.command()
 @NAME
 def reset(name: CloudName) -> None:
-    """Put a cloud back to how it was when it came up."""
+    """Restore the initial state of a cloud: its data right after the start."""
     from bsdgate.harness.commands import cloud
 
     cloud.reset(name, Console())
@@ -149,14 +149,14 @@ def reset(name: CloudName) -> None:
 @PROFILE
 @click.option(
     "--suite",
-    help="Which tests: smoke, gate, nightly, rally-smoke, ironic-api.",
+    help="The suite: smoke, gate, nightly, rally-smoke, ironic-api.",
     show_default="the profile's",
 )
-@click.option("--tests", metavar="REGEX", help="Only the suite's tests with an id that it matches.")
+@click.option("--tests", metavar="REGEX", help="Run only tests with an id that matches.")
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1),
-    help="Tests at a time.",
+    help="Tests that run at the same time.",
     show_default="the profile's",
 )
 @FACTOR
@@ -165,50 +165,50 @@ def reset(name: CloudName) -> None:
     "--change",
     "review",
     type=ReviewParameter(),
-    help="The change on the review server that the run is of: 912345,3.",
+    help="The change under test, on the review server: 912345,3.",
 )
 @POLICY
 @EXPECTATIONS
 @HISTORY
 @ON
-@click.option("--keep", is_flag=True, help="Leave the cloud running afterwards.")
-@click.option("--cloud", metavar="NAME", help="Test a cloud of clouds.yaml that is there already.")
-@click.option("--accounts", type=FILE, help="With --cloud: Tempest's accounts.yaml for it.")
+@click.option("--keep", is_flag=True, help="Leave the cloud running after the run.")
+@click.option("--cloud", metavar="NAME", help="Test a standing cloud, by its name in clouds.yaml.")
+@click.option("--accounts", type=FILE, help="With --cloud: Tempest's accounts.yaml for the cloud.")
 @click.option(
     "--prefix",
-    help="With --cloud: what the names of all that the run makes begin with.",
-    show_default="one of this user, machine and state folder",
+    help="With --cloud: the prefix of the names of all resources that the run creates.",
+    show_default="one for this user, machine and state directory",
 )
 @click.option(
     "--allow-disruptive",
     is_flag=True,
-    help="With --cloud: allow a suite that can disturb its users.",
+    help="With --cloud: allow a suite that can disturb other users.",
 )
 @click.option(
     "--resume",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Go on with a run that was stopped; takes the other settings from it.",
+    help="Resume a run that was interrupted, with its own settings.",
 )
 def run(resume: Path | None, keep: bool, history: str | None, **options: Any) -> int:
-    """Run a suite against a cloud of its own, or one that is there, and give a verdict."""
+    """Run a suite against a new cloud or a standing one, and give a verdict."""
     from bsdgate.harness.commands import run as command
     from bsdgate.harness.pipeline import Options
 
     if resume is None:
         return command.new(Options(keep=keep, history=history, **options), Console())
     if options["expectations"]:
-        raise click.UsageError("--expectations is for a new run: a resumed one keeps its own")
+        raise click.UsageError("--expectations is for a new run: a resumed run has its own files")
     return command.again(resume.absolute(), keep, history, Console())
 
 
 @bsdgate.command()
 @click.argument("run_dir", required=False, type=RUN_DIR)
-@click.option("--asked", type=FILE, help="Ids of all tests that were asked to run, one per line.")
+@click.option("--asked", type=FILE, help="Ids of all tests that had to run, one per line.")
 @click.option("--subunit", type=FILE, multiple=True, help="A subunit v2 stream; repeatable.")
 @click.option("--junit", type=FILE, multiple=True, help="A JUnit XML report; repeatable.")
 @click.option("--rally", type=FILE, multiple=True, help="A Rally task report; repeatable.")
-@click.option("--rally-task", type=FILE, multiple=True, help="What Rally was asked; repeatable.")
+@click.option("--rally-task", type=FILE, multiple=True, help="The task of a report; repeatable.")
 @POLICY_OF
 @EXPECTATIONS
 @HISTORY
@@ -252,25 +252,25 @@ def history(
     profile: str | None,
     limit: int,
 ) -> None:
-    """List earlier runs; with a command, import, show or forget runs."""
+    """List earlier runs; with a command, import, show or delete runs."""
     from bsdgate.harness.commands import history as command
     from bsdgate.harness.history import open_store
-    from bsdgate.results.store.base import Scope
+    from bsdgate.results.store.base import RunFilter
 
     given = _given(context, "suite", "profile", "limit")
     if context.invoked_subcommand is not None and given:
         raise click.UsageError(
-            f"--{given[0]} before {context.invoked_subcommand} is for the list of runs alone;"
-            " give it after the command, if it has it"
+            f"--{given[0]} before {context.invoked_subcommand} is an option of the list of runs;"
+            " put it after the command, if the command has this option"
         )
     store = context.with_resource(open_store(history, make=context.invoked_subcommand == "import"))
     context.obj = store
     if context.invoked_subcommand is None:
-        command.show_runs(store, Scope(suite=suite, profile=profile), limit, Console())
+        command.show_runs(store, RunFilter(suite=suite, profile=profile), limit, Console())
 
 
 def _given(context: click.Context, *names: str) -> list[str]:
-    """Which of these options are on the command line."""
+    """Return those of these options that are on the command line."""
     there = click.core.ParameterSource.COMMANDLINE
     return [name for name in names if context.get_parameter_source(name) is there]
 
@@ -308,13 +308,13 @@ def history_test(
 ) -> None:
     """Show the outcomes of tests with an id that matches REGEX, a mark for each run."""
     from bsdgate.harness.commands import history as command
-    from bsdgate.results.store.base import Scope
+    from bsdgate.results.store.base import RunFilter
 
-    command.show_test(store, regex, Scope(suite=suite, profile=profile), limit, Console())
+    command.show_test(store, regex, RunFilter(suite=suite, profile=profile), limit, Console())
 
 
 @history.command("forget")
-@click.option("--days", default=365, type=click.IntRange(min=1), help="How many days to remember.")
+@click.option("--days", default=365, type=click.IntRange(min=1), help="Days to keep a run.")
 @click.pass_obj
 def history_forget(store: Any, days: int) -> None:
     """Delete older runs from the history."""
@@ -325,13 +325,13 @@ def history_forget(store: Any, days: int) -> None:
 
 @bsdgate.group()
 def expectations() -> None:
-    """Check known failures, and propose others."""
+    """Check files of known failures, and propose new entries."""
 
 
 @expectations.command()
 @click.argument("paths", metavar="[FILE|FOLDER]...", nargs=-1, type=FOLDER_OR_FILE)
 def check(paths: tuple[Path, ...]) -> int:
-    """List all problems of known failures; by default, of those that come with bsdgate."""
+    """List all problems in files of known failures, by default in those of bsdgate."""
     from bsdgate.harness.commands import expectations as command
 
     return command.check(paths)
@@ -358,11 +358,11 @@ def propose() -> None:
 @click.option("--profile", "profiles", multiple=True, help="Repeatable.", show_default="all")
 @click.option("--suite", "suites", multiple=True, help="Repeatable.", show_default="nightly")
 @click.option("--list", "listed", type=FILE, help="Ids as `tempest run --list-tests` prints them.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page too.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write HTML, too.")
 def scorecard(
     profiles: tuple[str, ...], suites: tuple[str, ...], listed: Path | None, html: Path | None
 ) -> None:
-    """Show which of the installed tests each profile runs, skips or lacks."""
+    """Show for each profile which installed tests run, are skipped or are left out."""
     from bsdgate.harness.commands import scorecard as command
 
     command.show(profiles, suites, listed, html)
@@ -385,7 +385,7 @@ def scorecard(
     type=click.FloatRange(min=0),
     help="Smallest relative change reported.",
 )
-@click.option("--seconds", default=0.05, type=click.FloatRange(min=0), help="Smallest in seconds.")
+@click.option("--seconds", default=0.05, type=click.FloatRange(min=0), help="Same, in seconds.")
 @click.argument("prefix", default="")
 def trends(history: str | None, limit: int, prefix: str, **options: Any) -> None:
     """Show the tests, workloads and actions that became slower or faster.
@@ -394,19 +394,19 @@ def trends(history: str | None, limit: int, prefix: str, **options: Any) -> None
     """
     from bsdgate.harness.commands import trends as command
     from bsdgate.harness.history import open_store
-    from bsdgate.results.store.base import JUDGED, Scope
+    from bsdgate.results.store.base import JUDGED, RunFilter
     from bsdgate.results.trends import Thresholds
 
     thresholds = Thresholds(options.pop("share"), options.pop("seconds"))
-    scope = Scope(changed=False, results=JUDGED, **options)
+    run_filter = RunFilter(changed=False, results=JUDGED, **options)
     with open_store(history, make=False) as store:
-        series = command.remembered(store, scope, limit, prefix)
+        series = command.remembered(store, run_filter, limit, prefix)
     command.show(series, Console(), thresholds)
 
 
 @bsdgate.command(hidden=True)
 def installation() -> None:
-    """Print what a controller must know to use this machine as a node, as JSON."""
+    """Print the version and the paths of this bsdgate as JSON, for a controller."""
     from bsdgate.harness.nodes.installation import Installation
 
     click.echo(Installation.own().dump())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The step that finds the cause of failures: runs them again, with the change and without it.
+"""The step that finds the cause of failures: it runs them again, with and without the change.
 
-Which, how often and on what is ``results.attribution``'s to say. Each time is an attempt of its
-own among the evidence. What cannot be run again in time confirms nothing and stays a failure.
+``results.attribution`` decides which tests run again, how often and on which side. Each re-run is
+an attempt in the evidence. A failure that cannot be run again in time stays a failure.
 """
 
 import contextlib
@@ -20,14 +20,14 @@ from bsdgate.harness.environments import environment
 from bsdgate.harness.steps import (
     OutOfTimeError,
     Run,
+    check_base_unaltered,
     cleanup,
     collect,
     configure,
     deploy,
-    looking_after,
     run_attempt,
-    see_base_unaltered,
     shown,
+    stop_check,
 )
 from bsdgate.results import judge as results
 from bsdgate.results.attribution import SECONDS_BOUND, Rerun
@@ -36,22 +36,22 @@ from bsdgate.results.model import Side
 from bsdgate.results.problems import Problem
 
 BASE: Final = "base"
-"""The folder, in the run directory, of the cloud without the change."""
+"""The directory of the cloud without the change, in the run directory."""
 AGAIN: Final = "again"
-"""The folder of another cloud with it, for what hung on the first."""
+"""The directory of another cloud with the change, for tests that hung, in the run directory."""
 SET_UP_SECONDS: Final = 20.0
-"""What it may take to begin and end the tests that are run again, beside their own time."""
+"""The maximum number of seconds for the start and the end of a re-run, beside its tests."""
 
 
 def known_failures() -> Path:
-    """Return the folder of the known failures that come with bsdgate."""
+    """Return the directory of the known failures that come with bsdgate."""
     return Path(str(resources.files("bsdgate"))) / "expectations"
 
 
 def added_failures(paths: Sequence[Path]) -> dict[str, bytes]:
-    """Read the known failures that a run is given: what its directory keeps, by name.
+    """Return the contents of files of known failures, by their names in the run directory.
 
-    :raises ExpectationsError: something is wrong in them, or a file cannot be read.
+    :raises ExpectationsError: a file cannot be read or is wrong.
     """
     load(paths)
     files = enumerate(listed(paths), 1)
@@ -59,7 +59,7 @@ def added_failures(paths: Sequence[Path]) -> dict[str, bytes]:
 
 
 def confirm(run: Run) -> None:
-    """Run failures again, so that each finds its cause; nothing, where nothing failed."""
+    """Run failed tests again, if there are any, to find the cause of each failure."""
     plan = results.to_confirm(run.folder.path, [known_failures()])
     failed = [rerun for rerun in plan if not rerun.hung]
     bound = SECONDS_BOUND * run.profile.timeouts.factor
@@ -69,50 +69,54 @@ def confirm(run: Run) -> None:
         if without := [rerun for rerun in failed if rerun.side is Side.BASE]:
             _rerun_without(run, without, deadline)
     except OutOfTimeError:
-        run.listener.say(f"no more is run again: {bound:g} s are over")
+        run.listener.report(f"no more tests are run again: the limit of {bound:g} s is over")
     if hung := [rerun for rerun in plan if rerun.hung]:
         _rerun_hung(run, hung)
     if plan:
         collect(run)
-    see_base_unaltered(run)
+    check_base_unaltered(run)
 
 
 def _rerun_without(run: Run, reruns: Sequence[Rerun], deadline: float) -> None:
-    """Run failures on the base, once nothing of the change runs and the base is what it was."""
+    """Run failures on the base, after the change's cloud has ended and the base was checked."""
     if run.keep:
-        run.listener.say("nothing is run on the base: --keep leaves the change's cloud running")
+        run.listener.report("no test is run on the base: --keep leaves the change's cloud running")
         return
-    see_base_unaltered(run)
+    check_base_unaltered(run)
     base = _base(run)
     if base is None:
-        run.listener.say("nothing is run on the base: there is no second cloud without the change")
+        run.listener.report(
+            "no test is run on the base: there is no second cloud without the change"
+        )
         return
     with base as without:
         _rerun(without, reruns, deadline)
 
 
 def _rerun_hung(run: Run, reruns: Sequence[Rerun]) -> None:
-    """Run again what a time limit ended, each time on a new cloud: one that hangs may stay so."""
+    """Run tests that hung again, each time on a new cloud: a cloud that hangs may not recover."""
     if run.keep:
-        run.listener.say("what hung is not run again: --keep leaves the change's cloud running")
+        run.listener.report(
+            "tests that hung are not run again: --keep leaves the change's cloud running"
+        )
         return
-    see_base_unaltered(run)
+    check_base_unaltered(run)
     for rerun in reruns:
         limit = hung_seconds(run, len(rerun.ids))
         bring_up = _base if rerun.side is Side.BASE else _again
         for number in range(rerun.times):
             cloud = bring_up(run)
             if cloud is None:
-                run.listener.say("what hung is not run again: there is no second cloud")
+                run.listener.report("tests that hung are not run again: there is no second cloud")
                 return
             with cloud as fresh:
-                _run_once(fresh, rerun, number, looking_after(fresh, limit))
+                _run_once(fresh, rerun, number, stop_check(fresh, limit))
 
 
 def hung_seconds(run: Run, tests: int) -> float:
-    """Return how long the re-run of so many tests may take, each of which may hang.
+    """Return the maximum number of seconds for a re-run of so many tests, each of which may hang.
 
-    What is to be ended after a test that hung, such as its class, may take as long again.
+    The fixtures of a test that hung may need the same time again.
     """
     waves = math.ceil(tests / run.folder.manifest.concurrency)
     set_up = SET_UP_SECONDS * run.profile.timeouts.factor
@@ -120,32 +124,32 @@ def hung_seconds(run: Run, tests: int) -> float:
 
 
 def _base(run: Run) -> AbstractContextManager[Run] | None:
-    """Bring up a cloud like the run's, without the change under test; None: there cannot be one."""
+    """Return a context with a cloud without the change; None: the deployment has no such cloud."""
     without = run.deployment.without_change(BASE)
     if without is None:
         return None
-    run.listener.say("bringing up the base, without the change")
-    released = environment.prepare((), run.profile.release, paths.cache(), run.listener.say)
+    run.listener.report("starting the base: a cloud without the change")
+    released = environment.prepare((), run.profile.release, paths.cache(), run.listener.report)
     return _cloud(
         replace(run, deployment=without, environment=released, site=run.site / BASE, deployed=False)
     )
 
 
 def _again(run: Run) -> AbstractContextManager[Run] | None:
-    """Bring up another cloud with the change under test; None: there cannot be one."""
+    """Return a context with another cloud with the change; None: there is no such cloud."""
     another = run.deployment.again(AGAIN)
     if another is None:
         return None
-    run.listener.say("bringing up another cloud")
+    run.listener.report("starting another cloud")
     site = run.site / AGAIN
-    return _cloud(replace(run, deployment=another, site=site, deployed=False, base_seen=False))
+    return _cloud(replace(run, deployment=another, site=site, deployed=False, base_checked=False))
 
 
 @contextlib.contextmanager
 def _cloud(run: Run) -> Iterator[Run]:
     folders.make(run.logs)
     try:
-        run.deployment.install(run.listener.say)
+        run.deployment.install(run.listener.report)
         deploy(run)
         configure(run)
         yield run
@@ -157,14 +161,14 @@ def _cloud(run: Run) -> Iterator[Run]:
 def _rerun(run: Run, reruns: Sequence[Rerun], deadline: float) -> None:
     for rerun in reruns:
         for number in range(rerun.times):
-            look = _until(deadline, looking_after(run))
+            look = _until(deadline, stop_check(run))
             look()
             _run_once(run, rerun, number, look)
 
 
 def _run_once(run: Run, rerun: Rerun, number: int, look: Callable[[], Sequence[Problem]]) -> None:
     where = "on the base" if rerun.side is Side.BASE else "with the change"
-    run.listener.say(f"again, {where}, {number + 1} of {rerun.times}")
+    run.listener.report(f"again, {where}, {number + 1} of {rerun.times}")
     with shown(run, rerun.ids):
         run_attempt(run, run.runner, rerun.ids, look, side=rerun.side, confirms=rerun.attempt)
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from bsdgate.harness.errors import InfrastructureError, UsageError
 
-ELSEWHERE: Final = "choose another place with BSDGATE_STATE_DIR or BSDGATE_CACHE_DIR"
+ELSEWHERE: Final = "choose another directory with BSDGATE_STATE_DIR or BSDGATE_CACHE_DIR"
 """The next step in an error: change the state or cache directory."""
 
 PID_MAX: Final = 2**31 - 1
@@ -41,7 +41,7 @@ def write_atomically(path: Path, content: bytes, elsewhere: str = ELSEWHERE) -> 
     With several writers, the content of the last one to finish stays. ``elsewhere`` is the next
     step in the error if the file cannot be written.
     """
-    with explained(path, elsewhere):
+    with explain_errors(path, elsewhere):
         try:
             _replace(path, content)
         except OSError as error:
@@ -68,7 +68,7 @@ def copy_tree(source: Path, target: Path) -> None:
 
     :raises InfrastructureError: a file could not be copied; the others are copied.
     """
-    with explained(target):
+    with explain_errors(target):
         try:
             shutil.copytree(source, target, dirs_exist_ok=True, ignore_dangling_symlinks=True)
         except shutil.Error as error:
@@ -170,7 +170,7 @@ def _take_if_current(path: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def explained(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
+def explain_errors(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
     """Turn an OSError about ``path`` into an error that names the next step."""
     try:
         yield

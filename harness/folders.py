@@ -44,7 +44,7 @@ def _make_one(path: Path) -> None:
     if found.st_uid != os.geteuid():
         raise UsageError(
             f"{path} belongs to another user (id {found.st_uid})",
-            "choose another place with BSDGATE_STATE_DIR or BSDGATE_CACHE_DIR",
+            "choose another directory with BSDGATE_STATE_DIR or BSDGATE_CACHE_DIR",
         )
     if stat.S_IMODE(found.st_mode) != stat.S_IRWXU:
         path.chmod(stat.S_IRWXU)

@@ -73,10 +73,10 @@ def die_with_parent() -> None:
         _procctl(0, _PROC_PDEATHSIG_CTL, ctypes.byref(ctypes.c_int(signal.SIGKILL)))
 
 
-def _procctl(pid: int, order: int, data: Any) -> bool:
+def _procctl(pid: int, request: int, data: Any) -> bool:
     if not sys.platform.startswith("freebsd"):
         return False
-    found: int = ctypes.CDLL(None).procctl(_P_PID, ctypes.c_int64(pid), order, data)
+    found: int = ctypes.CDLL(None).procctl(_P_PID, ctypes.c_int64(pid), request, data)
     return found == 0
 
 
@@ -135,8 +135,8 @@ class Guard:
         """Use the socket to the harness; ``grace`` are the seconds that a command has to end."""
         self._harness = harness
         self._grace = grace
-        self._heard = b""
-        self._ears = [harness]
+        self._received = b""
+        self._sockets = [harness]
         self._deadline: float | None = None
         self._detached = False
         self._command = 0
@@ -158,13 +158,13 @@ class Guard:
         os.chdir("/")
         self._reap()
         while self._status is None or self._group_may_end():
-            self._listen(self._patience())
+            self._listen(self._timeout())
             self._reap()
             if self._is_late():
                 signal_group(self._command, signal.SIGKILL)
         return self._status
 
-    def tell(self, line: str) -> None:
+    def send(self, line: str) -> None:
         """Write a line to the harness, if it still runs."""
         with contextlib.suppress(OSError):
             os.write(self._harness, line.encode(errors="backslashreplace") + b"\n")
@@ -200,7 +200,7 @@ class Guard:
                     self._status = status
         return False
 
-    def _patience(self) -> float | None:
+    def _timeout(self) -> float | None:
         """Return the seconds to wait for an event: without such an event, only a TICK."""
         if self._deadline is None:
             return None
@@ -215,24 +215,24 @@ class Guard:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
     def _listen(self, timeout: float | None) -> None:
-        ready, _, _ = select.select([self._signals, *self._ears], [], [], timeout)
+        ready, _, _ = select.select([self._signals, *self._sockets], [], [], timeout)
         if self._signals in ready and {*os.read(self._signals, 4096)} & {*_END}:
             self._end(self._grace)
         if self._harness in ready:
-            self._hear()
+            self._read_requests()
 
-    def _hear(self) -> None:
+    def _read_requests(self) -> None:
         chunk = b""
         with contextlib.suppress(ConnectionError):
             chunk = os.read(self._harness, 4096)
-        *lines, self._heard = (self._heard + chunk).split(b"\n")
+        *lines, self._received = (self._received + chunk).split(b"\n")
         for line in lines:
-            order, _, value = line.partition(b" ")
-            if order == b"end":
+            request, _, value = line.partition(b" ")
+            if request == b"end":
                 self._end(float(value))
-            self._detached = self._detached or order == b"detach"
+            self._detached = self._detached or request == b"detach"
         if not chunk:
-            self._ears = []
+            self._sockets = []
             if not self._detached:
                 self._end(self._grace)
 
@@ -324,12 +324,12 @@ def main() -> NoReturn:
     status = guard.run(argv, descriptors, int(stdin) if stdin else None)
     left = guard.end_rest(packages)
     for each in left[:NAMED]:
-        guard.tell(f"left {each}")
+        guard.send(f"left {each}")
     if len(left) > NAMED:
-        guard.tell(f"left {len(left) - NAMED} more")
+        guard.send(f"left {len(left) - NAMED} more")
     if left:
         os.write(2, f"bsdgate: killed what was left: {'; '.join(left)}\n".encode(errors="replace"))
-    guard.tell("ended")
+    guard.send("ended")
     end_alike(status)
 
 

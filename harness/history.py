@@ -14,7 +14,7 @@ from bsdgate.results import judge as results
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import Level, Verdict
 from bsdgate.results.policy import Policy
-from bsdgate.results.store.base import Scope, StoreError
+from bsdgate.results.store.base import RunFilter, StoreError
 
 if TYPE_CHECKING:
     # Only for annotations: SQLAlchemy takes long to import.
@@ -35,12 +35,12 @@ def open_store(url: str | None, *, make: bool = True) -> "Store":
 
     place = url or paths.state() / "history.sqlite"
     if make and not url and not paths.state().is_dir():
-        with files.explained(paths.state()):
+        with files.explain_errors(paths.state()):
             folders.make(paths.state())
     return Store(place if make or is_there(place) else None)
 
 
-def see(url: str | None, policy: Policy) -> None:
+def check(url: str | None, policy: Policy) -> None:
     """Check before a run that its history can be read, if the policy requires a history.
 
     :raises StoreError: it cannot be read, and the policy makes that an error.
@@ -57,14 +57,14 @@ def judge(
     run_dir: Path,
     policy: Policy,
     url: str | None,
-    say: Callable[[str], None],
+    warn: Callable[[str], None],
     expectations: Sequence[Path] = (),
 ) -> Verdict:
     """Judge a run, write its reports, and add it to the history.
 
     ``expectations`` are known failures beside those of bsdgate and of the run. If the history
-    cannot be read, the policy determines the verdict. If it can be read but not written, ``say`` is
-    called with the reason.
+    cannot be read, the policy determines the verdict. If it can be read but not written, ``warn``
+    is called with the reason.
     """
 
     def report(store: "Store | None", unread: str) -> Verdict:
@@ -72,7 +72,7 @@ def judge(
         verdict = replace(verdict, judged=datetime.now(UTC))
         _report(verdict, run_dir, store)
         if store is not None:
-            _add(verdict, store, say)
+            _add(verdict, store, warn)
         return verdict
 
     return _with_history(url, report, make=True)
@@ -109,16 +109,18 @@ def _judge(
 
 def _report(verdict: Verdict, run_dir: Path, store: "Store | None") -> None:
     run = verdict.run
-    scope = Scope(suite=run.suite, profile=run.profile, selection=run.selection, before=run.created)
-    earlier = store.runs(scope, EARLIER) if store else ()
-    with files.explained(run_dir / "report"):
+    run_filter = RunFilter(
+        suite=run.suite, profile=run.profile, selection=run.selection, before=run.created
+    )
+    earlier = store.runs(run_filter, EARLIER) if store else ()
+    with files.explain_errors(run_dir / "report"):
         changed = evidence.changed_files(run_dir)
         reporters.write_all(verdict, run_dir, history=earlier, changed=changed)
 
 
-def _add(verdict: Verdict, store: "Store", say: Callable[[str], None]) -> None:
+def _add(verdict: Verdict, store: "Store", warn: Callable[[str], None]) -> None:
     try:
         if not store.import_run(verdict):
-            say("not added: the history has a later verdict on this run")
+            warn("not added: the history has a later verdict on this run")
     except (EvidenceError, StoreError) as error:
-        say(f"not added to the history: {error}")
+        warn(f"not added to the history: {error}")

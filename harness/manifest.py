@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The manifest of a run: what was asked for. The document of its node: what it ran on."""
+"""The manifest of a run, which is its request, and ``node.json``, which describes its node."""
 
 import json
 import uuid
@@ -16,7 +16,7 @@ from bsdgate.harness.identity import Settings
 SCHEMA: Final = 3
 NODE_SCHEMA: Final = 1
 
-Kind = Literal["tempest", "hostchecks", "apichecks", "rally"]
+RunnerKind = Literal["tempest", "hostchecks", "apichecks", "rally"]
 
 
 def _default_name(fields: dict[str, Any]) -> str:
@@ -24,40 +24,40 @@ def _default_name(fields: dict[str, Any]) -> str:
 
 
 class AskedProject(BaseModel):
-    """A project that a run uses in another state than the release's, as it was asked for."""
+    """A project of ``--with``: its code is not the code of the release."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     project: str
     """The project, such as ``nova``."""
     source: str
-    """The path, URL or version that ``--with`` gave."""
+    """The path, URL or version in ``--with``."""
     identity: str
-    """The commit, the version, or the digest of the source files: the same code has the same."""
+    """The commit, the version, or the digest of the source files: equal if the code is equal."""
 
 
 class ChangedProject(AskedProject):
-    """A project that is installed in another state than the release's."""
+    """A project that is installed with other code than that of the release."""
 
     version: str
     """The version that was installed."""
 
 
 class AskedCloud(BaseModel):
-    """A cloud that is there already, and is not bsdgate's own, as it was asked for."""
+    """The standing cloud of ``--cloud``: a cloud that bsdgate neither starts nor ends."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    """Its name in clouds.yaml."""
+    """The name of the cloud in clouds.yaml."""
     prefix: str
-    """What the names of all that runs make there begin with."""
+    """The prefix of the names of all resources that runs create there."""
     accounts: Path | None = None
-    """The file of the accounts for tests."""
+    """The file with the accounts for tests."""
 
 
 class NodeDocument(BaseModel):
-    """``node.json``: what a run ran on. Every attempt has the digest of this document."""
+    """``node.json``: the node of a run. Every attempt has the digest of this document."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -68,7 +68,7 @@ class NodeDocument(BaseModel):
     name: str
     """The name of the node."""
     facts: dict[str, str]
-    """The properties of the node, to which known failures can be limited."""
+    """The properties of the node; known failures can be limited to some of them."""
     versions: dict[str, str]
     """The installed Python distributions."""
     changes: tuple[ChangedProject, ...] = Field(default=(), alias="with")
@@ -76,7 +76,7 @@ class NodeDocument(BaseModel):
 
 
 class Manifest(BaseModel):
-    """``manifest.json``: what was asked for. It is written once, before anything else."""
+    """``manifest.json``: the request. It is written once, before all other files of the run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -89,7 +89,7 @@ class Manifest(BaseModel):
     run_id: str = Field(default_factory=lambda: uuid.uuid4().hex)
     """The unique id of the run."""
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    """When the run began."""
+    """The time at which the run began."""
     profile: str
     """The name or the file of the profile."""
     suite: str
@@ -98,10 +98,10 @@ class Manifest(BaseModel):
     """The name of the run directory."""
     release: str
     """The OpenStack release."""
-    evidence: tuple[Kind, ...]
+    evidence: tuple[RunnerKind, ...]
     """The kinds of attempts that the run must have."""
     selection: str | None = None
-    """The regular expression of ``--tests``."""
+    """The regular expression in ``--tests``."""
     concurrency: int
     """The number of tests that run at the same time."""
     changes: tuple[AskedProject, ...] = Field(default=(), alias="with")
@@ -119,9 +119,9 @@ class Manifest(BaseModel):
     features: tuple[dict[str, str], ...] = ()
     """The settings in the profile that explain skipped tests."""
     cloud: AskedCloud | None = None
-    """The cloud that is there already, if the run is against one."""
+    """The standing cloud; null: the run starts a cloud."""
     expectations: dict[str, str] = {}
-    """The SHA-256 of each file with known failures of ``--expectations``, by name."""
+    """The SHA-256 of each file of ``--expectations``, by name."""
     profile_settings: Settings
     """The content of the profile, and its SHA-256."""
     suite_settings: Settings
@@ -129,9 +129,9 @@ class Manifest(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read the manifest of a run that is to be resumed.
+        """Read the manifest of a run, to resume it.
 
-        :raises UsageError: it is none, or the run was made by another bsdgate than this one.
+        :raises UsageError: the file is no manifest, or was written by another bsdgate.
         """
         try:
             fields = json.loads(path.read_bytes())
@@ -141,9 +141,9 @@ class Manifest(BaseModel):
             raise UsageError(f"{path} is not a manifest: {error}", "start a new run") from error
 
     def refuse_other_settings(self, run: Path, profile: BaseModel, suite: BaseModel) -> None:
-        """See that the profile and the suite are what the run in the directory ``run`` has.
+        """Check that the profile and the suite are those of the manifest; ``run`` is the directory.
 
-        :raises ConfigurationError: one of them is not; ``problems`` names each value that differs.
+        :raises ConfigurationError: one of them differs; ``problems`` names each different value.
         """
         pairs = {
             f"profile {self.profile}": (self.profile_settings, Settings.of(profile)),
@@ -176,6 +176,5 @@ def _refuse_other_bsdgate(run: Path, fields: dict[str, Any]) -> None:
             f"{run} was made by bsdgate {made_by}, and this is {identity.version()}:"
             f" the SHA-256 of its files was {fields['bsdgate_sha256']:.12},"
             f" and is {identity.digest():.12}",
-            "bring back the bsdgate that made it, with any changes to its files,"
-            " or start a new run",
+            "install the bsdgate that made it, with all changes to its files, or start a new run",
         )

@@ -27,7 +27,7 @@ FACTOR = click.option(
     "--timeout-factor",
     type=FactorParameter(),
     envvar="BSDGATE_TIMEOUT_FACTOR",
-    help="Multiply all time limits by it, for a slow machine.",
+    help="Multiply all time limits by this factor, for a slow machine.",
     show_default="the profile's",
 )
 
@@ -36,8 +36,8 @@ HISTORY = click.option(
     "history",
     envvar="BSDGATE_HISTORY_URL",
     metavar="URL",
-    help="Where earlier runs are kept, such as postgresql://USER@HOST/DATABASE.",
-    show_default="a file in the state folder",
+    help="The database of earlier runs, such as postgresql://USER@HOST/DATABASE.",
+    show_default="a file in the state directory",
 )
 
 POLICY = click.option(
@@ -51,7 +51,7 @@ POLICY_OF = click.option(
     "--policy",
     type=click.Choice(list(POLICIES)),
     help="How strictly to judge.",
-    show_default="as the run was; evidence from elsewhere: developer",
+    show_default="the policy of the run; for other evidence: developer",
 )
 
 EXPECTATIONS = click.option(
@@ -59,7 +59,7 @@ EXPECTATIONS = click.option(
     multiple=True,
     metavar="PATH",
     type=FOLDER_OR_FILE,
-    help="Known failures beside those of bsdgate: a YAML file or a folder; repeatable.",
+    help="Known failures beside those of bsdgate: a YAML file or directory; repeatable.",
 )
 
 WITH = click.option(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Types of arguments of the command line, checked before anything is done, and common options."""
+"""Types of command-line arguments; click checks the values before it calls the command."""
 
 import math
 from typing import Any
@@ -30,7 +30,7 @@ class NameParameter(click.ParamType[CloudName]):
 
 
 class FactorParameter(click.ParamType[float]):
-    """A factor of time limits."""
+    """A factor for time limits."""
 
     name = "FACTOR"
 
@@ -66,7 +66,7 @@ class ReviewParameter(click.ParamType[tuple[str, str]]):
 
 
 class PortParameter(click.ParamType[tuple[str, int]]):
-    """A service and the port that it is to have."""
+    """A service and its port."""
 
     name = "SERVICE=PORT"
 
@@ -76,7 +76,7 @@ class PortParameter(click.ParamType[tuple[str, int]]):
         """Check the service and the port."""
         service, _, port = str(value).partition("=")
         if service not in SERVICES:
-            self.fail(f"no service {service!r}; choose among {', '.join(SERVICES)}", param, ctx)
+            self.fail(f"no service {service!r}; choose from {', '.join(SERVICES)}", param, ctx)
         if not port.isdecimal() or int(port) not in PORTS:
             self.fail(f"{port!r} is no port; give a number from 1 to 65535", param, ctx)
         return service, int(port)

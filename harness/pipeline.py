@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run in two halves, with the run directory between them.
 
-``execute`` takes the steps of a run, each a function of the run; what they do and find is in the
-run directory. ``judge`` reads a run directory and gives the verdict. A run that was stopped is
-resumed from its evidence: only the tests without an outcome are run again, on a new cloud.
+``execute`` carries out the steps of a run, which write to the run directory. ``judge`` reads a run
+directory and returns the verdict. A resumed run runs only the tests without an outcome, on a new
+cloud.
 """
 
 import contextlib
@@ -50,19 +50,19 @@ from bsdgate.results.model import Level, Verdict
 from bsdgate.results.policy import DEVELOPER, POLICIES
 
 NODE_LOST: Final = "node-lost"
-"""The step of the journal that says that the node was lost; the judge reads it."""
+"""The journal's step for a lost node; the judge reads it."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asks for.
+    """The options of ``bsdgate run``.
 
-    ``suite`` is by default the profile's. ``changes`` are texts as ``--with`` takes them,
-    ``history`` is the URL of a shared history, ``expectations`` are files and folders of known
+    ``suite`` is by default the suite of the profile. ``changes`` are values of ``--with``,
+    ``history`` is the URL of a shared history, ``expectations`` are files and directories of known
     failures beside those of bsdgate. ``review`` is the change on the review server and its
-    patchset. ``on`` is the URL of the node; None: this machine. ``cloud`` is a cloud of clouds.yaml
-    that is there already, ``accounts`` and ``prefix`` are for such a one, and so is
-    ``allow_disruptive``: whether the suite may disturb its users.
+    patchset. ``on`` is the URL of the node; None: this machine. ``cloud`` is the name of a standing
+    cloud in clouds.yaml; ``accounts``, ``prefix`` and ``allow_disruptive`` (whether the suite may
+    disturb other users) are only for standing clouds.
     """
 
     profile: str = "embedded"
@@ -83,16 +83,16 @@ class Options:
     on: str | None = None
 
 
-# Before the steps: a run directory, made or found ------------------------------------------
+# Before the steps: a new or an existing run directory --------------------------------------
 
 
 def begin(options: Options, listener: Listener) -> Run:
-    """Prepare a new run: everything that can be wrong with what was asked is said here.
+    """Check all options, and make the directory of a new run.
 
-    :raises UsageError: an unknown profile, suite, project or an unusable pattern.
-    :raises ConfigurationError: the profile, the suite or the change does not fit.
+    :raises UsageError: a profile, suite or project is unknown, or an option is wrong.
+    :raises ConfigurationError: the profile, the suite or the change is wrong.
     :raises StoreError: the policy needs a history, and it cannot be read.
-    :raises ExpectationsError: something is wrong with the known failures.
+    :raises ExpectationsError: the known failures are wrong.
     """
     listener.step("prepare")
     known = added_failures(options.expectations)
@@ -105,7 +105,7 @@ def begin(options: Options, listener: Listener) -> Run:
     suites.check_pattern(options.tests)
     deployments.check(options.on)
     _check_policy(options)
-    history.see(options.history, POLICIES[options.policy])
+    history.check(options.history, POLICIES[options.policy])
     concurrency = runners.concurrency(
         suite, options.tests, options.concurrency, profile.concurrency
     )
@@ -141,7 +141,7 @@ def _manifest(
     concurrency: int,
     known: Mapping[str, bytes],
 ) -> Manifest:
-    """Return what is written down of what was asked; ``known`` are the added known failures."""
+    """Return the manifest of a new run; ``known`` are the added known failures."""
     resolved = environment.resolve(asked, paths.cache())
     change, patchset = options.review or (None, None)
     return Manifest(
@@ -168,21 +168,21 @@ def _manifest(
 def _prepare_runners(
     asked: Sequence[Change], profile: Profile, listener: Listener
 ) -> environment.Environment:
-    """Return the environment, on this machine, of what runs the tests."""
+    """Make the Python environment of the runners on this machine."""
     changed = [change for change in asked if runners.has(change.distribution)]
-    return environment.prepare(changed, profile.release, paths.cache(), listener.say)
+    return environment.prepare(changed, profile.release, paths.cache(), listener.report)
 
 
 def _target(folder: RunDir, profile: Profile, asked: Sequence[Change]) -> tuple[Node, Deployment]:
-    """Return the node and the deployment, which installs all other changes there."""
+    """Return the node and the deployment; the deployment installs all other changes."""
     others = [str(change) for change in asked if not runners.has(change.distribution)]
     return deployments.make(profile, folder, others)
 
 
 def _cloud(options: Options) -> AskedCloud | None:
-    """Return the cloud that is there already, if one is asked for.
+    """Return the standing cloud of ``--cloud``; None without that option.
 
-    :raises UsageError: an option does not go with such a cloud, or is for such a one only.
+    :raises UsageError: an option cannot be used with ``--cloud``, or only with it.
     """
     if options.cloud is None:
         alone = {
@@ -191,7 +191,7 @@ def _cloud(options: Options) -> AskedCloud | None:
             "--allow-disruptive": options.allow_disruptive,
         }
         for name in (name for name, given in alone.items() if given):
-            raise UsageError(f"{name} is for a cloud that is there already", "add --cloud NAME")
+            raise UsageError(f"{name} can only be used with --cloud", "add --cloud NAME")
         return None
     refused = {
         "--with": bool(options.changes),
@@ -200,7 +200,7 @@ def _cloud(options: Options) -> AskedCloud | None:
     }
     for option in (option for option, given in refused.items() if given):
         raise UsageError(
-            f"{option} does not go with --cloud: the cloud is there already, and nothing is built",
+            f"{option} cannot be used with --cloud: bsdgate neither builds nor starts that cloud",
             f"leave out {option}, or --cloud",
         )
     if options.accounts is not None:
@@ -216,24 +216,24 @@ def _check_policy(options: Options) -> None:
     if options.tests and POLICIES[options.policy].narrowed is Level.ERROR:
         lenient = [name for name, policy in POLICIES.items() if policy.narrowed is not Level.ERROR]
         raise UsageError(
-            f"--tests {options.tests!r} narrows the suite, and the policy {options.policy} gives"
-            " no verdict on a part of one",
+            f"--tests {options.tests!r} selects a part of the suite, and the policy"
+            f" {options.policy} judges whole suites only",
             f"run the whole suite, or choose --policy {' or '.join(lenient)}",
         )
 
 
 def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | None = None) -> Run:
-    """Open a run that was stopped, to run what it has not; ``url`` is that of a shared history.
+    """Open a run that was stopped, to run the rest; ``url`` is the URL of a shared history.
 
-    :raises UsageError: it is no run, is in use, or was of another bsdgate, version or change.
-    :raises ConfigurationError: its profile or suite is not what it was.
+    :raises UsageError: ``path`` is no run, is in use, or has another version of bsdgate or change.
+    :raises ConfigurationError: the profile or the suite differs from the one in the manifest.
     """
     listener.step("prepare")
-    paths.check(path, "move the run directory to another folder")
+    paths.check(path, "move the run directory to another parent directory")
     folder = RunDir.open(path)
     try:
         manifest = folder.manifest
-        history.see(url, POLICIES[manifest.policy])
+        history.check(url, POLICIES[manifest.policy])
         profile = profiles.load(manifest.profile, factor_of(manifest))
         suite = suites.load(manifest.suite)
         manifest.refuse_other_settings(path, profile, suite)
@@ -242,8 +242,8 @@ def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | Non
         resolved = environment.resolve(asked, paths.cache())
         if tuple(each.asked for each in resolved) != manifest.changes:
             raise UsageError(
-                f"the change under test is not what {path} ran with",
-                "bring that back, or start a new run",
+                f"the change under test differs from that of {path}",
+                "use the same change, or start a new run",
             )
         tools = _prepare_runners(asked, profile, listener)
         node, deployment = _target(folder, profile, asked)
@@ -254,7 +254,7 @@ def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | Non
 
 
 def factor_of(manifest: Manifest) -> float:
-    """Return the factor of time limits that a run has, from wherever it came."""
+    """Return the factor for time limits with which a run began."""
     return float(manifest.profile_settings.content["timeouts"]["factor"])
 
 
@@ -270,21 +270,21 @@ STEPS: Final[tuple[Callable[[Run], None], ...]] = (
 
 
 def execute(run: Run) -> BsdgateError | None:
-    """Take the steps, and end what they have started; the run directory has all that they found.
+    """Carry out the steps, then end and remove the cloud; all results are in the run directory.
 
-    Returns the error that kept a step from its end, if there was one.
+    Return the error that stopped the steps, if there was one.
 
     :raises Interrupted: the user stopped the run; it can be resumed.
     """
     try:
-        # The cloud ends before the judge, who weighs what it has left behind.
+        # First the clean-up: the judge reads what the cloud left behind.
         failed = _take_all(run)
         return failed or _clean_up(run)
     except KeyboardInterrupt:
         run.folder.record("run", "interrupt")
         raise Interrupted(
-            f"stopped; what was found is in {run.folder.path}",
-            f"go on with `bsdgate run --resume {shlex.quote(str(run.folder.path))}`",
+            f"stopped; the results so far are in {run.folder.path}",
+            f"resume it with `bsdgate run --resume {shlex.quote(str(run.folder.path))}`",
         ) from None
     finally:
         _clean_up(run)
@@ -293,12 +293,12 @@ def execute(run: Run) -> BsdgateError | None:
 
 
 def judge(path: Path, url: str | None, listener: Listener) -> Verdict:
-    """Judge the run in a directory by its own policy, write its reports, and remember it.
+    """Judge a run by the policy in its manifest, write its reports, and add it to the history.
 
     ``url`` is the URL of a shared history.
     """
     listener.step("judge")
-    return history.judge(path, evidence.policy_of(path), url, listener.say)
+    return history.judge(path, evidence.policy_of(path), url, listener.report)
 
 
 def _take_all(run: Run) -> InfrastructureError | None:
@@ -306,7 +306,7 @@ def _take_all(run: Run) -> InfrastructureError | None:
         for step in STEPS:
             _take(step, run)
     except InfrastructureError as error:
-        # What kept the step from its end, such as a full disk, may keep the logs from here.
+        # The same error, such as a full disk, may prevent the copy of the logs.
         with contextlib.suppress(BsdgateError):
             collect(run)
         return _find_cause(run, error)
@@ -314,7 +314,7 @@ def _take_all(run: Run) -> InfrastructureError | None:
 
 
 def _find_cause(run: Run, error: InfrastructureError) -> InfrastructureError:
-    """Return the error that says why a step failed; a lost node is the judge's to know of."""
+    """Return the cause of an error: a lost node, or itself. Record a lost node for the judge."""
     if not isinstance(error, NodeLostError) and run.deployed:
         with contextlib.suppress(BsdgateError):
             lost = [one for one in run.deployment.health() if one.code is Code.NODE_LOST]
@@ -325,7 +325,7 @@ def _find_cause(run: Run, error: InfrastructureError) -> InfrastructureError:
 
 
 def _clean_up(run: Run) -> BsdgateError | None:
-    """End the run's cloud, once; whatever goes wrong with that comes after the verdict."""
+    """End the run's cloud, once; return an error, for the caller to raise after the verdict."""
     if not run.deployed:
         return None
     try:

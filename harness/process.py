@@ -88,11 +88,11 @@ class Running:
         self._command = command
         self._popen = popen
         self._control = control
-        self._heard = b""
+        self._received = b""
         self._offset = offset
         self._stdin = stdin
         self._started = time.monotonic()
-        _under_way.add(self)
+        _running.add(self)
 
     @property
     def exit_status(self) -> int | None:
@@ -102,7 +102,7 @@ class Running:
     @property
     def left(self) -> list[str]:
         """Processes that had to be killed after this one had ended: command lines with pids."""
-        return self._said("left")
+        return self._values_of("left")
 
     def read(self, timeout: float | None = None) -> bytes | None:
         """Return the next bytes of stdout, b"" at its end, None if none came in ``timeout`` s.
@@ -119,7 +119,7 @@ class Running:
                 return os.read(stdout, _CHUNK)
             if not ready:
                 return b"" if ended else None
-            self._hear()
+            self._read_messages()
 
     def write(self, data: bytes) -> None:
         """Write to the process's input. Only for a process started with ``stdin=PIPE``.
@@ -158,13 +158,13 @@ class Running:
             self.terminate()
             raise self.failure(f"did not end within {timeout:g} s")
         if status != 0 and check:
-            raise self.failure(_ending(status))
+            raise self.failure(_status_text(status))
         seconds = time.monotonic() - self._started
         return Completed(self._command.argv, status, seconds, self._command.log)
 
     def terminate(self, grace: float = GRACE) -> int:
         """End the process and its group: SIGTERM, after ``grace`` s SIGKILL; return the status."""
-        self._tell(f"end {grace}")
+        self._send(f"end {grace}")
         try:
             self._popen.wait(grace + _GUARD_MARGIN)
         except subprocess.TimeoutExpired:
@@ -175,15 +175,15 @@ class Running:
 
     def detach(self) -> int:
         """Let the process outlive the harness from here on; return the pid of its guard."""
-        self._tell("detach")
-        self.let_go()
+        self._send("detach")
+        self.close()
         # Popen warns about, and later reaps, a child process that it believes to be running.
         self._popen.returncode = 0
         return self.pid
 
-    def let_go(self) -> None:
+    def close(self) -> None:
         """Close the socket to the guard, which ends a process that was not detached."""
-        _under_way.discard(self)
+        _running.discard(self)
         self.close_input()
         self._control.close()
 
@@ -198,18 +198,18 @@ class Running:
         hint = f"its log is {command.log}; to run it by hand:\n     {command.pasteable()}"
         return ProcessError(message, hint, log=command.log, exit_status=self.exit_status)
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         # If the guard has ended or the socket is closed, no process is left to end.
         with contextlib.suppress(OSError):
             self._control.sendall(line.encode() + b"\n")
 
-    def _hear(self) -> None:
+    def _read_messages(self) -> None:
         """Read lines of the guard; at the end of the socket, wait for the guard's end."""
         try:
             chunk = self._control.recv(_CHUNK)
         except ConnectionError:
             chunk = b""
-        self._heard += chunk
+        self._received += chunk
         if not chunk:
             self._popen.wait()
             self._conclude()
@@ -221,17 +221,17 @@ class Running:
         self._control.setblocking(False)
         with contextlib.suppress(OSError):
             while chunk := self._control.recv(_CHUNK):
-                self._heard += chunk
-        self.let_go()
-        if not self._said("ended"):
-            for pid in self._said("pid"):
+                self._received += chunk
+        self.close()
+        if not self._values_of("ended"):
+            for pid in self._values_of("pid"):
                 guard.signal_group(int(pid), signal.SIGKILL)
 
-    def _said(self, word: str) -> list[str]:
+    def _values_of(self, word: str) -> list[str]:
         """Return the values of the guard's lines that begin with this word."""
-        lines = self._heard.decode(errors="backslashreplace").split("\n")[:-1]
+        lines = self._received.decode(errors="backslashreplace").split("\n")[:-1]
         pairs = (line.partition(" ") for line in lines)
-        return [value for said, _, value in pairs if said == word]
+        return [value for first, _, value in pairs if first == word]
 
     def __enter__(self) -> Self:
         return self
@@ -242,7 +242,7 @@ class Running:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self in _under_way:
+        if self in _running:
             self.terminate()
         if self._popen.stdout is not None:
             self._popen.stdout.close()
@@ -324,7 +324,7 @@ def become(argv: Sequence[str]) -> NoReturn:
     os.execvp(argv[0], list(argv))  # noqa: S606 - the arguments are ours and no shell reads them
 
 
-def _ending(status: int) -> str:
+def _status_text(status: int) -> str:
     if status > 0:
         return f"ended with status {status}"
     return f"was killed by {signal.Signals(-status).name}"
@@ -345,7 +345,7 @@ def _find_program(command: Command) -> str:
 
 @contextlib.contextmanager
 def _appending(path: Path) -> Iterator[int]:
-    with files.explained(path):
+    with files.explain_errors(path):
         fd = files.open_private(path, os.O_APPEND)
     try:
         yield fd
@@ -367,22 +367,22 @@ def _guard_command(stdin: int | None, pass_fds: Sequence[int]) -> list[str]:
     return [sys.executable, "-I", "-S", guard.__file__, str(GRACE), packages, given, passed]
 
 
-_under_way: "weakref.WeakSet[Running]" = weakref.WeakSet()
+_running: "weakref.WeakSet[Running]" = weakref.WeakSet()
 
 
 def _end_all() -> None:
     """End all running processes when the harness ends: all at the same time."""
-    ending = list(_under_way)
-    for running in ending:
-        running.let_go()
-    for running in ending:
+    processes = list(_running)
+    for running in processes:
+        running.close()
+    for running in processes:
         running.wait()
 
 
 def _forget_all() -> None:
     """Close, in a forked child process, the sockets to its parent's processes."""
-    for running in list(_under_way):
-        running.let_go()
+    for running in list(_running):
+        running.close()
 
 
 atexit.register(_end_all)

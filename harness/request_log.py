@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log of a run's requests that can alter a cloud, as JSON lines: what they named and made.
+"""The log of the requests of a run that can alter a cloud, in JSON lines.
 
-Several processes append to one file. A request has a line before it is sent and another one with
-its answer. The id of what it made is on the disk before the client can use it, so that it can be
-removed whatever happens then.
+Several processes append to one file. A line is written before a request is sent, and another line
+with its answer. The id of a new resource is on the disk before the client gets the answer: even
+after a crash, the next run can delete the resource.
 """
 
 import json
@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from bsdgate.harness import files
 
 VARIABLE: Final = "BSDGATE_REQUEST_LOG"
-"""The environment variable that gives the file to the processes that run the tests."""
+"""The environment variable with the path of the file, for the processes that run the tests."""
 
 _ALTERING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _ID: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -33,8 +33,8 @@ _IDS: Final = ("id", "uuid", "image_id")
 class Request:
     """A request that can alter the cloud.
 
-    ``names`` are the parts of its path and query, and the ids in its body. ``status`` is None if no
-    answer came. ``made`` are the ids in the answer of what it made.
+    ``names`` are the parts of the path and the query, and the ids in the body. ``status`` is None
+    without an answer. ``made`` are the ids of the new resources, from the answer.
     """
 
     method: str
@@ -45,7 +45,7 @@ class Request:
 
     @property
     def refused(self) -> bool:
-        """Whether the service refused it, so that it altered nothing."""
+        """Whether the service refused the request and altered nothing."""
         return self.status in _REFUSED
 
 
@@ -56,7 +56,7 @@ class RequestLog:
     path: Path
 
     def begin(self, method: str, url: str, body: Any) -> str | None:
-        """Write that a request will be sent; return its id, None if it alters nothing."""
+        """Write the line of a request; return its id, or None for a request that alters nothing."""
         path = urlsplit(url).path
         if method.upper() not in _ALTERING or path.endswith(_TOKENS):
             return None
@@ -67,7 +67,7 @@ class RequestLog:
         return identity
 
     def end(self, identity: str, method: str, url: str, status: int, body: Any) -> None:
-        """Write the answer; when this returns, the ids of what was made are on the disk."""
+        """Write the line of an answer, and sync it to the disk if it has ids of new resources."""
         made: list[str] = []
         if method.upper() == "POST" and status in _MADE:
             named = _parts(url)
@@ -75,7 +75,7 @@ class RequestLog:
         self._append({"request": identity, "status": status, "made": made}, durable=bool(made))
 
     def made(self, path: str, made: str) -> None:
-        """Write that bsdgate itself has made a resource below a path of the API."""
+        """Write the lines of a request by which bsdgate itself created a resource."""
         identity = uuid.uuid4().hex
         self._append({"request": identity, "method": "POST", "path": path, "names": []}, False)
         self._append({"request": identity, "status": 201, "made": [made]}, durable=True)
@@ -91,9 +91,9 @@ class RequestLog:
 
 
 def read(path: Path) -> list[Request]:
-    """Return the requests of a file, none if there is no file.
+    """Return the requests in a file, or an empty list if there is no file.
 
-    A line that a killed process has not finished is left out.
+    Lines that a killed process did not complete are skipped.
     """
     if not path.exists():
         return []
@@ -103,7 +103,7 @@ def read(path: Path) -> list[Request]:
 
 
 def is_id(text: str) -> bool:
-    """Whether a text is an id that a service has made up, unlike any other."""
+    """Return whether a text is a unique id that a service has generated."""
     return _ID.fullmatch(text) is not None
 
 
@@ -124,7 +124,7 @@ def _parts(url: str) -> frozenset[str]:
 
 
 def _document(body: Any) -> Any:
-    """Return the JSON document of a body; None if it is none."""
+    """Return the JSON document in a body; None for other content."""
     try:
         return json.loads(body)
     except (TypeError, ValueError):
@@ -132,7 +132,7 @@ def _document(body: Any) -> Any:
 
 
 def _ids(document: Any) -> Iterator[str]:
-    """Return all ids in a document."""
+    """Yield all ids in a document."""
     if isinstance(document, str) and is_id(document):
         yield document
     elif isinstance(document, dict):
@@ -144,7 +144,7 @@ def _ids(document: Any) -> Iterator[str]:
 
 
 def _made(document: Any) -> list[str]:
-    """Return the ids of the resources that an answer describes: one, or a list of them."""
+    """Return the ids of the resource or of the list of resources in an answer."""
     if isinstance(document, dict) and len(document) == 1:
         (only,) = document.values()
         document = only if isinstance(only, dict | list) else document
@@ -156,5 +156,5 @@ def _identity(resource: Mapping[str, Any]) -> list[str]:
     for key in _IDS:
         if isinstance(resource.get(key), str | int):
             return [str(resource[key])]
-    # A key pair has its name for an id.
+    # The id of a key pair is its name.
     return [resource["name"]] if isinstance(resource.get("name"), str) else []

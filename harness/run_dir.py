@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The run directory: everything that a run does and finds.
+"""The run directory: all files of a run. No other module writes them, except ``report/``.
 
-The only writer of its layout, beside ``report/``. What is written once is written atomically;
-what grows (the journal, the streams) only ever grows, so that a killed run leaves a directory that
-can be read and resumed. All of it is private to the user.
+A file that is written once is written atomically. The journal and the streams are only appended to,
+so the directory of a killed run can be read and resumed. All files are private to the user.
 """
 
 import contextlib
@@ -19,7 +18,7 @@ from typing import Any, BinaryIO, Final, Literal, Self
 
 from bsdgate.harness import files, folders
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.manifest import Kind, Manifest, NodeDocument
+from bsdgate.harness.manifest import Manifest, NodeDocument, RunnerKind
 from bsdgate.results.problems import Problem
 
 ATTEMPT_SCHEMA: Final = 3
@@ -28,45 +27,45 @@ Format = Literal["subunit", "junit", "rally"]
 NODE: Final = "node.json"
 RUNNER_RECORD: Final = "runner-record.json"
 ATTEMPT: Final = "attempt"
-"""What the journal calls an attempt that has begun, so that one that is lost is missed."""
+"""The journal's step for the begin of an attempt: the judge detects attempts that are missing."""
 
-Event = Literal["begin", "end", "fail", "interrupt"]
+JournalEvent = Literal["begin", "end", "fail", "interrupt"]
 
 LAYOUT: Final = {
-    "manifest.json": "What was asked for; written once, before anything else.",
-    "node.json": "What the run ran on: the properties of the node, and the installed versions.",
-    "journal.jsonl": "A line of JSON for each step and each attempt that began, failed or ended.",
-    "lock": "Locked by the process that works in the directory; holds its process id.",
+    "manifest.json": "The request: what to run. Written once, before all other files.",
+    "node.json": "The properties of the node, and the versions that are installed there.",
+    "journal.jsonl": "A line of JSON for each begin, failure and end of a step or an attempt.",
+    "lock": "Locked by the process that uses the directory; contains its process id.",
     "excluded.json": "The tests of the suite that it or the profile leaves out, with the reasons.",
-    "clouds.yaml": "The cloud, as OpenStack's clients read it.",
-    "connection.json": "The connection to a node that was kept with its cloud.",
-    "accounts.yaml": "The accounts that the cloud has for tests, as Tempest reads them.",
-    "standing.json": "The cloud that is there already, the prefix, and whether it is clean again.",
-    "baseline.json": "The resources of that cloud before the run, with digests of their fields.",
-    "requests.jsonl": "The requests of the run that could alter that cloud, and what they made.",
-    "audit.json": "Which resources that the run has not made are not what they were before it.",
-    "expectations/*": "The known failures that ``--expectations`` gave.",
+    "clouds.yaml": "The URL and the credentials of the cloud, for OpenStack's clients.",
+    "connection.json": "The connection to the node of a cloud that was kept (``--keep``).",
+    "accounts.yaml": "The accounts of the cloud for tests, in Tempest's format.",
+    "standing.json": "The standing cloud, the prefix, and whether all resources are removed.",
+    "baseline.json": "The resources of a standing cloud before the run, with field digests.",
+    "requests.jsonl": "The requests that can alter a standing cloud, and the ids they created.",
+    "audit.json": "The resources of others that changed or disappeared during the run.",
+    "expectations/*": "The files of known failures of ``--expectations``.",
     "evidence/*/attempt.json": "An attempt: one execution of a runner.",
-    "evidence/*/asked.*": "The tests that the attempt was asked to run.",
-    "evidence/*/stream.*": "The reports, as the runner wrote them.",
-    "evidence/*/runner-record.json": "The outcomes that the runner itself recorded.",
-    "evidence/*/workers.json": "The ids of the tests that each worker of Tempest was given.",
+    "evidence/*/asked.*": "The tests that the attempt had to run.",
+    "evidence/*/stream.*": "The output of the runner: subunit, JUnit XML or Rally's report.",
+    "evidence/*/runner-record.json": "The outcomes in the runner's own database.",
+    "evidence/*/workers.json": "The ids of the tests of each worker of Tempest.",
     "logs/*": "The logs of the harness, of the runners, and of the services (``services/``).",
     "tempest/*": "The workspace of Tempest.",
     "tempest-home/*": "The home directory of Tempest.",
     "rally/*": "The workspace of Rally.",
     "apichecks-home/*": "The home directory of the checks through openstacksdk.",
-    "base/*": "The cloud without the change, and what ran against it.",
-    "again/*": "Another cloud with the change, and what ran against it.",
-    "cloud/*": "The embedded cloud, while it is up.",
+    "base/*": "The cloud without the change, with the files of its runner.",
+    "again/*": "Another cloud with the change, with the files of its runner.",
+    "cloud/*": "The embedded cloud, until the run removes it.",
     "report/report.html": "The report for a browser.",
     "report/report.txt": "The report as text.",
     "report/report.xml": "The report as JUnit XML.",
     "report/verdict.json": "The verdict.",
     "report/zuul.json": "What a Zuul job returns by ``zuul_return``.",
-    ".bsdgate": "Marks a directory that bsdgate made, and may remove.",
+    ".bsdgate": "Marks a directory that bsdgate made and may remove.",
 }
-"""The files of a run directory, as patterns, and what each is."""
+"""The files of a run directory: the description by the pattern of the path."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FILES: Final[dict[Format, tuple[str, str]]] = {
@@ -81,30 +80,30 @@ def _now() -> datetime:
 
 
 class Stream:
-    """A file of evidence that is written once, front to back, and digested on the way."""
+    """A file of evidence that is only appended to; its digest is computed at the same time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._digest = hashlib.sha256()
-        with files.explained(path):
+        with files.explain_errors(path):
             self._fd = files.open_private(path, os.O_APPEND | os.O_EXCL)
 
     def write(self, data: bytes) -> None:
-        """Append ``data`` and take it into the digest."""
-        with files.explained(self.path):
+        """Append ``data``, and add it to the digest."""
+        with files.explain_errors(self.path):
             files.write_all(self._fd, data)
         self._digest.update(data)
 
     def close(self) -> str:
-        """Bring the file to the disk and return its SHA-256."""
-        with files.explained(self.path):
+        """Sync the file to the disk, close it, and return its SHA-256."""
+        with files.explain_errors(self.path):
             os.fsync(self._fd)
             os.close(self._fd)
         return self._digest.hexdigest()
 
 
 class Attempt:
-    """One go at a list of tests: what was asked, and the stream of what reported back."""
+    """One execution of a runner: the list of tests, and the stream of their reports."""
 
     def __init__(self, folder: Path, head: dict[str, Any], stream: Stream) -> None:
         self.folder: Final = folder
@@ -123,34 +122,34 @@ class Attempt:
 
     @property
     def mark(self) -> str:
-        """What a runner is to write into its report, to tell it from all others."""
+        """The text that a runner writes into its report, to identify the attempt."""
         return str(self._head["mark"])
 
     def end(
         self, exit_status: int, problems: Sequence[Problem] = (), record: bytes | None = None
     ) -> None:
-        """Close the evidence: the runner ended by itself. Each problem is an ERROR reason.
+        """Close the evidence of a runner that ended by itself. Each problem is an ERROR reason.
 
-        ``record`` is what the runner itself recorded (results.crosscheck.record), where it did.
+        ``record`` has the outcomes in the runner's own database (results.crosscheck.record).
         """
         if record is not None:
-            with files.explained(self.folder):
+            with files.explain_errors(self.folder):
                 files.write_atomically(self.folder / RUNNER_RECORD, record)
             self._head["runner_record"] = RUNNER_RECORD
             self._head["sha256"][RUNNER_RECORD] = hashlib.sha256(record).hexdigest()
         self._close(problems, state="ended", exit_status=exit_status)
 
     def interrupt(self, problems: Sequence[Problem] = ()) -> None:
-        """Close the evidence of a runner that was stopped; a later attempt asks for the rest."""
+        """Close the evidence of a stopped runner; a later attempt runs the remaining tests."""
         self._close(problems, state="interrupted", exit_status=None)
 
-    def _close(self, problems: Sequence[Problem], **ending: Any) -> None:
-        fields = {**ending, "problems": [problem.fields for problem in problems]}
+    def _close(self, problems: Sequence[Problem], **given: Any) -> None:
+        fields = {**given, "problems": [problem.fields for problem in problems]}
         _close_attempt(self.folder, self._head, self.stream.close(), **fields)
 
 
 class RunDir:
-    """A run directory that this harness works in; no other can until it is closed."""
+    """A run directory, locked by this process until ``close``."""
 
     def __init__(self, path: Path, manifest: Manifest, lock: BinaryIO) -> None:
         self.path: Final = path
@@ -167,7 +166,7 @@ class RunDir:
     def create(cls, base: Path, manifest: Manifest) -> Self:
         """Make the directory ``base``/NAME of a new run.
 
-        :raises UsageError: the name is no file name or taken, or ``base`` may not be written.
+        :raises UsageError: the name is invalid or in use, or ``base`` is not writable.
         :raises InfrastructureError: the disk is full or broken.
         """
         if not _NAME.fullmatch(manifest.name):
@@ -176,12 +175,12 @@ class RunDir:
                 "use letters, digits, '.', '_' and '-', a letter or digit first",
             )
         path = base / manifest.name
-        with files.explained(path):
+        with files.explain_errors(path):
             try:
                 folders.make_marked(path)
             except FileExistsError as error:
                 raise UsageError(
-                    f"there is a run {path} already", "choose another name, or --resume that run"
+                    f"the run {path} exists already", "choose another name, or --resume that run"
                 ) from error
             with contextlib.ExitStack() as undo:
                 undo.callback(folders.remove_tree, path, inside=base)
@@ -192,35 +191,35 @@ class RunDir:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a run to resume it; attempts that its killed harness left are closed.
+        """Open a run to resume it; close attempts that a killed harness left open.
 
-        :raises UsageError: it is no run, is in use, or was made by another version of bsdgate.
+        :raises UsageError: ``path`` is no run, is in use, or was made by another bsdgate.
         """
         if not (path / "manifest.json").is_file():
             raise UsageError(
                 f"{path} is not a run directory: it has no manifest.json",
                 "give the directory that `bsdgate run` printed",
             )
-        with files.explained(path), contextlib.ExitStack() as undo:
+        with files.explain_errors(path), contextlib.ExitStack() as undo:
             lock = undo.enter_context(_take_lock(path))
             manifest = Manifest.read(path / "manifest.json")
             folders.mark(path)
-            _mend(path)
+            _repair(path)
             undo.pop_all()
         run = cls(path, manifest, lock)
-        run._note_attempts()
+        run._record_lost_attempts()
         return run
 
-    def _note_attempts(self) -> None:
-        """Write down an attempt that had been made when the harness was killed, and no more."""
+    def _record_lost_attempts(self) -> None:
+        """Record the attempts that a killed harness has made but not recorded."""
         listed = {event["name"] for event in self.events() if event["step"] == ATTEMPT}
         for name in sorted({folder.name for folder in self.evidence.iterdir()} - listed):
             self.record(ATTEMPT, "begin", name=name)
 
-    def record(self, step: str, event: Event, **details: Any) -> None:
-        """Append a line to the journal and bring it to the disk."""
+    def record(self, step: str, event: JournalEvent, **details: Any) -> None:
+        """Append a line to the journal, and sync it to the disk."""
         line = json.dumps({"t": _now().isoformat(), "step": step, "event": event, **details})
-        with files.explained(self._journal):
+        with files.explain_errors(self._journal):
             fd = files.open_private(self._journal, os.O_APPEND)
             size = os.fstat(fd).st_size
             try:
@@ -233,29 +232,29 @@ class RunDir:
                 os.close(fd)
 
     def events(self) -> list[dict[str, Any]]:
-        """Return the journal's lines in order; a last one that was cut short never happened."""
+        """Return the lines of the journal in their order, without an incomplete last line."""
         if not self._journal.exists():
             return []
-        with files.explained(self._journal):
+        with files.explain_errors(self._journal):
             whole = self._journal.read_bytes().rpartition(b"\n")[0]
             return [json.loads(line) for line in whole.splitlines()]
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the run that is neither evidence nor log, such as clouds.yaml."""
         path = self.path / name
-        with files.explained(path.parent):
+        with files.explain_errors(path.parent):
             folders.make(path.parent)
         files.write_atomically(path, text.encode())
 
     def write_node(self, document: NodeDocument) -> None:
-        """Write the document of the node, which every attempt names."""
+        """Write ``node.json``; every attempt contains its digest."""
         text = document.model_dump_json(by_alias=True, indent=2)
         files.write_atomically(self._node, f"{text}\n".encode())
 
     def read_node(self) -> NodeDocument | None:
-        """Return the document of the node; None if it was not written yet.
+        """Return the content of ``node.json``; None if there is no such file yet.
 
-        :raises UsageError: it is damaged.
+        :raises UsageError: the file is damaged.
         """
         try:
             return NodeDocument.model_validate_json(self._node.read_bytes())
@@ -266,7 +265,7 @@ class RunDir:
 
     def begin_attempt(
         self,
-        kind: Kind,
+        kind: RunnerKind,
         form: Format,
         asked: bytes,
         *,
@@ -274,12 +273,12 @@ class RunDir:
         confirms: str = "",
         test_timeout: float | None = None,
     ) -> Attempt:
-        """Make the next attempt's folder with what is asked, and open its stream.
+        """Make the directory of the next attempt with the list of its tests, and open its stream.
 
-        ``asked`` is the content of asked.txt (a test id per line) or, for Rally, asked.json. An
-        attempt that runs failures again says of which attempt they are (``confirms``) and whether
-        it runs on the build with the change or on its base (``side``). ``test_timeout`` is how many
-        seconds each test may take, where the runner sees to that.
+        ``asked`` is the content of asked.txt (a test id per line) or, for Rally, asked.json. For an
+        attempt that runs failures again, ``confirms`` is the attempt in which they failed, and
+        ``side`` is "change" or "base": with or without the change. ``test_timeout`` is the maximum
+        number of seconds for each test, if the runner has such a limit.
         """
         taken = [int(folder.name.partition("-")[0]) for folder in self.evidence.iterdir()]
         purpose = f"confirm-{side}" if confirms else kind
@@ -287,7 +286,7 @@ class RunDir:
         asked_name, stream_name = _FILES[form]
         head = {
             "schema": ATTEMPT_SCHEMA,
-            **self._bound,
+            **self._run_fields,
             "name": name,
             "kind": kind,
             "format": form,
@@ -303,12 +302,12 @@ class RunDir:
             "side": side,
             "confirms": confirms,
             "test_timeout": test_timeout,
-            "node": self._named_node(),
+            "node": self._node_reference(),
             "mark": f"{self.manifest.run_id}/{name}",
         }
-        # Whole or not at all: an attempt without its attempt.json could be neither read nor mended.
+        # By rename: an attempt without attempt.json could be neither read nor repaired.
         made = self.path / "attempt.new"
-        with files.explained(made):
+        with files.explain_errors(made):
             folders.remove_tree(made, inside=self.path)
             folders.make(made)
             files.write_atomically(made / asked_name, asked)
@@ -317,21 +316,21 @@ class RunDir:
         self.record(ATTEMPT, "begin", name=name)
         return Attempt(folder, head, Stream(folder / stream_name))
 
-    def _named_node(self) -> dict[str, str]:
-        """Return what an attempt says of the node: its name, and the digest of its document."""
-        with files.explained(self._node):
+    def _node_reference(self) -> dict[str, str]:
+        """Return the fields of an attempt about the node: the name, and the digest of node.json."""
+        with files.explain_errors(self._node):
             content = self._node.read_bytes()
         name = NodeDocument.model_validate_json(content).name
         return {"name": name, "sha256": hashlib.sha256(content).hexdigest()}
 
     @property
-    def _bound(self) -> dict[str, Any]:
-        """What evidence is of: it says so itself, and is refused in a run of anything else."""
+    def _run_fields(self) -> dict[str, Any]:
+        """The fields of an attempt that identify the run; the judge compares them."""
         fields = {"run_id", "change", "patchset", "changes"}
         return self.manifest.model_dump(mode="json", by_alias=True, include=fields)
 
     def close(self) -> None:
-        """Let others have the directory; once more is harmless."""
+        """Unlock the directory. Closing it again is harmless."""
         self._lock.close()
 
     def __enter__(self) -> Self:
@@ -353,8 +352,8 @@ def _fill(path: Path, manifest: Manifest) -> None:
     files.write_atomically(path / "manifest.json", f"{text}\n".encode())
 
 
-def _mend(path: Path) -> None:
-    """Bring what a killed harness left into a state that can be gone on from."""
+def _repair(path: Path) -> None:
+    """Cut an incomplete line off the journal, and close attempts that are open."""
     journal = path / "journal.jsonl"
     if journal.exists():
         os.truncate(journal, journal.read_bytes().rfind(b"\n") + 1)

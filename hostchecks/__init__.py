@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of a node, run by pytest with testinfra."""
+"""Checks of a node and of Ironic's API, for pytest."""

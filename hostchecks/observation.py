@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a node shows of an embedded cloud, as JSON: ``python -m`` this module, the cloud's folder.
+"""Prints the state of an embedded cloud as JSON: ``python -m`` this module DIRECTORY.
 
-It runs on the node, which may be another machine than that of the checks, and asks through psutil,
-which answers alike on every system.
+It runs on the node of the cloud, which may be another machine than that of the checks. It uses
+psutil, which has the same interface on all systems.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import psutil
 
 
 def observe(cloud: Path) -> dict[str, Any]:
-    """Return the cloud's status, its processes by id, the modes of its files, and our user id."""
+    """Return the status of a cloud, its processes by id, its file modes, and our user id."""
     status = json.loads((cloud / "status.json").read_text())
     return {
         "status": status,
@@ -31,7 +31,7 @@ def observe(cloud: Path) -> dict[str, Any]:
 def _processes(supervisor: int) -> Iterator[tuple[int, dict[str, Any]]]:
     first = psutil.Process(supervisor)
     for each in (first, *first.children(recursive=True)):
-        # One that has just ended is no longer a part of the cloud.
+        # A process that has just ended is no longer a part of the cloud.
         with contextlib.suppress(psutil.NoSuchProcess):
             yield each.pid, _process(each)
 
@@ -54,7 +54,7 @@ def _process(each: psutil.Process) -> dict[str, Any]:
 
 
 def _secrets(cloud: Path) -> Iterator[Path]:
-    """Return the files that hold a password, a key or a database."""
+    """Yield the files with a password, a key or a database."""
     yield cloud / "spec.json"
     yield from cloud.glob("accounts.yaml")
     yield from cloud.glob("etc/*/*.conf")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the entry of ``OS_CLOUD`` in clouds.yaml lets its user in."""
+"""The credentials of the entry ``OS_CLOUD`` in clouds.yaml."""
 
 import os
 
@@ -7,6 +7,6 @@ import openstack
 
 
 def test_the_user_is_let_in() -> None:
-    """A list that only a user can get is answered."""
+    """The cloud answers a request that needs valid credentials."""
     with openstack.connect(cloud=os.environ["OS_CLOUD"]) as cloud:
         list(cloud.baremetal.nodes(limit=1, paginated=False))

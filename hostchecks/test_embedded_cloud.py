@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The host side of an embedded cloud: its processes, its sockets, its files.
+"""The host of an embedded cloud: processes, sockets and files.
 
-Everything is asked on the node, through testinfra's host (``--hosts``; by default this machine):
-``BSDGATE_CLOUD_DIR`` is the cloud's directory there, and ``BSDGATE_NODE_PYTHON`` a Python there
-that has bsdgate. ``BSDGATE_CLOUD_SERVICES`` are the services that the cloud is to have.
+A program on the node collects the data, through testinfra (``--hosts``; by default this machine).
+``BSDGATE_CLOUD_DIR`` is the directory of the cloud and ``BSDGATE_NODE_PYTHON`` a Python interpreter
+with bsdgate, both on the node. ``BSDGATE_CLOUD_SERVICES`` are the expected services.
 """
 
 import ipaddress
@@ -25,7 +25,7 @@ Observation = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def observed(host: Host) -> Observation:
-    """Return what the node shows of the cloud."""
+    """Return the state of the cloud on the node."""
     python, cloud = os.environ["BSDGATE_NODE_PYTHON"], os.environ["BSDGATE_CLOUD_DIR"]
     module = "bsdgate.hostchecks.observation"
     found: Observation = json.loads(host.check_output("%s -B -P -m %s %s", python, module, cloud))
@@ -33,7 +33,7 @@ def observed(host: Host) -> Observation:
 
 
 def process_of(observed: Observation, service: str) -> Observation:
-    """Return the process that a service is."""
+    """Return the process of a service."""
     pid = observed["status"]["services"][service]["pid"]
     assert str(pid) in observed["processes"], f"{service}, process {pid}, is gone"
     found: Observation = observed["processes"][str(pid)]
@@ -47,7 +47,7 @@ def test_cloud_has_these_services_and_no_other(observed: Observation) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_service_is_a_process_of_the_user(observed: Observation, service: str) -> None:
-    """Each service is one living process, run by the user who owns the cloud."""
+    """Each service is one running process of the user who owns the cloud."""
     process = process_of(observed, service)
     assert not process["zombie"]
     assert process["uid"] == observed["uid"]
@@ -55,7 +55,7 @@ def test_service_is_a_process_of_the_user(observed: Observation, service: str) -
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_service_listens_on_loopback_alone(observed: Observation, service: str) -> None:
-    """The service listens on the port that its URL has, and on no address but loopback's."""
+    """The service listens on the port in its URL, and only on loopback addresses."""
     listening = [each for each in process_of(observed, service)["sockets"] if each["listens"]]
     port = urlsplit(observed["status"]["services"][service]["url"]).port
     assert port in {each["port"] for each in listening}
@@ -63,7 +63,7 @@ def test_service_listens_on_loopback_alone(observed: Observation, service: str) 
 
 
 def test_tree_holds_no_other_open_port(observed: Observation) -> None:
-    """No process of the cloud, whatever it is for, has a socket beyond loopback."""
+    """No process of the cloud has a socket with an address outside loopback."""
     for process in observed["processes"].values():
         for each in process["sockets"]:
             assert ipaddress.ip_address(each["ip"]).is_loopback, (process["name"], each)
@@ -75,7 +75,7 @@ def test_directory_is_private(observed: Observation) -> None:
 
 
 def test_secrets_are_private(observed: Observation) -> None:
-    """No file that holds a password, key or database can be read by others."""
+    """Other users cannot read files with a password, a key or a database."""
     secret = {file: mode for file, mode in observed["modes"].items() if file != "."}
     assert len(secret) > len(SERVICES)
     assert not [file for file, mode in secret.items() if mode & OF_OTHERS]

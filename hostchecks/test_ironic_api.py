@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ironic through openstacksdk, as the user of the entry ``OS_CLOUD`` in clouds.yaml.
 
-``BSDGATE_CHECK_TIMEOUT`` is how many seconds a node may take to reach a state.
+``BSDGATE_CHECK_TIMEOUT`` is the maximum number of seconds for a change of a node's state.
 """
 
 import os
@@ -20,7 +20,7 @@ DRIVER = "fake-hardware"
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[openstack.connection.Connection]:
-    """Return a connection to the cloud."""
+    """Yield a connection to the cloud."""
     with openstack.connect(cloud=os.environ["OS_CLOUD"]) as connection:
         yield connection
 
@@ -33,20 +33,20 @@ def baremetal(cloud: openstack.connection.Connection) -> Any:
 
 @pytest.fixture
 def node(baremetal: Any) -> Iterator[Any]:
-    """Return a node that is enrolled, and remove it afterwards."""
+    """Yield an enrolled node; remove it afterwards."""
     made = baremetal.create_node(name=f"check-{uuid.uuid4().hex}", driver=DRIVER)
     yield made
     baremetal.delete_node(made, ignore_missing=True)
 
 
 def reach(baremetal: Any, node: Any, verb: str, state: str) -> None:
-    """Order a change of provision state, and wait for its end."""
+    """Request a change of the provision state, and wait for its end."""
     baremetal.set_node_provision_state(node, verb, wait=True, timeout=seconds())
     assert baremetal.get_node(node).provision_state == state
 
 
 def seconds() -> float:
-    """Return how long a node may take."""
+    """Return the maximum number of seconds for a change of state."""
     return float(os.environ["BSDGATE_CHECK_TIMEOUT"])
 
 
@@ -75,10 +75,10 @@ def test_node_becomes_available(baremetal: Any, node: Any) -> None:
 
 
 def test_power_is_switched(baremetal: Any, node: Any) -> None:
-    """An order reaches the conductor and the power interface."""
+    """A request reaches the conductor and the power interface."""
     reach(baremetal, node, "manage", "manageable")
-    for order, state in (("power on", "power on"), ("power off", "power off")):
-        baremetal.set_node_power_state(node, order, wait=True, timeout=seconds())
+    for request, state in (("power on", "power on"), ("power off", "power off")):
+        baremetal.set_node_power_state(node, request, wait=True, timeout=seconds())
         assert baremetal.get_node(node).power_state == state
 
 
@@ -89,8 +89,8 @@ def test_node_is_deleted(baremetal: Any, node: Any) -> None:
 
 
 def test_wrong_password_is_refused() -> None:
-    """Another password opens nothing."""
-    # Refused by the service itself, or by Keystone where there is one.
+    """A request with another password is refused."""
+    # By the service itself, or by Keystone if there is one.
     errors = (openstack.exceptions.HttpException, Unauthorized)
     refused = pytest.raises(errors, match=rf"\b{HTTPStatus.UNAUTHORIZED:d}\b")
     with connected_with(uuid.uuid4().hex) as stranger, refused:

@@ -74,7 +74,7 @@ PastRuns = Mapping[str, Sequence[Past]]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Attribution:
     """The cause of the failure of the test ``id``, and the evidence for it.
 
     ``signature`` is the text of the failure without the parts that differ from run to run: two
@@ -141,7 +141,7 @@ def attribute(
     reasons: Iterable[Reason] = (),
     *,
     change: bool,
-) -> tuple[Finding, ...]:
+) -> tuple[Attribution, ...]:
     """Return the cause and the evidence of each failure, sorted by id.
 
     ``confirmations`` are the results of the re-runs. ``reasons`` are the other faults of the run;
@@ -153,7 +153,7 @@ def attribute(
     return tuple(sorted(found, key=lambda finding: finding.id))
 
 
-def attribute_lost(cases: Iterable[Case], reasons: Iterable[Reason]) -> tuple[Finding, ...]:
+def attribute_lost(cases: Iterable[Case], reasons: Iterable[Reason]) -> tuple[Attribution, ...]:
     """Return the cause of the cases without an outcome, if the node, the cloud or a service failed.
 
     Nothing else explains why a test has no outcome.
@@ -162,10 +162,10 @@ def attribute_lost(cases: Iterable[Case], reasons: Iterable[Reason]) -> tuple[Fi
     if trouble is None or trouble[0] is not Cause.NODE:
         return ()
     lost = (case.id for case in cases if case.outcome is Outcome.MISSING)
-    return tuple(Finding(each, Cause.NODE, "", trouble[1]) for each in lost)
+    return tuple(Attribution(each, Cause.NODE, "", trouble[1]) for each in lost)
 
 
-def known_flake(finding: Finding, past: Sequence[Past]) -> Flake:
+def known_flake(finding: Attribution, past: Sequence[Past]) -> Flake:
     """Return whether a failure is a known flake, by the outcomes of its test in earlier runs.
 
     Only earlier failures with the same signature count as failures.
@@ -175,7 +175,7 @@ def known_flake(finding: Finding, past: Sequence[Past]) -> Flake:
     return passrate.known_flake(Counts(sum(same), len(outcomes)))
 
 
-def falls(flakes: Iterable[Finding], past: PastRuns, ran: int) -> tuple[Fall, ...]:
+def falls(flakes: Iterable[Attribution], past: PastRuns, ran: int) -> tuple[Fall, ...]:
     """Return the flakes that fail significantly more often than before.
 
     ``ran`` is the number of tests in the run. A known flake is not excused if its failure rate has
@@ -257,12 +257,12 @@ def _other_cause(reasons: Iterable[Reason]) -> tuple[Cause, tuple[str, ...]] | N
 
 def _find(
     case: Case, seen: _Reruns, trouble: tuple[Cause, tuple[str, ...]] | None, *, change: bool
-) -> Finding:
+) -> Attribution:
     mark = signature(case)
     if sign := _NODE_SIGNS.search(f"{case.reason}\n{case.details}"):
-        return Finding(case.id, Cause.NODE, mark, (f"the failure contains {sign[0]!r}",))
+        return Attribution(case.id, Cause.NODE, mark, (f"the failure contains {sign[0]!r}",))
     if trouble:
-        return Finding(case.id, trouble[0], mark, trouble[1])
+        return Attribution(case.id, trouble[0], mark, trouble[1])
     where = {Side.CHANGE: "with the change" if change else "once more", Side.BASE: "on the base"}
     shown = tuple(
         _describe_rerun(f"{one.attempt}, {where[side]}", again, mark)
@@ -272,7 +272,7 @@ def _find(
     )
     cause = _cause(seen, mark, change=change)
     passed = _agreed(seen, Side.CHANGE, lambda again: again.outcome is Outcome.SUCCESS)
-    return Finding(case.id, cause, mark, shown, passed and cause is Cause.FLAKE)
+    return Attribution(case.id, cause, mark, shown, passed and cause is Cause.FLAKE)
 
 
 def _cause(seen: _Reruns, mark: str, *, change: bool) -> Cause:

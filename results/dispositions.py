@@ -7,7 +7,7 @@ The reporters, the history and the review comment use dispositions and do not de
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from bsdgate.results.attribution import Finding, signature
+from bsdgate.results.attribution import Attribution, signature
 from bsdgate.results.expectations import Expectation
 from bsdgate.results.model import (
     Case,
@@ -28,7 +28,7 @@ PLAIN = frozenset({Outcome.SUCCESS, Outcome.SKIP})
 def dispose(
     cases: Sequence[Case],
     failures: Iterable[Case],
-    findings: Iterable[Finding],
+    findings: Iterable[Attribution],
     entries: Mapping[str, Expectation],
     excuses: Mapping[str, Excuse],
 ) -> tuple[Disposition, ...]:
@@ -44,7 +44,7 @@ def dispose(
     found = []
     for case in cases:
         if case.outcome not in PLAIN:
-            finding = causes.get(case.id, Finding(case.id, Cause.UNKNOWN))
+            finding = causes.get(case.id, Attribution(case.id, Cause.UNKNOWN))
             found.append(_disposition(finding, entries.get(case.id), excuses.get(case.id)))
     # A fixture may fail in two workers: it gets one disposition.
     by_id = {failure.id: failure for failure in failures}
@@ -59,17 +59,19 @@ def dispose(
     return tuple(sorted(found, key=lambda one: one.id))
 
 
-def _of_fixture(failure: Case, findings: Sequence[Finding]) -> Finding:
+def _of_fixture(failure: Case, findings: Sequence[Attribution]) -> Attribution:
     """Return the finding (cause, evidence) of a failed fixture.
 
     The cause is that of the fixture's tests if all of them have the same one, else UNKNOWN.
     """
     alike = len({finding.cause for finding in findings}) == 1
     cause, evidence = (findings[0].cause, findings[0].evidence) if alike else (Cause.UNKNOWN, ())
-    return Finding(failure.id, cause, signature(failure), evidence)
+    return Attribution(failure.id, cause, signature(failure), evidence)
 
 
-def _disposition(finding: Finding, entry: Expectation | None, excuse: Excuse | None) -> Disposition:
+def _disposition(
+    finding: Attribution, entry: Expectation | None, excuse: Excuse | None
+) -> Disposition:
     known = None
     if entry:
         known = KnownFailure(entry.bug, entry.owner, entry.reason, entry.source)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bsdgate.results import model
-from bsdgate.results.attribution import RERUNS, Finding, attribute
+from bsdgate.results.attribution import RERUNS, Attribution, attribute
 from bsdgate.results.ledger import Ledger, of
 from bsdgate.results.model import Attempt, Case, Cause, Code, Kind, Level, Outcome, Reason, Side
 from bsdgate.results.time_limits import not_ended, time_was_up, timed_out, unfinished
@@ -31,7 +31,7 @@ class Hangs:
     """
 
     failed: Mapping[str, Case]
-    findings: tuple[Finding, ...]
+    findings: tuple[Attribution, ...]
     reasons: list[Reason]
     unfinished: tuple[str, ...] = ()
 

@@ -13,7 +13,7 @@ from bsdgate.results.errors import EvidenceError
 from bsdgate.results.expectations import load as load_expectations
 from bsdgate.results.model import Cause, Kind, Outcome, Run, Verdict
 from bsdgate.results.policy import DEVELOPER, Policy
-from bsdgate.results.store.base import JUDGED, Scope
+from bsdgate.results.store.base import JUDGED, RunFilter
 from bsdgate.results.time_limits import timed_out, unfinished
 from bsdgate.results.verdict import Remembered, judge
 
@@ -68,9 +68,9 @@ def judge_files(
     return judge(found, load_expectations(expectations), policy)
 
 
-def _like(run: Run) -> Scope:
+def _like(run: Run) -> RunFilter:
     """Return which runs of the history are like ``run``: earlier, judged, without a change."""
-    return Scope(
+    return RunFilter(
         suite=run.suite,
         profile=run.profile,
         release=run.release,

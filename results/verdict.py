@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import date
 
 from bsdgate.results import attribution, coverage, hangs, problems
-from bsdgate.results.attribution import Finding, PastRuns
+from bsdgate.results.attribution import Attribution, PastRuns
 from bsdgate.results.dispositions import counted, dispose
 from bsdgate.results.expectations import (
     Expectation,
@@ -200,7 +200,7 @@ def _timings(attempts: Iterable[Attempt]) -> Mapping[str, float]:
 
 
 def _excuses(
-    findings: Sequence[Finding], past: PastRuns, ran: int, *, change: bool
+    findings: Sequence[Attribution], past: PastRuns, ran: int, *, change: bool
 ) -> tuple[Mapping[str, Excuse], Sequence[Fall]]:
     """Return the excuses that follow from the causes of failures, by id, and unexcused flakes.
 

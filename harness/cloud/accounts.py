@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accounts that a new cloud has for tests, so that no test class has to make its own.
+"""The accounts of a new cloud for tests, so that test classes need not make their own.
 
-They are of the kinds that ``tempest account-generator`` makes. Tempest locks an account while a
-test class uses it and does not wait for one: a class that finds no free account fails.
+The kinds are those of ``tempest account-generator``. Tempest locks an account while a test class
+uses it, and does not wait for a free account: without one, a class fails.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 SETS: Final = 8
-"""Accounts of each kind: as many test classes can run at a time."""
+"""The number of accounts of each kind, and of test classes that can run at the same time."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """A user with one role: on the project, or of system scope if ``project`` is None.
+    """A user with one role: in a project, or with system scope if ``project`` is None.
 
-    ``any_use`` is an account that the file lists without its role: a second tenant.
+    ``any_use``: the accounts file lists the account without its role, for a second tenant.
     """
 
     user: str
@@ -47,7 +47,7 @@ ACCOUNTS: Final = tuple(account for number in range(1, SETS + 1) for account in 
 
 
 def tempest_entries(passwords: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the accounts as a list for Tempest's accounts file; ``passwords`` are by user."""
+    """Return the entries of Tempest's accounts file; ``passwords`` are by user."""
     return [_entry(account, passwords[account.user]) for account in ACCOUNTS]
 
 

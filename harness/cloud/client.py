@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud from outside: start it, ask it, stop it, and clean up after one that was killed."""
+"""The client of an embedded cloud: starts, controls and ends it, and removes a killed cloud."""
 
 import contextlib
 import json
@@ -18,23 +18,23 @@ from bsdgate.harness import files, folders, guard, process
 from bsdgate.harness.cloud.lifetime import StarterEnd
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_LIMITS, CloudName, CloudSpec, Limits
+from bsdgate.harness.cloud.unit import SupervisorEvent
 from bsdgate.harness.errors import InfrastructureError, UsageError
 
 CLAIM_SECONDS = 30.0
-"""How long another process may take to make or remove a cloud's directory."""
+"""The number of seconds in which another process must have made or removed a cloud's directory."""
 SOCKET_PATH_MAX = 100
-"""Bytes that a socket's path may have everywhere: 104 on FreeBSD, with the closing nul."""
-SHORT_PLACES = ("/tmp", "/var/tmp")  # noqa: S108 - a folder with a random name is made in one
-"""Where a link to a long path is made if TMPDIR is long as well."""
+"""The maximum number of bytes of a socket's path: 104 on FreeBSD, with the final nul."""
+SHORT_PLACES = ("/tmp", "/var/tmp")  # noqa: S108 - a directory with a random name is made
+"""The directories for a link to a long path if TMPDIR is long as well."""
 
 _ENDED_BY_OTHERS = (0, -signal.SIGTERM, -signal.SIGKILL)
-"""How a supervisor ends that failed at nothing."""
+"""The exit statuses of a supervisor that another process has ended."""
 
-Event = dict[str, Any]
-Options = Mapping[str, Mapping[str, Mapping[str, object]]]
+ServiceOptions = Mapping[str, Mapping[str, Mapping[str, object]]]
 
 
-def _ignore(event: Event) -> None:
+def _ignore(event: SupervisorEvent) -> None:
     del event
 
 
@@ -42,7 +42,7 @@ class Cloud:
     """An embedded cloud, by its directory."""
 
     def __init__(self, directory: Path, limits: Limits | None = None) -> None:
-        """Point at the cloud in ``directory``; its own limits are used if none are given."""
+        """Use the cloud in ``directory``; the default of ``limits`` is in its description."""
         self.directory = directory
         self.limits = limits or _recorded_limits(directory)
         self._running: process.Running | None = None
@@ -58,26 +58,26 @@ class Cloud:
         templates: Path,
         services: Collection[str] = SERVICES,
         ports: Mapping[str, int] | None = None,
-        options: Options | None = None,
+        options: ServiceOptions | None = None,
         nodes: Sequence[Mapping[str, Any]] = (),
         limits: Limits = DEFAULT_LIMITS,
-        on_event: Callable[[Event], None] = _ignore,
+        on_event: Callable[[SupervisorEvent], None] = _ignore,
     ) -> Self:
         """Start a cloud and return when it is ready.
 
-        :param python: the interpreter of the environment that has the services.
-        :param templates: folder of the templates, shared by all clouds.
+        :param python: the interpreter of the environment with the services.
+        :param templates: the directory of the templates, shared by all clouds.
         :param services: the services to start, in any order.
-        :param ports: port by service; those not named get one that is free.
-        :param options: options of oslo.config over ours: by service, section, name.
-        :param nodes: nodes to enroll in Ironic, as openstacksdk creates them.
-        :param limits: seconds until it must be ready, and until it must have ended.
+        :param ports: ports by service; other services get a free port.
+        :param options: options of oslo.config that override ours, by service, section and name.
+        :param nodes: nodes to enroll in Ironic, as arguments of openstacksdk.
+        :param limits: the time limits in seconds for the start and for the end.
         :param on_event: receives each event of the supervisor.
-        :raises UsageError: one is up there already, or something that bsdgate has not made is.
-        :raises InfrastructureError: a service failed; its last log lines are in the message.
+        :raises UsageError: the directory has a running cloud, or bsdgate has not made it.
+        :raises InfrastructureError: a service failed; the message has its last log lines.
         """
         cloud = cls(directory, limits)
-        with files.explained(directory):
+        with files.explain_errors(directory):
             folders.make(templates)
             lock = cloud._claim()
         argv: list[str | Path] = [python, "-m", "bsdgate.harness.cloud.supervisor"]
@@ -97,10 +97,10 @@ class Cloud:
         return cloud
 
     def _claim(self) -> int:
-        """Make the directory anew and return the descriptor of its lock.
+        """Make a new directory, and return the descriptor of its lock.
 
-        The directory is locked from the moment that it can be seen, first by this process, then by
-        the supervisor, which inherits the lock.
+        The directory is always locked: first by this process, then by the supervisor, which
+        inherits the lock.
         """
         folders.make(self.directory.parent)
         with self._alone():
@@ -113,14 +113,14 @@ class Cloud:
         return lock
 
     def _launch(self, argv: Sequence[str | Path], lock: int) -> process.Running:
-        """Start the supervisor, which gets the lock and the other end of a pipe to us."""
+        """Start the supervisor, which inherits the lock and one end of a pipe."""
         starter = StarterEnd()
         try:
             running = process.start(
                 [*argv, "--lock", str(lock), "--starter", str(starter.other)],
                 log=self.directory / "logs" / "supervisor.log",
                 cwd=self.directory,
-                # Neutron leaves files there, named by process id, that later ones would believe.
+                # Neutron leaves files there, named by process ids, which other processes may get.
                 env=process.environment(TMPDIR=str(self.directory / "tmp")),
                 stdout=process.PIPE,
                 pass_fds=(lock, starter.other),
@@ -131,7 +131,9 @@ class Cloud:
         self._running, self._starter = running, starter
         return running
 
-    def _await_ready(self, running: process.Running, on_event: Callable[[Event], None]) -> None:
+    def _await_ready(
+        self, running: process.Running, on_event: Callable[[SupervisorEvent], None]
+    ) -> None:
         for event in _events(running, self.limits.start):
             on_event(event)
             if event["event"] == "ready":
@@ -148,7 +150,7 @@ class Cloud:
             "`bsdgate down` does that; start the cloud again",
         )
 
-    def _failure(self, event: Event) -> InfrastructureError:
+    def _failure(self, event: SupervisorEvent) -> InfrastructureError:
         lines = "\n".join(f"    {line}" for line in event.get("lines", ()))
         where = f"{event['service']} " if "service" in event else ""
         hint = f"its log is {event['log']}" if "log" in event else event.get("hint")
@@ -156,9 +158,9 @@ class Cloud:
 
     @property
     def spec(self) -> CloudSpec:
-        """What the cloud is: its ports and passwords.
+        """The description of the cloud, with its ports and passwords.
 
-        :raises InfrastructureError: nothing says so, or nothing that can be read.
+        :raises InfrastructureError: there is no description, or it is damaged.
         """
         try:
             return CloudSpec.load(self.directory)
@@ -171,11 +173,11 @@ class Cloud:
             ) from error
 
     def alive(self) -> bool:
-        """Whether the cloud's supervisor lives."""
+        """Return whether the cloud's supervisor runs."""
         return files.is_locked(self._lock)
 
-    def status(self) -> Event:
-        """Return what the supervisor says of itself and of the services.
+    def status(self) -> dict[str, Any]:
+        """Return the last status that the supervisor wrote, with a state that is true now.
 
         ``state`` is ready, degraded (a service died), starting, resetting, down, or killed.
         """
@@ -184,8 +186,8 @@ class Cloud:
             status["state"] = "down" if status["state"] == "down" else "killed"
         return status
 
-    def _last_status(self) -> Event:
-        """Return what the supervisor has written of itself; nothing where it has not."""
+    def _last_status(self) -> dict[str, Any]:
+        """Return the content of status.json; empty if it is absent or damaged."""
         try:
             status = json.loads((self.directory / "status.json").read_bytes())
         except (FileNotFoundError, ValueError):
@@ -193,31 +195,31 @@ class Cloud:
         return status if isinstance(status, dict) else {}
 
     def reset(self) -> None:
-        """Put the cloud back to how it was when it first became ready."""
-        self._order({"order": "reset"})
+        """Restore the initial state of the cloud."""
+        self._request({"order": "reset"})
 
     def restart(self, service: str) -> None:
-        """Stop and start one service, its data kept."""
+        """Stop and start one service, without a change of its data."""
         if not self.spec.has(service):
             known = ", ".join(self.spec.ports)
             raise UsageError(f"the cloud has no service {service!r}", f"choose one of {known}")
-        self._order({"order": "restart", "service": service})
+        self._request({"order": "restart", "service": service})
 
-    def _order(self, order: Event) -> None:
+    def _request(self, request: dict[str, str]) -> None:
         if not self.alive():
             raise UsageError(f"no cloud is up in {self.directory}", "start one with `bsdgate up`")
         with _connected(self.directory / "control") as connection:
-            connection.send_bytes(json.dumps(order).encode())
+            connection.send_bytes(json.dumps(request).encode())
             if not connection.poll(self.limits.start):
-                raise self._silence(f"did not {order['order']} within {self.limits.start:g} s")
+                raise self._no_answer(f"did not {request['order']} within {self.limits.start:g} s")
             try:
                 answer = json.loads(connection.recv_bytes())
             except (EOFError, ConnectionError) as error:
-                raise self._silence(f"ended instead of its {order['order']}") from error
+                raise self._no_answer(f"ended instead of its {request['order']}") from error
         if answer["event"] == "failed":
             raise self._failure(answer)
 
-    def _silence(self, what: str) -> InfrastructureError:
+    def _no_answer(self, what: str) -> InfrastructureError:
         return InfrastructureError(
             f"the cloud {what}", f"see {self.directory / 'logs'}; `bsdgate down` cleans up"
         )
@@ -225,7 +227,7 @@ class Cloud:
     def detach(self) -> None:
         """Let the cloud outlive this process.
 
-        :raises InfrastructureError: it has ended meanwhile.
+        :raises InfrastructureError: the cloud has ended meanwhile.
         """
         if self._running and self._starter:
             try:
@@ -236,11 +238,11 @@ class Cloud:
             self._running = self._starter = None
 
     def stop(self) -> list[str]:
-        """End the cloud, however far it has come; its logs and data stay.
+        """End the cloud, also during its start; its logs and data stay.
 
-        Returns the processes that outlived it and were killed, as far as it is our child.
+        Return the processes that outlived it and were killed, if this process started the cloud.
 
-        :raises InfrastructureError: it cannot be ended, or nothing says which process to end.
+        :raises InfrastructureError: the cloud does not end, or its processes are unknown.
         """
         left: list[str] = []
         if self._running and self._starter:
@@ -253,7 +255,7 @@ class Cloud:
         return left
 
     def _end(self) -> None:
-        # For a moment the lock of a new cloud names the process that starts it.
+        # At first the lock of a new cloud contains the id of the process that starts it.
         limit = self.limits.stop
         _until(lambda: bool(self._remains()) or not self.alive(), limit)
         if supervisor := self._supervisor():
@@ -264,13 +266,13 @@ class Cloud:
                 except psutil.TimeoutExpired:
                     guard.signal_group(supervisor.pid, signal.SIGKILL)
         else:
-            # The supervisor is gone, and a process that it had forked has inherited the lock.
+            # The supervisor has ended, and a process that it had forked holds the inherited lock.
             self._kill_remains()
         if not _until(lambda: not self.alive(), limit):
             raise InfrastructureError(
-                f"the cloud in {self.directory} does not end: {self._lock} is still held, and names"
-                f" process {files.holder(self._lock) or 'unknown'}",
-                f"end the processes with the working folder {self.directory}, then try again",
+                f"the cloud in {self.directory} does not end: {self._lock} is still locked, with"
+                f" process id {files.holder(self._lock) or 'unknown'}",
+                f"end the processes with the working directory {self.directory}, then try again",
             )
 
     def _kill_remains(self) -> None:
@@ -279,23 +281,23 @@ class Cloud:
                 remaining.kill()
 
     def clean(self) -> None:
-        """Remove what a cloud that is down or was killed has left.
+        """Remove the files of a cloud that has ended or was killed.
 
-        :raises UsageError: it is up, or bsdgate has not made what is there.
+        :raises UsageError: the cloud is up, or bsdgate has not made the directory.
         """
         if self.directory.parent.is_dir():
-            with files.explained(self.directory), self._alone():
+            with files.explain_errors(self.directory), self._alone():
                 self._remove()
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
-        """Keep other processes from making or removing a cloud of this name."""
+        """Exclude other processes that make or remove a cloud with this name."""
         beside = self.directory.with_name(f".{self.directory.name}.lock")
         return files.exclusive(beside, CLAIM_SECONDS)
 
     def _remove(self) -> None:
         if self.alive():
             raise self._is_up()
-        # A killed supervisor's processes end as soon as they see it gone.
+        # The processes of a killed supervisor detect its end, and then end themselves.
         psutil.wait_procs(self._remains(), self.limits.stop)
         self._kill_remains()
         folders.remove_tree(self.directory, inside=self.directory.parent)
@@ -316,7 +318,7 @@ class Cloud:
         return self.directory / "lock"
 
     def _supervisor(self) -> psutil.Process | None:
-        """Return the supervisor, if one of those that call themselves that is proved to be it."""
+        """Return the supervisor, if a process with a recorded id belongs to this cloud."""
         for pid in self._named():
             with contextlib.suppress(psutil.Error, OSError):
                 supervisor = psutil.Process(pid)
@@ -325,7 +327,7 @@ class Cloud:
         return None
 
     def _remains(self) -> list[psutil.Process]:
-        """Return the processes of the supervisor's group that are at home here."""
+        """Return the processes in the supervisor's group with the cloud's working directory."""
         groups = self._named()
         remains = []
         for each in psutil.process_iter() if groups else ():
@@ -335,21 +337,21 @@ class Cloud:
         return remains
 
     def _named(self) -> set[int]:
-        """Return the supervisor's process id, by the lock and by its status."""
+        """Return the process ids of the supervisor in the lock file and in status.json."""
         named = {files.holder(self._lock), self._last_status().get("pid")}
         return {pid for pid in named if isinstance(pid, int) and 0 < pid <= files.PID_MAX}
 
     def _belongs(self, each: psutil.Process, group: int) -> bool:
-        # What the system tells has no symbolic link in it, as /home is one on FreeBSD.
+        # The system returns a path without symbolic links; /home is one on FreeBSD.
         return os.getpgid(each.pid) == group and Path(each.cwd()) == self.directory.resolve()
 
-    def clouds_yaml_entry(self) -> Event:
+    def clouds_yaml_entry(self) -> dict[str, Any]:
         """Return the cloud's entry for clouds.yaml."""
         return self.spec.client_entry()
 
 
 def _recorded_limits(directory: Path) -> Limits:
-    """Return the limits of the cloud in ``directory``; the usual ones if they cannot be read."""
+    """Return the limits of the cloud in ``directory``; the defaults if they cannot be read."""
     try:
         return CloudSpec.load(directory).limits
     except (OSError, ValueError, TypeError, AttributeError):
@@ -357,15 +359,15 @@ def _recorded_limits(directory: Path) -> Limits:
 
 
 def _until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait for a condition, at most so long; return whether it came."""
+    """Wait for a condition, at most ``seconds``; return whether it is true."""
     deadline = time.monotonic() + seconds
-    # No event tells that a lock is free.
+    # There is no event for a lock that is free.
     while not (found := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return found
 
 
-def _events(running: process.Running, timeout: float) -> Iterator[Event]:
+def _events(running: process.Running, timeout: float) -> Iterator[SupervisorEvent]:
     """Yield the supervisor's events until its output ends."""
     rest, deadline = b"", time.monotonic() + timeout
     while True:
@@ -379,7 +381,7 @@ def _events(running: process.Running, timeout: float) -> Iterator[Event]:
 
 
 def _short_folder(rest: int) -> "tempfile.TemporaryDirectory[str]":
-    """Make a folder with a path that leaves room for a socket; TMPDIR itself may be long."""
+    """Make a directory with a path that is short enough for a socket, even if TMPDIR is long."""
     room = SOCKET_PATH_MAX - len("/bsdgate-XXXXXXXX/cloud/") - rest
     places = (tempfile.gettempdir(), *SHORT_PLACES)
     short = next(place for place in places if len(os.fsencode(place)) <= room)
@@ -388,7 +390,7 @@ def _short_folder(rest: int) -> "tempfile.TemporaryDirectory[str]":
 
 @contextlib.contextmanager
 def _connected(address: Path) -> Iterator[Connection]:
-    """Connect to a socket; its path may be longer than the system allows."""
+    """Connect to a socket, even if its path is longer than the system allows."""
     with contextlib.ExitStack() as stack:
         if len(os.fsencode(address)) > SOCKET_PATH_MAX:
             short = Path(stack.enter_context(_short_folder(len(address.name))))

@@ -49,7 +49,7 @@ def configure(spec: CloudSpec) -> None:
     os.environ["OS_GLANCE_CONFIG_DIR"] = str(spec.etc(NAME))
 
 
-def create(spec: CloudSpec, run: service.Command) -> None:
+def create(spec: CloudSpec, run: service.RunCommand) -> None:
     """Make the database and load the metadata definitions that are installed with Glance."""
     config = ["--config-file", str(spec.etc(NAME) / CONFIG)]
     service.make_folders(spec.data(NAME), STORES.values())
@@ -72,14 +72,14 @@ def application(spec: CloudSpec) -> service.Application:
     from glance.wsgi.api import application as glance
 
     def without_close(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        environ["wsgi.input"] = Body(environ["wsgi.input"])
+        environ["wsgi.input"] = RequestBody(environ["wsgi.input"])
         response: Iterable[bytes] = glance(environ, start_response)
         return response
 
     return without_close
 
 
-class Body:
+class RequestBody:
     """The body of a request, without close().
 
     Glance closes the body after it has stored an image. Cheroot then closes the

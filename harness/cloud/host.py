@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded clouds of one machine, by methods with arguments and results that JSON can carry.
+"""The embedded clouds of one machine, by methods with JSON arguments and results.
 
-A deployment calls them on the node that its cloud runs on (``nodes.base.Remote``). A cloud is named
-by its folder.
+A deployment calls the methods on the node of its cloud (``nodes.base.Remote``). The directory of a
+cloud identifies it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,13 +20,13 @@ from bsdgate.harness.nodes.base import Report
 
 LOG: Final = "base.log"
 LAST_LINES: Final = 10
-"""The number of lines that are shown of the log of a service that died."""
+"""The number of log lines in the problem of a service that died."""
 
 SERVICE_DIED: Final = "service-died"
 NOT_READY: Final = "cloud-not-ready"
 
 
-class Host:
+class CloudHost:
     """Starts and ends embedded clouds on this machine."""
 
     def __init__(self) -> None:
@@ -41,25 +41,27 @@ class Host:
         release: str,
         snapshots: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     ) -> dict[str, Any]:
-        """Make the environment of the services; ``sources`` are changes as ``--with`` takes them.
+        """Make the environment of the services; ``sources`` are changes in the form of ``--with``.
 
-        ``snapshots`` are those of the changes with a path (``changes.Snapshot``), by the change.
-        Returns ``versions`` by distribution, and ``changes``, the fields of a ChangedProject each.
+        ``snapshots`` are fields of ``changes.Snapshot`` for changes with a path, by the change.
+        Return ``versions`` by distribution, and ``changes``, a list of fields of ChangedProject.
         """
 
-        def say(text: str) -> None:
-            report({"say": text})
+        def report_line(text: str) -> None:
+            report({"line": text})
 
         changed = bool(sources)
         if changed not in self._environments:
-            # Once: it also lists the base's files, before code of the change runs.
+            # Only once, because this lists the files of the base, before code of the change runs.
             wanted = [
                 replace(change, snapshot=changes.Snapshot.load(snapshots[str(change)]))
                 if str(change) in snapshots
                 else change
                 for change in changes.parse_all(sources, release)
             ]
-            self._environments[changed] = environment.prepare(wanted, release, paths.cache(), say)
+            self._environments[changed] = environment.prepare(
+                wanted, release, paths.cache(), report_line
+            )
         prepared = self._environments[changed]
         return {
             "versions": prepared.versions(),
@@ -79,11 +81,11 @@ class Host:
         nodes: Sequence[Mapping[str, Any]],
         limits: tuple[float, float],
     ) -> dict[str, Any]:
-        """Start a cloud, with the change or without it; the messages are its supervisor's events.
+        """Start a cloud with or without the change; the messages are events of the supervisor.
 
-        ``limits`` are the seconds until it must be ready, and until it must have ended.
-        Returns its ``entry`` for clouds.yaml, its ``accounts`` for tests as Tempest's accounts file
-        has them, and the ``ports`` of its services.
+        ``limits`` are the time limits in seconds for the start and for the end. Return the
+        ``entry`` for clouds.yaml, the ``accounts`` for tests in Tempest's format, and the ``ports``
+        of the services.
         """
         path = Path(folder)
         folders.make(path.parent)
@@ -109,7 +111,7 @@ class Host:
         }
 
     def health(self, _report: Report, *, folder: str) -> list[tuple[str, str]]:
-        """Return what is wrong with a cloud: the code and the text of each problem."""
+        """Return the problems of a cloud, each as a code and a text."""
         status = Cloud(Path(folder)).status()
         if status["state"] == "ready":
             return []
@@ -121,11 +123,11 @@ class Host:
         return died or [(NOT_READY, f"the cloud is {status['state']}")]
 
     def home(self, _report: Report, *, name: str) -> str:
-        """Return the folder of the cloud of that name, if it is one that stays (``bsdgate up``)."""
+        """Return the directory of a cloud of ``bsdgate up``, by its name."""
         return str(paths.state() / "clouds" / checked_name(name))
 
     def status(self, _report: Report, *, folder: str) -> dict[str, Any] | None:
-        """Return the status of a cloud, and the names of its logs; None if there is none."""
+        """Return the status of a cloud and the names of its logs; None if there is no cloud."""
         path = Path(folder)
         if not path.exists():
             return None
@@ -146,15 +148,15 @@ class Host:
         return self._cloud(folder).stop()
 
     def remove(self, _report: Report, *, folder: str) -> None:
-        """Remove the folder of a cloud that has ended."""
+        """Remove the directory of a cloud that has ended."""
         self._cloud(folder).clean()
         self._clouds.pop(folder, None)
 
     def check_base(self, _report: Report, *, log_folder: str) -> None:
-        """Check that the change has altered nothing of the base, which runs without it."""
+        """Check that the change has altered no file of the base."""
         for prepared in self._environments.values():
             folders.make(Path(log_folder))
-            prepared.see_base_unaltered(Path(log_folder) / LOG)
+            prepared.check_base_unaltered(Path(log_folder) / LOG)
 
     def close(self) -> None:
         """End all clouds that are not detached."""

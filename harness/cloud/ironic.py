@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ironic: API and conductor in one process, nodes of type fake-hardware.
+"""Ironic: API and conductor in one process, with nodes of type fake-hardware.
 
 Without Keystone it checks passwords itself, by HTTP basic authentication.
 
-Promises of real hardware that are not kept: a fake-hardware node passes every
-provision state without a machine being touched.
+Difference from real hardware: a fake-hardware node passes all provision states
+without a machine.
 """
 
 import os
@@ -22,7 +22,7 @@ PATH = ""
 AFTER: tuple[str, ...] = ()
 THREADS = 8
 IMPORTS = (
-    # Before anything else of Ironic: it chooses threads over eventlet.
+    # First, because it selects threads in place of eventlet.
     "ironic.command",
     "ironic.common.service",
     "ironic.api.app",
@@ -48,7 +48,7 @@ INTERFACES = {
 }
 
 PHASES = ("cleaning_network", "provisioning_network")
-"""What a node of the flat network interface is on before it is a user's."""
+"""The options for the network of a node with the interface flat, while no user has it."""
 
 FOLDERS = ("http", "tftp", "tftp-master", "images", "instance-master", "tmp", "certs")
 
@@ -68,10 +68,10 @@ def configure(spec: CloudSpec) -> None:
             "state_path": data,
             "hash_ring_reset_interval": 15,
             **_interfaces(spec),
-            # Ironic's own choice would be flat, which makes ports in Neutron for each node.
+            # Ironic's default is flat, which makes ports in Neutron for each node.
             "default_network_interface": "noop",
         },
-        # Ironic checks its own answers against their schema, only to log a warning.
+        # By default Ironic validates its answers, but only logs a warning.
         "api": {"public_endpoint": spec.url(NAME), "response_validation": "ignore"},
         "conductor": {
             "api_url": spec.url(NAME),
@@ -88,7 +88,7 @@ def configure(spec: CloudSpec) -> None:
             "instance_master_path": data / "instance-master",
         },
         "dhcp": {"dhcp_provider": "none"},
-        # Graphical consoles of fake hardware need this URL; nothing listens there.
+        # Graphical consoles of fake hardware need this URL; no process listens there.
         "vnc": {"enabled": True, "public_url": f"http://{HOST}:6090/vnc_auto.html"},
         "database": service.database(spec.database_url(NAME)),
         **_other_services(spec),
@@ -98,7 +98,7 @@ def configure(spec: CloudSpec) -> None:
 
 
 def _authentication(spec: CloudSpec) -> dict[str, object]:
-    """Return the options that say who checks passwords; write the file of Ironic's own users."""
+    """Return the options for authentication; without Keystone, write a file of users."""
     if spec.has("keystone"):
         return {"auth_strategy": "keystone"}
     users = spec.etc(NAME) / "users.conf"
@@ -107,13 +107,13 @@ def _authentication(spec: CloudSpec) -> dict[str, object]:
 
 
 def _other_services(spec: CloudSpec) -> dict[str, dict[str, object]]:
-    """Return the sections about the other services of the cloud."""
+    """Return the sections for calls of the other services of the cloud."""
     sections = service.clients(spec, dict.fromkeys(("neutron", "glance", "nova"), NAME))
     if spec.has("keystone"):
         sections["keystone_authtoken"] = service.token_auth(spec, NAME)
         sections["service_catalog"] = service.client_auth(spec, NAME)
     if spec.has("neutron"):
-        # The flat interface takes no VIF before it knows them.
+        # The interface flat refuses a VIF without these options.
         sections["neutron"] |= dict.fromkeys(PHASES, SHARED_NETWORK)
     return sections
 
@@ -123,15 +123,15 @@ def _interfaces(spec: CloudSpec) -> dict[str, object]:
     return {f"enabled_{kind}_interfaces": listed for kind, listed in names.items()}
 
 
-def create(spec: CloudSpec, run: service.Command) -> None:
-    """Make the database and the folders for what nodes are deployed from."""
+def create(spec: CloudSpec, run: service.RunCommand) -> None:
+    """Make the database, and the directories for images and boot files."""
     service.make_folders(spec.data(NAME), FOLDERS)
     config = ["--config-file", str(spec.etc(NAME) / "ironic.conf")]
     run("ironic.command.dbsync:main", [*config, "create_schema"])
 
 
 def relocate(spec: CloudSpec, origin: Path) -> None:
-    """Drop what Ironic writes anew at every start; its database has no path, port or password."""
+    """Remove files that Ironic writes at each start; its database has no path, port or password."""
     del origin
     for folder in ("http", "tftp"):
         folders.remove_tree(spec.data(NAME) / folder, inside=spec.directory)
@@ -140,13 +140,13 @@ def relocate(spec: CloudSpec, origin: Path) -> None:
 
 def application(spec: CloudSpec) -> service.Application:
     """Start the conductor, and return the API's application."""
-    import ironic.command  # noqa: F401 - before the rest of Ironic
+    import ironic.command  # noqa: F401 - before other modules of Ironic
     from ironic.common import service as ironic_service
 
     config = str(spec.etc(NAME) / "ironic.conf")
     ironic_service.prepare_service("ironic", ["ironic", "--config-file", config])
-    # The manager's periodic tasks take their intervals when it is imported,
-    # so only now, with the configuration read.
+    # Periodic tasks of the manager read their intervals during the import,
+    # so it is imported after the configuration is read.
     from ironic.api.app import VersionSelectorApplication
     from ironic.conductor.rpc_service import RPCService
 

@@ -61,7 +61,7 @@ def configure(spec: CloudSpec) -> None:
     os.environ["OS_KEYSTONE_CONFIG_DIR"] = str(spec.etc(NAME))
 
 
-def create(spec: CloudSpec, run: service.Command) -> None:
+def create(spec: CloudSpec, run: service.RunCommand) -> None:
     """Make the database with the default domain, the user admin and the identity endpoint."""
     config = ["--config-dir", str(spec.etc(NAME))]
     run("keystone.cmd.manage:main", [*config, "db_sync"])

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Final
 
 DETACH: Final = b"detach"
-"""The message after which the cloud goes on when its starter ends."""
+"""The message after which the cloud outlives its starter."""
 
 End = Connection | socket.socket
 
@@ -31,7 +31,7 @@ class StarterEnd:
         os.close(self.other)
 
     def detach(self) -> None:
-        """Let the cloud go on without this process.
+        """Let the cloud outlive this process.
 
         :raises BrokenPipeError: the supervisor has ended.
         """
@@ -79,7 +79,7 @@ class SupervisorEnd:
         self.close()
 
     def close(self) -> None:
-        """Close the read end: the cloud goes on without a starter; a second call does nothing."""
+        """Close the read end: the cloud outlives its starter; a second call does nothing."""
         if self._pipe:
             self._pipe.close()
             self._pipe = None

@@ -110,7 +110,7 @@ def configure(spec: CloudSpec) -> None:
     os.environ["OS_NEUTRON_CONFIG_FILES"] = "neutron.conf"
 
 
-def create(spec: CloudSpec, run: service.Command) -> None:
+def create(spec: CloudSpec, run: service.RunCommand) -> None:
     """Make the tables from the models, and stamp them as migrated.
 
     Neutron's migrations alter constraints, which SQLite does not support.

@@ -76,7 +76,7 @@ def configure(spec: CloudSpec) -> None:
     os.environ["OS_NOVA_CONFIG_FILES"] = "api-paste.ini;nova.conf"
 
 
-def create(spec: CloudSpec, run: service.Command) -> None:
+def create(spec: CloudSpec, run: service.RunCommand) -> None:
     """Make the API database, cell0 and one cell."""
     config = ["--config-file", str(spec.etc(NAME) / "nova.conf")]
     service.make_folders(spec.data(NAME), ["instances"])

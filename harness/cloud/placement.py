@@ -27,7 +27,7 @@ def configure(spec: CloudSpec) -> None:
     os.environ["OS_PLACEMENT_CONFIG_DIR"] = str(spec.etc(NAME))
 
 
-def create(spec: CloudSpec, run: service.Command) -> None:
+def create(spec: CloudSpec, run: service.RunCommand) -> None:
     """Make the database."""
     config = ["--config-file", str(spec.etc(NAME) / "placement.conf")]
     run("placement.cmd.manage:main", [*config, "db", "sync"])

@@ -48,7 +48,7 @@ def _listen(name: str, port: int) -> socket.socket:
     return listener
 
 
-def turn_away(listener: socket.socket) -> None:
+def close_waiting_client(listener: socket.socket) -> None:
     """Close the connection of a client that waits for a service without a worker."""
     with contextlib.suppress(OSError):
         listener.accept()[0].close()

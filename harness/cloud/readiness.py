@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is the cloud ready? Asked as a client would: a token, then one list of each service.
+"""Checks whether a cloud is ready: requests a token, then a list from each service.
 
-Without Keystone there is no token, and the password goes with each request.
+Without Keystone there is no token: each request contains the password.
 """
 
 import base64
@@ -20,11 +20,11 @@ LISTS = {
     "nova": ("/v2.1/servers", "servers"),
     "ironic": ("/v1/nodes", "nodes"),
 }
-"""By service: a path, and the key of the list in its answer."""
+"""The path of a list and its key in the answer, by service."""
 
 
 def check(spec: CloudSpec) -> None:
-    """Raise RuntimeError, naming the service and its answer, unless every one answers."""
+    """Raise RuntimeError, with the service and its answer, if a service does not answer."""
     headers = _credentials(spec)
     for service, (path, key) in LISTS.items():
         if not spec.has(service):
@@ -37,7 +37,7 @@ def check(spec: CloudSpec) -> None:
 
 
 def _credentials(spec: CloudSpec) -> dict[str, str]:
-    """Return the headers by which a service knows the admin: a token where there is Keystone."""
+    """Return the headers that authenticate the admin: with a token, if there is Keystone."""
     if spec.has("keystone"):
         return {"X-Auth-Token": _issue_token(spec)}
     basic = base64.b64encode(f"{ADMIN}:{spec.passwords[ADMIN]}".encode()).decode()
@@ -45,7 +45,7 @@ def _credentials(spec: CloudSpec) -> dict[str, str]:
 
 
 def _issue_token(spec: CloudSpec) -> str:
-    """Return a token of the cloud's admin, scoped to the project of that name."""
+    """Return a token of the cloud's admin, with the scope of the project admin."""
     user = {
         "name": ADMIN,
         "domain": {"id": "default"},
@@ -64,8 +64,8 @@ def _issue_token(spec: CloudSpec) -> str:
 
 
 def _ask(request: urllib.request.Request, timeout: float) -> tuple[Any, dict[str, Any]]:
-    # An answer by HTTP: that a connection can be made only says that the port is held. No proxy,
-    # since the address is this machine's own.
+    # Only an HTTP answer proves that the service works: the listener always accepts connections.
+    # No proxy, because the address is on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=timeout) as answer:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a new cloud holds: users, accounts, catalogue, flavors, an image, two networks."""
+"""Makes the content of a new cloud: users, accounts, catalogue, flavors, image, two networks."""
 
 import io
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ FLAVORS = {
     "m1.small": (2048, 1, 20),
     "m1.medium": (4096, 2, 40),
 }
-"""By name: memory in MiB, virtual CPUs, disk in GiB."""
+"""The memory in MiB, the number of virtual CPUs and the disk in GiB, by name."""
 
 IMAGE = "empty"
 IMAGE_BYTES = 64 * 1024
 
 
 def identity(spec: CloudSpec) -> None:
-    """Make the service project, its users, every service's endpoints, and accounts for tests."""
+    """Make the service project and its users, the endpoints, and the accounts for tests."""
     cloud = connect(spec)
     project = cloud.identity.create_project(name="service", domain_id="default")
     roles = [cloud.identity.find_role(name) for name in ("admin", "service")]
@@ -42,7 +42,7 @@ def _user(cloud: Any, project: Any, roles: list[Any], name: str, password: str) 
 
 def _endpoints(cloud: Any, spec: CloudSpec, name: str) -> None:
     module = service.load(name)
-    # The bootstrap has made Keystone's own, with a public endpoint.
+    # The bootstrap has made the service of Keystone, with a public endpoint.
     entry = next(cloud.identity.services(type=module.TYPE), None)
     entry = entry or cloud.identity.create_service(name=name, type=module.TYPE)
     has = {each.interface for each in cloud.identity.endpoints(service_id=entry.id)}
@@ -67,7 +67,7 @@ def _accounts(cloud: Any, spec: CloudSpec) -> None:
         )
         for name in (account.user for account in ACCOUNTS)
     }
-    # Last, since each of these empties Keystone's cache.
+    # Last, because each of these requests empties Keystone's cache.
     for account in ACCOUNTS:
         user, role = users[account.user], roles[account.role]
         if account.project is None:
@@ -77,7 +77,7 @@ def _accounts(cloud: Any, spec: CloudSpec) -> None:
 
 
 def resources(spec: CloudSpec) -> None:
-    """Make what the services of the cloud can hold."""
+    """Make the resources of the other services of the cloud."""
     cloud = connect(spec)
     for name, make in {"nova": _flavors, "glance": _image, "neutron": _networks}.items():
         if spec.has(name):
@@ -87,7 +87,7 @@ def resources(spec: CloudSpec) -> None:
 
 
 def _enroll(cloud: Any, attributes: Mapping[str, Any]) -> None:
-    """Make an available node of Ironic."""
+    """Make a node in Ironic, in the state available."""
     fields = {name: value for name, value in attributes.items() if name != "traits"}
     node = cloud.baremetal.create_node(**fields)
     cloud.baremetal.set_node_traits(node, attributes["traits"])

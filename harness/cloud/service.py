@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every service of the embedded cloud tells, and what they share.
+"""The interface of a service of the embedded cloud, and functions that services share.
 
-A service is a module of this package with the names of :class:`Service`. Its
-functions run in processes that belong to that service alone: oslo.config's
-global ``CONF`` allows no second one beside it.
+A service is a module of this package with the names of :class:`ServiceModule`. Its
+functions run in processes for this service only, because oslo.config's global
+``CONF`` cannot be shared by two services.
 """
 
 import importlib
@@ -25,7 +25,7 @@ SERVICES = ("keystone", "placement", "glance", "neutron", "nova", "ironic")
 """All services, in the order in which they are started."""
 
 BCRYPT_ROUNDS = 4
-"""bcrypt's least: each password is random, and no hash leaves the user's own directory."""
+"""The minimum of bcrypt: each password is random, and the hashes are private to the user."""
 
 SHARED_IMPORTS = (
     "alembic",
@@ -40,44 +40,44 @@ SHARED_IMPORTS = (
     "sqlalchemy.orm",
     "webob",
 )
-"""What most services import: imported once, before the processes part."""
+"""Modules that most services import: imported once, before the first fork."""
 
 
-class Service(Protocol):
-    """The names that a service's module has."""
+class ServiceModule(Protocol):
+    """The names in the module of a service."""
 
     NAME: str
     DISTRIBUTION: str
     TYPE: str
-    """Service type in the catalogue."""
+    """The service type in the catalogue."""
     PATH: str
-    """What the endpoint's URL has after host and port."""
+    """The path in the URL of the endpoint."""
     AFTER: tuple[str, ...]
-    """Services that must serve before this one starts."""
+    """The services that must serve before this service starts."""
     THREADS: int
-    """Threads that answer requests."""
+    """The number of threads that answer requests."""
     IMPORTS: tuple[str, ...]
-    """Modules to import before the fork; importing them opens nothing."""
+    """Modules to import before the fork; the import opens no file or socket."""
 
     def configure(self, spec: CloudSpec) -> None:
-        """Write the configuration files and set the environment that names them."""
+        """Write the configuration files, and set the environment variables with their paths."""
 
-    def create(self, spec: CloudSpec, run: "Command") -> None:
-        """Make the service's empty databases and files by its own commands."""
+    def create(self, spec: CloudSpec, run: "RunCommand") -> None:
+        """Make the service's empty databases and files by the service's commands."""
 
     def relocate(self, spec: CloudSpec, origin: Path) -> None:
-        """Put this cloud's paths, ports and passwords into data copied from ``origin``."""
+        """Replace the paths, ports and passwords in data that was copied from ``origin``."""
 
     def application(self, spec: CloudSpec) -> Application:
-        """Start what the service runs besides its API, and return the API's WSGI application."""
+        """Start the other parts of the service; return the WSGI application of the API."""
 
 
-Command = Callable[[str, Sequence[str]], None]
-"""Runs ``module:function`` with these arguments in a process of its own; raises if it fails."""
+RunCommand = Callable[[str, Sequence[str]], None]
+"""Runs ``module:function`` with arguments in a process of its own; raises if it fails."""
 
 
 def example(names: Collection[str]) -> str:
-    """Return a command of OpenStack's client that works with these services: a first one to try."""
+    """Return an example command of OpenStack's client for a cloud with these services."""
     examples = {
         "nova": "server list",
         "ironic": "baremetal node list",
@@ -87,14 +87,14 @@ def example(names: Collection[str]) -> str:
     return next((words for name, words in examples.items() if name in names), "token issue")
 
 
-def load(name: str) -> Service:
-    """Return the module of the service ``name``."""
-    service: Service = importlib.import_module(f"bsdgate.harness.cloud.{name}")
+def load(name: str) -> ServiceModule:
+    """Return the module of a service."""
+    service: ServiceModule = importlib.import_module(f"bsdgate.harness.cloud.{name}")
     return service
 
 
 def call_main(entry: str, argv: Sequence[str]) -> None:
-    """Call a command line ``main`` as its console script would; raise unless it ends well."""
+    """Call ``main`` of a command line as its console script does; raise if it fails."""
     module, function = entry.split(":")
     sys.argv = [module, *argv]
     try:
@@ -111,7 +111,7 @@ def write_config(
     sections: Mapping[str, Mapping[str, object]],
     file: str | None = None,
 ) -> Path:
-    """Write ``etc/NAME/NAME.conf`` (or ``file``) with what all services share; return its path."""
+    """Write ``etc/NAME/NAME.conf`` (or ``file``) with the common options; return its path."""
     merged: dict[str, dict[str, object]] = {
         "DEFAULT": {"log_file": spec.log(name), "use_stderr": False},
         "oslo_concurrency": {"lock_path": spec.data(name) / "locks"},
@@ -130,7 +130,7 @@ def database(url: str) -> dict[str, object]:
 
 
 def client_auth(spec: CloudSpec, user: str) -> dict[str, object]:
-    """Return keystoneauth options with which a service asks others as its own user."""
+    """Return the keystoneauth options by which a service calls others, as its own user."""
     return {
         "auth_type": "password",
         "auth_url": f"{spec.url('keystone')}/v3",
@@ -144,7 +144,7 @@ def client_auth(spec: CloudSpec, user: str) -> dict[str, object]:
 
 
 def clients(spec: CloudSpec, users: Mapping[str, str]) -> dict[str, dict[str, object]]:
-    """Return the sections for asking other services, by section and user, that the cloud has."""
+    """Return the sections for calls of the cloud's services; ``users`` are by section."""
     return {name: client_auth(spec, user) for name, user in users.items() if spec.has(name)}
 
 
@@ -161,15 +161,15 @@ def token_auth(spec: CloudSpec, user: str) -> dict[str, object]:
         "www_authenticate_uri": f"{spec.url('keystone')}/v3",
         "service_token_roles_required": True,
         "service_token_roles": "service",
-        # Without it a credential with access rules opens nothing here.
+        # Without it a credential with access rules is refused.
         "service_type": load(user).TYPE,
     }
 
 
 def packaged_file(distribution: str, name: str) -> Path:
-    """Return a data file that the distribution installs, found by its last name.
+    """Return the path of a data file of a distribution, by its file name.
 
-    Raises FileNotFoundError where the installed release has no such file.
+    :raises FileNotFoundError: the installed release has no such file.
     """
     for file in importlib.metadata.files(distribution) or ():
         if file.name == name:
@@ -178,13 +178,13 @@ def packaged_file(distribution: str, name: str) -> Path:
 
 
 def copy_packaged(distribution: str, name: str, folder: Path) -> Path:
-    """Copy a data file of the distribution into ``folder`` and return the copy."""
+    """Copy a data file of a distribution to ``folder``; return the path of the copy."""
     folders.make(folder)
     return Path(shutil.copy(packaged_file(distribution, name), folder / name))
 
 
 def make_folders(parent: Path, names: Iterable[str]) -> None:
-    """Make folders in ``parent`` that only their user can open."""
+    """Make private directories in ``parent``."""
     for name in names:
         folders.make(parent / name)
 

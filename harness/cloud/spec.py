@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one embedded cloud is: its name, directory, ports and passwords.
+"""The description of an embedded cloud: its name, directory, ports and passwords.
 
-The directory holds everything of the cloud::
+The directory contains all files of the cloud::
 
     spec.json      this description, written once
-    accounts.yaml  accounts for tests, as Tempest reads them
-    status.json    what the supervisor says of itself and of the services
+    accounts.yaml  accounts for tests, in Tempest's format
+    status.json    the status of the supervisor and of the services
     control        the supervisor's socket
-    lock           held by the supervisor while it lives
+    lock           locked by the supervisor while it runs
     etc/SERVICE/   configuration files
-    pristine/SERVICE/   databases and files as they are after ``up``
+    pristine/SERVICE/   databases and files in their initial state
     data/SERVICE/  databases and files in use
-    logs/          one log per service, and the supervisor's
+    logs/          a log for each service and for the supervisor
     tmp/           the services' TMPDIR
 """
 
@@ -33,19 +33,19 @@ HOST = "127.0.0.1"
 REGION = "RegionOne"
 ADMIN = "admin"
 ACCOUNTS_FILE = "accounts.yaml"
-"""In a cloud's directory: its accounts for tests."""
+"""The file of accounts for tests, in the directory of a cloud."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 CloudName = NewType("CloudName", str)
-"""The name of a cloud, checked: also that of a folder, and of an entry in clouds.yaml."""
+"""A checked name of a cloud: also the name of its directory, and of its entry in clouds.yaml."""
 
 
 def checked_name(text: str) -> CloudName:
-    """Return the text as the name of a cloud: none that leads elsewhere, such as ``..``.
+    """Return a text as the name of a cloud; names such as ``..`` are refused.
 
-    :raises UsageError: the text is no such name.
+    :raises UsageError: the text is not a valid name.
     """
     if not _NAME.fullmatch(text):
         raise UsageError(
@@ -60,7 +60,7 @@ DEFAULT_NAME = checked_name("bsdgate")
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """How many seconds a cloud may take until it answers, and until it has ended."""
+    """The maximum numbers of seconds for the start and for the end of a cloud."""
 
     start: float = 120.0
     stop: float = 10.0
@@ -71,10 +71,10 @@ DEFAULT_LIMITS = Limits()
 
 @dataclasses.dataclass(frozen=True)
 class CloudSpec:
-    """One cloud. ``ports`` are by service, ``passwords`` by user: services, admin, accounts.
+    """A cloud. ``ports`` are by service, ``passwords`` by user: services, admin, accounts.
 
-    ``options`` of oslo.config, by service, section and name, go over those that we set. ``nodes``
-    are enrolled in Ironic: what openstacksdk creates each with.
+    ``options`` are options of oslo.config that override ours, by service, section and name.
+    ``nodes`` are the nodes to enroll in Ironic, as arguments of openstacksdk.
     """
 
     name: str
@@ -98,20 +98,20 @@ class CloudSpec:
         limits: Limits = DEFAULT_LIMITS,
         nodes: Sequence[Mapping[str, Any]] = (),
     ) -> Self:
-        """Describe a new cloud with passwords of its own."""
+        """Return the description of a new cloud, with new passwords."""
         users = (ADMIN, *ports, *(account.user for account in ACCOUNTS))
         passwords = {user: secrets.token_urlsafe(18) for user in users}
         return cls(name, directory, dict(ports), passwords, options, limits, list(nodes))
 
     @classmethod
     def load(cls, directory: Path) -> Self:
-        """Read the description of the cloud in ``directory`` (FileNotFoundError: none there)."""
+        """Read the description in ``directory``; raise FileNotFoundError if there is none."""
         fields = json.loads((directory / "spec.json").read_text())
         limits = Limits(**fields.pop("limits", {}))
         return cls(directory=directory, limits=limits, **fields)
 
     def save(self) -> None:
-        """Write the description and the accounts, readable by their user alone: passwords."""
+        """Write the description and the accounts; both are private, because of the passwords."""
         fields = {
             "name": self.name,
             "ports": self.ports,
@@ -125,13 +125,13 @@ class CloudSpec:
             write_private(self.directory / ACCOUNTS_FILE, yaml.safe_dump(entries, sort_keys=False))
 
     def has(self, service: str) -> bool:
-        """Whether the service is one of the cloud's."""
+        """Return whether the cloud has the service."""
         return service in self.ports
 
     def client_entry(self) -> dict[str, Any]:
-        """Return the entry of clouds.yaml by which the admin uses the cloud.
+        """Return the entry for clouds.yaml, with the credentials of the admin.
 
-        Without Keystone, Ironic itself checks the password, and its URL is the only endpoint.
+        Without Keystone, Ironic checks the password, and its URL is the only endpoint.
         """
         user = {"username": ADMIN, "password": self.passwords[ADMIN]}
         if not self.has("keystone"):
@@ -139,7 +139,7 @@ class CloudSpec:
             return {
                 "auth_type": "http_basic",
                 "auth": {"endpoint": url, **user},
-                # Without it openstacksdk does not ask Ironic for the path of its API.
+                # Without it openstacksdk does not request the path of the API from Ironic.
                 "baremetal_endpoint_override": url,
                 "region_name": REGION,
             }
@@ -149,46 +149,46 @@ class CloudSpec:
         return {"auth": auth, "region_name": REGION}
 
     def accounts(self) -> list[dict[str, Any]] | None:
-        """Return the accounts for tests as Tempest reads them; None without Keystone."""
+        """Return the accounts for tests in Tempest's format; None without Keystone."""
         return tempest_entries(self.passwords) if "keystone" in self.ports else None
 
     def etc(self, service: str) -> Path:
-        """Return the folder of the service's configuration."""
+        """Return the directory of a service's configuration."""
         return self.directory / "etc" / service
 
     def data(self, service: str) -> Path:
-        """Return the folder of the service's databases and files."""
+        """Return the directory of a service's databases and files."""
         return self.directory / "data" / service
 
     def log(self, service: str) -> Path:
-        """Return the service's log file."""
+        """Return the log file of a service."""
         return self.directory / "logs" / f"{service}.log"
 
     def url(self, service: str) -> str:
-        """Return the service's base URL, without a path."""
+        """Return the base URL of a service, without a path."""
         return f"http://{HOST}:{self.ports[service]}"
 
     def database_url(self, service: str, name: str = "main") -> str:
-        """Return the URL of one of the service's databases.
+        """Return the URL of a database of a service.
 
-        ``timeout`` is how many seconds sqlite3 waits for a lock; ``plugin`` is
-        ours (see ``plugins.sqlite``).
+        ``timeout`` is the maximum number of seconds for which sqlite3 waits for a
+        lock; ``plugin`` is ours (see ``plugins.sqlite``).
         """
         return f"sqlite:///{self.database(service, name)}?timeout=60&plugin=bsdgate"
 
     def database(self, service: str, name: str = "main") -> Path:
-        """Return the file of one of the service's databases."""
+        """Return the file of a database of a service."""
         return self.data(service) / f"{name}.sqlite"
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace ``path`` atomically, in a folder made for it, both the user's own alone."""
+    """Replace a private file atomically; make its private directory if it is missing."""
     folders.make(path.parent)
     files.write_atomically(path, text.encode())
 
 
 def ini(sections: Mapping[str, Mapping[str, object]]) -> str:
-    """Render oslo.config sections: booleans as it wants them, a sequence as one line a value."""
+    """Return the text of oslo.config sections; a list becomes a line for each value."""
     lines: list[str] = []
     for section, options in sections.items():
         lines.append(f"[{section}]")

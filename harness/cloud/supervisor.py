@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one process that stands over a cloud: it forks the preloaded parents and watches them.
+"""The supervisor of a cloud: it forks and monitors the service processes.
 
-It has no thread of its own, so that it can fork at any time. It tells what
-happens as JSON lines on its standard output until the cloud is ready, and in
-``status.json`` after that; it takes orders on the socket ``control``.
+It has no threads, so that it can fork at any time. It writes events as JSON
+lines to its standard output until the cloud is ready, and its status to
+``status.json``; it receives requests on the socket ``control``.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from bsdgate.harness import files
 from bsdgate.harness.cloud import ports, readiness, seed, service, templates, worker
@@ -25,8 +26,8 @@ from bsdgate.harness.cloud.lifetime import SupervisorEnd
 from bsdgate.harness.cloud.spec import CloudSpec, Limits, write_private
 from bsdgate.harness.cloud.unit import (
     FAILURES,
-    Event,
     ServiceFailed,
+    SupervisorEvent,
     Unit,
     describe_failure,
 )
@@ -40,9 +41,9 @@ class Supervisor:
         spec: CloudSpec,
         store: templates.TemplateStore,
         starter: SupervisorEnd,
-        report: Callable[[Event], None],
+        report: Callable[[SupervisorEvent], None],
     ) -> None:
-        """Take the cloud, where its templates are kept, its starter, and what takes events."""
+        """Use a description, a store of templates, a starter, and a receiver of events."""
         self._spec = spec
         self._starter = starter
         self._store = store
@@ -56,7 +57,7 @@ class Supervisor:
     # Boot ------------------------------------------------------------------
 
     def boot(self, listeners: Mapping[str, socket.socket], lock: io.FileIO) -> None:
-        """Bring the cloud from nothing to ready."""
+        """Start the cloud, and wait until it is ready."""
         self._listeners, self._lock = listeners, lock
         worker.private.hold(lock, *listeners.values(), *self._starter.ends)
         worker.import_shared()
@@ -67,7 +68,7 @@ class Supervisor:
         self.start_all()
 
     def start_all(self) -> None:
-        """Start every service on the data as it lies, and ask each whether it is ready."""
+        """Start all services on the present data, and check that each answers."""
         self.start(self._units)
         self._task("readiness", lambda: readiness.check(self._spec))
         self._become("ready")
@@ -106,7 +107,7 @@ class Supervisor:
         return True
 
     def _build(self) -> None:
-        """Make the databases and seed them, and keep both for the next cloud."""
+        """Make the databases and seed them; store both as templates for other clouds."""
         self._report({"event": "building"})
         self._make_schemas()
         if self._spec.has("keystone"):
@@ -132,7 +133,7 @@ class Supervisor:
                 service.load(name).relocate(self._spec, origin)
         service.make_folders(self._spec.directory / "data", missing)
         for name in missing:
-            self._order(name, "create")
+            self._request(name, "create")
         self._wait_until(missing, "imported")
         for name in missing:
             self._store.keep(templates.schema_name(name), self._spec.data(name))
@@ -145,17 +146,17 @@ class Supervisor:
     def _pristine(self) -> Path:
         return self._spec.directory / "pristine"
 
-    # Orders to the preloaded parents ---------------------------------------
+    # Requests to the preloaded parents -------------------------------------
 
     def start(self, names: Iterable[str]) -> None:
-        """Start these services, each as soon as it is imported and what it needs serves."""
+        """Start these services, each as soon as it is imported and all that it needs serve."""
         waiting = [name for name in names if self._units[name].state != "serving"]
         while waiting:
             for name in [each for each in waiting if self._may_start(each)]:
-                self._order(name, "start")
+                self._request(name, "start")
                 waiting.remove(name)
             if waiting:
-                self._hear()
+                self._receive()
         self._wait_until(names, "serving")
 
     def _may_start(self, name: str) -> bool:
@@ -164,17 +165,17 @@ class Supervisor:
         return unit.state in {"imported", "died"} and served
 
     def stop(self, names: Iterable[str]) -> None:
-        """Stop these services' workers and wait until they are gone; replace lost parents."""
+        """Stop these services' workers, and wait for their end; replace lost parents."""
         names = list(names)
         for name in names:
             if self._units[name].pipe.closed:
                 self._units[name] = self._fork_parent(name)
             else:
-                self._order(name, "stop")
+                self._request(name, "stop")
         self._wait_until(names, "imported")
 
     def reset(self) -> None:
-        """Put the whole cloud back to how it was when it first became ready."""
+        """Restore the initial state of the cloud."""
         self._become("resetting")
         self.stop(self._units)
         cloud = self._spec.directory
@@ -191,7 +192,7 @@ class Supervisor:
         self.start([name])
         self._become("ready")
 
-    def _order(self, name: str, verb: str) -> None:
+    def _request(self, name: str, verb: str) -> None:
         unit = self._units[name]
         if verb == "start":
             unit.exit_status = None
@@ -201,10 +202,10 @@ class Supervisor:
     def _wait_until(self, names: Iterable[str], state: str) -> None:
         names = list(names)
         while any(self._units[name].state != state for name in names):
-            self._hear()
+            self._receive()
 
-    def _hear(self) -> None:
-        """Wait for a message of a preloaded parent and take it in; raise on a failure."""
+    def _receive(self) -> None:
+        """Wait for a message of a preloaded parent, and process it; raise on a failure."""
         by_pipe = {unit.pipe: unit for unit in self._units.values() if not unit.pipe.closed}
         for pipe in self._starter.wait(by_pipe):
             self._take_in(by_pipe[pipe])  # type: ignore[index]
@@ -216,7 +217,7 @@ class Supervisor:
             self._lose_parent(unit)
             return
         if unit.state == "stopping" and word != "stopped":
-            return  # it crossed the order to stop
+            return  # it was sent before the request to stop arrived
         if word == "serving":
             unit.state, unit.pid = "serving", details[0]
         elif word in {"imported", "done", "stopped"}:
@@ -229,7 +230,7 @@ class Supervisor:
         self._report({"event": unit.state, "service": unit.name, "seconds": self._seconds()})
 
     def _lose_parent(self, unit: Unit) -> None:
-        # The worker holds the pipe too: its end means that both are gone.
+        # The worker holds the pipe too: the end of the pipe means that both have ended.
         unit.pipe.close()
         status = os.waitstatus_to_exitcode(os.waitpid(unit.parent_pid, 0)[1])
         awaited = unit.state not in {"serving", "imported", "died"}
@@ -247,7 +248,7 @@ class Supervisor:
         self._become("degraded")
 
     def _task(self, name: str, task: Callable[[], None]) -> None:
-        """Run a task in a process of its own; raise with its log if it fails."""
+        """Run a task in a process of its own; raise ServiceFailed with its log if it fails."""
         log = self._spec.log(name)
         ours, theirs = worker.private.pipe()
         pid = worker.fork(task, log)
@@ -262,52 +263,52 @@ class Supervisor:
         if os.waitpid(pid, 0)[1]:
             raise ServiceFailed(name, "failed", log)
 
-    # Orders from outside ---------------------------------------------------
+    # Requests of clients ---------------------------------------------------
 
-    def obey(self, control: socket.socket) -> None:
-        """Watch the services and carry out requests, until SIGTERM."""
+    def serve(self, control: socket.socket) -> None:
+        """Monitor the services and carry out requests, until SIGTERM."""
         while True:
             pipes = [unit.pipe for unit in self._units.values() if not unit.pipe.closed]
             ready = self._starter.wait([control, *pipes, *self._unattended()])
             for listener in self._unattended():
                 if listener in ready:
-                    ports.turn_away(listener)
+                    ports.close_waiting_client(listener)
             if control in ready:
                 with Connection(control.accept()[0].detach()) as caller:
                     self._answer(caller)
             elif not set(ready).isdisjoint(pipes):
-                self._hear()
+                self._receive()
 
     def _unattended(self) -> list[socket.socket]:
-        """Return the sockets of services that have lost their preloaded parent."""
+        """Return the listeners of services without a preloaded parent."""
         return [self._listeners[name] for name, unit in self._units.items() if unit.pipe.closed]
 
     def _answer(self, caller: Connection) -> None:
-        # Whoever asks may be gone by the time of the answer, or of the question.
+        # The client may have ended before its request, or before the answer.
         with contextlib.suppress(EOFError, ConnectionError):
-            order = json.loads(caller.recv_bytes())
-            caller.send_bytes(json.dumps(self._carry_out(order)).encode())
+            request = json.loads(caller.recv_bytes())
+            caller.send_bytes(json.dumps(self._carry_out(request)).encode())
 
-    def _carry_out(self, order: Event) -> Event:
+    def _carry_out(self, request: dict[str, str]) -> SupervisorEvent:
         try:
-            if order["order"] == "reset":
+            if request["order"] == "reset":
                 self.reset()
-            elif order["order"] == "restart":
-                self.restart(order["service"])
-            elif order["order"] != "status":
-                return {"event": "failed", "message": f"unknown order {order['order']}"}
+            elif request["order"] == "restart":
+                self.restart(request["service"])
+            elif request["order"] != "status":
+                return {"event": "failed", "message": f"unknown request {request['order']}"}
         except FAILURES as failure:
             self._become("degraded")
             return describe_failure(failure)
         return {"event": "done"}
 
     def close(self) -> None:
-        """End every process of the cloud and wait until it is gone."""
+        """End all processes of the cloud, and wait for their end."""
         self._become("down")
         alive = [unit for unit in self._units.values() if not unit.pipe.closed]
         for unit in alive:
             unit.pipe.close()
-            if unit.state == "importing":  # it sees the closed pipe only when that is over
+            if unit.state == "importing":  # it does not read the pipe yet
                 os.kill(unit.parent_pid, signal.SIGKILL)
         for listener in self._listeners.values():
             listener.close()
@@ -319,8 +320,8 @@ class Supervisor:
         self._state = "degraded" if state == "ready" and not whole else state
         write_private(self._spec.directory / "status.json", json.dumps(self.status(), indent=1))
 
-    def status(self) -> Event:
-        """Return what ``status.json`` holds."""
+    def status(self) -> dict[str, Any]:
+        """Return the content of ``status.json``."""
         return {
             "state": self._state,
             "pid": os.getpid(),
@@ -341,18 +342,18 @@ class Supervisor:
         return round(time.monotonic() - self._began, 3)
 
 
-def say(event: Event) -> None:
-    """Write one event to whoever started the supervisor, if still there."""
+def send_event(event: SupervisorEvent) -> None:
+    """Write an event to the process that started the supervisor, if it still runs."""
     with contextlib.suppress(BrokenPipeError):
         os.write(1, json.dumps(event).encode() + b"\n")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Boot the cloud, say so, and serve it until SIGTERM, or until its starter is gone."""
+    """Start the cloud, report that it is ready, and serve until SIGTERM or the starter's end."""
     os.umask(0o077)
     os.chdir(arguments.directory)
     wanted = dict.fromkeys(arguments.service, 0) | dict(arguments.port)
-    # Held until this process ends; the starter took it when it made the directory.
+    # This process holds the lock until it ends; the starter locked the new directory.
     os.set_inheritable(arguments.lock, False)
     files.name_holder(arguments.lock, os.getpid())
     starter = SupervisorEnd(arguments.starter)
@@ -367,18 +368,18 @@ def run(arguments: argparse.Namespace) -> None:
         nodes=arguments.nodes,
     )
     spec.save()
-    supervisor = Supervisor(spec, templates.TemplateStore(arguments.templates), starter, say)
+    supervisor = Supervisor(spec, templates.TemplateStore(arguments.templates), starter, send_event)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         supervisor.boot(listeners, io.FileIO(arguments.lock, "r+"))
-        # A relative name: socket paths are short, and the cloud's need not be.
+        # A relative name, because the path of the cloud may be too long for a socket.
         with socket.socket(socket.AF_UNIX) as control:
             control.bind("control")
             control.listen()
             worker.private.hold(control)
-            say({"event": "ready", **supervisor.status()})
+            send_event({"event": "ready", **supervisor.status()})
             worker.redirect_output(spec.log("supervisor"))
-            supervisor.obey(control)
+            supervisor.serve(control)
     finally:
         supervisor.close()
 
@@ -389,7 +390,7 @@ def _port(text: str) -> tuple[str, int]:
 
 
 def main() -> int:
-    """Run a supervisor; started by ``client``, not by hand."""
+    """Run a supervisor. ``cloud.client`` starts it."""
     parser = argparse.ArgumentParser(prog="supervisor", description=__doc__)
     parser.add_argument("--name", required=True)
     parser.add_argument("--directory", type=Path, required=True)
@@ -405,7 +406,7 @@ def main() -> int:
     try:
         run(parser.parse_args())
     except FAILURES as failure:
-        say(describe_failure(failure))
+        send_event(describe_failure(failure))
         return 1
     return 0
 

@@ -39,7 +39,7 @@ class TemplateStore:
 
         Return None if there is no such template. ``inside`` is the cloud's directory,
         in which ``target`` is. Paths in the data begin with the returned directory:
-        ``Service.relocate`` replaces it.
+        ``ServiceModule.relocate`` replaces it.
         """
         template = self._root / name
         try:

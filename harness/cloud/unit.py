@@ -11,7 +11,7 @@ from bsdgate.harness.errors import InfrastructureError, UsageError
 
 LOG_LINES = 20
 
-Event = dict[str, Any]
+SupervisorEvent = dict[str, Any]
 
 
 class ServiceFailed(Exception):
@@ -20,7 +20,7 @@ class ServiceFailed(Exception):
     def __init__(self, name: str, what: str, log: Path) -> None:
         """Make the event from the service, the failure and the log."""
         super().__init__(f"{name}: {what}")
-        self.event: Event = {
+        self.event: SupervisorEvent = {
             "event": "failed",
             "service": name,
             "message": what,
@@ -34,10 +34,10 @@ class PortTaken(OSError):
 
 
 FAILURES = (ServiceFailed, InfrastructureError, UsageError, OSError)
-"""The failures of a cloud that are no defect of bsdgate."""
+"""The failures of a cloud that are not defects of bsdgate."""
 
 
-def describe_failure(failure: Exception) -> Event:
+def describe_failure(failure: Exception) -> SupervisorEvent:
     """Return the event that reports one of FAILURES."""
     if isinstance(failure, ServiceFailed):
         return failure.event

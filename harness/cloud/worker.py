@@ -30,7 +30,7 @@ from bsdgate.harness import folders
 from bsdgate.harness.cloud import ports, service
 from bsdgate.harness.cloud.spec import CloudSpec
 
-Message = tuple[Any, ...]
+PipeMessage = tuple[Any, ...]
 
 
 class Private:
@@ -119,7 +119,7 @@ class PreloadedParent:
 
     def __init__(
         self,
-        module: service.Service,
+        module: service.ServiceModule,
         spec: CloudSpec,
         listener: socket.socket,
         supervisor: Connection,
@@ -140,12 +140,12 @@ class PreloadedParent:
                 if self._worker in ready:
                     self._supervisor.send(("died", self._reap()))
                 if self._listener in ready:
-                    ports.turn_away(self._listener)
+                    ports.close_waiting_client(self._listener)
                 if self._supervisor in ready:
                     self._supervisor.send(self._reply(self._supervisor.recv()))
         self._stop()
 
-    def _reply(self, request: Message) -> Message:
+    def _reply(self, request: PipeMessage) -> PipeMessage:
         verb, *arguments = request
         return {
             "create": self._create,
@@ -153,7 +153,7 @@ class PreloadedParent:
             "stop": self._stop,
         }[verb](*arguments)
 
-    def _create(self) -> Message:
+    def _create(self) -> PipeMessage:
         return self._wait_for(lambda: self._service.create(self._spec, self._run))
 
     def _run(self, entry: str, argv: Sequence[str]) -> None:
@@ -161,14 +161,14 @@ class PreloadedParent:
         if os.waitpid(pid, 0)[1]:
             raise RuntimeError(f"{entry} {' '.join(argv)} failed")
 
-    def _wait_for(self, task: Callable[[], None]) -> Message:
+    def _wait_for(self, task: Callable[[], None]) -> PipeMessage:
         log = self._spec.log(self._service.NAME)
         status = os.waitpid(fork(task, log), 0)[1]
         return (
             ("failed", f"exit status {os.waitstatus_to_exitcode(status)}") if status else ("done",)
         )
 
-    def _start(self) -> Message:
+    def _start(self) -> PipeMessage:
         self._worker, theirs = private.pipe()
         ours = self._worker
 
@@ -188,7 +188,7 @@ class PreloadedParent:
             return ("failed", f"exit status {self._reap()}")
         return ("serving", self._pid)
 
-    def _stop(self) -> Message:
+    def _stop(self) -> PipeMessage:
         if self._worker:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
@@ -222,7 +222,7 @@ def _run_and_exit(task: Callable[[], None], log: Path) -> NoReturn:
         redirect_output(log)
         task()
         status = 0
-    except BaseException:  # noqa: BLE001 - the child must not go on with the parent's code
+    except BaseException:  # noqa: BLE001 - the child must not return to the parent's code
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -244,7 +244,7 @@ def redirect_output(log: Path) -> None:
 
 
 def serve(
-    module: service.Service, spec: CloudSpec, listener: socket.socket, parent_end: Connection
+    module: service.ServiceModule, spec: CloudSpec, listener: socket.socket, parent_end: Connection
 ) -> None:
     """Start the service on its listener, and serve until this process is killed."""
     threading.Thread(target=_end_with, args=(parent_end,), daemon=True).start()

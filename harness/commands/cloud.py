@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands for a cloud that stays: up, status, logs, restart, reset, down."""
+"""Commands for a cloud of ``bsdgate up``: up, status, logs, restart, reset, down."""
 
 import shlex
 import shutil
@@ -38,9 +38,9 @@ def up(
     ports: Mapping[str, int],
     console: Console,
 ) -> None:
-    """Start a cloud that outlives this command, and say how to use it.
+    """Start a cloud that outlives this command, and print how to use it.
 
-    ``texts`` are the changes under test, as ``--with`` takes them.
+    ``texts`` are the changes under test, in the form of ``--with``.
     """
     file = check_up(name, profile, ports)
     wanted = changes.parse_all(texts, profile.release)
@@ -87,15 +87,15 @@ def _check_ports(profile: Profile, ports: Mapping[str, int]) -> None:
     """Raise UsageError if a port is given for a service that the profile does not have."""
     if absent := sorted(set(ports) - set(profile.services)):
         raise UsageError(
-            f"--port is given for {', '.join(absent)}, which profile {profile.name} does not have",
-            f"give ports of {', '.join(profile.services)} only",
+            f"--port is given for {', '.join(absent)}, but profile {profile.name} does not have it",
+            f"give --port only for {', '.join(profile.services)}",
         )
 
 
 def _hand_over(cloud: Cloud, name: CloudName, file: Path) -> float:
-    """Give a cloud that is ready to the user; return the seconds that it took to come up.
+    """Add a ready cloud to clouds.yaml, and detach it; return the seconds that its start took.
 
-    :raises InfrastructureError: it has ended meanwhile; nothing is left of it in ``file``.
+    :raises InfrastructureError: the cloud has ended meanwhile; ``file`` has no entry for it.
     """
     try:
         entry = cloud.clouds_yaml_entry()
@@ -113,7 +113,7 @@ def _hand_over(cloud: Cloud, name: CloudName, file: Path) -> float:
 
 
 def client(python: Path) -> str:
-    """Return how the user's shell calls OpenStack's client: by its name if that finds one."""
+    """Return the shell command of OpenStack's client: the name if it is on PATH, else the path."""
     beside = python.parent / "openstack"
     found = shutil.which("openstack") or not beside.exists()
     return "openstack" if found else shlex.quote(str(beside))
@@ -125,7 +125,7 @@ def _ourselves(name: CloudName, command: str) -> str:
 
 
 def down(name: CloudName, console: Console) -> None:
-    """End a cloud, or clean up what a killed one left."""
+    """End a cloud and remove its files; also those of a killed cloud."""
     cloud = Cloud(home(name))
     if not cloud.directory.exists():
         raise UsageError(f"there is no cloud {name!r}{_known()}", "start one with `bsdgate up`")
@@ -133,7 +133,7 @@ def down(name: CloudName, console: Console) -> None:
     url = _url(cloud)
     cloud.stop()
     cloud.clean()
-    console.print(f"cloud {name} was {state}, now it is gone", highlight=False)
+    console.print(f"cloud {name} was {state}, now it is removed", highlight=False)
     clouds_yaml.drop(clouds_yaml.path(), name, url)
 
 
@@ -147,7 +147,7 @@ def _url(cloud: Cloud) -> str:
 def status(name: CloudName | None, console: Console) -> bool:
     """Show a cloud and its services; return whether it is ready.
 
-    Without a name that is the cloud of the default name, and the clouds that runs have left.
+    Without a name, show the cloud with the default name, and the clouds that runs left behind.
     """
     try:
         return _show(name or DEFAULT_NAME, console)
@@ -180,23 +180,23 @@ def show_state(title: str, state: Mapping[str, Any], console: Console) -> None:
 
 
 def logs(name: CloudName, services: Sequence[str], follow: bool, lines: int) -> None:
-    """Show the services' logs by the system's own tail; this process becomes it."""
+    """Show the services' logs: this process is replaced by the ``tail`` of the system."""
     folder = existing(name).directory / "logs"
     unknown = [service for service in services if not (folder / f"{service}.log").exists()]
     if unknown:
         known = ", ".join(sorted(log.stem for log in folder.glob("*.log")))
-        raise UsageError(f"no log of {', '.join(unknown)}", f"choose among {known}")
+        raise UsageError(f"there is no log of {', '.join(unknown)}", f"choose from {known}")
     every = [service for service in SERVICES if (folder / f"{service}.log").exists()]
     chosen = [str(folder / f"{service}.log") for service in services or every]
     process.become(["tail", *(["-F"] if follow else []), "-n", str(lines), *chosen])
 
 
 def reset(name: CloudName, console: Console) -> None:
-    """Put a cloud back to how it was when it came up."""
+    """Restore the initial state of a cloud."""
     cloud = existing(name)
     with console.status("Resetting …"):
         cloud.reset()
-    console.print(f"cloud {name} is as it was when it came up", highlight=False)
+    console.print(f"cloud {name} has its initial state again", highlight=False)
 
 
 def restart(name: CloudName, service: str, console: Console) -> None:
@@ -208,7 +208,7 @@ def restart(name: CloudName, service: str, console: Console) -> None:
 
 
 def existing(name: CloudName) -> Cloud:
-    """Return the cloud of that name; UsageError if there is none."""
+    """Return the cloud with a name; raise UsageError if there is none."""
     cloud = Cloud(home(name))
     if not (cloud.directory / "lock").exists():
         raise UsageError(f"there is no cloud {name!r}{_known()}", "start one with `bsdgate up`")

@@ -22,7 +22,7 @@ from bsdgate.results.errors import EvidenceError
 from bsdgate.results.judge import verdict_of
 from bsdgate.results.model import RAN, Outcome, Result, Verdict
 from bsdgate.results.reporters.text import narrowing, plain
-from bsdgate.results.store.base import Scope
+from bsdgate.results.store.base import RunFilter
 from bsdgate.results.store.rows import PastRun, Record, pack
 from bsdgate.results.store.window import PastOutcome, Window
 
@@ -58,9 +58,9 @@ _NAME: Final = 40
 """The width of the column of names, so that the next columns fit a narrow terminal."""
 
 
-def show_runs(store: "Store", scope: Scope, limit: int, console: Console) -> None:
+def show_runs(store: "Store", run_filter: RunFilter, limit: int, console: Console) -> None:
     """Print a table of runs, newest first."""
-    records = store.runs(scope, limit)
+    records = store.runs(run_filter, limit)
     if not records:
         console.print("no run was found: `bsdgate history import RUN_DIR` adds one")
         return
@@ -217,14 +217,16 @@ def _reason_lines(run: PastRun) -> Iterator[str]:
         yield from (f"    {escape(plain(line))}" for line in one.evidence)
 
 
-def show_test(store: "Store", regex: str, scope: Scope, limit: int, console: Console) -> None:
+def show_test(
+    store: "Store", regex: str, run_filter: RunFilter, limit: int, console: Console
+) -> None:
     """Print the outcomes of tests in the last ``limit`` runs, those with most failures first.
 
     Each test has a line with a mark for each run, the newest last.
 
     :raises UsageError: no test in these runs matches ``regex``, or it is not a regular expression.
     """
-    window = store.window(scope, limit)
+    window = store.window(run_filter, limit)
     found = {test: window.history(test) for test in filter(_searcher(regex), window.ids)}
     tests = sorted(found, key=lambda test: (-_failures(found[test]), test))
     if not tests:

@@ -28,7 +28,7 @@ from bsdgate.harness.deployments.embedded import HOST, Embedded
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.nodes.address import Address
 from bsdgate.harness.nodes.base import Node, ignore
-from bsdgate.harness.nodes.connection import Kept
+from bsdgate.harness.nodes.connection import KeptConnection
 from bsdgate.harness.nodes.ssh import KEPT, SshNode
 from bsdgate.harness.profiles.model import Profile
 
@@ -42,7 +42,7 @@ def up(
     ports: Mapping[str, int],
     console: Console,
 ) -> None:
-    """Start a cloud on a node, and leave it there with its ports forwarded to this machine."""
+    """Start a cloud on a node, and keep its ports forwarded to this machine."""
     address = Address.parse(url)
     file = cloud.check_up(name, profile, ports)
     _refuse_local(name)
@@ -68,9 +68,9 @@ def up(
 
 
 def down(url: str, name: CloudName, console: Console) -> None:
-    """End a cloud on a node, and what this machine has of it even if the node does not answer."""
+    """End a cloud on a node; its files on this machine are removed even without an answer."""
     address = Address.parse(url)
-    kept = Kept.load(folder_of(name) / KEPT)
+    kept = KeptConnection.load(folder_of(name) / KEPT)
     if kept is not None and kept.url != str(address):
         raise UsageError(
             f"the cloud {name} of this machine is on {kept.url}, not on {address}",
@@ -86,7 +86,7 @@ def down(url: str, name: CloudName, console: Console) -> None:
             f"there is no cloud {name!r} on {address}",
             f"start one with `{command_for(name, 'up', address)}`",
         )
-    console.print(f"cloud {name} on {address} was {state}, now it is gone", highlight=False)
+    console.print(f"cloud {name} on {address} was {state}, now it is removed", highlight=False)
 
 
 def status(url: str, name: CloudName, console: Console) -> bool:
@@ -95,20 +95,22 @@ def status(url: str, name: CloudName, console: Console) -> bool:
     with connected(address) as node:
         state = _existing(node, name, address)
     cloud.show_state(f"cloud {name} on {address}", state, console)
-    kept = Kept.load(folder_of(name) / KEPT)
+    kept = KeptConnection.load(folder_of(name) / KEPT)
     if kept is None or not kept.alive():
         console.print("its ports are not forwarded to this machine", highlight=False)
     return bool(state["state"] == "ready")
 
 
 def logs(url: str, name: CloudName, services: Sequence[str], follow: bool, lines: int) -> None:
-    """Show logs of a cloud on a node by the tail there."""
+    """Show logs of a cloud on a node, by ``tail`` on the node."""
     address = Address.parse(url)
     with connected(address) as node:
         known = _existing(node, name, address)["logs"]
         unknown = [service for service in services if service not in known]
         if unknown:
-            raise UsageError(f"no log of {', '.join(unknown)}", f"choose among {', '.join(known)}")
+            raise UsageError(
+                f"there is no log of {', '.join(unknown)}", f"choose from {', '.join(known)}"
+            )
         folder = _home(node, name) / "logs"
         every = [service for service in SERVICES if service in known]
         chosen = [folder / f"{service}.log" for service in services or every]
@@ -127,7 +129,7 @@ def _refuse_local(name: CloudName) -> None:
 
 
 def _home(node: Node, name: CloudName) -> Path:
-    """Return the folder of the cloud of that name on the node."""
+    """Return the directory of a cloud on the node."""
     return Path(node.remote(HOST).call("home", ignore, name=name))
 
 
@@ -144,17 +146,17 @@ def _existing(node: Node, name: CloudName, address: Address) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _undone(name: CloudName) -> Iterator[None]:
-    """Leave nothing here of a cloud that cannot be handed over to the user."""
+    """If the block fails, remove the files of the cloud on this machine."""
     try:
         yield
     except BaseException:
-        forget(name, Kept.load(folder_of(name) / KEPT))
+        forget(name, KeptConnection.load(folder_of(name) / KEPT))
         raise
 
 
 @contextlib.contextmanager
 def _ended(deployment: Embedded) -> Iterator[None]:
-    """Leave nothing on the node of a cloud that cannot be handed over to the user."""
+    """If the block fails, end and remove the cloud on the node."""
     try:
         yield
     except BaseException:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections to nodes that outlive a command, and the ends of the clouds that they lead to.
+"""Connections to nodes that outlive a command, and how the clouds on these nodes are ended.
 
-What is needed here to use and to end a cloud of ``up`` is in a folder of the state folder: its
-connection, which forwards the ports, and the URL that its entry in clouds.yaml has.
+A directory in the state directory has two files for each cloud of ``up --on``: the connection that
+forwards the ports, and the URL in the entry of clouds.yaml.
 """
 
 import contextlib
@@ -20,21 +20,21 @@ from bsdgate.harness.deployments.embedded import HOST
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.nodes.address import Address
 from bsdgate.harness.nodes.base import Node, ignore
-from bsdgate.harness.nodes.connection import Kept
+from bsdgate.harness.nodes.connection import KeptConnection
 from bsdgate.harness.nodes.ssh import KEPT, LOG, SshNode
 
 ENTRY: Final = "entry.json"
-"""What the folder has of the entry in clouds.yaml."""
+"""The file with the URL in the entry of clouds.yaml."""
 
 
 def folder_of(name: CloudName) -> Path:
-    """Return the folder, of this machine, of the cloud of that name on a node."""
+    """Return the directory, on this machine, for a cloud on a node."""
     return paths.state() / "connections" / f"up-{name}"
 
 
 @contextlib.contextmanager
 def connected(address: Address, run: Path | None = None) -> Iterator[SshNode]:
-    """Connect to a node for a command; ``run`` is the run directory if it is for a run's cloud."""
+    """Connect to a node for a command; ``run`` is the run directory of the cloud, if it has one."""
     with contextlib.ExitStack() as stack:
         logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bsdgate-")))
         node = stack.enter_context(contextlib.closing(SshNode(address, run or logs, logs)))
@@ -43,8 +43,8 @@ def connected(address: Address, run: Path | None = None) -> Iterator[SshNode]:
 
 
 def refuse_connected(name: CloudName) -> None:
-    """Raise UsageError if the ports of a cloud of that name on a node are forwarded to here."""
-    kept = Kept.load(folder_of(name) / KEPT)
+    """Raise UsageError if ports of a cloud with this name are forwarded from a node."""
+    kept = KeptConnection.load(folder_of(name) / KEPT)
     if kept is not None and kept.alive():
         raise UsageError(
             f"a cloud named {name} is up already, on {kept.url}",
@@ -54,18 +54,18 @@ def refuse_connected(name: CloudName) -> None:
     forget(name, kept)
 
 
-def end_kept(run: Path, kept: Kept, console: Console) -> None:
-    """End the connection that a run has kept, and its cloud on the node."""
+def end_kept(run: Path, kept: KeptConnection, console: Console) -> None:
+    """End the connection that a run kept, and the run's cloud on the node."""
     address = Address.parse(kept.url)
     kept.end()
     with connected(address, run) as node:
         end_cloud(node, str(node.folder / "cloud"))
     (run / KEPT).unlink()
-    console.print(f"the cloud of {run} on {address} is gone", highlight=False, soft_wrap=True)
+    console.print(f"the cloud of {run} on {address} is removed", highlight=False, soft_wrap=True)
 
 
 def end_cloud(node: Node, folder: str) -> str | None:
-    """End and remove a cloud; return what state it was in, None if there was none."""
+    """End and remove a cloud; return its last state, or None if there was no cloud."""
     host = node.remote(HOST)
     status: dict[str, Any] | None = host.call("status", ignore, folder=folder)
     if status is None:
@@ -75,8 +75,8 @@ def end_cloud(node: Node, folder: str) -> str | None:
     return str(status["state"])
 
 
-def forget(name: CloudName, kept: Kept | None) -> None:
-    """End what this machine has of a cloud on a node: the connection, and the entry."""
+def forget(name: CloudName, kept: KeptConnection | None) -> None:
+    """End the connection to a cloud on a node, and remove its entry from clouds.yaml."""
     if kept is not None:
         kept.end()
     here = folder_of(name)
@@ -92,5 +92,5 @@ def forget(name: CloudName, kept: Kept | None) -> None:
 
 
 def command_for(name: CloudName, verb: str, address: Address | str) -> str:
-    """Return the command for a cloud on a node, to paste."""
+    """Return the bsdgate command for a cloud on a node, for a message."""
     return f"bsdgate {verb} --on {address}" + ("" if name == DEFAULT_NAME else f" --name {name}")

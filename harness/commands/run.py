@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command that runs tests and gives a verdict: a new run, or one that was stopped."""
+"""The command ``bsdgate run``: begin a new run, or resume one; print the verdict."""
 
 import signal
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def new(options: Options, console: Console) -> int:
 
 
 def again(path: Path, keep: bool, history: str | None, console: Console) -> int:
-    """Go on with a run that was stopped; return the exit code."""
+    """Resume an interrupted run; return the exit code."""
     display = RunDisplay(console, durations.newest(path.parent))
     with _stoppable(display):
         return _finish(pipeline.resume(path, display, keep=keep, url=history), console)
@@ -48,7 +48,7 @@ def _finish(run: Run, console: Console) -> int:
 
 
 def show(verdict: Verdict, console: Console) -> None:
-    """Print a verdict, its result in colour."""
+    """Print a verdict, with its result in colour."""
     head, _, rest = text.render(verdict).partition("\n")
     result, _, meaning = head.partition(":")
     style = _STYLES[verdict.result]
@@ -59,13 +59,13 @@ def show(verdict: Verdict, console: Console) -> None:
 
 @contextmanager
 def _stoppable(display: RunDisplay) -> Iterator[None]:
-    """Let SIGTERM and SIGHUP stop the run as Ctrl-C does, and leave no live display behind.
+    """Let SIGTERM and SIGHUP stop the run as Ctrl-C does; end the display afterwards.
 
-    A signal that was ignored when bsdgate started, as SIGHUP is under nohup, stays ignored.
+    A signal that was ignored when bsdgate started, such as SIGHUP under nohup, stays ignored.
     """
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        # Once is enough: a second Ctrl-C must not stop the stopping.
+        # Only once: a second Ctrl-C must not interrupt the clean-up.
         for number in before:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt

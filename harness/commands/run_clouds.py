@@ -16,7 +16,7 @@ from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.commands import node_connections
 from bsdgate.harness.confirm import AGAIN, BASE
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.nodes.connection import Kept
+from bsdgate.harness.nodes.connection import KeptConnection
 from bsdgate.harness.nodes.ssh import KEPT
 
 
@@ -51,10 +51,10 @@ def show(console: Console) -> None:
     console.print(table)
 
 
-def left_on_nodes() -> list[tuple[Path, Kept]]:
+def left_on_nodes() -> list[tuple[Path, KeptConnection]]:
     """Return the runs that have kept a cloud on another machine, and the connection of each."""
     runs = sorted(path.parent for path in (paths.state() / "runs").glob(f"*/{KEPT}"))
-    return [(run, kept) for run in runs if (kept := Kept.load(run / KEPT))]
+    return [(run, kept) for run in runs if (kept := KeptConnection.load(run / KEPT))]
 
 
 def _since(file: Path) -> str:
@@ -71,7 +71,7 @@ def down(run_dir: Path, console: Console) -> None:
     :raises UsageError: the directory is not of a run, or the run has no cloud or is in progress.
     """
     with _over(run_dir):
-        if (kept := Kept.load(run_dir / KEPT)) is not None:
+        if (kept := KeptConnection.load(run_dir / KEPT)) is not None:
             node_connections.end_kept(run_dir, kept, console)
             return
         clouds = clouds_of(run_dir)

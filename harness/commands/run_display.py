@@ -60,7 +60,7 @@ class RunDisplay:
             self._boot = BootDisplay(self._console, quiet=True)
             self._boot.__enter__()
 
-    def say(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Show a line."""
         self._console.print(f"          {escape(text)}", highlight=False, soft_wrap=True)
 
@@ -74,7 +74,7 @@ class RunDisplay:
         self._asked, self._unfinished = set(ids), set(ids)
         self._done.clear()
         self._concurrency = concurrency
-        self.say(f"{len(ids)} tests, {concurrency} at a time")
+        self.report(f"{len(ids)} tests, {concurrency} at a time")
         self._counted = time.monotonic()
         if self._console.is_terminal:
             self._live = Live(
@@ -98,7 +98,7 @@ class RunDisplay:
                 self._show_failure(event)
         if not self._live and time.monotonic() - self._counted > PLAIN_INTERVAL:
             self._counted = time.monotonic()
-            self.say(self._count())
+            self.report(self._count())
 
     def _ended_by(self, event: StatusEvent) -> set[str]:
         """Return the tests that ended with an event: of a skipped or broken class, all the rest."""
@@ -110,7 +110,7 @@ class RunDisplay:
     def tests_end(self) -> None:
         """Stop showing tests."""
         self.end()
-        self.say(self._count())
+        self.report(self._count())
 
     def end(self) -> None:
         """Remove the live displays; the next step may start one again."""
@@ -129,7 +129,7 @@ class RunDisplay:
         self._console.print(what, highlight=False, soft_wrap=True)
         cause = raised(event.details or "") or (event.reason or "")
         if cause:
-            self.say(plain(cause))
+            self.report(plain(cause))
 
     def _count(self) -> str:
         done = len(self._asked) - len(self._unfinished)

@@ -26,7 +26,7 @@ SUITES: Final = ("nightly",)
 TIMEOUT: Final = Timeouts().configure
 """The time limit in seconds to list the tests, the same for all profiles."""
 
-_ELSEWHERE: Final = "choose another place with --html"
+_ELSEWHERE: Final = "choose another file with --html"
 
 
 def show(
@@ -50,7 +50,7 @@ def show(
     columns = scorecard.score(ids, [_known(one, parts, ids, verdicts) for one in found])
     print(render.text(columns))
     if html is not None:
-        with files.explained(html, _ELSEWHERE):
+        with files.explain_errors(html, _ELSEWHERE):
             html.write_text(render.page(columns), encoding="utf-8")
 
 

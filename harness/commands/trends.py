@@ -17,9 +17,9 @@ from rich.text import Text
 from bsdgate.harness.errors import UsageError
 from bsdgate.results.model import count
 from bsdgate.results.reporters.text import plain
-from bsdgate.results.store.base import Scope
+from bsdgate.results.store.base import RunFilter
 from bsdgate.results.store.window import Window
-from bsdgate.results.trends import Change, Movement, Series, Thresholds, Trend, follow
+from bsdgate.results.trends import LevelChange, Movement, Series, Thresholds, Trend, follow
 
 if TYPE_CHECKING:
     # Only for annotations: SQLAlchemy takes long to import.
@@ -47,42 +47,43 @@ _LEAST_CHANCE: Final = 0.001
 _LARGE: Final = 10
 
 
-def remembered(store: "Store", scope: Scope, limit: int, prefix: str = "") -> list[Series]:
+def remembered(store: "Store", run_filter: RunFilter, limit: int, prefix: str = "") -> list[Series]:
     """Return the series with a name that begins with ``prefix``, for each suite and profile.
 
     The same test may take longer with another profile, which is not a change. If there are several
     suites or profiles, the names of the series contain them.
 
-    :raises UsageError: there are runs, but none in this scope, or no series begins with ``prefix``.
+    :raises UsageError: there are runs, but the filter selects none, or no series begins with
+        ``prefix``.
     """
-    windows = {one: store.window(one, limit) for one in store.scopes(scope, limit)}
+    windows = {one: store.window(one, limit) for one in store.filters(run_filter, limit)}
     found = [
         replace(series, name=f"{series.name} of {_label(one)}") if len(windows) > 1 else series
         for one, window in windows.items()
         for series in of(window, prefix)
     ]
     if not found:
-        _explain(store, scope, limit, prefix, list(windows.values()))
+        _explain(store, run_filter, limit, prefix, list(windows.values()))
     return found
 
 
 def _explain(
-    store: "Store", scope: Scope, limit: int, prefix: str, windows: Sequence[Window]
+    store: "Store", run_filter: RunFilter, limit: int, prefix: str, windows: Sequence[Window]
 ) -> None:
     """Raise a UsageError with the reason why nothing was found, unless the history is empty."""
     if known := sum(len(window.series()) for window in windows):
         runs = count([record for window in windows for record in window.records], "run")
         hint = "give the beginning of a test's id or of a workload's name, or WORKLOAD/ACTION"
         raise UsageError(f"nothing begins with {prefix!r}: {runs} have {known} series", hint)
-    everywhere = replace(scope, profile=None, suite=None)
-    if not windows and (others := store.scopes(everywhere, limit)):
+    everywhere = replace(run_filter, profile=None, suite=None)
+    if not windows and (others := store.filters(everywhere, limit)):
         runs = count(store.runs(everywhere, limit), "run")
-        message = f"nothing matches: no run of {_label(scope)} was judged without a change"
+        message = f"nothing matches: no run of {_label(run_filter)} was judged without a change"
         raise UsageError(message, f"the last {runs} are of {', '.join(map(_label, others))}")
 
 
-def _label(scope: Scope) -> str:
-    return " ".join(filter(None, (scope.profile, scope.suite)))
+def _label(run_filter: RunFilter) -> str:
+    return " ".join(filter(None, (run_filter.profile, run_filter.suite)))
 
 
 def of(window: Window, prefix: str = "") -> list[Series]:
@@ -141,7 +142,7 @@ def _change_lines(trends: Iterable[Trend], bars: str) -> Iterator[Text]:
             yield line
 
 
-def _row(trend: Trend, change: Change) -> Iterator[Text]:
+def _row(trend: Trend, change: LevelChange) -> Iterator[Text]:
     yield Text(percent(change.ratio) if change.held else "faded", style=_STYLES[change.kind])
     yield Text(f"{percent(change.low)} to {percent(change.high)}")
     yield Text(f"{change.before:.3g} -> {change.after:.3g}")

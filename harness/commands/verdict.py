@@ -76,11 +76,11 @@ def report(run_dir: Path, terms: Terms, console: Console) -> int:
     The verdict is printed, then the paths of the reports.
     """
 
-    def say(text: str) -> None:
+    def warn(text: str) -> None:
         console.print("\n".join(map(plain, text.split("\n"))), markup=False, highlight=False)
 
     policy, known = terms.of(run_dir), terms.expectations
-    verdict = history.judge(run_dir, policy, terms.history, say, known)
+    verdict = history.judge(run_dir, policy, terms.history, warn, known)
     show(verdict, console)
     console.print()
     for name in sorted(path.name for path in (run_dir / "report").iterdir()):

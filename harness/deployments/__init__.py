@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clouds that are tested: the embedded one, on any node, or one that is already there."""
+"""The clouds under test: the embedded cloud, on any node, or a standing cloud."""

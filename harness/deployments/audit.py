@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares what a cloud had before a run with what it has afterwards.
+"""Compares the resources of a cloud before and after a run.
 
-People use the cloud during a run. What they change is a note; it is a failure if a request of the
-run named the resource, by the log of the requests.
+Other users change resources during a run. A changed resource is only a note, unless the log of the
+run's requests has a request that named the resource: then it is a failure.
 """
 
 import json
@@ -18,17 +18,17 @@ from bsdgate.results.codes import Code
 from bsdgate.results.problems import Finding
 
 AUDIT: Final = "audit.json"
-"""All that the audit found, in the directory of a run."""
+"""The file, in a run directory, with the whole result of the audit."""
 SHOWN: Final = 10
-"""So many resources are named in one finding; AUDIT has all."""
+"""The maximum number of resources in one finding; AUDIT has all."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A resource that is not what it was.
+    """A resource that changed or disappeared during a run.
 
-    ``fields`` are those that differ, none if the resource is gone. ``request`` is the first request
-    of the run that named it.
+    ``fields`` are the fields that differ, empty if the resource disappeared. ``request`` is the
+    first request of the run that named the resource.
     """
 
     resource: Resource
@@ -42,7 +42,7 @@ class Difference:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The JSON form."""
+        """The difference as a JSON object."""
         request = self.request and f"{self.request.method} {self.request.path}"
         return {
             "kind": self.resource.kind,
@@ -54,7 +54,7 @@ class Difference:
 
 
 def compare(before: Inventory, after: Inventory, requests: Sequence[Request]) -> list[Difference]:
-    """Return what is not what it was."""
+    """Return the resources that changed or disappeared."""
     changed = [
         (each, fields)
         for key, each in before.items()
@@ -65,7 +65,7 @@ def compare(before: Inventory, after: Inventory, requests: Sequence[Request]) ->
 
 
 def _differing(before: Resource, after: Resource | None) -> tuple[str, ...] | None:
-    """Return the fields that differ; None if nothing does, no field if the resource is gone."""
+    """Return the fields that differ, empty for a resource that disappeared; None: no difference."""
     if after is None:
         return ()
     names = sorted(before.fields.keys() | after.fields.keys())
@@ -78,13 +78,13 @@ def _naming(resource: Resource, requests: Sequence[Request]) -> Request | None:
 
 
 def findings(differences: Sequence[Difference], left: Sequence[Resource]) -> list[Finding]:
-    """Return what the judge has to know."""
+    """Return the findings for the judge."""
     altered = [str(each) for each in differences if each.request]
     changed = [str(each) for each in differences if not each.request]
     found = [
-        (Code.FOREIGN_ALTERED, "requests of the run altered what it has not made", altered),
-        (Code.FOREIGN_CHANGED, "others changed what the run has not made", changed),
-        (Code.LEFT_BEHIND, "the run could not remove from the cloud", list(map(str, left))),
+        (Code.FOREIGN_ALTERED, "requests of the run altered resources of others", altered),
+        (Code.FOREIGN_CHANGED, "other users changed their resources", changed),
+        (Code.LEFT_BEHIND, "the run could not remove", list(map(str, left))),
     ]
     return [Finding(code, f"{text}: {_some(items)}") for code, text, items in found if items]
 
@@ -95,7 +95,7 @@ def _some(items: Sequence[str]) -> str:
 
 
 def write(folder: Path, differences: Sequence[Difference], left: Sequence[Resource]) -> None:
-    """Write all that was found into a run directory."""
+    """Write the result of the audit to a run directory."""
     content = {
         "differences": [each.document for each in differences],
         "left": [{"kind": each.kind, "id": each.id, "name": each.name} for each in left],

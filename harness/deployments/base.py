@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seam between a run and the cloud that it tests."""
+"""The interface of a deployment: the cloud that a run tests."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,15 +9,15 @@ from typing import Any, Protocol
 from bsdgate.harness.manifest import ChangedProject
 from bsdgate.results.problems import Finding, Problem
 
-Report = Callable[[Mapping[str, Any]], None]
-"""Takes what a deployment reports while it starts, such as the events of the supervisor."""
-Say = Callable[[str], None]
-"""Takes a line for a person."""
+ReportEvent = Callable[[Mapping[str, Any]], None]
+"""Receives events of a deployment while it starts, such as those of the supervisor."""
+ReportLine = Callable[[str], None]
+"""Receives a line for the user."""
 
 
 @dataclass(frozen=True)
 class Installed:
-    """What a deployment installed: each distribution's version, and the changed projects."""
+    """The distributions that a deployment installed, with versions, and the changed projects."""
 
     versions: Mapping[str, str]
     changes: tuple[ChangedProject, ...] = ()
@@ -25,10 +25,10 @@ class Installed:
 
 @dataclass(frozen=True)
 class Access:
-    """How clients reach the cloud.
+    """The data by which clients use the cloud.
 
-    ``entry`` is its entry for clouds.yaml. ``accounts`` are entries of Tempest's accounts file:
-    the accounts that the cloud has for tests; None if it has none.
+    ``entry`` is the entry for clouds.yaml. ``accounts`` are the accounts of the cloud for tests, in
+    the format of Tempest's accounts file; None if the cloud has none.
     """
 
     entry: Mapping[str, Any]
@@ -36,11 +36,11 @@ class Access:
 
 
 @dataclass(frozen=True)
-class HostChecks:
-    """How the host checks reach the deployment.
+class HostCheckTarget:
+    """The target of the host checks.
 
-    ``variables`` are environment variables that describe it, ``testinfra`` are arguments that name
-    the node to pytest-testinfra.
+    ``variables`` are environment variables that describe the deployment, ``testinfra`` are the
+    arguments of pytest-testinfra for the node.
     """
 
     variables: Mapping[str, str]
@@ -49,11 +49,11 @@ class HostChecks:
 
 @dataclass(frozen=True)
 class ForRunner:
-    """What the deployment has for the runner of the tests.
+    """The settings of the deployment for the runner of the tests.
 
-    ``options`` are options of tempest.conf, over those of the profile. ``tempestconf`` are
-    arguments for python-tempestconf. ``requests`` takes the log of the requests that can alter the
-    cloud; None: there is no need for one.
+    ``options`` are options of tempest.conf; they override those of the profile. ``tempestconf`` are
+    arguments for python-tempestconf. ``requests`` is the file for the log of requests that can
+    alter the cloud; None: no log.
     """
 
     options: Mapping[str, str] = field(default_factory=dict)
@@ -62,67 +62,67 @@ class ForRunner:
 
 
 class Deployment(Protocol):
-    """A cloud. ``install`` comes first, then ``start``; ``end`` and ``close`` at any time."""
+    """A cloud. ``install`` is called first, then ``start``; ``end`` and ``close`` at any time."""
 
     @property
     def changed(self) -> bool:
-        """Whether the change under test runs in it."""
+        """Whether the change under test runs in the cloud."""
 
-    def install(self, say: Say) -> Installed:
-        """Bring what the cloud runs to the node: the services, and the change under test.
+    def install(self, report_line: ReportLine) -> Installed:
+        """Install the services, with the change under test, on the node.
 
-        :raises BsdgateError: that failed.
+        :raises BsdgateError: the installation failed.
         """
 
-    def start(self, report: Report) -> Access:
-        """Start the cloud; return how to reach it once it is ready.
+    def start(self, report: ReportEvent) -> Access:
+        """Start the cloud, wait until it is ready, and return the access to it.
 
-        :raises InfrastructureError: it does not start.
+        :raises InfrastructureError: the cloud does not start.
         """
 
     def health(self) -> Sequence[Problem]:
-        """Return what is wrong with the cloud or its node; nothing while both are well."""
+        """Return the problems of the cloud and its node, such as a service that died."""
 
-    def host_checks(self) -> HostChecks | None:
-        """Return how the host checks reach it; None: the host is not ours to check."""
+    def host_checks(self) -> HostCheckTarget | None:
+        """Return the target of the host checks; None: the host is not checked."""
 
     def for_runner(self) -> ForRunner:
-        """Return what the runner of the tests needs to know of this cloud; it is started."""
+        """Return the settings for the runner of the tests. Only after ``start``."""
 
     def collect_logs(self, folder: Path) -> None:
-        """Copy the logs of the services into a folder of this machine.
+        """Copy the logs of the services into a directory of this machine.
 
-        :raises InfrastructureError: that failed.
+        :raises InfrastructureError: the copy failed.
         """
 
     def without_change(self, name: str) -> "Deployment | None":
-        """Return another deployment without the change; None: there cannot be one.
+        """Return another deployment without the change; None if that is not possible.
 
-        ``name`` is the folder of its files, relative to the folder of this one.
+        ``name`` is the directory for its files, relative to the directory of this deployment.
         """
 
     def again(self, name: str) -> "Deployment | None":
-        """Return another deployment with the same change; None: there cannot be one."""
+        """Return another deployment with the same change; None if that is not possible."""
 
     def check_base(self) -> None:
-        """Check that the change has altered nothing of what runs without it.
+        """Check that the change has altered no file of the base.
 
-        :raises InfrastructureError: something was altered.
+        :raises InfrastructureError: a file was altered.
         """
 
     def keep(self) -> bool:
-        """Leave the cloud running, whatever ends; return whether it still runs."""
+        """Let the cloud outlive this process; return whether the cloud still runs."""
 
     def end(self) -> Sequence[str]:
-        """End the cloud; its logs stay. Return the processes that outlived it and were killed.
+        """End the cloud, but keep its logs; return the processes that outlived it and were killed.
 
         Ending it again is harmless.
         """
 
     def close(self) -> Sequence[Finding]:
-        """End the cloud and remove it; return what the judge has to know of that.
+        """End and remove the cloud; return the findings for the judge.
 
         Closing it again is harmless.
 
-        :raises BsdgateError: it cannot be removed.
+        :raises BsdgateError: the cloud cannot be removed.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The connection to a cloud of clouds.yaml, by openstacksdk."""
+"""The connection to a cloud in clouds.yaml, by openstacksdk."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any, Final
 from bsdgate.harness.errors import ConfigurationError, InfrastructureError, UsageError
 
 TIMEOUT: Final = 60.0
-"""Seconds that a service may take to answer a request."""
+"""The maximum number of seconds for an answer of a service."""
 _LATEST: Final = frozenset({"compute", "baremetal"})
 _OF_SYSTEM: Final = frozenset({"baremetal"})
 _USER: Final = ("auth_url", "username", "password", "user_domain_id", "user_domain_name")
@@ -21,31 +21,31 @@ class RefusedError(InfrastructureError):
 
 
 @dataclass(frozen=True)
-class Entry:
-    """An entry of clouds.yaml: ``content`` as it is there, with what secure.yaml adds."""
+class CloudEntry:
+    """An entry of clouds.yaml; ``content`` includes the fields from secure.yaml."""
 
     name: str
     content: Mapping[str, Any]
 
     @property
     def auth_url(self) -> str:
-        """The address of Keystone."""
+        """The URL of Keystone."""
         return str(self.content["auth"]["auth_url"])
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What the cloud says of the credentials: the roles, and the names of the two domains."""
+    """The roles of the user in the token, and the domains of the user and the project."""
 
     roles: frozenset[str]
     user_domain: str = "Default"
     project_domain: str = "Default"
 
 
-def entry(name: str) -> Entry:
-    """Return the entry of that name in the user's clouds.yaml.
+def entry(name: str) -> CloudEntry:
+    """Return the entry with a name in the user's clouds.yaml.
 
-    :raises UsageError: there is none, or it has no user name and password.
+    :raises UsageError: there is no such entry, or it has no user name and password.
     :raises ConfigurationError: a file cannot be read.
     """
     from openstack import config
@@ -54,7 +54,7 @@ def entry(name: str) -> Entry:
     try:
         found = config.OpenStackConfig()
     except (ConfigException, OSError, ValueError) as error:
-        raise ConfigurationError(f"clouds.yaml cannot be read: {error}", "mend the file") from error
+        raise ConfigurationError(f"clouds.yaml cannot be read: {error}", "fix the file") from error
     file = found.config_filename
     clouds = found.cloud_config["clouds"] if file else {}
     if name not in clouds:
@@ -66,10 +66,10 @@ def entry(name: str) -> Entry:
     missing = [each for each in _NEEDED if each not in (content.get("auth") or {})]
     if missing:
         raise UsageError(
-            f"the cloud {name!r} of clouds.yaml has no {', '.join(missing)} under auth",
-            "give the password of a user: Tempest takes no other kind of credentials",
+            f"the cloud {name!r} in clouds.yaml has no {', '.join(missing)} in auth",
+            "add the password of a user: Tempest accepts no other kind of credentials",
         )
-    return Entry(name, content)
+    return CloudEntry(name, content)
 
 
 def _plain(value: Any) -> Any:
@@ -77,8 +77,8 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass
-class Connection:
-    """Sends requests to a cloud. It is not used by two threads."""
+class CloudConnection:
+    """Sends requests to a cloud. For one thread only."""
 
     name: str
 
@@ -90,7 +90,7 @@ class Connection:
 
     @cached_property
     def _system(self) -> Any:
-        """The connection with a token of the system, which Ironic wants; else the project's."""
+        """A connection with system scope, for Ironic; with project scope if that is refused."""
         import openstack
         from keystoneauth1 import exceptions, session
         from keystoneauth1.identity import v3
@@ -111,7 +111,7 @@ class Connection:
         return openstack.connection.Connection(session=found, region_name=region)
 
     def identify(self) -> Identity:
-        """Log in, with a new token, and return what the cloud says of the user.
+        """Get a new token; return the roles and domains of the user.
 
         :raises RefusedError: the cloud refuses the credentials.
         :raises InfrastructureError: Keystone does not answer.
@@ -127,7 +127,7 @@ class Connection:
         except exceptions.ClientException as error:
             raise InfrastructureError(
                 f"Keystone of the cloud {self.name!r} does not answer: {error}",
-                "check auth_url in clouds.yaml, and the network",
+                "check auth_url in clouds.yaml and the network",
             ) from error
         return Identity(
             frozenset(access.role_names),
@@ -136,11 +136,11 @@ class Connection:
         )
 
     def has(self, service: str) -> bool:
-        """Whether the catalogue has a service of that type."""
+        """Return whether the catalogue has a service of this type."""
         return self._sdk.config.get_session_endpoint(service) is not None
 
     def call(self, service: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Send a request; return the status and the document of the answer."""
+        """Send a request; return the status and the JSON document of the answer."""
         from keystoneauth1 import exceptions
 
         content = {} if body is None else {"json": body}
@@ -153,14 +153,14 @@ class Connection:
         except exceptions.ClientException as error:
             raise InfrastructureError(
                 f"the service {service} of the cloud {self.name!r} does not answer: {error}",
-                "bring it up, or choose a profile without it",
+                "start the service, or choose a profile without it",
             ) from error
         if answer.status_code == _UNAUTHORIZED:
             raise _refused(self.name, f"{service} answers {answer.status_code}")
         return answer.status_code, _document(answer)
 
     def upload(self, image: str, content: bytes) -> None:
-        """Give an image its content."""
+        """Upload the content of an image."""
         headers = {"Content-Type": "application/octet-stream"}
         self._sdk.image.put(f"/images/{image}/file", data=content, headers=headers)
 

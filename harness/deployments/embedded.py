@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded cloud on a node: the services are processes of one user there."""
+"""The embedded cloud on a node: the services are processes of one user."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,10 +10,10 @@ from bsdgate.harness.cloud.spec import CloudName, checked_name
 from bsdgate.harness.deployments.base import (
     Access,
     ForRunner,
-    HostChecks,
+    HostCheckTarget,
     Installed,
-    Report,
-    Say,
+    ReportEvent,
+    ReportLine,
 )
 from bsdgate.harness.environments import changes
 from bsdgate.harness.environments.changes import Change
@@ -27,16 +27,16 @@ from bsdgate.results.problems import Finding, Problem
 
 NAME: Final = checked_name("bsdgate")
 """The name of the cloud in clouds.yaml."""
-HOST: Final = "bsdgate.harness.cloud.host:Host"
+HOST: Final = "bsdgate.harness.cloud.host:CloudHost"
 
 
 @dataclass(frozen=True)
 class Embedded:
     """An embedded cloud, started on the node by ``cloud.host``.
 
-    ``sources`` are the changes as ``--with`` takes them. ``site`` is the folder of the cloud and of
-    its logs, relative to the folder of the run on the node. ``ports`` are those of services that
-    the user has chosen; ``home`` is the folder of a cloud that is not the run's.
+    ``sources`` are the changes in the form of ``--with``. ``site`` is the directory of the cloud
+    and its logs, relative to the directory of the run on the node. ``ports`` are ports that the
+    user has chosen, by service. ``home`` is the directory of a cloud of ``bsdgate up``.
     """
 
     node: Node
@@ -49,16 +49,16 @@ class Embedded:
 
     @property
     def changed(self) -> bool:
-        """Whether the change under test runs in it."""
+        """Whether the change under test runs in the cloud."""
         return bool(self.sources)
 
-    def install(self, say: Say) -> Installed:
+    def install(self, report_line: ReportLine) -> Installed:
         """Make the Python environment of the services on the node."""
         asked = changes.parse_all(self.sources, self.profile.release)
-        there = [self._bring(each) for each in asked]
+        there = [self._push_source(each) for each in asked]
         found = self.host.call(
             "prepare",
-            lambda message: say(message["say"]),
+            lambda message: report_line(message["line"]),
             sources=[str(each) for each in there],
             release=self.profile.release,
             snapshots={str(each): each.snapshot.dump() for each in there if each.snapshot},
@@ -66,16 +66,16 @@ class Embedded:
         built = (ChangedProject(**each) for each in found["changes"])
         return Installed(found["versions"], tuple(map(_named_as_asked, built, asked)))
 
-    def _bring(self, change: Change) -> Change:
-        """Bring the files of a change with a path to the node; return the change as it is there."""
+    def _push_source(self, change: Change) -> Change:
+        """Copy the checkout of a change to the node; return the change with its path there."""
         if change.kind != "path":
             return change
         snapshot = changes.take_snapshot(change)
         folder = self.node.push(Path(change.source), snapshot.files)
         return replace(change, source=str(folder), snapshot=snapshot)
 
-    def start(self, report: Report) -> Access:
-        """Start the services on the node, and make their ports answer here."""
+    def start(self, report: ReportEvent) -> Access:
+        """Start the services on the node, and forward their ports to this machine."""
         services = list(self.profile.services)
         ports = self.node.choose_ports(len(services))
         started = self.host.call(
@@ -94,24 +94,24 @@ class Embedded:
         return Access(started["entry"], started["accounts"])
 
     def health(self) -> Sequence[Problem]:
-        """Return the services that died, or that the node is lost."""
+        """Return a problem for each service that died, or one for a lost node."""
         try:
             found = self.host.call("health", ignore, folder=self._folder)
         except NodeLostError as error:
             return [Problem(Code.NODE_LOST, error.message)]
         return [Problem(Code(code), text) for code, text in found]
 
-    def host_checks(self) -> HostChecks:
-        """Name the folder of the cloud, and the node."""
+    def host_checks(self) -> HostCheckTarget:
+        """Return the directory of the cloud, its services, and the node."""
         variables = {
             "BSDGATE_CLOUD_DIR": self._folder,
             "BSDGATE_CLOUD_SERVICES": ",".join(self.profile.services),
             "BSDGATE_NODE_PYTHON": self.node.python,
         }
-        return HostChecks(variables, self.node.testinfra())
+        return HostCheckTarget(variables, self.node.testinfra())
 
     def for_runner(self) -> ForRunner:
-        """Return nothing of its own: the cloud is there for the tests alone."""
+        """Return the default: the tests may do anything in this cloud."""
         return ForRunner()
 
     def collect_logs(self, folder: Path) -> None:
@@ -119,7 +119,7 @@ class Embedded:
         self.node.pull(Path(self._folder) / "logs", folder)
 
     def without_change(self, name: str) -> "Embedded":
-        """Return a cloud of the release's services, on the same node."""
+        """Return a cloud with the services of the release, on the same node."""
         return replace(self, site=self.site / name, sources=())
 
     def again(self, name: str) -> "Embedded":
@@ -143,14 +143,14 @@ class Embedded:
         return left
 
     def close(self) -> Sequence[Finding]:
-        """End the services and remove the folder of the cloud."""
+        """End the services, and remove the directory of the cloud."""
         self.end()
         self.host.call("remove", ignore, folder=self._folder)
         return ()
 
     @property
     def host(self) -> Remote:
-        """What starts and ends clouds on the node."""
+        """The object that starts and ends clouds on the node."""
         return self.node.remote(HOST)
 
     @property
@@ -159,5 +159,5 @@ class Embedded:
 
 
 def _named_as_asked(built: ChangedProject, asked: Change) -> ChangedProject:
-    """Return what was built with the source that was asked for, wherever it was built from."""
+    """Return what was built, with the source in ``--with`` in place of its copy on the node."""
     return built.model_copy(update={"source": str(asked).partition("=")[2]})

@@ -15,22 +15,22 @@ from bsdgate.harness.errors import InfrastructureError
 
 _OK: Final = 200
 HIDDEN: Final = frozenset({403, 404})
-"""The answers for a kind that the service does not have, or that the user may not list."""
+"""The statuses for a kind that the service does not have, or that the user may not list."""
 OF_NO_ADMIN: Final = HIDDEN | {500}
-"""The same for a user who is no admin: so Ironic answers a token of the wrong scope."""
+"""The same for a user without the role admin: Ironic answers 500 for a token of a wrong scope."""
 _OWNERS: Final = ("project_id", "tenant_id", "owner", "user_id", "domain_id")
 
 Key = tuple[str, str]
-"""A resource: the name of its kind, and its id."""
+"""The name of the kind and the id of a resource."""
 
 
 class Api(Protocol):
-    """Sends requests to a cloud, with a token of its user."""
+    """Sends requests to a cloud, with a token of a user."""
 
     def call(self, service: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Send a request; return the status and the document of the answer, None without one.
+        """Send a request; return the status and the JSON document of the answer, or None.
 
-        :raises InfrastructureError: no answer came, or the credentials were refused.
+        :raises InfrastructureError: there was no answer, or the credentials were refused.
         """
 
 
@@ -38,9 +38,9 @@ class Api(Protocol):
 class Resource:
     """A resource of a cloud.
 
-    ``names`` are the ids that a request names if it means this resource. ``owners`` are the
-    project, the user and the domain that it belongs to. ``fields`` has a digest of each field. A
-    port has the device that uses it.
+    ``names`` are the ids that a request for this resource contains. ``owners`` are the ids of its
+    project, user and domain. ``fields`` has a digest of each field. ``device_owner`` and
+    ``device_id`` are those of a port.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Resource:
 
     @property
     def key(self) -> Key:
-        """What tells it from all others."""
+        """The unique key of the resource."""
         return self.kind, self.id
 
     def __str__(self) -> str:
@@ -70,10 +70,10 @@ def take(
     users: Iterable[str] = (),
     hidden: Collection[int] = HIDDEN,
 ) -> Inventory:
-    """Return all resources that tests could touch, of these services.
+    """Return all resources of these services, of the kinds that tests can alter.
 
-    ``users`` are ids of users that need not exist any more: their key pairs do. A list that is
-    answered with a status in ``hidden`` is an empty one.
+    ``users`` are ids of more users, maybe deleted ones: their key pairs still exist. A list request
+    with a status in ``hidden`` counts as an empty list.
 
     :raises InfrastructureError: a service does not answer.
     """
@@ -93,13 +93,13 @@ def _listed(api: Api, kind: Kind, hidden: Collection[int]) -> Iterator[Resource]
             return
         if status != _OK or not isinstance(document, dict):
             text = f"the list of {kind.path} of {kind.service} was answered with status {status}"
-            raise InfrastructureError(text, "see the log of that service")
+            raise InfrastructureError(text, "see the log of the service")
         yield from (_resource(kind, each) for each in document[kind.key])
         path = _next(document, kind)
 
 
 def _next(document: Mapping[str, Any], kind: Kind) -> str | None:
-    """Return where a list goes on; each service says it in a way of its own."""
+    """Return the path of the next page of a list; each service has its own form for it."""
     links = document.get(f"{kind.key}_links") or ()
     found = [each.get("href") for each in links if each.get("rel") == "next"]
     found += [document.get("next"), dict(document.get("links") or {}).get("next")]
@@ -108,7 +108,7 @@ def _next(document: Mapping[str, Any], kind: Kind) -> str | None:
 
 
 def _key_pairs(api: Api, users: Sequence[str]) -> Iterator[Resource]:
-    """Return the key pairs of users; Nova lists those of one user at a time."""
+    """Yield the key pairs of users; Nova lists the key pairs of one user at a time."""
     (kind,) = [each for each in KINDS if each.name == "key pair"]
     for user in users:
         status, document = api.call("compute", "GET", f"{kind.path}?user_id={user}")
@@ -149,7 +149,7 @@ def _digest(value: Any) -> str:
 
 
 def _ordered(value: Any) -> Any:
-    """Return a value with its lists in one order: services list sets in any."""
+    """Return a value with sorted lists, because services return sets in any order."""
     if isinstance(value, dict):
         return {name: _ordered(each) for name, each in value.items() if name not in VOLATILE}
     if isinstance(value, list):
@@ -162,13 +162,13 @@ def _text(value: Any) -> str:
 
 
 def write(path: Path, inventory: Inventory) -> None:
-    """Keep an inventory in a file."""
+    """Write an inventory to a file."""
     content = [asdict(each) for each in inventory.values()]
     files.write_atomically(path, json.dumps(content).encode())
 
 
 def read(path: Path) -> Inventory | None:
-    """Return the inventory of a file; None if there is none."""
+    """Return the inventory in a file; None if there is no file."""
     if not path.exists():
         return None
     found = [_read_one(each) for each in json.loads(path.read_bytes())]

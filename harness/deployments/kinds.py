@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds of resources that tests can touch in a cloud, as rows of data.
+"""The kinds of resources that tests can alter in a cloud, as rows of data.
 
-The rows are in the order in which resources are removed: those that stand on others come first.
+The rows are in the order in which resources are removed: a resource before those that it uses.
 """
 
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ from typing import Final
 class Kind:
     """A kind of resource.
 
-    ``service`` is the type of its service in the catalogue, ``path`` lists it, ``query`` is what
-    the list needs to show those of all projects. ``collection`` is the path below which one of them
-    is, if that is not ``path``; ``key`` is its name in the list's document, and ``identity`` the
-    field that names one. ``volatile`` fields change without anybody changing the resource.
-    ``removed`` is False where it goes with what it belongs to.
+    ``service`` is the type of the service in the catalogue, ``path`` is the path of the list, with
+    ``query`` for the resources of all projects. ``collection`` is the parent path of a resource, if
+    that is not ``path``. ``key`` is the key of the list in the answer, ``identity`` the field with
+    the id. ``volatile`` fields change without a change of the resource. ``removed`` is False for a
+    resource that is removed with its owner.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Kind:
 
     @property
     def below(self) -> str:
-        """The path below which a resource of the kind is."""
+        """The parent path of the resources of the kind."""
         return self.collection or self.path
 
 
@@ -124,4 +124,4 @@ KINDS: Final = (
 )
 
 BELOW: Final = MappingProxyType({kind.name: kind.below for kind in KINDS})
-"""By the name of a kind: the path below which its resources are."""
+"""The parent paths of resources, by the name of the kind."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which resources of a cloud a run has made: those that it recorded, or that have its prefix."""
+"""Finds the resources that a run has made: those that it recorded, or with its prefix."""
 
 import hashlib
 import json
@@ -18,11 +18,11 @@ from bsdgate.harness.deployments.kinds import BELOW
 from bsdgate.harness.errors import UsageError
 
 REQUESTS: Final = "requests.jsonl"
-"""The log of the requests of a run, in its directory."""
+"""The log of requests, in a run directory."""
 BASELINE: Final = "baseline.json"
-"""The inventory of what was there before a run, in its directory."""
+"""The inventory from before the run, in a run directory."""
 STANDING: Final = "standing.json"
-"""The mark of a run against a standing cloud, in its directory: the cloud and the prefix."""
+"""The file, in a run directory, that records the standing cloud and the prefix."""
 
 _PREFIX: Final = re.compile(r"[a-z][a-z0-9-]{0,10}")
 _RUN_DIGITS: Final = 4
@@ -30,29 +30,29 @@ _RUN: Final = rf"-r[0-9a-f]{{{_RUN_DIGITS}}}"
 
 
 def default_prefix() -> str:
-    """Return the prefix of this user, machine and state folder: no other place has the same."""
+    """Return a prefix for this user, machine and state directory, unlike all others."""
     text = f"{socket.gethostname()} {os.getuid()} {paths.state()}"
     return f"bsdg-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
 def check_prefix(prefix: str) -> None:
-    """Check that names of resources can begin with a prefix.
+    """Check a prefix for names of resources.
 
-    :raises UsageError: they cannot.
+    :raises UsageError: the prefix is invalid.
     """
     if not _PREFIX.fullmatch(prefix) or re.search(rf"{_RUN}(-|$)", prefix):
         raise UsageError(
-            f"--prefix {prefix!r} cannot begin the names of resources",
-            "use at most 11 lower-case letters, digits and '-', a letter first, and no part that"
-            " bsdgate gives to a run, such as -r3f2a",
+            f"--prefix {prefix!r} is invalid",
+            "use at most 11 lower-case letters, digits and '-', a letter first, and no part like"
+            " -r3f2a, which bsdgate adds for each run",
         )
 
 
 def run_prefix(prefix: str, run_id: str) -> str:
-    """Return what the names of one run begin with: the prefix, ``-r``, and four digits of its id.
+    """Return the prefix for one run: ``prefix``, ``-r``, and four digits of the run's id.
 
-    No prefix has such a part itself, so the names of a longer prefix are not those of a shorter
-    one. Key pairs of Nova may have no other sign than ``-`` in their names.
+    ``check_prefix`` refuses a prefix with such a part, so a name with a longer prefix never matches
+    a shorter one. Of all punctuation, Nova allows only ``-`` in names of key pairs.
     """
     return f"{prefix}-r{run_id[:_RUN_DIGITS]}"
 
@@ -64,16 +64,16 @@ class Mark:
     auth_url: str
     prefix: str
     clean: bool = False
-    """Whether nothing of the run is left in the cloud."""
+    """Whether all resources of the run are removed."""
 
     def write(self, folder: Path) -> None:
-        """Keep it in a run directory."""
+        """Write the mark to a run directory."""
         content = {"auth_url": self.auth_url, "prefix": self.prefix, "clean": self.clean}
         files.write_atomically(folder / STANDING, json.dumps(content).encode())
 
     @classmethod
     def read(cls, folder: Path) -> "Mark | None":
-        """Return the mark of a run directory; None if it has none that can be read."""
+        """Return the mark in a run directory; None if there is none or it cannot be read."""
         try:
             return cls(**json.loads((folder / STANDING).read_bytes()))
         except (OSError, TypeError, ValueError):
@@ -81,17 +81,17 @@ class Mark:
 
 
 def interrupted(runs: Path, mark: Mark) -> list[Path]:
-    """Return the directories of runs of this cloud and prefix that were not cleaned up."""
+    """Return the directories of runs with this cloud and prefix that were not cleaned up."""
     found = sorted(path.parent for path in runs.glob(f"*/{STANDING}"))
     return [each for each in found if Mark.read(each) == mark]
 
 
 @dataclass(frozen=True)
 class Ownership:
-    """What runs have made.
+    """The resources that runs have made.
 
-    ``made`` has the last part of the path of a request, and the id in its answer. ``foreign`` was
-    in the cloud before them: it is never theirs, whatever a record says.
+    ``made`` has pairs of the last part of a request's path and the id in the answer. ``foreign``
+    are resources from before the runs: never owned, even if they are recorded.
     """
 
     prefix: str
@@ -100,7 +100,7 @@ class Ownership:
 
     @classmethod
     def of_runs(cls, prefix: str, folders: Iterable[Path]) -> "Ownership":
-        """Return what the runs in these directories have made, and others with the prefix."""
+        """Read the records of the runs in these directories."""
         made: set[tuple[str, str]] = set()
         foreign: set[Key] = set()
         for folder in folders:
@@ -111,11 +111,11 @@ class Ownership:
 
     @property
     def ids(self) -> frozenset[str]:
-        """The recorded ids that are like no other in the cloud."""
+        """The recorded ids that are unique in the cloud."""
         return frozenset(each for _, each in self.made if request_log.is_id(each))
 
     def owned(self, found: Inventory) -> list[Resource]:
-        """Return the resources that the runs have made, or that belong to what they have made."""
+        """Return the resources that the runs have made, and the resources of projects they made."""
         ours = {each.id for each in found.values() if self._is_made(each)} | self.ids
         return [each for each in self._candidates(found) if self._is_made(each) or _in(each, ours)]
 
@@ -135,5 +135,5 @@ def _last(path: str) -> str:
 
 
 def _in(resource: Resource, ours: set[str]) -> bool:
-    """Whether the resource belongs to a project or user of ours, or is a role given to one."""
+    """Return whether a resource belongs to one of our projects or users, or is a role of one."""
     return not ours.isdisjoint(resource.owners)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a standing cloud must have for a run: an admin, the profile's services, enough quota."""
+"""Checks a standing cloud before a run: an admin user, the profile's services, enough quota."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -20,7 +20,7 @@ TYPES: Final = MappingProxyType(
         "ironic": "baremetal",
     }
 )
-"""The services of profiles, with their types in the catalogue."""
+"""The type in the catalogue of each service in profiles."""
 
 NEEDED: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
     {
@@ -36,7 +36,7 @@ NEEDED: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
         },
     }
 )
-"""What the largest class of the suite smoke makes in one project."""
+"""The number of resources that the largest class of the suite smoke makes in one project."""
 
 _ANSWERS: Final = MappingProxyType(
     {
@@ -48,7 +48,7 @@ _ANSWERS: Final = MappingProxyType(
         "baremetal": "/nodes?limit=1",
     }
 )
-"""By type: a request that every user may send."""
+"""A request that every user may send, by the type of the service."""
 _OK: Final = 200
 _QUOTAS: Final = MappingProxyType(
     {
@@ -59,28 +59,28 @@ _QUOTAS: Final = MappingProxyType(
 UNLIMITED: Final = -1
 
 
-class Cloud(Api, Protocol):
-    """A cloud as these checks need it."""
+class CloudApi(Api, Protocol):
+    """The parts of a connection that these checks use."""
 
     def identify(self) -> Identity:
-        """Log in, and return what the cloud says of the user."""
+        """Get a new token; return the roles and domains of the user."""
 
     def has(self, service: str) -> bool:
-        """Whether the catalogue has a service of that type."""
+        """Return whether the catalogue has a service of this type."""
 
 
-def check(api: Cloud, cloud: str, profile: Profile, *, accounts: bool) -> Identity:
-    """Check all of it; return what the cloud says of the user.
+def check(api: CloudApi, cloud: str, profile: Profile, *, accounts: bool) -> Identity:
+    """Check all requirements; return the roles and domains of the user.
 
-    :raises UsageError: the credentials, or the profile, are not those for this cloud.
+    :raises UsageError: the credentials or the profile do not fit the cloud.
     :raises InfrastructureError: a service does not answer, or the quota is too small.
     """
     identity = api.identify()
     if "admin" not in identity.roles and not accounts:
         raise UsageError(
-            f"the user of the cloud {cloud!r} is no admin: it has the roles"
+            f"the user of the cloud {cloud!r} is not an admin: it has the roles"
             f" {', '.join(sorted(identity.roles)) or 'none'}",
-            "name an entry of clouds.yaml with the role admin, or give accounts by --accounts",
+            "choose an entry of clouds.yaml with the role admin, or give accounts by --accounts",
         )
     services = [TYPES[name] for name in profile.services]
     _check_services(api, cloud, profile, services)
@@ -91,7 +91,7 @@ def check(api: Cloud, cloud: str, profile: Profile, *, accounts: bool) -> Identi
     return identity
 
 
-def _check_services(api: Cloud, cloud: str, profile: Profile, services: Iterable[str]) -> None:
+def _check_services(api: CloudApi, cloud: str, profile: Profile, services: Iterable[str]) -> None:
     missing = [each for each in services if not api.has(each)]
     if missing:
         raise UsageError(
@@ -104,12 +104,12 @@ def _check_services(api: Cloud, cloud: str, profile: Profile, services: Iterable
         if status != _OK:
             raise InfrastructureError(
                 f"the service {each} of the cloud {cloud!r} answers with status {status}",
-                "see its log, or choose a profile without it",
+                "see the log of the service, or choose a profile without it",
             )
 
 
-def _check_driver(api: Cloud, cloud: str, profile: Profile, *, accounts: bool) -> None:
-    """Check that Ironic has the driver that the tests enrol nodes with."""
+def _check_driver(api: CloudApi, cloud: str, profile: Profile, *, accounts: bool) -> None:
+    """Check that Ironic has the driver with which the tests enroll nodes."""
     wanted = profile.overrides().get("baremetal.driver")
     status, document = api.call("baremetal", "GET", "/drivers")
     if status != _OK and accounts:
@@ -118,8 +118,8 @@ def _check_driver(api: Cloud, cloud: str, profile: Profile, *, accounts: bool) -
         raise UsageError(
             f"Ironic of the cloud {cloud!r} does not list its drivers for the user:"
             f" status {status}",
-            "give it the role admin of the system: `openstack role add --system all --user USER"
-            " admin`",
+            "give the user the role admin of the system:"
+            " `openstack role add --system all --user USER admin`",
         )
     drivers = sorted(each["name"] for each in document["drivers"])
     if wanted is not None and wanted not in drivers:
@@ -130,10 +130,10 @@ def _check_driver(api: Cloud, cloud: str, profile: Profile, *, accounts: bool) -
         )
 
 
-def _check_quotas(api: Cloud, cloud: str, services: Iterable[str]) -> None:
-    """Check the quota that a new project has."""
+def _check_quotas(api: CloudApi, cloud: str, services: Iterable[str]) -> None:
+    """Check the default quota, which new projects have."""
     small = [
-        f"{name} of {service} is {quota[name]}, and {count} are needed"
+        f"{name} of {service} is {quota[name]}, but {count} are needed"
         for service in services
         if service in NEEDED
         for quota in [_quota(api, service)]
@@ -147,8 +147,8 @@ def _check_quotas(api: Cloud, cloud: str, services: Iterable[str]) -> None:
         )
 
 
-def _quota(api: Cloud, service: str) -> Mapping[str, Any]:
+def _quota(api: CloudApi, service: str) -> Mapping[str, Any]:
     path, key = _QUOTAS[service]
     status, document = api.call(service, "GET", path)
-    # Who may not ask cannot be answered: the tests will show it.
+    # A user who may not read the quota gets no check: the tests will fail instead.
     return document[key] if status == _OK else {}

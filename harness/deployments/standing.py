@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud that is there already, and is not bsdgate's own.
+"""A standing cloud: a cloud that bsdgate neither starts nor ends.
 
-The run makes resources under its prefix only, records the id of each before it is used, and removes
-those and no others. What else the cloud has is compared with what it had before.
+A run makes only resources with its prefix, records each id before it uses the resource, and removes
+no other resources. It compares all other resources before and after the run.
 """
 
 import hashlib
@@ -17,8 +17,15 @@ import yaml
 
 from bsdgate.harness import files, folders, paths, request_log
 from bsdgate.harness.deployments import audit, inventory, requirements
-from bsdgate.harness.deployments.base import Access, ForRunner, HostChecks, Installed, Report, Say
-from bsdgate.harness.deployments.connection import Entry, Identity, RefusedError
+from bsdgate.harness.deployments.base import (
+    Access,
+    ForRunner,
+    HostCheckTarget,
+    Installed,
+    ReportEvent,
+    ReportLine,
+)
+from bsdgate.harness.deployments.connection import CloudEntry, Identity, RefusedError
 from bsdgate.harness.deployments.inventory import Inventory, Resource
 from bsdgate.harness.deployments.ownership import (
     BASELINE,
@@ -37,22 +44,22 @@ from bsdgate.results.codes import Code
 from bsdgate.results.problems import Finding, Problem
 
 PAUSE: Final = 2.0
-"""Seconds between two looks at the health of the cloud."""
-PATIENCE: Final = 30.0
-"""Seconds without an answer after which the cloud is lost."""
+"""The number of seconds between two checks of the cloud."""
+ANSWER_TIMEOUT: Final = 30.0
+"""The number of seconds without an answer after which the cloud is lost."""
 IMAGE_BYTES: Final = 64 * 1024
 FLAVORS: Final = {"compute.flavor_ref": ("nano", 128), "compute.flavor_ref_alt": ("micro", 192)}
-"""The options of the flavors that tests use, with a name and the memory in MiB."""
+"""The options of tempest.conf for flavors, with a name and the memory in MiB."""
 IMAGES: Final = {"compute.image_ref": "image", "compute.image_ref_alt": "image-alt"}
-"""The options of the images that tests use, with a name."""
+"""The options of tempest.conf for images, with a name."""
 _CREATED: Final = range(200, 300)
 
 
-class Cloud(requirements.Cloud, Protocol):
+class CloudClient(requirements.CloudApi, Protocol):
     """The connection to the cloud."""
 
     def upload(self, image: str, content: bytes) -> None:
-        """Give an image its content."""
+        """Upload the content of an image."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -60,13 +67,13 @@ class Cloud(requirements.Cloud, Protocol):
 
 @dataclass
 class Standing:
-    """A cloud of clouds.yaml.
+    """A cloud in clouds.yaml.
 
-    ``folder`` is the run directory; those of earlier runs are beside it.
+    ``folder`` is the run directory; its parent directory has those of earlier runs.
     """
 
-    cloud: Cloud
-    entry: Entry
+    cloud: CloudClient
+    entry: CloudEntry
     asked: AskedCloud
     profile: Profile
     folder: Path
@@ -75,21 +82,21 @@ class Standing:
     _identity: Identity = field(default=Identity(frozenset()), init=False)
     _options: dict[str, str] = field(default_factory=dict, init=False)
     _lock: int | None = field(default=None, init=False)
-    _say: Say = field(default=print, init=False)
-    _looked: float = field(default=0.0, init=False)
+    _report_line: ReportLine = field(default=print, init=False)
+    _checked: float = field(default=0.0, init=False)
     _answered: float = field(default=0.0, init=False)
 
-    def install(self, say: Say) -> Installed:
-        """Install nothing, and check that the run can use the cloud; its versions are unknown."""
-        self._say = say
+    def install(self, report_line: ReportLine) -> Installed:
+        """Check that the run can use the cloud. Nothing is installed, and no version is known."""
+        self._report_line = report_line
         given = self.asked.accounts is not None
         self._identity = requirements.check(
             self.cloud, self.asked.name, self.profile, accounts=given
         )
         return Installed({})
 
-    def start(self, report: Report) -> Access:
-        """Remove what interrupted runs have left, take the inventory, make what tests need."""
+    def start(self, report: ReportEvent) -> Access:
+        """Clean up after interrupted runs, take the inventory, make resources for the tests."""
         del report  # nothing boots here
         self._lock = self._take_lock()
         mark = Mark(self.entry.auth_url, self.asked.prefix)
@@ -99,31 +106,31 @@ class Standing:
             inventory.write(self.folder / BASELINE, found)
         self._options = self._prepare()
         self._answered = time.monotonic()
-        # Checked when the run began, and by the runner that takes them.
+        # The accounts were checked when the run began; the runner checks them again.
         given = self.asked.accounts
         return Access(self.entry.content, yaml.safe_load(given.read_bytes()) if given else None)
 
     def health(self) -> Sequence[Problem]:
-        """Return that the cloud does not answer any more, or refuses the credentials."""
+        """Return a problem if the cloud no longer answers or refuses the credentials."""
         now = time.monotonic()
-        if now - self._looked < PAUSE:
+        if now - self._checked < PAUSE:
             return ()
         try:
             self.cloud.identify()
         except RefusedError as error:
             return [Problem(Code.CLOUD_LOST, error.message)]
         except InfrastructureError as error:
-            late = now - self._answered > PATIENCE
+            late = now - self._answered > ANSWER_TIMEOUT
             return [Problem(Code.CLOUD_LOST, error.message)] if late else ()
-        self._looked = self._answered = time.monotonic()
+        self._checked = self._answered = time.monotonic()
         return ()
 
-    def host_checks(self) -> HostChecks | None:
-        """Return None: the machines are not ours to check."""
+    def host_checks(self) -> HostCheckTarget | None:
+        """Return None: bsdgate does not check the machines of others."""
         return None
 
     def for_runner(self) -> ForRunner:
-        """Give the prefix and what was made for tests; python-tempestconf makes nothing."""
+        """Return the prefix and the resources for tests; python-tempestconf must make none."""
         return ForRunner(
             self._options,
             () if self._is_admin else ("--non-admin",),
@@ -131,49 +138,49 @@ class Standing:
         )
 
     def collect_logs(self, folder: Path) -> None:
-        """Make the folder only: the logs are not ours to read."""
+        """Make an empty directory: the logs cannot be read."""
         folders.make(folder)
 
     def without_change(self, name: str) -> None:
-        """Return None: there is one such cloud."""
+        """Return None: there is only one cloud."""
 
     def again(self, name: str) -> None:
-        """Return None: there is one such cloud."""
+        """Return None: there is only one cloud."""
 
     def check_base(self) -> None:
         """Do nothing: there is no base."""
 
     def keep(self) -> bool:
-        """Return that it still runs."""
+        """Return True: the cloud keeps running."""
         return True
 
     def end(self) -> Sequence[str]:
-        """End nothing: no process here is ours."""
+        """Do nothing: the processes are not ours."""
         return ()
 
     def close(self) -> Sequence[Finding]:
-        """Remove what the run has made, and compare the rest with what was there before."""
+        """Remove the resources of the run, and compare the others with the inventory."""
         if self._lock is None:
             return ()
-        # One that was interrupted or failed can be taken up again.
+        # A close that failed can be repeated.
         found = self._audit()
         os.close(self._lock)
         self._lock = None
         self.cloud.close()
         return found
 
-    # The parts ---------------------------------------------------------------------------
+    # Parts of the methods ----------------------------------------------------------------
 
     def _take_lock(self) -> int:
         folder = paths.state() / "standing"
-        with files.explained(folder):
+        with files.explain_errors(folder):
             folders.make(folder)
         cloud = hashlib.sha256(self.entry.auth_url.encode()).hexdigest()[:8]
         lock = files.take_lock(folder / f"{self.asked.prefix}-{cloud}.lock")
         if lock is None:
             raise UsageError(
                 f"another run uses the prefix {self.asked.prefix!r} in this cloud now",
-                "wait for its end, or choose another --prefix",
+                "wait until it ends, or choose another --prefix",
             )
         return lock
 
@@ -187,22 +194,22 @@ class Standing:
         return "admin" in self._identity.roles
 
     def _sweep(self, runs: Sequence[Path]) -> tuple[Inventory, list[Resource]]:
-        """Remove what these runs have made; return what the cloud has then, and what is left."""
+        """Remove the resources of these runs; return the new inventory, and those that remain."""
         ownership = Ownership.of_runs(self.asked.prefix, runs)
         return sweep(self.cloud, lambda: self._take(sorted(ownership.ids)), ownership.owned)
 
     def _remove_left(self, runs: Sequence[Path]) -> Inventory:
-        """Remove what earlier runs have made; return what the cloud has then."""
+        """Remove the resources of earlier runs; return the new inventory."""
         found, left = self._sweep(runs)
         if left:
             raise InfrastructureError(
-                f"an earlier run has left {len(left)} resources that cannot be removed:"
+                f"earlier runs left {len(left)} resources that cannot be removed:"
                 f" {'; '.join(map(str, left[: audit.SHOWN]))}",
                 "remove them, or choose another --prefix",
             )
         for folder in runs:
             self._mark_clean(folder)
-            self._say(f"removed what the run {folder.name} had left")
+            self._report_line(f"removed the resources that the run {folder.name} had left")
         return found
 
     def _mark_clean(self, folder: Path) -> None:
@@ -248,7 +255,7 @@ class Standing:
             "name": name,
             "disk_format": "raw",
             "container_format": "bare",
-            # Every project may use it, and no list but its owner's shows it.
+            # Every project may use the image, but only its owner sees it in lists.
             "visibility": "community",
         }
         identity = self._make("image", "/images", content)
@@ -256,11 +263,11 @@ class Standing:
         return identity
 
     def _make(self, service: str, path: str, content: Mapping[str, Any]) -> str:
-        """Make a resource; its id is recorded before it is used."""
+        """Make a resource; record its id before it is used."""
         status, document = self.cloud.call(service, "POST", path, content)
         if status not in _CREATED:
             raise InfrastructureError(
-                f"the cloud {self.asked.name!r} refuses to make one of {path}:"
+                f"the cloud {self.asked.name!r} refuses the request POST {path}:"
                 f" status {status}, {document}",
                 "check the rights and the quota of the user",
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Removes from a cloud what runs have made, by id."""
+"""Removes the resources of runs from a cloud, by id."""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -9,38 +9,39 @@ from bsdgate.harness.deployments.inventory import Api, Inventory, Resource
 from bsdgate.harness.deployments.kinds import KINDS, Kind
 
 SECONDS: Final = 120.0
-"""How long a cloud may take to remove what it was asked to."""
+"""The maximum number of seconds in which a cloud must remove resources."""
 PAUSE: Final = 0.5
-"""Seconds between two looks at what is left: no service says when a removal has ended."""
+"""The number of seconds between two inventories: no service reports the end of a removal."""
 
 _BY_NAME: Final = {kind.name: kind for kind in KINDS}
 _ORDER: Final = {kind.name: number for number, kind in enumerate(KINDS)}
 _ROUTER_PORT: Final = "network:router_interface"
 
-Look = Callable[[], Inventory]
-"""Takes an inventory."""
+TakeInventory = Callable[[], Inventory]
+"""Takes a new inventory."""
 Choose = Callable[[Inventory], Sequence[Resource]]
-"""Returns which resources of an inventory are to be removed."""
+"""Returns the resources of an inventory that must be removed."""
 
 
 def sweep(
     api: Api,
-    look: Look,
+    take: TakeInventory,
     choose: Choose,
     *,
     seconds: float = SECONDS,
     pause: Callable[[float], None] = time.sleep,
 ) -> tuple[Inventory, list[Resource]]:
-    """Remove what is chosen; return the last inventory, and what of it could not be removed.
+    """Remove the chosen resources; return the last inventory, and those that remain.
 
-    What others still stand on is refused and tried again, as long as anything goes.
+    A service refuses to remove a resource in use, so this is repeated: for ``seconds``, and then
+    as long as resources disappear.
     """
     deadline = time.monotonic() + seconds
-    found = look()
+    found = take()
     while chosen := removable(choose(found)):
         for each in chosen:
             remove(api, each)
-        found = look()
+        found = take()
         left = removable(choose(found))
         if {each.key for each in left} == {each.key for each in chosen}:
             if time.monotonic() > deadline:
@@ -50,13 +51,13 @@ def sweep(
 
 
 def removable(resources: Collection[Resource]) -> list[Resource]:
-    """Return those that are removed by themselves, in the order in which that can be done."""
+    """Return the resources that need a request, in the order of the requests."""
     chosen = [each for each in resources if _BY_NAME[each.kind].removed]
     return sorted(chosen, key=lambda each: _ORDER[each.kind])
 
 
 def remove(api: Api, resource: Resource) -> None:
-    """Ask the service to remove a resource; it may refuse."""
+    """Send the requests that remove a resource; the service may refuse them."""
     kind = _BY_NAME[resource.kind]
     for method, path, body in (*_before(kind, resource), ("DELETE", _path(kind, resource), None)):
         api.call(kind.service, method, path, body)
@@ -70,7 +71,7 @@ def _path(kind: Kind, resource: Resource) -> str:
 
 
 def _before(kind: Kind, resource: Resource) -> list[tuple[str, str, Any]]:
-    """Return the requests without which a service refuses to remove a resource."""
+    """Return the requests that must precede the removal of a resource."""
     path = _path(kind, resource)
     if kind.name == "domain":
         return [("PATCH", path, {"domain": {"enabled": False}})]

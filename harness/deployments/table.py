@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node and the deployment that a run asks for."""
+"""Returns the node and the deployment of a run."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from bsdgate.harness.deployments.base import Deployment
 from bsdgate.harness.deployments.embedded import Embedded
 from bsdgate.harness.deployments.standing import Standing
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.manifest import AskedCloud, Kind
+from bsdgate.harness.manifest import AskedCloud, RunnerKind
 from bsdgate.harness.nodes.address import Address
 from bsdgate.harness.nodes.base import Node
 from bsdgate.harness.nodes.local import LocalNode
@@ -20,7 +20,7 @@ from bsdgate.harness.suites.model import Suite
 
 
 def check(on: str | None) -> None:
-    """Raise UsageError if ``on``, as ``--on`` takes it, names no node; None is this machine."""
+    """Raise UsageError if ``on``, the value of ``--on``, is not a node; None is this machine."""
     if on is not None:
         Address.parse(on)
 
@@ -28,8 +28,8 @@ def check(on: str | None) -> None:
 def make(profile: Profile, folder: RunDir, sources: Sequence[str]) -> tuple[Node, Deployment]:
     """Return the node and the deployment of a run; neither is connected or started yet.
 
-    ``folder`` is the run directory, ``sources`` are the changes that the deployment installs, as
-    ``--with`` takes them. The manifest says which node, or which cloud, was asked for.
+    ``folder`` is the run directory; its manifest names the node and the cloud. ``sources`` are the
+    changes for the deployment, in the form of ``--with``.
     """
     manifest, path = folder.manifest, folder.path
     node: Node = LocalNode(path)
@@ -38,42 +38,42 @@ def make(profile: Profile, folder: RunDir, sources: Sequence[str]) -> tuple[Node
     if manifest.cloud is None:
         return node, Embedded(node, profile, sources)
     entry = connection.entry(manifest.cloud.name)
-    connected = connection.Connection(manifest.cloud.name)
+    connected = connection.CloudConnection(manifest.cloud.name)
     return node, Standing(connected, entry, manifest.cloud, profile, path, manifest.run_id)
 
 
 def load_profile(name: str, cloud: AskedCloud | None, factor: float | None) -> Profile:
-    """Return the profile of a run; the nodes of a cloud that is there already are not asked for.
+    """Return the profile of a run; with a standing cloud, its nodes are not needed.
 
-    ``factor`` takes the place of the profile's own factor of time limits.
+    ``factor`` replaces the profile's factor for time limits.
 
-    :raises UsageError: there is no such profile, or its nodes cannot be provided.
-    :raises ConfigurationError: it is wrong.
+    :raises UsageError: there is no such profile.
+    :raises ConfigurationError: the profile is wrong, or its nodes cannot be provided.
     """
     load = profiles.load_local if cloud is None else profiles.load
     return load(name, factor)
 
 
-def evidence(suite: Suite, cloud: AskedCloud | None) -> tuple[Kind, ...]:
-    """Return the kinds of evidence that a run must have: hosts are checked where they are ours."""
+def evidence(suite: Suite, cloud: AskedCloud | None) -> tuple[RunnerKind, ...]:
+    """Return the kinds of evidence that a run must have; a standing cloud has no host checks."""
     return ("hostchecks", suite.runner) if cloud is None else (suite.runner,)
 
 
 def check_cloud(cloud: AskedCloud, suite: Suite, *, disruptive: bool) -> None:
-    """Check what can be known of a cloud that is there already before anything is asked of it.
+    """Check the options for a standing cloud, without a request to it.
 
-    :raises UsageError: the cloud is unknown, the prefix cannot be one, or the suite is not for it.
+    :raises UsageError: the cloud is unknown, the prefix is invalid, or the suite does not fit.
     """
     ownership.check_prefix(cloud.prefix)
     connection.entry(cloud.name)
     if suite.runner != "tempest":
         raise UsageError(
-            f"the suite {suite.name} is not for a cloud that is there already: what {suite.runner}"
-            " makes has no prefix and is not recorded",
-            "choose a suite of Tempest's, such as smoke",
+            f"the suite {suite.name} is not for a standing cloud: the resources of"
+            f" {suite.runner} have no prefix and are not recorded",
+            "choose a suite with the runner tempest, such as smoke",
         )
     if suite.disruptive is not None and not disruptive:
         raise UsageError(
-            f"the suite {suite.name} can disturb the users of the cloud: {suite.disruptive}",
-            "choose --suite smoke, or give --allow-disruptive if you are its only user",
+            f"the suite {suite.name} can disturb other users of the cloud: {suite.disruptive}",
+            "choose --suite smoke, or give --allow-disruptive if you are the only user",
         )

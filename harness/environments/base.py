@@ -37,7 +37,7 @@ _UNUSED: Final = {"site-packages", "dist-packages", "test"}
 # Python first writes byte code to a file with such a name, and never imports that file.
 _BEING_WRITTEN: Final = re.compile(r"\.pyc\.\d+$")
 
-Entry = tuple[int, int, int, int]
+FileState = tuple[int, int, int, int]
 """Mode, size, modification time and inode."""
 
 
@@ -45,7 +45,7 @@ Entry = tuple[int, int, int, int]
 class Listing:
     """The base's files at one time: by path, the entry and the change time."""
 
-    files: dict[str, tuple[Entry, int]]
+    files: dict[str, tuple[FileState, int]]
 
 
 def roots() -> list[Path]:
@@ -64,14 +64,14 @@ def roots() -> list[Path]:
 
 def take() -> Listing:
     """Return a listing of the base's files as they are now."""
-    files: dict[str, tuple[Entry, int]] = {}
+    files: dict[str, tuple[FileState, int]] = {}
     for root in roots():
         found = scan(str(root)) if root.is_dir() else [(str(root), _describe(root.lstat()))]
         files.update(found)
     return Listing(files)
 
 
-def see_unaltered(before: Listing, log: Path) -> None:
+def check_unaltered(before: Listing, log: Path) -> None:
     """Check that the base was not altered; recompile all byte code that was written since.
 
     A change's processes write byte code of each module that they import, as Python does: new files,
@@ -99,7 +99,7 @@ def see_unaltered(before: Listing, log: Path) -> None:
     _compile_again(sorted(written), log)
 
 
-def scan(folder: str) -> Iterator[tuple[str, tuple[Entry, int]]]:
+def scan(folder: str) -> Iterator[tuple[str, tuple[FileState, int]]]:
     """Yield path and entry of each file below a directory; a link is a file, and not followed."""
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -110,7 +110,7 @@ def scan(folder: str) -> Iterator[tuple[str, tuple[Entry, int]]]:
                     yield entry.path, _describe(entry.stat(follow_symlinks=False))
 
 
-def _describe(found: os.stat_result) -> tuple[Entry, int]:
+def _describe(found: os.stat_result) -> tuple[FileState, int]:
     entry = (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ino)
     return entry, found.st_ctime_ns
 

@@ -40,10 +40,10 @@ _FILES_BOUND: Final = 500
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a copy of a checkout's files does not show: it is taken where the checkout is.
+    """The data about a checkout that a copy of its files lacks.
 
-    ``files`` are those that count, ``tracked`` says whether git has them, and ``version`` is what
-    its tags say.
+    ``files`` are the files of the project, ``tracked`` is whether git tracks them, and ``version``
+    is the version by the tags.
     """
 
     files: tuple[Path, ...]
@@ -51,7 +51,7 @@ class Snapshot:
     version: str | None
 
     def dump(self) -> dict[str, Any]:
-        """Return it as JSON can carry it."""
+        """Return the snapshot as a JSON object."""
         return {
             "files": [str(each) for each in self.files],
             "tracked": self.tracked,
@@ -60,7 +60,7 @@ class Snapshot:
 
     @classmethod
     def load(cls, fields: Mapping[str, Any]) -> Self:
-        """Return what ``dump`` was made of."""
+        """Return the snapshot in the output of ``dump``."""
         return cls(tuple(map(Path, fields["files"])), fields["tracked"], fields["version"])
 
 
@@ -76,7 +76,7 @@ class Change:
     ref: str = ""
     """With git: a branch, tag, commit or Gerrit ref."""
     snapshot: Snapshot | None = None
-    """With a path to a copy of a checkout: what was known where the checkout is."""
+    """The data about the checkout, if ``source`` is the path of a copy of it."""
 
     def __str__(self) -> str:
         """Return the change as the user writes it after ``--with``, without a password."""
@@ -186,7 +186,7 @@ def resolve(change: Change, log: Path) -> Resolved:
 
 
 def take_snapshot(change: Change) -> Snapshot:
-    """Return what has to be known of a change with a path before its files are copied elsewhere.
+    """Return the data about a change with a path that a copy of its files lacks.
 
     :raises UsageError: a file cannot be read.
     """

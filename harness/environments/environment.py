@@ -35,7 +35,7 @@ from bsdgate.harness.errors import ConfigurationError, UsageError
 from bsdgate.harness.manifest import ChangedProject
 from bsdgate.harness.profiles import releases
 
-Progress = Callable[[str], None]
+ReportStep = Callable[[str], None]
 
 SERVICES: Final = (
     "glance",
@@ -85,17 +85,17 @@ class Environment:
         found = _distributions([*layer, *map(Path, sys.path)])
         return {dist.metadata["Name"]: dist.version for _, dist in sorted(found.items())}
 
-    def see_base_unaltered(self, log: Path) -> None:
+    def check_base_unaltered(self, log: Path) -> None:
         """Check that the changes have not altered the base.
 
         :raises InfrastructureError: a file of the base was altered.
         """
         if self.before is not None:
-            base.see_unaltered(self.before, log)
+            base.check_unaltered(self.before, log)
 
 
 def prepare(
-    changes: Sequence[Change], release: str, cache_dir: Path, progress: Progress
+    changes: Sequence[Change], release: str, cache_dir: Path, progress: ReportStep
 ) -> Environment:
     """Return an environment with the release's services and ``changes`` over them.
 
@@ -111,7 +111,7 @@ def prepare(
         return Environment(Path(sys.executable))
     home = cache_dir / "environments"
     before = base.take()
-    with files.explained(home):
+    with files.explain_errors(home):
         folders.make(home)
         resolved = resolve(changes, cache_dir)
         folder = home / _key(resolved, release)
@@ -132,7 +132,7 @@ def resolve(changes: Sequence[Change], cache_dir: Path) -> list[Resolved]:
     :raises UsageError: a change does not exist, or cannot be read.
     """
     home = cache_dir / "environments"
-    with files.explained(home):
+    with files.explain_errors(home):
         folders.make(home)
     for old in home.glob("resolve-*"):
         with contextlib.suppress(FileNotFoundError):
@@ -218,7 +218,7 @@ def _key(resolved: Sequence[Resolved], release: str) -> str:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, progress: Progress) -> Iterator[None]:
+def _locked(folder: Path, progress: ReportStep) -> Iterator[None]:
     path = folder.with_suffix(".lock")
     lock = files.take_lock(path)
     if lock is None:
@@ -239,7 +239,7 @@ def _build(
     folder: Path,
     resolved: Sequence[Resolved],
     release: str,
-    progress: Progress,
+    progress: ReportStep,
     before: base.Listing,
 ) -> None:
     """Make the environment at its final path, which many of its files contain."""
@@ -257,7 +257,7 @@ def _build(
                 progress(f"building {each.change}")
                 _install(each, folder, pins[each.change.distribution], log, progress)
         finally:
-            base.see_unaltered(before, log)
+            base.check_unaltered(before, log)
         for packages in _packages_of(layer_root):
             _check_readable(packages)
         layer = _distributions(_packages_of(layer_root))
@@ -303,7 +303,7 @@ def _make_layer(environment: Path, folder: Path, log: Path) -> None:
 
 
 def _install(
-    resolved: Resolved, folder: Path, pinned: Version, log: Path, progress: Progress
+    resolved: Resolved, folder: Path, pinned: Version, log: Path, progress: ReportStep
 ) -> None:
     """Build and install one changed project: with installed packages, else with the index."""
     change, environment = resolved.change, _layer_of(folder)

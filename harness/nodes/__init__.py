@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machines that a deployment runs on: this one, or another one that is reached over ssh."""
+"""The machines that a deployment runs on: this machine, or another machine over ssh."""

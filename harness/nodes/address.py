@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The address of a node that is reached over ssh: ``ssh://[USER@]HOST[:PORT]``.
+"""The address of a node over ssh: ``ssh://[USER@]HOST[:PORT]``.
 
-HOST may be an alias of the user's ssh configuration, which then gives what the address leaves out.
+HOST may be an alias in the user's ssh configuration. USER and PORT are by default those of ssh.
 """
 
 import re
@@ -12,7 +12,7 @@ from bsdgate.harness.errors import UsageError
 
 FORM: Final = "ssh://USER@HOST[:PORT]"
 
-# ssh takes a word that begins with a hyphen for an option.
+# ssh would read a word that begins with a hyphen as an option.
 _URL: Final = re.compile(
     r"ssh://(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9_.-]*)@)?"
     r"(?:(?P<host>[A-Za-z0-9_][A-Za-z0-9_.-]*)|\[(?P<ipv6>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9]+)?)\])"
@@ -24,7 +24,7 @@ _PORT_MAX: Final = 65535
 
 @dataclass(frozen=True)
 class Address:
-    """The host, and the user and the port where they are given."""
+    """The host, and the user and the port if the URL has them."""
 
     host: str
     user: str | None = None
@@ -34,7 +34,7 @@ class Address:
     def parse(cls, url: str) -> Self:
         """Return the address in a URL.
 
-        :raises UsageError: it is none, or it has a password.
+        :raises UsageError: the URL is not an address, or it has a password.
         """
         if _PASSWORD.match(url):
             shown = _PASSWORD.sub(r"\g<scheme>\g<user>:***@", url)
@@ -45,7 +45,7 @@ class Address:
         found = _URL.fullmatch(url)
         port = int(found["port"]) if found and found["port"] else None
         if found is None or (port is not None and not 0 < port <= _PORT_MAX):
-            raise UsageError(f"--on {url}: this is no address of a node", f"give {FORM}")
+            raise UsageError(f"--on {url}: this is not the address of a node", f"give {FORM}")
         return cls(found["host"] or found["ipv6"], found["user"], port)
 
     def __str__(self) -> str:
@@ -57,13 +57,13 @@ class Address:
 
     @property
     def name(self) -> str:
-        """A name for the node that can also be the name of a file."""
+        """The name of the node; it is a valid file name."""
         words = ("ssh", self.user, self.host, self.port)
         return re.sub(r"[^A-Za-z0-9._-]", "-", "-".join(str(word) for word in words if word))
 
     @property
     def options(self) -> list[str]:
-        """The options of ssh that choose the user and the port, and the host."""
+        """The arguments of ssh for the user, the port and the host."""
         user = ["-l", self.user] if self.user else []
         port = ["-p", str(self.port)] if self.port else []
         return [*user, *port, self.host]

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of the methods of objects in another process, by JSON lines over its input and output.
+"""Remote method calls: JSON lines on the standard input and output of another process.
 
-``python -m bsdgate.harness.nodes.agent [SECONDS]`` reads calls from its standard input, carries out
-one after the other, and answers on its standard output:
+``python -m bsdgate.harness.nodes.agent [SECONDS]`` reads calls from its standard input, carries
+them out one after the other, and writes the answers to its standard output:
 
 - ``{"call": 1, "object": "MODULE:CLASS", "method": ..., "arguments": {...}}`` is answered by any
   number of ``{"call": 1, "message": {...}}``, then ``{"call": 1, "result": ...}`` or
-  ``{"call": 1, "error": {...}}``. The object is made on its first call.
-- ``{"cancel": 1}`` interrupts that call as Ctrl-C does, if it is under way.
+  ``{"call": 1, "error": {...}}``. The first call makes the object.
+- ``{"cancel": 1}`` interrupts that call as Ctrl-C does, if it is in progress.
 - Empty lines keep the connection alive.
 
-The agent closes its objects and ends when its input ends, or when nothing came in for SECONDS: then
-the controller, or the way to it, is gone. A call that is under way is interrupted then.
+The agent closes its objects and ends when its input ends, or when it received nothing for SECONDS,
+which means that the controller or the connection is lost. A call in progress is interrupted then.
 
-``Caller`` is the other end.
+``Caller`` is the client side.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ from bsdgate.harness.nodes.base import NodeLostError, Report
 from bsdgate.results.errors import BsdgateError
 
 STOP_TIMEOUT: Final = 60.0
-"""Seconds that the agent has to close its objects, or to end a call that is cancelled."""
+"""The number of seconds in which the agent must close its objects, or end a cancelled call."""
 
 _ERRORS: Final[Mapping[str, Callable[[str, str | None], BsdgateError]]] = {
     "UsageError": errors.UsageError,
@@ -47,14 +47,14 @@ _ERRORS: Final[Mapping[str, Callable[[str, str | None], BsdgateError]]] = {
 }
 
 
-# The controller's end ----------------------------------------------------------------------
+# The client side ---------------------------------------------------------------------------
 
 
 class Caller:
     """Calls the methods of the objects of an agent.
 
     ``node`` is the name of the node in messages. ``alive`` is the number of seconds between two
-    empty lines that keep the connection alive; None: none are sent.
+    empty lines that keep the connection alive; None: no such lines.
     """
 
     def __init__(self, running: process.Running, node: str, alive: float | None = None) -> None:
@@ -69,11 +69,11 @@ class Caller:
             threading.Thread(target=self._keep_alive, args=(alive,), daemon=True).start()
 
     def remote(self, path: str) -> "RemoteObject":
-        """Return the agent's object of this class (``module:Class``)."""
+        """Return the agent's object of a class (``module:Class``)."""
         return RemoteObject(self, path)
 
     def call(self, fields: Mapping[str, Any], report: Report) -> Any:
-        """Send a call and return its result; ``report`` takes its messages.
+        """Send a call and return its result; ``report`` receives its messages.
 
         :raises BsdgateError: the method raised it.
         :raises NodeLostError: the agent does not answer.
@@ -124,9 +124,9 @@ class Caller:
             raise self._lost() from error
 
     def _await(self, number: int, report: Report, seconds: float | None = None) -> dict[str, Any]:
-        """Return the last answer to a call, within ``seconds``; answers to earlier ones are lost.
+        """Return the result or error of a call; skip answers to earlier calls.
 
-        :raises NodeLostError: the agent has ended, or the time is over.
+        :raises NodeLostError: the agent has ended, or did not answer within ``seconds``.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
         while True:
@@ -149,14 +149,14 @@ class Caller:
         return answer
 
     def _cancel(self, number: int) -> None:
-        """Interrupt a call, and wait until it has ended: it ends what it has started."""
+        """Interrupt a call, and wait for its end: it ends the processes that it has started."""
         with contextlib.suppress(NodeLostError):
             self._write({"cancel": number})
             self._await(number, lambda _: None, STOP_TIMEOUT)
 
     def _lost(self) -> NodeLostError:
         status = self._running.wait(process.GRACE)
-        what = "is silent" if status is None else f"ended with status {status}"
+        what = "does not respond" if status is None else f"ended with status {status}"
         return NodeLostError(
             f"the node {self._node} does not answer: {self._running.failure(what).message}"
         )
@@ -169,7 +169,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class RemoteObject:
-    """An object of an agent: a ``Remote``."""
+    """An object of an agent; implements ``Remote``."""
 
     caller: Caller
     path: str
@@ -180,14 +180,14 @@ class RemoteObject:
         return self.caller.call(fields, report)
 
 
-# The node's end ----------------------------------------------------------------------------
+# The server side ---------------------------------------------------------------------------
 
 
 class Agent:
     """Makes objects, carries out the calls of their methods, and closes them."""
 
     def __init__(self, output: int) -> None:
-        """Take the descriptor that the answers are written to."""
+        """Write the answers to the descriptor ``output``."""
         self._output = output
         self._objects: dict[str, Any] = {}
         self._calls: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
@@ -197,7 +197,7 @@ class Agent:
         self._stopped = False
 
     def serve(self, silence: float | None) -> None:
-        """Carry out the calls that come on the standard input, until it ends or stays silent."""
+        """Carry out the calls on the standard input, until it ends or is silent too long."""
         signal.signal(signal.SIGINT, self._interrupt)
         try:
             threading.Thread(target=self._read, args=(silence,), daemon=True).start()
@@ -209,7 +209,7 @@ class Agent:
             self._close()
 
     def _interrupt(self, *_: object) -> None:
-        # Once: what follows ends what was started.
+        # Only once: the clean-up that follows must not be interrupted.
         if self._gone and not self._stopped:
             self._stopped = True
             raise KeyboardInterrupt
@@ -217,7 +217,7 @@ class Agent:
             self._cancelled = None
             raise KeyboardInterrupt
 
-    # In a thread of its own: a controller that is gone must be noticed while a call is carried out.
+    # In a thread of its own, to detect a lost controller while a call is carried out.
     def _read(self, silence: float | None) -> None:
         rest = b""
         try:
@@ -241,7 +241,7 @@ class Agent:
         number = call["call"]
 
         def send(**answer: Any) -> None:
-            # Only the end of the input says that the controller is gone.
+            # Only the end of the input means that the controller is lost.
             with contextlib.suppress(OSError):
                 line = json.dumps({"call": number, **answer}).encode() + b"\n"
                 files.write_all(self._output, line)
@@ -258,7 +258,7 @@ class Agent:
             self._current = None
             if not self._gone:
                 send(error={"kind": "KeyboardInterrupt", "message": "interrupted", "hint": None})
-        except Exception:  # noqa: BLE001 - the controller has to know of each defect
+        except Exception:  # noqa: BLE001 - the controller reports each defect
             send(error={"kind": "defect", "message": traceback.format_exc(), "hint": None})
         else:
             send(result=result)
@@ -271,7 +271,7 @@ class Agent:
         return getattr(self._objects[path], call["method"])(report, **call["arguments"])
 
     def _close(self) -> None:
-        """Close all objects, the last one first, whatever goes wrong with one of them."""
+        """Close all objects, the last one first, even if the close of one fails."""
         while self._objects:
             _, made = self._objects.popitem()
             try:
@@ -287,15 +287,15 @@ def _kind(error: BsdgateError) -> str:
 
 
 def _wake_main_thread() -> None:
-    """Let the main thread run its handler of SIGINT, whatever it waits for."""
+    """Interrupt the main thread by SIGINT, even in a blocking system call."""
     main = threading.main_thread().ident
     assert main is not None
     signal.pthread_kill(main, signal.SIGINT)
 
 
 def main() -> None:
-    """Serve the calls of this process's input."""
-    # Only answers may go to the output, whatever else is printed.
+    """Serve the calls on the standard input."""
+    # The output is for answers only: all other output goes to stderr.
     output = os.dup(1)
     os.dup2(2, 1)
     Agent(output).serve(float(sys.argv[1]) if len(sys.argv) > 1 else None)

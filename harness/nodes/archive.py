@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders as a stream between two machines: a tar archive with nothing in it but what was meant.
+"""Copies directories between machines as tar streams, which contain only files and links.
 
-``python -m bsdgate.harness.nodes.archive pack FOLDER`` writes the regular files of a folder to the
-standard output; ``... unpack FOLDER`` makes a new folder of what comes on the standard input.
+``python -m bsdgate.harness.nodes.archive pack FOLDER`` writes the regular files of a directory to
+the standard output; ``... unpack FOLDER`` makes a new directory from the standard input.
 """
 
 import io
@@ -21,7 +21,7 @@ _FORMAT: Final = tarfile.PAX_FORMAT
 
 
 def pack(folder: Path, target: IO[bytes], names: Sequence[Path] | None = None) -> None:
-    """Write these files of a folder, without names all that are regular; none if it is not there.
+    """Write these files of a directory, by default all regular files; none if it does not exist.
 
     Files may grow meanwhile, as logs do.
     """
@@ -34,9 +34,9 @@ def pack(folder: Path, target: IO[bytes], names: Sequence[Path] | None = None) -
 
 
 def unpack(source: IO[bytes], folder: Path, *, links: bool = False) -> None:
-    """Make the files of an archive in a folder; ``links`` says whether it may have links.
+    """Unpack an archive into a directory; ``links``: whether the archive may have links.
 
-    :raises InfrastructureError: it is damaged, or has something else, or a path that leads out.
+    :raises InfrastructureError: it is damaged, or contains another type of file or a path outside.
     """
     try:
         with tarfile.open(fileobj=source, mode="r|") as archive:
@@ -56,7 +56,7 @@ def _regular(folder: Path) -> Iterator[Path]:
 
 
 def _add_file(archive: tarfile.TarFile, folder: Path, name: Path) -> None:
-    # What was replaced by a FIFO or a link since it was listed is neither waited for nor followed.
+    # The file may have become a FIFO or a link since it was listed: do not wait, do not follow.
     fd = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(fd, "rb") as file:
         found = os.fstat(fd)
@@ -77,7 +77,9 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, li
     name = PurePosixPath(member.name)
     content = archive.extractfile(member) if member.isreg() else None
     if name.is_absolute() or ".." in name.parts or not (content or (links and member.issym())):
-        raise InfrastructureError(f"the archive for {folder} has {member.name!r}, which is no file")
+        raise InfrastructureError(
+            f"the archive for {folder} has {member.name!r}, which is not a file"
+        )
     path = folder / name
     if any((folder / parent).is_symlink() for parent in name.parents):
         raise InfrastructureError(f"the archive for {folder} has {member.name!r} behind a link")
@@ -93,7 +95,7 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, li
 
 
 def main() -> None:
-    """Pack or unpack a folder."""
+    """Pack or unpack a directory."""
     verb, folder = sys.argv[1], Path(sys.argv[2])
     if verb == "pack":
         pack(folder, sys.stdout.buffer)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seam between a run and the machine that its deployment runs on.
+"""The interface of a node: the machine that a deployment runs on.
 
-Commands and calls run on the node; the runners of the tests stay on this machine, the controller.
+The runners of the tests do not run on the node, but on this machine, the controller.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,28 +12,28 @@ from bsdgate.harness import process
 from bsdgate.harness.errors import InfrastructureError
 
 Message = Mapping[str, Any]
-"""A JSON object that a call on the node sends while it works."""
+"""A JSON object that a call on the node sends before its result."""
 Report = Callable[[Message], None]
-"""Takes the messages of a call."""
+"""Receives the messages of a call."""
 
 
 def ignore(message: Message) -> None:
-    """Take a message and do nothing."""
+    """Ignore a message."""
     del message
 
 
 class NodeLostError(InfrastructureError):
-    """The node does not answer any more."""
+    """The node no longer answers."""
 
 
 class Remote(Protocol):
     """An object on the node. Arguments and results of its methods are JSON.
 
-    It is closed with the node: then it ends all that it has started.
+    The node closes it when the node is closed: then it ends all that it has started.
     """
 
     def call(self, method: str, report: Report, **arguments: Any) -> Any:
-        """Call a method there and return its result; ``report`` takes its messages.
+        """Call a method on the node and return its result; ``report`` receives its messages.
 
         :raises BsdgateError: the method raised it.
         :raises NodeLostError: the node does not answer.
@@ -41,22 +41,22 @@ class Remote(Protocol):
 
 
 class Node(Protocol):
-    """A machine that a deployment runs on. ``connect`` comes first."""
+    """A machine that a deployment runs on. ``connect`` is called first."""
 
     @property
     def name(self) -> str:
-        """The name of the node, as the evidence names it."""
+        """The name of the node in the evidence."""
 
     @property
     def python(self) -> str:
-        """The path, on the node, of the Python interpreter that has bsdgate."""
+        """The path, on the node, of the Python interpreter that can import bsdgate."""
 
     @property
     def folder(self) -> Path:
-        """The folder, on the node, in which a run keeps its files."""
+        """The directory, on the node, for the files of the run."""
 
     def connect(self) -> None:
-        """Connect to the node, and check that the same bsdgate is there.
+        """Connect to the node, and check that it has the same bsdgate.
 
         :raises BsdgateError: the node cannot be used.
         """
@@ -77,33 +77,33 @@ class Node(Protocol):
     ) -> process.Running:
         """Start a command on the node.
 
-        ``log``, ``stdout`` and ``stdin`` are as for ``process.start``: files of this machine. The
-        process that is returned ends when the command ends; ending it ends the command. A command
-        with an input must end when that ends: on another machine this is how it is ended.
+        ``log``, ``stdout`` and ``stdin`` are those of ``process.start``: files of this machine. The
+        returned process and the command end together. A command with an input must end when its
+        input ends: on another machine it cannot be ended in another way.
         """
 
     def remote(self, path: str) -> Remote:
         """Return an object of bsdgate's class ``path`` (``module:Class``) on the node.
 
-        It is made on the first call, and is the same one after that.
+        The first call makes the object; all calls use the same object.
         """
 
     def push(self, source: Path, names: Sequence[Path] | None = None) -> Path:
-        """Bring a folder of this machine to the node; return its path there.
+        """Copy a directory of this machine to the node; return its path there.
 
-        ``names`` are the files and links of it that are needed, relative to it; by default all.
+        ``names`` are relative paths of the files and links to copy; by default all files.
         """
 
     def pull(self, source: Path, target: Path) -> None:
-        """Copy a folder of the node into the folder ``target`` of this machine.
+        """Copy a directory of the node into the directory ``target`` of this machine.
 
-        A folder that does not exist there is an empty one.
+        If there is no such directory on the node, nothing is copied.
         """
 
     def choose_ports(self, count: int) -> Sequence[int]:
-        """Return ports that ``forward`` can be given; zeros, if any free port of the node will do.
+        """Return ports for ``forward``; zeros if each service can use any free port of the node.
 
-        :raises InfrastructureError: there are none.
+        :raises InfrastructureError: there are not enough ports.
         """
 
     def forward(self, ports: Sequence[int]) -> None:
@@ -113,10 +113,10 @@ class Node(Protocol):
         """
 
     def keep(self) -> None:
-        """Let the forwarded ports outlive this process; ``KEPT`` in a run directory ends them."""
+        """Let the forwarded ports outlive this process; connection.json is needed to end them."""
 
     def testinfra(self) -> Sequence[str]:
-        """Return the arguments with which pytest-testinfra reaches the node."""
+        """Return the arguments of pytest-testinfra for the node."""
 
     def close(self) -> None:
-        """End the connection, and what it has started. Closing it again is harmless."""
+        """End the connection, and all that was started through it. Closing it again is harmless."""

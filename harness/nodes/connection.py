@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A connection to a node by OpenSSH's own client, which all commands and forwarded ports share.
+"""A connection to a node by OpenSSH's client, shared by all commands and forwarded ports.
 
-The client is a control master: it honours the user's configuration, keys, agent and known hosts,
-never asks for anything, and ends when the other side is silent. Its socket is in a private folder
-with a short path, for the path of a socket is limited to about a hundred bytes.
+The client is a control master: it uses the user's configuration, keys, agent and known hosts, never
+prompts, and ends when the server no longer answers. Its socket is in a private directory with a
+short path, because the path of a socket is limited to about a hundred bytes.
 """
 
 import contextlib
@@ -23,25 +23,25 @@ from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.nodes.address import Address
 
 ALIVE_SECONDS: Final = 10
-"""Seconds of silence after which the other side is asked whether it is there."""
+"""The number of seconds of silence after which ssh sends a keepalive request."""
 ALIVE_COUNT: Final = 3
-"""Questions without an answer after which the connection is lost."""
+"""The number of keepalive requests without an answer after which the connection is lost."""
 CONNECT_TIMEOUT: Final = 60.0
 FORWARD_TIMEOUT: Final = 60.0
 LOST: Final = 255
-"""The exit status of ssh where the connection, and not the command, has failed."""
+"""The exit status of ssh if the connection has failed, and not the command."""
 ALIAS: Final = "bsdgate-node"
-"""The name of the node for programs that are given the file ``config``."""
+"""The name of the node in the file ``config``, for other programs."""
 
 _CONNECTED: Final = b"connected"
 _PREFIX: Final = "bsdgate-ssh-"
 _SOCKET_MAX: Final = 80
-"""Bytes of the socket's path: 104 on FreeBSD, of which ssh takes 17 for a temporary name."""
+"""The maximum bytes of the socket's path: 104 on FreeBSD, minus 17 for ssh's temporary name."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._-]+")
-"""A path that needs no quotes in a file of ssh's configuration."""
+"""A path that needs no quotes in an ssh configuration file."""
 _SHORT_PLACES: Final = ("/tmp", "/var/tmp")  # noqa: S108 - a folder with a random name is made
 
-# The first option that ssh reads is the one that counts: these come before the user's files.
+# ssh uses the first value of an option: these override those in the user's files.
 _OPTIONS: Final[Mapping[str, str]] = {
     "BatchMode": "yes",
     "ClearAllForwardings": "yes",
@@ -56,7 +56,7 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "ServerAliveCountMax": str(ALIVE_COUNT),
     "ServerAliveInterval": str(ALIVE_SECONDS),
 }
-# Through the master or not at all.
+# Only through the master.
 _CLIENT_OPTIONS: Final[Mapping[str, str]] = {
     "BatchMode": "yes",
     "ControlMaster": "no",
@@ -66,7 +66,7 @@ _CLIENT_OPTIONS: Final[Mapping[str, str]] = {
 }
 
 Refusal = UsageError | InfrastructureError
-"""Why a node cannot be connected to."""
+"""The error of a connection that fails."""
 
 _CHANGED_KEY: Final = """\
 find out why the host key changed; if it should have, remove the old one with
@@ -75,7 +75,7 @@ _UNKNOWN_KEY: Final = "connect once by hand, and compare the fingerprint of its 
 _NO_KEY: Final = """\
 bsdgate does not ask for passwords: bring a key of yours there (ssh-copy-id), and load it into
 ssh-agent if it has a passphrase; this must work without a question: {by_hand}"""
-# What ssh says, by a part of it; the first that fits is taken.
+# A part of ssh's output, with the error and the hint; the first part that is found counts.
 _HINTS: Final[Sequence[tuple[str, type[UsageError] | type[InfrastructureError], str]]] = (
     ("IDENTIFICATION HAS CHANGED", UsageError, _CHANGED_KEY),
     ("Host key verification failed", UsageError, _UNKNOWN_KEY),
@@ -88,8 +88,8 @@ _HINT: Final = "this must work without a question: {by_hand}"
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A connection that outlives its command: the process that guards it, and its folder."""
+class KeptConnection:
+    """A connection that outlives its command: the guard process of ssh, and the directory."""
 
     url: str
     pid: int
@@ -98,19 +98,19 @@ class Kept:
 
     @classmethod
     def load(cls, path: Path) -> Self | None:
-        """Return what ``save`` has written; None if there is no such file, or it is damaged."""
+        """Return the connection in a file; None if there is no such file, or it is damaged."""
         try:
             return cls(**json.loads(path.read_bytes()))
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return None
 
     def save(self, path: Path) -> None:
-        """Write it to a private file."""
+        """Write the connection to a private file."""
         folders.make(path.parent)
         files.write_atomically(path, json.dumps(asdict(self)).encode())
 
     def alive(self) -> bool:
-        """Whether the connection is still there."""
+        """Return whether the connection is still open."""
         return self._process() is not None
 
     def end(self) -> None:
@@ -132,7 +132,7 @@ class Kept:
 
 
 class Connection:
-    """A connection to one host. ``log`` takes what ssh says."""
+    """A connection to one host. ``log`` receives the output of ssh."""
 
     def __init__(self, address: Address, log: Path) -> None:
         self.address = address
@@ -144,7 +144,7 @@ class Connection:
     def open(self) -> None:
         """Connect.
 
-        :raises UsageError: the host key is not known or not the known one, or no key is accepted.
+        :raises UsageError: the host key is unknown or has changed, or no key is accepted.
         :raises InfrastructureError: the host does not answer.
         """
         self._make_folder()
@@ -155,21 +155,21 @@ class Connection:
             stdout=process.PIPE,
         )
         self._running = running
-        said = running.read(CONNECT_TIMEOUT)
-        if said is None or not said.strip().endswith(_CONNECTED):
-            error = self._refusal(running, said)
+        output = running.read(CONNECT_TIMEOUT)
+        if output is None or not output.strip().endswith(_CONNECTED):
+            error = self._refusal(running, output)
             self.close()
             raise error
         self._write_config()
 
     def argv(self, line: str) -> list[str]:
-        """Return the command, of this machine, that gives this line to the login shell there."""
+        """Return the ssh command that runs this line in the login shell of the host."""
         return ["ssh", "-T", *self._client_options(), *self.address.options, line]
 
     def forward(self, ports: Sequence[int]) -> None:
         """Make these loopback ports of the host answer on the same ports here.
 
-        :raises InfrastructureError: one of them cannot be had here, or the host does not allow it.
+        :raises InfrastructureError: a port is in use here, or the host does not allow forwarding.
         """
         wanted = [f"-L127.0.0.1:{port}:127.0.0.1:{port}" for port in ports]
         try:
@@ -178,31 +178,31 @@ class Connection:
             raise InfrastructureError(
                 f"the ports {', '.join(map(str, ports))} of {self.address} cannot be forwarded to"
                 f" the same ports here:\n{self._last_lines()}",
-                "end what uses them here (or choose other ones by --port), and see that sshd there"
-                " allows it (AllowTcpForwarding)",
+                "end the processes that use them here, or choose others by --port; check that"
+                " AllowTcpForwarding is on in the configuration of sshd there",
             ) from error
 
-    def control(self, order: str, *arguments: str) -> None:
-        """Give an order to the master (ProcessError: it refuses).
+    def control(self, command: str, *arguments: str) -> None:
+        """Send a control command to the master, and wait for its answer.
 
-        ``ssh`` returns only when the master has answered.
+        :raises ProcessError: the master refuses.
         """
-        options = [*self._client_options(), "-O", order, *arguments]
+        options = [*self._client_options(), "-O", command, *arguments]
         argv = ["ssh", *options, *self.address.options]
         process.run(argv, log=self.log, timeout=FORWARD_TIMEOUT, env=environment())
 
     @property
     def config(self) -> Path:
-        """A file of ssh's configuration with which the host ALIAS is this connection."""
+        """An ssh configuration file in which the host ALIAS uses this connection."""
         assert self._folder is not None, "open the connection first"
         return self._folder / "config"
 
-    def keep(self) -> Kept:
-        """Let the connection outlive this process; say how it is ended."""
+    def keep(self) -> KeptConnection:
+        """Let the connection outlive this process; return the means to end it."""
         assert self._running is not None, "open the connection first"
         assert self._folder is not None
         created = psutil.Process(self._running.pid).create_time()
-        kept = Kept(str(self.address), self._running.pid, created, str(self._folder))
+        kept = KeptConnection(str(self.address), self._running.pid, created, str(self._folder))
         kept.save(self._folder / "kept.json")
         with self._running:
             self._running.detach()
@@ -229,7 +229,7 @@ class Connection:
             and len(each) + len(f"/{_PREFIX}XXXXXXXX/master") <= _SOCKET_MAX
         )
         for old in Path(place).glob(f"{_PREFIX}*"):
-            _remove_if_over(old)
+            _remove_if_closed(old)
         self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         lock = files.take_lock(self._folder / "lock")
         assert lock is not None
@@ -247,15 +247,15 @@ class Connection:
         return self._folder / "master"
 
     def _master_options(self) -> list[str]:
-        # ssh runs the local command once it listens on its socket.
+        # ssh runs the local command when it listens on its socket.
         own = {"ControlMaster": "yes", "LocalCommand": f"echo {_CONNECTED.decode()}"}
         return _options({**_OPTIONS, **own, "ControlPath": str(self._socket)})
 
     def _client_options(self) -> list[str]:
         return _options({**_CLIENT_OPTIONS, "ControlPath": str(self._socket)})
 
-    def _refusal(self, running: process.Running, said: bytes | None) -> Refusal:
-        if said is None:
+    def _refusal(self, running: process.Running, output: bytes | None) -> Refusal:
+        if output is None:
             what, lines = f"it did not answer within {CONNECT_TIMEOUT:g} s", ""
         else:
             status = running.wait(process.GRACE)
@@ -273,7 +273,7 @@ class Connection:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of ssh: it may ask the user's agent for keys."""
+    """Return the environment of ssh, which may use the user's ssh-agent."""
     return process.environment(SSH_AUTH_SOCK=os.environ.get("SSH_AUTH_SOCK"))
 
 
@@ -281,11 +281,11 @@ def _options(values: Mapping[str, str]) -> list[str]:
     return [word for name, value in values.items() for word in ("-o", f"{name}={value}")]
 
 
-def _remove_if_over(folder: Path) -> None:
-    """Remove the folder of a connection that is over, such as a killed command has left."""
+def _remove_if_closed(folder: Path) -> None:
+    """Remove the directory of a closed connection, such as a killed command leaves."""
     with contextlib.suppress(OSError):
         if folder.stat().st_uid != os.geteuid() or not folders.is_marked(folder):
             return
-        kept = Kept.load(folder / "kept.json")
+        kept = KeptConnection.load(folder / "kept.json")
         if not files.is_locked(folder / "lock") and not (kept and kept.alive()):
             folders.remove_tree(folder, inside=folder.parent)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The properties of a node. Known failures can be limited to some of them.
 
-``python -m bsdgate.harness.nodes.facts`` prints those of the machine that it runs on, as JSON.
+``python -m bsdgate.harness.nodes.facts`` prints the properties of this machine as JSON.
 """
 
 import json
@@ -19,21 +19,21 @@ from bsdgate.harness import process
 from bsdgate.harness.errors import InfrastructureError
 
 ARCHITECTURES: Final[Mapping[str, str]] = {"x86_64": "amd64", "aarch64": "arm64"}
-"""FreeBSD's names for what Linux calls otherwise (``uname -m``)."""
+"""FreeBSD's names by the names of Linux (``uname -m``)."""
 
-# Packages of the services, of what they are tested by, and of their clients and plugins.
+# Packages of the services, of the tests, and of clients and plugins.
 _OURS: Final = re.compile(
     r"(?:^|[-_])(?:keystone|glance|placement|nova|neutron|ironic|tempest|rally|oslo)"
 )
-# What poudriere notes in a package: the commit of the ports tree that it was built from.
+# poudriere's annotation of a package: the commit of the ports tree.
 _COMMIT: Final = "ports_top_git_hash"
 _PKG_TIMEOUT: Final = 60.0
 
 
 def local() -> dict[str, str]:
-    """Return the facts of this machine; those of FreeBSD (``freebsd``, ports) only where it is.
+    """Return the facts of this machine; ``freebsd`` and the ports only on FreeBSD.
 
-    ``utc_offset`` is that of the local time, in which the services write their logs: ``+0100``.
+    ``utc_offset`` is the offset of local time, which the services use in logs, such as ``+0100``.
     """
     found = {
         "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
@@ -48,9 +48,9 @@ def local() -> dict[str, str]:
 
 
 def _ports() -> dict[str, str]:
-    """Return the version of each of our packages, ``ports.py311-nova``, and their one commit.
+    """Return the versions of our packages (``ports.py311-nova``), and their common commit.
 
-    Nothing without pkg, or if it fails: then no known failure is excused by a port.
+    Return nothing without pkg or if pkg fails: then no known failure for a port applies.
     """
     if shutil.which("pkg") is None:
         return {}
@@ -60,12 +60,12 @@ def _ports() -> dict[str, str]:
         return {}
     found = {f"ports.{name}": version for name, version in rows}
     commits = {value for _, tag, value in notes if tag == _COMMIT}
-    # Packages of several trees have no commit in common.
+    # Packages from several ports trees have no common commit.
     return found | ({"ports": commits.pop()} if len(commits) == 1 else {})
 
 
 def _query(form: str) -> list[list[str]]:
-    """Ask pkg for these columns, the package's name first, of each package that is ours."""
+    """Return these columns of pkg for each of our packages; the first column is the name."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "packages"
         command = ["pkg", "query", form]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a bsdgate is and where, as it prints it for a controller that uses its machine as a node."""
+"""The description of an installed bsdgate, which a node prints for its controller."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from bsdgate.harness import identity, paths
 
 @dataclass(frozen=True)
 class Installation:
-    """A bsdgate: its version, the SHA-256 of its files, its Python and its state folder."""
+    """An installed bsdgate: version, SHA-256 of its files, Python interpreter, state directory."""
 
     version: str
     sha256: str
@@ -21,12 +21,12 @@ class Installation:
 
     @classmethod
     def own(cls) -> Self:
-        """Return that of this process."""
+        """Return the description of this process."""
         return cls(identity.version(), identity.digest(), sys.executable, str(paths.state()))
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return what ``dump`` has made (ValueError: it is not)."""
+        """Return the description in the output of ``dump``; raise ValueError for another text."""
         fields = json.loads(text)
         names = {each.name for each in dataclasses.fields(cls)}
         if not isinstance(fields, dict) or not names <= fields.keys():
@@ -34,5 +34,5 @@ class Installation:
         return cls(**{name: str(fields[name]) for name in names})
 
     def dump(self) -> str:
-        """Return it as JSON."""
+        """Return the description as JSON."""
         return json.dumps(dataclasses.asdict(self))

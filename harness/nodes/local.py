@@ -14,7 +14,7 @@ from bsdgate.harness.nodes.base import Remote, Report
 
 
 class Here:
-    """An object of this process, as ``Remote``."""
+    """An object in this process; implements ``Remote``."""
 
     def __init__(self, path: str) -> None:
         module, _, name = path.partition(":")
@@ -31,7 +31,7 @@ class Here:
 
 @dataclass
 class LocalNode:
-    """This machine. ``folder`` is where a run keeps its files."""
+    """This machine. ``folder`` is the directory for the files of a run."""
 
     folder: Path
     name: str = "local"
@@ -63,27 +63,27 @@ class LocalNode:
         return self._made[path]
 
     def push(self, source: Path, names: Sequence[Path] | None = None) -> Path:
-        """Return the folder itself."""
+        """Return the directory itself."""
         del names
         return source
 
     def pull(self, source: Path, target: Path) -> None:
-        """Copy a folder."""
+        """Copy a directory."""
         if source.exists():
             files.copy_tree(source, target)
 
     def choose_ports(self, count: int) -> Sequence[int]:
-        """Let the system choose."""
+        """Return zeros: the system chooses the ports."""
         return [0] * count
 
     def forward(self, ports: Sequence[int]) -> None:
-        """Do nothing: the ports are those of this machine."""
+        """Do nothing: the services listen on this machine."""
 
     def keep(self) -> None:
-        """Do nothing: the ports are those of this machine."""
+        """Do nothing: the services listen on this machine."""
 
     def testinfra(self) -> Sequence[str]:
-        """Name the local backend."""
+        """Return the argument for the local backend."""
         return ("--hosts=local://",)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of a run on a node that is not this machine, made there by an agent.
+"""The directory of a run on another machine, made there by the agent.
 
-The agent holds the folder's lock as long as it lives, so that what a killed run has left is known.
+The agent locks the directory until it ends: a directory without a lock was left by a killed run.
 """
 
 import os
@@ -20,7 +20,7 @@ PROBE_SECONDS: Final = 5.0
 
 
 class RunFolder:
-    """Makes the folder, removes it with the end of the run, and answers questions of the node."""
+    """Makes the directory of a run, removes it after the run, and returns facts of the node."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
@@ -28,14 +28,14 @@ class RunFolder:
         self._listener: socket.socket | None = None
 
     def make(self, _report: Any, *, name: str) -> str:
-        """Make the folder of the run ``name``, after the folders of runs that are over are gone.
+        """Remove directories that killed runs left, then make the directory of the run ``name``.
 
         :raises UsageError: the run is in progress.
         """
         assert Path(name).name == name
         folders.tighten(*paths.by_default())
         root = paths.state() / "nodes"
-        with files.explained(root):
+        with files.explain_errors(root):
             folders.make(root)
         with files.exclusive(root / ".lock", LOCK_SECONDS):
             for old in root.iterdir():
@@ -46,7 +46,7 @@ class RunFolder:
                 folders.make_marked(folder)
             lock = files.take_lock(folder / LOCK)
         if lock is None:
-            raise UsageError(f"the run {name} is in progress", "wait for its end, or end it")
+            raise UsageError(f"the run {name} is in progress", "wait until it ends, or stop it")
         self._folder, self._lock = folder, lock
         return str(folder)
 
@@ -55,13 +55,13 @@ class RunFolder:
         return facts.local()
 
     def listen(self, _report: Any) -> int:
-        """Listen on a loopback port, and return it; ``hear`` takes what comes."""
+        """Listen on a loopback port, and return its number; ``receive`` accepts a client."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         port: int = self._listener.getsockname()[1]
         return port
 
-    def hear(self, _report: Any) -> str:
-        """Return what the first client of the port has sent; nothing if none came in time."""
+    def receive(self, _report: Any) -> str:
+        """Return the data of the port's first client; an empty string if no client connects."""
         assert self._listener is not None
         self._listener.settimeout(PROBE_SECONDS)
         try:
@@ -79,7 +79,7 @@ class RunFolder:
             self._listener = None
 
     def close(self) -> None:
-        """Remove the folder, unless a cloud in it was kept."""
+        """Remove the directory, unless it contains a cloud that was kept."""
         if self._folder is None:
             return
         root = self._folder.parent
@@ -91,7 +91,7 @@ class RunFolder:
 
 
 def _is_in_use(folder: Path) -> bool:
-    """Whether a run works in the folder, or a cloud that it has kept."""
+    """Return whether a run, or a cloud that it kept, uses the directory."""
     return any(files.is_locked(lock) for lock in (folder / LOCK, *_locks_of_clouds(folder)))
 
 

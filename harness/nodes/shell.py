@@ -16,29 +16,29 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def quote(word: str) -> str:
-    """Return the word as a login shell takes it for one word.
+    """Return the word, quoted for any login shell.
 
-    :raises ValueError: it has a control character, which no form protects in all shells.
+    :raises ValueError: the word has a control character, which cannot be quoted for all shells.
     """
     if _CONTROL.search(word):
-        raise ValueError(f"no login shell takes {word!r} as a word")
+        raise ValueError(f"{word!r} cannot be quoted for all login shells")
     return _SPECIAL.sub(lambda found: _protected(found[0]), word) or "''"
 
 
 def _protected(char: str) -> str:
-    # A character beyond ASCII has no meaning to a shell.
+    # Characters outside ASCII have no special meaning in a shell.
     return f"\\{char}" if char.isascii() else char
 
 
 def command(argv: Iterable[str | Path]) -> str:
-    """Return the line with which a login shell becomes this program."""
+    """Return a line by which a login shell replaces itself with this program."""
     return " ".join(["exec", *(quote(str(word)) for word in argv)])
 
 
 def script(text: str, *arguments: str) -> str:
-    """Return the line with which a login shell becomes a POSIX shell that runs ``text``.
+    """Return a line by which a login shell replaces itself with a POSIX shell that runs ``text``.
 
-    Lines of the text are commands; ``$1`` and so on are the arguments.
+    Each line of the text is a command; ``$1`` and so on are the arguments.
     """
     line = "; ".join(each.strip() for each in text.strip().splitlines())
     return command(["/bin/sh", "-c", line, "sh", *arguments])

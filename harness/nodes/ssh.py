@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A machine that is reached over ssh, and has the same bsdgate, as a node."""
+"""A node over ssh: another machine, with the same bsdgate."""
 
 import contextlib
 import secrets
@@ -18,20 +18,20 @@ from bsdgate.harness.nodes.connection import ALIAS, LOST, Connection, environmen
 from bsdgate.harness.nodes.installation import Installation
 
 ALIVE: Final = 10.0
-"""Seconds between two signs of life that the agent on the node gets."""
+"""The number of seconds between two keepalive lines to the agent on the node."""
 SILENCE: Final = 60.0
-"""Seconds without a sign of life after which the agent ends what it has started."""
+"""The number of seconds without a line after which the agent ends all that it has started."""
 COMMAND_TIMEOUT: Final = 120.0
 COPY_TIMEOUT: Final = 600.0
 LOG: Final = "ssh.log"
-"""The log of ssh, among the logs of the run."""
+"""The log of ssh, in the directory of the logs."""
 KEPT: Final = "connection.json"
-"""What a run directory has of a connection that outlives the run."""
+"""The file, in a run directory, of a connection that outlives the run."""
 
 _RUN_FOLDER: Final = "bsdgate.harness.nodes.run_folder:RunFolder"
 _NOT_INSTALLED: Final = 44
 _PROGRAM: Final = "bsdgate"
-# Prints the installation of bsdgate; where there is none, the PATH and the version of Python.
+# Prints the installation of bsdgate; without one, the version of Python and the PATH.
 _ASK: Final = """
 PATH="$PATH:/usr/local/bin:$HOME/.local/bin"
 export PATH
@@ -39,14 +39,14 @@ command -v "$1" >/dev/null && exec "$1" installation
 for each in python3 python3.15 python3.14 python3.13 python3.12 python3.11; do command -v "$each" >/dev/null && "$each" --version && break; done
 echo "PATH=$PATH"
 exit 44
-"""  # noqa: E501 - a line of it is a command
+"""  # noqa: E501 - each line is a command
 
 
 class SshNode:
     """A machine at an address.
 
-    ``run`` is the directory of the run here: its name is the name of the folder there. ``logs``
-    takes the log of ssh. ``program`` is the bsdgate command there.
+    ``run`` is the run directory here; the directory on the node has the same name. The log of ssh
+    is in the directory ``logs``. ``program`` is the bsdgate command on the node.
     """
 
     def __init__(self, address: Address, run: Path, logs: Path, program: str = _PROGRAM) -> None:
@@ -65,27 +65,27 @@ class SshNode:
 
     @property
     def python(self) -> str:
-        """The Python that runs bsdgate there."""
+        """The Python interpreter of bsdgate on the node."""
         return self.installation.python
 
     @property
     def installation(self) -> Installation:
-        """The bsdgate that is installed there."""
+        """The bsdgate that is installed on the node."""
         if self._installation is None:
             raise NodeLostError(f"the node {self.name} is not connected")
         return self._installation
 
     @property
     def folder(self) -> Path:
-        """The folder of the run below bsdgate's state folder there."""
+        """The directory of the run, in bsdgate's state directory on the node."""
         if self._folder is None:
             raise NodeLostError(f"the node {self.name} is not connected")
         return self._folder
 
     def connect(self) -> None:
-        """Connect, check that bsdgate is the same there, and make the folder of the run.
+        """Connect, check that the node has the same bsdgate, and make the directory of the run.
 
-        :raises UsageError: no key is accepted, or there is another bsdgate or none.
+        :raises UsageError: no key is accepted, or the node has another bsdgate or none.
         :raises InfrastructureError: the node does not answer.
         """
         self._connection.open()
@@ -116,19 +116,19 @@ class SshNode:
     ) -> process.Running:
         """Start a command."""
         if stdin is None:
-            # The command has no input, but this end of one shows it that this process lives.
+            # ``tether`` ends the command when this pipe is closed, also by the end of this process.
             argv = [*self._module("tether"), self.folder / "lock", *argv]
         command = self._connection.argv(shell.command(argv))
         return process.start(command, log=log, stdout=stdout, stdin=process.PIPE, env=environment())
 
     def remote(self, path: str) -> Remote:
-        """Return an object of the agent there."""
+        """Return an object of the agent."""
         if self._caller is None:
             raise NodeLostError(f"the node {self.name} is not connected")
         return self._caller.remote(path)
 
     def push(self, source: Path, names: Sequence[Path] | None = None) -> Path:
-        """Copy the files into a new folder of the run there."""
+        """Copy the files to a new directory on the node."""
         self._pushed += 1
         target = self.folder / "pushed" / str(self._pushed) / source.name
         line = shell.command([*self._module("archive"), "unpack", target])
@@ -144,7 +144,7 @@ class SshNode:
         return target
 
     def pull(self, source: Path, target: Path) -> None:
-        """Copy the regular files of a folder there."""
+        """Copy the regular files of a directory of the node."""
         line = shell.command([*self._module("archive"), "pack", source])
         with tempfile.TemporaryDirectory(dir=self._logs) as folder:
             packed = Path(folder) / "packed.tar"
@@ -154,7 +154,7 @@ class SshNode:
                 archive.unpack(file, target)
 
     def choose_ports(self, count: int) -> Sequence[int]:
-        """Return ports that are free here; they may be in use there, which starting there finds."""
+        """Return ports that are free here; with one in use there, the cloud will not start."""
         if self._shares_loopback:
             return [0] * count
         with contextlib.ExitStack() as stack:
@@ -164,23 +164,23 @@ class SshNode:
             return [each.getsockname()[1] for each in sockets]
 
     def forward(self, ports: Sequence[int]) -> None:
-        """Forward the ports, unless the loopback there is the one here, as in a jail."""
+        """Forward the ports, unless both machines share one loopback, as a jail and its host do."""
         if ports and not self._shares_loopback:
             self._connection.forward(ports)
 
     def keep(self) -> None:
-        """Leave the connection, and write down in the run directory how it is ended."""
+        """Keep the connection; write connection.json to the run directory, to end it later."""
         self._connection.keep().save(self._run / KEPT)
 
     def testinfra(self) -> Sequence[str]:
-        """Name the ssh backend, which goes through this connection."""
+        """Return the arguments for the ssh backend, which uses this connection."""
         return (
             f"--hosts=ssh://{ALIAS}?controlpersist=0",
             f"--ssh-config={self._connection.config}",
         )
 
     def close(self) -> None:
-        """End the agent, which ends what it has started and removes the folder, and disconnect."""
+        """End the agent, which ends its processes and removes the directory; then disconnect."""
         try:
             if self._caller is not None:
                 self._caller.close()
@@ -189,7 +189,7 @@ class SshNode:
             self._connection.close()
 
     def _module(self, name: str) -> list[str]:
-        # Not -I: bsdgate may be installed for the user alone. The working folder has no part in it.
+        # Not -I: bsdgate may be in the user's site-packages. -P ignores the working directory.
         return [self.python, "-P", "-m", f"bsdgate.harness.nodes.{name}"]
 
     def _start(self, line: str, stdout: Path | int | None) -> process.Running:
@@ -202,9 +202,9 @@ class SshNode:
         )
 
     def _finish(self, running: process.Running, seconds: float) -> None:
-        """Wait for the good end of a command of ours.
+        """Wait until one of our commands has succeeded.
 
-        :raises NodeLostError: the connection is gone.
+        :raises NodeLostError: the connection is lost.
         :raises InfrastructureError: the command failed.
         """
         try:
@@ -221,12 +221,12 @@ class SshNode:
             output = Path(folder) / "installation"
             with self._start(shell.script(_ASK, self._program), output) as asking:
                 asking.close_input()
-                status, said = asking.wait(COMMAND_TIMEOUT), asking.last_lines()
+                status, lines = asking.wait(COMMAND_TIMEOUT), asking.last_lines()
             text = output.read_text(errors="replace").strip()
         if status == 0:
             return self._parse(text)
         if status == LOST:
-            raise NodeLostError(f"the node {self.address} does not answer:\n{said}")
+            raise NodeLostError(f"the node {self.address} does not answer:\n{lines}")
         if status == _NOT_INSTALLED:
             *version, path = text.splitlines()
             python = version[-1] if version else "no Python"
@@ -236,19 +236,19 @@ class SshNode:
             )
         how = "did not end" if status is None else f"ended with status {status}"
         raise UsageError(
-            f"on the node {self.address}, `{self._program} installation` {how}:\n{said}",
+            f"on the node {self.address}, `{self._program} installation` {how}:\n{lines}",
             self._install_hint,
         )
 
     def _parse(self, text: str) -> Installation:
-        """Return the installation that a command there has printed, and nothing else."""
+        """Return the installation that a command on the node printed, without any other output."""
         try:
             return Installation.parse(text)
         except ValueError:
             first = text.partition("\n")[0][:200]
         raise UsageError(
             f"on the node {self.address}, the output of a command begins with {first!r}",
-            "let the startup files of the login shell there print nothing where it has no terminal",
+            "change the startup files of the login shell there to print nothing without a terminal",
         )
 
     def _refuse_another(self) -> None:
@@ -268,9 +268,9 @@ class SshNode:
         )
 
     def _is_loopback_shared(self) -> bool:
-        """Whether what listens on loopback there listens on loopback here, as in a jail.
+        """Return whether the node and this machine share one loopback, as a jail and its host do.
 
-        The node listens there; what is sent to the same port here arrives there only if it is so.
+        The node listens on a port, and this process sends a token to the same port of this machine.
         """
         folder = self.remote(_RUN_FOLDER)
         port: int = folder.call("listen", ignore)
@@ -278,9 +278,9 @@ class SshNode:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
                 connection.sendall(token.encode())
-                heard: str = folder.call("hear", ignore)
+                received: str = folder.call("receive", ignore)
         except OSError:
             return False
         finally:
             folder.call("stop_listening", ignore)
-        return heard == token
+        return received == token

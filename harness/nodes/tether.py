@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs one command on a node, and ends it with all of its processes when the controller is gone.
+"""Runs one command on a node, and ends all of its processes when the controller is lost.
 
 ``python -m bsdgate.harness.nodes.tether LOCK COMMAND...``: the command has no input. It is ended
-when the standard input of this process ends, and when the file LOCK is not locked any more: the
-agent of the run holds that lock, and ends when it does not hear of its controller.
+when the standard input of this process ends, and when the file LOCK is unlocked: the agent of the
+run holds that lock, and ends when it receives nothing from its controller.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from bsdgate.harness import guard, process
 
 
 def main() -> NoReturn:
-    """Run the command under a guard, with a process that watches the controller as its harness."""
+    """Run the command under a guard; a watcher process takes the part of the harness."""
     lock, *argv = sys.argv[1:]
     program = shutil.which(argv[0])
     if program is None:
@@ -39,9 +39,9 @@ def main() -> NoReturn:
 
 
 def _start_watcher(harness: socket.socket, lock: Path) -> None:
-    """Start the process that holds the harness's end; it is no child of the guard's.
+    """Start the process that holds the harness's end of the socket, as a daemon.
 
-    The guard, which takes in all of its children, would take it for a part of the command.
+    The guard would treat one of its own child processes as a part of the command.
     """
     child = os.fork()
     if not child:
@@ -56,7 +56,7 @@ def _start_watcher(harness: socket.socket, lock: Path) -> None:
 
 
 def _watch(harness: socket.socket, lock: Path) -> NoReturn:
-    """End when the controller or the guard is gone: the guard sees the end of its socket."""
+    """End when the controller or the guard has ended; this closes the guard's socket."""
     null = os.open(os.devnull, os.O_WRONLY)
     for output in (1, 2):
         os.dup2(null, output)
@@ -68,7 +68,7 @@ def _watch(harness: socket.socket, lock: Path) -> NoReturn:
 
 
 def _end_without(lock: Path) -> NoReturn:
-    """End once the lock is free, or the file is gone."""
+    """End when the lock is free, or the file is removed."""
     try:
         fd = os.open(lock, os.O_RDONLY)
         fcntl.flock(fd, fcntl.LOCK_SH)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Profiles: what a cluster is made of, and which tests it can and cannot run."""
+"""Profiles: the nodes, services and boards of a cluster, and the tests that it cannot run."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What follows from a profile's boards: Ironic's drivers and interfaces, and its nodes."""
+"""The drivers, interfaces and nodes of Ironic for the boards of a profile."""
 
 from collections.abc import Iterable, Sequence
 from types import MappingProxyType
@@ -10,7 +10,7 @@ from bsdgate.harness.profiles.model import Board
 DRIVERS: Final = MappingProxyType(
     {"fake": "fake-hardware", "ipmi": "ipmi", "pdu-snmp": "pdu", "redfish": "redfish"}
 )
-"""Ironic's driver (hardware type) by what switches a board's power."""
+"""Ironic's driver (hardware type) by the ``power`` of a board."""
 
 _POWER: Final = MappingProxyType(
     {"fake": "fake", "ipmi": "ipmitool", "pdu-snmp": "pdu-snmp", "redfish": "redfish"}
@@ -28,7 +28,7 @@ _CPUS: Final = MappingProxyType({"amd64": "x86_64", "arm64": "aarch64"})
 
 
 def options(boards: Sequence[Board]) -> dict[str, str]:
-    """Return the options of Ironic that its boards need, in the section DEFAULT."""
+    """Return the options of Ironic for these boards, in the section DEFAULT."""
     if not boards:
         return {}
     return {
@@ -43,7 +43,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def nodes(boards: Iterable[Board]) -> list[dict[str, Any]]:
-    """Return what Ironic is to know of each board: a node as openstacksdk creates it."""
+    """Return a node of Ironic for each board, as arguments of openstacksdk."""
     return [_node(board) for board in boards]
 
 

@@ -19,12 +19,12 @@ def names() -> list[str]:
 
 
 def load(name_or_path: str, factor: float | None = None) -> Profile:
-    """Return the profile of that name, or from that file if it ends in .yaml or has a slash.
+    """Return the profile with a name, or from a file if the text ends in .yaml or has a slash.
 
-    ``factor`` takes the place of the profile's own factor of time limits.
+    ``factor`` replaces the profile's factor for time limits.
 
     :raises UsageError: there is no such profile.
-    :raises ConfigurationError: it is wrong.
+    :raises ConfigurationError: the profile is wrong.
     """
     path = _path(name_or_path)
     profile = settings.read(path, Profile)
@@ -37,10 +37,10 @@ def load(name_or_path: str, factor: float | None = None) -> Profile:
 
 
 def load_local(name_or_path: str, factor: float | None = None) -> Profile:
-    """Return a profile as ``load`` does, of a cloud that can run as processes of this machine.
+    """Return a profile as ``load`` does, if its cloud can run on this machine.
 
     :raises UsageError: there is no such profile.
-    :raises ConfigurationError: it is wrong, or its nodes or boards are not to be had here.
+    :raises ConfigurationError: the profile is wrong, or this machine lacks its nodes or boards.
     """
     profile = load(name_or_path, factor)
     if problems := settings.problems(_path(name_or_path), LocalProfile):
@@ -53,15 +53,15 @@ def load_local(name_or_path: str, factor: float | None = None) -> Profile:
 
 
 def local_names() -> list[str]:
-    """Return the names of the profiles that come with bsdgate and can run on this machine."""
+    """Return the names of bsdgate's profiles with clouds that can run on this machine."""
     paths = {name: _FOLDER / f"{name}.yaml" for name in names()}
     return [name for name, path in paths.items() if not settings.problems(path, LocalProfile)]
 
 
 def service_options(profile: Profile) -> Mapping[str, Mapping[str, Mapping[str, Scalar]]]:
-    """Return what overrides the services' own settings: by service, section, option.
+    """Return the options of oslo.config that override defaults, by service, section and name.
 
-    What the profile sets goes over what follows from its boards.
+    Options in the profile override those for its boards.
     """
     found: dict[str, dict[str, dict[str, Scalar]]] = {
         name: dict(service.options) for name, service in profile.services.items()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a profile may ask for where its cloud runs as processes of this machine."""
+"""The model of a profile with a cloud that can run on this machine."""
 
 from pydantic import field_validator
 

@@ -17,14 +17,14 @@ from pydantic import (
 
 Architecture = Literal["amd64", "arm64"]
 ServiceName = Literal["keystone", "glance", "placement", "neutron", "nova", "ironic"]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
-"""Why something is left out; a reader can check it."""
+ReasonText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
+"""Why something is left out, so that a reader can check it."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
 Option = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*\.[a-z][a-z0-9_]*$")]
 Trait = Annotated[str, StringConstraints(pattern=r"^CUSTOM_[A-Z0-9_]+$")]
 Lack = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z-]*(\.[A-Za-z0-9_-]+)?$")]
-"""A feature that a cloud may be without and no Tempest option decides: see coverage.rules."""
+"""A feature that a cloud may lack and that has no option in Tempest: see coverage.rules."""
 FACTOR_MAX: Final = 1000
 ResourceClass = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+$")]
 
@@ -35,7 +35,7 @@ _NEEDED: Final[dict[ServiceName, set[str]]] = {
     "neutron": {"keystone"},
     "nova": {"glance", "keystone", "neutron", "placement"},
 }
-"""The services that a service cannot be without. Ironic alone checks passwords itself."""
+"""The services that a service needs. Without Keystone, Ironic checks passwords itself."""
 
 
 def _is_one_value(value: object) -> object:
@@ -61,7 +61,7 @@ Pattern = Annotated[str, AfterValidator(_compiles)]
 
 
 class Part(BaseModel):
-    """A part of a file of settings: it is immutable and refuses unknown keys."""
+    """A part of a settings file: immutable, and without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,7 +79,7 @@ class Qemu(Part):
     source: Literal["qemu"]
     """A virtual machine under QEMU."""
     image: str = Field(min_length=1)
-    """A version of FreeBSD as its release tree names it, a file, or a URL."""
+    """A version of FreeBSD as in its release tree, a file, or a URL."""
     architecture: Architecture
     """The architecture of the virtual machine, by FreeBSD's name."""
     filesystem: Literal["ufs", "zfs"]
@@ -91,7 +91,7 @@ class Qemu(Part):
 
 
 class Host(Part):
-    """An existing machine that answers ssh."""
+    """An existing machine with sshd."""
 
     name: Name
     """The name of the machine in evidence and messages."""
@@ -107,7 +107,7 @@ class Static(Part):
     """Existing machines."""
 
     source: Literal["static"]
-    """Machines that are already there."""
+    """Existing machines."""
     hosts: tuple[Host, ...] = Field(min_length=1)
     """The machines."""
 
@@ -116,7 +116,7 @@ class Zuul(Part):
     """The nodes of a Zuul job."""
 
     source: Literal["zuul"]
-    """The nodes that Zuul gives a job."""
+    """The nodes of a Zuul job."""
     nodeset: Name
     """The nodeset."""
 
@@ -128,14 +128,14 @@ class Service(Part):
     """A service of the cloud."""
 
     options: dict[str, dict[str, Scalar]] = {}
-    """Options of oslo.config that override those of bsdgate: by section and name."""
+    """Options of oslo.config, by section and name; they override those of bsdgate."""
 
 
 class Board(Part):
     """A kind of board that Ironic manages."""
 
     name: Name
-    """The name of the board, which is that of its node in Ironic."""
+    """The name of the board and of its node in Ironic."""
     architecture: Architecture
     """The architecture of the board, by FreeBSD's name."""
     power: Literal["fake", "ipmi", "pdu-snmp", "redfish"]
@@ -143,7 +143,7 @@ class Board(Part):
     boot: tuple[Literal["fake", "ipxe", "pxe", "uefi-http", "virtual-media"], ...] = Field(
         min_length=1
     )
-    """The ways by which the board can boot, the preferred one first."""
+    """The boot methods of the board, the preferred one first."""
     console: Literal["none", "serial"] = "none"
     """The console of the board."""
     resource_class: ResourceClass
@@ -159,40 +159,40 @@ class Board(Part):
 
 
 class Feature(Part):
-    """An option of Tempest that the profile sets, and why."""
+    """The value of an option of Tempest, and the reason for it."""
 
     value: Scalar
     """The value of the option."""
-    reason: Reason
+    reason: ReasonText
     """Why the option has this value; it explains the tests that are skipped."""
 
 
 class Exclusion(Part):
-    """Tests that are left out, and why."""
+    """Tests that are left out, and the reason."""
 
     tests: Pattern
     """A regular expression that is searched for in the ids of the tests."""
     tagged: Name | None = None
-    """An attribute of Tempest's that the tests must have, such as slow."""
-    reason: Reason
+    """A Tempest attribute that the tests must have, such as slow."""
+    reason: ReasonText
     """Why the tests are left out."""
 
 
 class Timeouts(Part):
-    """How long things may take, in seconds, on a node of usual speed."""
+    """The time limits in seconds, for a node of usual speed."""
 
     start: float = Field(default=120, gt=0)
-    """Until the services answer, at the start, after a restart and after a reset."""
+    """Until the services answer after a start, a restart or a reset."""
     stop: float = Field(default=10, gt=0)
-    """Until the services have ended; then they are killed."""
+    """Until the services have ended; after that time they are killed."""
     configure: float = Field(default=120, gt=0)
-    """Each thing that is done before the tests: tempest.conf, the list of tests, host checks."""
+    """Each preparation of the tests: tempest.conf, the list of tests, the host checks."""
     test: float = Field(default=300, gt=0)
     """One test."""
     run: float = Field(default=7200, gt=0)
     """All tests."""
     factor: float = Field(default=1, gt=0, le=FACTOR_MAX)
-    """How many times longer all of this may take: one number for a slow node."""
+    """The factor for all of these limits, for a slow node."""
 
     def scaled(self) -> Self:
         """Return the limits multiplied by the factor."""
@@ -219,12 +219,12 @@ class Profile(Part):
     """The boards that Ironic manages."""
     features: dict[Option, Feature] = {}
     """Options of Tempest that the profile sets, such as ``compute.min_compute_nodes``."""
-    lacks: dict[Lack, Reason] = {}
-    """Features that the cloud is without and no option of Tempest decides, with the reasons."""
+    lacks: dict[Lack, ReasonText] = {}
+    """Features that the cloud lacks and that have no option in Tempest, with the reasons."""
     excludes: tuple[Exclusion, ...] = ()
     """Tests that the cluster cannot run."""
     suite: Name = "smoke"
-    """The suite that ``bsdgate run`` runs, unless it is given another."""
+    """The suite of ``bsdgate run`` without ``--suite``."""
     concurrency: int = Field(ge=1, le=64)
     """The number of tests that run at the same time."""
     timeouts: Timeouts = Timeouts()
@@ -238,7 +238,7 @@ class Profile(Part):
             if name in self.services and not needed <= set(self.services)
         ]
         if missing:
-            raise ValueError(f"{'; '.join(missing)}; only ironic can be alone")
+            raise ValueError(f"{'; '.join(missing)}; only ironic can run alone")
         return self
 
     @model_validator(mode="after")
@@ -253,18 +253,18 @@ class Profile(Part):
 
     @property
     def limits(self) -> Timeouts:
-        """The time limits, with the factor in them."""
+        """The time limits, multiplied by the factor."""
         return self.timeouts.scaled()
 
     def with_factor(self, factor: float | None) -> Self:
-        """Return the profile for a node that is so much slower; unchanged if it is None."""
+        """Return the profile with another factor for time limits; unchanged if it is None."""
         if factor is None:
             return self
         timeouts = self.timeouts.model_copy(update={"factor": factor})
         return self.model_copy(update={"timeouts": timeouts})
 
     def skip_reasons(self) -> list[dict[str, str]]:
-        """Return the options, and the absent features, that explain skips: value and reason."""
+        """Return the options and the lacking features that explain skips, with value and reason."""
         found = {option: (str(one.value), one.reason) for option, one in self.features.items()}
         found |= {name: ("false", reason) for name, reason in self.lacks.items()}
         for name in get_args(ServiceName):
@@ -277,16 +277,16 @@ class Profile(Part):
         ]
 
     def overrides(self) -> dict[str, str]:
-        """Return the features as python-tempestconf takes them: section.option, value.
+        """Return the features as arguments of python-tempestconf: ``section.option``, value.
 
-        Those that are time limits are multiplied by the factor.
+        Time limits are multiplied by the factor.
         """
         return {
             option: str(self._scaled(option, one.value)) for option, one in self.features.items()
         }
 
     def _scaled(self, option: str, value: Scalar) -> Scalar:
-        # bool is a kind of int.
+        # bool is a subclass of int.
         if not option.endswith("_timeout") or isinstance(value, bool | str):
             return value
         return math.ceil(value * self.timeouts.factor)

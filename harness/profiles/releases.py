@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The OpenStack releases: for each, a constraints file with a version and hashes per package."""
+"""The OpenStack releases: a constraints file for each, with versions and hashes of packages."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def constraints(release: str) -> Path:
 def pins(release: str) -> dict[NormalizedName, Version]:
     """Return the packages of a release for this system, with their versions."""
     lines = constraints(release).read_text(encoding="utf-8").splitlines()
-    # Hashes stand on indented lines of their own.
+    # Hashes are on separate, indented lines.
     found = [Requirement(line.rstrip(" \\")) for line in lines if line and line[0].isalnum()]
     return {
         canonicalize_name(pin.name): Version(str(pin.specifier).removeprefix("=="))

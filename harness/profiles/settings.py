@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a file of settings: a profile, a suite or a Rally task."""
+"""Reads a settings file: a profile, a suite or a Rally task."""
 
 from pathlib import Path
 from typing import Final, TypeVar
@@ -15,7 +15,7 @@ _HINT: Final = "correct the file"
 
 
 def problems(path: Path, model: type[BaseModel]) -> list[str]:
-    """Return what of a readable file does not fit ``model``, each as ``read`` has it."""
+    """Return the problems of a readable file with ``model``, in the form of ``read``."""
     document = Document(path)
     _, wrong = document.validate(model, document.data)
     return [str(problem) for problem in sorted(wrong)]
@@ -24,7 +24,7 @@ def problems(path: Path, model: type[BaseModel]) -> list[str]:
 def read(path: Path, model: type[Model]) -> Model:
     """Read the YAML file ``path`` into ``model``.
 
-    :raises ConfigurationError: it cannot be read or is wrong; ``problems`` has all that is wrong,
+    :raises ConfigurationError: the file cannot be read or is wrong; ``problems`` has all problems,
         each with file, line and column, the value, and the allowed values.
     """
     document = Document(path)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runners: what runs the tests of a suite, and the host checks, and leaves evidence."""
+"""Runners: they run the tests of a suite, or the host checks, and write the evidence."""

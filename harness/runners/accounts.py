@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tempest's accounts file: read, checked, and put into the order in which Tempest takes them."""
+"""Reads and checks Tempest's accounts file, and sorts the accounts."""
 
 import shlex
 import stat
@@ -11,16 +11,16 @@ import yaml
 
 from bsdgate.harness.errors import ConfigurationError, UsageError
 
-Account = Mapping[str, Any]
+AccountEntry = Mapping[str, Any]
 """One entry of the file."""
 
-_HINT = "write it by `tempest account-generator`, or by its example accounts.yaml.sample"
+_HINT = "generate it by `tempest account-generator`, or use Tempest's accounts.yaml.sample"
 
 
-def read(path: Path) -> list[Account]:
+def read(path: Path) -> list[AccountEntry]:
     """Return the accounts of a file.
 
-    :raises ConfigurationError: it cannot be read, or is no list of accounts with passwords.
+    :raises ConfigurationError: the file cannot be read, or is no list of accounts with passwords.
     """
     try:
         found = yaml.safe_load(path.read_bytes())
@@ -36,42 +36,42 @@ def read(path: Path) -> list[Account]:
 
 
 def check(path: Path) -> None:
-    """Check a file of accounts before anything is done with it.
+    """Check a file of accounts.
 
-    :raises ConfigurationError: it cannot be read, or is no list of accounts with passwords.
-    :raises UsageError: others may read it.
+    :raises ConfigurationError: the file cannot be read, or is no list of accounts with passwords.
+    :raises UsageError: other users may read the file.
     """
     read(path)
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UsageError(
-            f"others may read the accounts file {path}, which has passwords",
+            f"other users may read the accounts file {path}, which contains passwords",
             f"`chmod 600 {shlex.quote(str(path))}`",
         )
 
 
-def ordered(accounts: Sequence[Account]) -> list[Account]:
+def ordered(accounts: Sequence[AccountEntry]) -> list[AccountEntry]:
     """Return the accounts, those without a role first.
 
-    For a second tenant Tempest takes the first free account that is not an admin's. Of the others
-    it could be one of the same project, or one of system scope.
+    For a second tenant Tempest takes the first free account without the role admin. An account with
+    a role could have the same project or system scope.
     """
     return sorted(accounts, key=lambda each: bool(each.get("roles") or each.get("types")))
 
 
-def check_enough(accounts: Sequence[Account], concurrency: int, path: Path) -> None:
-    """Check that so many test classes can run at a time, each with a tenant of its own.
+def check_enough(accounts: Sequence[AccountEntry], concurrency: int, path: Path) -> None:
+    """Check that there is an account in a project for each of so many test classes.
 
-    :raises UsageError: there are too few tenants.
+    :raises UsageError: there are too few accounts.
     """
     tenants = [each for each in accounts if _is_member(each)]
     if len(tenants) < concurrency:
         raise UsageError(
-            f"{path} has {len(tenants)} accounts with the role member in a project, and"
-            f" {concurrency} test classes at a time need one each",
+            f"{path} has {len(tenants)} accounts with the role member in a project, but"
+            f" {concurrency} test classes run at the same time",
             f"choose --concurrency {len(tenants)}" if tenants else _HINT,
         )
 
 
-def _is_member(account: Account) -> bool:
+def _is_member(account: AccountEntry) -> bool:
     in_project = "project_name" in account or "tenant_name" in account
     return in_project and "member" in (account.get("roles") or ())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of an API through openstacksdk: for clouds that Tempest cannot test, without Keystone."""
+"""Checks of an API through openstacksdk, for clouds without Keystone, which Tempest needs."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from bsdgate.harness import files, folders, process
 from bsdgate.harness.errors import InfrastructureError, UsageError
-from bsdgate.harness.manifest import Kind
+from bsdgate.harness.manifest import RunnerKind
 from bsdgate.harness.profiles.model import Profile, ServiceName
 from bsdgate.harness.run_dir import Attempt, Format
 from bsdgate.harness.runners.base import Ended, Events, Look, Site
@@ -26,7 +26,7 @@ from bsdgate.results.parsers.subunit import StatusEvent
 class ApiChecks:
     """Runs the checks of Ironic's API by pytest.
 
-    ``timeout`` is how many seconds a preparation may take, ``home`` the home folder of the checks.
+    ``timeout`` is the maximum number of seconds of a preparation, ``home`` the home directory.
     """
 
     NEEDS: ClassVar[ServiceName] = "ironic"
@@ -35,14 +35,14 @@ class ApiChecks:
     home: Path
     timeout: float
     test_timeout: float | None = None
-    kind: Kind = "apichecks"
+    kind: RunnerKind = "apichecks"
     form: Format = "junit"
 
     @staticmethod
     def concurrency_of(suite: Suite, _only: str | None, asked: int | None, _default: int) -> int:
-        """Return how many checks run at a time: one.
+        """Return the number of checks that run at the same time: 1.
 
-        :raises UsageError: another number is asked for.
+        :raises UsageError: ``asked`` is another number.
         """
         if asked not in {None, 1}:
             raise UsageError(
@@ -53,7 +53,7 @@ class ApiChecks:
 
     @classmethod
     def make(cls, site: Site, profile: Profile, _suite: Suite, _concurrency: int) -> Self:
-        """Return the runner for a cloud like the profile."""
+        """Return the runner for a cloud with this profile."""
         home = site.folder / "apichecks-home"
         variables = {
             "HOME": str(home),
@@ -65,11 +65,11 @@ class ApiChecks:
         return cls(checks, home, profile.limits.configure)
 
     def prepare(self) -> None:
-        """Make the home folder, and see that the cloud lets its user in.
+        """Make the home directory, and check that the cloud accepts the user.
 
-        :raises InfrastructureError: it does not.
+        :raises InfrastructureError: the cloud refuses the user.
         """
-        with files.explained(self.home):
+        with files.explain_errors(self.home):
             folders.make(self.home)
         access = dataclasses.replace(self.checks, module="test_access.py", name="access")
         if access.run("access", self.timeout):
@@ -100,5 +100,5 @@ class ApiChecks:
         return Ended(status, problems, None, running.left)
 
     def _keep(self, output: bytes) -> None:
-        with files.explained(self.checks.log), self.checks.log.open("ab") as log:
+        with files.explain_errors(self.checks.log), self.checks.log.open("ab") as log:
             log.write(output)

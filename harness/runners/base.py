@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seam between a run and what runs its tests.
+"""The interface of a runner, which runs tests against one deployment.
 
-A runner is made for one deployment. It lists the ids that it could run, runs those that it is asked
-to run, and writes its evidence into an attempt. The steps of a run do not ask which one they have.
+A runner lists the ids of all tests, runs the requested tests, and writes the evidence to an
+attempt. The steps of a run use all runners in the same way.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,26 +10,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from bsdgate.harness.manifest import Kind
+from bsdgate.harness.manifest import RunnerKind
 from bsdgate.harness.run_dir import Attempt, Format
 from bsdgate.results.parsers.subunit import StatusEvent
 from bsdgate.results.problems import Problem
 
 Look = Callable[[], Sequence[Problem]]
-"""Returns why the run must stop; nothing while it need not."""
+"""Returns the problems for which the run must stop, or an empty list."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where a runner works.
+    """The files and settings of a runner.
 
-    ``folder`` takes its workspace, ``logs`` its logs. ``python`` is the interpreter that has it,
-    ``clouds_yaml`` the file that names the cloud, and ``cloud`` the name there. ``accounts`` is the
-    file of the accounts that the cloud has for tests, as Tempest reads it; None if it has none.
+    ``folder`` is the directory for the workspace, ``logs`` that for logs. ``python`` is the
+    interpreter of the runner's environment, ``clouds_yaml`` a file with an entry named ``cloud``.
+    ``accounts`` is the file of the cloud's accounts for tests; None if the cloud has none.
     ``options`` are options of tempest.conf for this cloud, ``tempestconf`` are arguments of
-    python-tempestconf. ``requests`` takes the log of the requests that can alter the cloud; None:
-    none is kept.
-    ``seconds`` is how long tests took in an earlier run, by id.
+    python-tempestconf. ``requests`` is the file for the log of requests that can alter the cloud;
+    None: no log. ``seconds`` are the durations of tests in an earlier run, by id.
     """
 
     folder: Path
@@ -46,11 +45,11 @@ class Site:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a runner ended.
+    """The result of a runner that has ended.
 
-    ``problems`` are why tests have no outcome. ``record`` is what the runner itself recorded
-    (results.crosscheck.record), if it keeps a record. ``left`` are the processes that outlived it
-    and were killed.
+    ``problems`` are the reasons for tests without an outcome. ``record`` has the outcomes in the
+    runner's own database (results.crosscheck.record), if it has one. ``left`` are the processes
+    that outlived the runner and were killed.
     """
 
     exit_status: int
@@ -60,47 +59,47 @@ class Ended:
 
 
 class Events(Protocol):
-    """Receives what a runner reports while it runs."""
+    """Receives the events of a runner while it runs."""
 
     def test(self, event: StatusEvent) -> None:
         """Receive the status of one test."""
 
-    def say(self, text: str) -> None:
-        """Receive a line for a person."""
+    def report(self, text: str) -> None:
+        """Receive a line for the user."""
 
 
 class Runner(Protocol):
     """Runs tests against one deployment."""
 
     @property
-    def kind(self) -> Kind:
-        """The kind of its evidence."""
+    def kind(self) -> RunnerKind:
+        """The kind of the evidence."""
 
     @property
     def form(self) -> Format:
-        """The format of its evidence."""
+        """The format of the evidence."""
 
     @property
     def test_timeout(self) -> float | None:
-        """The seconds that it gives each test; None if it has no such limit."""
+        """The time limit of each test in seconds; None: the runner has no such limit."""
 
     def prepare(self) -> None:
-        """Make its workspace and configuration; an earlier workspace is replaced.
+        """Make the workspace and the configuration; an earlier workspace is replaced.
 
-        :raises InfrastructureError: that failed.
+        :raises InfrastructureError: the preparation failed.
         """
 
     def list_ids(self) -> Sequence[str]:
-        """Return the ids of all tests that it could run.
+        """Return the ids of all tests.
 
-        :raises InfrastructureError: there are none, or they cannot be listed.
+        :raises InfrastructureError: there are no tests, or they cannot be listed.
         """
 
     def asked(self, ids: Sequence[str]) -> bytes:
-        """Return the content of an attempt's list of asked tests, for these ids."""
+        """Return the content of the file that lists the tests of an attempt."""
 
     def run(self, ids: Sequence[str], attempt: Attempt, events: Events, look: Look) -> Ended:
-        """Run these tests, while ``look`` finds nothing; write the evidence to the attempt.
+        """Run these tests until ``look`` returns a problem; write the evidence to the attempt.
 
-        If it is interrupted, the evidence of the tests that ended is in the attempt.
+        After an interruption, the attempt has the evidence of the tests that ended.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pytest, on a module of checks in ``bsdgate.hostchecks``."""
+"""Runs a module of checks in ``bsdgate.hostchecks`` by pytest."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ from bsdgate.harness import process
 
 @dataclass(frozen=True)
 class Checks:
-    """A module of checks, and how pytest runs it.
+    """A module of checks, and the settings of pytest for it.
 
     ``variables`` are environment variables that the checks read. ``testinfra`` are the arguments
-    that name the node to pytest-testinfra. ``name`` is that of the logs.
+    of pytest-testinfra for the node. ``name`` is the name of the logs.
     """
 
     module: str
@@ -27,7 +27,7 @@ class Checks:
 
     @property
     def log(self) -> Path:
-        """The file that takes pytest's output."""
+        """The file for pytest's output."""
         return self.logs / f"{self.name}.log"
 
     def list_ids(self, timeout: float) -> Sequence[str]:
@@ -48,7 +48,7 @@ class Checks:
     ) -> process.Running:
         """Start these checks, all by default; pytest writes a report in JUnit's format.
 
-        The report's test suite is called ``mark``, so that a report of another run is recognised.
+        The test suite in the report is named ``mark``, so that a report of another run is detected.
         """
         self._report.unlink(missing_ok=True)
         arguments = ["-q", f"--junitxml={self._report}", "-o", f"junit_suite_name={mark}"]
@@ -69,7 +69,7 @@ class Checks:
         return self.logs / f"{self.name}.xml"
 
     def _command(self, arguments: Sequence[str], ids: Sequence[str]) -> list[str | Path]:
-        # Nothing of a checkout or a user changes the checks, and none of it is written to.
+        # No configuration of a checkout or a user is read, and nothing is written there.
         folder = Path(str(resources.files("bsdgate.hostchecks")))
         fixed: list[str | Path] = ["-p", "no:cacheprovider", "--strict-markers"]
         fixed += ["--rootdir", folder, "-c", os.devnull, *self.testinfra]
@@ -77,7 +77,7 @@ class Checks:
         return [self.python, "-m", "pytest", *fixed, *arguments, *chosen]
 
     def _environment(self) -> dict[str, str]:
-        # pytest writes byte code under a name of its own, which the comparison of the base refuses.
+        # pytest writes byte code with other file names, which the check of the base refuses.
         return process.environment(**self.variables, PYTHONDONTWRITEBYTECODE="1")
 
 

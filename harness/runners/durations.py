@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long tests took in an earlier run: for the time left, and to share tests among workers."""
+"""The durations of tests in an earlier run, to estimate the remaining time and to split tests."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,15 +9,15 @@ from bsdgate.results.judge import verdict_of
 
 
 def newest(runs: Path, suite: str | None = None) -> Mapping[str, float]:
-    """Return seconds by test id from the newest verdict, of that suite if one is named.
+    """Return seconds by test id from the newest verdict, or from the newest one of a suite.
 
-    Runs that were narrowed by ``--tests`` are left out: they know a part of the suite.
+    Runs with ``--tests`` are skipped: they have only a part of the suite.
     """
     for path in sorted(runs.glob("*/report/verdict.json"), key=_written, reverse=True):
         try:
             verdict = verdict_of(path.parents[1])
         except EvidenceError:
-            # An old run that cannot be read is no reason not to begin a new one.
+            # An old run that cannot be read must not prevent a new run.
             continue
         if not verdict.run.selection and suite in (None, verdict.run.suite):
             return {each.id: each.seconds for each in verdict.cases if each.seconds is not None}
@@ -25,7 +25,7 @@ def newest(runs: Path, suite: str | None = None) -> Mapping[str, float]:
 
 
 def _written(path: Path) -> float:
-    """Return when the file was written; the earliest time if that is not known."""
+    """Return the modification time of a file; 0 if it is unknown."""
     try:
         return path.stat().st_mtime
     except OSError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bsdgate.harness.errors import InfrastructureError
-from bsdgate.harness.manifest import Kind
+from bsdgate.harness.manifest import RunnerKind
 from bsdgate.harness.run_dir import Attempt, Format
 from bsdgate.harness.runners.base import Ended, Events, Look
 from bsdgate.harness.runners.checks import Checks, asked
@@ -17,8 +17,8 @@ from bsdgate.harness.runners.checks import Checks, asked
 class HostChecks:
     """Runs all checks of the host.
 
-    ``facts`` are the environment variables that describe it, and ``testinfra`` the arguments that
-    name it to pytest-testinfra. ``timeout`` is how many seconds all of them may take.
+    ``facts`` are environment variables that describe the host, ``testinfra`` the arguments of
+    pytest-testinfra for it. ``timeout`` is the maximum number of seconds for all checks.
     """
 
     facts: Mapping[str, str]
@@ -26,7 +26,7 @@ class HostChecks:
     timeout: float
     testinfra: Sequence[str] = ("--hosts=local://",)
     test_timeout: float | None = None
-    kind: Kind = "hostchecks"
+    kind: RunnerKind = "hostchecks"
     form: Format = "junit"
 
     @property
@@ -55,7 +55,7 @@ class HostChecks:
         return Ended(status, look())
 
     def require(self) -> None:
-        """Run all checks; raise InfrastructureError, naming the log, if one fails."""
+        """Run all checks; raise InfrastructureError, with the path of the log, if one fails."""
         if status := self.checks.run("required", self.timeout):
             raise InfrastructureError(
                 f"the host checks of the cloud ended with status {status}",

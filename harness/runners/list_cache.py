@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The list of all tests, kept while nothing that it depends on has changed.
+"""A cache for the list of all tests.
 
-Tempest imports every test to list them, which takes seconds. The list depends on the files that
-are installed, those of an editable installation and of a change under test among them, and on
-settings in tempest.conf by which tests are marked.
+Tempest needs seconds to list the tests, because it imports all of them. The list depends on the
+installed files, which include editable installations and a change under test, and on options in
+tempest.conf: some change the attributes of tests.
 """
 
 import configparser
@@ -20,7 +20,7 @@ from bsdgate.harness import files, folders
 from bsdgate.harness.environments import base
 
 KEPT: Final = 8
-"""The lists that are kept; the least recently used go first."""
+"""The maximum number of lists in the cache; the least recently used are removed."""
 
 OF_ONE_RUN: Final = frozenset(
     {
@@ -36,15 +36,15 @@ OF_ONE_RUN: Final = frozenset(
         ("scenario", "img_file"),
     }
 )
-"""Options that each run sets anew: paths, a password, ids. No test is marked by them."""
+"""Options with new values in each run: paths, a password, ids. No attribute depends on them."""
 
 
 def cached(
     folder: Path, fingerprint: Callable[[], str | None], make: Callable[[], list[str]]
 ) -> list[str]:
-    """Return the list that is kept in ``folder`` for the fingerprint; make and keep it if needed.
+    """Return the list for the fingerprint from the cache ``folder``; make and add it if needed.
 
-    A list is not kept if it has no fingerprint, or if its fingerprint changes meanwhile.
+    A list is not added if there is no fingerprint, or if the fingerprint changes meanwhile.
     """
     key = fingerprint()
     if key is None:
@@ -59,9 +59,9 @@ def cached(
 
 
 def fingerprint(python: Path, config: Path) -> str | None:
-    """Return what the list of an environment depends on, as a digest.
+    """Return a digest of all that the list depends on.
 
-    None if some of the code cannot be read, or not be found, since a finder of its own installs it.
+    Return None if code cannot be read, or not be found because an import hook loads it.
     """
     try:
         return _fingerprint(python, config)
@@ -86,7 +86,7 @@ def _fingerprint(python: Path, config: Path) -> str | None:
 
 
 def _code(root: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Find the files below a folder, without those that Python compiles."""
+    """Yield the files below a directory, without byte code."""
     if root.is_dir():
         found = ((path, entry) for path, (entry, _) in base.scan(str(root)))
         yield from (each for each in found if not each[0].endswith(".pyc"))
@@ -96,7 +96,7 @@ def _code(root: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def _named_by_pth(packages: Path) -> Iterator[Path]:
-    """Find the folders that are installed by being named, as an editable installation does."""
+    """Yield the directories in .pth files, by which editable installations work."""
     for file in packages.glob("*.pth"):
         for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
             folder = packages / line.strip()
@@ -105,10 +105,10 @@ def _named_by_pth(packages: Path) -> Iterator[Path]:
 
 
 def _settings(config: Path) -> list[Any]:
-    """Return the options of tempest.conf that tests may be marked by."""
+    """Return the options of tempest.conf on which attributes of tests may depend."""
     parser = configparser.RawConfigParser(strict=False)
     parser.read(config, encoding="utf-8")
-    # Lists are written in any order.
+    # The order of values in a list varies.
     return [
         [section, option, sorted(value.split(","))]
         for section in sorted(parser.sections())
@@ -118,7 +118,7 @@ def _settings(config: Path) -> list[Any]:
 
 
 def _read(path: Path) -> list[str] | None:
-    """Return the list in a file; None if there is none, or it is not as it was written."""
+    """Return the list in a file; None if there is none, or it is damaged."""
     try:
         kept = json.loads(path.read_bytes())
         os.utime(path)
@@ -131,7 +131,7 @@ def _read(path: Path) -> list[str] | None:
 
 
 def _keep(path: Path, ids: Sequence[str]) -> None:
-    with files.explained(path):
+    with files.explain_errors(path):
         folders.make(path.parent)
         content = json.dumps({"sha256": _digest(ids), "ids": ids}, indent=0)
         files.write_atomically(path, content.encode())

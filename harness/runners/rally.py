@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rally: its task, read and checked before anything runs, and the process that runs it."""
+"""The runner for Rally: it checks the task first, then runs it in a process."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from bsdgate.harness import files, folders, process
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.manifest import Kind
+from bsdgate.harness.manifest import RunnerKind
 from bsdgate.harness.profiles import settings
 from bsdgate.harness.profiles.model import Part, Profile, ServiceName
 from bsdgate.harness.run_dir import Attempt, Format
@@ -25,8 +25,7 @@ from bsdgate.results.codes import Code
 from bsdgate.results.parsers.subunit import StatusEvent
 from bsdgate.results.problems import Problem
 
-# Rally waits a second or two before it looks, for clouds that take longer; that would be most of
-# what is measured here.
+# By default Rally waits a second or two before it polls, which would be most of the measured time.
 _CONF: Final = """\
 [database]
 connection = sqlite:///{database}
@@ -40,12 +39,12 @@ nova_server_delete_prepoll_delay = 0
 """
 
 
-ENDINGS: Final = (0, 2)
-"""The statuses of a process that ran all its workloads: every SLA held, or one did not."""
+COMPLETED_STATUSES: Final = (0, 2)
+"""The exit statuses after which all workloads ran: all SLAs passed, or at least one failed."""
 
 
 class Load(Part):
-    """How a workload is repeated: a fixed number of times, so that a lost iteration is missed."""
+    """The repetition of a workload: a fixed number, so that a lost iteration is detected."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -53,47 +52,47 @@ class Load(Part):
 
 
 class Hook(Part):
-    """What is done while a workload runs, and when."""
+    """An action during a workload, and its trigger."""
 
     description: str = Field(min_length=1)
-    """Rally takes a hook without one, and then cannot write its report."""
+    """Required, because Rally accepts a hook without it but then cannot write a report."""
     action: dict[str, Any] = Field(min_length=1, max_length=1)
     trigger: dict[str, dict[str, Any]] = Field(min_length=1, max_length=1)
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
         if "end" not in self.trigger.get("periodic", {"end": None}):
-            # Rally writes the end that it assumes into its report: Infinity, which is no JSON.
-            raise ValueError("periodic without an end; give the last iteration or second")
+            # Rally writes the default end to its report: Infinity, which is not valid JSON.
+            raise ValueError("periodic has no end; add the last iteration or second")
         return self
 
 
 class Workload(Part):
-    """One scenario under load: a subtask of Rally's with a single workload."""
+    """One scenario under load: a subtask of Rally with a single workload."""
 
     title: str = Field(min_length=1)
     description: str | None = None
     scenario: dict[str, Any] = Field(min_length=1, max_length=1)
-    """Arguments by the scenario's name."""
+    """The arguments, by the name of the scenario."""
     runner: dict[str, Load] = Field(min_length=1, max_length=1)
-    """The load by the runner's name."""
+    """The load, by the name of the runner."""
     contexts: dict[str, Any] | None = None
     hooks: tuple[Hook, ...] = ()
     sla: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
-        """The scenario's name, which is the workload's id."""
+        """The name of the scenario, which is the id of the workload."""
         return next(iter(self.scenario))
 
     @property
     def iterations(self) -> int:
-        """How many iterations are asked for."""
+        """The number of iterations to run."""
         return next(iter(self.runner.values())).times
 
 
 class Task(Part):
-    """A task file, as version 2 of Rally's format has it."""
+    """A task file in version 2 of Rally's format."""
 
     version: Literal[2]
     title: str = Field(min_length=1)
@@ -114,15 +113,15 @@ class Task(Part):
     def _names_are_ids(self) -> Self:
         twice = sorted(name for name, count in Counter(self.names).items() if count > 1)
         if twice:
-            # A resumed run could not say which of them is left.
+            # A resumed run could not tell them apart.
             raise ValueError(f"more than one subtask runs {', '.join(twice)}; use a second file")
         return self
 
 
 def load(name: str) -> Task:
-    """Return the task that comes with bsdgate under that file name.
+    """Return a task of bsdgate, by its file name.
 
-    :raises ConfigurationError: it is not there, or is wrong; it names each line.
+    :raises ConfigurationError: there is no such task, or it is wrong; with a line per problem.
     """
     return read(Path(str(resources.files("bsdgate"))) / "rally_tasks" / name)
 
@@ -130,29 +129,29 @@ def load(name: str) -> Task:
 def read(path: Path) -> Task:
     """Read a task file.
 
-    :raises ConfigurationError: it cannot be read, or is wrong; it names each line.
+    :raises ConfigurationError: the file cannot be read or is wrong; with a line per problem.
     """
     return settings.read(path, Task)
 
 
 def check(suite: Suite, only: str | None, concurrency: int | None) -> int:
-    """See that a suite can be run as the user asks; return how many workloads run at a time: one.
+    """Check the options for a suite; return the number of workloads that run at the same time: 1.
 
-    :raises ConfigurationError: its task is wrong.
-    :raises UsageError: ``only`` selects nothing, or ``concurrency`` is what the task decides.
+    :raises ConfigurationError: the task is wrong.
+    :raises UsageError: ``only`` selects nothing, or ``concurrency`` is given.
     """
     assert suite.task is not None
     select(suite, load(suite.task).names, only=only)
     if concurrency is not None:
         raise UsageError(
-            "--concurrency is for Tempest: Rally's load is part of what is measured",
+            "--concurrency is only for Tempest: the task sets the load of Rally",
             f"leave it out, or change the runners in rally_tasks/{suite.task}",
         )
     return 1
 
 
 def asked(workloads: Sequence[Workload]) -> bytes:
-    """Return asked.json for these workloads: what they say, and not what Rally makes of it."""
+    """Return asked.json for these workloads, from the task and not from Rally."""
     entries = [
         {
             "name": each.name,
@@ -166,34 +165,34 @@ def asked(workloads: Sequence[Workload]) -> bytes:
 
 
 @dataclass(frozen=True)
-class Event:
-    """What the process says of a workload; ``text`` is its numbers, or why it failed."""
+class RallyMessage:
+    """A message of rally_worker about a workload; ``text`` has its durations or its failure."""
 
     id: str
     status: Literal["inprogress", "success", "fail", "refused"]
     text: str = ""
 
 
-class Reader:
-    """Reads the events from the output of the process, and keeps what went wrong."""
+class MessageReader:
+    """Reads the messages in the output of the process, and collects problems."""
 
     def __init__(self) -> None:
         self._rest = b""
-        self._refused: list[Event] = []
+        self._refused: list[RallyMessage] = []
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Take in some output; return the events that it completes."""
+    def feed(self, data: bytes) -> list[RallyMessage]:
+        """Add some output; return the messages that are complete now."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        events = [Event(**json.loads(line)) for line in lines]
+        events = [RallyMessage(**json.loads(line)) for line in lines]
         self._refused += [event for event in events if event.status == "refused"]
         return events
 
     def problems(self, running: process.Running) -> list[Problem]:
-        """Return why workloads have no outcome, once the process has ended."""
+        """Return why workloads have no outcome. Only after the end of the process."""
         if self._refused:
             refused = (f"Rally refused {event.id}: {event.text}" for event in self._refused)
             return [Problem(Code.RUNNER_REFUSED, text) for text in refused]
-        if running.exit_status in ENDINGS:
+        if running.exit_status in COMPLETED_STATUSES:
             return []
         failure = running.failure(f"ended with status {running.exit_status}")
         return [Problem(Code.RUNNER_FAILED, f"Rally's process: {failure.message}")]
@@ -201,9 +200,9 @@ class Reader:
 
 @dataclass(frozen=True)
 class RallyWorkspace:
-    """A folder that Rally keeps everything in: its home, settings, database and report.
+    """The directory for all files of Rally: home, settings, database and report.
 
-    ``python`` is the interpreter that has Rally, ``clouds_yaml`` the file that names the cloud.
+    ``python`` is the interpreter of Rally's environment, ``clouds_yaml`` the file with the cloud.
     """
 
     path: Path
@@ -212,8 +211,8 @@ class RallyWorkspace:
     logs: Path
 
     def create(self) -> None:
-        """Make the folder anew, with Rally's settings."""
-        with files.explained(self.path):
+        """Make a new directory, with Rally's settings."""
+        with files.explain_errors(self.path):
             folders.remove_tree(self.path, inside=self.path.parent)
             folders.make_marked(self.path)
         settings = _CONF.format(database=self.path / "rally.sqlite")
@@ -223,15 +222,15 @@ class RallyWorkspace:
     def running(
         self, workloads: Sequence[Workload], cloud: str, mark: str
     ) -> Iterator[process.Running]:
-        """Run the workloads one after another; the process's output is made of events.
+        """Run the workloads one after another; the process writes messages to its output.
 
-        Rally's tasks are tagged with ``mark``.
+        Rally's tasks have the tag ``mark``.
         """
         chosen = [each.model_dump(exclude_unset=True) for each in workloads]
         files.write_atomically(self.path / "task.json", json.dumps(chosen, indent=1).encode())
         argv: list[str | Path] = [self.python, "-m", "bsdgate.harness.runners.rally_worker"]
         argv += [cloud, self.path, mark]
-        # What users keep in their home, plugins among it, is Rally's to load.
+        # Rally would load plugins from the user's home directory.
         variables = {"HOME": str(self.path), "OS_CLIENT_CONFIG_FILE": str(self.clouds_yaml)}
         with process.start(
             argv,
@@ -243,7 +242,7 @@ class RallyWorkspace:
             yield running
 
     def report(self) -> bytes:
-        """Return Rally's report of the workloads that have ended; empty if none has."""
+        """Return Rally's report of the workloads that have ended; empty if there is none."""
         path = self.path / "report.json"
         return path.read_bytes() if path.exists() else b""
 
@@ -258,22 +257,22 @@ class RallyRunner:
     task: Task
     cloud: str
     test_timeout: float | None = None
-    kind: Kind = "rally"
+    kind: RunnerKind = "rally"
     form: Format = "rally"
 
     @staticmethod
     def concurrency_of(suite: Suite, only: str | None, asked: int | None, _default: int) -> int:
-        """Return how many workloads run at a time: one.
+        """Return the number of workloads that run at the same time: 1.
 
         :raises ConfigurationError: the task of the suite is wrong.
-        :raises UsageError: ``only`` selects no workload, or a concurrency is asked.
+        :raises UsageError: ``only`` selects no workload, or ``asked`` is not None.
         """
         return check(suite, only, asked)
 
     @classmethod
     def make(cls, site: Site, _profile: Profile, suite: Suite, _concurrency: int) -> Self:
         """Return the runner for the task of the suite."""
-        assert suite.task is not None  # as the model of suites demands
+        assert suite.task is not None  # checked by the model of suites
         folder = site.folder / "rally"
         workspace = RallyWorkspace(folder, site.python, site.clouds_yaml, site.logs)
         return cls(workspace, load(suite.task), site.cloud)
@@ -291,14 +290,14 @@ class RallyRunner:
         return asked(self.task.choose(ids))
 
     def run(self, ids: Sequence[str], attempt: Attempt, events: Events, look: Look) -> Ended:
-        """Run these workloads; Rally's own report of those that ended is the evidence."""
-        reader = Reader()
+        """Run these workloads; Rally's report of those that ended is the evidence."""
+        reader = MessageReader()
 
         def take(chunk: bytes) -> None:
             for event in reader.feed(chunk):
                 events.test(StatusEvent(event.id, event.status, reason=event.text))
                 if event.text and event.status != "fail":
-                    events.say(f"{event.id}: {event.text}")
+                    events.report(f"{event.id}: {event.text}")
 
         workloads = self.task.choose(ids)
         try:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process that runs Rally's workloads, by Rally's API: ``CLOUD WORKSPACE MARK``.
 
-One process, because each of Rally's commands imports for one to three seconds and four of them
-would be needed. Each workload is a task of its own: one that Rally refuses does not take the others
-with it, and the report, written anew after each, is whole whenever the process is killed. The tasks
-are tagged with the mark, so that a report of another run is known when it is seen.
+One process replaces four commands of Rally, which need one to three seconds each for imports. Each
+workload is a task of its own, so that the others run even if Rally refuses one. The report is
+written after each workload, so it is complete even if the process is killed. The tasks have the
+mark as a tag, so that a report of another run is detected.
 
-Ends with the status of ``rally task start``: 0; 2 when an SLA failed; 1 when a task did not run.
+The exit status is that of ``rally task start``: 0; 2 if an SLA failed; 1 if a task did not run.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from rally.exceptions import RallyException
 
 from bsdgate.harness import files
 
-Tell = Callable[..., None]
+Send = Callable[..., None]
 
 ROLE = "member"
 FAILED_SLA = 2
@@ -37,7 +37,7 @@ NOT_RUN = 1
 def main(cloud: str, workspace: Path, mark: str) -> int:
     """Run the workloads in ``workspace``/task.json; return the exit status."""
     os.umask(0o077)
-    tell = _reserve_output()
+    send = _reserve_output()
     workloads = json.loads((workspace / "task.json").read_bytes())
     api: Any = API(config_args=["--config-file", str(workspace / "rally.conf")], skip_db_check=True)
     schema: Any = db.schema
@@ -50,30 +50,30 @@ def main(cloud: str, workspace: Path, mark: str) -> int:
         statuses = set()
         for workload in workloads:
             tasks.append(api.task.create(environment, tags=[mark])["uuid"])
-            statuses.add(_run(api, tasks[-1], workload, tell))
+            statuses.add(_run(api, tasks[-1], workload, send))
             report = api.task.export(tasks, "json")["print"]
             files.write_atomically(workspace / "report.json", report.encode())
     return next((each for each in (NOT_RUN, FAILED_SLA) if each in statuses), 0)
 
 
-def _reserve_output() -> Tell:
-    """Keep standard output for events; what else is printed goes where errors go."""
+def _reserve_output() -> Send:
+    """Use standard output for messages only; redirect other output to standard error."""
     fd = os.dup(1)
     os.dup2(2, 1)
-    # Rally's runners are forks: none of them keeps the harness from seeing that this one ended.
+    # Processes that Rally forks must not keep the pipe to the harness open.
     os.register_at_fork(after_in_child=lambda: os.close(fd))
 
-    def tell(**event: str) -> None:
-        os.write(fd, json.dumps(event).encode() + b"\n")
+    def send(**message: str) -> None:
+        os.write(fd, json.dumps(message).encode() + b"\n")
 
-    return tell
+    return send
 
 
 @contextlib.contextmanager
 def _user(cloud: Any) -> Iterator[dict[str, Any]]:
-    """Make a user with a project of its own for as long as they are needed; yield Rally's platform.
+    """Make a user with its own project; yield Rally's platform; remove both afterwards.
 
-    Rally would make new ones for every workload, and twice: once to validate it.
+    Rally would make new ones twice for every workload: once to validate it.
     """
     auth = cloud.config.config["auth"]
     access = cloud.session.auth.get_access(cloud.session)
@@ -102,20 +102,20 @@ def _user(cloud: Any) -> Iterator[dict[str, Any]]:
         }
 
 
-def _run(api: Any, task: str, workload: dict[str, Any], tell: Tell) -> int:
-    """Run one workload as the task, telling of it; return its part of the exit status."""
+def _run(api: Any, task: str, workload: dict[str, Any], send: Send) -> int:
+    """Run one workload as the task, and send messages; return its part of the exit status."""
     name = next(iter(workload["scenario"]))
-    tell(id=name, status="inprogress")
+    send(id=name, status="inprogress")
     config = {"version": 2, "title": workload["title"], "subtasks": [workload]}
     try:
         api.task.start(None, config, task=task)
     except RallyException as error:
-        # Before its reasons, Rally repeats the whole workload.
-        tell(id=name, status="refused", text=str(error).rpartition("Reason(s):")[2].strip())
+        # Rally's text has the whole workload before the reasons.
+        send(id=name, status="refused", text=str(error).rpartition("Reason(s):")[2].strip())
         return NOT_RUN
     found = api.task.get(task, detailed=True)
     good = found["pass_sla"]
-    tell(id=name, status="success" if good else "fail", text=_summary(found))
+    send(id=name, status="success" if good else "fail", text=_summary(found))
     return 0 if good else FAILED_SLA
 
 
@@ -125,7 +125,7 @@ def _summary(task: dict[str, Any]) -> str:
     if errors:
         return f"{len(errors)} of {len(iterations)} iterations failed: {errors[0]}"
     if not iterations:
-        return "not one iteration ran"
+        return "no iteration ran"
     seconds = [each["duration"] for each in iterations]
     mean = sum(seconds) / len(seconds)
     return f"{len(seconds)} iterations, mean {mean:.2f} s, worst {max(seconds):.2f} s"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""stestr's ``subunit_runner``, with the requests recorded and every name under the prefix.
+"""stestr's ``subunit_runner``, which also records requests and adds the prefix to all names.
 
-``python -m`` this module takes the place of ``python -m stestr.subunit_runner.run``. Tempest gives
-its prefix to some resources only: ``rand_name`` has another one by default, and so have the users
-and projects of its dynamic credentials.
+``python -m`` this module replaces ``python -m stestr.subunit_runner.run``. Tempest itself uses the
+prefix only for some resources: ``rand_name`` has another default prefix, and so have the users and
+projects of dynamic credentials.
 """
 
 import os
@@ -23,7 +23,7 @@ Send = Callable[..., tuple[Any, Any]]
 
 
 def recorded(send: Send, log: RequestLog) -> Send:
-    """Return ``RestClient.raw_request`` with each request in the log."""
+    """Return a ``RestClient.raw_request`` that writes each request to the log."""
 
     def raw_request(client: Any, url: str, method: str, *rest: Any, **named: Any) -> Any:
         body = named["body"] if "body" in named else (rest[1:2] or (None,))[0]
@@ -37,7 +37,7 @@ def recorded(send: Send, log: RequestLog) -> Send:
 
 
 def use_prefix(prefix: str) -> None:
-    """Begin all random names, and those of dynamic credentials, with the prefix."""
+    """Use the prefix for all random names and for dynamic credentials."""
     data_utils.rand_name.__defaults__ = ("", prefix)
     parameters = credentials_factory.get_dynamic_provider_params
 

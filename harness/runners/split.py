@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the tests of a run are shared among the workers that run them at the same time."""
+"""Splits the tests of a run among the workers that run at the same time."""
 
 import heapq
 import re
@@ -16,10 +16,10 @@ Split = list[list[str]]
 
 
 def split(ids: Sequence[str], workers: int, seconds: Mapping[str, float]) -> Split:
-    """Return the ids of each of ``workers``: the longest class first, to the one with least to do.
+    """Return the ids for each worker: the longest class first, to the worker with the least time.
 
-    A class is not divided, since its fixtures are made once. ``seconds`` are by id, of an earlier
-    run. A test without one counts as the mean of the others, and so do the fixtures of a class.
+    A class is not divided, because its fixtures are made once. ``seconds`` are the durations in an
+    earlier run, by id. A test without a duration, and the fixtures of a class, count as the mean.
     """
     known = [seconds[each] for each in ids if each in seconds]
     mean = fmean(known) if known else 1.0
@@ -40,15 +40,15 @@ def split(ids: Sequence[str], workers: int, seconds: Mapping[str, float]) -> Spl
 
 
 def worker_file(shares: Sequence[Sequence[str]]) -> str:
-    """Return the content of stestr's file of workers: each runs the classes that it is given.
+    """Return the content of stestr's worker file, with patterns for the classes of each worker.
 
-    stestr takes all ids in which a pattern is found, of those that it is to run.
+    A worker runs those of the requested ids in which one of its patterns is found.
     """
     return yaml.safe_dump([{"worker": _patterns(share)} for share in shares])
 
 
 def _patterns(share: Sequence[str]) -> list[str]:
-    # One more name, and no dot in it: a package may be called like a class.
+    # Then a name without a dot: a package may have the same name as a class.
     method = r"\.[^.\[(]+(?:[\[(]|$)"
     return [f"^{re.escape(name)}{method}" for name in dict.fromkeys(map(_class, share))]
 

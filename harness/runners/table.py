@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runners by the names that suites give them."""
+"""The runners, by their names in suites."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _DISTRIBUTIONS: Final = re.compile(
 
 
 def has(distribution: str) -> bool:
-    """Whether a distribution belongs to the runners, and not to what they test."""
+    """Return whether a distribution belongs to the runners, and not to the cloud."""
     return _DISTRIBUTIONS.fullmatch(distribution) is not None
 
 
@@ -34,7 +34,7 @@ def check_services(suite: Suite, profile: Profile) -> None:
     needed = _RUNNERS[suite.runner].NEEDS
     if needed not in profile.services:
         raise UsageError(
-            f"suite {suite.name} is run by {suite.runner}, which needs {needed}, and profile"
+            f"the runner {suite.runner} of suite {suite.name} needs {needed}, but profile"
             f" {profile.name} has only {', '.join(profile.services)}",
             f"leave out --suite: the suite of this profile is {profile.suite}"
             if profile.suite != suite.name
@@ -48,9 +48,9 @@ def make(site: Site, profile: Profile, suite: Suite, concurrency: int) -> Runner
 
 
 def concurrency(suite: Suite, only: str | None, asked: int | None, default: int) -> int:
-    """Return how many tests of the suite run at a time.
+    """Return the number of tests of the suite that run at the same time.
 
-    :raises ConfigurationError: what the suite refers to is wrong.
-    :raises UsageError: ``only`` selects nothing, or the runner does not take ``asked``.
+    :raises ConfigurationError: the task of the suite is wrong.
+    :raises UsageError: ``only`` selects nothing, or the runner refuses ``asked``.
     """
     return _RUNNERS[suite.runner].concurrency_of(suite, only, asked, default)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tempest: its workspace, its configuration discovered from the cloud, its list, its run."""
+"""The runner for Tempest: the workspace, the configuration, the list of tests, the run."""
 
 import json
 import math
@@ -14,7 +14,7 @@ import yaml
 
 from bsdgate.harness import files, folders, paths, process, request_log
 from bsdgate.harness.errors import InfrastructureError
-from bsdgate.harness.manifest import Kind
+from bsdgate.harness.manifest import RunnerKind
 from bsdgate.harness.profiles.model import Profile, ServiceName
 from bsdgate.harness.run_dir import Attempt, Format
 from bsdgate.harness.runners import accounts, list_cache
@@ -28,12 +28,12 @@ from bsdgate.results.parsers.subunit import StreamReader
 from bsdgate.results.problems import Problem
 
 TEST_TIMEOUT: Final = "OS_TEST_TIMEOUT"
-"""The environment variable in which Tempest's base class finds how long a test may take."""
+"""The environment variable with the time limit of a test, read by Tempest's base class."""
 WORKERS: Final = "workers.json"
-"""In the folder of an attempt: the ids of the tests that each worker was given."""
+"""The file, in the directory of an attempt, with the ids of the tests of each worker."""
 IMAGE_BYTES: Final = 64 * 1024
 SECTION_MISSPELT: Final = "oslo_concurrency.lock_path"
-"""python-tempestconf writes ``[oslo-concurrency]``, which nothing reads."""
+"""python-tempestconf writes ``[oslo-concurrency]``, which no program reads."""
 LOG_LEVELS: Final = ",".join(
     (
         "stevedore=WARN",
@@ -47,13 +47,13 @@ LOG_LEVELS: Final = ",".join(
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder that Tempest is run in, as its ``--config-file`` allows for any.
+    """The directory in which Tempest runs.
 
-    ``tempest init`` is not asked: it takes a second, lists the folder in the user's home and
-    copies the machine's own Tempest settings into it.
+    It is not made by ``tempest init``, which takes a second, writes to the user's home directory
+    and copies the machine's Tempest settings. ``--config-file`` works in any directory.
 
-    ``bin`` is the folder of the programs, ``clouds_yaml`` the file that names the cloud.
-    ``requests`` takes the log of the tests' requests that can alter the cloud, if one is kept.
+    ``bin`` is the directory of the programs, ``clouds_yaml`` the file with the cloud. ``requests``
+    is the file for the log of requests that can alter the cloud; None: no log.
     """
 
     path: Path
@@ -64,16 +64,16 @@ class Workspace:
 
     @property
     def config(self) -> Path:
-        """The workspace's tempest.conf."""
+        """The path of tempest.conf."""
         return self.path / "etc" / "tempest.conf"
 
     @property
     def accounts(self) -> Path:
-        """The workspace's file of accounts."""
+        """The path of the accounts file."""
         return self.config.with_name("accounts.yaml")
 
     def create(self) -> None:
-        """Make the folder anew, and an image without content for its tests to boot."""
+        """Make a new directory, with an image of zeros for the tests."""
         for folder in (self.path, self._home):
             folders.remove_tree(folder, inside=folder.parent)
             folders.make_marked(folder)
@@ -90,9 +90,8 @@ class Workspace:
     ) -> None:
         """Write tempest.conf by python-tempestconf.
 
-        With the argument ``--create`` it makes in the cloud what tests need.
-
-        Beside it stestr makes its repository, which takes a second.
+        With the argument ``--create`` it also makes resources for the tests in the cloud. At the
+        same time stestr makes its repository, which takes a second.
         """
         settings = {SECTION_MISSPELT: str(self._locks), **overrides}
         argv: list[str | Path] = [self.bin / "discover-tempest-config", *arguments]
@@ -106,9 +105,9 @@ class Workspace:
             repository.finish(timeout)
 
     def list_tests(self, timeout: float) -> list[str]:
-        """Return the ids of all tests that are installed, as Tempest prints them.
+        """Return the ids of all installed tests, in Tempest's form.
 
-        :raises InfrastructureError: Tempest lists none, or cannot import what it has found.
+        :raises InfrastructureError: Tempest lists no tests, or cannot import a module.
         """
         output = self.path / "all-tests.txt"
         output.unlink(missing_ok=True)
@@ -126,11 +125,11 @@ class Workspace:
 
     @contextmanager
     def running(self, shares: Split, test_timeout: float) -> Iterator[process.Running]:
-        """Run these tests, each share by a worker; the subunit stream comes from the output.
+        """Run each share of the tests by a worker; the output of the process is a subunit stream.
 
-        A test that does not end within ``test_timeout`` seconds fails, by Tempest's own base class.
+        Tempest's base class fails a test that does not end within ``test_timeout`` seconds.
         """
-        # A run that was ended has left the locks of accounts that nothing uses any more.
+        # An interrupted run leaves locks of accounts that no process uses.
         folders.remove_tree(self._locks, inside=self.path)
         folders.make(self._locks)
         chosen, workers = self.path / "asked.txt", self.path / "workers.yaml"
@@ -138,7 +137,7 @@ class Workspace:
         workers.write_text(worker_file(shares))
         argv = self._tempest("run", "--config-file", self.config, "--load-list", chosen)
         argv += ["--worker-file", workers, "--concurrency", str(len(shares)), "--subunit"]
-        # Tempest takes whole seconds, and 0 for no limit.
+        # Tempest reads whole seconds; 0 means no limit.
         changes = {TEST_TIMEOUT: str(math.ceil(test_timeout))}
         if self.requests is not None:
             changes[request_log.VARIABLE] = str(self.requests)
@@ -146,9 +145,9 @@ class Workspace:
             yield running
 
     def records(self) -> list[Path]:
-        """Return what stestr keeps of each whole run in this workspace, in the order of the runs.
+        """Return stestr's records of complete runs in this workspace, in their order.
 
-        A run that was stopped has none.
+        A run that was interrupted has no record.
         """
         found = [each for each in (self.path / ".stestr").glob("*") if each.name.isdigit()]
         return sorted(found, key=lambda each: int(each.name))
@@ -169,7 +168,7 @@ class Workspace:
         return [self.bin / "python", "-m", "bsdgate.harness.runners.tempest_worker", *arguments]
 
     def _environment(self, changes: Mapping[str, str]) -> dict[str, str]:
-        # Tempest keeps settings and locks at home, and temporary files that it does not remove.
+        # Tempest writes settings, locks and temporary files, and does not remove them.
         return process.environment(
             OS_CLIENT_CONFIG_FILE=str(self.clouds_yaml),
             HOME=str(self._home),
@@ -190,7 +189,7 @@ class Workspace:
 
 @dataclass(frozen=True)
 class TempestRunner:
-    """Runs Tempest's tests, and those of its plugins, by stestr."""
+    """Runs the tests of Tempest and its plugins by stestr."""
 
     NEEDS: ClassVar[ServiceName] = "keystone"
 
@@ -201,25 +200,25 @@ class TempestRunner:
     test_timeout: float
     concurrency: int
     accounts: Path | None = None
-    """The file of the accounts that tests take; None if each test class makes its own."""
+    """The file of accounts for tests; None if each test class makes its own."""
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """How long tests took in an earlier run, by id."""
+    """The durations of tests in an earlier run in seconds, by id."""
     lists: Path | None = None
-    """The folder that keeps lists of tests; None if each list is to be made."""
+    """The directory of the cache for lists of tests; None: no cache."""
     tempestconf: Sequence[str] = ("--create",)
-    kind: Kind = "tempest"
+    kind: RunnerKind = "tempest"
     form: Format = "subunit"
 
     @staticmethod
     def concurrency_of(_suite: Suite, _only: str | None, asked: int | None, default: int) -> int:
-        """Return how many tests run at a time."""
+        """Return the number of tests that run at the same time."""
         return asked or default
 
     @classmethod
     def make(cls, site: Site, profile: Profile, suite: Suite, concurrency: int) -> Self:
-        """Return the runner for a cloud like the profile.
+        """Return the runner for a cloud with this profile.
 
-        Accounts for a cloud in which nothing may be created are for every suite.
+        In a cloud in which tests may not make users, every suite uses the accounts.
         """
         may_create = "--create" in site.tempestconf
         return cls(
@@ -242,17 +241,17 @@ class TempestRunner:
         )
 
     def prepare(self) -> None:
-        """Make the workspace and tempest.conf, and a copy of the accounts if there are any.
+        """Make the workspace, tempest.conf, and a copy of the accounts if there are any.
 
-        :raises ConfigurationError: something is wrong in the file of the accounts.
-        :raises UsageError: it has too few for the concurrency.
+        :raises ConfigurationError: the accounts file is wrong.
+        :raises UsageError: the accounts file has too few accounts for the concurrency.
         """
         self.workspace.create()
         overrides = {**self.overrides, **self._take_accounts()}
         self.workspace.configure(self.cloud, overrides, self.configure_timeout, self.tempestconf)
 
     def list_ids(self) -> Sequence[str]:
-        """Return the ids of all tests that are installed."""
+        """Return the ids of all installed tests."""
         if self.lists is None:
             return self._list()
         python, config = self.workspace.bin / "python", self.workspace.config
@@ -270,7 +269,7 @@ class TempestRunner:
         return "".join(f"{each}\n" for each in ids).encode()
 
     def run(self, ids: Sequence[str], attempt: Attempt, events: Events, look: Look) -> Ended:
-        """Run these tests; the subunit stream is the evidence, and ends with a seal."""
+        """Run these tests; the evidence is the subunit stream, which ends with a seal."""
         reader = StreamReader()
 
         def take(chunk: bytes) -> None:
@@ -297,7 +296,7 @@ class TempestRunner:
         return Ended(status, problems, record, running.left)
 
     def _take_accounts(self) -> dict[str, str]:
-        """Write the workspace's own file of accounts; return the options that name it."""
+        """Write the accounts file of the workspace; return the options of tempest.conf for it."""
         if self.accounts is None:
             return {"auth.use_dynamic_credentials": "True"}
         found = accounts.read(self.accounts)
@@ -311,7 +310,7 @@ class TempestRunner:
         }
 
     def _record(self, before: int) -> bytes | None:
-        """Return what stestr recorded of the run that came after ``before`` others."""
+        """Return stestr's record of the run after ``before`` runs; None if there is none."""
         record = None
         for path in self.workspace.records()[before:]:
             with path.open("rb") as file:

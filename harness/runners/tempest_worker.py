@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ``tempest`` command, in folders with any name: ``python -m`` this module, its arguments.
+"""The ``tempest`` command, for directories with any name: ``python -m`` this module ARGUMENTS.
 
-stestr starts the processes that run the tests by a line for the shell. Two words of it are not
-quoted: the interpreter, and the file with the ids of the tests, which lies in TMPDIR. A space in
-the path of either would end every run, and other characters would be obeyed by the shell.
+stestr starts the processes that run the tests by a shell command. It does not quote two words: the
+interpreter, and the file with the ids of the tests, which is in TMPDIR. With a space or a special
+character in one of these paths, every run would fail.
 
-Each of these processes would also import all tests that are installed, to run some of them.
-Where a log of requests is kept, ``recorded_tests`` runs the tests.
+Each of these processes would also import all installed tests, to run some of them. If requests are
+logged, ``recorded_tests`` runs the tests.
 """
 
 import os
@@ -25,14 +25,14 @@ from bsdgate.results.ids import bare
 PLAIN: Final = "stestr.subunit_runner.run"
 RECORDED: Final = "bsdgate.harness.runners.recorded_tests"
 MODULES_BOUND: Final = 200
-"""More modules than this do not go into the shell's line, and are most of all there are."""
+"""The maximum number of modules in the shell command; beyond it, all modules are imported."""
 _DISCOVER: Final = re.compile(r'discover -t "[^"]*" "[^"]*"')
 
 
 class QuotedProcessor(test_processor.TestProcessorFixture):
-    """Starts the tests by a line in which every path is one word.
+    """Starts the tests by a shell command in which all paths are quoted.
 
-    A process imports the modules of its own tests only.
+    A process imports only the modules of its own tests.
     """
 
     cmd: str
@@ -44,13 +44,13 @@ class QuotedProcessor(test_processor.TestProcessorFixture):
         super().__init__(test_ids, quoted, *arguments, **options)
 
     def setUp(self) -> None:
-        """Make the line."""
+        """Make the shell command."""
         super().setUp()
         if self.test_ids:
             self.cmd = _narrow(self.cmd, self.test_ids)
 
     def make_listfile(self) -> str:
-        """Write the ids of the tests into a file; return its name as the line needs it."""
+        """Write the ids of the tests to a file; return its name, quoted for the shell."""
         return shlex.quote(super().make_listfile())
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks after the process that runs the tests, and after what it stands on."""
+"""Monitors the process that runs the tests, and the deployment under test."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,16 +9,15 @@ from bsdgate.harness import process
 from bsdgate.results.problems import Problem
 
 TICK: Final = 0.5
-"""Seconds between two looks at what the tests stand on."""
+"""The number of seconds between two checks of the deployment."""
 
 
 def watch(
     running: process.Running, take: Callable[[bytes], None], look: Callable[[], Sequence[Problem]]
 ) -> tuple[int, list[Problem]]:
-    """Hand on what the process writes until it ends; return its status and what went wrong.
+    """Pass on the output of a process until it ends; return its exit status and the problems.
 
-    ``take`` gets each piece of its output. ``look`` says what makes going on pointless; the process
-    is ended as soon as there is anything.
+    ``take`` receives each piece of the output. If ``look`` returns a problem, the process is ended.
     """
     problems: Sequence[Problem] = ()
     looked = time.monotonic()
@@ -28,5 +27,5 @@ def watch(
             problems = look()
             looked = time.monotonic()
     status = running.terminate() if problems else running.wait()
-    assert status is not None  # there was no time limit
+    assert status is not None  # wait() had no time limit
     return status, list(problems or look())

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Suites: which tests are run, as data."""
+"""Suites: selections of tests, as data."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model of a suite, and the choice it makes among the tests that there are."""
+"""The model of a suite, and the selection of its tests."""
 
 import difflib
 import re
@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.profiles import settings
-from bsdgate.harness.profiles.model import Exclusion, Name, Part, Pattern, Reason
+from bsdgate.harness.profiles.model import Exclusion, Name, Part, Pattern, ReasonText
 
 _FOLDER = Path(__file__).parent
 _ATTRIBUTES = re.compile(r"\[([^\[\]]*)\]$")
@@ -23,17 +23,17 @@ class Inclusion(Part):
     """Tests that are wanted."""
 
     area: Name
-    """The part of OpenStack that the tests are counted under."""
+    """The part of OpenStack for which the tests are counted."""
     tests: Pattern
     """A regular expression that is searched for in the ids of the tests."""
     tagged: Name | None = None
-    """An attribute of Tempest's that the tests must have, such as smoke."""
-    reason: Reason
+    """A Tempest attribute that the tests must have, such as smoke."""
+    reason: ReasonText
     """Why the tests are wanted."""
 
 
 class Suite(Part):
-    """A choice of tests for one runner."""
+    """A selection of tests for one runner."""
 
     name: Name
     """The name of the suite."""
@@ -44,10 +44,10 @@ class Suite(Part):
     task: str | None = None
     """For Rally: the file under rally_tasks/ with the workloads."""
     credentials: Literal["dynamic", "pre-provisioned"] = "dynamic"
-    """For Tempest: whether each test class makes users and projects of its own, or takes accounts
-    that the cloud has. A cloud without such accounts gets dynamic ones for either."""
-    disruptive: Reason | None = None
-    """Why it can disturb others who use the same cloud; None if it cannot."""
+    """For Tempest: whether each test class makes its own users and projects, or uses accounts that
+    the cloud has. In a cloud without accounts for tests, each class makes its own."""
+    disruptive: ReasonText | None = None
+    """Why the suite can disturb other users of the same cloud; null if it cannot."""
     includes: tuple[Inclusion, ...] = Field(min_length=1)
     """The tests that are wanted."""
     excludes: tuple[Exclusion, ...] = ()
@@ -56,9 +56,13 @@ class Suite(Part):
     @model_validator(mode="after")
     def _settings_fit_the_runner(self) -> Self:
         if (self.runner == "rally") != (self.task is not None):
-            raise ValueError("a suite has a task if its runner is rally, and only then")
+            raise ValueError(
+                "a suite with the runner rally needs a task, and no other suite has one"
+            )
         if self.runner == "rally" and "credentials" in self.model_fields_set:
-            raise ValueError("credentials are for the runner tempest: Rally makes its own users")
+            raise ValueError(
+                "credentials are only for the runner tempest: Rally makes its own users"
+            )
         return self
 
 
@@ -67,16 +71,16 @@ Rule = TypeVar("Rule", Inclusion, Exclusion)
 
 @dataclass(frozen=True)
 class Selection:
-    """What a suite chose: ids in the order in which they were offered, and what it left out."""
+    """The tests that a suite selects, in the order of the list, and those that are left out."""
 
     ids: tuple[str, ...]
     areas: Mapping[str, str]
-    """The area of each id that is chosen or left out."""
+    """The area of each id that is selected or left out."""
     excluded: Mapping[str, str]
-    """The reason of each id that an inclusion wants and an exclusion leaves out."""
+    """The reason for each id that the suite includes and an exclusion leaves out."""
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """Return per area how many tests are chosen and how many are left out."""
+        """Return the numbers of selected tests and of tests that are left out, by area."""
         chosen = Counter(self.areas[test] for test in self.ids)
         left_out = Counter(self.areas[test] for test in self.excluded)
         return {area: (chosen[area], left_out[area]) for area in sorted(chosen | left_out)}
@@ -88,10 +92,10 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Suite:
-    """Return the suite of that name.
+    """Return the suite with a name.
 
-    :raises UsageError: there is none.
-    :raises ConfigurationError: it is wrong.
+    :raises UsageError: there is no such suite.
+    :raises ConfigurationError: the suite is wrong.
     """
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
@@ -107,12 +111,12 @@ def select(
     cannot: Sequence[Exclusion] = (),
     only: str | None = None,
 ) -> Selection:
-    """Choose among ``all_ids``, given as ``tempest run --list-tests`` prints them.
+    """Select tests from ``all_ids``, which have the form of ``tempest run --list-tests``.
 
-    ``cannot`` is what the profile excludes. ``only`` narrows the suite to ids in which that regular
-    expression is found; what is outside it was not asked for, and is not among the excluded.
+    ``cannot`` are the exclusions of the profile. ``only`` is a regular expression that must be
+    found in an id; other ids are neither selected nor left out.
 
-    :raises UsageError: nothing is chosen, or ``only`` is no regular expression.
+    :raises UsageError: no test is selected, or ``only`` is not a regular expression.
     """
     narrow = _compiled(only or "")
     wanted = {
@@ -132,12 +136,12 @@ def select(
 
 
 def check_pattern(only: str | None) -> None:
-    """Raise UsageError if ``only`` is no regular expression."""
+    """Raise UsageError if ``only`` is not a regular expression."""
     _compiled(only or "")
 
 
 def attributes(test: str) -> frozenset[str]:
-    """Return the attributes in the brackets that Tempest puts after an id."""
+    """Return the attributes in the brackets after an id of Tempest."""
     found = _ATTRIBUTES.search(test)
     return frozenset(found[1].split(",") if found else ())
 
@@ -157,7 +161,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     except re.error as error:
         raise UsageError(
             f"--tests {pattern!r} is not a regular expression: {error}",
-            "escape what is meant literally with a backslash",
+            "put a backslash before special characters that are meant literally",
         ) from error
 
 
@@ -171,5 +175,5 @@ def _nothing(suite: Suite, only: str | None, excluded: Mapping[str, str]) -> Usa
         )
     return UsageError(
         f"suite {suite.name}{narrowed} selects no test",
-        "see the ids with `tempest run --list-tests`; is the plugin that has them installed?",
+        "list the ids with `tempest run --list-tests`, and install the plugin with these tests",
     )

@@ -31,12 +31,12 @@ ACTIONS_BOUND: Final = 1000
 ACTION_BOUND: Final = 400
 """The maximum number of characters of an action's path: its name after those of its parents."""
 
-Hook = tuple[str, str, int]
+AskedHook = tuple[str, str, int]
 """The names of a hook's action and trigger, and a number of runs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class AskedWorkload:
     """What a workload was asked to run. ``iterations`` is None if its runner counts time.
 
     ``hooks`` has the minimum number of runs of each hook; None if asked.json is from an earlier
@@ -44,14 +44,14 @@ class Load:
     """
 
     iterations: int | None
-    hooks: tuple[Hook, ...] | None = None
+    hooks: tuple[AskedHook, ...] | None = None
 
 
-Asked = Mapping[str, Load]
+Asked = Mapping[str, AskedWorkload]
 """What was asked to run, by the id of the workload."""
 
 
-def read_asked(content: bytes) -> dict[str, Load]:
+def read_asked(content: bytes) -> dict[str, AskedWorkload]:
     """Read asked.json, the workloads to run; raise ValueError if it is not a list of them."""
     entries = strict_json.loads(content)
     if not isinstance(entries, list):
@@ -59,7 +59,7 @@ def read_asked(content: bytes) -> dict[str, Load]:
     return workloads(entries)
 
 
-def workloads(entries: Iterable[Any]) -> dict[str, Load]:
+def workloads(entries: Iterable[Any]) -> dict[str, AskedWorkload]:
     """Return what was asked to run: ``{"name": ..., "iterations": ...}`` in the task's order.
 
     An entry may have ``"hooks"``, as in version 2 of Rally's task format. Raises ValueError for an
@@ -67,7 +67,7 @@ def workloads(entries: Iterable[Any]) -> dict[str, Load]:
     in depth or shown as a whole.
     """
     seen: Counter[str] = Counter()
-    asked: dict[str, Load] = {}
+    asked: dict[str, AskedWorkload] = {}
     for entry in entries:
         try:
             name, iterations, hooks = text(entry["name"]), entry["iterations"], entry.get("hooks")
@@ -79,11 +79,11 @@ def workloads(entries: Iterable[Any]) -> dict[str, Load]:
         except documents.SHAPE_ERRORS as reason:
             what = f"{reprlib.repr(entry):.80} is no workload with name, iterations and hooks"
             raise ValueError(f"{what}: {type(reason).__name__}: {reason}") from None
-        asked[_id(seen, name)] = Load(iterations, hooks)
+        asked[_id(seen, name)] = AskedWorkload(iterations, hooks)
     return asked
 
 
-def _asked(config: Mapping[str, Any], iterations: int | None) -> Hook:
+def _asked(config: Mapping[str, Any], iterations: int | None) -> AskedHook:
     """Return a hook and how often it has to run at least.
 
     That is 1 if a time, or a trigger that is not Rally's own, starts the hook.
@@ -140,7 +140,7 @@ def _workload(seen: Counter[str], raw: Any, asked: Asked) -> list[Found]:
             raise ValueError(f"scenario has {len(scenario)} characters, more than {ID_BOUND}")
         name = _id(seen, scenario)
         what = f"the workload {name[:80]}"
-        return _results(name, raw, asked.get(name, Load(None)))
+        return _results(name, raw, asked.get(name, AskedWorkload(None)))
     except documents.SHAPE_ERRORS as reason:
         return [documents.misshapen(what, reason)]
 
@@ -170,7 +170,7 @@ def _status(task: Mapping[str, Any]) -> Iterator[Reason]:
 # One workload of a report: a malformed one raises one of SHAPE_ERRORS -----------------------
 
 
-def _results(name: str, raw: Mapping[str, Any], load: Load) -> list[Found]:
+def _results(name: str, raw: Mapping[str, Any], load: AskedWorkload) -> list[Found]:
     """Return the case, an error if the workload is incomplete, and the timings of a success.
 
     An incomplete workload has a case only if a part of it failed.
@@ -201,7 +201,9 @@ def _results(name: str, raw: Mapping[str, Any], load: Load) -> list[Found]:
     return [case] if reason else [case, *_timings(name, actions)]
 
 
-def _wrong_count(raw: Mapping[str, Any], load: Load, count: int, failed: int) -> str | None:
+def _wrong_count(
+    raw: Mapping[str, Any], load: AskedWorkload, count: int, failed: int
+) -> str | None:
     reported = int(raw["total_iteration_count"]), int(raw["failed_iteration_count"])
     if count == 0:
         return "not one iteration ran"
@@ -238,7 +240,7 @@ def _names(config: Mapping[str, Any]) -> tuple[str, str, Any]:
     return text(action), text(trigger), settings
 
 
-def _lost_hooks(asked: Sequence[Hook], raw: Mapping[str, Any]) -> str | None:
+def _lost_hooks(asked: Sequence[AskedHook], raw: Mapping[str, Any]) -> str | None:
     """Return which hook is missing, or ran less often than asked for; None if none is.
 
     Rally's report has hooks in another order and with more settings than the task. So hooks with

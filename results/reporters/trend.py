@@ -26,7 +26,7 @@ _TROUBLE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TrendBar:
     """The bar of a run, in per cent of the drawing; ``now`` marks the run of this report."""
 
     record: Record | Verdict
@@ -48,7 +48,7 @@ class RunChart:
     ``passed`` is the number of earlier runs that passed, ``usual`` their median duration.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[TrendBar, ...]
     longest: float
     passed: int
     usual: float | None
@@ -65,7 +65,7 @@ def lay_out(verdict: Verdict, history: Sequence[Record]) -> RunChart | None:
     slot = WIDTH / max(len(runs), LEAST_SLOTS)
     columns = tuple(
         # A run of unknown duration is a short bar; its colour shows the result.
-        Column(
+        TrendBar(
             run, slot * at, slot * 0.8, max(4.0, 100 * (run.seconds or 0) / longest), run is verdict
         )
         for at, run in enumerate(runs)

@@ -34,7 +34,7 @@ _CONTEXT = re.compile(r"\[(?:None |req-[0-9a-f-]{36} )?(req-[0-9a-f]{8})[0-9a-f-
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class IdParts:
     """The parts of a test's id: ``tempest.api.x.``, ``TestX.test_y``, ``[id-...,smoke]``."""
 
     module: str
@@ -72,12 +72,12 @@ class Sections:
     left_out: int
 
 
-def split(test_id: str) -> Name:
+def split(test_id: str) -> IdParts:
     """Split an id into the module, the class with the test, and the tags."""
     head = bare(test_id)
     parts = head.rsplit(".", 2)
     module = f"{parts[0]}." if len(parts) > 2 else ""  # noqa: PLR2004 (a module, a class, a test)
-    return Name(module, head[len(module) :], test_id[len(head) :])
+    return IdParts(module, head[len(module) :], test_id[len(head) :])
 
 
 def rows(verdict: Verdict) -> Sequence[Case]:

@@ -50,7 +50,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Cell:
     """The status of one test in one profile, and the reason; if it ran, the failure, if any."""
 
     id: str
@@ -63,7 +63,7 @@ class Column:
     """The status of every test in one profile, sorted by test id."""
 
     profile: str
-    places: tuple[Place, ...]
+    places: tuple[Cell, ...]
 
     @cached_property
     def counts(self) -> Mapping[str, Counter[Status]]:
@@ -101,26 +101,26 @@ def area(test_id: str) -> str:
     return ".".join(list(packages)[:_DEPTH])
 
 
-def _places(ids: Sequence[str], known: Known) -> Iterator[Place]:
+def _places(ids: Sequence[str], known: Known) -> Iterator[Cell]:
     explained = coverage.explanations(known.cases.values(), known.features)
     absent = _absent(known.features)
     for test in ids:
         case = known.cases.get(test)
         if case is not None and case.outcome in RAN:
             why = "" if case.outcome is Outcome.SUCCESS else _ended(case)
-            yield Place(test, Status.RUN, why)
+            yield Cell(test, Status.RUN, why)
         elif test in explained:
-            yield Place(test, Status.SKIP, explained[test])
+            yield Cell(test, Status.SKIP, explained[test])
         elif test in known.excluded:
-            yield Place(test, Status.CANNOT, known.excluded[test])
+            yield Cell(test, Status.CANNOT, known.excluded[test])
         elif case is not None:
-            yield Place(test, Status.TODO, _ended(case))
+            yield Cell(test, Status.TODO, _ended(case))
         elif why := next((why for start, why in absent.items() if test.startswith(start)), ""):
-            yield Place(test, Status.SKIP, why)
+            yield Cell(test, Status.SKIP, why)
         elif test in known.selected:
-            yield Place(test, Status.TODO, "in a suite, but in none of the stored runs")
+            yield Cell(test, Status.TODO, "in a suite, but in none of the stored runs")
         else:
-            yield Place(test, Status.TODO, "in no suite, and not excluded")
+            yield Cell(test, Status.TODO, "in no suite, and not excluded")
 
 
 def _absent(features: Iterable[Feature]) -> dict[str, str]:

@@ -25,7 +25,7 @@ class StoreError(BsdgateError):
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class RunFilter:
     """The runs that a query selects; a field that is None does not restrict them.
 
     ``before`` selects the runs created before that time. ``changed`` selects runs with (True) or
@@ -41,7 +41,7 @@ class Scope:
     results: frozenset[Result] = frozenset(Result)
 
 
-ANY: Final = Scope()
+ANY: Final = RunFilter()
 """All runs."""
 
 

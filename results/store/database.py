@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bsdgate.results.model import Result, Run, Verdict
-from bsdgate.results.store.base import ANY, WINDOW, Baseline, Scope, compared_versions
+from bsdgate.results.store.base import ANY, WINDOW, Baseline, RunFilter, compared_versions
 from bsdgate.results.store.connection import Database
 from bsdgate.results.store.rows import (
     NAMED,
@@ -93,17 +93,19 @@ class Store:
             ).all()
         return bool(done)
 
-    def runs(self, scope: Scope = ANY, limit: int = WINDOW) -> tuple[Record, ...]:
+    def runs(self, run_filter: RunFilter = ANY, limit: int = WINDOW) -> tuple[Record, ...]:
         """Return the records of at most ``limit`` runs, newest first, without their tests."""
-        query = _newest(limit, *_conditions(scope)).with_only_columns(runs.c.about, runs.c.versions)
+        query = _newest(limit, *_conditions(run_filter)).with_only_columns(
+            runs.c.about, runs.c.versions
+        )
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
             shared = _shared(connection, query, runs.c.versions)
             return tuple(_record(row, shared) for row in rows)
 
-    def window(self, scope: Scope = ANY, limit: int = WINDOW) -> Window:
+    def window(self, run_filter: RunFilter = ANY, limit: int = WINDOW) -> Window:
         """Return at most ``limit`` runs with their tests, newest first."""
-        return Window(self._past_runs(_newest(limit, *_conditions(scope))))
+        return Window(self._past_runs(_newest(limit, *_conditions(run_filter))))
 
     def find(self, name: str) -> PastRun | None:
         """Return the run with this id, or the newest run with this name; None if there is none.
@@ -120,14 +122,14 @@ class Store:
         found = self._past_runs(_newest(2, begun))
         return found[0] if len(found) == 1 else None
 
-    def scopes(self, scope: Scope = ANY, limit: int = WINDOW) -> tuple[Scope, ...]:
-        """Return ``scope`` limited to each profile and suite of the newest runs, sorted by name.
+    def filters(self, run_filter: RunFilter = ANY, limit: int = WINDOW) -> tuple[RunFilter, ...]:
+        """Return a filter for each profile and suite of the newest runs, sorted by name.
 
-        Other differences between runs do not make another scope.
+        All other fields are those of ``run_filter``.
         """
-        found = {(one.run.profile, one.run.suite) for one in self.runs(scope, limit)}
+        found = {(one.run.profile, one.run.suite) for one in self.runs(run_filter, limit)}
         return tuple(
-            replace(scope, profile=profile, suite=suite) for profile, suite in sorted(found)
+            replace(run_filter, profile=profile, suite=suite) for profile, suite in sorted(found)
         )
 
     def baseline(self, run: Run) -> Baseline | None:
@@ -137,7 +139,7 @@ class Store:
         and had no change under test. A run with the same versions is preferred, however old it is;
         the versions of the projects under test in ``run`` are not compared.
         """
-        scope = Scope(
+        run_filter = RunFilter(
             suite=run.suite,
             profile=run.profile,
             release=run.release,
@@ -146,7 +148,7 @@ class Store:
             before=run.created,
             results=frozenset({Result.PASS}),
         )
-        earlier = [record for record in self.runs(scope) if record.run.run_id != run.run_id]
+        earlier = [record for record in self.runs(run_filter) if record.run.run_id != run.run_id]
         mine = compared_versions(run, run)
         same = [record for record in earlier if compared_versions(record.run, run) == mine]
         for record in (same or earlier)[:1]:
@@ -194,15 +196,15 @@ def _newest(limit: int, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(runs).where(*conditions).order_by(*newest).limit(limit)
 
 
-def _conditions(scope: Scope) -> Iterable[sa.ColumnElement[bool]]:
+def _conditions(run_filter: RunFilter) -> Iterable[sa.ColumnElement[bool]]:
     for name in ("suite", "profile", "release", "selection"):
-        if (value := getattr(scope, name)) is not None:
+        if (value := getattr(run_filter, name)) is not None:
             yield runs.c[name] == ascii_of(value)
-    if scope.changed is not None:
-        yield runs.c.changed == scope.changed
-    if scope.before is not None:
-        yield runs.c.created < _utc(scope.before)
-    yield runs.c.result.in_(sorted(scope.results))
+    if run_filter.changed is not None:
+        yield runs.c.changed == run_filter.changed
+    if run_filter.before is not None:
+        yield runs.c.created < _utc(run_filter.before)
+    yield runs.c.result.in_(sorted(run_filter.results))
 
 
 def _columns(run: PastRun) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from statistics import median
 
 from bsdgate.results.trends.follower import Alarm, Follower
 from bsdgate.results.trends.series import (
-    Change,
+    LevelChange,
     Movement,
     Point,
     Series,
@@ -24,7 +24,16 @@ from bsdgate.results.trends.series import (
     TrendsError,
 )
 
-__all__ = ["Change", "Movement", "Point", "Series", "Thresholds", "Trend", "TrendsError", "follow"]
+__all__ = [
+    "LevelChange",
+    "Movement",
+    "Point",
+    "Series",
+    "Thresholds",
+    "Trend",
+    "TrendsError",
+    "follow",
+]
 
 # The resolution of a clock, in seconds.
 _SHORTEST = 0.001
@@ -60,13 +69,13 @@ def _check(name: str, point: Point) -> float:
 
 def _describe(
     points: Sequence[Point], values: Sequence[float], alarms: Sequence[Alarm]
-) -> Iterator[Change]:
+) -> Iterator[LevelChange]:
     ends = [*(alarm.since for alarm in alarms[1:]), len(points)]
     for alarm, end in zip(alarms, ends, strict=False):
         before = [values[index] for index in alarm.left[-_COMPARED:]]
         after = values[alarm.since : end][:_COMPARED]
         ratio, low, high = compare(before, after)
-        yield Change(
+        yield LevelChange(
             kind=Movement.REGRESSION if alarm.sign > 0 else Movement.IMPROVEMENT,
             since=points[alarm.since],
             found=points[alarm.found],

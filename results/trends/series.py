@@ -47,7 +47,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LevelChange:
     """A change of level.
 
     ``since`` is the first point at the new level, ``found`` the point that raised the alarm.
@@ -81,7 +81,7 @@ class Trend:
     """
 
     series: Series
-    changes: tuple[Change, ...]
+    changes: tuple[LevelChange, ...]
     noise: float | None
 
     @property

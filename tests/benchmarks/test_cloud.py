@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast and how large the embedded cloud is: printed, never asserted.
+"""The speed and the memory of the embedded cloud: printed, not asserted.
 
-``tox -e bench``; ratios are of one run, since machines are noisy.
+``tox -e bench``; ratios are from one run, because machines are noisy.
 """
 
 import json
@@ -23,7 +23,7 @@ from bsdgate.harness.cloud import service
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.spec import CloudName
 
-# What the services' libraries say of one another is not ours to mend.
+# Warnings of the services' libraries about each other cannot be fixed here.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 RESETS = 5
@@ -40,7 +40,7 @@ print(time.process_time())
 """
 
 
-def tell(what: str, value: str) -> None:
+def show(what: str, value: str) -> None:
     print(f"  {what:58} {value}")
 
 
@@ -51,7 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cloud(place: Path) -> Iterator[Cloud]:
-    """A cloud from a cached template, after one that had to make it."""
+    """Yield a cloud from a cached template, after another cloud has made the template."""
     print()
     for label in ("up for the first time, templates built", "up from the templates"):
         began = time.monotonic()
@@ -62,10 +62,10 @@ def cloud(place: Path) -> Iterator[Cloud]:
             templates=place / "t",
         )
         seconds = time.monotonic() - began
-        tell(label, f"{seconds:6.2f} s")
+        show(label, f"{seconds:6.2f} s")
         if "first" in label:
             cloud.stop()
-    tell("  the most that it may take: 1.25 x imports / cores + 2 s", f"{_budget():6.2f} s")
+    show("  the most that it may take: 1.25 x imports / cores + 2 s", f"{_budget():6.2f} s")
     yield cloud
     cloud.stop()
 
@@ -77,7 +77,7 @@ def _budget() -> float:
         argv = [sys.executable, "-W", "ignore", "-c", IMPORTS.format(name=name)]
         done = subprocess.run(argv, check=True, capture_output=True, text=True, env=environment)
         total += float(done.stdout)
-    tell("  CPU seconds of importing the services one by one", f"{total:6.2f} s")
+    show("  CPU seconds of importing the services one by one", f"{total:6.2f} s")
     return 1.25 * total / len(psutil.Process().cpu_affinity()) + 2
 
 
@@ -99,9 +99,9 @@ def test_memory_at_rest(cloud: Cloud) -> None:
     tree = [supervisor, *supervisor.children(recursive=True)]
     if hasattr(tree[0].memory_full_info(), "pss"):
         pss = sum(each.memory_full_info().pss for each in tree)
-        tell(f"memory at rest, {len(tree)} processes, PSS", f"{pss / 2**20:6.0f} MiB")
+        show(f"memory at rest, {len(tree)} processes, PSS", f"{pss / 2**20:6.0f} MiB")
     rss = sum(each.memory_info().rss for each in tree)
-    tell("memory at rest, RSS (shared pages counted in each)", f"{rss / 2**20:6.0f} MiB")
+    show("memory at rest, RSS (shared pages counted in each)", f"{rss / 2**20:6.0f} MiB")
 
 
 def test_server_to_active(client: Any) -> None:
@@ -119,11 +119,11 @@ def test_server_to_active(client: Any) -> None:
         client.compute.wait_for_server(server, interval=0.05)
         seconds.append(time.monotonic() - began)
         client.compute.delete_server(server)
-    tell("server to ACTIVE, median of 5 (first)", f"{sorted(seconds)[2]:6.2f} s ({seconds[0]:.2f})")
+    show("server to ACTIVE, median of 5 (first)", f"{sorted(seconds)[2]:6.2f} s ({seconds[0]:.2f})")
 
 
 def reach(client: Any, node: Any, verb: str, state: str) -> None:
-    """Order a step and wait for its end; openstacksdk's own wait looks every two seconds."""
+    """Request a step, and wait for its end; openstacksdk itself polls every two seconds."""
 
     def reached() -> bool:
         found = client.baremetal.get_node(node.id)
@@ -145,7 +145,7 @@ def test_node_to_active(client: Any) -> None:
         client.baremetal.update_node(node, instance_info=information)
         reach(client, node, "active", "active")
         seconds.append(time.monotonic() - began)
-    tell(
+    show(
         "node from enroll to active, median of 5 (first)",
         f"{sorted(seconds)[2]:6.2f} s ({seconds[0]:.2f})",
     )
@@ -157,7 +157,7 @@ def test_reset(cloud: Cloud) -> None:
         began = time.monotonic()
         cloud.reset()
         seconds.append(time.monotonic() - began)
-    tell(
+    show(
         f"reset, median of {RESETS} (most)",
         f"{sorted(seconds)[RESETS // 2]:6.2f} s ({max(seconds):.2f})",
     )
@@ -165,7 +165,7 @@ def test_reset(cloud: Cloud) -> None:
 
 @pytest.mark.usefixtures("cloud")
 def test_smoke_to_verdict(place: Path, cloud: Cloud) -> None:
-    """The main job from nothing running; its overhead is what is neither boot nor Tempest."""
+    """The main job without a running cloud; the overhead is neither boot nor Tempest."""
     cloud.stop()
     environment = {**os.environ, "BSDGATE_STATE_DIR": str(place / "s")}
     environment["BSDGATE_CACHE_DIR"] = str(place / "c")
@@ -179,19 +179,19 @@ def test_smoke_to_verdict(place: Path, cloud: Cloud) -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     (run,) = (place / "s" / "runs").iterdir()
     result = json.loads((run / "report" / "verdict.json").read_text())["result"]
-    tell("smoke to verdict, from nothing running", f"{seconds:6.1f} s  {result} {done.returncode}")
+    show("smoke to verdict, from nothing running", f"{seconds:6.1f} s  {result} {done.returncode}")
     began_at, took = _steps(run)
     for step, step_seconds in took.items():
-        tell(f"  {step}", f"{step_seconds:6.1f} s")
+        show(f"  {step}", f"{step_seconds:6.1f} s")
     attempt = json.loads((run / "evidence" / "02-tempest" / "attempt.json").read_text())
     started, ended = (datetime.fromisoformat(attempt[each]) for each in ("started", "ended"))
     listing, testing = started - began_at["test"], ended - started
-    tell("  of test: tempest run --list-tests", f"{listing.total_seconds():6.1f} s")
-    tell("  of test: tempest run", f"{testing.total_seconds():6.1f} s")
+    show("  of test: tempest run --list-tests", f"{listing.total_seconds():6.1f} s")
+    show("  of test: tempest run", f"{testing.total_seconds():6.1f} s")
     overhead = seconds - took["deploy"] - listing.total_seconds() - testing.total_seconds()
-    tell("  overhead: neither the services' boot nor tempest run", f"{overhead:6.1f} s")
+    show("  overhead: neither the services' boot nor tempest run", f"{overhead:6.1f} s")
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    tell("  CPU of the harness and what it waited for", f"{used:6.1f} s")
+    show("  CPU of the harness and what it waited for", f"{used:6.1f} s")
 
 
 def _steps(run: Path) -> tuple[dict[str, datetime], dict[str, float]]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long 500 known failures take with 2,000 tests: printed, never asserted.
+"""The time for 500 known failures and 2,000 tests: printed, not asserted.
 
-``pytest -s tests/benchmarks/test_expectations.py``, in processor time. Each test is looked up twice
-as the judge does: for its outcome, and for the entries that matched nothing. Beside it what one
-regular expression of all globs takes, which says only whether there is an entry at all.
+``pytest -s tests/benchmarks/test_expectations.py``, in CPU time. Each test is looked up twice,
+like in the judge: for its outcome, and for entries that matched nothing. For comparison, one
+regular expression of all globs, which only finds whether there is an entry.
 """
 
 import random

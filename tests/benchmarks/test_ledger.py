@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a run takes to judge and what memory, of 2,000 and of 10,000 cases: printed.
+"""The time and the memory to judge runs of 2,000 and 10,000 cases: printed, not asserted.
 
-``pytest --timeout=0 -s tests/benchmarks/test_ledger.py``. Each measurement is a process of its own;
-its memory is read every few milliseconds, less what it had once everything was imported.
+``pytest --timeout=0 -s tests/benchmarks/test_ledger.py``. Each measurement has its own process;
+its memory is read every few milliseconds, minus the memory after all imports.
 """
 
 import gc
@@ -37,7 +37,7 @@ TICK = 0.005
 MEBI = 1 << 20
 
 
-# What is measured: each returns what it made, so that it is held until it has been looked at.
+# The measured functions: each returns its result, to keep it in memory.
 
 
 def ids_alone(run_dir: Path) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ STAGES: tuple[Callable[[Path], object], ...] = (ids_alone, load, reconcile, judg
 
 @contextmanager
 def highest() -> Iterator[list[int]]:
-    """The most memory that the process has while the block runs, in bytes beyond what it has."""
+    """Measure the maximum memory of the process in the block, in bytes above the present memory."""
     process = psutil.Process()
     gc.collect()
     before = process.memory_info().rss
@@ -106,7 +106,7 @@ def measure(stage: str, run_dir: Path) -> None:
 
 
 def packets() -> list[bytes]:
-    """The packets of one test that takes a second, without their checksums."""
+    """Return the packets of one test of a second, without their checksums."""
     found = []
     for status, moment in (("inprogress", BEGAN), ("success", BEGAN + timedelta(seconds=1))):
         out = BytesIO()
@@ -118,7 +118,7 @@ def packets() -> list[bytes]:
 
 
 def seal(count: int) -> bytes:
-    """The packet that only the harness writes, after so many others."""
+    """Return the packet of the harness after so many other packets."""
     content = {"run_id": RUN, "attempt": ATTEMPT, "packets": count}
     out = BytesIO()
     StreamResultToBytes(out).status(
@@ -152,7 +152,7 @@ def write(path: Path, pieces: Iterator[bytes]) -> str:
 
 
 def write_run(place: Path, cases: int) -> Path:
-    """A run directory as the harness leaves it, of that many tests that succeeded."""
+    """Write a run directory of the harness with so many successful tests."""
     folder = place / "evidence" / ATTEMPT
     folder.mkdir(parents=True)
     run = {"schema": 1, "run_id": RUN, "created": BEGAN.isoformat(), "evidence": ["tempest"]}

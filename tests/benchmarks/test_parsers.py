@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast the parsers are and what memory they take, beside their peers: printed, not asserted.
+"""The speed and the memory of the parsers and of other parsers: printed, not asserted.
 
-``pytest -s tests/benchmarks/test_parsers.py``. Each reader runs in a process of its own, in turn
-with its peers and several times; the best time counts, since machines are noisy. Memory is what a
-process grew by while it read.
+``pytest -s tests/benchmarks/test_parsers.py``. Each reader runs several times in its own process,
+alternating with the others; the best time counts, because machines are noisy. Memory is the growth
+of the process while it reads.
 """
 
 import importlib
@@ -28,7 +28,7 @@ BEGAN = datetime(2026, 11, 22, tzinfo=UTC)
 TRACEBACK = b"Traceback (most recent call last):\n" + b'  File "a.py", line 1, in b\n' * 40
 
 
-# The readers: each reads one file and returns how many tests it has found.
+# The readers: each reads one file and returns the number of tests.
 
 
 def ours_subunit(path: Path) -> int:
@@ -65,7 +65,7 @@ def ours_junit(path: Path) -> int:
 
 
 def junitparser_facts(path: Path) -> int:
-    """What our cases hold: name, class, time, and how the test ended with message and text."""
+    """The fields of our cases: name, class, time, and the outcome with message and text."""
     from junitparser import JUnitXml
 
     found = 0
@@ -78,7 +78,7 @@ def junitparser_facts(path: Path) -> int:
 
 
 def junitparser_walk(path: Path) -> int:
-    """The same, and nothing is asked of a case but its name."""
+    """The same, but only the name of each case."""
     from junitparser import JUnitXml
 
     return sum(1 for suite in JUnitXml.fromfile(str(path)) for case in suite if case.name)
@@ -138,7 +138,7 @@ def measure(name: str, path: str) -> None:
 
 
 def subunit_stream(path: Path, *, failing: int) -> Path:
-    """A stream as stestr writes it for Tempest; one test in ``failing`` fails with a traceback."""
+    """Write a stream like stestr's for Tempest; one test in ``failing`` fails with a traceback."""
     from subunit.v2 import StreamResultToBytes
 
     with path.open("wb") as file:
@@ -218,7 +218,7 @@ def compare(title: str, path: Path, readers: Iterable[Callable[[Path], int]]) ->
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     for _ in range(ROUNDS):
         for name in names:
-            # Below a shell of its own: a process begins with the peak of the one that made it.
+            # As a child of a shell: a process inherits the peak of its parent.
             argv = ["/bin/sh", "-c", '"$0" "$@"; exit $?', sys.executable, "-c"]
             argv.append(f"{code}; import test_parsers as t; t.measure({name!r}, {str(path)!r})")
             done = subprocess.run(argv, check=True, capture_output=True, env=environment)
@@ -250,7 +250,7 @@ def test_rally(tmp_path: Path) -> None:
 
 
 def test_readers_agree(tmp_path: Path) -> None:
-    """What is measured is what is meant: each reader finds every test."""
+    """Each reader finds all tests."""
     stream = subunit_stream(tmp_path / "stream", failing=10)
     assert ours_subunit(stream) == stream_to_dict(stream) == SUBUNIT_TESTS
     report = junit_report(tmp_path / "report.xml")

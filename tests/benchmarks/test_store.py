@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The history beside the layout that one would think of first, a row for each test of each run.
+"""The history compared with the simplest layout, a row for each test of each run.
 
-``tox -e bench``; printed, never asserted.
+``tox -e bench``; printed, not asserted.
 """
 
 import random
@@ -17,22 +17,22 @@ from typing import TypeVar
 import pytest
 
 from bsdgate.results.model import Case, Cause, Disposition, Outcome, Past, Result, Run, Verdict
-from bsdgate.results.store.base import Scope
+from bsdgate.results.store.base import RunFilter
 from bsdgate.results.store.database import Store
 from bsdgate.results.store.rows import pack
 
 RUNS, CASES = 200, 2000
 SEED = 3
 T = TypeVar("T")
-MINE = Scope(suite="gate", profile="embedded", changed=False)
+MINE = RunFilter(suite="gate", profile="embedded", changed=False)
 
 
-def tell(what: str, ours: float, rows: float | None = None, unit: str = "ms") -> None:
+def show(what: str, ours: float, rows: float | None = None, unit: str = "ms") -> None:
     print(f"  {what:52} {ours:9.1f} {unit}" + (f" {rows:9.1f} {unit}" if rows is not None else ""))
 
 
 def timed(work: Callable[[], T]) -> tuple[float, T]:
-    """Return the milliseconds of the best of three times, and what came of it."""
+    """Return the best of three times in milliseconds, and the result."""
     best = float("inf")
     for _ in range(3):
         began = time.perf_counter()
@@ -76,7 +76,7 @@ def make_verdicts() -> list[Verdict]:
 
 
 class Rows:
-    """The other layout at its best: SQLite's own module, clustered by run, covered by an index."""
+    """The best form of the other layout: sqlite3, clustered by run, with a covering index."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -113,7 +113,7 @@ class Rows:
     def past(self, ids: list[str]) -> dict[str, list[tuple[int, str]]]:
         wanted = ",".join("?" * len(ids))
         query = (
-            # In this order: left to itself SQLite reads all tests of the runs, for 20 of them too.
+            # In this order, because SQLite would read all tests of the runs, even for 20 tests.
             "SELECT name, outcome, signature FROM test CROSS JOIN outcome ON test.id = test"
             f" WHERE name IN ({wanted})"
             " AND +run IN (SELECT id FROM run ORDER BY created DESC LIMIT ?) ORDER BY run DESC"
@@ -154,8 +154,8 @@ def test_columns_and_rows(verdicts: list[Verdict], tmp_path: Path) -> None:
         rows.import_run(each)
     others = time.perf_counter() - began
     rows.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    tell("import of a run", ours / RUNS * 1000, others / RUNS * 1000)
-    tell("file", path.stat().st_size / 1e6, rows.path.stat().st_size / 1e6, "MB")
+    show("import of a run", ours / RUNS * 1000, others / RUNS * 1000)
+    show("file", path.stat().st_size / 1e6, rows.path.stat().st_size / 1e6, "MB")
     ids = [case.id for case in verdicts[0].cases]
     compare(path, rows, ids)
     rows.database.close()
@@ -166,26 +166,26 @@ def past_of(some: list[str], store: Store) -> Mapping[str, tuple[Past, ...]]:
 
 
 def compare(path: Path, rows: Rows, ids: list[str]) -> None:
-    """Print how long answers take, and see that they are the same."""
+    """Print the times of answers, and check that they are equal."""
 
     def ask(question: Callable[[Store], T]) -> T:
         with Store(path) as store:
             return question(store)
 
-    tell("opened, and a window read", timed(lambda: ask(lambda store: store.window(MINE)))[0])
+    show("opened, and a window read", timed(lambda: ask(lambda store: store.window(MINE)))[0])
     for some in (ids[:20], ids):
         mine, past = timed(partial(ask, partial(past_of, some)))
         theirs, found = timed(partial(rows.past, some))
-        tell(f"the past of {len(some)} tests, from opening", mine, theirs)
+        show(f"the past of {len(some)} tests, from opening", mine, theirs)
         failed = [each for test in some for each in past[test] if each.outcome is Outcome.FAIL]
         assert len(failed) == sum(one[0] == ord("f") for test in some for one in found[test])
         assert all(each.signature for each in failed)
     mine, series = timed(lambda: ask(lambda store: store.window(MINE).series()))
     theirs, others = timed(rows.series)
-    tell(f"the series of all {len(ids)} tests, from opening", mine, theirs)
+    show(f"the series of all {len(ids)} tests, from opening", mine, theirs)
     assert {test: len(points) for test, points in series.items()} == {
         test: len(points) for test, points in others.items()
     }
     run = make_verdicts()[-1].run
-    tell("the baseline of a run", timed(lambda: ask(lambda store: store.baseline(run)))[0])
-    tell("200 lines of the list", timed(lambda: ask(lambda store: store.runs()))[0])
+    show("the baseline of a run", timed(lambda: ask(lambda store: store.baseline(run)))[0])
+    show("200 lines of the list", timed(lambda: ask(lambda store: store.runs()))[0])

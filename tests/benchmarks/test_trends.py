@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How soon a step is found: the bound, ours and the peers; how long that takes. Only printed.
+"""The number of runs until a step is found, by the bound, by bsdgate and by others; and the time.
 
-All are held to one rate of false alarms: at most 1 % of series of 365 points of normal noise raise
-any alarm when each point is judged as it arrives. ``BSDGATE_BENCH_SERIES`` chooses another number
-of series than 5,000. Otava and ruptures, which are asked again at each point, are tuned on
-``BSDGATE_BENCH_QUIET`` (1,000) years asked at each fifth point only, which flatters them.
+All have the same rate of false alarms: at most 1 % of series of 365 points of normal noise raise an
+alarm when each point is judged as it arrives. ``BSDGATE_BENCH_SERIES`` is the number of series, by
+default 5,000. Otava and ruptures run again at each point; they are tuned on ``BSDGATE_BENCH_QUIET``
+(1,000) years at each fifth point only, which improves their results.
 """
 
 import math
@@ -29,7 +29,7 @@ KINDS = ("normal", "t, 3 degrees", "outliers", "AR(1) 0.4")
 PENALTIES = (20, 25, 30, 35, 40, 50)
 
 
-def tell(what: str, value: str) -> None:
+def show(what: str, value: str) -> None:
     print(f"  {what:58} {value}")
 
 
@@ -41,7 +41,7 @@ def peers(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Peers:
 def row(label: str, delays: Sequence[float | None]) -> None:
     found = sorted(each for each in delays if each is not None)
     middle, most = noise.quantile(found, 0.5), noise.quantile(found, 0.9)
-    tell(label, f"median {middle:3.0f}  p90 {most:3.0f}")
+    show(label, f"median {middle:3.0f}  p90 {most:3.0f}")
 
 
 def quiet_years(kind: str) -> list[list[float]]:
@@ -57,7 +57,7 @@ def false_alarms(peers: Peers, peer: str, limit: float, years: list[list[float]]
 
 
 def tune(peers: Peers, years: list[list[float]]) -> dict[str, float]:
-    """The p-value and the penalty at which 1 % of the years raise an alarm."""
+    """Return the p-value and the penalty at which 1 % of the years raise an alarm."""
     least = peers.ask("otava", years, ask="least", stride=STRIDE)
     pvalue = sorted(least)[max(len(years) // 100 - 1, 0)]
     for penalty in PENALTIES:
@@ -79,7 +79,7 @@ def test_runs_until_a_step_of_ten_percent_is_found(peers: Peers) -> None:
         for peer, limit in limits.items():
             found = peers.ask(peer, series, ask="delay", limit=limit, after=AFTER)
             row(f"{kind}: {peer} at {limit:.2g}", [each or math.inf for each in found])
-            tell("  its years with a false alarm", f"{false_alarms(peers, peer, limit, years):.1%}")
+            show("  its years with a false alarm", f"{false_alarms(peers, peer, limit, years):.1%}")
 
 
 def test_seconds_for_a_suite() -> None:
@@ -90,8 +90,8 @@ def test_seconds_for_a_suite() -> None:
         follow(year)
     each = (time.perf_counter() - began) / len(years)
     print()
-    tell("a year of one test, 365 points", f"{each * 1000:6.1f} ms")
-    tell("a year of a suite of 1,445 tests, on one core", f"{each * 1445:6.1f} s")
+    show("a year of one test, 365 points", f"{each * 1000:6.1f} ms")
+    show("a year of a suite of 1,445 tests, on one core", f"{each * 1445:6.1f} s")
 
 
 def test_seconds_for_the_gate() -> None:
@@ -103,4 +103,4 @@ def test_seconds_for_the_gate() -> None:
     began = time.perf_counter()
     passrate.gate(records, len(records))
     print()
-    tell("gate of 1,445 tests", f"{(time.perf_counter() - began) * 1000:6.1f} ms")
+    show("gate of 1,445 tests", f"{(time.perf_counter() - began) * 1000:6.1f} ms")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a verdict takes, from a run's files to JSON: printed, never asserted.
+"""The time for a verdict, from the files of a run to JSON: printed, not asserted.
 
 2,000 cases, 500 known failures, 200 earlier runs in the history; ``tox -e bench``.
 """
@@ -52,7 +52,7 @@ def ids() -> list[str]:
 
 @pytest.fixture
 def run_dir(tmp_path: Path) -> Path:
-    """A run of which a tenth is skipped and a few known failures fail."""
+    """Return a run with a tenth of skipped tests, and a few known failures."""
     out = BytesIO()
     writer = StreamResultToBytes(out)
     for number, test in enumerate(ids()):
@@ -100,7 +100,7 @@ def digest(content: bytes) -> str:
 
 @pytest.fixture
 def known(tmp_path: Path) -> Path:
-    """Entries of every shape; those of the tests that fail among them."""
+    """Return entries of all forms, also for the tests that fail."""
     shapes = ["{0}", "{0}", "{1}.*", "*.test_{2}"]
     entries = []
     for number, test in enumerate(ids()[7 : 7 + 4 * KNOWN : 4]):
@@ -116,7 +116,7 @@ def known(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def history(tmp_path: Path, run_dir: Path) -> Path:
-    """Earlier runs of the same tests."""
+    """Return earlier runs of the same tests."""
     path = tmp_path / "history.sqlite"
     verdict = judge.judge_run(run_dir)
     with Store(path) as store:

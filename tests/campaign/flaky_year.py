@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A year of a suite in which nothing changes, tests flaking each at its own rate."""
+"""A year of runs of a suite without changes: each test is flaky with its own rate."""
 
 import math
 import random
@@ -16,7 +16,7 @@ SEED = 20261122
 
 @dataclass(frozen=True)
 class Suite:
-    """How much is run; the rates are drawn from Beta(0.1, 20), one for each test."""
+    """The numbers of tests and runs; the rate of each test is drawn from Beta(0.1, 20)."""
 
     tests: int = 1445
     variants: int = 12
@@ -27,7 +27,7 @@ class Suite:
 
 
 def failures(rng: random.Random, rate: float, runs: int) -> list[int]:
-    """The runs in which a test fails; the gaps between them are geometric."""
+    """Yield the runs in which a test fails; the gaps between them are geometric."""
     found: list[int] = []
     if rate < 1e-12:
         return found
@@ -40,7 +40,7 @@ def failures(rng: random.Random, rate: float, runs: int) -> list[int]:
 
 
 def record(name: str, failed: list[int], now: int) -> FailureHistory:
-    """What the store would tell of a test at a run: the last runs, and the runs before these."""
+    """Return the store's data on a test at a run: the last runs, and the runs before these."""
     begin = max(0, now + 1 - passrate.RECENT)
     oldest = max(0, begin - passrate.BASELINE)
     recent = set(failed)
@@ -52,9 +52,9 @@ def record(name: str, failed: list[int], now: int) -> FailureHistory:
 
 
 def false_blocks(suite: Suite, rng: random.Random) -> Iterator[tuple[int, str]]:
-    """The blocks of a year in which nothing has changed: the day and the test.
+    """Yield the day and the test of each block in a year without changes.
 
-    A test that stays blocked from one of its runs to the next is blocked once.
+    A test that stays blocked from one run to the next counts once.
     """
     rates = suite.rates(rng)
     for variant in range(suite.variants):
@@ -62,7 +62,7 @@ def false_blocks(suite: Suite, rng: random.Random) -> Iterator[tuple[int, str]]:
         for test, rate in enumerate(rates):
             failed = failures(rng, rate, suite.days * RUNS_A_DAY)
             for place, run in enumerate(failed):
-                # Two failures that are far apart are no fall, and most are.
+                # Two failures that are far apart are not a fall; most are far apart.
                 if place and run - failed[place - 1] < passrate.RECENT:
                     window = failed[max(0, place - 400) : place + 1]
                     by_run[run].append(record(f"{test}/{variant}", window, run))
@@ -79,12 +79,12 @@ def _blocked(by_run: dict[int, list[FailureHistory]], tests: int) -> Iterator[tu
 
 
 def one_year(number: int) -> list[tuple[int, str]]:
-    """All false blocks of a year of the whole suite."""
+    """Return all false blocks in a year of the whole suite."""
     return list(false_blocks(Suite(), random.Random(SEED + number)))
 
 
 def runs_to_block(rng: random.Random, baseline: int, tests: int, pass_rate: float = 0.7) -> int:
-    """After how many runs a test that never failed, and now passes less, is blocked; 0 if not."""
+    """Return the number of runs until a test with a new failure rate is blocked; 0 if it is not."""
     failed: list[int] = []
     for run in range(passrate.RECENT):
         if rng.random() < 1 - pass_rate:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seeded series: noise of several kinds, with or without a step; and the bound.
 
-The noise is 5 % of the level where nothing else is said, and has that standard deviation or, where
-outliers make that meaningless, has it without them.
+The standard deviation of the noise is 5 % of the level by default; for kinds with outliers, without
+the outliers.
 """
 
 import math
@@ -31,7 +31,7 @@ def normal(rng: random.Random, count: int) -> list[float]:
 
 
 def student(rng: random.Random, count: int, freedom: int = 3) -> list[float]:
-    """Student's t, to a standard deviation of 1."""
+    """Student's t, scaled to a standard deviation of 1."""
     scale = math.sqrt((freedom - 2) / freedom)
     return [
         scale * rng.gauss(0, 1) / math.sqrt(rng.gammavariate(freedom / 2, 2) / freedom)
@@ -40,12 +40,12 @@ def student(rng: random.Random, count: int, freedom: int = 3) -> list[float]:
 
 
 def outliers(rng: random.Random, count: int) -> list[float]:
-    """One point in twenty is ten times as far away as it would be."""
+    """One point in twenty has ten times its deviation."""
     return [rng.gauss(0, 1) * (10 if rng.random() < 0.05 else 1) for _ in range(count)]
 
 
 def spikes(rng: random.Random, count: int) -> list[float]:
-    """One point in twenty is far too high, as on a machine that was busy."""
+    """One point in twenty is far too high, as on a busy machine."""
     return [
         rng.gauss(0, 1) + (abs(rng.gauss(0, 8)) if rng.random() < 0.05 else 0) for _ in range(count)
     ]
@@ -56,7 +56,7 @@ def skewed(rng: random.Random, count: int) -> list[float]:
 
 
 def autoregressive(rng: random.Random, count: int, share: float = 0.4) -> list[float]:
-    """AR(1): each point keeps ``share`` of how far off the one before it was."""
+    """AR(1): each point has ``share`` of the deviation of the point before."""
     value, found = rng.gauss(0, 1), []
     for _ in range(count):
         value = share * value + rng.gauss(0, math.sqrt(1 - share * share))
@@ -78,7 +78,7 @@ NOISES: dict[str, Noise] = {
 
 
 def seconds(noise: Sequence[float], at: int | None = None, step: float = STEP) -> list[float]:
-    """Durations: the level, its noise, and ``step`` of the level more from ``at`` on."""
+    """Return durations: the level with noise, higher by ``step`` of the level from ``at`` on."""
     found = []
     for place, value in enumerate(noise):
         level = 1 + (step if at is not None and place >= at else 0)
@@ -87,7 +87,7 @@ def seconds(noise: Sequence[float], at: int | None = None, step: float = STEP) -
 
 
 def series(durations: Sequence[float]) -> Series:
-    """One run a day."""
+    """Return a series with one run a day."""
     points = (
         Point(_FIRST + timedelta(days=day), str(day), value) for day, value in enumerate(durations)
     )
@@ -95,7 +95,7 @@ def series(durations: Sequence[float]) -> Series:
 
 
 def alarms(durations: Sequence[float], thresholds: Thresholds = ANY) -> list[int]:
-    """The places at which alarms were raised."""
+    """Return the positions of the alarms."""
     return [int(change.found.run_id) for change in follow(series(durations), thresholds).changes]
 
 
@@ -107,13 +107,13 @@ def raises_any(kind: str, thresholds: Thresholds, number: int) -> bool:
 def stepped(
     kind: str, after: int, number: int, step: float = STEP, length: int = 60
 ) -> list[float]:
-    """A series that steps after that many points, and goes on for ``length``."""
+    """Return a series with a step after ``after`` points, followed by ``length`` points."""
     rng = random.Random(f"{SEED} step {kind} {number}")
     return seconds(NOISES[kind](rng, after + length), after, step)
 
 
 def delay(kind: str, after: int, step: float, number: int) -> float | None:
-    """Runs from the step to its alarm; inf if none came, None if one came before the step."""
+    """Return the runs from step to alarm; inf without an alarm, None if one is too early."""
     found = alarms(stepped(kind, after, number, step))
     if found and found[0] < after:
         return None
@@ -121,7 +121,7 @@ def delay(kind: str, after: int, step: float, number: int) -> float | None:
 
 
 def bound_delay(limit: float, number: int) -> float | None:
-    """As ``delay``, by CUSUM with level and deviation known, the step being twice the latter."""
+    """Return the same for CUSUM with known level and deviation, and a step of two deviations."""
     rng = random.Random(f"{SEED} bound {number}")
     for place, strength in enumerate(_bound(rng, 120, 60), 1):
         if strength > limit:
@@ -130,7 +130,7 @@ def bound_delay(limit: float, number: int) -> float | None:
 
 
 def bound_peak(number: int) -> float:
-    """The most that a known-parameter CUSUM reaches in a year of noise."""
+    """Return the maximum of a known-parameter CUSUM in a year of noise."""
     return max(_bound(random.Random(f"{SEED} bound noise {number}"), YEAR, YEAR))
 
 
@@ -144,7 +144,7 @@ def _bound(rng: random.Random, count: int, after: int) -> Iterator[float]:
 
 
 def each(work: Callable[[int], Some], count: int, chunk: int = 50) -> list[Some]:
-    """``work`` of 0, 1, 2 … on both cores of a small machine, the order kept."""
+    """Return ``work`` of 0, 1, 2 … in order, calculated by two processes."""
     if count < 100 and chunk > 1:
         return [work(number) for number in range(count)]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Apache Otava and ruptures, the peers, in an environment of their own.
+"""Two other change-point detectors, Apache Otava and ruptures, in an environment of their own.
 
 Otava pins another numpy than OpenStack does. ``BSDGATE_OTAVA_PYTHON`` names an interpreter that
-has both; else one is made with uv, and where the package index is out of reach the tests that
-need it are skipped.
+has both; else one is made with uv. If that fails without a package index, the tests are skipped.
 """
 
 import json
@@ -18,14 +17,14 @@ from typing import Any
 import pytest
 
 GIVEN = os.environ.get("BSDGATE_OTAVA_PYTHON")
-# What its analysis imports; its own list has clients of databases and of chats besides.
+# The imports of its analysis; its requirements also contain database and chat clients.
 NEEDS = ("apache-otava==0.8.0", "numpy==2.2.0", "scipy==1.16.3", "ruptures==1.1.10")
 CHILD = Path(__file__).with_name("peers_child.py")
 
 
 @dataclass(frozen=True)
 class Peers:
-    """Both detectors behind one interpreter."""
+    """Both detectors, run by one interpreter."""
 
     python: str
 
@@ -46,7 +45,7 @@ class Peers:
 
 
 def make_peers(uv: str, folder: Path) -> Peers:
-    """Install the peers, or use what is given; skip where neither can be."""
+    """Install the detectors, or use the given interpreter; skip the test if neither is possible."""
     if GIVEN:
         return Peers(GIVEN)
     python = str(folder / "otava" / "bin" / "python")
@@ -56,5 +55,5 @@ def make_peers(uv: str, folder: Path) -> Peers:
     ):
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode:
-            pytest.skip(f"Otava cannot be had here: {done.stderr.strip().splitlines()[-1]}")
+            pytest.skip(f"Otava cannot be installed here: {done.stderr.strip().splitlines()[-1]}")
     return Peers(python)

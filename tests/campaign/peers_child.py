@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks a change-point detector about series; runs in an environment that has the detector.
+"""Runs a change-point detector on series, in an environment with the detector.
 
-Reads a question from standard input as JSON and writes the answers, one for each series:
+Reads a JSON request from standard input, and writes a result for each series:
 
-``changes``: where it sees any; ``delay``: how many points after ``after`` a detector that is asked
-again at each new point first sees a change, null if it never does; ``online``: whether it sees one
-in a series of noise when asked at each ``stride``-th point; ``least`` (Otava only): the least
-p-value of what it sees then.
+``changes``: the positions of changes; ``delay``: the number of points after ``after`` until a
+detector that runs at each new point finds a change, or null; ``online``: whether it finds a change
+in a series of noise when it runs at each ``stride``-th point; ``least`` (Otava only): the least
+p-value of these changes.
 """
 
 import json
@@ -28,7 +28,7 @@ def ruptures(values: list[float], penalty: float) -> list[int]:
     from ruptures import KernelCPD
 
     signal = numpy.array(values)
-    # The penalty is in squared deviations: of neighbours, which a step does not widen.
+    # The penalty is in squared deviations of neighbours, which do not depend on a step.
     spread = numpy.median(numpy.abs(numpy.diff(signal))) * 1.4826 / math.sqrt(2)
     detector = KernelCPD(kernel="linear", min_size=2).fit(signal.reshape(-1, 1) / spread)
     return list(detector.predict(pen=penalty))[:-1]

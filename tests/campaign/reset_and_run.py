@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The main job, on a cloud that is reset RESETS times before it is tested: ``RESETS``.
 
-A program of its own, for it ends as the main job does, with nothing left behind.
+A separate program, because it ends like the main job and leaves no process or file.
 """
 
 import sys
@@ -15,13 +15,13 @@ from bsdgate.harness.cloud.client import Cloud
 
 
 class Resetting:
-    """The cloud's own step, and then reset upon reset."""
+    """The step ``deploy``, followed by resets."""
 
     def __init__(self, resets: int) -> None:
         self.resets = resets
 
     def deploy(self, run: steps.Run) -> None:
-        """Bring up the cloud, reset it, say how long that took and what it costs by now."""
+        """Start the cloud and reset it; print the durations of the resets and the memory."""
         steps.deploy(run)
         cloud = Cloud(run.folder.cloud)
         seconds, memory = [], []
@@ -37,14 +37,14 @@ class Resetting:
 
 
 def resident(cloud: Cloud) -> int:
-    """Return what all of the cloud's processes have resident, in MiB."""
+    """Return the resident memory of all processes of the cloud, in MiB."""
     supervisor = psutil.Process(cloud.status()["pid"])
     tree = [supervisor, *supervisor.children(recursive=True)]
     return int(sum(each.memory_info().rss for each in tree) // 2**20)
 
 
 class Silent:
-    """Hears of a run and keeps it to itself."""
+    """A listener that ignores all calls."""
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_: None

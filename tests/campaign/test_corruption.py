@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ten thousand ways to harm the evidence of real runs: none is passed, in either mode.
+"""The evidence of real runs is damaged in ten thousand ways: none passes, in either mode.
 
-``BSDGATE_CAMPAIGN_TRIALS`` and ``BSDGATE_CAMPAIGN_SEED`` choose another size and seed; CI harms
-recorded evidence a few hundred times in ``tests/unit`` and ``tests/functional``.
+``BSDGATE_CAMPAIGN_TRIALS`` and ``BSDGATE_CAMPAIGN_SEED`` choose another size and seed; CI
+damages recorded evidence a few hundred times in ``tests/unit`` and ``tests/functional``.
 """
 
 import os
@@ -27,7 +27,7 @@ TESTS = FEW + r"|test_live_migration|test_projects\.ProjectsTestJSON\.test_proje
 
 @pytest.fixture(scope="module")
 def recorded(place: Place) -> list[Evidence]:
-    """Three runs of the main job: one passes, one fails and is tried again, one is Rally's."""
+    """Return three runs: one passes, one fails and has re-runs, one is of Rally."""
     profile = yaml.safe_load((PROFILES / "embedded.yaml").read_text())
     profile["services"]["keystone"] = {"options": {"DEFAULT": {"max_project_tree_depth": 1}}}
     broken = place.root / "broken.yaml"
@@ -45,7 +45,7 @@ def recorded(place: Place) -> list[Evidence]:
 
 
 @pytest.mark.filterwarnings("ignore")  # stestr leaves files open
-def test_harmed_evidence_is_never_passed(recorded: list[Evidence], tmp_path: Path) -> None:
+def test_damaged_evidence_never_passes(recorded: list[Evidence], tmp_path: Path) -> None:
     campaign = Campaign(recorded, tmp_path / "run", SEED, PEERS_EACH)
     print(f"\nseed {SEED}; untouched: {campaign.untouched}")
     assert set(campaign.untouched.values()) == {Result.PASS, Result.FAIL}

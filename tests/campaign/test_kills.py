@@ -59,7 +59,7 @@ def test_all_signals_hit_each_target_of_each_step_in_160_trials() -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_signal_makes_no_false_pass_and_leaves_nothing(
+def test_a_signal_causes_no_false_pass_and_leaves_nothing(
     bench: Bench, outcomes: list[Outcome], seed: int
 ) -> None:
     outcome = bench.carry_out(plan(seed))

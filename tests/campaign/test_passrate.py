@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of the pass-rate gate: false blocks in a year of flakes, runs until a fall is seen.
+"""The figures of the pass-rate gate: false blocks in a year, and runs until a fall is found.
 
 1,445 tests in 12 variants, ten runs a day of each variant; a test's flake rate is drawn from
 Beta(0.1, 20) and is the same in all variants.

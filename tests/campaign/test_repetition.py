@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The main job twenty times in a row, and on a cloud that was reset fifty times: all pass.
+"""The main job passes twenty times in a row, and on a cloud after fifty resets.
 
 ``BSDGATE_CAMPAIGN_RUNS`` and ``BSDGATE_CAMPAIGN_RESETS`` choose other sizes; CI
 runs the main job once, and a few resets in ``tests/functional``.
@@ -32,11 +32,11 @@ def test_smoke_in_a_row(place: Place, number: int) -> None:
     print(f"run {number:2}: {verdict['result']} {verdict['counts']} {done.seconds:.1f} s")
     assert (done.code, verdict["result"]) == (0, "PASS"), done
     place.wait_until_empty()
-    assert place.litter() == []
+    assert place.stray_files() == []
     assert {path.name for path in place.state.iterdir()} == {"history.sqlite", "runs"}
 
 
-def test_smoke_passes_on_a_cloud_that_was_reset_again_and_again(place: Place) -> None:
+def test_smoke_passes_on_a_cloud_after_many_resets(place: Place) -> None:
     program = Path(__file__).with_name("reset_and_run.py")
     done = place.start(sys.executable, program, str(RESETS)).done(timeout=1800)
     print(f"\n{done}")

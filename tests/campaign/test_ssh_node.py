@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole main job on a node over ssh, beside the same on this machine."""
+"""The main job on a node over ssh, compared with this machine."""
 
 from collections.abc import Iterator
 

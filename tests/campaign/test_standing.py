@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole suite smoke against a cloud that is there already, with 50 resources of others."""
+"""The whole suite smoke against a standing cloud with 50 resources of other users."""
 
 import json
 
@@ -11,7 +11,7 @@ from functional.sdk import connected
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_smoke_passes_and_nothing_of_others_differs_by_a_byte(place: Place) -> None:
+def test_smoke_passes_and_resources_of_others_are_identical(place: Place) -> None:
     up = place.bsdgate("up", "--name", "theirs")
     assert up.code == 0, up
     with connected(UpCloud(place, "theirs")) as client:

@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud in memory, as a standing deployment is connected to it."""
+"""A cloud in memory, with the interface of a connection to a standing cloud."""
 
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from bsdgate.harness.deployments.connection import Entry, Identity
+from bsdgate.harness.deployments.connection import CloudEntry, Identity
 from bsdgate.harness.deployments.kinds import KINDS, Kind
 from bsdgate.harness.errors import InfrastructureError
 
-ENTRY = Entry("theirs", {"auth": {"auth_url": "http://127.0.0.1:1/v3", "username": "admin"}})
+ENTRY = CloudEntry("theirs", {"auth": {"auth_url": "http://127.0.0.1:1/v3", "username": "admin"}})
 _QUOTAS = {"compute": "quota_class_set", "network": "quota"}
 DRIVERS = {"drivers": [{"name": "fake-hardware"}]}
 
 
 class FakeCloud:
-    """Holds resources by service and path, and lists, makes and removes them.
+    """Stores resources by service and path, and lists, makes and removes them.
 
-    ``refused`` are the ids that cannot be removed. ``statuses`` are answers by service and path
-    that take the place of the right ones. ``failing`` is raised by all that is asked.
+    ``refused`` are ids that cannot be removed. ``statuses`` replace the statuses of answers, by
+    service and path. ``failing`` is raised by all requests.
     """
 
     def __init__(self) -> None:
@@ -45,12 +45,12 @@ class FakeCloud:
         return self.resources.setdefault((found.service, found.below), [])
 
     def identify(self) -> Identity:
-        """Log in."""
+        """Return the roles and domains of the user."""
         self._fail()
         return Identity(self.roles)
 
     def has(self, service: str) -> bool:
-        """Whether there is such a service."""
+        """Return whether there is such a service."""
         return service in self.services
 
     def call(self, service: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
@@ -69,12 +69,12 @@ class FakeCloud:
         return 204, None
 
     def upload(self, image: str, content: bytes) -> None:
-        """Take the content of an image."""
+        """Store the content of an image."""
         self.asked.append(("PUT", "image", f"/images/{image}/file"))
         assert content
 
     def close(self) -> None:
-        """Close."""
+        """Record the close."""
         self.closed = True
 
     def _add(self, kind: Kind, content: Mapping[str, Any]) -> str:

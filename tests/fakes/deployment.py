@@ -7,10 +7,10 @@ from pathlib import Path
 from bsdgate.harness.deployments.base import (
     Access,
     ForRunner,
-    HostChecks,
+    HostCheckTarget,
     Installed,
-    Report,
-    Say,
+    ReportEvent,
+    ReportLine,
 )
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.manifest import ChangedProject
@@ -18,11 +18,11 @@ from bsdgate.results.problems import Finding, Problem
 
 
 class FakeDeployment:
-    """Notes in ``events`` what is asked of it.
+    """Records its calls in ``events``.
 
-    ``changes`` are the changes under test. ``problems`` is its health, ``left`` is what outlives
-    it, ``found`` is what it finds when it is closed. ``failing`` maps the name of a method to the
-    error that it raises. ``second`` says whether there can be others.
+    ``changes`` are the changes under test. ``problems`` is returned by ``health``, ``left`` by
+    ``end``, ``found`` by ``close``. ``failing`` maps the name of a method to the error that it
+    raises. ``second`` is whether there can be other deployments.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class FakeDeployment:
         self.found: list[Finding] = []
         self.failing: dict[str, BaseException] = {}
         self.second = True
-        self.checks: HostChecks | None = None
+        self.checks: HostCheckTarget | None = None
         self.accounts: list[dict[str, str]] | None = None
         self.up = False
         self.kept = False
@@ -49,13 +49,13 @@ class FakeDeployment:
         """Whether there are changes."""
         return bool(self.changes)
 
-    def install(self, say: Say) -> Installed:
+    def install(self, report_line: ReportLine) -> Installed:
         """Install nothing."""
         self._fail("install")
-        say(f"installing {self.name}")
+        report_line(f"installing {self.name}")
         return Installed({"keystone": "30.0.0"}, self.changes)
 
-    def start(self, report: Report) -> Access:
+    def start(self, report: ReportEvent) -> Access:
         """Start."""
         self._fail("start")
         self.events.append(f"{self.name} begins, changed: {self.changed}")
@@ -67,12 +67,12 @@ class FakeDeployment:
         """Return the problems."""
         return self.problems
 
-    def host_checks(self) -> HostChecks | None:
-        """Return how to check the host, if it was given."""
+    def host_checks(self) -> HostCheckTarget | None:
+        """Return the target of the host checks, if the test has set it."""
         return self.checks
 
     def for_runner(self) -> ForRunner:
-        """Return nothing of its own."""
+        """Return the default."""
         return ForRunner()
 
     def collect_logs(self, folder: Path) -> None:
@@ -90,11 +90,11 @@ class FakeDeployment:
         return self._another(name, self.changes) if self.second else None
 
     def check_base(self) -> None:
-        """Find nothing altered."""
+        """Record the check."""
         self._fail("check_base")
 
     def keep(self) -> bool:
-        """Stay up."""
+        """Return whether it is up."""
         self.events.append(f"{self.name} is kept")
         self.kept = self.up
         return self.up
@@ -109,13 +109,13 @@ class FakeDeployment:
         return left
 
     def close(self) -> Sequence[Finding]:
-        """End, if that was not done, and return what was to be found."""
+        """End, and return ``found``."""
         self.end()
         self._fail("close")
         return self.found
 
     def lose(self) -> None:
-        """Make all that follows fail."""
+        """Make all later calls fail."""
         error = InfrastructureError("the node fake does not answer")
         self.failing = dict.fromkeys(("collect_logs", "end", "close", "check_base"), error)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A listener of a run that keeps what it hears."""
+"""A listener of a run that records the steps and lines."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,28 +8,28 @@ from bsdgate.results.parsers.subunit import StatusEvent
 
 
 class FakeListener:
-    """Keeps the names of the steps, and what is said."""
+    """Records the names of the steps, and the lines for the user."""
 
     def __init__(self) -> None:
         self.steps: list[str] = []
-        self.said: list[str] = []
+        self.reported: list[str] = []
 
     def step(self, name: str) -> None:
-        """Keep the name."""
+        """Record the name."""
         self.steps.append(name)
 
-    def say(self, text: str) -> None:
-        """Keep the text."""
-        self.said.append(text)
+    def report(self, text: str) -> None:
+        """Record the text."""
+        self.reported.append(text)
 
     def cloud(self, event: Mapping[str, Any]) -> None:
-        """Drop the event."""
+        """Ignore the event."""
 
     def tests_begin(self, ids: Sequence[str], concurrency: int) -> None:
-        """Drop the ids."""
+        """Ignore the ids."""
 
     def test(self, event: StatusEvent) -> None:
-        """Drop the event."""
+        """Ignore the event."""
 
     def tests_end(self) -> None:
         """Do nothing."""

@@ -11,7 +11,7 @@ from bsdgate.harness.nodes.base import NodeLostError, Remote, Report
 
 
 class FakeRemote:
-    """An object in this process, behind the JSON that a real connection would carry."""
+    """An object in this process, called through JSON like a remote object."""
 
     def __init__(self, node: "FakeNode", made: Any) -> None:
         self.node = node
@@ -19,20 +19,20 @@ class FakeRemote:
 
     def call(self, method: str, report: Report, **arguments: Any) -> Any:
         """Call the method, unless the node is lost."""
-        self.node.see_connected()
+        self.node.check_connected()
         given = json.loads(json.dumps(arguments))
         result = getattr(self.made, method)(
             lambda message: report(json.loads(json.dumps(message))), **given
         )
-        self.node.see_connected()
+        self.node.check_connected()
         return json.loads(json.dumps(result))
 
 
 class FakeNode:
-    """A node with the folders of this machine; ``lose`` cuts the connection.
+    """A node with directories of this machine; ``lose`` cuts the connection.
 
-    ``objects`` are the objects that it has, by the path of their class. ``forwarded`` has the ports
-    that were forwarded.
+    ``objects`` are its objects, by the path of their class. ``forwarded`` are the ports that were
+    forwarded.
     """
 
     name = "fake"
@@ -51,8 +51,8 @@ class FakeNode:
         """Cut the connection."""
         self.connected = False
 
-    def see_connected(self) -> None:
-        """Raise NodeLostError if the connection is cut, or was never made."""
+    def check_connected(self) -> None:
+        """Raise NodeLostError if the connection is cut or was never made."""
         if not self.connected:
             raise NodeLostError(f"the node {self.name} does not answer")
 
@@ -62,7 +62,7 @@ class FakeNode:
 
     def facts(self) -> Mapping[str, str]:
         """Return two properties."""
-        self.see_connected()
+        self.check_connected()
         return {"architecture": "amd64", "utc_offset": "+0000"}
 
     def start(
@@ -74,16 +74,16 @@ class FakeNode:
         stdin: int | None = None,
     ) -> process.Running:
         """Start the command on this machine."""
-        self.see_connected()
+        self.check_connected()
         return process.start(argv, log=log, stdout=stdout, stdin=stdin)
 
     def remote(self, path: str) -> Remote:
-        """Return the object of that class."""
+        """Return the object of a class."""
         return FakeRemote(self, self.objects[path])
 
     def push(self, source: Path, names: Sequence[Path] | None = None) -> Path:
-        """Copy the folder into the folder of the node; ``pushed`` notes the names."""
-        self.see_connected()
+        """Copy a directory to the directory of the node; ``pushed`` records the names."""
+        self.check_connected()
         self.pushed[source] = names
         target = self.folder / "pushed" / source.name
         target.parent.mkdir(exist_ok=True)
@@ -91,31 +91,31 @@ class FakeNode:
         return target
 
     def pull(self, source: Path, target: Path) -> None:
-        """Copy a folder."""
-        self.see_connected()
+        """Copy a directory."""
+        self.check_connected()
         target.mkdir(parents=True, exist_ok=True)
         if source.exists():
             files.copy_tree(source, target)
 
     def choose_ports(self, count: int) -> Sequence[int]:
-        """Let the system choose."""
+        """Return zeros: the system chooses the ports."""
         return [0] * count
 
     def forward(self, ports: Sequence[int]) -> None:
-        """Keep the ports."""
-        self.see_connected()
+        """Record the ports."""
+        self.check_connected()
         self.forwarded += ports
 
     def keep(self) -> None:
-        """Note it."""
-        self.see_connected()
+        """Record the call."""
+        self.check_connected()
         self.kept = True
 
     def testinfra(self) -> Sequence[str]:
-        """Name the local backend."""
+        """Return the argument for the local backend."""
         return ("--hosts=local://",)
 
     def close(self) -> None:
-        """Count how often the node was closed."""
+        """Count the calls."""
         self.connected = False
         self.closed += 1

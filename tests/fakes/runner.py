@@ -7,19 +7,19 @@ from io import BytesIO
 
 from subunit.v2 import StreamResultToBytes
 
-from bsdgate.harness.manifest import Kind
+from bsdgate.harness.manifest import RunnerKind
 from bsdgate.harness.run_dir import Attempt, Format
 from bsdgate.harness.runners.base import Ended, Events, Look
 from bsdgate.results.parsers.subunit import StreamReader
 
 
 class FakeRunner:
-    """Writes a sealed subunit stream of the outcomes that it is given, by test id.
+    """Writes a sealed subunit stream with the given outcomes, by test id.
 
-    ``ran`` has the name of each attempt and what it was asked.
+    ``ran`` has the name and the ids of each attempt.
     """
 
-    kind: Kind = "tempest"
+    kind: RunnerKind = "tempest"
     form: Format = "subunit"
     test_timeout: float | None = 300.0
 
@@ -29,7 +29,7 @@ class FakeRunner:
         self.ran: list[tuple[str, tuple[str, ...]]] = []
 
     def prepare(self) -> None:
-        """Count how often it was prepared."""
+        """Count the calls."""
         self.prepared += 1
 
     def list_ids(self) -> Sequence[str]:
@@ -41,7 +41,7 @@ class FakeRunner:
         return "".join(f"{each}\n" for each in ids).encode()
 
     def run(self, ids: Sequence[str], attempt: Attempt, events: Events, look: Look) -> Ended:
-        """Report each asked test with its outcome, until ``look`` finds something."""
+        """Report each test with its outcome, until ``look`` returns a problem."""
         self.ran.append((attempt.name, tuple(ids)))
         reader, reported = StreamReader(), []
         for each in ids:
@@ -58,5 +58,5 @@ class FakeRunner:
         attempt.stream.write(reader.make_seal(attempt.run_id, attempt.name))
         others = [one for one in reported if one[1] != "success"]
         record = json.dumps({"reports": len(reported), "others": others}).encode()
-        # As Tempest with --subunit: the exit status does not depend on the outcomes.
+        # Like Tempest with --subunit: the exit status does not depend on the outcomes.
         return Ended(0, record=record)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real browser without a window, driven through Chromium's DevTools protocol over two pipes."""
+"""A headless Chromium, controlled by its DevTools protocol over two pipes."""
 
 import base64
 import contextlib
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-PATIENCE = 60.0
+TIMEOUT = 60.0
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -31,7 +31,7 @@ FLAGS = (
     "--remote-debugging-pipe",
 )
 
-# Chromium reads commands on descriptor 3 and answers on 4, whatever is there before.
+# Chromium reads commands on descriptor 3 and writes answers to 4, which may be in use here.
 LAUNCHER = """
 import fcntl, os, sys
 pipes = [fcntl.fcntl(int(each), fcntl.F_DUPFD, 10) for each in sys.argv[1:3]]
@@ -43,12 +43,12 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def find() -> str | None:
-    """Return the path of a Chromium on PATH, under whatever name it goes."""
+    """Return the path of a Chromium on PATH, by any of its names."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Browser:
-    """Chromium with one page. ``events`` are all that it has sent, oldest first."""
+    """Chromium with one page. ``events`` are all events that it has sent, oldest first."""
 
     def __init__(self, program: str, home: Path) -> None:
         self.events: list[dict[str, Any]] = []
@@ -89,18 +89,18 @@ class Browser:
         return result
 
     def wait(self, method: str) -> dict[str, Any]:
-        """Return the next event called ``method``, among those not looked at yet or to come."""
+        """Return the next event ``method``: one that was not returned yet, or a new one."""
         while (event := self._next()).get("method") != method:
             self.events.append(event)
         self.events.append(event)
         return event
 
     def events_called(self, method: str) -> list[dict[str, Any]]:
-        """Return the parameters of the events called ``method``."""
+        """Return the parameters of the events ``method``."""
         return [event["params"] for event in self.events if event.get("method") == method]
 
     def open(self, page: Path) -> float:
-        """Open a file and wait until it is painted; return the seconds that took."""
+        """Open a file, and wait until it is painted; return the duration in seconds."""
         self("Page.navigate", url="about:blank")
         self.settle()
         self.events.clear()
@@ -113,8 +113,8 @@ class Browser:
         return time.monotonic() - began
 
     def settle(self) -> None:
-        """Wait until what there is to see has been drawn."""
-        # The second frame is asked for when the first one has been drawn.
+        """Wait until the visible part of the page is drawn."""
+        # The second frame is requested after the first one is drawn.
         self.evaluate(
             "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
         )
@@ -128,7 +128,7 @@ class Browser:
         return answer["result"].get("value")
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        """Write what the page looks like as PNG: what a window shows of it, or the whole."""
+        """Write a PNG of the page: the part in the window, or the whole page."""
         image = self("Page.captureScreenshot", captureBeyondViewport=whole, **self._clip(whole))
         path.write_bytes(base64.b64decode(image["data"]))
 
@@ -141,10 +141,10 @@ class Browser:
         }
 
     def _next(self) -> dict[str, Any]:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while b"\0" not in self._pending:
             left = deadline - time.monotonic()
-            assert left > 0, f"Chromium said nothing for {PATIENCE:g} s"
+            assert left > 0, f"Chromium sent nothing for {TIMEOUT:g} s"
             if select.select([self._read], [], [], left)[0]:
                 data = os.read(self._read, 1 << 16)
                 assert data, f"Chromium ended with status {self._popen.wait()}"

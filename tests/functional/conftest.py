@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of real programs share: a place to run them in, and what is built but once."""
+"""Fixtures for tests of real programs: a place to run them, and packages that are built once."""
 
 import subprocess
 import tarfile
@@ -20,11 +20,11 @@ OF_CHANGES = (
     "test_run",
     "test_untrusted",
 )
-"""Run in one process: some of them alter the base, which others would report as altered."""
+"""Run these tests in one process: some of them alter the base, which fails other tests."""
 
 
 class ByModule(LoadScopeScheduling):
-    """Keeps the tests of a module in one process: they share a place, and have an order."""
+    """Runs the tests of a module in one process: they share a place, and have an order."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = Path(nodeid.partition("::")[0]).stem
@@ -33,13 +33,13 @@ class ByModule(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
-    """Return what hands the tests to the processes."""
+    """Return the scheduler that assigns tests to processes."""
     return ByModule(config, log)
 
 
 @pytest.fixture(scope="session")
 def cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of what bsdgate builds once, for all tests of all processes together."""
+    """Return a cache directory for all tests of all processes."""
     root = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):
         root = root.parent
@@ -50,7 +50,7 @@ def cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def place(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Return a user's place, which a module's tests have for themselves."""
+    """Return a place for the tests of one module."""
     place = Place(tmp_path_factory.mktemp(f"place {ODD}"), cache)
     yield place
     place.close()
@@ -58,7 +58,7 @@ def place(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
 
 @pytest.fixture(scope="session")
 def sdist(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fetch a released Keystone. A session's fixture runs before the network is closed."""
+    """Fetch a released Keystone. A session fixture runs before the network is closed."""
     folder = tmp_path_factory.mktemp("sdist")
     subprocess.run([uv, "venv", "--quiet", "--seed", folder / "pip"], check=True)
     pip = [str(folder / "pip" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
@@ -69,21 +69,21 @@ def sdist(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def hooked_checkout(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Hooked:
-    """Unpack a released Keystone and put the hook into it."""
+    """Unpack a released Keystone, and add the hook."""
     folder = tmp_path_factory.mktemp("hooked")
     return Hooked.make(unpack(sdist, folder / "sources"), folder / "code.py")
 
 
 @pytest.fixture
 def hooked(request: pytest.FixtureRequest, hooked_checkout: Hooked) -> Hooked:
-    """Return the checkout with the hook; the file of code is empty."""
+    """Return the checkout with the hook; its code file is empty."""
     of_changes(request)
     hooked_checkout.plant("")
     return hooked_checkout
 
 
 def unpack(sdist: Path, into: Path) -> Path:
-    """Unpack a source distribution; return its folder."""
+    """Unpack a source distribution; return its directory."""
     with tarfile.open(sdist) as archive:
         archive.extractall(into, filter="data")
     (found,) = into.iterdir()
@@ -97,6 +97,6 @@ def of_changes(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def checkout(request: pytest.FixtureRequest, sdist: Path, tmp_path: Path) -> Path:
-    """Unpack a released Keystone, as a checkout of a change to it would be."""
+    """Unpack a released Keystone, to use as a checkout with a change."""
     of_changes(request)
     return unpack(sdist, tmp_path / "sources")

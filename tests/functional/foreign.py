@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resources of other people in a cloud: 50 of all kinds, and what each of them is."""
+"""Resources of other users in a cloud: 50 of all kinds, and their contents."""
 
 import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
 Content = dict[str, dict[str, Any]]
-"""By path: what the service says of a resource, all of it."""
+"""The whole content of resources, by path."""
 
 
 def fill(client: Any) -> list[tuple[str, str]]:
-    """Make resources that a run must not touch; return the service and the path of each."""
+    """Make resources that a run must not alter; return the service and the path of each."""
     makers: list[Callable[[Any, Any], Iterator[tuple[str, str]]]] = [_identity]
     types = {each.type for each in client.identity.services()}
     makers += [
@@ -30,7 +30,7 @@ def fill(client: Any) -> list[tuple[str, str]]:
 
 
 def contents(client: Any, paths: list[tuple[str, str]]) -> Content:
-    """Return what the services say of the resources now."""
+    """Return the present contents of the resources."""
     return {path: _get(client, service, path) for service, path in paths}
 
 
@@ -63,7 +63,7 @@ def _identity(client: Any, project: Any) -> Iterator[tuple[str, str]]:
 def _network(client: Any, project: Any) -> Iterator[tuple[str, str]]:
     network = client.network
     for number in range(3):
-        # Named as Tempest names its own by default: the name is no reason to remove it.
+        # With Tempest's default prefix: the name is no reason to remove the network.
         net = network.create_network(name=f"tempest-people-{number}", project_id=project.id)
         yield "network", f"/networks/{net.id}"
         subnet = network.create_subnet(

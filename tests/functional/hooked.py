@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One change to Keystone for the defects of all tests."""
+"""A change of Keystone that provides the defects for all tests."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +10,8 @@ from typing import Self
 class Hooked:
     """A checkout of Keystone that runs the code in a file before it creates a policy.
 
-    The defects of all tests come from this one change: each other change would need an environment
-    and templates of the cloud of its own, which takes half a minute.
+    All tests use this change: another change would need another environment and other templates,
+    which takes half a minute.
     """
 
     path: Path
@@ -19,7 +19,7 @@ class Hooked:
 
     @classmethod
     def make(cls, checkout: Path, code: Path) -> Self:
-        """Put the hook for the file ``code`` into an unchanged checkout."""
+        """Add the hook for the file ``code`` to an unchanged checkout."""
         module = checkout / "keystone" / "api" / "policy.py"
         created = "policy = self._assign_unique_id(self._normalize_dict(policy_body))\n"
         text = module.read_text()
@@ -29,5 +29,5 @@ class Hooked:
         return cls(checkout, code)
 
     def plant(self, code: str) -> None:
-        """Run this code, in the function that creates a policy; its body is ``policy_body``."""
+        """Run this code in the function that creates a policy from ``policy_body``."""
         self.code.write_text(code)

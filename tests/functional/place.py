@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A user's place in small: a home, state and cache of its own, and the bsdgate command in it."""
+"""A place for a test: a home directory, a state and a cache directory, and the bsdgate command."""
 
 import contextlib
 import json
@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 import psutil
 
 BIN = Path(sys.executable).parent
-# Nothing listens on the discard port: no proxy of the user may come between us and loopback.
+# Nothing listens on the discard port: bsdgate must use no proxy of the user for loopback.
 NOWHERE = "http://127.0.0.1:9"
-# The machine may be busy with something else: this is for what must come, not for how soon.
-PATIENCE = 90.0
+# Long, for a busy machine: it is for events that must come, not for how soon they come.
+TIMEOUT = 90.0
 ODD = "of Zoë's (& co), ~1 =old+new;_@!^"
-"""A part of a folder's name, with every kind of character that one may have."""
+"""A part of a directory name, with each kind of character that a path may contain."""
 SERVICES = ("keystone", "placement", "glance", "neutron", "nova", "ironic")
 
 T = TypeVar("T")
@@ -31,9 +31,9 @@ INTERRUPTS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 
 
 def wait_for(
-    condition: Callable[[], T], what: str, timeout: float = PATIENCE, interval: float = 0.05
+    condition: Callable[[], T], what: str, timeout: float = TIMEOUT, interval: float = 0.05
 ) -> T:
-    """Return the first true value of ``condition``; fail, saying ``what``, if none comes."""
+    """Return the first true value of ``condition``; after the timeout, fail with ``what``."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
@@ -43,9 +43,9 @@ def wait_for(
 
 @contextlib.contextmanager
 def as_under_a_terminal() -> Iterator[None]:
-    """Let processes that are started meanwhile have the signal dispositions of a terminal.
+    """Give processes that are started in the block the signal dispositions of a terminal.
 
-    A child inherits that a signal is ignored, as SIGINT is where the tests run in the background.
+    A child process inherits ignored signals, such as SIGINT if the tests run in the background.
     """
     ignored = [number for number in INTERRUPTS if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:
@@ -59,7 +59,7 @@ def as_under_a_terminal() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Done:
-    """A command that ended: its exit code, all that it wrote, and how long it took."""
+    """A command that ended: its exit code, its output, and its duration."""
 
     code: int
     text: str
@@ -70,7 +70,7 @@ class Done:
 
 
 class Started:
-    """A command under way, the leader of a process group as under a shell."""
+    """A running command: the leader of a process group, as under a shell."""
 
     def __init__(self, popen: subprocess.Popen[bytes], output: Path) -> None:
         self.popen = popen
@@ -79,28 +79,28 @@ class Started:
 
     @property
     def text(self) -> str:
-        """What it has written so far."""
+        """The output so far."""
         return self._output.read_text(errors="replace")
 
     def press_ctrl_c(self) -> None:
-        """Send what a terminal sends."""
+        """Send SIGINT to the process group, like a terminal."""
         os.killpg(self.popen.pid, signal.SIGINT)
 
     def until(self, text: str) -> None:
-        """Wait until it has written ``text``."""
+        """Wait for ``text`` in the output."""
         wait_for(lambda: text in self.text or self.popen.poll() is not None, f"{text!r}")
         assert text in self.text, f"it ended with {self.popen.returncode}:\n{self.text}"
 
-    def done(self, timeout: float = PATIENCE * 3) -> Done:
-        """Wait for its end."""
+    def done(self, timeout: float = TIMEOUT * 3) -> Done:
+        """Wait for the end of the command."""
         code = self.popen.wait(timeout)
         return Done(code, self.text, time.monotonic() - self.began)
 
 
 class Place:
-    """A user's home, state and cache under ``root``, and what runs there.
+    """A user's home, state and cache directories under ``root``, and the processes there.
 
-    The state folder is reached through a symbolic link, as homes are on FreeBSD.
+    The path of the state directory has a symbolic link, like home directories on FreeBSD.
     """
 
     def __init__(self, root: Path, cache: Path) -> None:
@@ -134,7 +134,7 @@ class Place:
         return env | proxies | ours | changes
 
     def start(self, *argv: str | Path, **changes: str) -> Started:
-        """Start a program; those of the environment under test are known by name."""
+        """Start a program; a name is searched in the environment under test."""
         program = BIN / argv[0] if (BIN / argv[0]).exists() else argv[0]
         output = self.root / f"output-{len(self._started)}.txt"
         with output.open("wb") as file, as_under_a_terminal():
@@ -155,11 +155,11 @@ class Place:
         return self.start("bsdgate", *arguments, **changes).done()
 
     def processes(self, below: Path | None = None) -> list[psutil.Process]:
-        """Return the living processes of this place, or those that live in ``below``."""
+        """Return the running processes of this place, or of its directory ``below``."""
         return [each for each in psutil.process_iter() if self._is_ours(each, below)]
 
     def _is_ours(self, each: psutil.Process, below: Path | None) -> bool:
-        # Each by itself may be refused or, where a program renames itself, be gone.
+        # Each value may be refused or, if a program changes its title, be missing.
         texts: list[str] = []
         for read in (each.cwd, lambda: " ".join(each.cmdline()), lambda: str(each.environ())):
             with contextlib.suppress(psutil.Error, OSError):
@@ -175,17 +175,17 @@ class Place:
         return False
 
     def wait_until_empty(self, timeout: float = 20) -> None:
-        """Wait until no process of this place lives."""
+        """Wait until all processes of this place have ended."""
         deadline = time.monotonic() + timeout
         while left := self.processes():
             assert time.monotonic() < deadline, f"left after {timeout:g} s: {left}"
             psutil.wait_procs(left, 0.1)
 
-    def litter(self) -> list[str]:
-        """Return what lies where commands have no business: home, temporary and working folder.
+    def stray_files(self) -> list[str]:
+        """Return the files in directories where commands must write none: home, temporary, working.
 
-        OpenStack's clouds.yaml is theirs to write, and the index of entry points that stevedore
-        keeps among the user's caches belongs to every OpenStack program.
+        Except OpenStack's clouds.yaml, and stevedore's index of entry points in the user's cache,
+        which all OpenStack programs write.
         """
         found = [each for top in (self.home, self.temporary, self.cwd) for each in top.rglob("*")]
         entry_points = self.home / ".cache" / "python-entrypoints"
@@ -197,16 +197,16 @@ class Place:
         )
 
     def close(self) -> None:
-        """End whatever a failed test has left running here."""
+        """End the processes that a failed test left here."""
         for each in self.processes():
             with contextlib.suppress(psutil.Error):
                 each.kill()
         for started in self._started:
-            started.popen.wait(PATIENCE)
+            started.popen.wait(TIMEOUT)
 
 
 class UpCloud:
-    """A cloud that ``bsdgate up`` has brought up in a place."""
+    """A cloud of ``bsdgate up`` in a place."""
 
     def __init__(self, place: Place, name: str) -> None:
         self.place = place
@@ -214,12 +214,12 @@ class UpCloud:
         self.directory = place.state / "clouds" / name
 
     def do(self, verb: str, *arguments: str) -> Done:
-        """Run a bsdgate command on this cloud."""
+        """Run a bsdgate command for this cloud."""
         return self.place.bsdgate(verb, "--name", self.name, *arguments)
 
     @property
     def status(self) -> dict[str, Any]:
-        """The status file of its supervisor."""
+        """The content of status.json."""
         found: dict[str, Any] = json.loads((self.directory / "status.json").read_text())
         return found
 
@@ -234,7 +234,7 @@ class UpCloud:
         return found
 
     def processes(self) -> list[psutil.Process]:
-        """Return its living processes."""
+        """Return the running processes of the cloud."""
         return self.place.processes(self.directory)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves in its directory, and ways to begin one and to stop it while it tests."""
+"""The directory of a run, and functions to begin a run and to stop it during the tests."""
 
 import json
 import time
@@ -8,34 +8,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from functional.place import BIN, PATIENCE, Done, Place, Started, listening, wait_for
+from functional.place import BIN, TIMEOUT, Done, Place, Started, listening, wait_for
 
 from bsdgate.results.parsers.subunit import StreamReader
 
 FEW = (
     r"tempest\.api\.identity\.(admin\.v3\.test_(policies|regions)|v3\.test_(api_discovery|domains))"
 )
-"""Seven tests of a second in all."""
+"""Seven tests of one second in total."""
 MANY = r"tempest\.api\.network\.test_(networks|ports|security_groups)"
-"""Tests of some seconds each: there is time to do harm."""
+"""Tests of some seconds each, to have time for signals."""
 TWO = ("--concurrency", "2")
 MODULES = (
     r"tempest\.api\.identity\.admin\.v3\.test_(application|credentials|default|domain|endpoint|oauth|"
     r"policies|projects_negative|regions|services|users_negative)"
 )
-"""Tests of many small modules, so that a run that goes on does not begin from the start."""
+"""Tests of many small modules, so that a resumed run has few tests to repeat."""
 LEFT = 3
-"""Modules of which tests have reported when one of two workers has surely left one."""
+"""The number of modules in the reports after which one of two workers has completed a module."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """What a run has left in its directory."""
+    """The directory of a run."""
 
     path: Path
 
     def read(self, name: str) -> Any:
-        """Return the content of one of its JSON files."""
+        """Return the content of a JSON file."""
         return json.loads((self.path / name).read_text())
 
     @property
@@ -48,7 +48,7 @@ class RunFolder:
         return {each.parent.name: json.loads(each.read_text()) for each in found}
 
     def reasons(self) -> dict[str, Any]:
-        """Return the verdict's reasons by their codes."""
+        """Return the reasons of the verdict, by code."""
         return {reason["code"]: reason for reason in self.verdict["reasons"]}
 
     def journal(self) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ class RunFolder:
         return [json.loads(line) for line in lines]
 
     def modules(self) -> int:
-        """Count the modules of which tests have reported in the newest attempt at Tempest's."""
+        """Return the number of modules in the reports of the newest attempt of Tempest."""
         streams = sorted(self.path.glob("evidence/*-tempest/stream.subunit"))
         if not streams:
             return 0
@@ -68,12 +68,12 @@ class RunFolder:
         return (self.path / "evidence" / attempt / "asked.txt").read_text().splitlines()
 
     def ports(self) -> list[int]:
-        """Return the ports of the run's cloud, while it is there."""
+        """Return the ports of the run's cloud."""
         return list(self.read("cloud/spec.json")["ports"].values())
 
 
 def runs(place: Place) -> list[RunFolder]:
-    """Return the runs of a place, oldest first."""
+    """Return the runs of a place, the oldest first."""
     manifests = (place.state / "runs").glob("*/manifest.json")
     by_age = sorted(manifests, key=lambda each: each.stat().st_mtime_ns)
     return [RunFolder(each.parent) for each in by_age]
@@ -82,9 +82,9 @@ def runs(place: Place) -> list[RunFolder]:
 def begun(
     place: Place, *arguments: str | Path, modules: int = 1, under: tuple[str | Path, ...] = ()
 ) -> tuple[Started, RunFolder]:
-    """Start a new run and return it with its directory, as soon as tests have begun to report.
+    """Start a new run, and wait for the first reports of tests; return it with its directory.
 
-    ``under`` are the words of a program that starts it, such as nohup.
+    ``under`` are the arguments of a program that starts the run, such as nohup.
     """
     before = len(runs(place))
     command = (*under, BIN / "bsdgate") if under else ("bsdgate",)
@@ -97,19 +97,19 @@ def begun(
 
 
 def wait_for_tests(started: Started, folder: RunFolder, modules: int = 1) -> None:
-    """Wait until tests of so many modules have reported in an attempt that is under way."""
+    """Wait for the reports of tests of so many modules in the present attempt."""
 
     def reporting() -> bool:
         assert started.popen.poll() is None, f"the run is over:\n{started.text}"
         last = [each["state"] for name, each in folder.attempts.items() if "tempest" in name][-1:]
         return last == ["running"] and folder.modules() >= modules
 
-    # A cloud has to start before, and may have to build its templates.
-    wait_for(reporting, "a test reports", PATIENCE * 3)
+    # A cloud starts before, and may build its templates.
+    wait_for(reporting, "a test reports", TIMEOUT * 3)
 
 
 def resumed(place: Place, folder: RunFolder, modules: int = 1) -> Started:
-    """Resume a run and return it as soon as tests have begun to report."""
+    """Resume a run, and wait for the first reports of tests."""
     started = place.start("bsdgate", "run", "--resume", folder.path)
     wait_for_tests(started, folder, modules)
     return started
@@ -122,7 +122,7 @@ def assert_nothing_left(place: Place, ports: list[int]) -> None:
 
 @dataclass(frozen=True)
 class Stopped:
-    """How a run was stopped: the run, how its command ended, and what was seen before."""
+    """A stopped run: its directory, the end of its command, and observations before."""
 
     folder: RunFolder
     done: Done

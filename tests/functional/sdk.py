@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of clouds do through openstacksdk, as any user's program would."""
+"""Functions for tests of clouds, by openstacksdk."""
 
 import contextlib
 import sys
@@ -12,7 +12,7 @@ from functional.place import UpCloud, wait_for
 
 @contextlib.contextmanager
 def connected(cloud: UpCloud) -> Iterator[Any]:
-    """Connect to a cloud by what its user has: a name, and clouds.yaml."""
+    """Connect to a cloud by its name in clouds.yaml."""
     import openstack
 
     files = [str(cloud.place.clouds_yaml)]
@@ -22,7 +22,7 @@ def connected(cloud: UpCloud) -> Iterator[Any]:
 
 
 def create_server(client: Any, name: str) -> Any:
-    """Create the smallest server there is and return it once it is ACTIVE."""
+    """Create a small server; return it when it is ACTIVE."""
     image = client.image.find_image("empty", ignore_missing=False)
     flavor = client.compute.find_flavor("m1.nano", ignore_missing=False)
     network = client.network.find_network("private", ignore_missing=False)
@@ -46,7 +46,7 @@ def names(resources: Any) -> set[str]:
 
 
 def seeds(client: Any) -> dict[str, set[str]]:
-    """Return the ids of what every new cloud has."""
+    """Return the ids of the resources of every new cloud."""
     return {
         "flavors": {each.id for each in client.compute.flavors()},
         "images": {each.id for each in client.image.images()},

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real sshd that a test starts, and the settings of a client that may log in there.
+"""A real sshd that a test starts, and the settings of a client that can log in.
 
-Where the tests are root, its user is another one with a home of its own, and login shell tcsh if it
-is installed: FreeBSD's way. Where the system allows it, sshd is in a namespace: the loopback there
-is not the one here, and folders that only root may enter are open as far as bsdgate is in them.
-Else it is the same user with another HOME.
+If the tests run as root, the user of sshd is another one, with its own home directory and the login
+shell tcsh if that is installed, as on FreeBSD. If the system allows it, sshd is in a namespace with
+its own loopback, and directories that only root may enter are open there as far as bsdgate needs
+them. Else it is the same user with another HOME.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ SSH = shutil.which("ssh")
 HOST = "test-node"
 TESTS = Path(__file__).parents[1]
 
-# Opens FOLDER... below TOP, which others may not enter: they alone are in it from here on.
+# Mounts an empty TOP, with only the directories FOLDER... below it.
 _OPEN = """
 set -e
 stage=$1 top=$2
@@ -37,7 +37,7 @@ for each; do mkdir -p "$stage$each"; mount --bind "$each" "$stage$each"; done
 mount -t tmpfs -o mode=755 none "$top"
 for each; do mkdir -p "$each"; mount --bind "$stage$each" "$each"; done
 """
-# Brings the loopback of a network namespace up, and holds the namespace until it is ended.
+# Activates the loopback of a network namespace, and keeps the namespace until it is ended.
 _HOLD = """
 import fcntl, signal, socket, struct
 with socket.socket() as any_socket:
@@ -48,13 +48,13 @@ signal.pause()
 
 
 def run(*argv: str | Path) -> str:
-    """Run a program to its good end, and return what it prints."""
+    """Run a program; return its output; fail if it fails."""
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
 @dataclass
 class Sshd:
-    """An sshd in a folder. ``url`` is what ``--on`` takes; ``variables`` are those of its user."""
+    """An sshd in a directory. ``url`` is for ``--on``; ``variables`` are those of its user."""
 
     root: Path
     user: str
@@ -72,21 +72,21 @@ class Sshd:
 
     @property
     def url(self) -> str:
-        """The node's URL."""
+        """The URL of the node."""
         return f"ssh://{self.user}@{HOST}"
 
     @property
     def state(self) -> Path:
-        """The state folder of bsdgate there."""
+        """The state directory of bsdgate there."""
         return self.home / "state"
 
     @property
     def path(self) -> str:
-        """The PATH here with the ssh that knows the settings of the test."""
+        """A PATH for this machine with an ssh that has the settings of the test."""
         return f"{self.root / 'bin'}:{os.environ['PATH']}"
 
     def trust(self, key: str) -> None:
-        """Let the client know this host key."""
+        """Add this host key to the client's known hosts."""
         line = (self.root / f"{key}.pub").read_text()
         (self.root / "known_hosts").write_text(f"{HOST} {line}")
 
@@ -120,7 +120,7 @@ class Sshd:
         program.chmod(0o755)
 
     def processes(self) -> list[psutil.Process]:
-        """Return the living processes of bsdgate and sshd there."""
+        """Return the running processes of bsdgate and sshd there."""
         found = []
         for each in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -130,8 +130,8 @@ class Sshd:
         return found
 
     def connections(self) -> list[psutil.Process]:
-        """Return the processes of sshd that carry a connection."""
-        # sshd takes another title; it is below the client, as its ProxyCommand.
+        """Return the processes of sshd with a connection."""
+        # sshd changes its title; it is a descendant of the client, as its ProxyCommand.
         found = []
         for each in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -140,7 +140,7 @@ class Sshd:
         return list(dict.fromkeys(found))
 
     def cut(self) -> None:
-        """Cut all connections, without a word to either side's programs."""
+        """Cut all connections, without a message to either side."""
         for each in self.connections():
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
@@ -148,7 +148,7 @@ class Sshd:
 
 @contextlib.contextmanager
 def serving() -> Iterator[Sshd]:
-    """Provide an sshd; skip the test where there is none."""
+    """Yield an sshd; skip the test if there is none."""
     if SSHD is None:
         pytest.skip("there is no sshd here: install openssh-server")
     with contextlib.ExitStack() as stack:
@@ -171,7 +171,7 @@ def serving() -> Iterator[Sshd]:
 
 @contextlib.contextmanager
 def _user(root: Path, namespace: int | None) -> Iterator[tuple[str, Path]]:
-    """Make a user who can read bsdgate; the one of the tests where that is not possible."""
+    """Make a user who can read bsdgate; if that is not possible, return the user of the tests."""
     name, home = f"bsdgate-{secrets.token_hex(4)}", root / "home"
     login = shutil.which("tcsh") or "/bin/sh"
     options = ("--password", "*", "--create-home", "--home-dir", home, "--shell", login)
@@ -206,7 +206,7 @@ def _entering(namespace: int | None) -> list[str]:
 
 @contextlib.contextmanager
 def _namespace(root: Path) -> Iterator[int | None]:
-    """Hold namespaces, and return the process that is in them; None: they are not allowed."""
+    """Start a process in new namespaces, and return its id; None: namespaces are not allowed."""
     if shutil.which("unshare") is None:
         yield None
         return
@@ -232,7 +232,7 @@ def _namespace(root: Path) -> Iterator[int | None]:
 
 
 def _closed(*needed: str) -> dict[Path, list[Path]]:
-    """Return the folders that others may not enter, and which needed ones are in each."""
+    """Return the directories that others may not enter, each with the needed directories in it."""
     found: dict[Path, list[Path]] = {}
     for folder in map(Path, dict.fromkeys(needed)):
         closed = [
@@ -244,5 +244,5 @@ def _closed(*needed: str) -> dict[Path, list[Path]]:
 
 
 def with_ssh(sshd: Sshd) -> Mapping[str, str]:
-    """Return the environment of a command that is to find the ssh of the test."""
+    """Return the environment of a command that uses the ssh of the test."""
     return {"PATH": sshd.path}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked wrongly is refused at once: exit code 2, the value, the next step, nothing left."""
+"""Wrong input is refused at once: exit code 2, the value, the next step, and no files."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from functional.place import BIN, Done, Place
 
-# Refusals are given before anything is started.
+# A command is refused before it starts a process.
 SECONDS = 15
 
 BROKEN_YAML = "name: mine\nnodes:\n  source: local\n bad: [1,\n"
@@ -33,7 +33,7 @@ BROKEN_CLOUDS = "clouds:\n  work:\n    auth: {username: me\n  other: 1\n"
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    """Return a place of the test's own."""
+    """Return a new place for the test."""
     root = tmp_path / "place"
     root.mkdir()
     place = Place(root, root / "cache")
@@ -42,13 +42,13 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 def refused(place: Place, *arguments: str | Path, **environment: str) -> Done:
-    """Run a command that must be refused, and see that it was, and that nothing came of it."""
+    """Run a command; check that it was refused and left no files."""
     done = place.bsdgate(*arguments, **environment)
     assert done.code == 2, done
     assert "Traceback" not in done.text
     assert done.seconds < SECONDS
     place.wait_until_empty(5)
-    assert place.litter() == []
+    assert place.stray_files() == []
     assert list(place.state.rglob("*")) == []
     return done
 
@@ -103,7 +103,7 @@ def test_down_removes_nothing_but_clouds(place: Place, name: str) -> None:
     assert precious.read_text() == "precious"
 
 
-def test_broken_profile_is_shown_where_it_is_broken(place: Place) -> None:
+def test_a_broken_profile_is_reported_with_the_line(place: Place) -> None:
     profile = place.root / "mine.yaml"
     profile.write_text(BROKEN_YAML)
     done = refused(place, "run", "--profile", profile)
@@ -124,7 +124,7 @@ def test_all_mistakes_of_a_profile_are_reported_at_once(place: Place) -> None:
 
 
 @pytest.mark.parametrize("content", [BROKEN_CLOUDS, "- a\n- list\n", "clouds: [1]\n"])
-def test_broken_clouds_yaml_is_refused_and_left_alone(place: Place, content: str) -> None:
+def test_a_broken_clouds_yaml_is_refused_and_not_changed(place: Place, content: str) -> None:
     place.clouds_yaml.parent.mkdir(parents=True)
     place.clouds_yaml.write_text(content)
     done = refused(place, "up")
@@ -145,7 +145,7 @@ def test_another_cloud_of_the_users_is_not_overwritten(place: Place) -> None:
 
 
 @pytest.mark.parametrize("command", ["up", "run"])
-def test_place_that_cannot_be_written_is_refused(place: Place, command: str) -> None:
+def test_a_directory_that_cannot_be_written_is_refused(place: Place, command: str) -> None:
     """A path below a file cannot be made, not even by root."""
     file = place.root / "file"
     file.write_text("")
@@ -158,18 +158,18 @@ def test_place_that_cannot_be_written_is_refused(place: Place, command: str) -> 
     ("command", "setting"),
     [("up", "BSDGATE_STATE_DIR"), ("run", "BSDGATE_CACHE_DIR"), ("status", "BSDGATE_STATE_DIR")],
 )
-def test_place_that_openstack_cannot_handle_is_refused(
+def test_a_directory_that_openstack_cannot_use_is_refused(
     place: Place, command: str, setting: str
 ) -> None:
     folder = place.root / "$(touch trap)"
     done = refused(place, command, **{setting: str(folder)})
     assert "$(touch trap)' has '$' in it" in done.text
-    assert f"choose another place with {setting}" in done.text
+    assert f"choose another directory with {setting}" in done.text
     assert not folder.exists()
 
 
 def test_a_missing_home_is_an_error_with_the_next_step(place: Place) -> None:
-    """A user whom the system does not know, as in a container that is started with any id."""
+    """The user has no entry in the system's list, as in a container with any user id."""
     homeless = "import os, pwd, sys; del os.environ['HOME'], os.environ['BSDGATE_STATE_DIR']\n"
     homeless += "def unknown(uid): raise KeyError(uid)\npwd.getpwuid = unknown\n"
     homeless += "from bsdgate.harness.cli import main; sys.exit(main())"
@@ -182,7 +182,7 @@ def test_a_missing_home_is_an_error_with_the_next_step(place: Place) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="not every system has it")
 @pytest.mark.parametrize("command", ["history", "expectations check", "--help"])
-def test_output_to_a_full_disk_is_named(place: Place, command: str) -> None:
+def test_output_to_a_full_disk_is_reported(place: Place, command: str) -> None:
     script = f"bsdgate {command} >/dev/full"
     path = os.pathsep.join([str(BIN), os.environ["PATH"]])
     done = place.start("sh", "-c", script, PATH=path).done()
@@ -214,7 +214,7 @@ def test_clouds_yaml_that_cannot_be_written_is_refused(place: Place) -> None:
 
 @pytest.fixture(scope="module")
 def poor_python(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a Python that has all that this one has, but neither Keystone nor the right Nova."""
+    """Return a Python with the packages of this one, but without Keystone and with another Nova."""
     folder = tmp_path_factory.mktemp("poor")
     venv = [uv, "venv", "--quiet", "--python", sys.executable, str(folder / "venv")]
     subprocess.run(venv, check=True)

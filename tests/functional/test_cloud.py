@@ -127,7 +127,7 @@ def test_clouds_yaml_keeps_what_the_user_wrote(one: UpCloud) -> None:
 
 
 def test_no_file_is_outside_the_state_and_cache_directories(one: UpCloud) -> None:
-    assert one.place.litter() == []
+    assert one.place.stray_files() == []
 
 
 def test_directories_are_private_with_any_umask(one: UpCloud, cache: Path) -> None:
@@ -346,7 +346,7 @@ def test_cloud_runs_in_a_directory_with_a_path_too_long_for_a_socket(two: UpClou
     assert len(os.fsencode(two.directory / "control")) > SOCKET_PATH_MAX
     restarted = two.do("restart", "placement")
     assert restarted.code == 0, restarted
-    assert two.place.litter() == []
+    assert two.place.stray_files() == []
 
 
 def test_cloud_listens_on_loopback_only(two: UpCloud) -> None:
@@ -378,7 +378,7 @@ def test_down_leaves_only_the_files_of_the_user(place: Place, one: UpCloud) -> N
     assert place.clouds_yaml.read_text() == USERS_OWN
     assert listening(ports) == []
     place.wait_until_empty()
-    assert place.litter() == []
+    assert place.stray_files() == []
     for verb in ("down", "status", "reset"):
         refused = one.do(verb)
         assert refused.code == 2

@@ -27,7 +27,7 @@ Prepare = Callable[..., Environment]
 
 @pytest.fixture(scope="module")
 def sdist(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fetch what the tests change. A module's fixture runs before the network is closed."""
+    """Fetch a released Keystone. A module fixture runs before the network is closed."""
     folder = tmp_path_factory.mktemp("sdist")
     subprocess.run([uv, "venv", "--quiet", "--seed", folder / "pip"], check=True)
     pip = [str(folder / "pip" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
@@ -59,7 +59,7 @@ def prepared(cache: Path) -> Prepare:
     return prepare_with
 
 
-def said(environment: Environment, code: str) -> str:
+def printed_by(environment: Environment, code: str) -> str:
     done = subprocess.run(
         [environment.python, "-c", code], check=True, capture_output=True, text=True, cwd="/"
     )
@@ -70,24 +70,24 @@ def listing(folder: Path) -> set[tuple[str, int]]:
     return {(str(path), path.lstat().st_mtime_ns) for path in folder.rglob("*")}
 
 
-def test_changed_module_is_what_is_imported(checkout: Path, prepared: Prepare) -> None:
+def test_the_changed_module_is_imported(checkout: Path, prepared: Prepare) -> None:
     module = checkout / "keystone" / "version.py"
     module.write_text(module.read_text() + MARK)
     before = listing(checkout)
     found = prepared(f"keystone={checkout}")
-    assert said(found, "import keystone.version as v; print(v.CHANGED_HERE)") == "True"
+    assert printed_by(found, "import keystone.version as v; print(v.CHANGED_HERE)") == "True"
     assert listing(checkout) == before, "the user's checkout was written to"
     (change,) = found.changes
     assert (change.project, change.version, change.source) == ("keystone", "30.0.0", str(checkout))
     assert change.identity.startswith("sha256:")
 
 
-def test_everything_else_is_that_of_the_running_environment(
+def test_other_modules_are_those_of_the_running_environment(
     checkout: Path, prepared: Prepare
 ) -> None:
     found = prepared(f"keystone={checkout}")
     code = "import nova, keystone, bsdgate.harness; print(nova.__file__); print(keystone.__file__)"
-    nova, keystone = said(found, code).splitlines()
+    nova, keystone = printed_by(found, code).splitlines()
     assert not nova.startswith(str(found.python.parents[1]))
     assert keystone.startswith(str(found.python.parents[1]))
     running = prepare([], RELEASE, checkout, print).versions()
@@ -111,13 +111,13 @@ def test_same_content_is_built_once(checkout: Path, prepared: Prepare) -> None:
     assert prepared(f"keystone={moved}").python != first.python
 
 
-def test_half_made_environment_is_made_again(checkout: Path, prepared: Prepare) -> None:
+def test_an_incomplete_environment_is_made_again(checkout: Path, prepared: Prepare) -> None:
     (checkout / "keystone" / "half.py").write_text(MARK)
     found = prepared(f"keystone={checkout}")
     (found.python.parents[2] / "complete").unlink()
     shutil.rmtree(found.python.parents[1] / "lib")
     again = prepared(f"keystone={checkout}")
-    assert said(again, "import keystone.half as h; print(h.CHANGED_HERE)") == "True"
+    assert printed_by(again, "import keystone.half as h; print(h.CHANGED_HERE)") == "True"
 
 
 def test_git_checkout_without_history_is_built_with_its_data_files(
@@ -136,10 +136,10 @@ def test_git_checkout_without_history_is_built_with_its_data_files(
             "path = pathlib.Path(keystone.__file__).with_name('extra.txt');"
             "print(m.version('keystone'), path.read_text())"
         )
-        assert said(found, code) == "30.0.0 data"
+        assert printed_by(found, code) == "30.0.0 data"
 
 
-def test_need_that_the_release_does_not_meet_is_reported(
+def test_a_requirement_that_the_release_does_not_satisfy_is_reported(
     checkout: Path, prepared: Prepare, cache: Path
 ) -> None:
     requirements = checkout / "requirements.txt"
@@ -153,7 +153,7 @@ def test_need_that_the_release_does_not_meet_is_reported(
     assert {path for path in cache.glob("environments/*") if path.is_dir()} == before
 
 
-def test_project_that_cannot_be_built_shows_why(
+def test_a_failed_build_is_reported_with_the_reason(
     checkout: Path, prepared: Prepare, cache: Path
 ) -> None:
     (checkout / "setup.py").write_text("raise SystemExit('planted failure')\n")
@@ -182,7 +182,7 @@ PLANTED = Path(sysconfig.get_path("purelib")) / "planted.pth"
 
 @pytest.fixture
 def hostile(checkout: Path, tmp_path: Path) -> Iterator[Path]:
-    """Return a project that writes, while it is built, wherever it may."""
+    """Return a project with a build that writes to all directories that it can."""
     (tmp_path / "elsewhere").mkdir()
     setup = checkout / "setup.py"
     setup.write_text(WRITES.format(elsewhere=tmp_path / "elsewhere") + setup.read_text())
@@ -198,7 +198,7 @@ def fresh() -> Iterator[None]:
 
 
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
-def test_a_build_writes_nowhere_but_into_its_own(
+def test_a_build_writes_only_to_its_own_directory(
     hostile: Path, prepared: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     for name in ("GITHUB_TOKEN", "BSDGATE_HISTORY_URL", "SSH_AUTH_SOCK", "OS_PASSWORD"):
@@ -206,14 +206,16 @@ def test_a_build_writes_nowhere_but_into_its_own(
     found = prepared(f"keystone={hostile}")
     assert not PLANTED.exists()
     assert list((tmp_path / "elsewhere").iterdir()) == []
-    seen = Path(said(found, "import sysconfig as s; print(s.get_path('purelib'))")) / "seen.txt"
+    seen = (
+        Path(printed_by(found, "import sysconfig as s; print(s.get_path('purelib'))")) / "seen.txt"
+    )
     env = dict(line.split("=", 1) for line in seen.read_text().splitlines() if "=" in line)
     assert "swordfish" not in env.values()
     assert Path(env["HOME"]).is_relative_to(cache)
     assert not list(cache.rglob("litter"))
 
 
-def test_a_build_that_writes_to_the_base_is_refused_where_nothing_prevents_it(
+def test_without_a_sandbox_a_build_that_writes_to_the_base_is_refused(
     hostile: Path, prepared: Prepare, monkeypatch: pytest.MonkeyPatch, fresh: None, cache: Path
 ) -> None:
     real = shutil.which

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs that end by the time limit of all tests: a test hangs by the change, by the base, or not."""
+"""Runs that end by the time limit for all tests, with and without a test that hangs."""
 
 import re
 import socket
@@ -22,19 +22,19 @@ NETWORKS = r"tempest\.api\.compute\.test_tenant_networks\."
 NETWORKS_TEST = "test_tenant_networks.ComputeTenantNetworksTest.test_list_show_tenant_networks"
 
 SECONDS = 30
-"""What a test may take, and all of them together: one that hangs has not ended by then."""
+"""The time limits of a test and of all tests in seconds: a test that hangs exceeds both."""
 SLEEPS = f"__import__('time').sleep({SECONDS + 10})"
 
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """Return the URL of a server that takes connections and never answers."""
+    """Return the URL of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
 def profile_with(folder: Path, **services: Any) -> Path:
-    """Write a profile like the embedded one, with these limits and settings."""
+    """Write a copy of the embedded profile with these limits and settings."""
     profile = yaml.safe_load((PROFILES / "embedded.yaml").read_text())
     profile["timeouts"] |= {"test": SECONDS, "run": SECONDS}
     profile["services"] |= services
@@ -54,7 +54,7 @@ def run(
 
 
 def failures(folder: Any) -> list[dict[str, Any]]:
-    """What the verdict makes of tests that failed; those without an outcome have no signature."""
+    """Return the findings on failed tests; without an outcome there is no signature."""
     return [each for each in folder.verdict["dispositions"] if each["signature"]]
 
 
@@ -88,7 +88,7 @@ def test_a_test_that_hangs_by_the_change_fails_and_is_attributed_to_the_change(
 def test_a_test_that_hangs_on_the_base_too_is_not_the_changes(
     place: Place, hooked: Hooked, tmp_path: Path, silent: str
 ) -> None:
-    """Nova's settings are the defect: it asks a server that never answers for networks."""
+    """The defect is in Nova's settings: it requests networks from a server that never answers."""
     options = {"options": {"neutron": {"endpoint_override": silent}}}
     profile = profile_with(tmp_path, nova=options)
     folder, text = run(place, hooked, profile, NETWORKS, 3)
@@ -101,10 +101,10 @@ def test_a_test_that_hangs_on_the_base_too_is_not_the_changes(
     assert NETWORKS_TEST in text
 
 
-def test_a_run_that_runs_out_of_time_while_no_test_hangs_is_an_error(
+def test_a_run_that_exceeds_its_time_without_a_hanging_test_is_an_error(
     place: Place, hooked: Hooked, tmp_path: Path
 ) -> None:
-    """Keystone waits once, as on a machine that was busy, and never again."""
+    """Keystone waits once, as on a busy machine."""
     marker = f"marker = __import__('pathlib').Path({str(tmp_path / 'waited')!r})"
     hooked.plant(f"{marker}; marker.exists() or (marker.touch(), {SLEEPS})")
     folder, _ = run(place, hooked, profile_with(tmp_path), POLICIES, 3)

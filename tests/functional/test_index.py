@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A build that needs more than what is installed gets it from the index that the user has named."""
+"""A build gets requirements that are not installed from the user's package index."""
 
 import functools
 import json
@@ -41,15 +41,15 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves files and writes no log of it."""
+    """Serves files without a log."""
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[str]:
-    """Serve an index with one package: a backend that is installed nowhere."""
+    """Serve an index with one package: a build backend that is not installed."""
     folder = tmp_path / "index" / "simple" / "one-builder"
     folder.mkdir(parents=True)
     name = "one_builder-1.0-py3-none-any.whl"
@@ -89,7 +89,7 @@ def build(project: Path, cache: Path) -> Environment:
 def test_a_build_uses_the_users_index(
     project: Path, index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    # The proxies that the tests plant lead nowhere: loopback is reached without one.
+    # The proxies of the test environment do not work: loopback is reached without a proxy.
     monkeypatch.delenv("UV_OFFLINE")
     for name in ("UV_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_INDEX_URL", "PIP_FIND_LINKS"):
         monkeypatch.delenv(name, raising=False)

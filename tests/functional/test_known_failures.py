@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run that is given known failures of its own."""
+"""A run with its own known failures."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ ENTRY = f"""\
 """
 
 
-def test_known_failures_of_a_run_go_where_it_goes(place: Place, tmp_path: Path) -> None:
+def test_known_failures_of_a_run_are_in_its_directory(place: Place, tmp_path: Path) -> None:
     profile = yaml.safe_load((PROFILES / "embedded.yaml").read_text())
     profile["services"]["keystone"] = {"options": {"DEFAULT": {"max_project_tree_depth": 1}}}
     broken, known = tmp_path / "broken.yaml", tmp_path / "known"

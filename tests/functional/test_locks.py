@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A package that is not the one that was pinned is refused, as tox.ini relies on."""
+"""A package with another hash than the pinned one is refused; tox.ini relies on this."""
 
 import hashlib
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture
 def wheel(tmp_path: Path) -> Path:
-    """Return the smallest wheel there is, alone in its folder."""
+    """Return a minimal wheel in a directory of its own."""
     path = tmp_path / "wheels" / "pebble-1.0-py3-none-any.whl"
     path.parent.mkdir()
     info = "pebble-1.0.dist-info"
@@ -25,7 +25,7 @@ def wheel(tmp_path: Path) -> Path:
 
 
 def install(uv: str, wheel: Path, digest: str) -> subprocess.CompletedProcess[str]:
-    """Install the wheel under a constraint with this digest into a new environment."""
+    """Install the wheel into a new environment, with a constraint with this digest."""
     folder = wheel.parents[1]
     lock = folder / "lock.txt"
     lock.write_text(f"pebble==1.0 --hash=sha256:{digest}\n", encoding="utf-8")
@@ -36,12 +36,12 @@ def install(uv: str, wheel: Path, digest: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_pinned_hash_lets_the_package_in(uv: str, wheel: Path) -> None:
+def test_a_package_with_the_pinned_hash_is_installed(uv: str, wheel: Path) -> None:
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     assert install(uv, wheel, digest).returncode == 0
 
 
-def test_other_hash_keeps_the_package_out(uv: str, wheel: Path) -> None:
+def test_a_package_with_another_hash_is_refused(uv: str, wheel: Path) -> None:
     outcome = install(uv, wheel, "0" * 64)
     assert outcome.returncode != 0
     assert "Hash mismatch" in outcome.stderr

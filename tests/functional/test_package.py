@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package as a stranger gets it: sdist, then wheel, then an environment without a checkout."""
+"""The package as a user installs it: sdist, then wheel, then an environment without a checkout."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ TOOLS = ROOT / "constraints" / "tools.txt"
 IMPORT_ROOT = ROOT / "src" / "bsdgate"
 COMMIT_FILE = "bsdgate/commit.txt"
 
-# Run by the new environment's Python: every module, except those that only run as a program.
+# Run by the new environment's Python: imports all modules, except those that are programs.
 IMPORT_ALL = """
 import importlib, pkgutil, bsdgate
 found = [each.name for each in pkgutil.walk_packages(bsdgate.__path__, "bsdgate.")]
@@ -34,7 +34,7 @@ for point in distribution("bsdgate").entry_points:
 
 
 def files_of_the_checkout() -> set[str]:
-    """Return what belongs into a package, named as below site-packages."""
+    """Return the files that belong in a package, relative to site-packages."""
     kept = (
         path
         for folder in (IMPORT_ROOT, *(link for link in IMPORT_ROOT.iterdir() if link.is_dir()))
@@ -45,7 +45,7 @@ def files_of_the_checkout() -> set[str]:
 
 
 def run(command: list[str | Path], cwd: Path, **changes: str) -> str:
-    """Run a command to its end outside the checkout; return what it printed."""
+    """Run a command outside the checkout; return its output."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= changes
     done = subprocess.run(
@@ -78,7 +78,7 @@ def wheel(uv: str, sdist: Path, outside: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def programs(uv: str, wheel: Path, outside: Path) -> Path:
-    """Install the wheel into a new environment; return that environment's programs."""
+    """Install the wheel into a new environment; return its directory of programs."""
     environment = outside / "environment"
     run([uv, "venv", "--python", sys.executable, environment], outside)
     options: list[str | Path] = ["--requirement", RELEASE, "--build-constraint", TOOLS]
@@ -104,16 +104,16 @@ def test_wheel_has_the_files_and_no_others(wheel: Path) -> None:
 
 
 @pytest.mark.downloads
-def test_wheel_from_the_sdist_says_the_commit(wheel: Path) -> None:
+def test_a_wheel_from_the_sdist_contains_the_commit(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        said = archive.read(COMMIT_FILE).decode()
+        output = archive.read(COMMIT_FILE).decode()
     head = run(["git", "rev-parse", "HEAD"], ROOT).strip()
-    assert said.strip().removesuffix("-dirty") == head
+    assert output.strip().removesuffix("-dirty") == head
 
 
-def test_installed_command_says_the_commit(programs: Path, outside: Path) -> None:
-    said = run([programs / "bsdgate", "--version"], outside)
-    assert f"+g{run(['git', 'rev-parse', 'HEAD'], ROOT)[:12]}" in said
+def test_the_installed_command_prints_the_commit(programs: Path, outside: Path) -> None:
+    output = run([programs / "bsdgate", "--version"], outside)
+    assert f"+g{run(['git', 'rev-parse', 'HEAD'], ROOT)[:12]}" in output
 
 
 @pytest.mark.downloads
@@ -128,7 +128,7 @@ def test_every_module_can_be_imported(programs: Path, outside: Path) -> None:
     assert "bsdgate.results.model" in printed
 
 
-def test_entry_points_lead_somewhere(programs: Path, outside: Path) -> None:
+def test_entry_points_can_be_imported(programs: Path, outside: Path) -> None:
     printed = run([programs / "python", "-c", LOAD_ENTRY_POINTS], outside)
     assert "tempest.test_plugins bsdgate" in printed
     assert "sqlalchemy.plugins bsdgate" in printed
@@ -147,7 +147,7 @@ def test_tempest_lists_the_plugin(programs: Path, outside: Path) -> None:
 def test_a_run_from_the_wheel_passes(programs: Path, outside: Path, asked: list[str]) -> None:
     """The services, plugins and data files of the wheel are enough for a verdict."""
     places = {f"BSDGATE_{name}_DIR": str(outside / name.lower()) for name in ("STATE", "CACHE")}
-    # Byte code that is not kept is made again by each of the run's processes.
+    # Without stored byte code, each process of the run would compile again.
     changes = {"PYTHONDONTWRITEBYTECODE": "", **places}
-    said = run([programs / "bsdgate", "run", *asked], outside, **changes)
-    assert "\nPASS: " in said
+    output = run([programs / "bsdgate", "run", *asked], outside, **changes)
+    assert "\nPASS: " in output

@@ -28,4 +28,4 @@ def test_rally_smoke_passes_and_leaves_nothing_behind(place: Place) -> None:
     assert {"IronicNodes.create_and_delete_node/ironic.create_node"} <= verdict["timings"].keys()
     assert all(seconds > 0 for seconds in verdict["timings"].values())
     place.wait_until_empty()
-    assert place.litter() == []
+    assert place.stray_files() == []

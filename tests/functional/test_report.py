@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTML report in a real browser: it opens at once, works, and runs nothing but itself."""
+"""The HTML report in a real browser: it opens at once, works, and runs only its own scripts."""
 
 import random
 import sys
@@ -14,7 +14,7 @@ import pytest
 from functional import browser
 from functional.browser import Browser
 
-from bsdgate.results.attribution import Finding
+from bsdgate.results.attribution import Attribution
 from bsdgate.results.dispositions import counted, dispose
 from bsdgate.results.model import (
     Case,
@@ -55,7 +55,7 @@ TEXTS = (
     "change",
     "patchset",
 )
-"""The texts of a run beside its id."""
+"""The fields of a run beside its id."""
 HARM = (
     "<script>document.title='harmed';alert(1)</script><img src=x onerror=document.title='harmed'>"
     "<img src='http://127.0.0.1:9/x'><link rel=stylesheet href='//127.0.0.1:9/y'>"
@@ -64,14 +64,14 @@ HARM = (
 
 
 def request_id(chance: random.Random) -> str:
-    """Make up an id as OpenStack's services do."""
+    """Generate a request id like those of OpenStack's services."""
     digits = f"{chance.getrandbits(128):032x}"
     parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
     return "req-" + "-".join(parts)
 
 
 def make_case(number: int, chance: random.Random) -> Case:
-    """One test of many, every fiftieth a failure, as loud as Tempest lets it be."""
+    """Return a case; every fiftieth is a failure with long details."""
     names = f"tempest.api.{SERVICES[number % 6]}.test_{number // 40}.Test{number // 8}"
     case = Case(
         id=f"{names}.test_{number}[id-{request_id(chance)[4:]},smoke]",
@@ -92,11 +92,11 @@ def make_case(number: int, chance: random.Random) -> Case:
 
 
 def make_verdict(chance: random.Random) -> Verdict:
-    """A run of CASES tests, FAILED of them failures of every cause."""
+    """Return a verdict on CASES tests, with FAILED failures of each cause."""
     cases = [make_case(number, chance) for number in range(CASES)]
     ids = tuple(case.id for case in cases if case.outcome is Outcome.FAIL)
     findings = tuple(
-        Finding(test_id, CAUSES[n % 5], f"fault {n % 7}", ("03-tempest, on the base: success",))
+        Attribution(test_id, CAUSES[n % 5], f"fault {n % 7}", ("03-tempest, on the base: success",))
         for n, test_id in enumerate(ids)
     )
     excused = tuple(one.id for one in findings if one.cause in (Cause.BASE, Cause.FLAKE))
@@ -118,7 +118,7 @@ def make_verdict(chance: random.Random) -> Verdict:
 
 
 def write_logs(folder: Path, verdict: Verdict, chance: random.Random) -> None:
-    """Write LOGS bytes of services' logs; some of their lines name a failure's request."""
+    """Write LOGS bytes of services' logs; some lines contain the request id of a failure."""
     folder.mkdir(parents=True)
     details = [case.details for case in verdict.cases if case.details]
     for service in SERVICES:
@@ -156,7 +156,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     began = time.process_time()
     write_all(verdict, run, history=history)
     page = run / "report" / "report.html"
-    tell(
+    show(
         f"seed {SEED}: {CASES} cases and {size >> 20} MB of logs reported in "
         f"{time.process_time() - began:.2f} s of CPU, page of {page.stat().st_size >> 10} kB"
     )
@@ -180,8 +180,8 @@ def opened(chromium: Browser, page: Path) -> Browser:
     return chromium
 
 
-def tell(line: str) -> None:
-    """Say a figure to those who look (pytest -s)."""
+def show(line: str) -> None:
+    """Print a figure (pytest -s)."""
     sys.stdout.write(f"\n  {line}\n")
 
 
@@ -190,7 +190,7 @@ def click(chromium: Browser, selector: str) -> None:
 
 
 def shown(chromium: Browser) -> str:
-    """What the ledger says of how many rows it shows."""
+    """Return the text with the number of rows in the ledger."""
     count: str = chromium.evaluate("document.getElementById('shown').value")
     rows = "document.querySelectorAll('#cases tbody tr:not([hidden])').length"
     assert count == f"{chromium.evaluate(rows)} of {CASES}"
@@ -201,12 +201,12 @@ def test_a_large_report_opens_at_once(chromium: Browser, page: Path) -> None:
     seconds = sorted(chromium.open(page) for _ in range(3))
     timing = chromium.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
     listed = ", ".join(f"{each:.2f}" for each in seconds)
-    tell(f"opened and painted in {listed} s; the browser's own loadEventEnd is {timing:.0f} ms")
+    show(f"opened and painted in {listed} s; the browser's own loadEventEnd is {timing:.0f} ms")
     assert seconds[0] < OPENS_IN
     assert chromium.evaluate("document.querySelectorAll('#cases tbody tr').length") == CASES
 
 
-def test_its_log_lines_are_of_the_failures_requests(opened: Browser) -> None:
+def test_its_log_lines_belong_to_the_requests_of_failures(opened: Browser) -> None:
     lines = opened.evaluate("[...document.querySelectorAll('.log')].map(one => one.textContent)")
     assert len(lines) == FAILED
     assert all("req-" in each and "ERROR" in each for each in lines)
@@ -245,7 +245,7 @@ def test_hostile_evidence_is_text(chromium: Browser, tmp_path: Path) -> None:
     test_it_requests_nothing_but_the_page(chromium, tmp_path / "report" / "report.html")
 
 
-def test_a_report_of_nothing_works_as_well(chromium: Browser, tmp_path: Path) -> None:
+def test_an_empty_report_works(chromium: Browser, tmp_path: Path) -> None:
     write_all(Verdict(Run("1234", BEGAN), Result.ERROR, (), ()), tmp_path)
     chromium.open(tmp_path / "report" / "report.html")
     assert chromium.evaluate("document.querySelector('h1').innerText") == "ERROR"
@@ -269,7 +269,7 @@ def test_the_ledger_is_filtered_and_sorted(opened: Browser) -> None:
     assert seconds == sorted(seconds, reverse=True)
 
 
-def test_filtering_keeps_up_with_typing(opened: Browser) -> None:
+def test_filtering_is_as_fast_as_typing(opened: Browser) -> None:
     milliseconds = opened.evaluate(
         """(() => {
             const spent = [];
@@ -283,11 +283,11 @@ def test_filtering_keeps_up_with_typing(opened: Browser) -> None:
             return spent;
         })()"""
     )
-    tell(f"a filter of {CASES} rows applied in {milliseconds} ms")
+    show(f"a filter of {CASES} rows applied in {milliseconds} ms")
     assert len(milliseconds) == 5
 
 
-def test_a_link_to_a_folded_failure_unfolds_it(opened: Browser) -> None:
+def test_a_link_opens_a_closed_failure(opened: Browser) -> None:
     last = "[...document.querySelectorAll('.group:not([open]) .failure')].at(-1)"
     name = opened.evaluate(f"{last}.id")
     opened.evaluate(f"location.hash = {name!r}")
@@ -296,7 +296,7 @@ def test_a_link_to_a_folded_failure_unfolds_it(opened: Browser) -> None:
     assert opened.evaluate(f"{folded} && document.getElementById({name!r}).open") is True
 
 
-def test_the_timeline_tells_its_bars_and_leads_to_their_rows(opened: Browser) -> None:
+def test_the_timeline_describes_its_bars_and_links_to_their_rows(opened: Browser) -> None:
     place: dict[str, Any] = opened.evaluate(
         """(() => {
             const bar = document.querySelector("#bars rect.fail");
@@ -329,8 +329,8 @@ def test_nothing_is_wider_than_the_window(opened: Browser, width: int) -> None:
         opened("Emulation.clearDeviceMetricsOverride")
 
 
-def test_whatever_can_be_operated_has_a_name(opened: Browser) -> None:
-    # What is far below the window is neither drawn nor described yet.
+def test_each_control_has_a_name(opened: Browser) -> None:
+    # Content far below the window is not drawn or described yet.
     opened.evaluate("document.getElementById('cases').scrollIntoView({behavior: 'instant'})")
     opened.settle()
     nodes = opened("Accessibility.getFullAXTree")["nodes"]

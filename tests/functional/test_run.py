@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs of real Tempest against a real cloud, as they should end and as they should not.
+"""Runs of real Tempest against a real cloud: good runs and failures.
 
-A run costs a cloud, so one is judged in many ways.
+Each run needs a cloud, so one run is judged in many ways.
 """
 
 import itertools
@@ -55,13 +55,13 @@ def test_good_run_passes_and_leaves_its_reports(good: Done, passed: RunFolder) -
     assert verdict["counts"]["asked"] == len(asked) > 15
 
 
-def test_good_run_keeps_how_its_tests_were_shared_among_workers(passed: RunFolder) -> None:
+def test_a_good_run_records_the_tests_of_each_worker(passed: RunFolder) -> None:
     shares = passed.read("evidence/02-tempest/workers.json")
     assert len(shares) == 2
     assert sorted(itertools.chain(*shares)) == sorted(passed.asked("02-tempest"))
 
 
-def test_good_run_says_what_it_was(passed: RunFolder) -> None:
+def test_a_good_run_records_its_settings(passed: RunFolder) -> None:
     manifest = passed.read("manifest.json")
     recorded = {name: manifest[name] for name in ("profile", "suite", "selection", "concurrency")}
     assert recorded == {"profile": "embedded", "suite": "smoke", "selection": FEW, "concurrency": 2}
@@ -87,7 +87,7 @@ def test_good_run_says_what_it_was(passed: RunFolder) -> None:
         assert attempt["run_id"] == manifest["run_id"]
 
 
-def test_good_run_keeps_the_logs_of_what_it_ended(passed: RunFolder) -> None:
+def test_a_good_run_keeps_the_logs_of_its_cloud(passed: RunFolder) -> None:
     logs = {each.stem for each in (passed.path / "logs" / "services").iterdir()}
     assert set(SERVICES) <= logs
     assert not (passed.path / "cloud").exists()
@@ -96,7 +96,7 @@ def test_good_run_keeps_the_logs_of_what_it_ended(passed: RunFolder) -> None:
 def test_good_run_leaves_nothing_else(place: Place, passed: RunFolder) -> None:
     place.wait_until_empty(5)
     assert not place.clouds_yaml.exists()
-    assert place.litter() == []
+    assert place.stray_files() == []
 
 
 Harm = Callable[[Path], object]
@@ -129,7 +129,7 @@ def drop_last_line(path: Path) -> None:
         ("evidence/01-hostchecks/stream.xml", cut, {"digest-mismatch"}),
     ],
 )
-def test_harmed_evidence_is_an_error(
+def test_damaged_evidence_is_an_error(
     passed: RunFolder, tmp_path: Path, name: str, harm: Harm, codes: set[str]
 ) -> None:
     copy = tmp_path / "run"
@@ -166,10 +166,10 @@ def test_run_of_another_version_is_not_resumed(
     assert not (copy / "cloud").exists()
 
 
-# A run that cannot be --------------------------------------------------------------------------
+# Runs that fail ---------------------------------------------------------------------------------
 
 
-def test_disk_too_small_for_a_cloud_is_named(place: Place, passed: RunFolder) -> None:
+def test_a_disk_too_small_for_a_cloud_is_reported(place: Place, passed: RunFolder) -> None:
     limited = 'ulimit -f 1000; exec "$@"'
     done = place.start("sh", "-c", limited, "sh", BIN / "bsdgate", "run", "--tests", FEW).done()
     assert done.code == 3, done
@@ -199,7 +199,7 @@ def test_service_that_does_not_start_ends_the_run_with_its_log(
     place.wait_until_empty(10)
 
 
-def test_pattern_that_finds_no_test_is_refused(place: Place) -> None:
+def test_a_pattern_without_matching_tests_is_refused(place: Place) -> None:
     done = place.bsdgate("run", "--tests", "no_such_test_anywhere")
     assert done.code == 2, done
     assert "no_such_test_anywhere" in done.text
@@ -222,7 +222,7 @@ def test_change_without_a_defect_passes(place: Place, hooked: Hooked) -> None:
     assert str(hooked.path) in str(named)
 
 
-# A daemon that no hook of Python's sees, so that it holds whatever its parent has open.
+# A daemon without Python's fork hooks, so it keeps all descriptors of its parent open.
 DAEMON = """
 import ctypes, os, time
 libc = ctypes.PyDLL(None)
@@ -236,7 +236,9 @@ if not libc.fork():
 
 
 @pytest.mark.downloads
-def test_daemon_of_a_change_is_a_reason_and_keeps_no_verdict(place: Place, hooked: Hooked) -> None:
+def test_a_daemon_of_a_change_is_a_reason_and_does_not_prevent_the_verdict(
+    place: Place, hooked: Hooked
+) -> None:
     hooked.plant(DAEMON)
     done = place.bsdgate("run", "--with", f"keystone={hooked.path}", "--tests", FEW, *TWO)
     place.wait_until_empty(10)
@@ -249,5 +251,5 @@ def test_daemon_of_a_change_is_a_reason_and_keeps_no_verdict(place: Place, hooke
     assert not (folder.path / "cloud").exists()
     gate = place.bsdgate("verdict", folder.path, "--policy", "gate", "--json")
     levels = {each["code"]: each["level"] for each in json.loads(gate.text)["reasons"]}
-    # A gate takes no run of some tests for a proof, whatever else it says.
+    # For a gate, a run of some tests proves nothing.
     assert (gate.code, levels["left-behind"], levels["narrowed"]) == (3, "fail", "error"), gate

@@ -40,7 +40,7 @@ def bench(place: Place, reaper: Reaper) -> Bench:
     return Bench(place, reaper)
 
 
-def test_daemon_that_leaves_its_session_is_found_and_ended(reaper: Reaper) -> None:
+def test_a_daemon_in_another_session_is_found_and_ended(reaper: Reaper) -> None:
     with subprocess.Popen([sys.executable, "-c", DAEMON], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         daemon = int(parent.stdout.readline())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs of real Tempest that are stopped, or in which something dies.
+"""Runs of real Tempest that are stopped, or in which a process is killed.
 
-A run costs a cloud, so the one that is stopped is stopped again and again before it may end.
+Each run needs a cloud, so one run is stopped and resumed several times.
 """
 
 import configparser
@@ -39,12 +39,12 @@ pytestmark = pytest.mark.timeout(300)
 ROOT = Path(__file__).parents[2]
 
 
-# A run that is stopped, in every way, and goes on each time -----------------------------------
+# A run that is stopped in several ways, and resumed each time ---------------------------------
 
 
 @pytest.fixture(scope="module")
 def profile(place: Place) -> Path:
-    """Copy the embedded profile to a file of the user's."""
+    """Copy the embedded profile to a file of the user."""
     made = place.root / "mine.yaml"
     made.write_bytes((ROOT / "harness" / "profiles" / "embedded.yaml").read_bytes())
     return made
@@ -52,7 +52,7 @@ def profile(place: Place) -> Path:
 
 @pytest.fixture(scope="module")
 def interrupted(place: Place, profile: Path) -> Stopped:
-    """Stop a run under nohup, which outlives the end of its terminal and obeys Ctrl-C."""
+    """Stop a run under nohup: SIGHUP does not stop it, Ctrl-C does."""
     asked = ["--tests", MODULES, "--suite", "gate", "--profile", str(profile), *TWO]
     started, folder = begun(place, *asked, modules=LEFT, under=("nohup",))
     started.popen.send_signal(signal.SIGHUP)
@@ -62,7 +62,7 @@ def interrupted(place: Place, profile: Path) -> Stopped:
 
 @pytest.fixture(scope="module")
 def tox(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the tox that starts our jobs, in an environment of its own."""
+    """Return tox, installed in its own environment."""
     folder = tmp_path_factory.mktemp("tox")
     subprocess.run([uv, "venv", "--quiet", folder / "venv"], check=True)
     pins = ["--requirement", str(ROOT / "constraints" / "tox.txt")]
@@ -73,7 +73,7 @@ def tox(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def through_tox(place: Place, tox: Path, interrupted: Stopped) -> Stopped:
-    """Resume the run under tox, with the patience that our tox.ini has, and stop it there."""
+    """Resume the run under tox, with the timeouts of our tox.ini, and stop it."""
     ours = configparser.RawConfigParser()
     ours.read(ROOT / "tox.ini")
     patience = {key: value for key, value in ours["testenv"].items() if key.endswith("_timeout")}
@@ -88,7 +88,7 @@ def through_tox(place: Place, tox: Path, interrupted: Stopped) -> Stopped:
     ini.write_text("\n".join(["[testenv:tempest]", *lines, ""]))
     folder = interrupted.folder
     run = ["run", "-c", str(ini), "--workdir", str(place.root / "tox"), "-e", "tempest"]
-    # What virtualenv caches is tox's business.
+    # The cache of virtualenv belongs to tox.
     elsewhere = str(place.root / "tox-cache")
     command = [str(tox), *run, "--", "--resume", str(folder.path)]
     started = place.start(*command, XDG_CACHE_HOME=elsewhere)
@@ -122,11 +122,11 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(place: Place, interrupted: Stop
 
 
 def test_hangup_stops_no_run_under_nohup(interrupted: Stopped) -> None:
-    # Tests of another module had reported before Ctrl-C came.
+    # Tests of another module had reported before Ctrl-C.
     assert interrupted.done.code == 130, interrupted.done
 
 
-def test_ctrl_c_leaves_nothing_running(place: Place, interrupted: Stopped) -> None:
+def test_ctrl_c_leaves_no_process(place: Place, interrupted: Stopped) -> None:
     assert_nothing_left(place, interrupted.ports)
 
 
@@ -146,7 +146,7 @@ def test_run_is_not_resumed_with_an_edited_profile(
 
 
 @pytest.mark.downloads
-def test_ctrl_c_through_tox_is_not_cut_short(place: Place, through_tox: Stopped) -> None:
+def test_tox_waits_for_the_cleanup_after_ctrl_c(place: Place, through_tox: Stopped) -> None:
     assert through_tox.done.code != 0
     assert (
         f"bsdgate run --resume {shlex.quote(str(through_tox.folder.path))}" in through_tox.done.text
@@ -157,7 +157,7 @@ def test_ctrl_c_through_tox_is_not_cut_short(place: Place, through_tox: Stopped)
 
 
 @pytest.mark.downloads
-def test_killed_harness_takes_everything_along(place: Place, killed: Stopped) -> None:
+def test_a_killed_harness_leaves_no_process(place: Place, killed: Stopped) -> None:
     assert killed.done.code == -signal.SIGKILL
     place.wait_until_empty(10)
     assert listening(killed.ports) == []
@@ -168,7 +168,7 @@ def test_killed_harness_takes_everything_along(place: Place, killed: Stopped) ->
 
 
 @pytest.mark.downloads
-def test_run_that_was_stopped_goes_on_to_its_end(place: Place, killed: Stopped) -> None:
+def test_a_stopped_run_is_resumed_and_completed(place: Place, killed: Stopped) -> None:
     folder = killed.folder
     done = place.bsdgate("run", "--resume", folder.path)
     assert done.code == 0, done
@@ -187,15 +187,17 @@ def test_run_that_was_stopped_goes_on_to_its_end(place: Place, killed: Stopped) 
 
 
 @pytest.mark.downloads
-def test_stopped_runs_leave_no_file_outside(place: Place, killed: Stopped) -> None:
-    assert place.litter() == []
+def test_stopped_runs_leave_no_file_outside_their_directories(
+    place: Place, killed: Stopped
+) -> None:
+    assert place.stray_files() == []
 
 
-# A run in which something dies ----------------------------------------------------------------
+# Runs in which a process is killed ------------------------------------------------------------
 
 
 def tempest_workers(place: Place) -> list[psutil.Process]:
-    """Return the processes that run tests, without the shells before them."""
+    """Return the processes that run tests, without their parent shells."""
     found = []
     for each in place.processes():
         words = each.cmdline()
@@ -223,7 +225,7 @@ def assert_lost_tests_are_named(folder: RunFolder) -> None:
     assert lost == set(folder.reasons()["lost-test"]["ids"])
 
 
-def test_killed_service_ends_the_run_at_once_and_is_named(place: Place) -> None:
+def test_a_killed_service_ends_the_run_at_once_and_is_reported(place: Place) -> None:
     started, folder = begun(place, "--tests", MANY, *TWO)
     ports = folder.ports()
     os.kill(folder.read("cloud/status.json")["services"]["nova"]["pid"], signal.SIGKILL)
@@ -238,8 +240,8 @@ def test_killed_service_ends_the_run_at_once_and_is_named(place: Place) -> None:
     assert_nothing_left(place, ports)
 
 
-def test_full_disk_ends_the_run_and_is_named(place: Place) -> None:
-    """What the harness may still write is limited in the midst of the tests."""
+def test_a_full_disk_ends_the_run_and_is_reported(place: Place) -> None:
+    """During the tests, the size of files that the harness can write is limited."""
     started, folder = begun(place, "--tests", MANY, *TWO)
     ports = folder.ports()
     harness = psutil.Process(started.popen.pid)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clouds with fewer services than six: Ironic alone, and Keystone with Ironic."""
+"""Clouds with some of the six services: Ironic alone, and Keystone with Ironic."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def alone(place: Place) -> Iterator[UpCloud]:
-    """Return a cloud of Ironic alone."""
+    """Return a cloud with only Ironic."""
     up = place.bsdgate("up", "--profile", "ironic-standalone", "--name", "alone")
     assert up.code == 0, up
     assert "baremetal node list" in up.text
@@ -42,7 +42,7 @@ def test_ironic_alone_is_used_through_clouds_yaml(alone: UpCloud) -> None:
         assert node.properties == {"cpu_arch": "x86_64"}
 
 
-def test_commands_know_the_services_that_are_there(alone: UpCloud) -> None:
+def test_commands_use_the_services_of_the_cloud(alone: UpCloud) -> None:
     status = alone.do("status")
     assert status.code == 0, status
     assert "ironic" in status.text
@@ -54,7 +54,7 @@ def test_commands_know_the_services_that_are_there(alone: UpCloud) -> None:
     assert "the cloud has no service 'nova'\n  -> choose one of ironic" in refused.text
     port = alone.place.bsdgate("up", "--profile", "ironic-standalone", "--port", "nova=1234")
     assert port.code == 2, port
-    assert "--port is given for nova, which profile ironic-standalone does not have" in port.text
+    assert "--port is given for nova, but profile ironic-standalone does not have it" in port.text
 
 
 def test_ironic_alone_is_restarted_and_reset(alone: UpCloud) -> None:
@@ -75,17 +75,17 @@ def test_a_run_of_ironic_alone_passes(place: Place) -> None:
     assert len(folder.asked("02-apichecks")) == 6
 
 
-def test_a_suite_of_tempest_is_refused_before_anything_starts(place: Place) -> None:
+def test_a_suite_of_tempest_is_refused_before_a_process_starts(place: Place) -> None:
     before = set((place.state / "runs").glob("*"))
     done = place.bsdgate("run", "--profile", "ironic-standalone", "--suite", "smoke")
     assert done.code == 2, done
-    assert "suite smoke is run by tempest, which needs keystone" in done.text
+    assert "the runner tempest of suite smoke needs keystone" in done.text
     assert "-> leave out --suite: the suite of this profile is ironic-api" in done.text
     assert set((place.state / "runs").glob("*")) == before
 
 
 def test_a_wrong_password_is_an_error(place: Place) -> None:
-    """Ironic knows another password than the one in clouds.yaml."""
+    """The password in clouds.yaml is wrong."""
     users = place.root / "users.conf"
     users.write_text(f"admin:{hash_password('another')}\n")
     content = yaml.safe_load(STANDALONE.read_bytes())
@@ -111,7 +111,7 @@ def test_keystone_and_ironic_pass_the_smoke_tests_of_both(place: Place) -> None:
     assert not [each for each in skipped if ".identity." in each or "ironic" in each]
 
 
-def test_morello_is_refused_and_its_driver_is_named(place: Place) -> None:
+def test_morello_is_refused_with_the_name_of_its_driver(place: Place) -> None:
     for verb in ("up", "run"):
         done = place.bsdgate(verb, "--profile", "morello")
         assert done.code == 2, done

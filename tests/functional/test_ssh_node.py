@@ -25,7 +25,7 @@ from bsdgate.harness.nodes import connection
 from bsdgate.harness.nodes import ssh as ssh_node
 from bsdgate.harness.nodes.address import Address
 from bsdgate.harness.nodes.base import Node, NodeLostError, ignore
-from bsdgate.harness.nodes.connection import Kept
+from bsdgate.harness.nodes.connection import KeptConnection
 from bsdgate.harness.nodes.ssh import KEPT, SshNode
 
 RUN_FOLDER = "bsdgate.harness.nodes.run_folder:RunFolder"
@@ -86,7 +86,7 @@ def folders_of_connections() -> set[Path]:
 
 
 def wait_until_idle(sshd: Sshd) -> None:
-    """Wait until nothing of bsdgate runs on the node."""
+    """Wait until bsdgate has no process on the node."""
     deadline = time.monotonic() + 60
     while left := sshd.processes():
         assert time.monotonic() < deadline, f"left on the node: {left}"
@@ -101,7 +101,7 @@ class TestSshNode(NodeContract):
         return node
 
 
-def test_it_is_another_machine_as_far_as_the_system_allows(sshd: Sshd, node: SshNode) -> None:
+def test_it_is_like_another_machine_if_the_system_allows(sshd: Sshd, node: SshNode) -> None:
     assert node.folder == sshd.state / "nodes" / "a-run"
     assert node.folder.stat().st_mode & 0o777 == 0o700
     assert node.facts()["url"] == sshd.url
@@ -110,12 +110,12 @@ def test_it_is_another_machine_as_far_as_the_system_allows(sshd: Sshd, node: Ssh
         assert all(node.choose_ports(3))
 
 
-def test_a_port_there_answers_here(node: SshNode) -> None:
+def test_a_port_of_the_node_answers_here(node: SshNode) -> None:
     port = node.remote(RUN_FOLDER).call("listen", ignore)
     node.forward([port])
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         client.sendall(b"from here")
-        assert node.remote(RUN_FOLDER).call("hear", ignore) == "from here"
+        assert node.remote(RUN_FOLDER).call("receive", ignore) == "from here"
 
 
 def test_a_port_in_use_here_is_an_error(sshd: Sshd, node: SshNode) -> None:
@@ -127,8 +127,10 @@ def test_a_port_in_use_here_is_an_error(sshd: Sshd, node: SshNode) -> None:
             node.forward([port])
 
 
-def test_a_host_that_forwards_nothing_is_an_error(sshd: Sshd, made: Callable[..., SshNode]) -> None:
-    """sshd accepts the order, and refuses each connection."""
+def test_a_host_without_forwarding_closes_connections(
+    sshd: Sshd, made: Callable[..., SshNode]
+) -> None:
+    """sshd accepts the request, and refuses each connection."""
     sshd.configure(server="AllowTcpForwarding no")
     node = made()
     node.connect()
@@ -140,7 +142,7 @@ def test_a_host_that_forwards_nothing_is_an_error(sshd: Sshd, made: Callable[...
         assert client.recv(1) == b""
 
 
-def test_what_is_pushed_are_the_named_files(node: SshNode, tmp_path: Path) -> None:
+def test_only_the_named_files_are_pushed(node: SshNode, tmp_path: Path) -> None:
     source = tmp_path / "source of !mine"
     source.mkdir()
     for name in ("wanted", "secret"):
@@ -151,7 +153,7 @@ def test_what_is_pushed_are_the_named_files(node: SshNode, tmp_path: Path) -> No
     assert sorted(each.name for each in first.iterdir()) == ["link", "wanted"]
 
 
-def test_a_cut_connection_is_a_lost_node_and_ends_all_there(sshd: Sshd, node: SshNode) -> None:
+def test_a_cut_connection_is_a_lost_node_and_ends_its_processes(sshd: Sshd, node: SshNode) -> None:
     with node.start(SLEEP, log=node.log, stdout=process.PIPE) as running:
         assert running.read(60) == b"begun\n"
         sshd.cut()
@@ -165,10 +167,10 @@ def test_a_cut_connection_is_a_lost_node_and_ends_all_there(sshd: Sshd, node: Ss
     assert not list((sshd.state / "nodes").glob("*"))
 
 
-def test_a_silent_connection_is_a_lost_node_and_ends_all_there(
+def test_a_silent_connection_is_a_lost_node_and_ends_its_processes(
     sshd: Sshd, made: Callable[..., SshNode], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No packet comes through any more, and neither end is closed."""
+    """All packets are lost, and neither end is closed."""
     options = {**connection._OPTIONS, "ServerAliveInterval": "1", "ServerAliveCountMax": "2"}
     monkeypatch.setattr(connection, "_OPTIONS", options)
     monkeypatch.setattr(ssh_node, "ALIVE", 0.5)
@@ -203,7 +205,7 @@ def test_a_killed_controller_leaves_nothing(
             each for each in sshd.processes() if "bsdgate.harness.nodes.agent" in each.cmdline()
         ]
         assert len(agents) == 1
-        # The agent too: so its folder is left for the next run.
+        # Also the agent, so that its directory is left for the next run.
         agents[0].kill()
         controller.kill()
     wait_until_idle(sshd)
@@ -216,7 +218,7 @@ def test_a_killed_controller_leaves_nothing(
     assert folders_of_connections() <= before
 
 
-def test_a_run_in_progress_there_is_not_disturbed(
+def test_a_run_in_progress_on_the_node_is_not_changed(
     node: SshNode, made: Callable[..., SshNode]
 ) -> None:
     with pytest.raises(UsageError, match="the run a-run is in progress"):
@@ -230,7 +232,7 @@ def test_a_kept_connection_outlives_its_node_and_is_ended(node: SshNode, tmp_pat
     (tmp_path / "a-run").mkdir()
     node.keep()
     node.close()
-    kept = Kept.load(tmp_path / "a-run" / KEPT)
+    kept = KeptConnection.load(tmp_path / "a-run" / KEPT)
     assert kept is not None
     assert kept.alive()
     kept.end()
@@ -245,7 +247,7 @@ def test_a_kept_connection_outlives_its_node_and_is_ended(node: SshNode, tmp_pat
 def refusal(
     node: SshNode, sshd: Sshd, kind: type[UsageError] | type[InfrastructureError]
 ) -> tuple[str, str]:
-    """Return the message and the hint of the error; nothing may be left."""
+    """Return the message and the hint of the error; check that nothing is left."""
     before = folders_of_connections()
     with pytest.raises(kind) as caught:
         node.connect()
@@ -255,7 +257,7 @@ def refusal(
 
 
 def program(sshd: Sshd, text: str) -> str:
-    """Return a PATH with a bsdgate that is this script."""
+    """Return a PATH with this script as bsdgate."""
     folder = sshd.root / "programs"
     folder.mkdir(exist_ok=True)
     (folder / "bsdgate").write_text(f"#!/bin/sh\n{text}\n")
@@ -280,7 +282,7 @@ def test_a_host_without_a_name(sshd: Sshd, made: Callable[..., SshNode]) -> None
     assert "ssh no-such-host.invalid" in hint
 
 
-def test_a_host_that_asks_for_a_password(sshd: Sshd, made: Callable[..., SshNode]) -> None:
+def test_a_host_that_prompts_for_a_password(sshd: Sshd, made: Callable[..., SshNode]) -> None:
     sshd.configure(server="AuthorizedKeysFile none\nPasswordAuthentication yes")
     message, hint = refusal(made(), sshd, UsageError)
     assert "Permission denied (" in message
@@ -288,7 +290,7 @@ def test_a_host_that_asks_for_a_password(sshd: Sshd, made: Callable[..., SshNode
     assert "ssh-copy-id" in hint
 
 
-def test_a_host_key_that_is_not_known(sshd: Sshd, made: Callable[..., SshNode]) -> None:
+def test_an_unknown_host_key(sshd: Sshd, made: Callable[..., SshNode]) -> None:
     (sshd.root / "known_hosts").write_text("")
     message, hint = refusal(made(), sshd, UsageError)
     assert "Host key verification failed" in message
@@ -337,7 +339,7 @@ def test_a_login_shell_that_prints(sshd: Sshd, made: Callable[..., SshNode]) -> 
     assert "startup files" in hint
 
 
-def test_a_state_folder_that_cannot_be_made(sshd: Sshd, made: Callable[..., SshNode]) -> None:
+def test_a_state_directory_that_cannot_be_made(sshd: Sshd, made: Callable[..., SshNode]) -> None:
     sshd.configure(BSDGATE_STATE_DIR="/proc/state")
     node = made()
     message, _ = refusal(node, sshd, InfrastructureError)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clouds and runs on a node over ssh: as they should end, and as they should not.
+"""Clouds and runs on a node over ssh: success and failures.
 
-The node is a real sshd with another user. What is built once for all tests is copied to it.
+The node is a real sshd with another user. The cache of all tests is copied to it.
 """
 
 import shutil
@@ -40,7 +40,7 @@ def ssh_is_found(place: Place, sshd: Sshd) -> Iterator[None]:
 
 
 def wait_until_idle(sshd: Sshd) -> None:
-    """Wait until nothing of bsdgate runs on the node."""
+    """Wait until bsdgate has no process on the node."""
     deadline = time.monotonic() + 60
     while left := sshd.processes():
         assert time.monotonic() < deadline, f"left on the node: {left}"
@@ -57,11 +57,11 @@ def on(sshd: Sshd) -> tuple[str, str]:
     return ("--on", sshd.url)
 
 
-# A cloud that stays there --------------------------------------------------------------------
+# A cloud of up -------------------------------------------------------------------------------
 
 
 def test_a_cloud_on_a_node_is_used_from_here(place: Place, sshd: Sshd) -> None:
-    # It may have to build the templates.
+    # It may build the templates.
     up = place.bsdgate("up", *on(sshd), "--timeout-factor", "3")
     assert up.code == 0, up
     assert f"bsdgate down --on {sshd.url}" in up.text
@@ -74,7 +74,7 @@ def test_a_cloud_on_a_node_is_used_from_here(place: Place, sshd: Sshd) -> None:
     assert (local.code, f"is up already, on {sshd.url}" in local.text) == (2, True), local
 
 
-def test_its_status_and_its_logs_are_shown(place: Place, sshd: Sshd) -> None:
+def test_its_status_and_logs_are_shown(place: Place, sshd: Sshd) -> None:
     status = place.bsdgate("status", *on(sshd))
     assert status.code == 0, status
     assert status.text.count("serving") == 6
@@ -86,7 +86,7 @@ def test_its_status_and_its_logs_are_shown(place: Place, sshd: Sshd) -> None:
     assert (unknown.code, "no log of cinder" in unknown.text) == (2, True), unknown
 
 
-def test_it_ends_there_and_here(place: Place, sshd: Sshd) -> None:
+def test_it_is_removed_on_both_machines(place: Place, sshd: Sshd) -> None:
     down = place.bsdgate("down", *on(sshd))
     assert down.code == 0, down
     assert_nothing_there(sshd)
@@ -102,7 +102,7 @@ def test_it_ends_there_and_here(place: Place, sshd: Sshd) -> None:
     assert (again.code, "there is no cloud" in again.text) == (2, True), again
 
 
-# Runs there ----------------------------------------------------------------------------------
+# Runs ----------------------------------------------------------------------------------------
 
 
 def test_a_run_on_a_node_passes(place: Place, sshd: Sshd) -> None:
@@ -121,7 +121,7 @@ def test_a_run_on_a_node_passes(place: Place, sshd: Sshd) -> None:
     place.wait_until_empty()
 
 
-def test_a_killed_run_leaves_nothing_and_is_resumed_there(place: Place, sshd: Sshd) -> None:
+def test_a_killed_run_leaves_nothing_and_is_resumed_on_the_node(place: Place, sshd: Sshd) -> None:
     started, folder = begun(place, *on(sshd), "--tests", MANY, *TWO)
     started.popen.send_signal(signal.SIGKILL)
     started.done()
@@ -148,7 +148,7 @@ def test_a_lost_connection_is_an_error_of_the_node(place: Place, sshd: Sshd) -> 
     place.wait_until_empty()
 
 
-# What is asked for in a wrong way ------------------------------------------------------------
+# Wrong options -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", ["up", "down", "status", "logs", "run"])
@@ -156,11 +156,11 @@ def test_a_lost_connection_is_an_error_of_the_node(place: Place, sshd: Sshd) -> 
     ("url", "said"),
     [
         ("ssh://ann:secret@host", "has a password"),
-        ("http://host", "is no address of a node"),
-        ("ssh://-oProxyCommand=x", "is no address of a node"),
+        ("http://host", "is not the address of a node"),
+        ("ssh://-oProxyCommand=x", "is not the address of a node"),
     ],
 )
-def test_a_url_that_names_no_node_is_refused(
+def test_a_url_that_is_not_a_node_is_refused(
     place: Place, command: str, url: str, said: str
 ) -> None:
     before = len(runs(place))
@@ -184,6 +184,6 @@ def test_a_command_on_a_node_that_refuses_leaves_nothing(place: Place) -> None:
     assert not list((place.state / "connections").glob("*"))
 
 
-def test_a_run_knows_its_node(place: Place, sshd: Sshd, tmp_path: Path) -> None:
+def test_on_cannot_be_given_with_a_run_directory(place: Place, sshd: Sshd, tmp_path: Path) -> None:
     done = place.bsdgate("down", *on(sshd), tmp_path)
     assert (done.code, "give --on or RUN_DIR" in done.text) == (2, True), done

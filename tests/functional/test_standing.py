@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs against a cloud that is there already and has 50 resources of other people."""
+"""Runs against a standing cloud with 50 resources of other users."""
 
 import json
 import signal
@@ -23,7 +23,7 @@ from bsdgate.harness.manifest import AskedCloud
 from bsdgate.harness.profiles.load import load
 from bsdgate.harness.request_log import RequestLog
 
-# openstacksdk warns of itself.
+# openstacksdk emits warnings about itself.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(400)]
 
 SOME = (
@@ -32,7 +32,7 @@ SOME = (
     r"|tempest\.api\.compute\.(flavors|servers\.test_create_server\.ServersTestJSON)"
     r"|ironic_tempest_plugin.*test_(nodes|ports|chassis)\."
 )
-"""Tests of every service that smoke has."""
+"""Tests of each service in the suite smoke."""
 PASSWORD = "secret"
 PREFIX = "ours"
 SERVICES = ("identity", "image", "network", "compute", "baremetal")
@@ -40,7 +40,7 @@ SERVICES = ("identity", "image", "network", "compute", "baremetal")
 
 @pytest.fixture(scope="module")
 def theirs(place: Place) -> UpCloud:
-    """Bring up the cloud of other people."""
+    """Start the cloud of other users."""
     done = place.bsdgate("up", "--name", "theirs")
     assert done.code == 0, done
     return UpCloud(place, "theirs")
@@ -54,7 +54,7 @@ def client(theirs: UpCloud) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def paths(client: Any) -> list[tuple[str, str]]:
-    """Fill the cloud with 50 resources and more."""
+    """Make 50 or more resources in the cloud."""
     made = foreign.fill(client)
     assert len(made) >= 50
     return made
@@ -62,7 +62,7 @@ def paths(client: Any) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def entry(place: Place, client: Any, paths: list[tuple[str, str]]) -> Path:
-    """Make an admin for the runs, and a clouds.yaml with an entry for it."""
+    """Make an admin user for the runs, and a clouds.yaml with an entry."""
     del paths
     identity = client.identity
     user = identity.create_user(name="ci", password=PASSWORD, domain_id="default")
@@ -93,7 +93,7 @@ def ours(theirs: UpCloud, monkeypatch: pytest.MonkeyPatch) -> Callable[[], set[s
 
     def names() -> set[str]:
         monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(theirs.place.clouds_yaml))
-        found = inventory.take(connection.Connection("theirs"), SERVICES).values()
+        found = inventory.take(connection.CloudConnection("theirs"), SERVICES).values()
         assert len(found) > 50
         return {str(each) for each in found if each.name.startswith(PREFIX)}
 
@@ -110,8 +110,8 @@ def run(place: Place, entry: Path, tests: str, *more: str) -> tuple[Done, RunFol
     return done, runs(place)[-1]
 
 
-def under_way(place: Place, entry: Path, known: int) -> tuple[Started, RunFolder]:
-    """Start a run; return when its tests have made something."""
+def begin_with_resources(place: Place, entry: Path, known: int) -> tuple[Started, RunFolder]:
+    """Start a run; return when its tests have made a resource."""
     started = start(place, entry, MANY)
 
     def found() -> RunFolder | None:
@@ -126,7 +126,7 @@ def under_way(place: Place, entry: Path, known: int) -> tuple[Started, RunFolder
     return started, folder
 
 
-def test_a_run_passes_and_nothing_of_others_differs_by_a_byte(
+def test_a_run_passes_and_resources_of_others_are_identical(
     place: Place, entry: Path, is_unaltered: Callable[[], bool], ours: Callable[[], set[str]]
 ) -> None:
     done, folder = run(place, entry, SOME)
@@ -141,14 +141,14 @@ def test_a_run_passes_and_nothing_of_others_differs_by_a_byte(
     assert place_left <= {"clouds", "history.sqlite", "runs", "standing"}
 
 
-def test_revoked_credentials_are_an_error_and_the_next_run_removes_what_is_left(
+def test_revoked_credentials_are_an_error_and_the_next_run_cleans_up(
     place: Place,
     client: Any,
     entry: Path,
     is_unaltered: Callable[[], bool],
     ours: Callable[[], set[str]],
 ) -> None:
-    started, folder = under_way(place, entry, len(runs(place)))
+    started, folder = begin_with_resources(place, entry, len(runs(place)))
     user = client.identity.find_user("ci")
     client.identity.update_user(user, is_enabled=False)
     done = started.done()
@@ -158,15 +158,15 @@ def test_revoked_credentials_are_an_error_and_the_next_run_removes_what_is_left(
     assert ours() != set()
     done, _ = run(place, entry, r"test_api_discovery")
     assert done.code == 0, done
-    assert f"removed what the run {folder.path.name} had left" in done.text
+    assert f"removed the resources that the run {folder.path.name} had left" in done.text
     assert ours() == set()
     assert is_unaltered()
 
 
-def test_the_next_run_removes_what_a_killed_one_has_left(
+def test_the_next_run_removes_resources_of_a_killed_run(
     place: Place, entry: Path, ours: Callable[[], set[str]]
 ) -> None:
-    started, folder = under_way(place, entry, len(runs(place)))
+    started, folder = begin_with_resources(place, entry, len(runs(place)))
     started.popen.send_signal(signal.SIGKILL)
     started.done()
     mark = Mark.read(folder.path)
@@ -179,15 +179,15 @@ def test_the_next_run_removes_what_a_killed_one_has_left(
     assert ours() == set()
 
 
-def test_what_others_change_is_a_note_and_what_a_request_of_the_run_alters_is_a_failure(
+def test_a_change_by_others_is_a_note_and_by_a_request_of_the_run_a_failure(
     place: Place, client: Any, entry: Path
 ) -> None:
     network = client.network.create_network(name="changed-by-people")
     group = client.network.create_security_group(name="deleted-by-the-run")
-    started, folder = under_way(place, entry, len(runs(place)))
+    started, folder = begin_with_resources(place, entry, len(runs(place)))
     client.network.update_network(network, description="another")
     url = f"{client.network.get_endpoint()}/v2.0/security-groups/{group.id}"
-    # As the process of a test does it.
+    # Like the process of a test.
     RequestLog(folder.path / REQUESTS).begin("DELETE", url, None)
     client.network.delete_security_group(group)
     done = started.done()
@@ -200,7 +200,7 @@ def test_what_others_change_is_a_note_and_what_a_request_of_the_run_alters_is_a_
     client.network.delete_network(network)
 
 
-def test_what_cannot_be_used_is_refused_and_leaves_nothing(
+def test_a_cloud_that_cannot_be_used_is_refused_and_nothing_is_left(
     place: Place, client: Any, entry: Path, ours: Callable[[], set[str]]
 ) -> None:
     clouds = yaml.safe_load(entry.read_text())["clouds"]["lent"]
@@ -217,7 +217,7 @@ def test_what_cannot_be_used_is_refused_and_leaves_nothing(
     file = place.root / "others.yaml"
     file.write_text(yaml.safe_dump({"clouds": entries}))
     for name, code, text in (
-        ("plain", 2, "is no admin"),
+        ("plain", 2, "is not an admin"),
         ("wrong", 3, "refuses the credentials"),
         ("nowhere", 3, "does not answer"),
         ("absent", 2, "there is no cloud 'absent'"),
@@ -231,7 +231,7 @@ def test_what_cannot_be_used_is_refused_and_leaves_nothing(
 
 
 class TestStandingContract(DeploymentContract):
-    """The contract of deployments, on the real cloud."""
+    """The contract of deployments, with a real cloud."""
 
     @pytest.fixture
     def deployment(
@@ -243,7 +243,7 @@ class TestStandingContract(DeploymentContract):
         folder.mkdir(parents=True)
         asked = AskedCloud(name="theirs", prefix="contract")
         made = Standing(
-            connection.Connection("theirs"),
+            connection.CloudConnection("theirs"),
             connection.entry("theirs"),
             asked,
             load("embedded"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run against a cloud that is there already, of which only Keystone and Ironic are there."""
+"""A run against a standing cloud with only Keystone and Ironic."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from functional.sdk import connected
 
 from bsdgate.harness.deployments import connection, inventory
 
-# openstacksdk warns of itself.
+# openstacksdk emits warnings about itself.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(400)]
 
 PROFILE = Path(__file__).parent / "profiles" / "two-services.yaml"
@@ -22,7 +22,7 @@ PREFIX = "ours"
 SERVICES: Sequence[str] = ("identity", "baremetal")
 
 
-def test_a_cloud_of_two_services_passes_and_nothing_of_others_differs(
+def test_a_cloud_of_two_services_passes_and_resources_of_others_are_identical(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up = place.bsdgate("up", "--name", "two", "--profile", PROFILE)
@@ -39,9 +39,9 @@ def test_a_cloud_of_two_services_passes_and_nothing_of_others_differs(
         assert folder.verdict["result"] == "PASS"
         assert any("ironic_tempest_plugin" in each for each in folder.asked("01-tempest"))
         assert json.dumps(foreign.contents(client, paths)) == json.dumps(before)
-    found = inventory.take(connection.Connection("two"), SERVICES).values()
+    found = inventory.take(connection.CloudConnection("two"), SERVICES).values()
     assert not [str(each) for each in found if each.name.startswith(PREFIX)]
-    # morello's driver is in no Ironic yet.
+    # No release of Ironic has morello's driver yet.
     done = place.bsdgate("run", "--cloud", "two", "--profile", "morello", "--prefix", PREFIX)
     assert done.code == 2, done
     assert "has no driver 'pdu', which the profile morello names" in done.text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The history under real processes: several at once, and killed ones; and on a real PostgreSQL."""
+"""The history with concurrent and killed processes, and with a real PostgreSQL."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ from bsdgate.results.store.connection import Database
 from bsdgate.results.store.database import Store
 from bsdgate.results.store.tables import VERSION_TABLE, contents, metadata, runs
 
-# Debian keeps the server's programs where no PATH leads.
+# On Debian the programs of the server are not on the PATH.
 SERVERS = ":".join(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)))
 UNPRIVILEGED_USER = "nobody"
 """The name of the user without rights, on Linux and on FreeBSD."""
@@ -42,12 +42,12 @@ PROGRAMS = {
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Path]:
-    """Run a PostgreSQL of our own; return the folder of its socket, which is all that it serves."""
+    """Run a PostgreSQL that listens only on a socket; return the directory of the socket."""
     missing = [name for name, path in PROGRAMS.items() if not path]
     if missing:
         pytest.skip(f"no PostgreSQL here: {', '.join(missing)} not found")
     pytest.importorskip("psycopg", exc_type=ImportError)
-    # Not in pytest's folder: the server refuses to be root, and may not go in there otherwise.
+    # Not in pytest's directory: the server does not run as root, and other users may not enter it.
     folder = Path(tempfile.mkdtemp(prefix="bsdgate-pg-"))
     credentials = _unprivileged(folder) if os.getuid() == 0 else {}
     try:
@@ -107,7 +107,7 @@ def postgresql(server: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of a database that is not there yet, or empty."""
+    """Return the URL of a database that does not exist yet or is empty."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'history.sqlite'}"
     return str(request.getfixturevalue("postgresql"))
@@ -126,7 +126,7 @@ class TestPostgresql(StoreContract, ReplacingContract):
             yield store
 
 
-def test_migrations_make_what_the_tables_say(postgresql: str) -> None:
+def test_migrations_make_the_schema_of_the_tables(postgresql: str) -> None:
     Store(postgresql).close()
     database = Database(postgresql)
     with database.reading() as one:
@@ -155,7 +155,7 @@ def test_an_older_database_is_brought_up_to_date(url: str) -> None:
         assert [len(points) for points in store.window().series().values()] == [2, 1]
 
 
-def test_what_is_read_is_of_one_moment(url: str) -> None:
+def test_a_read_is_consistent(url: str) -> None:
     count = select(func.count()).select_from(runs)
     with Store(url) as store:
         store.import_run(verdict(1))
@@ -170,7 +170,7 @@ def test_what_is_read_is_of_one_moment(url: str) -> None:
 
 
 class Forked:
-    """A process that does some work and ends."""
+    """A child process that does some work."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         self.pid = os.fork()
@@ -179,7 +179,7 @@ class Forked:
             try:
                 work()
                 status = 0
-            except BaseException:  # noqa: BLE001 - what it is, the test shall see
+            except BaseException:  # noqa: BLE001 - the test reports it
                 traceback.print_exc()
             finally:
                 os._exit(status)
@@ -191,12 +191,12 @@ class Forked:
 
 
 @pytest.mark.timeout(300)
-def test_importers_at_once_lose_nothing(url: str, tmp_path: Path) -> None:
-    """Four processes, a database that none of them has made yet, and runs that they share."""
+def test_concurrent_imports_lose_nothing(url: str, tmp_path: Path) -> None:
+    """Four processes import the same runs into a database that does not exist yet."""
     parts = [range(40), range(20, 60), range(59, 19, -1), range(39, -1, -1)]
 
     def work(part: range, report: Path, gate: int) -> None:
-        os.read(gate, 1)  # which ends when all are there and the writing end is closed
+        os.read(gate, 1)  # which ends when all have started and the writing end is closed
         with Store(url) as store:
             new = [store.import_run(verdict(number, "sf" * (number % 4))) for number in part]
         report.write_text(str(sum(new)))
@@ -222,8 +222,8 @@ def test_importers_at_once_lose_nothing(url: str, tmp_path: Path) -> None:
             assert kept(store, f"run-{number}").outcomes == b"sf" * (number % 4)
 
 
-def test_pruning_and_importing_at_once_break_nothing(url: str) -> None:
-    """A list that the last run is forgotten with must not be taken from the next run."""
+def test_concurrent_pruning_and_importing_are_correct(url: str) -> None:
+    """A list that is deleted with the last run must not be missing in the next run."""
     Store(url).close()
 
     def keep() -> None:
@@ -243,9 +243,9 @@ def test_pruning_and_importing_at_once_break_nothing(url: str) -> None:
 
 
 def killed_at(moment: int, work: Callable[[], object]) -> int:
-    """Do work in a process that kill -9 ends at its nth statement or commit; return how it ended.
+    """Do work in a process that SIGKILL ends at its nth statement or commit; return the status.
 
-    0, if there are fewer than that.
+    The status is 0 if the work has fewer statements and commits.
     """
 
     def count(*_arguments: object, **_named: object) -> None:
@@ -273,7 +273,7 @@ def counted(url: str) -> tuple[int, int]:
 
 
 @pytest.mark.timeout(300)
-def test_a_killed_import_leaves_nothing_half(url: str) -> None:
+def test_a_killed_import_leaves_no_part_of_a_run(url: str) -> None:
     with Store(url) as store:
         store.import_run(verdict(1, "s"))
     before = counted(url)
@@ -295,7 +295,7 @@ def test_a_killed_import_leaves_nothing_half(url: str) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_killed_replacement_leaves_the_run_as_it_was(url: str) -> None:
+def test_a_killed_replacement_does_not_change_the_run(url: str) -> None:
     with Store(url) as store:
         store.import_run(verdict(1, "s"))
         before = store.find("run-1")
@@ -315,7 +315,7 @@ def test_a_killed_replacement_leaves_the_run_as_it_was(url: str) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_killed_beginning_is_begun_again(url: str) -> None:
+def test_a_killed_creation_of_the_database_is_repeated(url: str) -> None:
     moment = 0
     while killed_at(moment, lambda: Store(url).close()) != 0:
         moment += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a change under test sees of the caller, and what becomes of what it writes to the base."""
+"""The caller's data that a change under test can read, and files that it writes to the base."""
 
 import json
 import re
@@ -48,9 +48,9 @@ VARIABLES = (
 LISTED = r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|LD_LIBRARY_PATH"
 # The shell that starts a command sets these.
 SHELLS = r"PWD|OLDPWD|SHLVL|_"
-# What bsdgate itself sets for a service.
+# The variable that bsdgate sets for a service.
 SERVICES = r"OS_KEYSTONE_CONFIG_DIR"
-# The last of these are uv's and setuptools's own.
+# The last of these are set by uv and setuptools.
 BUILDS = (
     r"(?i:https?_proxy|all_proxy|no_proxy)|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|"
     r"UV_(CACHE_DIR|DEFAULT_INDEX|FIND_LINKS|INDEX\w*|INTERNAL__\w+|LINK_MODE|OFFLINE)|"
@@ -80,7 +80,7 @@ pathlib.Path({str(PLANTED)!r}).write_text("# planted\\n")
 
 @pytest.fixture
 def hostile(checkout: Path) -> Iterator[Path]:
-    """Return a Keystone that tells what it sees, and plants what later runs would run."""
+    """Return a Keystone that records its environment, and writes code that later runs would run."""
     for path, code in (("setup.py", SETUP), ("keystone/api/policy.py", SERVICE)):
         (checkout / path).write_text((checkout / path).read_text() + code)
     yield checkout
@@ -113,11 +113,11 @@ def test_a_change_sees_no_secret_and_leaves_nothing_for_later_runs(
     assert_only(build, BUILDS)
     ((_, service),) = seen(place.cache, "service")
     assert_only(service, SERVICES)
-    # The tests run in the environment without the change: no code of it sees how they are started.
+    # The tests run in the environment without the change, so its code does not see their start.
     started = [argv for argv, _ in seen(place.cache, "start")]
     assert started
     assert [argv for argv in started if "subunit" in argv] == []
-    # The test passed, and proves nothing: what is planted runs in every later run.
+    # The test passed, but proves nothing: the planted code would run in later runs.
     assert done.code == 3, done
     assert str(PLANTED) in done.text
     verdict = runs(place)[-1].verdict

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processes of a run: each by its purpose, and those that remain when the run has ended.
+"""The processes of a run, by their purpose, and those that remain after the run.
 
 While a ``Reaper`` is active, the tests adopt each process that loses its parent, so they find all
 processes of a trial, also those in another session or process group.

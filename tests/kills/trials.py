@@ -94,7 +94,7 @@ class Bench:
         self.reaper = reaper
         self.wanted: set[str] = set()
         self.seconds: dict[str, float] = {}
-        self._litter: set[str] = set()
+        self._strays: set[str] = set()
 
     # Whole runs ---------------------------------------------------------------------------
 
@@ -199,9 +199,9 @@ class Bench:
         left = [f"left: {each}" for each in self.reaper.left(EMPTY)]
         left += [f"left: port {each} is open" for each in listening(ports or [])]
         self.reaper.kill()
-        litter = set(self.place.litter()) - self._litter
-        self._litter |= litter
-        return left + [f"left: file {each}" for each in sorted(litter)]
+        stray_files = set(self.place.stray_files()) - self._strays
+        self._strays |= stray_files
+        return left + [f"left: file {each}" for each in sorted(stray_files)]
 
     def _judge(self, run: RunFolder, outcome: Outcome) -> None:
         """Compare exit code, verdict, evidence and a new verdict."""

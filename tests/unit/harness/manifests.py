@@ -11,7 +11,7 @@ from bsdgate.harness.suites.model import load as load_suite
 
 
 def manifest(**fields: Any) -> Manifest:
-    """Return the manifest of a run of the suite smoke; ``fields`` go over the others."""
+    """Return the manifest of a run of the suite smoke; ``fields`` override the others."""
     return Manifest(
         **{
             "profile": "embedded",
@@ -27,7 +27,7 @@ def manifest(**fields: Any) -> Manifest:
 
 
 def with_node(folder: RunDir) -> RunDir:
-    """Write the document of a node into the run directory; return the directory."""
+    """Write node.json to the run directory; return the directory."""
     folder.write_node(
         NodeDocument(run_id=folder.manifest.run_id, name="local", facts={}, versions={})
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The comparison of the base between a change's cloud and all that follows it."""
+"""The check of the base after the end of a cloud with a change."""
 
 import dataclasses
 import sys
@@ -24,8 +24,8 @@ from bsdgate.harness.steps import Run
 CHANGED = ChangedProject(project="keystone", source="x", version="30.0.1", identity="sha256:1")
 
 
-class Writing(FakeDeployment):
-    """A cloud of a change that writes to the base as it ends."""
+class AlteringDeployment(FakeDeployment):
+    """A deployment with a change that writes to the base when it ends."""
 
     def __init__(self, packages: Path, environment: Environment, log: Path) -> None:
         super().__init__(changes=(CHANGED,))
@@ -34,24 +34,24 @@ class Writing(FakeDeployment):
         self.log = log
 
     def end(self) -> Sequence[str]:
-        """Write at the last moment."""
+        """Write a file to the base."""
         (self.packages / "planted.pth").write_text("")
         return super().end()
 
     def check_base(self) -> None:
-        """Compare the base, as the host of embedded clouds does."""
-        self.environment.see_base_unaltered(self.log)
+        """Check the base, as ``cloud.host`` does."""
+        self.environment.check_base_unaltered(self.log)
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Return a run of a change with its tests behind it, over a base in small."""
+    """Return a run with a change after its tests, with a small base."""
     packages = tmp_path / "site-packages"
     packages.mkdir()
     monkeypatch.setattr(base, "roots", lambda: [packages])
     environment = Environment(Path(sys.executable), (CHANGED,), base.take())
     with RunDir.create(tmp_path / "runs", manifest()) as folder:
-        deployment = Writing(packages, environment, folder.logs / "base.log")
+        deployment = AlteringDeployment(packages, environment, folder.logs / "base.log")
         run = Run(
             folder,
             cast(Any, None),
@@ -69,39 +69,37 @@ def altered(run: Run) -> list[dict[str, Any]]:
     return [event for event in run.folder.events() if event["step"] == "base-altered"]
 
 
-def test_the_base_is_compared_when_the_changes_cloud_has_stopped(run: Run) -> None:
+def test_the_base_is_checked_after_the_end_of_the_changes_cloud(run: Run) -> None:
     with pytest.raises(InfrastructureError, match=r"planted\.pth"):
-        steps.see_base_unaltered(run)
+        steps.check_base_unaltered(run)
     (event,) = altered(run)
     assert "planted.pth" in event["message"]
 
 
-def test_nothing_is_run_on_a_base_that_the_change_altered(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_test_is_run_on_an_altered_base(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confirm, "_base", lambda run: pytest.fail("the base was brought up"))
     with pytest.raises(InfrastructureError, match=r"planted\.pth"):
         confirm._rerun_without(run, [], 0)
 
 
-def test_nothing_is_run_on_the_base_beside_a_kept_cloud(
+def test_with_a_kept_cloud_no_test_is_run_on_the_base(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confirm, "_base", lambda run: pytest.fail("the base was brought up"))
     kept = dataclasses.replace(run, keep=True)
     confirm._rerun_without(kept, [], 0)
-    assert cast(Writing, kept.deployment).up
+    assert cast(AlteringDeployment, kept.deployment).up
 
 
-def test_a_run_that_failed_or_was_stopped_says_what_was_altered(run: Run) -> None:
+def test_a_failed_or_stopped_run_reports_an_altered_base(run: Run) -> None:
     steps.cleanup(run)
     assert len(altered(run)) == 1
-    assert "planted.pth" in "".join(cast(Any, run.listener).said)
+    assert "planted.pth" in "".join(cast(Any, run.listener).reported)
 
 
-def test_without_a_change_nothing_is_compared(run: Run) -> None:
-    cast(Writing, run.deployment).changes = ()
+def test_without_a_change_the_base_is_not_checked(run: Run) -> None:
+    cast(AlteringDeployment, run.deployment).changes = ()
     plain = dataclasses.replace(run)
-    steps.see_base_unaltered(plain)
+    steps.check_base_unaltered(plain)
     steps.cleanup(plain)
     assert altered(run) == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever is given as the name of a cloud, no command leaves the folder of clouds."""
+"""With any text as the name of a cloud, no command leaves the directory of clouds."""
 
 import shutil
 from collections.abc import Iterator
@@ -48,14 +48,14 @@ NASTY = (
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_what_leads_elsewhere_is_no_name(text: str) -> None:
+def test_a_path_is_not_a_name(text: str) -> None:
     with pytest.raises(UsageError, match="cannot be the name of a cloud") as caught:
         checked_name(text)
     assert repr(text) in str(caught.value)
 
 
 @given(st.text())
-def test_a_name_is_one_step_of_a_path(text: str) -> None:
+def test_a_name_is_one_component_of_a_path(text: str) -> None:
     try:
         name = checked_name(text)
     except UsageError:
@@ -67,7 +67,7 @@ def test_a_name_is_one_step_of_a_path(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def top(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return a user's files, a state folder with runs and a cloud of another name in it."""
+    """Return a directory with a user's files, runs, and a cloud with another name."""
     # Deep enough for every example below: a defect must not reach the machine's own files.
     top = tmp_path_factory.mktemp("top") / "1" / "2" / "3" / "4" / "5" / "6"
     remove = shutil.rmtree
@@ -103,7 +103,7 @@ def everything(top: Path) -> list[Path]:
 @given(name=NAMES, absolute=st.booleans(), command=st.sampled_from(sorted(COMMANDS)))
 @example(name="../runs", absolute=False, command="down")
 @example(name="", absolute=False, command="down")
-def test_any_name_is_refused_or_that_of_no_cloud(
+def test_any_name_is_refused_or_belongs_to_no_cloud(
     top: Path, name: str, absolute: bool, command: str
 ) -> None:
     name = f"{top}/{name}" if absolute else name.lstrip("/")
@@ -128,7 +128,7 @@ def test_an_absolute_path_is_refused(top: Path) -> None:
 
 
 @pytest.mark.parametrize("link", [False, True])
-def test_a_folder_that_is_no_cloud_of_ours_is_not_removed(top: Path, link: bool) -> None:
+def test_a_directory_that_bsdgate_did_not_make_is_not_removed(top: Path, link: bool) -> None:
     there = top / "state" / "clouds" / ("link" if link else "there")
     if link:
         there.symlink_to(top / "home")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands about evidence and history, as people give them at a terminal of 80 columns."""
+"""The commands for evidence and history, on a terminal of 80 columns."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ class Ended(NamedTuple):
 
 
 class Here:
-    """A state folder of its own, and a folder for runs; ``call`` is the command line."""
+    """A state directory and a directory for runs; ``call`` runs the command line."""
 
     def __init__(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -76,7 +76,7 @@ def test_a_verdict_on_a_run_is_reported_and_nothing_is_written(
 
 
 @pytest.mark.parametrize(("case", "code", "result"), [(name, *end) for name, end in RUNS.items()])
-def test_a_report_tells_the_verdict_then_where_it_is(
+def test_a_report_prints_the_verdict_and_then_its_path(
     here: Here, case: str, code: int, result: str
 ) -> None:
     run = here.run(case)
@@ -114,7 +114,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("kind", ELSEWHERE)
-def test_evidence_from_elsewhere_is_judged(here: Here, kind: str) -> None:
+def test_evidence_of_other_programs_is_judged(here: Here, kind: str) -> None:
     asked, stream, code = ELSEWHERE[kind]
     ended = here.call("verdict", *asked, f"--{kind}", stream)
     assert ended.code == code
@@ -131,13 +131,13 @@ def test_evidence_from_elsewhere_is_judged(here: Here, kind: str) -> None:
 @pytest.mark.parametrize(
     "words", [[], [".", "--asked", JUNIT / "asked.txt"], ["nothing"]], ids=["none", "both", "gone"]
 )
-def test_a_verdict_on_nothing_is_a_mistake(here: Here, words: list[str | Path]) -> None:
+def test_a_verdict_without_evidence_is_refused(here: Here, words: list[str | Path]) -> None:
     ended = here.call("verdict", *words)
     assert ended.code == 2
     assert "RUN_DIR" in ended.err
 
 
-def test_what_a_file_says_is_no_command_to_the_terminal(here: Here) -> None:
+def test_control_characters_in_a_file_are_not_printed(here: Here) -> None:
     (here.path / "task.json").write_text('[{"name": "a\\u001b[31mb", "iterations": 0}]')
     words = ("--rally", RALLY / "stream.json", "--rally-task", here.path / "task.json")
     ended = here.call("verdict", *words)
@@ -166,7 +166,7 @@ def policies(here: Here, run: Path, *words: str) -> tuple[str, str]:
         ({"policy": "strictest"}, ["--policy", "nightly"], "nightly"),
     ],
 )
-def test_a_run_is_judged_again_as_it_was_made_to_be(
+def test_a_run_is_judged_again_by_its_own_policy(
     here: Here, manifest: dict[str, str], words: list[str], policy: str
 ) -> None:
     run = here.run("clean", **manifest)
@@ -191,7 +191,7 @@ def test_an_unknown_policy_is_named(
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A history of forty runs and of two more of another suite, made once."""
+    """Return a history of forty runs, and two of another suite, made once."""
     path = tmp_path_factory.mktemp("history") / "history.sqlite"
     with Store(path) as store:
         for number in range(40):
@@ -203,7 +203,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def past(here: Here, history: Path) -> Here:
-    """Here, with that history."""
+    """Return a state directory with that history."""
     here.state.mkdir()
     shutil.copy(history, here.state)
     return here
@@ -244,7 +244,7 @@ def test_the_history_is_shown(past: Here, words: list[str], code: int, message: 
     [["history"], ["history", "test", "t"], ["history", "show", "r"], ["trends"]],
     ids=" ".join,
 )
-def test_who_only_reads_makes_no_history(here: Here, words: list[str]) -> None:
+def test_a_command_that_only_reads_makes_no_history(here: Here, words: list[str]) -> None:
     assert here.call(*words).code in {0, 2}
     assert not here.state.exists()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole run without a cloud: every step, what can go wrong in each, and the verdict on it."""
+"""A whole run without a cloud: each step, its failures, and the verdict."""
 
 import sys
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ CHANGED = ChangedProject(project="keystone", source="x", version="30.0.1", ident
 
 
 class Bench:
-    """Makes runs of two tests; each attribute is what the next run has."""
+    """Makes runs of two tests; the attributes are those of the next run."""
 
     def __init__(self, tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
         self.state = tmp_path / "state"
@@ -79,7 +79,7 @@ def codes(verdict: Verdict) -> set[Code]:
     return {reason.code for reason in verdict.reasons}
 
 
-def test_a_run_takes_its_steps_and_passes(bench: Bench) -> None:
+def test_a_run_carries_out_its_steps_and_passes(bench: Bench) -> None:
     verdict, failed = bench.take(bench.begin())
     assert (verdict.result, failed) == (Result.PASS, None)
     assert bench.listener.steps == [
@@ -91,7 +91,7 @@ def test_a_run_takes_its_steps_and_passes(bench: Bench) -> None:
     assert bench.node.closed == 1
 
 
-def test_each_step_that_is_shown_is_in_the_journal_until_the_judge(bench: Bench) -> None:
+def test_each_step_before_the_judge_is_in_the_journal(bench: Bench) -> None:
     run = bench.begin()
     pipeline.execute(run)
     ended = [event["step"] for event in run.folder.events() if event["event"] == "end"]
@@ -99,7 +99,7 @@ def test_each_step_that_is_shown_is_in_the_journal_until_the_judge(bench: Bench)
 
 
 def test_the_judge_needs_only_the_directory(bench: Bench, tmp_path: Path) -> None:
-    """Another machine, or a second time: the verdict is the same."""
+    """The verdict is the same on another machine, and the second time."""
     run = bench.begin()
     pipeline.execute(run)
     first = pipeline.judge(run.folder.path, None, bench.listener)
@@ -119,20 +119,18 @@ def test_a_failure_is_run_again_on_the_change_and_on_the_base(bench: Bench) -> N
     assert "base ends" in bench.deployment.events
 
 
-def test_where_there_is_no_base_the_cause_is_unknown_and_said_so(bench: Bench) -> None:
+def test_without_a_base_the_cause_is_unknown_and_this_is_reported(bench: Bench) -> None:
     bench.deployment.changes = (CHANGED,)
     bench.deployment.second = False
     bench.runner.outcomes[USERS] = "fail"
     verdict, _ = bench.take(bench.begin())
     assert verdict.result is Result.FAIL
     assert verdict.dispositions[0].cause is Cause.UNKNOWN
-    assert "no second cloud without the change" in "".join(bench.listener.said)
+    assert "no second cloud without the change" in "".join(bench.listener.reported)
 
 
 @pytest.mark.parametrize("method", ["install", "start"])
-def test_what_cannot_be_deployed_is_an_error_that_names_the_reason(
-    bench: Bench, method: str
-) -> None:
+def test_a_failed_deployment_is_an_error_with_the_reason(bench: Bench, method: str) -> None:
     bench.deployment.failing[method] = InfrastructureError("nova failed", "see its log")
     verdict, failed = bench.take(bench.begin())
     assert verdict.result is Result.ERROR
@@ -140,10 +138,10 @@ def test_what_cannot_be_deployed_is_an_error_that_names_the_reason(
     assert not bench.deployment.up
 
 
-def test_a_node_that_cannot_be_reached_is_an_error_and_nothing_is_ended(bench: Bench) -> None:
+def test_a_node_that_does_not_answer_is_an_error_and_no_cloud_is_ended(bench: Bench) -> None:
     run = bench.begin()
     assert bench.node is not None
-    bench.node.connect = bench.node.see_connected  # type: ignore[method-assign]
+    bench.node.connect = bench.node.check_connected  # type: ignore[method-assign]
     verdict, failed = bench.take(run)
     assert verdict.result is Result.ERROR
     assert isinstance(failed, NodeLostError)
@@ -151,7 +149,7 @@ def test_a_node_that_cannot_be_reached_is_an_error_and_nothing_is_ended(bench: B
 
 
 class Losing(FakeRunner):
-    """Loses the node between its first and its second test."""
+    """A runner that loses the node between its two tests."""
 
     def __init__(self, bench: Bench) -> None:
         super().__init__({USERS: "success", ROLES: "success"})
@@ -170,7 +168,7 @@ class Losing(FakeRunner):
 LOST = Problem(Code.NODE_LOST, "the node fake does not answer")
 
 
-def test_a_node_that_is_lost_while_tests_run_is_an_error_of_the_node(bench: Bench) -> None:
+def test_a_node_lost_during_the_tests_is_an_error_of_the_node(bench: Bench) -> None:
     bench.runner = Losing(bench)
     verdict, failed = bench.take(bench.begin())
     assert verdict.result is Result.ERROR
@@ -180,7 +178,7 @@ def test_a_node_that_is_lost_while_tests_run_is_an_error_of_the_node(bench: Benc
     assert (lost.id, lost.cause) == (ROLES, Cause.NODE)
 
 
-def test_logs_that_cannot_be_kept_are_said_after_the_verdict(bench: Bench) -> None:
+def test_a_failed_copy_of_logs_is_reported_after_the_verdict(bench: Bench) -> None:
     bench.deployment.failing["collect_logs"] = InfrastructureError("no room")
     verdict, failed = bench.take(bench.begin())
     assert "no room" in str(failed)
@@ -189,7 +187,7 @@ def test_logs_that_cannot_be_kept_are_said_after_the_verdict(bench: Bench) -> No
 
 
 class Interrupting(FakeRunner):
-    """Is stopped by the user after the first test of its first attempt."""
+    """A runner that the user stops after the first test of the first attempt."""
 
     def run(self, ids: Sequence[str], attempt: Attempt, events: Events, look: Look) -> Ended:
         if self.ran:
@@ -198,10 +196,10 @@ class Interrupting(FakeRunner):
         raise KeyboardInterrupt
 
 
-def test_a_run_that_was_stopped_is_resumed_with_what_is_left(bench: Bench) -> None:
+def test_a_stopped_run_is_resumed_with_the_remaining_tests(bench: Bench) -> None:
     bench.runner = Interrupting(bench.runner.outcomes)
     run = bench.begin()
-    with pytest.raises(Interrupted, match=r"what was found is in") as caught:
+    with pytest.raises(Interrupted, match="the results so far are in") as caught:
         pipeline.execute(run)
     assert f"--resume {run.folder.path}" in str(caught.value)
     assert not bench.deployment.up
@@ -214,14 +212,14 @@ def test_a_run_that_was_stopped_is_resumed_with_what_is_left(bench: Bench) -> No
     assert {case.id for case in verdict.cases} == {USERS, ROLES}
 
 
-def test_a_resumed_run_with_nothing_left_asks_for_nothing(bench: Bench) -> None:
+def test_a_resumed_run_without_remaining_tests_runs_none(bench: Bench) -> None:
     run = bench.begin()
     pipeline.execute(run)
     asked = list(bench.runner.ran)
     verdict, _ = bench.take(bench.run_in(RunDir.open(run.folder.path)))
     assert verdict.result is Result.PASS
     assert bench.runner.ran == asked
-    assert "no test was left to run" in bench.listener.said
+    assert "no test was left to run" in bench.listener.reported
 
 
 def test_the_change_on_the_review_server_is_in_the_evidence(bench: Bench) -> None:
@@ -235,7 +233,7 @@ def test_the_change_on_the_review_server_is_in_the_evidence(bench: Bench) -> Non
 
 
 @pytest.mark.parametrize("method", ["install", "start", "collect_logs"])
-def test_a_node_that_is_lost_in_a_step_is_in_the_verdict(bench: Bench, method: str) -> None:
+def test_a_node_lost_in_a_step_is_in_the_verdict(bench: Bench, method: str) -> None:
     bench.deployment.failing[method] = NodeLostError(LOST.text)
     verdict, failed = bench.take(bench.begin())
     assert verdict.result is Result.ERROR
@@ -258,7 +256,7 @@ def test_a_step_that_fails_on_a_lost_node_names_the_node(
     assert Code.NODE_LOST in codes(verdict)
 
 
-def test_a_step_that_fails_on_a_good_node_does_not(
+def test_a_step_that_fails_on_a_good_node_does_not_name_the_node(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
@@ -270,7 +268,7 @@ def test_a_step_that_fails_on_a_good_node_does_not(
     assert Code.NODE_LOST not in codes(verdict)
 
 
-def test_a_node_that_was_lost_before_the_run_was_resumed_is_no_reason(bench: Bench) -> None:
+def test_a_node_lost_before_the_run_was_resumed_is_no_reason(bench: Bench) -> None:
     bench.deployment.failing["start"] = NodeLostError(LOST.text)
     run = bench.begin()
     bench.take(run)

@@ -64,11 +64,11 @@ def test_no_vote_is_given_without_the_history(run: Path, broken: str, policy: Po
     assert "broken.sqlite: file is not a database" in reason.message
     assert written(run) == "ERROR"
     with pytest.raises(StoreError):
-        history.see(broken, policy)
+        history.check(broken, policy)
 
 
 def test_an_unreadable_history_is_reported_to_a_developer(run: Path, broken: str) -> None:
-    history.see(broken, DEVELOPER)
+    history.check(broken, DEVELOPER)
     verdict = history.judge(run, DEVELOPER, broken, print)
     assert verdict.result is Result.PASS
     assert "broken.sqlite" in (run / "report" / "report.txt").read_text()
@@ -88,7 +88,7 @@ def test_a_verdict_that_cannot_be_stored_is_valid(
 
 def test_an_invalid_url_is_refused_before_a_run() -> None:
     with pytest.raises(BsdgateError, match="not a valid URL"):
-        history.see("somewhere", DEVELOPER)
+        history.check("somewhere", DEVELOPER)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The re-runs of tests that hung: each on a cloud of its own, within a limit of its own."""
+"""The re-runs of tests that hung: each on its own cloud and with its own time limit."""
 
 import dataclasses
 import json
@@ -33,15 +33,15 @@ CHANGED = ChangedProject(project="keystone", source="x", version="30.0.1", ident
 HUNG = [Rerun("02-tempest", side, 2, ("m.A.one", "m.A.two"), hung=True) for side in Side]
 
 
-class Noting(FakeRunner):
-    """Notes on which cloud it runs what."""
+class RecordingRunner(FakeRunner):
+    """Records the ids that it runs, and the cloud."""
 
     def __init__(self, events: list[str]) -> None:
         super().__init__({"m.A.one": "success", "m.A.two": "success"})
         self.noted = events
         self.site = ""
 
-    def of(self, run: Run) -> "Noting":
+    def of(self, run: Run) -> "RecordingRunner":
         self.site = run.site.name
         return self
 
@@ -53,16 +53,16 @@ class Noting(FakeRunner):
 
 @pytest.fixture
 def events() -> list[str]:
-    """Return what happens, in order: which clouds begin and end, and what runs on which."""
+    """Return the begins and ends of clouds, and the runs of tests, in their order."""
     return []
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[str]) -> Iterator[Run]:
-    """Return a run of a change, with clouds and tests that only note what happens."""
+    """Return a run of a change, with clouds and tests that only record events."""
     released = Environment(Path(sys.executable))
     monkeypatch.setattr("bsdgate.harness.environments.environment.prepare", lambda *_: released)
-    runner = Noting(events)
+    runner = RecordingRunner(events)
     monkeypatch.setattr(Run, "runner", property(runner.of))
     with RunDir.create(tmp_path / "runs", manifest(name="first")) as folder:
         run = Run(
@@ -79,7 +79,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[str]) -> I
         yield run
 
 
-def test_each_time_has_a_cloud_of_its_own(run: Run, events: list[str]) -> None:
+def test_each_rerun_has_a_cloud_of_its_own(run: Run, events: list[str]) -> None:
     confirm._rerun_hung(run, HUNG)
     assert events == [
         "first ends",
@@ -98,21 +98,21 @@ def test_each_time_has_a_cloud_of_its_own(run: Run, events: list[str]) -> None:
     ]
 
 
-def test_nothing_that_hung_is_run_again_beside_a_kept_cloud(run: Run, events: list[str]) -> None:
+def test_with_a_kept_cloud_no_hung_test_is_run_again(run: Run, events: list[str]) -> None:
     confirm._rerun_hung(dataclasses.replace(run, keep=True), HUNG)
     assert events == []
-    assert "--keep" in "".join(cast(Any, run.listener).said)
+    assert "--keep" in "".join(cast(Any, run.listener).reported)
 
 
-def test_a_rerun_has_time_for_each_test_and_for_what_follows_it(run: Run) -> None:
+def test_a_rerun_has_time_for_each_test_and_its_fixtures(run: Run) -> None:
     test = run.profile.timeouts.test
     assert run.folder.manifest.concurrency == 1
     assert confirm.hung_seconds(run, 1) == confirm.SET_UP_SECONDS + 2 * test
     assert confirm.hung_seconds(run, 3) == confirm.SET_UP_SECONDS + 6 * test
 
 
-def test_the_time_limit_is_a_problem_of_its_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    look = steps.looking_after(run, 5)
+def test_the_time_limit_is_a_problem(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = steps.stop_check(run, 5)
     assert look() == []
     later = time.monotonic() + 6
     monkeypatch.setattr("time.monotonic", lambda: later)
@@ -120,7 +120,7 @@ def test_the_time_limit_is_a_problem_of_its_own(run: Run, monkeypatch: pytest.Mo
     assert problem == Problem(Code.TIME_LIMIT, "the tests did not end within 5 s")
 
 
-def test_an_attempt_says_how_long_each_of_its_tests_may_take(run: Run) -> None:
+def test_an_attempt_has_the_time_limit_of_a_test(run: Run) -> None:
     steps.run_attempt(run, run.runner, ["m.A.one"], list)
     (attempt,) = run.folder.evidence.glob("*/attempt.json")
     assert json.loads(attempt.read_text())["test_timeout"] == run.runner.test_timeout
@@ -135,10 +135,10 @@ def test_a_cloud_that_a_killed_harness_left_is_found(run: Run, site: str) -> Non
 
 
 @pytest.mark.parametrize(("site", "written"), [("again", 1), ("base", 0)])
-def test_what_outlived_the_second_cloud_of_the_change_is_written_down(
+def test_processes_that_outlived_the_second_cloud_are_recorded(
     run: Run, site: str, written: int
 ) -> None:
-    """What the base has left is not the change's doing."""
+    """A process that the base leaves is only reported."""
     (run.folder.path / site).mkdir()
     deployment = FakeDeployment(changes=(CHANGED,) if site == "again" else ())
     deployment.left = ["a-daemon (process 7)"]
@@ -149,19 +149,15 @@ def test_what_outlived_the_second_cloud_of_the_change_is_written_down(
     assert len(left) == written
 
 
-def test_what_hung_is_not_run_again_where_there_is_no_second_cloud(
-    run: Run, events: list[str]
-) -> None:
+def test_without_a_second_cloud_no_hung_test_is_run_again(run: Run, events: list[str]) -> None:
     cast(FakeDeployment, run.deployment).second = False
     confirm._rerun_hung(run, HUNG)
     assert events == ["first ends"]
-    assert "no second cloud" in "".join(cast(Any, run.listener).said)
+    assert "no second cloud" in "".join(cast(Any, run.listener).reported)
 
 
-def test_nothing_is_run_on_the_base_where_there_is_no_second_cloud(
-    run: Run, events: list[str]
-) -> None:
+def test_without_a_second_cloud_no_test_is_run_on_the_base(run: Run, events: list[str]) -> None:
     cast(FakeDeployment, run.deployment).second = False
     confirm._rerun_without(run, HUNG, time.monotonic() + 60)
     assert events == ["first ends"]
-    assert "no second cloud" in "".join(cast(Any, run.listener).said)
+    assert "no second cloud" in "".join(cast(Any, run.listener).reported)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run that ``--tests`` narrowed differs from a whole one wherever its result is shown."""
+"""A run with ``--tests`` differs from a whole run in all reports."""
 
 import json
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_the_history_names_the_selection(here: Here, reported: Ended) -> None:
     assert f"embedded smoke 2026.2 {NARROWED}" in here.call("history", "show", "run-clean").out
 
 
-def test_a_whole_run_says_nothing_of_a_selection(here: Here) -> None:
+def test_a_whole_run_has_no_selection_in_its_reports(here: Here) -> None:
     run = here.run("clean")
     assert here.call("report", run).code == 0
     for path in (run / "report").iterdir():
@@ -103,7 +103,9 @@ def test_a_long_pattern_is_cut_and_hides_no_counts(here: Here) -> None:
 
 
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=lambda policy: policy.name)
-def test_a_policy_for_votes_gives_no_verdict_on_a_part(run: Path, policy: Policy) -> None:
+def test_a_policy_for_votes_gives_no_verdict_on_a_part_of_a_suite(
+    run: Path, policy: Policy
+) -> None:
     votes = policy is not DEVELOPER
     found = judge_run(run, policy=policy)
     (reason,) = (one for one in found.reasons if one.code is Code.NARROWED)
@@ -112,7 +114,7 @@ def test_a_policy_for_votes_gives_no_verdict_on_a_part(run: Path, policy: Policy
     assert found.result is (Result.ERROR if votes else Result.PASS)
 
 
-def test_that_is_said_before_the_run() -> None:
+def test_a_selection_is_refused_before_the_run() -> None:
     with pytest.raises(UsageError) as caught:
         pipeline.begin(Options(tests="test_users", policy="gate"), FakeListener())
     assert "--tests 'test_users'" in caught.value.message
@@ -129,7 +131,7 @@ def test_failures_of_a_narrowed_run_keep_their_causes(here: Here) -> None:
 
 
 def earlier(selection: str, **changes: Any) -> Store:
-    """Remember a good run, before the recorded one, in which more tests ran."""
+    """Add an earlier good run with more tests to the history."""
     store = Store()
     cases = {f"gone.{number}": Outcome.SUCCESS for number in range(3)}
     store.import_run(verdict(1, cases, selection=selection, versions={}, **changes))
@@ -145,7 +147,7 @@ def test_only_runs_of_one_selection_are_compared(here: Here, before: str, now: s
     assert len(fewer) == (before == now)
 
 
-def test_only_whole_runs_say_how_long_an_entry_matched_nothing(here: Here, tmp_path: Path) -> None:
+def test_only_whole_runs_count_for_entries_that_matched_nothing(here: Here, tmp_path: Path) -> None:
     (tmp_path / "known").mkdir()
     (tmp_path / "known" / "a.yaml").write_text(
         '- {test: no.such.test, bug: "https://b/1", owner: jane, reason: why,'

@@ -29,7 +29,7 @@ def test_anything_else_is_no_factor(value: str) -> None:
         FactorParameter().convert(value, None, None)
 
 
-def test_a_port_is_of_a_service() -> None:
+def test_a_port_belongs_to_a_service() -> None:
     assert PortParameter().convert("nova=8774", None, None) == ("nova", 8774)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.paths: which paths OpenStack and its tests can live below."""
+"""bsdgate.harness.paths: the paths that OpenStack and its tests can use."""
 
 import os
 import pwd
@@ -31,7 +31,7 @@ WORKS = set(string.ascii_letters + string.digits + " !&'()+,-./;=@^_~")
 @example(name="\udcff")
 @example(name="a\u2028b")
 @example(name="Zoe\u0308 \u0928\u093f")
-def test_a_place_is_taken_or_refused_for_a_character_that_is_named(setting: str, name: str) -> None:
+def test_a_path_is_accepted_or_refused_with_the_character(setting: str, name: str) -> None:
     wrong = [char for char in name if not (char in WORKS or (char > "\x7f" and char.isprintable()))]
     with pytest.MonkeyPatch.context() as patch:
         try:
@@ -48,7 +48,9 @@ def test_a_place_is_taken_or_refused_for_a_character_that_is_named(setting: str,
 
 
 @pytest.mark.parametrize("char", sorted(set(map(chr, range(1, 128))) - {"/"}))
-def test_every_character_of_ascii_is_decided_on(char: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_ascii_character_is_accepted_or_refused(
+    char: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BSDGATE_STATE_DIR", f"/tmp/a{char}b")
     if char in WORKS:
         assert paths.state() == Path(f"/tmp/a{char}b")
@@ -64,12 +66,12 @@ def test_a_name_that_is_not_utf_8_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("prefix", ["/tmp/a`id`", "/tmp/100%"])
-def test_an_installation_in_such_a_place_is_refused(
+def test_an_installation_in_a_refused_path_is_refused(
     prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths.check_installation()
     monkeypatch.setattr(sys, "prefix", prefix)
-    with pytest.raises(UsageError, match="another folder") as refused:
+    with pytest.raises(UsageError, match="another directory") as refused:
         paths.check_installation()
     assert prefix in refused.value.message
 
@@ -79,7 +81,7 @@ def test_an_installation_in_such_a_place_is_refused(
 
 @pytest.fixture
 def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away HOME, and the entry in the system's list of users."""
+    """Remove HOME, and the user's entry in the system's list of users."""
 
     def no_entry(uid: int) -> None:
         raise KeyError(f"getpwuid(): uid not found: {uid}")
@@ -104,7 +106,7 @@ def test_a_missing_home_is_an_error_with_the_next_step(
     assert refused.value.hint == f"set HOME, or {setting}"
 
 
-def test_a_user_without_a_home_can_say_where(
+def test_a_user_without_a_home_can_set_the_directories(
     homeless: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for setting, find in SETTINGS.items():
@@ -113,6 +115,6 @@ def test_a_user_without_a_home_can_say_where(
 
 
 @pytest.mark.parametrize("source", ["~/keystone", "~nobody-of-that-name/keystone"])
-def test_a_change_in_a_home_that_is_not_there_is_refused(source: str, homeless: None) -> None:
+def test_a_change_in_a_missing_home_is_refused(source: str, homeless: None) -> None:
     with pytest.raises(UsageError, match="write the whole path"):
         changes.parse(f"keystone={source}", "2026.2")

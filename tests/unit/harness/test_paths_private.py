@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where bsdgate keeps things."""
+"""The permissions of the state directory and the cache directory."""
 
 import os
 import stat
@@ -20,7 +20,7 @@ def default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(theirs, str(tmp_path / theirs.lower()))
 
 
-def test_a_place_that_the_user_has_chosen_is_not_ours(
+def test_a_directory_that_the_user_has_chosen_is_not_ours(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert paths.by_default() == [paths.state(), paths.cache()]
@@ -31,7 +31,7 @@ def test_a_place_that_the_user_has_chosen_is_not_ours(
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o002, 0o077], ids=oct)
-def test_the_history_is_private_whatever_the_umask(umask: int) -> None:
+def test_the_history_is_private_with_any_umask(umask: int) -> None:
     before = os.umask(umask)
     try:
         open_store(None).close()

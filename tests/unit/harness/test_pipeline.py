@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run is before its steps: begun with its settings, and resumed with the same only."""
+"""Begin and resume a run, without its steps."""
 
 import re
 import warnings
@@ -41,7 +41,7 @@ def set_option(profile: Path, service: str, value: object) -> None:
     profile.write_text(yaml.safe_dump(content))
 
 
-def test_run_is_resumed_with_the_settings_that_it_was_begun_with(profile: Path) -> None:
+def test_a_run_is_resumed_with_the_same_settings(profile: Path) -> None:
     folder = begin(profile)
     profile.write_text(f"# the same in other words\n{profile.read_text()}")
     run = pipeline.resume(folder, FakeListener())
@@ -60,7 +60,7 @@ def test_run_is_not_resumed_with_another_profile(profile: Path) -> None:
     assert message.startswith(f"{folder} was begun with other settings:\n")
     assert f"profile {profile}: services.nova.options.DEFAULT.debug is true, and was 1" in message
     assert "undo the change in the file, or start a new run" in message
-    # What was refused holds no lock, and can be resumed when the change is undone.
+    # A refused run is not locked: it can be resumed when the change is undone.
     set_option(profile, "nova", 1)
     pipeline.resume(folder, FakeListener()).folder.close()
 
@@ -76,7 +76,7 @@ def test_run_is_not_resumed_with_another_suite(
         pipeline.resume(folder, FakeListener()).folder.close()
 
 
-# A cloud that is there already -------------------------------------------------------------
+# Standing clouds ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def clouds(tmp_path: Path, profile: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """Write a clouds.yaml with an entry that can be used, and two that cannot."""
     del profile
     with warnings.catch_warnings():
-        # openstacksdk's own libraries import a module of Python that will be removed.
+        # Libraries of openstacksdk import a module that Python will remove.
         warnings.simplefilter("ignore", DeprecationWarning)
         import openstack  # noqa: F401
     auth = {"auth_url": "http://127.0.0.1:1/v3", "username": "a", "password": "p"}
@@ -103,9 +103,7 @@ def accounts(folder: Path, mode: int = 0o600) -> Path:
     return file
 
 
-def test_a_run_against_a_cloud_that_is_there_asks_for_no_host_checks(
-    clouds: Path, tmp_path: Path
-) -> None:
+def test_a_run_against_a_standing_cloud_has_no_host_checks(clouds: Path, tmp_path: Path) -> None:
     options = Options(cloud="theirs", prefix="mine", accounts=accounts(tmp_path))
     run = pipeline.begin(options, FakeListener())
     run.folder.close()
@@ -121,7 +119,7 @@ def test_a_run_against_a_cloud_that_is_there_asks_for_no_host_checks(
         assert each.deployment.host_checks() is None
 
 
-def test_the_profile_of_a_cloud_that_is_there_may_have_its_nodes_anywhere(clouds: Path) -> None:
+def test_with_a_standing_cloud_the_nodes_of_the_profile_do_not_matter(clouds: Path) -> None:
     run = pipeline.begin(Options(cloud="theirs", profile="morello"), FakeListener())
     run.folder.close()
     assert run.profile.name == "morello"
@@ -133,22 +131,22 @@ def test_the_profile_of_a_cloud_that_is_there_may_have_its_nodes_anywhere(clouds
     ("options", "text"),
     [
         ({"cloud": "nowhere"}, r"no cloud 'nowhere' in .*/clouds\.yaml.*known: empty, theirs"),
-        ({"cloud": "unscoped"}, "'unscoped' of clouds.yaml has no project_name"),
+        ({"cloud": "unscoped"}, "'unscoped' in clouds.yaml has no project_name"),
         ({"cloud": "empty"}, "has no auth_url, username, password, project_name"),
-        ({"cloud": "theirs", "changes": ("nova=1",)}, "--with does not go with --cloud"),
-        ({"cloud": "theirs", "keep": True}, "--keep does not go with --cloud"),
-        ({"cloud": "theirs", "prefix": "No"}, "--prefix 'No' cannot begin"),
+        ({"cloud": "theirs", "changes": ("nova=1",)}, "--with cannot be used with --cloud"),
+        ({"cloud": "theirs", "keep": True}, "--keep cannot be used with --cloud"),
+        ({"cloud": "theirs", "prefix": "No"}, "--prefix 'No' is invalid"),
         ({"cloud": "theirs", "suite": "gate"}, r"gate can disturb .*--allow-disruptive"),
         ({"cloud": "theirs", "suite": "nightly"}, "nightly can disturb"),
-        ({"cloud": "theirs", "suite": "rally-smoke"}, "rally-smoke is not for a cloud"),
+        ({"cloud": "theirs", "suite": "rally-smoke"}, "rally-smoke is not for a standing cloud"),
         ({"cloud": "theirs", "accounts": Path("/none")}, "cannot read the accounts file /none"),
-        ({"prefix": "mine"}, "--prefix is for a cloud that is there already"),
-        ({"accounts": Path("/none")}, "--accounts is for a cloud that is there already"),
-        ({"allow_disruptive": True}, "--allow-disruptive is for a cloud that is there already"),
+        ({"prefix": "mine"}, "--prefix can only be used with --cloud"),
+        ({"accounts": Path("/none")}, "--accounts can only be used with --cloud"),
+        ({"allow_disruptive": True}, "--allow-disruptive can only be used with --cloud"),
     ],
     ids=str,
 )
-def test_what_does_not_fit_a_cloud_that_is_there_is_refused_and_leaves_nothing(
+def test_wrong_options_for_a_standing_cloud_are_refused_and_leave_nothing(
     clouds: Path, tmp_path: Path, options: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(BsdgateError) as caught:
@@ -158,7 +156,7 @@ def test_what_does_not_fit_a_cloud_that_is_there_is_refused_and_leaves_nothing(
     assert not (tmp_path / "state" / "runs").exists()
 
 
-def test_a_disruptive_suite_is_allowed_where_that_is_asked_for(clouds: Path) -> None:
+def test_a_disruptive_suite_is_allowed_by_an_option(clouds: Path) -> None:
     options = Options(cloud="theirs", suite="gate", allow_disruptive=True)
     run = pipeline.begin(options, FakeListener())
     run.folder.close()
@@ -168,12 +166,12 @@ def test_a_disruptive_suite_is_allowed_where_that_is_asked_for(clouds: Path) -> 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_accounts_that_others_can_read_are_refused(clouds: Path, tmp_path: Path, mode: int) -> None:
     file = accounts(tmp_path, mode)
-    with pytest.raises(BsdgateError, match="others may read the accounts file") as caught:
+    with pytest.raises(BsdgateError, match="other users may read the accounts file") as caught:
         pipeline.begin(Options(cloud="theirs", accounts=file), FakeListener())
     assert f"chmod 600 {file}" in str(caught.value)
 
 
-def test_a_clouds_yaml_that_cannot_be_read_has_no_cloud(clouds: Path) -> None:
+def test_a_clouds_yaml_that_cannot_be_read_is_refused(clouds: Path) -> None:
     clouds.write_text("clouds: [")
     with pytest.raises(BsdgateError, match=r"clouds\.yaml: no such file could be read"):
         pipeline.begin(Options(cloud="theirs"), FakeListener())

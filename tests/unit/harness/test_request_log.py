@@ -49,16 +49,18 @@ def path(tmp_path: Path) -> Path:
     ],
     ids=str,
 )
-def test_what_a_request_made_is_in_its_answer(path: Path, answer: Any, made: Any) -> None:
+def test_new_ids_are_read_from_the_answer(path: Path, answer: Any, made: Any) -> None:
     assert sent(path, "POST", URL, {}, 201, answer).made == made
 
 
 @pytest.mark.parametrize(("method", "status"), [("PUT", 200), ("PATCH", 200), ("POST", 409)])
-def test_what_is_altered_or_refused_is_not_made(path: Path, method: str, status: int) -> None:
+def test_an_altering_or_refused_request_has_no_new_ids(
+    path: Path, method: str, status: int
+) -> None:
     assert sent(path, method, URL, {}, status, {"user": {"id": ID}}).made == ()
 
 
-def test_an_action_on_a_resource_does_not_make_it(path: Path) -> None:
+def test_an_action_on_a_resource_has_no_new_ids(path: Path) -> None:
     url = f"http://127.0.0.1/v2.1/servers/{UUID}/action"
     assert sent(path, "POST", url, {"rebuild": {}}, 202, {"server": {"id": UUID}}).made == ()
 
@@ -74,7 +76,7 @@ def test_a_request_names_the_parts_of_its_url_and_the_ids_in_its_body(path: Path
 @pytest.mark.parametrize(
     ("method", "url"), [("GET", URL), ("head", URL), ("POST", f"{URL[:-6]}/auth/tokens")]
 )
-def test_what_alters_nothing_is_not_written(path: Path, method: str, url: str) -> None:
+def test_a_request_that_alters_nothing_is_not_written(path: Path, method: str, url: str) -> None:
     assert RequestLog(path).begin(method, url, None) is None
     assert request_log.read(path) == []
 
@@ -84,7 +86,7 @@ def test_a_request_is_written_before_it_is_sent(path: Path) -> None:
     assert one(path) == Request("DELETE", f"/v3/users/{ID}", frozenset({"v3", "users", ID}))
 
 
-def test_what_was_made_is_on_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_ids_are_synced_to_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[bytes] = []
     monkeypatch.setattr(os, "fsync", lambda _: synced.append(path.read_bytes()))
     sent(path, "POST", URL, {}, 201, {"user": {"id": ID}})
@@ -92,21 +94,21 @@ def test_what_was_made_is_on_the_disk(path: Path, monkeypatch: pytest.MonkeyPatc
     assert ID.encode() in content
 
 
-def test_an_unfinished_line_is_left_out(path: Path) -> None:
+def test_an_incomplete_line_is_skipped(path: Path) -> None:
     sent(path, "POST", URL, {}, 201, {"user": {"id": ID}})
     with path.open("ab") as file:
         file.write(b'{"request": "x", "meth')
     assert one(path).made == (ID,)
 
 
-def test_what_bsdgate_itself_makes_is_recorded_one_by_one(path: Path) -> None:
+def test_resources_that_bsdgate_itself_makes_are_recorded(path: Path) -> None:
     log = RequestLog(path)
     log.made("/flavors", ID)
     log.made("/flavors", UUID)
     assert [each.made for each in request_log.read(path)] == [(ID,), (UUID,)]
 
 
-def test_a_body_that_is_no_json_names_and_makes_nothing(path: Path) -> None:
+def test_a_body_that_is_not_json_has_no_ids(path: Path) -> None:
     log = RequestLog(path)
     identity = log.begin("POST", URL, b"\xff\0")
     assert identity is not None
@@ -114,14 +116,14 @@ def test_a_body_that_is_no_json_names_and_makes_nothing(path: Path) -> None:
     assert one(path) == Request("POST", "/v3/users", frozenset({"v3", "users"}), 201)
 
 
-def test_no_file_has_no_requests(path: Path) -> None:
+def test_without_a_file_there_are_no_requests(path: Path) -> None:
     assert request_log.read(path) == []
 
 
 @pytest.mark.parametrize(
     ("status", "refused"), [(None, False), (204, False), (404, True), (500, False)]
 )
-def test_only_a_refused_request_has_surely_altered_nothing(
+def test_only_a_refused_request_is_known_to_alter_nothing(
     status: int | None, refused: bool
 ) -> None:
     assert Request("DELETE", "/x", status=status).refused == refused

@@ -43,7 +43,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def test_manifest_says_all_that_the_judge_reads(tmp_path: Path) -> None:
+def test_the_manifest_has_all_fields_that_the_judge_reads(tmp_path: Path) -> None:
     changed = AskedProject(project="keystone", source="x", identity="sha256:1")
     made = manifest(changes=(changed,), evidence=("hostchecks", "tempest"))
     with RunDir.create(tmp_path, made) as run:
@@ -73,13 +73,13 @@ def test_everything_is_private(run: RunDir) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "..", ".x", "a/b", "a b", "x" * 101, "a\n"])
-def test_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_invalid_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be the name"):
         RunDir.create(tmp_path, manifest(name=name))
     assert not list(tmp_path.iterdir())
 
 
-def test_taken_name_is_refused_and_the_run_kept(run: RunDir) -> None:
+def test_a_name_in_use_is_refused_and_the_run_is_kept(run: RunDir) -> None:
     with pytest.raises(UsageError, match="already"):
         RunDir.create(run.path.parent, manifest(name="one"))
     assert (run.path / "manifest.json").is_file()
@@ -91,19 +91,19 @@ def test_opened_run_is_the_same(run: RunDir) -> None:
         assert opened.manifest == run.manifest
 
 
-def test_second_harness_is_refused_and_the_first_is_named(run: RunDir) -> None:
+def test_a_second_harness_is_refused_with_the_process_id_of_the_first(run: RunDir) -> None:
     with pytest.raises(UsageError, match=f"in use by process {os.getpid()}"):
         RunDir.open(run.path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\0", b"9" * 40, b"mine"])
-def test_garbage_in_the_lock_of_a_run_in_use_is_no_name(run: RunDir, content: bytes) -> None:
+def test_garbage_in_the_lock_is_not_a_process_id(run: RunDir, content: bytes) -> None:
     (run.path / "lock").write_bytes(content)
     with pytest.raises(UsageError, match="in use by process unknown"):
         RunDir.open(run.path)
 
 
-def test_lock_goes_with_a_killed_harness(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_harness_is_free(tmp_path: Path) -> None:
     with RunDir.create(tmp_path, manifest(name="one")) as run:
         path = run.path
     script = (
@@ -142,13 +142,13 @@ def test_broken_manifest_is_named(run: RunDir, content: str) -> None:
         RunDir.open(run.path)
 
 
-def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+def test_a_directory_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no manifest\.json"):
         RunDir.open(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_journal_tells_what_is_done(run: RunDir) -> None:
+def test_the_journal_has_the_events_in_order(run: RunDir) -> None:
     assert run.events() == []
     run.record("prepare", "begin")
     run.record("prepare", "end", seconds=1.5)
@@ -160,9 +160,7 @@ def test_journal_tells_what_is_done(run: RunDir) -> None:
 
 
 @given(cut=st.integers(min_value=1, max_value=60))
-def test_line_that_was_cut_short_never_happened(
-    cut: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_an_incomplete_line_is_ignored(cut: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     base = tmp_path_factory.mktemp("runs")
     with RunDir.create(base, manifest(name="one")) as run:
         run.record("prepare", "end")
@@ -175,7 +173,7 @@ def test_line_that_was_cut_short_never_happened(
         assert [event["step"] for event in run.events()] == ["prepare", "check"]
 
 
-def test_failed_append_leaves_the_journal_whole(
+def test_a_failed_append_does_not_change_the_journal(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run.record("prepare", "end")
@@ -191,7 +189,7 @@ def test_failed_append_leaves_the_journal_whole(
     assert (run.path / "journal.jsonl").read_bytes() == before
 
 
-def test_attempt_is_sealed_by_digests_taken_on_the_way(run: RunDir) -> None:
+def test_a_closed_attempt_has_digests(run: RunDir) -> None:
     attempt = run.begin_attempt("tempest", "subunit", b"a\nb\n")
     begun = head(run, attempt.name)
     assert (attempt.name, begun["state"], begun["exit_status"]) == ("01-tempest", "running", None)
@@ -210,7 +208,7 @@ def test_attempt_is_sealed_by_digests_taken_on_the_way(run: RunDir) -> None:
     assert ended["run_id"] == run.manifest.run_id
 
 
-def test_digest_is_of_what_was_received_not_of_what_lies_there(run: RunDir) -> None:
+def test_the_digest_is_of_the_data_that_was_written_not_of_the_file(run: RunDir) -> None:
     attempt = run.begin_attempt("tempest", "subunit", b"a\n")
     attempt.stream.write(b"received")
     attempt.stream.path.write_bytes(b"replaced")
@@ -232,7 +230,7 @@ def test_attempts_are_numbered_without_gaps(run: RunDir) -> None:
     }
 
 
-def test_attempts_are_of_what_the_manifest_is_of_and_in_the_journal(tmp_path: Path) -> None:
+def test_attempts_identify_the_run_and_are_in_the_journal(tmp_path: Path) -> None:
     changed = AskedProject(project="keystone", source="/k", identity="sha256:1")
     made = manifest(changes=(changed,), change="I8f4c", patchset="2")
     with RunDir.create(tmp_path, made) as run:
@@ -245,13 +243,13 @@ def test_attempts_are_of_what_the_manifest_is_of_and_in_the_journal(tmp_path: Pa
         assert (event["step"], event["event"], event["name"]) == ("attempt", "begin", "01-tempest")
 
 
-def test_an_attempt_names_the_node_and_the_digest_of_its_document(run: RunDir) -> None:
+def test_an_attempt_has_the_name_of_the_node_and_the_digest_of_node_json(run: RunDir) -> None:
     run.begin_attempt("tempest", "subunit", b"")
     document = (run.path / "node.json").read_bytes()
     assert head(run, "01-tempest")["node"] == {"name": "local", "sha256": sha256(document)}
 
 
-def test_the_document_of_the_node_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_node_json_is_read_as_it_was_written(tmp_path: Path) -> None:
     changed = ChangedProject(project="keystone", source="/k", version="30", identity="sha256:1")
     with RunDir.create(tmp_path, manifest()) as run:
         assert run.read_node() is None
@@ -268,7 +266,7 @@ def test_the_document_of_the_node_is_read_as_it_was_written(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"state": "running"}'])
-def test_attempt_that_cannot_be_mended_is_named(run: RunDir, content: str) -> None:
+def test_an_attempt_that_cannot_be_repaired_is_reported(run: RunDir, content: str) -> None:
     attempt = run.begin_attempt("tempest", "subunit", b"")
     (attempt.folder / "attempt.json").write_text(content)
     run.close()
@@ -276,7 +274,7 @@ def test_attempt_that_cannot_be_mended_is_named(run: RunDir, content: str) -> No
         RunDir.open(run.path)
 
 
-def test_attempt_that_the_journal_does_not_tell_of_is_noted_when_resumed(run: RunDir) -> None:
+def test_an_attempt_missing_from_the_journal_is_recorded_on_resume(run: RunDir) -> None:
     run.begin_attempt("hostchecks", "junit", b"").end(0)
     run.begin_attempt("tempest", "subunit", b"")
     journal = run.path / "journal.jsonl"
@@ -287,7 +285,7 @@ def test_attempt_that_the_journal_does_not_tell_of_is_noted_when_resumed(run: Ru
         assert names == ["01-hostchecks", "02-tempest"]
 
 
-def test_interrupted_attempt_can_be_followed(run: RunDir) -> None:
+def test_an_interrupted_attempt_is_followed_by_another(run: RunDir) -> None:
     attempt = run.begin_attempt("tempest", "subunit", b"a\n")
     attempt.stream.write(b"x")
     attempt.interrupt()
@@ -296,7 +294,7 @@ def test_interrupted_attempt_can_be_followed(run: RunDir) -> None:
     assert found["sha256"]["stream.subunit"] == sha256(b"x")
 
 
-def test_attempt_of_a_killed_harness_is_closed_when_resumed(run: RunDir) -> None:
+def test_an_attempt_of_a_killed_harness_is_closed_on_resume(run: RunDir) -> None:
     ended = run.begin_attempt("hostchecks", "junit", b"h\n")
     ended.end(0)
     killed = run.begin_attempt("tempest", "subunit", b"a\n")
@@ -323,7 +321,7 @@ def test_attempt_of_a_killed_harness_is_closed_when_resumed(run: RunDir) -> None
         (errno.EIO, InfrastructureError, "cannot write .*manifest"),
     ],
 )
-def test_what_the_system_refuses_is_named_and_nothing_left(
+def test_a_failed_write_is_reported_and_leaves_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     number: int,
@@ -351,7 +349,7 @@ def test_base_below_a_file_is_a_usage_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o002, 0o077], ids=oct)
-def test_a_run_is_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+def test_a_run_is_private_with_any_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         with RunDir.create(tmp_path / "state" / "runs", manifest(name="one")) as run:

@@ -8,7 +8,7 @@ from bsdgate.results.attribution import (
     HANGS_BOUND,
     IDS_BOUND,
     SIGNATURE_BOUND,
-    Finding,
+    Attribution,
     attribute,
     falls,
     known_flake,
@@ -355,13 +355,13 @@ def past(failures: int, runs: int, mark: str = "s") -> list[Past]:
     ],
 )
 def test_flake_is_known_from_enough_earlier_runs(earlier: list[Past], known: bool) -> None:
-    flake = known_flake(Finding("m.A.one", Cause.FLAKE, "s"), earlier)
+    flake = known_flake(Attribution("m.A.one", Cause.FLAKE, "s"), earlier)
     assert flake.known is known
     assert flake.why
 
 
 def test_flake_that_comes_more_often_has_fallen() -> None:
-    finding = Finding("m.A.one", Cause.FLAKE, "s")
+    finding = Attribution("m.A.one", Cause.FLAKE, "s")
     newest_first = past(5, 8) + past(1, 190)
     (fall,) = falls([finding], {"m.A.one": newest_first}, ran=1000)
     assert fall.id == "m.A.one"

@@ -14,7 +14,7 @@ from bsdgate.results.errors import EvidenceError
 from bsdgate.results.external_evidence import load_files
 from bsdgate.results.ids import ID_BOUND
 from bsdgate.results.model import Code, Evidence, Level, Result, State
-from bsdgate.results.parsers.rally import Load
+from bsdgate.results.parsers.rally import AskedWorkload
 from bsdgate.results.policy import DEVELOPER, POLICIES
 from bsdgate.results.verdict import judge
 
@@ -227,15 +227,15 @@ HOOK = {"name": "sys_call", "args": "true", "trigger": WHEN}
     [
         (
             {"D.one": [{"runner": {"type": "constant", "times": 3}}, {}]},
-            {"D.one": Load(3, ()), "D.one#2": Load(1, ())},
+            {"D.one": AskedWorkload(3, ()), "D.one#2": AskedWorkload(1, ())},
         ),
         (
             {"D.one": {"runner": {"type": "constant_for_duration", "duration": 3}}},
-            {"D.one": Load(None, ())},
+            {"D.one": AskedWorkload(None, ())},
         ),
         (
             {"D.one": [{"hooks": [HOOK]}]},
-            {"D.one": Load(1, (("sys_call", "event", 2),))},
+            {"D.one": AskedWorkload(1, (("sys_call", "event", 2),))},
         ),
         (
             {
@@ -245,19 +245,23 @@ HOOK = {"name": "sys_call", "args": "true", "trigger": WHEN}
                     {"workloads": [{"scenario": {"D.two": {}}}, {"scenario": {"D.one": {}}}]},
                 ],
             },
-            {"D.one": Load(2, ()), "D.two": Load(1, ()), "D.one#2": Load(1, ())},
+            {
+                "D.one": AskedWorkload(2, ()),
+                "D.two": AskedWorkload(1, ()),
+                "D.one#2": AskedWorkload(1, ()),
+            },
         ),
     ],
 )
 def test_tasks_of_both_versions_are_read(
     task: dict[str, Any],
-    asked: dict[str, Load],
+    asked: dict[str, AskedWorkload],
     write: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen: dict[str, Load] = {}
+    seen: dict[str, AskedWorkload] = {}
 
-    def parse(_file: Any, asked: dict[str, Load]) -> tuple[()]:
+    def parse(_file: Any, asked: dict[str, AskedWorkload]) -> tuple[()]:
         seen.update(asked)
         return ()
 

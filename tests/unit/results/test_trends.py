@@ -11,7 +11,15 @@ from campaign import noise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsdgate.results.trends import Change, Movement, Series, Thresholds, Trend, TrendsError, follow
+from bsdgate.results.trends import (
+    LevelChange,
+    Movement,
+    Series,
+    Thresholds,
+    Trend,
+    TrendsError,
+    follow,
+)
 from bsdgate.results.trends.follower import WARM_UP
 from bsdgate.results.trends.noise import sureness
 
@@ -24,12 +32,12 @@ def made_of(*parts: tuple[int, float], spread: float = 0.05, seed: int = 1) -> S
     )
 
 
-def only(trend: Trend) -> Change:
+def only(trend: Trend) -> LevelChange:
     (change,) = trend.changes
     return change
 
 
-def place(change: Change) -> tuple[int, int]:
+def place(change: LevelChange) -> tuple[int, int]:
     return int(change.since.run_id), int(change.found.run_id)
 
 

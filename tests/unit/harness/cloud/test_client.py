@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud's directory as any command finds it, with real processes and locks."""
+"""The client of a cloud, with real processes and locks."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ def cloud(tmp_path: Path) -> Cloud:
 
 @pytest.fixture
 def lock(cloud: Cloud) -> Iterator[int]:
-    """Hold the cloud's lock."""
+    """Lock the cloud's directory."""
     fd = files.take_lock(cloud.directory / "lock")
     assert fd is not None
     yield fd
@@ -44,7 +44,7 @@ def lock(cloud: Cloud) -> Iterator[int]:
 
 @pytest.fixture
 def holder(cloud: Cloud, lock: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process at home in the cloud, which inherits its lock, as a supervisor does."""
+    """Start a process in the cloud's directory that inherits the lock, like a supervisor."""
     command = [sys.executable, "-c", HOLDER]
     with subprocess.Popen(
         command,
@@ -59,15 +59,15 @@ def holder(cloud: Cloud, lock: int) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def let_go(lock: int) -> None:
-    """Leave the lock to the process that has inherited it, and keep the descriptor's number."""
+def release(lock: int) -> None:
+    """Close our copy of the lock, but keep the number of the descriptor in use."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, lock)
     os.close(nothing)
 
 
 @pytest.mark.parametrize("content", GARBAGE, ids=lambda content: f"{len(content)}-{content[:6]!r}")
-def test_garbage_in_a_free_lock_is_no_cloud_that_lives(cloud: Cloud, content: bytes) -> None:
+def test_a_free_lock_with_garbage_is_not_a_running_cloud(cloud: Cloud, content: bytes) -> None:
     (cloud.directory / "lock").write_bytes(content)
     assert cloud.status()["state"] == "killed"
     cloud.stop()
@@ -76,9 +76,9 @@ def test_garbage_in_a_free_lock_is_no_cloud_that_lives(cloud: Cloud, content: by
 
 
 @pytest.mark.parametrize("content", GARBAGE, ids=lambda content: f"{len(content)}-{content[:6]!r}")
-def test_garbage_in_a_lock_that_is_held_is_said(cloud: Cloud, lock: int, content: bytes) -> None:
+def test_garbage_in_a_lock_in_use_is_reported(cloud: Cloud, lock: int, content: bytes) -> None:
     (cloud.directory / "lock").write_bytes(content)
-    with pytest.raises(InfrastructureError, match=r"lock is still held, and names process unknown"):
+    with pytest.raises(InfrastructureError, match=r"lock is still locked, with process id unknown"):
         cloud.stop()
     with pytest.raises(UsageError, match="started by process unknown"):
         cloud.clean()
@@ -86,15 +86,15 @@ def test_garbage_in_a_lock_that_is_held_is_said(cloud: Cloud, lock: int, content
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": "x"}', b'{"pid": -1}', b"\xff"])
-def test_garbage_in_the_status_is_no_status(cloud: Cloud, lock: int, content: bytes) -> None:
+def test_garbage_in_the_status_is_ignored(cloud: Cloud, lock: int, content: bytes) -> None:
     (cloud.directory / "status.json").write_bytes(content)
     assert cloud.status()["state"] == "starting"
-    with pytest.raises(InfrastructureError, match="still held"):
+    with pytest.raises(InfrastructureError, match="still locked"):
         cloud.stop()
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b'{"name": 1, "more": 2}'])
-def test_a_damaged_description_is_named(cloud: Cloud, content: bytes) -> None:
+def test_a_damaged_description_is_reported(cloud: Cloud, content: bytes) -> None:
     (cloud.directory / "spec.json").write_bytes(content)
     with pytest.raises(InfrastructureError, match=r"spec\.json is damaged"):
         cloud.clouds_yaml_entry()
@@ -103,20 +103,20 @@ def test_a_damaged_description_is_named(cloud: Cloud, content: bytes) -> None:
 def test_the_supervisor_is_ended(cloud: Cloud, lock: int, holder: subprocess.Popen[bytes]) -> None:
     cloud.limits = Limits()
     files.name_holder(lock, holder.pid)
-    let_go(lock)
+    release(lock)
     assert cloud.alive()
     cloud.stop()
     assert not psutil.pid_exists(holder.pid)
     assert not cloud.alive()
 
 
-def test_the_supervisor_is_found_by_its_status_too(
+def test_the_supervisor_is_also_found_by_its_status(
     cloud: Cloud, lock: int, holder: subprocess.Popen[bytes]
 ) -> None:
     cloud.limits = Limits()
     (cloud.directory / "lock").write_bytes(b"garbage")
     (cloud.directory / "status.json").write_text(f'{{"state": "ready", "pid": {holder.pid}}}')
-    let_go(lock)
+    release(lock)
     cloud.stop()
     assert not psutil.pid_exists(holder.pid)
 
@@ -145,7 +145,7 @@ def test_a_process_that_has_inherited_the_lock_of_a_dead_supervisor_is_ended(
         orphan = psutil.Process(int(supervisor.stdout.readline()))
         assert supervisor.wait(10) == 0
         files.name_holder(lock, supervisor.pid)
-        let_go(lock)
+        release(lock)
         assert cloud.alive()
         cloud.stop()
     assert not cloud.alive()
@@ -154,16 +154,16 @@ def test_a_process_that_has_inherited_the_lock_of_a_dead_supervisor_is_ended(
     assert not cloud.directory.exists()
 
 
-def test_a_process_that_only_has_the_number_is_left_alone(cloud: Cloud, lock: int) -> None:
+def test_a_process_of_another_program_with_the_id_is_not_ended(cloud: Cloud, lock: int) -> None:
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
         files.name_holder(lock, stranger.pid)
-        with pytest.raises(InfrastructureError, match=f"names process {stranger.pid}"):
+        with pytest.raises(InfrastructureError, match=f"process id {stranger.pid}"):
             cloud.stop()
         assert stranger.poll() is None
         stranger.kill()
 
 
-def test_a_shell_of_the_user_in_the_folder_is_left_alone(cloud: Cloud) -> None:
+def test_a_shell_of_the_user_in_the_directory_is_not_ended(cloud: Cloud) -> None:
     (cloud.directory / "lock").write_text(str(os.getpid()))
     with subprocess.Popen(["sleep", "60"], cwd=cloud.directory, start_new_session=True) as shell:
         cloud.clean()
@@ -171,7 +171,7 @@ def test_a_shell_of_the_user_in_the_folder_is_left_alone(cloud: Cloud) -> None:
         shell.kill()
 
 
-def test_a_start_says_who_is_starting_the_cloud(
+def test_a_refused_start_reports_the_process_that_starts_the_cloud(
     cloud: Cloud, lock: int, holder: subprocess.Popen[bytes]
 ) -> None:
     files.name_holder(lock, holder.pid)
@@ -232,13 +232,13 @@ def test_a_supervisor_ends_with_its_starter_unless_it_was_detached(word: str) ->
         supervisor.kill()
 
 
-def test_a_socket_is_reached_however_long_its_path_and_tmpdir_are(
+def test_a_socket_is_reached_with_a_long_path_and_a_long_tmpdir(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / ("long" * 30)
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
-    # Bound by its name from within the folder, as the supervisor does.
+    # Bound by a relative name, as in the supervisor.
     monkeypatch.chdir(folder)
     with Listener("control", "AF_UNIX") as listener, client._connected(folder / "control") as ours:
         theirs = listener.accept()
@@ -253,7 +253,7 @@ def test_the_limits_are_those_of_the_cloud(tmp_path: Path) -> None:
     assert Cloud(tmp_path).limits == Limits(700, 70)
 
 
-def test_an_order_has_the_time_that_a_start_has(cloud: Cloud, lock: int) -> None:
+def test_a_request_has_the_time_limit_of_a_start(cloud: Cloud, lock: int) -> None:
     cloud.limits = Limits(start=0.1)
     late = pytest.raises(InfrastructureError, match=r"did not reset within 0\.1 s")
     with Listener(str(cloud.directory / "control"), "AF_UNIX"), late:

@@ -15,10 +15,10 @@ from bsdgate.harness.cloud import glance, worker
 
 def test_body_has_all_methods_for_reading() -> None:
     lines = [b"one\n", b"two\n", b"three"]
-    assert glance.Body(io.BytesIO(b"".join(lines))).read(5) == b"one\nt"
-    assert glance.Body(io.BytesIO(b"".join(lines))).readline() == lines[0]
-    assert glance.Body(io.BytesIO(b"".join(lines))).readlines() == lines
-    assert list(glance.Body(io.BytesIO(b"".join(lines)))) == lines
+    assert glance.RequestBody(io.BytesIO(b"".join(lines))).read(5) == b"one\nt"
+    assert glance.RequestBody(io.BytesIO(b"".join(lines))).readline() == lines[0]
+    assert glance.RequestBody(io.BytesIO(b"".join(lines))).readlines() == lines
+    assert list(glance.RequestBody(io.BytesIO(b"".join(lines)))) == lines
 
 
 def closing(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
@@ -36,7 +36,7 @@ def port() -> Iterator[int]:
     """Yield the port of a server with an application that closes bodies as Glance does."""
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-        environ["wsgi.input"] = glance.Body(environ["wsgi.input"])
+        environ["wsgi.input"] = glance.RequestBody(environ["wsgi.input"])
         return closing(environ, start_response)
 
     listener = socket.create_server(("127.0.0.1", 0))

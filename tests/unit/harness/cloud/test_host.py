@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the host of embedded clouds says of the health of one."""
+"""bsdgate.harness.cloud.host: the health of a cloud."""
 
 import json
 from pathlib import Path
@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from bsdgate.harness.cloud.client import Cloud
-from bsdgate.harness.cloud.host import Host
+from bsdgate.harness.cloud.host import CloudHost
 from bsdgate.harness.nodes.base import ignore
 
 
 @pytest.fixture
 def health(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a function: from the status of a cloud to what the host says of its health."""
+    """Return a function that returns the health of a cloud with a given status."""
 
     def of(state: str, **services: Any) -> list[tuple[str, str]]:
         status = {"state": state, "services": services}
         monkeypatch.setattr(Cloud, "status", lambda _: status)
-        return Host().health(ignore, folder="cloud")
+        return CloudHost().health(ignore, folder="cloud")
 
     return of
 
@@ -28,7 +28,7 @@ def service(state: str, log: Path) -> dict[str, Any]:
     return {"state": state, "exit_status": -9, "log": str(log)}
 
 
-def test_a_dead_service_is_named_with_its_last_lines(health: Any, tmp_path: Path) -> None:
+def test_a_service_that_died_is_a_problem_with_its_last_lines(health: Any, tmp_path: Path) -> None:
     log = tmp_path / "nova.log"
     log.write_text("".join(f"line {number}\n" for number in range(20)))
     nova, glance = service("died", log), service("serving", log)
@@ -38,7 +38,7 @@ def test_a_dead_service_is_named_with_its_last_lines(health: Any, tmp_path: Path
     assert text.endswith("line 19")
 
 
-def test_a_dead_service_without_a_log_is_named(health: Any, tmp_path: Path) -> None:
+def test_a_service_that_died_without_a_log_is_a_problem(health: Any, tmp_path: Path) -> None:
     ((_, text),) = health("degraded", nova=service("died", tmp_path / "none"))
     assert text.startswith("nova died with status -9")
 
@@ -47,13 +47,13 @@ def test_a_cloud_that_is_ready_has_no_problem(health: Any, tmp_path: Path) -> No
     assert health("ready", nova=service("serving", tmp_path)) == []
 
 
-def test_a_cloud_that_is_gone_is_not_ready(health: Any) -> None:
+def test_a_cloud_that_has_ended_is_not_ready(health: Any) -> None:
     assert health("killed") == [("cloud-not-ready", "the cloud is killed")]
 
 
-def test_the_state_of_a_cloud_is_that_of_its_folder(tmp_path: Path) -> None:
-    """A folder in which no cloud was started has a cloud that was killed, or never came up."""
+def test_a_directory_without_a_cloud_has_the_state_killed(tmp_path: Path) -> None:
+    """The cloud was killed, or its start did not complete."""
     (tmp_path / "status.json").write_text(json.dumps({"state": "ready", "services": {}}))
-    assert Host().health(ignore, folder=str(tmp_path)) == [
+    assert CloudHost().health(ignore, folder=str(tmp_path)) == [
         ("cloud-not-ready", "the cloud is killed")
     ]

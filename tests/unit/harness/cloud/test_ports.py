@@ -163,7 +163,9 @@ def test_a_port_is_served_while_its_worker_runs_and_closes_connections_after(
 def test_clients_that_have_closed_their_connection_do_no_harm(idle: tuple[int, Connection]) -> None:
     port, supervisor = idle
     with bound({"other": 0}) as (_, listeners):
-        ports.turn_away(listeners["other"])  # no client waits there: the call must not block
+        ports.close_waiting_client(
+            listeners["other"]
+        )  # no client waits there: the call must not block
     threads = [threading.Thread(target=asked, args=(port,)) for _ in range(20)]
     for each in threads:
         each.start()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud is ready when its services answer by HTTP, not when their ports take connections."""
+"""A cloud is ready when its services answer by HTTP, not when they accept connections."""
 
 import socket
 import threading
@@ -12,7 +12,7 @@ from bsdgate.harness.cloud.spec import HOST, CloudSpec, Limits
 
 
 @pytest.mark.parametrize("answer", [b"", b"220 ready\r\n", b"HTTP/1.1 200 OK\r\n\r\nwelcome"])
-def test_a_port_that_takes_connections_is_not_ready(tmp_path: Path, answer: bytes) -> None:
+def test_a_port_that_only_accepts_connections_is_not_ready(tmp_path: Path, answer: bytes) -> None:
     with socket.create_server((HOST, 0)) as listener:
 
         def serve() -> None:
@@ -30,7 +30,7 @@ def test_a_port_that_takes_connections_is_not_ready(tmp_path: Path, answer: byte
         thread.join()
 
 
-def test_a_service_has_the_time_that_the_cloud_has(tmp_path: Path) -> None:
+def test_a_request_has_the_time_limit_of_the_start(tmp_path: Path) -> None:
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
         limits = Limits(start=0.1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud has the services of its profile, and Ironic can be its only one."""
+"""Clouds with some of the services, such as Ironic alone."""
 
 import base64
 import configparser
@@ -21,7 +21,7 @@ from bsdgate.harness.errors import UsageError
 
 
 class Basic(http.server.BaseHTTPRequestHandler):
-    """Answers as Ironic does to who sends the right password."""
+    """Answers like Ironic if the request has the right password."""
 
     password = ""
 
@@ -54,7 +54,7 @@ def alone(tmp_path: Path, port: int) -> CloudSpec:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take back what configuring a service sets."""
+    """Restore the environment after a service is configured."""
     for name in ("IRONIC_CONFIG_FILE", "OS_NEUTRON_CONFIG_DIR", "OS_NEUTRON_CONFIG_FILES"):
         monkeypatch.setenv(name, os.environ.get(name, ""))
 
@@ -78,7 +78,7 @@ def test_ironic_alone_checks_passwords_itself(alone: CloudSpec) -> None:
     assert bcrypt.checkpw(alone.passwords["admin"].encode(), hashed.encode())
 
 
-def test_ironic_asks_keystone_and_no_service_that_is_absent(tmp_path: Path) -> None:
+def test_ironic_uses_keystone_and_no_absent_service(tmp_path: Path) -> None:
     spec = CloudSpec.generate("two", tmp_path, {"keystone": 1, "ironic": 2}, {})
     ironic.configure(spec)
     made = written(spec, "ironic")
@@ -87,7 +87,7 @@ def test_ironic_asks_keystone_and_no_service_that_is_absent(tmp_path: Path) -> N
     assert not {"neutron", "glance", "nova"} & set(made)
 
 
-def test_neutron_asks_nova_and_placement_if_they_are_there(tmp_path: Path) -> None:
+def test_neutron_uses_nova_and_placement_if_the_cloud_has_them(tmp_path: Path) -> None:
     ports = {"keystone": 1, "neutron": 2, "nova": 3}
     spec = CloudSpec.generate("three", tmp_path, ports, {})
     neutron.configure(spec)
@@ -130,5 +130,7 @@ def test_a_service_that_the_cloud_does_not_have_is_not_restarted(alone: CloudSpe
         (("keystone",), "token issue"),
     ],
 )
-def test_the_first_command_works_with_what_is_there(names: tuple[str, ...], words: str) -> None:
+def test_the_example_command_uses_a_service_of_the_cloud(
+    names: tuple[str, ...], words: str
+) -> None:
     assert service.example(names) == words

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cloud is, and how its configuration is written."""
+"""bsdgate.harness.cloud.spec, and configuration files."""
 
 import configparser
 import stat
@@ -52,7 +52,7 @@ def test_a_cloud_without_keystone_has_no_accounts(tmp_path: Path) -> None:
     assert not (tmp_path / "accounts.yaml").exists()
 
 
-def test_every_cloud_has_passwords_of_its_own(tmp_path: Path) -> None:
+def test_each_cloud_has_its_own_passwords(tmp_path: Path) -> None:
     first, second = spec(tmp_path).passwords, spec(tmp_path).passwords
     assert set(first) == {"admin", "keystone", "nova", *(each.user for each in ACCOUNTS)}
     assert not set(first.values()) & set(second.values())
@@ -63,7 +63,7 @@ def test_ini_writes_booleans_and_lists_as_oslo_config_reads_them() -> None:
     assert ini({"a": {"yes": True, "many": ["x", 1]}}) == "[a]\nyes = true\nmany = x\nmany = 1\n"
 
 
-def test_options_of_the_profile_go_over_ours(tmp_path: Path) -> None:
+def test_options_of_the_profile_override_ours(tmp_path: Path) -> None:
     cloud = spec(tmp_path, nova={"DEFAULT": {"use_stderr": "changed"}, "new": {"option": 7}})
     path = service.write_config(cloud, "nova", {"DEFAULT": {"host": "here"}})
     read = configparser.ConfigParser()

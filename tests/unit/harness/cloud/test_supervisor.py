@@ -44,7 +44,7 @@ raise AssertionError("the starter is gone")
 """
 
 
-def test_a_task_ends_with_the_supervisor_when_the_starter_is_gone(tmp_path: Path) -> None:
+def test_a_task_and_the_supervisor_end_with_the_starter(tmp_path: Path) -> None:
     starter, ours = os.pipe()
     output, report = os.pipe()
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(starter), str(report)]

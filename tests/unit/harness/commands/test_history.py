@@ -32,7 +32,7 @@ from bsdgate.results.model import (
     Result,
     Source,
 )
-from bsdgate.results.store.base import ANY, Scope
+from bsdgate.results.store.base import ANY, RunFilter
 from bsdgate.results.store.database import Store
 
 
@@ -109,7 +109,7 @@ def test_a_name_that_resembles_a_suite_does_not_hide_the_suite(
 def test_the_list_is_limited_and_scoped(store: Store, console: Console) -> None:
     for number in range(5):
         store.import_run(verdict(number, suite="gate" if number < 3 else "smoke"))
-    history.show_runs(store, Scope(suite="gate"), 2, console)
+    history.show_runs(store, RunFilter(suite="gate"), 2, console)
     assert [line.split()[1] for line in said(console).splitlines()[1:]] == ["run-2", "run-1"]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run knows of earlier ones before it begins."""
+"""The durations of tests in earlier runs, and the signals that stop a run."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from bsdgate.results import document
 
 
 class Runs:
-    """A folder of runs; each call adds the run of that hour, with its verdict if there is one."""
+    """A directory of runs; a call adds the run of an hour, with its verdict if there is one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,7 +38,7 @@ def runs(tmp_path: Path) -> Runs:
     return Runs(tmp_path)
 
 
-def test_the_newest_run_of_the_suite_tells_how_long_tests_take(runs: Runs) -> None:
+def test_durations_come_from_the_newest_run_of_the_suite(runs: Runs) -> None:
     runs(3)
     runs(5)
     runs(7, suite="gate")
@@ -47,7 +47,7 @@ def test_the_newest_run_of_the_suite_tells_how_long_tests_take(runs: Runs) -> No
     assert durations.newest(runs.path, "nightly") == {}
 
 
-def test_a_narrowed_run_is_left_out(runs: Runs) -> None:
+def test_a_run_with_a_selection_is_skipped(runs: Runs) -> None:
     runs(3)
     runs(5, selection="t0")
     assert durations.newest(runs.path, "smoke") == {"t0": 3.5, "t1": 3.5}
@@ -64,20 +64,20 @@ def _pipe(file: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [_dangle, _pipe])
-def test_a_verdict_that_is_no_file_is_left_out(runs: Runs, spoil: Callable[..., None]) -> None:
+def test_a_verdict_that_is_not_a_file_is_skipped(runs: Runs, spoil: Callable[..., None]) -> None:
     runs(3)
     spoil(runs(5))
     assert durations.newest(runs.path) == {"t0": 3.5, "t1": 3.5}
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"{ }", b"[" * 99_999], ids=len)
-def test_a_verdict_that_is_none_is_left_out(runs: Runs, content: bytes) -> None:
+def test_a_damaged_verdict_is_skipped(runs: Runs, content: bytes) -> None:
     runs(3)
     runs(5, content)
     assert durations.newest(runs.path) == {"t0": 3.5, "t1": 3.5}
 
 
-def test_a_verdict_that_may_not_be_read_is_left_out(
+def test_a_verdict_that_cannot_be_read_is_skipped(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: Path, *flags: int) -> int:
@@ -91,7 +91,7 @@ def test_a_verdict_that_may_not_be_read_is_left_out(
     assert durations.newest(runs.path) == {"t0": 3.5, "t1": 3.5}
 
 
-# A run in small: it says that it is under way, and goes on until a signal stops it.
+# A minimal run: it prints a line, and waits until a signal stops it.
 RUN = """
 import signal, sys
 for number in sys.argv[1].split():
@@ -130,7 +130,7 @@ def test_each_of_the_signals_stops_a_run(number: signal.Signals) -> None:
 
 @contextlib.contextmanager
 def a_run(ignored: Collection[signal.Signals]) -> Iterator[subprocess.Popen[str]]:
-    """Start the run with these signals ignored and the others not, however pytest was started."""
+    """Start the run with only these signals ignored, independent of pytest's own signals."""
     all_three = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
     both = (ignored, all_three.difference(ignored))
     words = [" ".join(str(int(each)) for each in some) for some in both]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clouds that runs have left are listed, and removed by their run's directory."""
+"""The clouds that runs left behind: their list, and their removal by the run directory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +37,7 @@ def status(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
-def test_clouds_of_a_run_that_is_over_are_listed_and_removed(
+def test_clouds_of_an_ended_run_are_listed_and_removed(
     run: RunDir, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run.close()

@@ -58,7 +58,9 @@ def test_the_count_is_of_tests_not_of_events(display: RunDisplay, console: Conso
     assert "3 of 3 done: 2 skip, 1 success" in shown(display, console)
 
 
-def test_a_test_that_was_not_asked_is_not_counted(display: RunDisplay, console: Console) -> None:
+def test_a_test_that_was_not_requested_is_not_counted(
+    display: RunDisplay, console: Console
+) -> None:
     display.test(StatusEvent("process-returncode", "fail"))
     display.test(StatusEvent("x.y.Z.other", "success"))
     display.test(StatusEvent("tearDownClass (x.y.Z)", "fail"))
@@ -73,7 +75,7 @@ def test_control_characters_are_not_printed(display: RunDisplay, console: Consol
     assert "red[bold]" in output
 
 
-def test_the_time_left_is_estimated_from_an_earlier_run(display: RunDisplay) -> None:
+def test_the_remaining_time_is_estimated_from_an_earlier_run(display: RunDisplay) -> None:
     assert display._seconds_left() == pytest.approx((2 + 4 + 3) / 2)
     display.test(StatusEvent(IDS[1], "success"))
     assert display._seconds_left() == pytest.approx((2 + 2) / 2)

@@ -13,7 +13,7 @@ from unit.results.store.contract import verdict
 from bsdgate.harness.commands import trends
 from bsdgate.harness.errors import UsageError
 from bsdgate.results.model import Case, Outcome
-from bsdgate.results.store.base import ANY, Scope
+from bsdgate.results.store.base import ANY, RunFilter
 from bsdgate.results.store.database import Store
 from bsdgate.results.trends import Series, Thresholds, Trend, follow
 
@@ -85,9 +85,11 @@ def test_another_profile_is_another_series(two_profiles: Store) -> None:
     assert "2 series: 0 regression, 0 improvement, 2 noise" in shown(*found)
 
 
-@pytest.mark.parametrize("scope", [Scope(profile="morello"), Scope(suite="gate")])
-def test_with_one_profile_a_series_keeps_its_name(two_profiles: Store, scope: Scope) -> None:
-    (series,) = trends.remembered(two_profiles, scope, 400)
+@pytest.mark.parametrize("run_filter", [RunFilter(profile="morello"), RunFilter(suite="gate")])
+def test_with_one_profile_a_series_keeps_its_name(
+    two_profiles: Store, run_filter: RunFilter
+) -> None:
+    (series,) = trends.remembered(two_profiles, run_filter, 400)
     assert (series.name, len(series.points)) == ("t0", 40)
 
 
@@ -100,24 +102,28 @@ def test_each_profile_has_as_many_runs_as_requested(two_profiles: Store) -> None
 
 
 @pytest.mark.parametrize(
-    ("scope", "prefix", "message"),
+    ("run_filter", "prefix", "message"),
     [
         (ANY, "x", "nothing begins with 'x': 80 runs have 2 series"),
-        (Scope(suite="gate"), "x", "nothing begins with 'x': 40 runs have 1 series"),
-        (Scope(suite="nope"), "", "no run of nope .*\n.* 80 runs are of embedded smoke, morello"),
-        (Scope(suite="nope", profile="p"), "t", "no run of p nope "),
+        (RunFilter(suite="gate"), "x", "nothing begins with 'x': 40 runs have 1 series"),
+        (
+            RunFilter(suite="nope"),
+            "",
+            "no run of nope .*\n.* 80 runs are of embedded smoke, morello",
+        ),
+        (RunFilter(suite="nope", profile="p"), "t", "no run of p nope "),
     ],
     ids=["suite", "gate", "none", "profile"],
 )
 def test_a_scope_or_prefix_that_matches_nothing_is_an_error(
-    two_profiles: Store, scope: Scope, prefix: str, message: str
+    two_profiles: Store, run_filter: RunFilter, prefix: str, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        trends.remembered(two_profiles, scope, 400, prefix)
+        trends.remembered(two_profiles, run_filter, 400, prefix)
 
 
 def test_an_empty_history_is_not_an_error() -> None:
-    assert trends.remembered(Store(), Scope(suite="gate"), 400, "x") == []
+    assert trends.remembered(Store(), RunFilter(suite="gate"), 400, "x") == []
 
 
 def test_figures_fit_a_narrow_terminal_and_ids_are_not_cut() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What else a cloud has is compared with what it had."""
+"""The resources of others are compared before and after a run."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def cloud() -> FakeCloud:
 
 
 def compared(cloud: FakeCloud, change: Any, *requests: Request) -> list[Difference]:
-    """Return what differs after a change to the first network."""
+    """Return the differences after a change of the first network."""
     before = inventory.take(cloud, SERVICES)
     change(cloud.of("network"))
     return audit.compare(before, inventory.take(cloud, SERVICES), requests)
@@ -36,7 +36,7 @@ def named(status: int | None = 204) -> Request:
     return Request("DELETE", f"/v2.0/networks/{ID}", frozenset({ID}), status)
 
 
-def test_what_is_as_it_was_is_no_difference(cloud: FakeCloud) -> None:
+def test_an_unchanged_resource_is_no_difference(cloud: FakeCloud) -> None:
     def change(networks: list[dict[str, Any]]) -> None:
         networks[0].update(updated_at="2", tags=["b", "a"])
         networks.append({"id": "new", "name": "another"})
@@ -44,14 +44,16 @@ def test_what_is_as_it_was_is_no_difference(cloud: FakeCloud) -> None:
     assert compared(cloud, change, named()) == []
 
 
-def test_a_change_names_the_fields(cloud: FakeCloud) -> None:
+def test_a_difference_has_the_changed_fields(cloud: FakeCloud) -> None:
     (found,) = compared(cloud, lambda each: each[0].update(mtu=1, more=2))
     assert (found.fields, found.request) == (("more", "mtu"), None)
     assert str(found) == f"network theirs ({ID}) has another more, mtu"
 
 
 @pytest.mark.parametrize("status", [None, 204, 500])
-def test_a_request_that_named_what_is_gone_is_found(cloud: FakeCloud, status: int | None) -> None:
+def test_the_request_for_a_resource_that_disappeared_is_found(
+    cloud: FakeCloud, status: int | None
+) -> None:
     (found,) = compared(cloud, lambda each: each.clear(), named(status))
     assert found.request == named(status)
     assert str(found) == f"network theirs ({ID}) is gone, after DELETE /v2.0/networks/{ID}"
@@ -98,19 +100,19 @@ def test_findings_have_a_code_for_each_kind(cloud: FakeCloud, tmp_path: Path) ->
     assert content["left"] == [{"kind": "network", "id": ID, "name": "theirs"}]
 
 
-def test_a_finding_names_some_and_says_where_all_are(cloud: FakeCloud) -> None:
+def test_a_finding_names_some_resources_and_the_file_with_all(cloud: FakeCloud) -> None:
     for number in range(audit.SHOWN):
         cloud.add("network", name=f"n{number}")
     (found,) = audit.findings(compared(cloud, lambda each: each.clear()), ())
     assert found.text.endswith("and 1 more, in audit.json")
 
 
-def test_nothing_found_is_no_finding() -> None:
+def test_without_differences_there_are_no_findings() -> None:
     assert audit.findings((), ()) == []
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_kind_that_is_hidden_or_not_there_is_left_out(cloud: FakeCloud, status: int) -> None:
+def test_a_hidden_or_missing_kind_is_left_out(cloud: FakeCloud, status: int) -> None:
     cloud.statuses["network", "/networks"] = status
     assert inventory.take(cloud, SERVICES) == {}
 
@@ -130,7 +132,7 @@ def test_a_service_that_fails_is_an_error(cloud: FakeCloud) -> None:
     ],
     ids=str,
 )
-def test_a_list_in_pages_is_read_to_its_end(more: dict[str, Any]) -> None:
+def test_all_pages_of_a_list_are_read(more: dict[str, Any]) -> None:
     url = "http://127.0.0.1/v2.0/networks?marker=1"
     text = json.dumps({"networks": [{"id": "1"}], **more}).replace('"U"', f'"{url}"')
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every deployment does, whatever cloud it is."""
+"""The contract of deployments."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from bsdgate.harness.deployments.base import Deployment
 
 
 def drop(_: object) -> None:
-    """Drop what is said or reported."""
+    """Ignore a line or an event."""
 
 
 class DeploymentContract:
@@ -22,26 +22,24 @@ class DeploymentContract:
         deployment.start(drop)
         return deployment
 
-    def test_what_it_installs_has_versions(self, deployment: Deployment) -> None:
+    def test_an_installation_has_versions(self, deployment: Deployment) -> None:
         installed = deployment.install(drop)
         assert all(isinstance(version, str) for version in installed.versions.values())
         assert bool(installed.changes) == deployment.changed
 
-    def test_it_starts_as_a_cloud_of_clouds_yaml(self, deployment: Deployment) -> None:
+    def test_its_access_has_an_entry_for_clouds_yaml(self, deployment: Deployment) -> None:
         deployment.install(drop)
         access = deployment.start(drop)
         assert access.entry["auth"]["auth_url"].startswith("http")
 
-    def test_it_is_well_once_it_is_started(self, started: Deployment) -> None:
+    def test_it_has_no_problems_after_the_start(self, started: Deployment) -> None:
         assert list(started.health()) == []
 
-    def test_its_logs_come_into_a_folder(self, started: Deployment, tmp_path: Path) -> None:
+    def test_its_logs_are_copied_to_a_directory(self, started: Deployment, tmp_path: Path) -> None:
         started.collect_logs(tmp_path / "logs")
         started.collect_logs(tmp_path / "logs")
 
-    def test_another_one_has_the_same_change_and_one_without_it_has_none(
-        self, started: Deployment
-    ) -> None:
+    def test_another_one_has_the_same_change_or_none(self, started: Deployment) -> None:
         again, without = started.again("again"), started.without_change("base")
         assert again is None or again.changed == started.changed
         assert without is None or not without.changed
@@ -50,13 +48,13 @@ class DeploymentContract:
         if not started.changed:
             started.check_base()
 
-    def test_it_leaves_nothing_and_ends_more_than_once(self, started: Deployment) -> None:
+    def test_it_leaves_nothing_and_can_be_ended_again(self, started: Deployment) -> None:
         assert list(started.end()) == []
         assert list(started.end()) == []
         started.close()
         started.close()
 
-    def test_what_was_never_started_can_be_closed(self, deployment: Deployment) -> None:
+    def test_it_can_be_closed_without_a_start(self, deployment: Deployment) -> None:
         assert list(deployment.end()) == []
         deployment.close()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded deployment: what it asks of its node, and what it makes of the answers."""
+"""The embedded deployment, on a fake node."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ ACCOUNTS = [{"username": "test-1", "password": "secret"}]
 
 
 class FakeHost:
-    """The object that starts embedded clouds, without clouds."""
+    """A ``cloud.host.CloudHost`` without clouds."""
 
     def __init__(self) -> None:
         self.clouds: dict[str, dict[str, Any]] = {}
@@ -33,7 +33,7 @@ class FakeHost:
     def prepare(
         self, report: Any, *, sources: list[str], release: str, snapshots: Any
     ) -> dict[str, Any]:
-        report({"say": f"preparing {release}"})
+        report({"line": f"preparing {release}"})
         self.snapshots = snapshots
         built = [CHANGED | {"source": text.partition("=")[2]} for text in sources]
         return {"versions": {"keystone": "30.0.1"}, "changes": built}
@@ -96,7 +96,7 @@ def test_its_ports_are_forwarded(node: FakeNode) -> None:
     assert node.forwarded == [5000, 8774]
 
 
-def test_each_cloud_has_a_folder_of_its_own(node: FakeNode, host: FakeHost) -> None:
+def test_each_cloud_has_its_own_directory(node: FakeNode, host: FakeHost) -> None:
     first = Embedded(node, load("embedded"), ["keystone=30.0.1"])
     for each in (first, first.again("again"), first.without_change("base")):
         each.start(drop)
@@ -122,7 +122,9 @@ def test_a_lost_node_is_a_problem_of_the_node(node: FakeNode) -> None:
     assert "does not answer" in problem.text
 
 
-def test_what_outlived_the_cloud_is_returned_once(node: FakeNode, host: FakeHost) -> None:
+def test_processes_that_outlived_the_cloud_are_returned_once(
+    node: FakeNode, host: FakeHost
+) -> None:
     cloud = Embedded(node, load("embedded"))
     cloud.start(drop)
     host.left = ["a-daemon (process 7)"]
@@ -139,7 +141,7 @@ def test_the_host_checks_get_the_folder_and_the_interpreter(node: FakeNode) -> N
     assert list(checks.testinfra) == list(node.testinfra())
 
 
-def test_only_the_files_that_count_are_brought_to_the_node(
+def test_only_the_files_of_the_snapshot_are_copied_to_the_node(
     node: FakeNode, host: FakeHost, tmp_path: Path
 ) -> None:
     checkout = tmp_path / "keystone"
@@ -157,7 +159,7 @@ def test_only_the_files_that_count_are_brought_to_the_node(
     assert (built.source, built.identity) == (str(checkout), "sha256:1")
 
 
-def test_a_version_is_only_named_to_the_node(node: FakeNode, host: FakeHost) -> None:
+def test_a_version_needs_no_files_on_the_node(node: FakeNode, host: FakeHost) -> None:
     Embedded(node, load("embedded"), ("keystone=30.0.0",)).install(drop)
     assert (node.pushed, host.snapshots) == ({}, {})
 
@@ -172,7 +174,7 @@ def test_a_cloud_that_is_kept_keeps_its_ports(node: FakeNode) -> None:
     assert node.kept
 
 
-def test_a_cloud_can_have_a_folder_and_ports_of_the_users(node: FakeNode, host: FakeHost) -> None:
+def test_a_cloud_can_have_a_directory_and_ports_of_the_user(node: FakeNode, host: FakeHost) -> None:
     home = Path("/home/ann/clouds/mine")
     deployment = Embedded(node, load("embedded"), home=home, ports={"nova": 8774})
     deployment.install(drop)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A standing cloud as a deployment: what is asked of it, made in it, and removed again."""
+"""A standing cloud as a deployment, with a fake cloud."""
 
 import json
 import os
@@ -70,7 +70,7 @@ def test_its_versions_are_unknown(tmp_path: Path, cloud: FakeCloud) -> None:
     assert standing_in(tmp_path, cloud).install(drop).versions == {}
 
 
-def test_what_tests_need_is_made_under_the_prefix_and_recorded(
+def test_resources_for_tests_have_the_prefix_and_are_recorded(
     tmp_path: Path, cloud: FakeCloud
 ) -> None:
     given = begun(tmp_path, cloud).for_runner()
@@ -85,9 +85,7 @@ def test_what_tests_need_is_made_under_the_prefix_and_recorded(
     assert "--create" not in given.tempestconf
 
 
-def test_flavors_and_images_that_the_profile_names_are_not_made(
-    tmp_path: Path, cloud: FakeCloud
-) -> None:
+def test_flavors_and_images_in_the_profile_are_not_made(tmp_path: Path, cloud: FakeCloud) -> None:
     made = standing_in(tmp_path, cloud)
     feature = made.profile.features["compute.build_timeout"]
     named = dict.fromkeys((*standing.FLAVORS, *standing.IMAGES), feature)
@@ -98,7 +96,7 @@ def test_flavors_and_images_that_the_profile_names_are_not_made(
     assert not set(named) & set(made.for_runner().options)
 
 
-def test_a_user_who_is_no_admin_takes_accounts_and_makes_no_flavors(
+def test_a_user_without_the_role_admin_uses_accounts_and_makes_no_flavors(
     tmp_path: Path, cloud: FakeCloud
 ) -> None:
     cloud.roles = frozenset({"member"})
@@ -113,7 +111,7 @@ def test_a_user_who_is_no_admin_takes_accounts_and_makes_no_flavors(
     assert cloud.of("flavor") == []
 
 
-def test_a_clean_end_removes_what_was_made_and_nothing_else(
+def test_a_clean_end_removes_only_the_resources_of_the_run(
     tmp_path: Path, cloud: FakeCloud
 ) -> None:
     made = begun(tmp_path, cloud)
@@ -131,7 +129,7 @@ def test_a_clean_end_removes_what_was_made_and_nothing_else(
 @pytest.mark.parametrize(
     ("named", "code"), [(True, Code.FOREIGN_ALTERED), (False, Code.FOREIGN_CHANGED)]
 )
-def test_what_is_gone_is_a_failure_if_the_run_named_it(
+def test_a_resource_that_disappeared_is_a_failure_if_the_run_named_it(
     tmp_path: Path, cloud: FakeCloud, named: bool, code: Code
 ) -> None:
     made = begun(tmp_path, cloud)
@@ -144,7 +142,7 @@ def test_what_is_gone_is_a_failure_if_the_run_named_it(
     assert "network theirs" in found.text
 
 
-def test_what_cannot_be_removed_is_found_and_left_to_the_next_run(
+def test_a_resource_that_cannot_be_removed_is_a_finding_and_left_to_the_next_run(
     tmp_path: Path, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = begun(tmp_path, cloud)
@@ -160,7 +158,9 @@ def test_what_cannot_be_removed_is_found_and_left_to_the_next_run(
     assert cloud.of("flavor") == []
 
 
-def test_the_next_run_removes_what_a_killed_one_has_left(tmp_path: Path, cloud: FakeCloud) -> None:
+def test_the_next_run_removes_the_resources_of_a_killed_run(
+    tmp_path: Path, cloud: FakeCloud
+) -> None:
     first = begun(tmp_path, cloud)
     literal = cloud.add("network", name="literal")
     RequestLog(first.folder / REQUESTS).made("/v2.0/networks", literal)
@@ -169,13 +169,13 @@ def test_the_next_run_removes_what_a_killed_one_has_left(tmp_path: Path, cloud: 
     second = standing_in(tmp_path, cloud, "second")
     second.install(said.append)
     second.start(drop)
-    assert said == ["removed what the run first had left"]
+    assert said == ["removed the resources that the run first had left"]
     assert [each["id"] for each in cloud.of("network")] == ["theirs"]
-    assert len(cloud.of("flavor")) == 2  # those of the second
+    assert len(cloud.of("flavor")) == 2  # the resources of the second run
     assert list(second.close()) == []
 
 
-def test_a_resumed_run_is_compared_with_what_was_there_first(
+def test_a_resumed_run_is_compared_with_the_first_inventory(
     tmp_path: Path, cloud: FakeCloud
 ) -> None:
     killed(begun(tmp_path, cloud))
@@ -184,7 +184,7 @@ def test_a_resumed_run_is_compared_with_what_was_there_first(
     assert found.code is Code.FOREIGN_CHANGED
 
 
-def test_two_runs_do_not_use_one_prefix_at_once(tmp_path: Path, cloud: FakeCloud) -> None:
+def test_two_runs_cannot_use_one_prefix_at_the_same_time(tmp_path: Path, cloud: FakeCloud) -> None:
     first = begun(tmp_path, cloud)
     with pytest.raises(UsageError, match="another run uses the prefix 'mine'"):
         begun(tmp_path, cloud, "second")
@@ -201,26 +201,28 @@ def test_two_runs_do_not_use_one_prefix_at_once(tmp_path: Path, cloud: FakeCloud
     ],
     ids=str,
 )
-def test_a_cloud_that_refuses_or_stays_away_is_lost(
+def test_a_cloud_that_refuses_or_does_not_answer_is_lost(
     tmp_path: Path, cloud: FakeCloud, error: InfrastructureError, late: bool, lost: bool
 ) -> None:
     made = begun(tmp_path, cloud)
     cloud.failing = error
     if late:
-        made._answered -= 2 * standing.PATIENCE
+        made._answered -= 2 * standing.ANSWER_TIMEOUT
     assert [each.code for each in made.health()] == [Code.CLOUD_LOST] * lost
 
 
-def test_a_well_cloud_is_not_asked_at_each_look(tmp_path: Path, cloud: FakeCloud) -> None:
+def test_a_cloud_without_problems_is_not_checked_each_time(
+    tmp_path: Path, cloud: FakeCloud
+) -> None:
     made = begun(tmp_path, cloud)
     assert list(made.health()) == []
     cloud.failing = RefusedError("refused")
     assert list(made.health()) == []
-    made._looked -= 2 * standing.PAUSE
+    made._checked -= 2 * standing.PAUSE
     assert list(made.health()) != []
 
 
-def test_the_end_without_credentials_is_an_error(tmp_path: Path, cloud: FakeCloud) -> None:
+def test_a_close_without_credentials_is_an_error(tmp_path: Path, cloud: FakeCloud) -> None:
     made = begun(tmp_path, cloud)
     cloud.failing = RefusedError("refused")
     with pytest.raises(RefusedError):
@@ -234,7 +236,7 @@ def test_the_end_without_credentials_is_an_error(tmp_path: Path, cloud: FakeClou
     assert cloud.of("flavor") == []
 
 
-def test_an_interrupted_end_is_taken_up_again(
+def test_an_interrupted_close_is_repeated(
     tmp_path: Path, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = begun(tmp_path, cloud)
@@ -272,16 +274,16 @@ def broken(cloud: FakeCloud, what: str) -> None:
 @pytest.mark.parametrize(
     ("what", "text", "code"),
     [
-        ("admin", "is no admin: it has the roles member", 2),
+        ("admin", "is not an admin: it has the roles member", 2),
         ("catalogue", "has no baremetal, which the profile embedded names", 2),
         ("answer", "network of the cloud 'theirs' answers with status 503", 3),
-        ("quota", "instances of compute is 1, and 4 are needed", 3),
+        ("quota", "instances of compute is 1, but 4 are needed", 3),
         ("system", "does not list its drivers for the user: status 500", 2),
         ("driver", "has no driver 'fake-hardware', which the profile embedded names", 2),
         ("keystone", "Keystone does not answer", 3),
     ],
 )
-def test_a_cloud_that_cannot_be_used_is_refused_before_anything_is_made(
+def test_a_cloud_that_cannot_be_used_is_refused_before_resources_are_made(
     tmp_path: Path, cloud: FakeCloud, what: str, text: str, code: int
 ) -> None:
     broken(cloud, what)
@@ -292,10 +294,10 @@ def test_a_cloud_that_cannot_be_used_is_refused_before_anything_is_made(
     assert {method for method, *_ in cloud.asked} <= {"GET"}
 
 
-def test_a_cloud_that_makes_no_image_is_an_error(tmp_path: Path, cloud: FakeCloud) -> None:
+def test_a_cloud_that_refuses_an_image_is_an_error(tmp_path: Path, cloud: FakeCloud) -> None:
     cloud.statuses["image", "/images"] = 403
     made = standing_in(tmp_path, cloud)
-    with pytest.raises(InfrastructureError, match="refuses to make one of /images: status 403"):
+    with pytest.raises(InfrastructureError, match="refuses the request POST /images: status 403"):
         made.start(drop)
     assert list(made.close()) == []
     assert cloud.of("flavor") == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs have made in a cloud is found again and removed, and nothing else."""
+"""Only the resources of runs are found and removed."""
 
 import json
 from pathlib import Path
@@ -53,28 +53,28 @@ def names(resources: list[Resource]) -> set[str]:
         ("mine-rpeople-net", False),
     ],
 )
-def test_a_name_is_ours_with_the_prefix_and_the_digits_of_a_run(
+def test_a_name_with_the_prefix_and_the_digits_of_a_run_is_ours(
     cloud: FakeCloud, name: str, ours: bool
 ) -> None:
     cloud.add("network", name=name)
     assert bool(of(set()).owned(inventory.take(cloud, SERVICES))) == ours
 
 
-def test_what_was_recorded_is_ours_whatever_its_name(cloud: FakeCloud) -> None:
+def test_a_recorded_resource_is_ours_with_any_name(cloud: FakeCloud) -> None:
     made = cloud.add("network", name="tempest-net")
     cloud.add("network", name="tempest-net")
     (found,) = of({("networks", made)}).owned(inventory.take(cloud, SERVICES))
     assert found.id == made
 
 
-def test_a_short_id_is_ours_in_the_kind_that_was_made_only(cloud: FakeCloud) -> None:
+def test_a_short_id_is_ours_only_for_the_recorded_kind(cloud: FakeCloud) -> None:
     cloud.add("aggregate", id="1", name="a")
     cloud.add("flavor", id="1", name="f")
     found = of({("os-aggregates", "1")}).owned(inventory.take(cloud, SERVICES))
     assert names(found) == {"aggregate a"}
 
 
-def test_what_belongs_to_a_project_user_or_domain_of_ours_is_ours(cloud: FakeCloud) -> None:
+def test_a_resource_of_our_project_user_or_domain_is_ours(cloud: FakeCloud) -> None:
     project = cloud.add("project", name="mine-r12ab-p")
     domain = cloud.add("domain", name="mine-r12ab-d")
     cloud.add("security group", name="default", project_id=project)
@@ -87,7 +87,7 @@ def test_what_belongs_to_a_project_user_or_domain_of_ours_is_ours(cloud: FakeClo
     assert names(found) == {*expected, "user u", "key pair key"}
 
 
-def test_a_role_given_to_a_user_of_ours_is_ours(cloud: FakeCloud) -> None:
+def test_a_role_of_our_user_is_ours(cloud: FakeCloud) -> None:
     user = cloud.add("user", name="mine-r12ab-u")
     for each in (user, "theirs"):
         given = {"role": {"id": "r"}, "user": {"id": each}, "scope": {"project": {"id": "p"}}}
@@ -98,13 +98,13 @@ def test_a_role_given_to_a_user_of_ours_is_ours(cloud: FakeCloud) -> None:
     ]
 
 
-def test_what_was_there_before_is_never_ours(cloud: FakeCloud) -> None:
+def test_a_resource_from_before_is_never_ours(cloud: FakeCloud) -> None:
     cloud.add("network", id=ID, name="mine-r12ab-net")
     before = inventory.take(cloud, SERVICES)
     assert of({("networks", ID)}, before).owned(before) == []
 
 
-def test_all_of_it_is_removed_in_an_order_that_services_allow(cloud: FakeCloud) -> None:
+def test_all_resources_are_removed_in_an_order_that_services_allow(cloud: FakeCloud) -> None:
     router = cloud.add("router", name="mine-r12ab-r")
     port = cloud.add(
         "port", name="mine-r12ab-x", device_owner="network:router_interface", device_id=router
@@ -132,7 +132,7 @@ def test_all_of_it_is_removed_in_an_order_that_services_allow(cloud: FakeCloud) 
     ]
 
 
-def test_what_is_refused_at_first_is_tried_again(cloud: FakeCloud) -> None:
+def test_a_refused_removal_is_repeated(cloud: FakeCloud) -> None:
     refused = cloud.add("network", name="mine-r12ab-net")
     cloud.refused.add(refused)
     pauses: list[float] = []
@@ -145,7 +145,7 @@ def test_what_is_refused_at_first_is_tried_again(cloud: FakeCloud) -> None:
     assert (left, len(pauses), cloud.of("network")) == ([], 1, [])
 
 
-def test_what_cannot_be_removed_is_returned(cloud: FakeCloud) -> None:
+def test_a_resource_that_cannot_be_removed_is_returned(cloud: FakeCloud) -> None:
     cloud.refused.add(cloud.add("network", name="mine-r12ab-net"))
     cloud.add("image", name="mine-r12ab-image")
     _, left = sweep(
@@ -194,12 +194,12 @@ def test_an_inventory_is_read_as_it_was_written(tmp_path: Path, cloud: FakeCloud
 @pytest.mark.parametrize(
     "prefix", ["", "Mine", "1a", "a b", "a.b", "a" * 12, "-a", "a-r12ab", "a-r12ab-b"]
 )
-def test_a_prefix_that_names_cannot_begin_with_is_refused(prefix: str) -> None:
+def test_an_invalid_prefix_is_refused(prefix: str) -> None:
     with pytest.raises(UsageError, match="--prefix"):
         check_prefix(prefix)
 
 
-def test_the_default_prefix_is_one_and_that_of_the_place(
+def test_the_default_prefix_is_constant_and_differs_by_state_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []

@@ -94,14 +94,14 @@ def test_an_altered_file_is_reported(
     before = base.take()
     attack(packages)
     with pytest.raises(InfrastructureError, match=f"altered.*{packages}") as caught:
-        base.see_unaltered(before, log)
+        base.check_unaltered(before, log)
     assert "tox -r" in str(caught.value)
 
 
 def test_a_base_without_changes_is_unaltered(packages: Path, log: Path) -> None:
     before = base.take()
     (packages / "p" / "__init__.py").read_text()
-    base.see_unaltered(before, log)
+    base.check_unaltered(before, log)
 
 
 def test_another_environments_hard_link_alters_nothing(
@@ -110,7 +110,7 @@ def test_another_environments_hard_link_alters_nothing(
     before = base.take()
     (tmp_path / "other").hardlink_to(packages / "p" / "__init__.py")
     assert base.take() != before
-    base.see_unaltered(before, log)
+    base.check_unaltered(before, log)
 
 
 def test_new_byte_code_is_compiled_again_from_its_source(packages: Path, log: Path) -> None:
@@ -124,7 +124,7 @@ def test_new_byte_code_is_compiled_again_from_its_source(packages: Path, log: Pa
     py_compile.compile(str(forged), str(cached))
     other = cached.with_name("__init__.cpython-27.pyc")
     other.write_bytes(b"of another Python")
-    base.see_unaltered(before, log)
+    base.check_unaltered(before, log)
     assert b"forged" not in cached.read_bytes()
     assert not other.exists()
 
@@ -136,7 +136,7 @@ def test_replaced_byte_code_is_compiled_again_from_its_source(packages: Path, lo
     compiled = cached.read_bytes()
     before = base.take()
     cached.write_bytes(compiled[:-1] + b"x")
-    base.see_unaltered(before, log)
+    base.check_unaltered(before, log)
     assert cached.read_bytes() == compiled
 
 

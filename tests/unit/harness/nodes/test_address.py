@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addresses of nodes, as ``--on`` takes them."""
+"""Addresses of nodes, the values of ``--on``."""
 
 import pytest
 
@@ -51,8 +51,8 @@ def test_a_url_names_host_user_and_port(
         "ssh://$(id)@host",
     ],
 )
-def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="no address of a node") as caught:
+def test_a_text_that_is_not_an_address_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="not the address of a node") as caught:
         Address.parse(url)
     assert caught.value.hint == "give ssh://USER@HOST[:PORT]"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of an object in another process, which is a real one here."""
+"""Calls of an object in a real agent process."""
 
 import os
 import signal
@@ -23,18 +23,18 @@ LONG = 60.0
 
 
 class Sample:
-    """An object of the agent. It writes into ``log`` how it ends."""
+    """An object of the agent. It writes its end to ``log``."""
 
     def __init__(self) -> None:
         self.log: Path | None = None
 
     def note(self, _report: Any, *, log: str) -> int:
-        """Take the file, and return the process id."""
+        """Use this log file; return the process id."""
         self.log = Path(log)
         return os.getpid()
 
     def count(self, report: Callable[[Message], None], *, to: int) -> int:
-        """Report the numbers; print something that is no answer."""
+        """Report the numbers; print text that is not an answer."""
         for number in range(to):
             sys.stdout.write("noise\n")
             sys.stdout.flush()
@@ -42,7 +42,7 @@ class Sample:
         return to
 
     def fail(self, _report: Any, *, how: str) -> None:
-        """Raise the error of that name."""
+        """Raise the error with this name."""
         errors = {
             "usage": UsageError("wrong", "do that"),
             "configuration": ConfigurationError("file", None, ["line 1", "line 2"]),
@@ -51,7 +51,7 @@ class Sample:
         raise errors.get(how, ZeroDivisionError(how))
 
     def hold(self, report: Callable[[Message], None]) -> None:
-        """Wait until the call is interrupted, and write that down."""
+        """Wait until the call is interrupted; write the interrupt to the log."""
         try:
             report({"state": "waiting"})
             threading.Event().wait()
@@ -72,7 +72,7 @@ class Sample:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def close(self) -> None:
-        """Write down that the object was closed."""
+        """Write to the log that the object was closed."""
         self._write("closed")
 
     def _write(self, word: str) -> None:
@@ -83,7 +83,7 @@ class Sample:
 
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[Callable[..., process.Running]]:
-    """Return a function that starts an agent, given the seconds of silence that it bears."""
+    """Return a function that starts an agent with a maximum number of seconds of silence."""
     running: list[process.Running] = []
 
     def start(*silence: str) -> process.Running:
@@ -110,13 +110,13 @@ def words(log: Path) -> list[str]:
     return log.read_text().split() if log.exists() else []
 
 
-def test_messages_come_before_the_result_and_what_is_printed_is_no_answer(caller: Caller) -> None:
+def test_messages_precede_the_result_and_printed_text_is_no_answer(caller: Caller) -> None:
     messages: list[Message] = []
     assert caller.remote(SAMPLE).call("count", messages.append, to=3) == 3
     assert messages == [{"number": 0}, {"number": 1}, {"number": 2}]
 
 
-def test_an_error_is_one_of_the_same_kind_and_names_the_node(caller: Caller) -> None:
+def test_an_error_has_the_same_class_and_the_name_of_the_node(caller: Caller) -> None:
     sample = caller.remote(SAMPLE)
     with pytest.raises(UsageError, match="on the node node-1: wrong") as usage:
         sample.call("fail", ignore, how="usage")
@@ -128,14 +128,14 @@ def test_an_error_is_one_of_the_same_kind_and_names_the_node(caller: Caller) -> 
     assert not isinstance(infrastructure.value, NodeLostError)
 
 
-def test_a_defect_there_is_one_here_and_the_agent_goes_on(caller: Caller) -> None:
+def test_an_unexpected_error_is_raised_here_and_the_agent_continues(caller: Caller) -> None:
     sample = caller.remote(SAMPLE)
     with pytest.raises(RuntimeError, match="(?s)on the node node-1.*ZeroDivisionError: odd"):
         sample.call("fail", ignore, how="odd")
     assert sample.call("count", ignore, to=1) == 1
 
 
-def test_an_agent_that_dies_is_a_lost_node(caller: Caller) -> None:
+def test_a_killed_agent_is_a_lost_node(caller: Caller) -> None:
     sample = caller.remote(SAMPLE)
     for _ in range(2):
         with pytest.raises(NodeLostError, match="(?s)the node node-1 does not answer.*about to"):
@@ -172,10 +172,10 @@ def test_the_end_of_the_input_interrupts_a_call(
         caller.remote(SAMPLE).call("count", ignore, to=1)
 
 
-def test_silence_ends_an_agent_with_a_call_under_way(
+def test_silence_ends_an_agent_during_a_call(
     started: Callable[..., process.Running], tmp_path: Path
 ) -> None:
-    """Nothing is closed: that is how a cut connection looks to the agent."""
+    """The input is not closed, as with a connection that is cut."""
     log, running = tmp_path / "log", started("0.5")
     sample = Caller(running, "node-1").remote(SAMPLE)
     sample.call("note", ignore, log=str(log))
@@ -185,13 +185,13 @@ def test_silence_ends_an_agent_with_a_call_under_way(
     assert words(log) == ["interrupted", "closed"]
 
 
-def test_signs_of_life_keep_an_agent(started: Callable[..., process.Running]) -> None:
+def test_keepalive_lines_keep_an_agent(started: Callable[..., process.Running]) -> None:
     with Caller(started("0.5"), "node-1", alive=0.1) as caller:
         assert caller.remote(SAMPLE).call("work", ignore, seconds=1.5) == "done"
         assert caller.remote(SAMPLE).call("work", ignore, seconds=0) == "done"
 
 
-def test_an_interrupted_call_is_ended_there_and_the_next_one_is_answered(
+def test_an_interrupted_call_is_ended_and_the_next_is_answered(
     caller: Caller, tmp_path: Path
 ) -> None:
     log, sample = tmp_path / "log", caller.remote(SAMPLE)
@@ -206,7 +206,7 @@ def test_an_interrupted_call_is_ended_there_and_the_next_one_is_answered(
     assert sample.call("count", ignore, to=2) == 2
 
 
-def test_a_call_that_ended_before_it_was_cancelled_disturbs_no_other(caller: Caller) -> None:
+def test_the_cancellation_of_a_completed_call_has_no_effect(caller: Caller) -> None:
     sample = caller.remote(SAMPLE)
 
     def fail(message: Message) -> None:

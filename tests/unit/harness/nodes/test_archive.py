@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders as archives: what is packed, and what is refused on unpacking."""
+"""Directories as archives: the files that are packed, and those that are refused."""
 
 import io
 import os
@@ -73,7 +73,7 @@ def test_files_are_replaced(tmp_path: Path) -> None:
         assert (tmp_path / "made" / "log").read_text() == text
 
 
-def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
+def test_a_missing_directory_is_an_empty_archive(tmp_path: Path) -> None:
     archive.unpack(packed(tmp_path / "absent"), tmp_path / "made")
     assert not (tmp_path / "made").exists()
 
@@ -92,8 +92,10 @@ def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
     ],
     ids=lambda each: each.name,
 )
-def test_what_leads_out_or_is_no_file_is_refused(tmp_path: Path, bad: tarfile.TarInfo) -> None:
-    with pytest.raises(InfrastructureError, match="which is no file"):
+def test_a_path_outside_and_a_special_file_are_refused(
+    tmp_path: Path, bad: tarfile.TarInfo
+) -> None:
+    with pytest.raises(InfrastructureError, match="which is not a file"):
         archive.unpack(archived(member("good"), bad), tmp_path / "made")
     assert names_in(tmp_path) == ["made"]
     assert names_in(tmp_path / "made") == ["good"]
@@ -115,12 +117,12 @@ def test_a_link_in_the_target_is_not_written_through(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"no archive at all" * 100, b""], ids=["noise", "empty"])
-def test_what_is_no_archive_is_damaged(tmp_path: Path, content: bytes) -> None:
+def test_other_content_is_a_damaged_archive(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(InfrastructureError, match="damaged"):
         archive.unpack(io.BytesIO(content), tmp_path / "made")
 
 
-def test_an_archive_that_was_cut_is_damaged(tmp_path: Path) -> None:
+def test_an_incomplete_archive_is_damaged(tmp_path: Path) -> None:
     whole = archived(member("log", size=100_000)).getvalue()
     with pytest.raises(InfrastructureError, match="damaged"):
         archive.unpack(io.BytesIO(whole[:50_000]), tmp_path / "made")

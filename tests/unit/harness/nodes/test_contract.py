@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every node does, whatever machine it is."""
+"""The contract of nodes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,26 +29,26 @@ class Echo:
         return {"calls": self.calls, "text": [text, text]}
 
     def refuse(self, _report: Any) -> None:
-        """Raise an error that a user can correct."""
+        """Raise UsageError."""
         raise UsageError("this is wrong", "do that")
 
     def close(self) -> None:
-        """Have nothing to end."""
+        """Do nothing."""
 
 
 class NodeContract:
     """The tests; a subclass has the fixture ``node``, which is connected."""
 
-    def test_it_has_a_name_that_can_be_a_file(self, node: Node) -> None:
+    def test_its_name_is_a_valid_file_name(self, node: Node) -> None:
         assert Path(node.name).name == node.name
 
-    def test_its_facts_are_texts(self, node: Node) -> None:
+    def test_its_facts_are_strings(self, node: Node) -> None:
         facts = node.facts()
         assert facts["architecture"] in {"amd64", "arm64"}
         assert len(facts["utc_offset"]) == len("+0000")
         assert all(isinstance(value, str) for value in facts.values())
 
-    def test_a_command_runs_there_and_its_output_comes_here(
+    def test_a_command_runs_on_the_node_and_its_output_is_here(
         self, node: Node, tmp_path: Path
     ) -> None:
         argv = ["sh", "-c", 'printf "%s|" "$@"; echo error >&2; exit 3', "sh", "a b", "", "$x'\""]
@@ -57,7 +57,7 @@ class NodeContract:
             assert running.wait(30) == 3
         assert "error" in (tmp_path / "log").read_text()
 
-    def test_a_command_reads_what_is_written_to_it(self, node: Node, tmp_path: Path) -> None:
+    def test_a_command_reads_its_input(self, node: Node, tmp_path: Path) -> None:
         with node.start(
             ["cat"], log=tmp_path / "log", stdout=process.PIPE, stdin=process.PIPE
         ) as running:
@@ -66,13 +66,13 @@ class NodeContract:
             running.close_input()
             assert running.wait(30) == 0
 
-    def test_a_command_that_is_ended_has_ended_there(self, node: Node, tmp_path: Path) -> None:
+    def test_a_command_that_is_ended_ends_on_the_node(self, node: Node, tmp_path: Path) -> None:
         argv = ["sh", "-c", "echo begun; exec sleep 600"]
         with node.start(argv, log=tmp_path / "log", stdout=process.PIPE) as running:
             assert running.read(30) == b"begun\n"
             assert running.terminate() != 0
 
-    def test_a_call_returns_and_reports_what_json_can_carry(self, node: Node) -> None:
+    def test_a_call_returns_and_reports_json(self, node: Node) -> None:
         reported: list[Message] = []
         echo = node.remote(ECHO)
         first = echo.call("twice", reported.append, text="Zürich")
@@ -85,7 +85,7 @@ class NodeContract:
             node.remote(ECHO).call("refuse", ignore)
         assert caught.value.hint == "do that"
 
-    def test_a_folder_is_brought_there_and_back(self, node: Node, tmp_path: Path) -> None:
+    def test_a_directory_is_copied_to_the_node_and_back(self, node: Node, tmp_path: Path) -> None:
         source = tmp_path / "source"
         (source / "inner").mkdir(parents=True)
         (source / "inner" / "a file").write_text("content")
@@ -93,7 +93,7 @@ class NodeContract:
         node.pull(there, tmp_path / "back")
         assert (tmp_path / "back" / "inner" / "a file").read_text() == "content"
 
-    def test_a_folder_that_does_not_exist_there_is_empty(self, node: Node, tmp_path: Path) -> None:
+    def test_a_missing_directory_of_the_node_is_empty(self, node: Node, tmp_path: Path) -> None:
         node.pull(node.folder / "absent", tmp_path / "back")
         assert not list((tmp_path / "back").glob("*"))
 
@@ -102,10 +102,10 @@ class NodeContract:
         assert len(ports) == 3
         node.forward([port for port in ports if port])
 
-    def test_it_is_named_to_testinfra(self, node: Node) -> None:
+    def test_it_has_arguments_for_testinfra(self, node: Node) -> None:
         assert any(each.startswith("--hosts=") for each in node.testinfra())
 
-    def test_it_is_closed_more_than_once(self, node: Node) -> None:
+    def test_it_can_be_closed_again(self, node: Node) -> None:
         node.remote(ECHO).call("twice", ignore, text="")
         node.close()
         node.close()

@@ -46,7 +46,7 @@ def scoped() -> dict[str, str]:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
-    """Pose as a machine: its system, release and architecture, with nothing on its PATH."""
+    """Simulate a machine: its system, release and architecture, with an empty PATH."""
 
     def pose(system: str, release: str, machine: str) -> None:
         monkeypatch.setattr(platform, "system", lambda: system)
@@ -60,7 +60,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., No
 
 @pytest.fixture
 def pkg(machine: Callable[..., None], tmp_path: Path) -> Callable[..., None]:
-    """Pose as FreeBSD with a pkg that runs a line of shell; $2 is the query, $INSTALLED, $NOTES."""
+    """Simulate FreeBSD with a pkg that runs a shell line with $2 (query), $INSTALLED, $NOTES."""
 
     def make(line: str) -> None:
         texts = f"INSTALLED='{INSTALLED}'\nNOTES='{NOTES}'\n"
@@ -81,7 +81,7 @@ def pkg(machine: Callable[..., None], tmp_path: Path) -> Callable[..., None]:
         ("Linux", "6.1.0", "aarch64", {"architecture": "arm64"}),
     ],
 )
-def test_facts_are_in_the_words_of_freebsd(
+def test_facts_use_the_names_of_freebsd(
     machine: Callable[..., None],
     system: str,
     release: str,
@@ -140,7 +140,7 @@ def test_ports_are_reported_by_name_version_and_commit(pkg: Callable[..., None])
         ("0123456", False),
     ],
 )
-def test_scopes_over_ports_find_what_they_are_about(
+def test_scopes_with_ports_fit_the_facts_of_the_node(
     pkg: Callable[..., None], want: str, fits: bool
 ) -> None:
     pkg(ASKED)
@@ -153,12 +153,12 @@ def test_packages_of_several_trees_have_no_commit(pkg: Callable[..., None]) -> N
     assert "ports" not in facts.local()
 
 
-def test_a_pkg_that_fails_tells_nothing(pkg: Callable[..., None]) -> None:
+def test_a_pkg_that_fails_adds_no_facts(pkg: Callable[..., None]) -> None:
     pkg('printf %s "$INSTALLED"; exit 1')
     assert scoped() == {"architecture": "amd64", "freebsd": "15.1"}
 
 
-def test_pkg_of_another_system_is_not_asked(
+def test_pkg_of_another_system_is_not_called(
     pkg: Callable[..., None], machine: Callable[..., None]
 ) -> None:
     pkg(ASKED)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A profile's boards make Ironic's options and its nodes, or the profile is refused."""
+"""The options and nodes of Ironic for the boards of a profile."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +31,7 @@ def test_ironic_has_the_drivers_of_the_boards() -> None:
     assert ironic("morello")["DEFAULT"]["enabled_power_interfaces"] == "pdu-snmp"
 
 
-def test_what_the_profile_sets_goes_over_what_its_boards_need(tmp_path: Path) -> None:
+def test_options_in_the_profile_override_those_for_its_boards(tmp_path: Path) -> None:
     content = yaml.safe_load(EMBEDDED.read_bytes())
     content["services"]["ironic"] = {"options": {"DEFAULT": {"enabled_boot_interfaces": "fake"}}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
@@ -73,7 +73,7 @@ def test_the_nodes_are_enrolled(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made == [{"name": "one"}, ["CUSTOM_X"], ("manage", True), ("provide", True)]
 
 
-def test_a_template_is_of_its_nodes() -> None:
+def test_the_name_of_a_template_depends_on_the_nodes() -> None:
     assert templates.cloud_name(["ironic"]) != templates.cloud_name(["ironic"], [{"name": "one"}])
 
 

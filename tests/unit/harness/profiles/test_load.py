@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.profiles: the profiles that come with bsdgate, and how they are found."""
+"""bsdgate.harness.profiles.load, and the profiles of bsdgate."""
 
 import importlib
 import re
@@ -18,9 +18,9 @@ ALL = load.names()
 
 
 def tempest_options() -> set[str]:
-    """Return the options that Tempest and the upstream plugins have, as section.option."""
+    """Return the options of Tempest and the upstream plugins, as section.option."""
     with warnings.catch_warnings():
-        # Tempest imports what it calls deprecated.
+        # Tempest imports its deprecated modules.
         warnings.simplefilter("ignore", DeprecationWarning)
         tempest_config = importlib.import_module("tempest.config")
         ironic_config = importlib.import_module("ironic_tempest_plugin.config")
@@ -39,12 +39,12 @@ def tempest_options() -> set[str]:
     }
 
 
-def test_the_clusters_are_there() -> None:
+def test_all_clusters_have_a_profile() -> None:
     assert {"embedded", "freebsd", "morello", "netperf", "minicloud"} <= set(ALL)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_profile_is_valid_and_called_as_its_file(name: str) -> None:
+def test_a_profile_is_valid_and_named_like_its_file(name: str) -> None:
     assert load.load(name).name == name
 
 
@@ -61,7 +61,7 @@ def test_embedded_has_all_services_and_boards_without_hardware() -> None:
     assert profile.overrides()["compute.build_timeout"] == "60"
 
 
-def test_clusters_say_what_their_boards_have() -> None:
+def test_clusters_have_the_right_boards() -> None:
     assert [board.power for board in load.load("morello").boards] == ["pdu-snmp"]
     assert [board.power for board in load.load("netperf").boards] == ["ipmi", "redfish"]
     assert "CUSTOM_CHERI_PURECAP" in load.load("morello").boards[0].traits
@@ -108,7 +108,7 @@ def test_release_pins_what_is_for_this_system() -> None:
     assert len(pins) > 200
 
 
-def test_every_reason_is_a_sentence_of_its_own() -> None:
+def test_each_reason_is_a_sentence() -> None:
     for name in ALL:
         profile = load.load(name)
         reasons = [feature.reason for feature in profile.features.values()]
@@ -121,7 +121,7 @@ def test_every_reason_is_a_sentence_of_its_own() -> None:
     [
         (["nova"], "nova needs glance, keystone, neutron, placement"),
         (["glance", "neutron"], "glance needs keystone; neutron needs keystone"),
-        (["ironic", "glance"], "glance needs keystone; only ironic can be alone"),
+        (["ironic", "glance"], "glance needs keystone; only ironic can run alone"),
         (["keystone", "ironic"], ""),
         (["ironic"], ""),
     ],

@@ -25,7 +25,7 @@ concurrency: 2
 
 
 def problems(tmp_path: Path, text: str | bytes) -> list[str]:
-    """Return what is wrong with a profile, without the folder of its file."""
+    """Return the problems of a profile, without the directory of its file."""
     path = tmp_path / "p.yaml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(ConfigurationError) as caught:
@@ -43,7 +43,7 @@ def test_good_file_is_read(tmp_path: Path) -> None:
     assert profile.timeouts.test == 300
 
 
-# What is changed in GOOD, and the problems listed then.
+# Changes of GOOD, and the resulting problems.
 MISTAKES = [
     (
         ("concurrency: 2", "concurrenci: 2"),
@@ -120,11 +120,11 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "text", "--- 1\n--- 2\n", b"\xff\xfe\x00", "a: \0"])
-def test_what_is_no_profile_at_all_is_refused(tmp_path: Path, text: str | bytes) -> None:
+def test_other_content_than_a_profile_is_refused(tmp_path: Path, text: str | bytes) -> None:
     assert problems(tmp_path, text)
 
 
-def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="absent.yaml: cannot be read: No such file"):
         settings.read(tmp_path / "absent.yaml", Profile)
 
@@ -133,7 +133,7 @@ def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_any_text_is_read_or_refused(
     text: str, line: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """No file of a user's ends in a traceback."""
+    """No file of a user causes a traceback."""
     lines = GOOD.splitlines()
     lines.insert(line, text)
     path = tmp_path_factory.mktemp("p") / "p.yaml"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All time limits come from the profile, and one factor multiplies them."""
+"""The time limits of a profile, and the factor that multiplies them."""
 
 import sys
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_every_limit_is_multiplied() -> None:
     assert slow().limits.scaled() == slow().limits
 
 
-def test_the_profile_has_a_factor_of_its_own(tmp_path: Path) -> None:
+def test_the_profile_can_have_a_factor(tmp_path: Path) -> None:
     path = tmp_path / "slow.yaml"
     path.write_text(EMBEDDED.read_text().replace("  start: 120", "  start: 120\n  factor: 4"))
     assert load.load(str(path)).limits.start == 480
@@ -51,7 +51,7 @@ def test_limits_of_tempest_are_multiplied_and_nothing_else() -> None:
     assert longer["compute.build_timeout"] == "600"
 
 
-def test_the_runner_gets_what_is_multiplied(tmp_path: Path) -> None:
+def test_the_runner_gets_multiplied_limits(tmp_path: Path) -> None:
     here = Site(tmp_path, tmp_path, tmp_path / "python", tmp_path / "clouds.yaml", "one")
     runner = TempestRunner.make(here, slow(), suites.load("smoke"), 1)
     assert (runner.configure_timeout, runner.test_timeout) == (1200, 3000)
@@ -66,7 +66,7 @@ def test_a_resumed_run_keeps_its_factor() -> None:
 
 @pytest.mark.parametrize("factor", ["0", "-1", "nan", "inf", "1001", "fast"])
 @pytest.mark.parametrize("verb", ["up", "run"])
-def test_what_is_no_factor_is_refused(
+def test_another_value_than_a_factor_is_refused(
     verb: str,
     factor: str,
     monkeypatch: pytest.MonkeyPatch,

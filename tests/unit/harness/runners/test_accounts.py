@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.runners.accounts: an accounts file, of the cloud or of its operator."""
+"""bsdgate.harness.runners.accounts."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ SYSTEM = {"username": "system", "password": "s", "system": "all", "roles": ["mem
         ("\0", "cannot read"),
     ],
 )
-def test_what_is_no_accounts_file_is_refused(tmp_path: Path, content: str, what: str) -> None:
+def test_other_content_than_accounts_is_refused(tmp_path: Path, content: str, what: str) -> None:
     path = tmp_path / "accounts.yaml"
     path.write_text(content)
     with pytest.raises(ConfigurationError, match=what) as caught:
@@ -35,7 +35,7 @@ def test_what_is_no_accounts_file_is_refused(tmp_path: Path, content: str, what:
     assert "account-generator" in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="No such file"):
         accounts.read(tmp_path / "absent.yaml")
 
@@ -48,13 +48,13 @@ def test_accounts_without_a_role_come_first_and_the_others_keep_their_order() ->
     ("given", "hint"),
     [([MEMBER, ALT, SYSTEM], "choose --concurrency 1"), ([ALT, SYSTEM], "account-generator")],
 )
-def test_fewer_tenants_than_test_classes_are_refused(
+def test_fewer_accounts_than_test_classes_are_refused(
     given: list[dict[str, Any]], hint: str
 ) -> None:
-    with pytest.raises(UsageError, match="2 test classes at a time") as caught:
+    with pytest.raises(UsageError, match="2 test classes run at the same time") as caught:
         accounts.check_enough(given, 2, Path("accounts.yaml"))
     assert hint in str(caught.value)
 
 
-def test_as_many_tenants_as_test_classes_are_enough() -> None:
+def test_as_many_accounts_as_test_classes_are_enough() -> None:
     accounts.check_enough([MEMBER, ALT, MEMBER], 2, Path("accounts.yaml"))

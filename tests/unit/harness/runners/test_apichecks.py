@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A profile's suite, what each runner needs, and the checks through openstacksdk."""
+"""The suite of a profile, the services that runners need, the checks through openstacksdk."""
 
 import sys
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_the_suite_has_all_checks(runner: ApiChecks) -> None:
     assert runner.asked(ids[:2]).decode().splitlines() == CHECKS[:2]
 
 
-def test_a_cloud_that_lets_its_user_not_in_is_no_cloud_to_test(runner: ApiChecks) -> None:
+def test_a_cloud_that_refuses_the_user_is_an_error(runner: ApiChecks) -> None:
     with pytest.raises(InfrastructureError, match="does not accept the user and password") as error:
         runner.prepare()
     assert "clouds.yaml" in error.value.message
@@ -62,9 +62,9 @@ def test_a_cloud_that_lets_its_user_not_in_is_no_cloud_to_test(runner: ApiChecks
 
 
 @pytest.mark.parametrize("suite", ["smoke", "gate", "nightly", "rally-smoke"])
-def test_what_needs_keystone_is_refused_without_it(suite: str) -> None:
+def test_a_suite_that_needs_keystone_is_refused_without_it(suite: str) -> None:
     profile = load.load("ironic-standalone")
-    with pytest.raises(UsageError, match="needs keystone, and profile ironic-standalone has only"):
+    with pytest.raises(UsageError, match="needs keystone, but profile ironic-standalone has only"):
         table.check_services(suites.load(suite), profile)
     table.check_services(suites.load("ironic-api"), profile)
 
@@ -92,6 +92,6 @@ def test_a_run_has_the_suite_of_its_profile(
     run.folder.close()
     assert run.suite.name == "ironic-api"
     assert run.folder.manifest.evidence == ("hostchecks", "apichecks")
-    with pytest.raises(UsageError, match="suite smoke is run by tempest"):
+    with pytest.raises(UsageError, match="the runner tempest of suite smoke needs"):
         pipeline.begin(Options(profile="ironic-standalone", suite="smoke"), FakeListener())
     assert len(list((tmp_path / "state" / "runs").glob("*/manifest.json"))) == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The host checks ask the node, and nothing of it that only one system has."""
+"""The host checks use data of the node that all systems have."""
 
 import json
 import os
@@ -18,10 +18,10 @@ from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.runners.hostchecks import HostChecks
 
 POSIX = ("cat", "id", "kill", "sh", "test", "uname")
-"""Programs of POSIX that testinfra and a shell need."""
+"""POSIX programs that testinfra and a shell need."""
 
 DIFFERENT = ("find", "ip", "lsof", "netstat", "pgrep", "ps", "sockstat", "ss", "stat")
-"""Programs that Linux and FreeBSD do not have alike, or not both."""
+"""Programs that differ between Linux and FreeBSD, or that only one of them has."""
 
 LISTENING = """
 import socket, sys
@@ -38,7 +38,7 @@ def write_program(path: Path, *lines: str) -> None:
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a PATH on which every program that differs between systems fails."""
+    """Return a PATH with programs that differ between systems, all of which fail."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in POSIX:
@@ -53,18 +53,18 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def node(tmp_path: Path, programs: Path) -> Path:
-    """Return a folder that only a fake ssh enters: relative paths lead from there, for it alone."""
+    """Return the working directory of a fake ssh; a relative path exists only there."""
     folder = tmp_path / "node"
     folder.mkdir(mode=0o700)
     enter = f"cd {shlex.quote(str(folder))} || exit 255"
-    # The words that testinfra gives end with the command.
+    # The last argument of testinfra is the command.
     write_program(programs / "ssh", enter, 'for last in "$@"; do :; done', 'exec sh -c "$last"')
     return folder
 
 
 @pytest.fixture
 def cloud(node: Path) -> Iterator[Path]:
-    """Return the folder of a cloud; its services are one process that listens six times."""
+    """Return the directory of a cloud; one process with six listeners is all of its services."""
     folder = node / "cloud"
     folder.mkdir(mode=0o700)
     argv = [sys.executable, "-I", "-c", LISTENING]
@@ -109,11 +109,11 @@ def outcome(checks: HostChecks) -> tuple[bool, str]:
     return True, ""
 
 
-def test_no_program_is_asked_that_differs_between_systems(cloud: Path, tmp_path: Path) -> None:
+def test_no_program_that_differs_between_systems_is_called(cloud: Path, tmp_path: Path) -> None:
     assert outcome(checks(cloud, tmp_path / "logs")) == (True, "")
 
 
-def test_everything_is_asked_on_the_node(cloud: Path, tmp_path: Path) -> None:
+def test_all_data_comes_from_the_node(cloud: Path, tmp_path: Path) -> None:
     relative = cloud.relative_to(cloud.parent)
     assert outcome(checks(relative, tmp_path / "logs", host="ssh://node")) == (True, "")
 
@@ -122,7 +122,9 @@ def test_everything_is_asked_on_the_node(cloud: Path, tmp_path: Path) -> None:
     ("file", "check"),
     [(".", "test_directory_is_private"), ("etc/nova/nova.conf", "test_secrets_are_private")],
 )
-def test_what_others_can_read_fails(cloud: Path, tmp_path: Path, file: str, check: str) -> None:
+def test_a_file_that_others_can_read_fails(
+    cloud: Path, tmp_path: Path, file: str, check: str
+) -> None:
     (cloud / file).chmod(0o755)
     passed, log = outcome(checks(cloud, tmp_path / "logs"))
     assert not passed
@@ -137,7 +139,7 @@ def test_a_service_that_the_profile_does_not_have_fails(cloud: Path, tmp_path: P
     assert "1 failed" in log
 
 
-def test_a_service_that_is_gone_fails(cloud: Path, tmp_path: Path) -> None:
+def test_a_service_that_has_ended_fails(cloud: Path, tmp_path: Path) -> None:
     status = json.loads((cloud / "status.json").read_text())
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
@@ -149,14 +151,14 @@ def test_a_service_that_is_gone_fails(cloud: Path, tmp_path: Path) -> None:
     assert "2 failed" in log
 
 
-def test_an_open_port_of_the_tree_fails(cloud: Path, tmp_path: Path) -> None:
+def test_an_open_port_of_the_cloud_fails(cloud: Path, tmp_path: Path) -> None:
     beyond = "import socket; s = socket.create_server(('0.0.0.0', 0)); print(); input()"
     listener = [sys.executable, "-I", "-c", beyond]
     with subprocess.Popen(listener, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as open_to_all:
         assert open_to_all.stdout is not None
         open_to_all.stdout.readline()
         status = json.loads((cloud / "status.json").read_text())
-        # As if this process were the supervisor: then the listener belongs to its tree.
+        # With this process as the supervisor, the listener belongs to the cloud.
         (cloud / "status.json").write_text(json.dumps(status | {"pid": os.getpid()}))
         passed, log = outcome(checks(cloud, tmp_path / "logs"))
         open_to_all.kill()

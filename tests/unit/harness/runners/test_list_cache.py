@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.runners.list_cache: a list is never one of other code or other settings."""
+"""bsdgate.harness.runners.list_cache: other code or other settings need another list."""
 
 import json
 import os
@@ -17,12 +17,12 @@ from bsdgate.harness.runners import list_cache
 IDS = ["m.A.one[id-1]", "m.A.two"]
 
 
-# What is kept ---------------------------------------------------------------------------------
+# The lists ------------------------------------------------------------------------------------
 
 
 @dataclass
 class Listing:
-    """Lists tests, and counts how often."""
+    """Lists tests, and counts the calls."""
 
     ids: list[str] = field(default_factory=lambda: [*IDS])
     times: int = 0
@@ -47,7 +47,7 @@ def test_a_list_of_another_fingerprint_is_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fingerprints", [[None], ["before", "after"]])
-def test_a_list_without_a_fingerprint_that_lasts_is_not_kept(
+def test_a_list_without_a_constant_fingerprint_is_not_kept(
     tmp_path: Path, fingerprints: list[str | None]
 ) -> None:
     each = iter(fingerprints)
@@ -86,12 +86,12 @@ def test_the_lists_used_last_are_kept(tmp_path: Path) -> None:
     assert kept == {"new", "0", *map(str, range(2, list_cache.KEPT))}
 
 
-# What it depends on ---------------------------------------------------------------------------
+# The fingerprint ------------------------------------------------------------------------------
 
 
 @dataclass
 class Installed:
-    """An environment: a folder of packages, a layer over it, an editable checkout, tempest.conf."""
+    """An environment: packages, a layer over them, an editable checkout, and tempest.conf."""
 
     root: Path
 
@@ -130,7 +130,7 @@ def _touch(file: Path) -> None:
 
 
 def _replace(file: Path) -> None:
-    """Put another file of the same size and time there."""
+    """Replace a file by another one with the same size and time."""
     other, before = file.with_name("other"), file.stat()
     other.write_text("BEFORE")
     os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -143,7 +143,7 @@ def _add(file: Path) -> None:
 
 @pytest.mark.parametrize("change", [_edit, _touch, _replace, _add, Path.unlink])
 @pytest.mark.parametrize("where", ["packages", "layer", "checkout"])
-def test_any_change_of_code_changes_it(
+def test_a_change_of_code_changes_the_fingerprint(
     installed: Installed, where: str, change: Callable[[Path], object]
 ) -> None:
     before = installed.fingerprint()
@@ -153,22 +153,22 @@ def test_any_change_of_code_changes_it(
     assert installed.fingerprint() not in {before, None}
 
 
-def test_a_layer_changes_it(installed: Installed) -> None:
+def test_a_layer_changes_the_fingerprint(installed: Installed) -> None:
     assert installed.fingerprint() != installed.without_layer()
 
 
-def test_byte_code_does_not_change_it(installed: Installed) -> None:
+def test_byte_code_does_not_change_the_fingerprint(installed: Installed) -> None:
     before = installed.fingerprint()
     (installed.packages / "project" / "tests.pyc").touch()
     assert installed.fingerprint() == before
 
 
-def test_code_of_a_finder_gives_none(installed: Installed) -> None:
+def test_code_of_an_import_hook_has_no_fingerprint(installed: Installed) -> None:
     (installed.packages / "__editable___project_finder.py").touch()
     assert installed.fingerprint() is None
 
 
-def test_code_that_cannot_be_read_gives_none(
+def test_code_that_cannot_be_read_has_no_fingerprint(
     installed: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base, "roots", lambda: [installed.root / "absent"])
@@ -184,7 +184,7 @@ def test_code_that_cannot_be_read_gives_none(
         ("[other]\nuri = http://one\n[a-b]\noption = x,y\n", False),
     ],
 )
-def test_settings_change_it_unless_each_run_has_its_own(
+def test_settings_change_the_fingerprint_unless_each_run_has_its_own(
     installed: Installed, content: str, same: bool
 ) -> None:
     before = installed.fingerprint()

@@ -15,7 +15,7 @@ from bsdgate.harness.errors import ConfigurationError, UsageError
 from bsdgate.harness.runners import rally
 from bsdgate.harness.suites import model
 from bsdgate.results.codes import Code
-from bsdgate.results.parsers.rally import Load, read_asked
+from bsdgate.results.parsers.rally import AskedWorkload, read_asked
 from bsdgate.results.problems import Problem
 
 Write = Callable[..., Path]
@@ -43,11 +43,14 @@ def workspace(tmp_path: Path) -> rally.RallyWorkspace:
     return rally.RallyWorkspace(tmp_path / "rally", python, tmp_path / "clouds.yaml", tmp_path)
 
 
-def test_what_is_asked_comes_from_the_task_in_its_order(write: Write) -> None:
+def test_asked_json_has_the_workloads_in_the_order_of_the_task(write: Write) -> None:
     serial = subtask("Nova.boot", runner={"serial": {"times": 7}})
     task = rally.read(write(serial, subtask("Dummy.dummy")))
     asked = rally.asked(task.subtasks)
-    assert read_asked(asked) == {"Nova.boot": Load(7, ()), "Dummy.dummy": Load(3, ())}
+    assert read_asked(asked) == {
+        "Nova.boot": AskedWorkload(7, ()),
+        "Dummy.dummy": AskedWorkload(3, ()),
+    }
     assert [entry["position"] for entry in json.loads(asked)] == [0, 1]
 
 
@@ -58,9 +61,9 @@ HOOK = {
 }
 
 
-def test_hooks_are_asked_for(write: Write) -> None:
+def test_asked_json_has_the_hooks(write: Write) -> None:
     asked = rally.asked(rally.read(write(subtask(hooks=[HOOK]))).subtasks)
-    assert read_asked(asked) == {"Dummy.dummy": Load(3, (("sys_call", "event", 2),))}
+    assert read_asked(asked) == {"Dummy.dummy": AskedWorkload(3, (("sys_call", "event", 2),))}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,7 @@ def test_hooks_are_asked_for(write: Write) -> None:
         ({"description": ""}, "at least 1 character"),
         ({"action": {}}, "at least 1 item"),
         ({"trigger": {"event": {}, "periodic": {}}}, "at most 1 item"),
-        ({"trigger": {"periodic": {"unit": "time", "step": 1}}}, "periodic without an end"),
+        ({"trigger": {"periodic": {"unit": "time", "step": 1}}}, "periodic has no end"),
         ({"when": "now"}, "unknown key subtasks.0.hooks.0.when"),
     ],
 )
@@ -81,7 +84,7 @@ def test_a_hook_that_rally_cannot_report_is_refused(
     assert said in str(caught.value)
 
 
-def test_a_resumed_run_asks_for_what_is_left(write: Write) -> None:
+def test_a_resumed_run_has_the_remaining_workloads(write: Write) -> None:
     task = rally.read(write(subtask("A.a"), subtask("B.b"), subtask("C.c")))
     assert list(read_asked(rally.asked(task.choose(["C.c", "A.a"])))) == ["C.c", "A.a"]
 
@@ -123,7 +126,7 @@ def test_other_mistakes_in_a_task_are_refused(
     assert said in str(caught.value)
 
 
-def test_a_task_that_is_not_there_is_named() -> None:
+def test_a_missing_task_is_reported() -> None:
     with pytest.raises(ConfigurationError, match=r"rally_tasks/none\.yaml"):
         rally.load("none.yaml")
 
@@ -142,20 +145,23 @@ def test_a_selection_of_nothing_and_a_concurrency_are_refused_beforehand() -> No
     assert rally.check(suite, "Nova", None) == 1
     with pytest.raises(UsageError, match="selects no test"):
         rally.check(suite, "nothing", None)
-    with pytest.raises(UsageError, match="--concurrency is for Tempest"):
+    with pytest.raises(UsageError, match="--concurrency is only for Tempest"):
         rally.check(suite, None, 3)
 
 
-def test_events_are_read_however_the_output_is_cut() -> None:
+def test_messages_are_read_with_any_division_of_the_output() -> None:
     events = [
         {"id": "A.a", "status": "inprogress"},
         {"id": "A.a", "status": "refused", "text": "é"},
     ]
     output = b"".join(json.dumps(event).encode() + b"\n" for event in events)
     for cut in range(len(output)):
-        reader = rally.Reader()
+        reader = rally.MessageReader()
         found = reader.feed(output[:cut]) + reader.feed(output[cut:])
-        assert found == [rally.Event("A.a", "inprogress"), rally.Event("A.a", "refused", "é")]
+        assert found == [
+            rally.RallyMessage("A.a", "inprogress"),
+            rally.RallyMessage("A.a", "refused", "é"),
+        ]
 
 
 def ended(status: int, log: Path) -> process.Running:
@@ -167,25 +173,25 @@ def ended(status: int, log: Path) -> process.Running:
 
 @pytest.mark.parametrize("status", [0, 2])
 def test_a_process_that_ran_all_workloads_has_no_problem(status: int, tmp_path: Path) -> None:
-    assert rally.Reader().problems(ended(status, tmp_path / "log")) == []
+    assert rally.MessageReader().problems(ended(status, tmp_path / "log")) == []
 
 
-def test_a_process_that_failed_is_a_problem_with_its_last_words(tmp_path: Path) -> None:
-    (problem,) = rally.Reader().problems(ended(1, tmp_path / "log"))
+def test_a_process_that_failed_is_a_problem_with_its_last_lines(tmp_path: Path) -> None:
+    (problem,) = rally.MessageReader().problems(ended(1, tmp_path / "log"))
     assert problem.code is Code.RUNNER_FAILED
     assert "ended with status 1" in problem.text
     assert "last words" in problem.text
 
 
 def test_a_refused_workload_is_a_problem_with_its_reason(tmp_path: Path) -> None:
-    reader = rally.Reader()
+    reader = rally.MessageReader()
     reader.feed(b'{"id": "A.a", "status": "refused", "text": "no flavor"}\n')
     assert reader.problems(ended(1, tmp_path / "log")) == [
         Problem(Code.RUNNER_REFUSED, "Rally refused A.a: no flavor")
     ]
 
 
-def test_everything_of_rally_is_in_its_private_folder(workspace: rally.RallyWorkspace) -> None:
+def test_all_files_of_rally_are_in_a_private_directory(workspace: rally.RallyWorkspace) -> None:
     folders.make_marked(workspace.path)
     (workspace.path / "report.json").write_text("an earlier run's")
     workspace.create()
@@ -194,7 +200,7 @@ def test_everything_of_rally_is_in_its_private_folder(workspace: rally.RallyWork
     assert f"sqlite:///{workspace.path}/rally.sqlite" in (workspace.path / "rally.conf").read_text()
 
 
-def test_rally_gets_the_workloads_as_the_task_has_them(
+def test_rally_gets_the_workloads_of_the_task(
     workspace: rally.RallyWorkspace, write: Write
 ) -> None:
     given = [
@@ -202,6 +208,6 @@ def test_rally_gets_the_workloads_as_the_task_has_them(
         subtask("B.b", sla={"failure_rate": {}}),
     ]
     workspace.create()
-    # No worker can come far here: there is no such cloud.
+    # The worker fails early: there is no such cloud.
     with workspace.running(rally.read(write(*given)).subtasks, "none", "run/02-rally"):
         assert json.loads((workspace.path / "task.json").read_text()) == given

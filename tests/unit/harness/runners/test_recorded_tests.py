@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs Tempest's tests with their requests recorded."""
+"""bsdgate.harness.runners.recorded_tests."""
 
 import shlex
 import sys
@@ -15,7 +15,7 @@ from bsdgate.harness.request_log import RequestLog
 from bsdgate.harness.runners.tempest_worker import QuotedProcessor
 
 with warnings.catch_warnings():
-    # Tempest imports its own clients for an old version of an API.
+    # Tempest imports its deprecated clients.
     warnings.simplefilter("ignore", DeprecationWarning)
     from tempest.common import credentials_factory
     from tempest.lib.common.utils import data_utils
@@ -25,7 +25,7 @@ with warnings.catch_warnings():
 ID = "0123456789abcdef0123456789abcdef"
 
 
-def test_the_id_is_recorded_before_the_test_has_it(tmp_path: Path) -> None:
+def test_the_id_is_recorded_before_the_test_gets_it(tmp_path: Path) -> None:
     log = RequestLog(tmp_path / "requests.jsonl")
     seen: list[int] = []
 
@@ -40,7 +40,7 @@ def test_the_id_is_recorded_before_the_test_has_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_the_body_is_found_however_it_is_given(tmp_path: Path, named: bool) -> None:
+def test_the_body_is_found_as_any_kind_of_argument(tmp_path: Path, named: bool) -> None:
     log = RequestLog(tmp_path / "requests.jsonl")
 
     def send(*_: Any, **__: Any) -> Any:
@@ -68,7 +68,7 @@ def test_every_random_name_begins_with_the_prefix(monkeypatch: pytest.MonkeyPatc
     }
 
 
-def test_tests_are_recorded_where_a_log_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_are_recorded_if_there_is_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
     template = "${PYTHON} -m stestr.subunit_runner.run discover"
     python = shlex.quote(sys.executable)
     plain = QuotedProcessor([], template, "", "", None).template

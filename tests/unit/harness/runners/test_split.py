@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.runners.split: tests shared among workers, and the file that tells stestr."""
+"""bsdgate.harness.runners.split: the split of tests, and stestr's worker file."""
 
 import itertools
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_each_test_is_given_once_and_each_class_to_one_worker(
     assert len(shares) == min(workers, len(set().union(*owners)))
 
 
-def test_the_longest_class_is_given_first_and_others_where_least_is_to_do() -> None:
+def test_the_longest_class_is_first_and_others_go_to_the_worker_with_the_least_time() -> None:
     shares = split(["m.C.two", "m.B.one", "m.C.one", "m.A.one", "m.Long.one"], 2, SECONDS)
     assert shares == [["m.Long.one"], ["m.A.one", "m.C.two", "m.C.one", "m.B.one"]]
 
@@ -51,8 +51,8 @@ def test_without_history_classes_are_shared_by_their_size() -> None:
     assert split([*small, *large], 2, {}) == [large, small]
 
 
-def test_a_new_test_counts_as_the_mean_of_those_that_are_asked() -> None:
-    """Tests that are not asked, such as the checks of the host, say nothing of these."""
+def test_a_test_without_a_duration_counts_as_the_mean_of_the_others() -> None:
+    """Durations of other tests, such as the host checks, do not count."""
     others = {f"hostchecks::{number}": 0.0 for number in range(1000)}
     shares = split(["m.New.one", "m.A.one", "m.B.one", "m.B.two"], 2, {**others, **SECONDS})
     assert shares == [["m.B.one", "m.B.two"], ["m.A.one", "m.New.one"]]
@@ -62,7 +62,7 @@ def test_a_new_test_counts_as_the_mean_of_those_that_are_asked() -> None:
     ids=st.lists(st.sampled_from(IDS), min_size=1, unique=True),
     workers=st.integers(1, 6),
 )
-def test_stestr_makes_the_same_shares_of_the_file(
+def test_stestr_reads_the_same_shares_from_the_file(
     tmp_path_factory: pytest.TempPathFactory, ids: list[str], workers: int
 ) -> None:
     file: Path = tmp_path_factory.getbasetemp() / "workers.yaml"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bsdgate.harness.runners.tempest: what the process that runs the tests is given."""
+"""bsdgate.harness.runners.tempest: the arguments and files of the process that runs the tests."""
 
 import importlib.util
 import stat
@@ -44,14 +44,14 @@ def output(workspace: Workspace, test_timeout: float, shares: Split | None = Non
 
 
 @pytest.mark.parametrize(("seconds", "given"), [(300.0, "300"), (0.2, "1"), (4.5, "5")])
-def test_tempest_is_given_the_time_of_one_test_in_whole_seconds(
+def test_tempest_gets_the_time_limit_of_a_test_in_whole_seconds(
     workspace: Workspace, seconds: float, given: str
 ) -> None:
-    """Zero would be no limit at all."""
+    """Zero would mean no limit."""
     assert f"OS_TEST_TIMEOUT={given}" in output(workspace, seconds)
 
 
-def test_tempest_is_given_the_tests_and_the_share_of_each_worker(workspace: Workspace) -> None:
+def test_tempest_gets_the_tests_and_the_share_of_each_worker(workspace: Workspace) -> None:
     shares = [["m.A.one[id-1]", "m.B.one"], ["m.C.one"]]
     shown = output(workspace, 1, shares)
     asked = Path(shown[shown.index("--load-list") + 1]).read_text().splitlines()
@@ -61,7 +61,7 @@ def test_tempest_is_given_the_tests_and_the_share_of_each_worker(workspace: Work
     assert shown[shown.index("--concurrency") + 1] == "2"
 
 
-def test_the_name_is_the_one_that_tempest_reads() -> None:
+def test_tempest_reads_the_variable_of_the_time_limit() -> None:
     found = importlib.util.find_spec("tempest")
     assert found is not None
     assert found.origin is not None
@@ -69,7 +69,7 @@ def test_the_name_is_the_one_that_tempest_reads() -> None:
     assert "os.environ.get('OS_TEST_TIMEOUT'" in source
 
 
-def test_a_run_finds_no_lock_of_an_account_that_an_earlier_run_has_left(
+def test_locks_of_accounts_from_an_earlier_run_are_removed(
     workspace: Workspace,
 ) -> None:
     output(workspace, 1)
@@ -85,7 +85,7 @@ def test_a_run_finds_no_lock_of_an_account_that_an_earlier_run_has_left(
 
 @pytest.fixture
 def options(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Keep the options that tempest.conf is made with, which is not made."""
+    """Return the options for tempest.conf, without making it."""
     kept: dict[str, str] = {}
 
     def configure(
@@ -106,7 +106,7 @@ def runner(tmp_path: Path, suite: str, accounts: Path | None, concurrency: int) 
 
 @pytest.fixture
 def accounts(tmp_path: Path) -> Path:
-    """Return an accounts file as an operator may have it: readable by all, in any order."""
+    """Return an accounts file that all users can read, in any order."""
     member = {"username": "member", "password": "m", "project_name": "p", "roles": ["member"]}
     alt: dict[str, Any] = {"username": "alt", "password": "a", "project_name": "q"}
     path = tmp_path / "theirs.yaml"
@@ -114,7 +114,7 @@ def accounts(tmp_path: Path) -> Path:
     return path
 
 
-def test_accounts_are_copied_privately_and_named_in_tempest_conf(
+def test_accounts_are_copied_to_a_private_file_that_tempest_conf_names(
     tmp_path: Path, accounts: Path, options: dict[str, str]
 ) -> None:
     runner(tmp_path, "smoke", accounts, 1).prepare()
@@ -134,7 +134,7 @@ def test_tempest_does_not_log_the_passwords_of_accounts(
 
 
 @pytest.mark.parametrize(("suite", "there"), [("gate", True), ("smoke", False)])
-def test_credentials_are_dynamic_by_the_suite_or_for_want_of_accounts(
+def test_credentials_are_dynamic_by_the_suite_or_without_accounts(
     tmp_path: Path, accounts: Path, options: dict[str, str], suite: str, there: bool
 ) -> None:
     runner(tmp_path, suite, accounts if there else None, 1).prepare()

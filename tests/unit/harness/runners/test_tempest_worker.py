@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shell line by which stestr starts the tests, in a folder with any name."""
+"""The shell command by which stestr starts the tests, in a directory with any name."""
 
 import shlex
 import subprocess
@@ -17,7 +17,7 @@ NAMES = ["plain", "my folder", "it's", "$(touch trap)", "`touch trap`", 'a"b', "
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_path_is_one_word_and_is_not_obeyed(
+def test_a_path_is_one_word_for_the_shell(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / name
@@ -41,7 +41,7 @@ def test_a_path_is_one_word_and_is_not_obeyed(
 def test_the_template_of_stestr_is_the_one_that_is_quoted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``${PYTHON}`` is what another release of stestr could write in another way."""
+    """Another release of stestr could replace ``${PYTHON}``."""
     from stestr import config_file
     from stestr.repository import file as repository
 
@@ -60,7 +60,7 @@ DISCOVER = '${PYTHON} -m stestr.subunit_runner.run discover -t "a b" "c d" $LIST
 
 
 def lines(ids: list[str], monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[str]:
-    """The lines by which the processes of a run would be started."""
+    """Return the shell commands that would start the processes of a run."""
     started: list[str] = []
 
     def start(_self: object, line: str) -> subprocess.Popen[bytes]:

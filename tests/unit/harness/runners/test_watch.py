@@ -22,15 +22,15 @@ def nothing_wrong() -> list[Problem]:
 DIED = Problem(Code.SERVICE_DIED, "a service died")
 
 
-def test_all_output_is_handed_on_and_the_status_returned(tmp_path: Path) -> None:
+def test_all_output_is_passed_on_and_the_status_returned(tmp_path: Path) -> None:
     taken: list[bytes] = []
     with shell("echo one; echo two; exit 3", tmp_path) as running:
         assert watch(running, taken.append, nothing_wrong) == (3, [])
     assert b"".join(taken) == b"one\ntwo\n"
 
 
-def test_a_process_that_holds_the_output_does_not_keep_the_run(tmp_path: Path) -> None:
-    """The runner has ended, and what it left in its own session writes nothing any more."""
+def test_a_process_that_holds_the_output_open_does_not_delay_the_run(tmp_path: Path) -> None:
+    """The runner has ended, but a process in another session holds its output open."""
     taken: list[bytes] = []
     script = "echo one; (setsid sleep 1000 &); sleep 1000 & echo two; exit 3"
     with shell(script, tmp_path) as running:
@@ -39,7 +39,7 @@ def test_a_process_that_holds_the_output_does_not_keep_the_run(tmp_path: Path) -
     assert b"".join(taken) == b"one\ntwo\n"
 
 
-def test_the_process_is_ended_as_soon_as_something_is_wrong(
+def test_the_process_is_ended_at_the_first_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bsdgate.harness.runners.watch.TICK", 0.01)
@@ -49,6 +49,6 @@ def test_the_process_is_ended_as_soon_as_something_is_wrong(
     assert (status, problems) == (-15, [DIED])
 
 
-def test_what_went_wrong_at_the_very_end_is_seen(tmp_path: Path) -> None:
+def test_a_problem_at_the_end_is_returned(tmp_path: Path) -> None:
     with shell("exit 0", tmp_path) as running:
         assert watch(running, lambda _: None, lambda: [DIED]) == (0, [DIED])

@@ -15,7 +15,7 @@ from bsdgate.harness.profiles.model import Exclusion
 from bsdgate.harness.suites import model
 
 WHY = "A reason to be read"
-# Real ids, as Tempest 47 lists them, and one as our plugin's will be.
+# Real ids of Tempest 47, and one of our plugin.
 IDS = [
     "tempest.api.identity.v3.test_tokens.TokensV3Test.test_validate_token[id-a9512ac3,smoke]",
     "tempest.api.identity.v3.test_tokens.TokensV3Test.test_create_token[id-6f8e4436]",
@@ -53,7 +53,7 @@ def test_tag_is_an_attribute_and_not_a_part_of_the_name() -> None:
     assert model.select(suite(includes=tagged), ids).ids == ("a.test_x[id-2,smoke]",)
 
 
-def test_what_is_left_out_is_said_with_its_reason() -> None:
+def test_tests_that_are_left_out_have_a_reason() -> None:
     excludes = [{"tests": "test_create_token", "reason": "Not this one here"}]
     selection = model.select(suite(excludes=excludes), IDS)
     assert selection.ids == (IDS[0],)
@@ -61,7 +61,7 @@ def test_what_is_left_out_is_said_with_its_reason() -> None:
     assert selection.counts() == {"identity": (1, 1)}
 
 
-def test_what_the_profile_cannot_run_is_left_out_with_its_reason() -> None:
+def test_exclusions_of_the_profile_are_left_out_with_a_reason() -> None:
     cannot = [Exclusion(tests="validate", reason="No tokens in this cluster")]
     selection = model.select(suite(), IDS, cannot=cannot)
     assert selection.excluded == {IDS[0]: "No tokens in this cluster"}
@@ -84,7 +84,7 @@ def test_selection_of_nothing_is_an_error(only: str, text: str) -> None:
         model.select(suite(), IDS, only=only)
 
 
-def test_selection_that_leaves_out_everything_says_why() -> None:
+def test_an_empty_selection_is_an_error_with_the_reasons() -> None:
     cannot = [Exclusion(tests="identity", reason="No identity in this cluster")]
     with pytest.raises(UsageError, match="all of its 2 tests: No identity in this cluster"):
         model.select(suite(), IDS, cannot=cannot)
@@ -99,7 +99,7 @@ def test_no_tests_at_all_is_an_error() -> None:
     ids=st.lists(st.sampled_from(IDS), min_size=1, unique=True),
     name=st.sampled_from(["smoke", "gate", "nightly"]),
 )
-def test_every_wanted_id_is_either_chosen_or_excluded(ids: list[str], name: str) -> None:
+def test_each_included_id_is_either_selected_or_left_out(ids: list[str], name: str) -> None:
     chosen_suite = model.load(name)
     wanted = {
         test
@@ -119,7 +119,7 @@ def test_every_wanted_id_is_either_chosen_or_excluded(ids: list[str], name: str)
 
 
 @pytest.mark.parametrize("name", model.names())
-def test_suite_is_valid_and_called_as_its_file(name: str) -> None:
+def test_a_suite_is_valid_and_named_like_its_file(name: str) -> None:
     assert model.load(name).name == name
 
 
@@ -146,19 +146,19 @@ def test_rally_suite_has_a_workload_per_area() -> None:
     assert set(selection.counts()) == {"identity", "baremetal", "compute", "network"}
 
 
-def test_task_is_for_rally_alone() -> None:
-    with pytest.raises(ValidationError, match="has a task if its runner is rally"):
+def test_task_is_for_rally_only() -> None:
+    with pytest.raises(ValidationError, match="with the runner rally needs a task"):
         suite(task="x.yaml")
-    with pytest.raises(ValidationError, match="has a task if its runner is rally"):
+    with pytest.raises(ValidationError, match="with the runner rally needs a task"):
         suite(runner="rally")
 
 
-def test_credentials_are_for_tempest_alone() -> None:
-    with pytest.raises(ValidationError, match="credentials are for the runner tempest"):
+def test_credentials_are_for_tempest_only() -> None:
+    with pytest.raises(ValidationError, match="credentials are only for the runner tempest"):
         suite(runner="rally", task="x.yaml", credentials="dynamic")
 
 
-def test_credentials_are_dynamic_unless_the_suite_says_otherwise() -> None:
+def test_credentials_are_dynamic_by_default() -> None:
     assert suite().credentials == "dynamic"
     assert suite(credentials="pre-provisioned").credentials == "pre-provisioned"
     with pytest.raises(ValidationError, match="pre-provisioned"):

@@ -8,7 +8,7 @@ import pytest
 
 from bsdgate.results.model import Case, Code, Outcome, Reason, Timing
 from bsdgate.results.parsers.documents import PROBLEMS_BOUND
-from bsdgate.results.parsers.rally import ACTIONS_BOUND, Load, parse, read_asked
+from bsdgate.results.parsers.rally import ACTIONS_BOUND, AskedWorkload, parse, read_asked
 
 RECORDED = Path(__file__).resolve().parents[3] / "golden" / "rally" / "dummies" / "stream.json"
 
@@ -31,7 +31,7 @@ def read(
     report: bytes | dict[str, Any], asked: int | None = 3
 ) -> tuple[list[tuple[str, Outcome]], list[Code]]:
     content = report if isinstance(report, bytes) else json.dumps(report).encode()
-    found = list(parse(BytesIO(content), {"Dummy.dummy": Load(asked)}))
+    found = list(parse(BytesIO(content), {"Dummy.dummy": AskedWorkload(asked)}))
     return (
         [(item.id, item.outcome) for item in found if isinstance(item, Case)],
         [item.code for item in found if isinstance(item, Reason)],
@@ -91,7 +91,7 @@ def test_what_goes_wrong_around_a_workload_fails_it(report: dict[str, Any], harm
         load["hooks"] = [ran(EVENT, 1)]
         load["hooks"][0]["results"].append({"status": "failed"})
         said = "a hook ended with the status 'failed'"
-    (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
+    (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": AskedWorkload(3)})
     assert isinstance(case, Case)
     assert (case.outcome, case.reason) == (Outcome.FAIL, said)
 
@@ -214,10 +214,10 @@ def test_hooks_that_are_none_are_refused(hooks: int | list[Any]) -> None:
 def test_workloads_of_one_scenario_are_distinguished_by_their_order() -> None:
     asked = [{"name": "a", "iterations": 3}, {"name": "b", "iterations": None}]
     assert read_asked(json.dumps([*asked, *asked]).encode()) == {
-        "a": Load(3),
-        "b": Load(None),
-        "a#2": Load(3),
-        "b#2": Load(None),
+        "a": AskedWorkload(3),
+        "b": AskedWorkload(None),
+        "a#2": AskedWorkload(3),
+        "b#2": AskedWorkload(None),
     }
 
 
@@ -304,7 +304,7 @@ def test_any_number_of_odd_workloads_is_reported_within_bounds(report: dict[str,
 
 def test_a_tasks_status_of_any_size_is_reported_within_bounds(report: dict[str, Any]) -> None:
     report["tasks"][0]["status"] = "x" * 1_000_000
-    problem, *_ = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
+    problem, *_ = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": AskedWorkload(3)})
     assert isinstance(problem, Reason)
     assert len(problem.message) < 300
 
@@ -314,7 +314,7 @@ def test_reasons_and_details_have_bounds(report: dict[str, Any]) -> None:
     load["data"][1]["error"] = ["ValueError", "5", "x" * 1_000_000]
     load["failed_iteration_count"] = 1
     load["sla_results"]["sla"] = [{"success": False, "detail": "y" * 1_000_000}]
-    (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
+    (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": AskedWorkload(3)})
     assert isinstance(case, Case)
     assert case.reason
     assert len(case.reason) <= 1000
@@ -330,7 +330,7 @@ def timings_and_codes(
     report: dict[str, Any], asked: int = 3
 ) -> tuple[dict[str, float], list[Code]]:
     """Return the seconds of each action of a report, and the codes of its problems."""
-    found = list(parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(asked)}))
+    found = list(parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": AskedWorkload(asked)}))
     timings = {one.name: one.seconds for one in found if isinstance(one, Timing)}
     return timings, [one.code for one in found if isinstance(one, Reason)]
 
@@ -351,7 +351,7 @@ def test_an_action_in_which_the_clock_was_set_back_is_not_timed(report: dict[str
 
 def test_a_workload_in_which_the_clock_was_set_back_has_no_duration(report: dict[str, Any]) -> None:
     workload(report)["full_duration"] = -3598.5
-    case, *timings = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": Load(3)})
+    case, *timings = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": AskedWorkload(3)})
     assert isinstance(case, Case)
     assert (case.outcome, case.seconds) == (Outcome.SUCCESS, None)
     assert all(isinstance(one, Timing) for one in timings)

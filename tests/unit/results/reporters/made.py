@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bsdgate.results.attribution import Finding
+from bsdgate.results.attribution import Attribution
 from bsdgate.results.dispositions import counted, dispose
 from bsdgate.results.model import (
     Case,
@@ -31,7 +31,7 @@ def verdict_of(
     *cases: Case,
     reasons: Sequence[Reason] = (),
     fixtures: Sequence[Case] = (),
-    findings: Sequence[Finding] = (),
+    findings: Sequence[Attribution] = (),
     **fields: Any,
 ) -> Verdict:
     """Return a verdict with the dispositions that follow from the findings and reasons."""
@@ -62,8 +62,8 @@ def blames(*ids: str) -> Reason:
 
 def caused(
     cause: Cause, *ids: str, signature: str = "", evidence: tuple[str, ...] = ()
-) -> list[Finding]:
-    return [Finding(test_id, cause, signature, evidence) for test_id in ids]
+) -> list[Attribution]:
+    return [Attribution(test_id, cause, signature, evidence) for test_id in ids]
 
 
 def hostile() -> Verdict:
@@ -72,7 +72,7 @@ def hostile() -> Verdict:
         HOSTILE, worker=HOSTILE, reason=HOSTILE, details=f"{HOSTILE}\n\n{HOSTILE}:\n{REQUEST}"
     )
     reasons = [Reason(Level.FAIL, Code.TESTS_FAILED, HOSTILE, (HOSTILE,))]
-    finding = Finding(HOSTILE, Cause.CHANGE, HOSTILE, (HOSTILE,))
+    finding = Attribution(HOSTILE, Cause.CHANGE, HOSTILE, (HOSTILE,))
     return verdict_of(
         Result.FAIL,
         case,

@@ -28,7 +28,7 @@ from bsdgate.results.model import (
     Summary,
     Verdict,
 )
-from bsdgate.results.store.base import ANY, JUDGED, Scope
+from bsdgate.results.store.base import ANY, JUDGED, RunFilter
 from bsdgate.results.store.database import Store
 from bsdgate.results.store.rows import Notes, PastRun, Record
 from bsdgate.results.trends import Point
@@ -110,39 +110,44 @@ class StoreContract:
         store.import_run(verdict(1, created=at(1).astimezone(east)))
         store.import_run(verdict(2))
         assert numbers(store.runs()) == [2, 1]
-        assert numbers(store.runs(Scope(before=at(2).astimezone(east)))) == [1]
+        assert numbers(store.runs(RunFilter(before=at(2).astimezone(east)))) == [1]
 
     @pytest.mark.parametrize(
-        ("scope", "wanted"),
+        ("run_filter", "wanted"),
         [
             (ANY, [6, 5, 4, 3, 2, 1]),
-            (Scope(suite="gate"), [1]),
-            (Scope(profile="morello"), [2]),
-            (Scope(release="2026.1"), [3]),
-            (Scope(selection="api"), [4]),
-            (Scope(selection=""), [6, 5, 3, 2, 1]),
-            (Scope(changed=True), [6, 5]),
-            (Scope(changed=False), [4, 3, 2, 1]),
-            (Scope(before=at(3)), [2, 1]),
-            (Scope(results=JUDGED), [6, 5, 4, 3, 1]),
-            (Scope(suite="smoke", before=at(4), changed=False), [3, 2]),
+            (RunFilter(suite="gate"), [1]),
+            (RunFilter(profile="morello"), [2]),
+            (RunFilter(release="2026.1"), [3]),
+            (RunFilter(selection="api"), [4]),
+            (RunFilter(selection=""), [6, 5, 3, 2, 1]),
+            (RunFilter(changed=True), [6, 5]),
+            (RunFilter(changed=False), [4, 3, 2, 1]),
+            (RunFilter(before=at(3)), [2, 1]),
+            (RunFilter(results=JUDGED), [6, 5, 4, 3, 1]),
+            (RunFilter(suite="smoke", before=at(4), changed=False), [3, 2]),
         ],
     )
-    def test_a_scope_says_which_runs(self, store: Store, scope: Scope, wanted: list[int]) -> None:
+    def test_a_filter_selects_runs(
+        self, store: Store, run_filter: RunFilter, wanted: list[int]
+    ) -> None:
         store.import_run(verdict(1, suite="gate"))
         store.import_run(verdict(2, profile="morello", result=Result.ERROR))
         store.import_run(verdict(3, release="2026.1", result=Result.FAIL))
         store.import_run(verdict(4, selection="api"))
         store.import_run(verdict(5, sources=(Source("keystone", "30.0.1", identity="sha256:12"),)))
         store.import_run(verdict(6, change="12345", patchset="2"))
-        assert numbers(store.runs(scope)) == wanted
-        assert numbers(store.window(scope).records) == wanted
+        assert numbers(store.runs(run_filter)) == wanted
+        assert numbers(store.window(run_filter).records) == wanted
 
-    def test_each_suite_and_profile_is_a_scope(self, store: Store) -> None:
+    def test_each_suite_and_profile_has_a_filter(self, store: Store) -> None:
         for number, suite in enumerate("bac"):
             store.import_run(verdict(number, suite=suite, profile=STRANGE))
-        scopes = store.scopes(Scope(before=at(2)))
-        assert [(one.suite, numbers(store.runs(one))) for one in scopes] == [("a", [1]), ("b", [0])]
+        filters = store.filters(RunFilter(before=at(2)))
+        assert [(one.suite, numbers(store.runs(one))) for one in filters] == [
+            ("a", [1]),
+            ("b", [0]),
+        ]
 
     def test_a_record_tells_all_of_its_run_and_the_window_the_same(self, store: Store) -> None:
         run = Run(
@@ -193,7 +198,7 @@ class StoreContract:
         lists = {"unmatched": (STRANGE,), "dispositions": (made,), "reasons": (reason,)}
         strange = verdict(1, {STRANGE: Outcome.FAIL}, **changes | lists)
         store.import_run(strange)
-        assert store.runs(Scope(suite=STRANGE, selection=STRANGE))[0].run == strange.run
+        assert store.runs(RunFilter(suite=STRANGE, selection=STRANGE))[0].run == strange.run
         found = store.find(STRANGE)
         assert found
         assert found.ids == (STRANGE,)
@@ -307,7 +312,7 @@ class StoreContract:
             store.import_run(verdict(number, unmatched=tuple(entries)))
         assert store.window().unmatched() == {"a": 1, "b": 3, "c": 3}
         assert store.window(limit=2).unmatched() == {"a": 1, "b": 2, "c": 2}
-        assert store.window(Scope(before=at(1))).unmatched() == {"a": 1}
+        assert store.window(RunFilter(before=at(1))).unmatched() == {"a": 1}
 
     def test_the_baseline_is_the_last_good_run_without_a_change(self, store: Store) -> None:
         store.import_run(verdict(1, "ssss"))

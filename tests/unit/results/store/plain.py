@@ -4,14 +4,14 @@
 from datetime import datetime
 
 from bsdgate.results.model import Verdict
-from bsdgate.results.store.base import ANY, WINDOW, Scope
+from bsdgate.results.store.base import ANY, WINDOW, RunFilter
 from bsdgate.results.store.database import Store
 from bsdgate.results.store.rows import PastRun, Record, pack
 from bsdgate.results.store.window import Window
 
 
 class PlainStore(Store):
-    """Only ``scopes`` and ``baseline``, which ask the other methods, are the store's own."""
+    """Only ``filters`` and ``baseline``, which ask the other methods, are the store's own."""
 
     def __init__(self) -> None:
         self._known: dict[str, PastRun] = {}
@@ -24,11 +24,11 @@ class PlainStore(Store):
         self._known[run_id] = run
         return True
 
-    def runs(self, scope: Scope = ANY, limit: int = WINDOW) -> tuple[Record, ...]:
-        return self.window(scope, limit).records
+    def runs(self, run_filter: RunFilter = ANY, limit: int = WINDOW) -> tuple[Record, ...]:
+        return self.window(run_filter, limit).records
 
-    def window(self, scope: Scope = ANY, limit: int = WINDOW) -> Window:
-        return Window([run for run in self._newest() if _is_in(scope, run.record)][:limit])
+    def window(self, run_filter: RunFilter = ANY, limit: int = WINDOW) -> Window:
+        return Window([run for run in self._newest() if _is_in(run_filter, run.record)][:limit])
 
     def find(self, name: str) -> PastRun | None:
         named = [run for run in self._newest() if run.record.run.name == name]
@@ -59,11 +59,13 @@ def _later(record: Record, known: Record) -> bool:
     return known.judged is None or known.judged < record.judged
 
 
-def _is_in(scope: Scope, record: Record) -> bool:
+def _is_in(run_filter: RunFilter, record: Record) -> bool:
     names = ("suite", "profile", "release", "selection", "changed")
-    wanted = {name: getattr(scope, name) for name in names if getattr(scope, name) is not None}
+    wanted = {
+        name: getattr(run_filter, name) for name in names if getattr(run_filter, name) is not None
+    }
     return (
         {name: getattr(record.run, name) for name in wanted} == wanted
-        and record.result in scope.results
-        and (scope.before is None or record.run.created < scope.before)
+        and record.result in run_filter.results
+        and (run_filter.before is None or record.run.created < run_filter.before)
     )

@@ -21,7 +21,7 @@ from unit.results.store.replacing import ReplacingContract
 from bsdgate.results.errors import BsdgateError
 from bsdgate.results.model import Cause, Disposition, Result, Verdict
 from bsdgate.results.store import connection, migrate
-from bsdgate.results.store.base import Scope, StoreError
+from bsdgate.results.store.base import RunFilter, StoreError
 from bsdgate.results.store.connection import Database
 from bsdgate.results.store.database import Store
 from bsdgate.results.store.tables import SCHEMA, VERSION_TABLE, metadata
@@ -272,17 +272,17 @@ def test_it_answers_as_a_plain_list_of_runs_does(
     before = FIRST + timedelta(hours=hour)
     for one in made:
         assert database.import_run(one) == plain.import_run(one)
-    for scope in (Scope(), Scope("gate", changed=changed), Scope(before=before)):
-        assert everything(database, scope) == everything(plain, scope)
+    for run_filter in (RunFilter(), RunFilter("gate", changed=changed), RunFilter(before=before)):
+        assert everything(database, run_filter) == everything(plain, run_filter)
     assert database.prune(before) == plain.prune(before)
-    assert everything(database, Scope()) == everything(plain, Scope())
+    assert everything(database, RunFilter()) == everything(plain, RunFilter())
 
 
-def everything(store: Store | PlainStore, scope: Scope) -> tuple[Any, ...]:
+def everything(store: Store | PlainStore, run_filter: RunFilter) -> tuple[Any, ...]:
     """Return all that a store tells."""
-    window = store.window(scope, 4)
+    window = store.window(run_filter, 4)
     return (
-        store.runs(scope),
+        store.runs(run_filter),
         [store.baseline(record.run) for record in store.runs()],
         [store.find(record.run.name) for record in store.runs()],
         (window.records, window.ids, window.series(), window.unmatched()),
