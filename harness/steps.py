@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of a run, each a function of the run. What they do and find is in its directory."""
+"""The steps of a run: functions with a Run as argument. They write to the run directory."""
 
 import contextlib
 import json
@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 import yaml
 
+from bsdgate import harness
 from bsdgate.harness import files
 from bsdgate.harness.cloud.service import example
 from bsdgate.harness.cloud.spec import checked_name
@@ -37,13 +38,11 @@ from bsdgate.results.problems import Problem
 CLOUD: Final = checked_name("bsdgate")
 """The name of a run's cloud in the clouds.yaml of the run."""
 ALTERED: Final = "base-altered"
-"""What the journal calls it if a change altered what runs without it; the judge reads it."""
-
-
+"""The journal's step for a change that altered the base; the judge reads it."""
 CLOSE: Final = "close"
-"""What the journal calls the end of a deployment, and what was found there; the judge reads it."""
+"""The journal's step for the end of a deployment, with its problems; the judge reads it."""
 LEFT: Final = "left-behind"
-"""What the journal calls processes that outlived a step and were killed; the judge reads it."""
+"""The journal's step for processes that outlived a step and were killed; the judge reads it."""
 
 
 class Listener(Protocol):
@@ -52,8 +51,8 @@ class Listener(Protocol):
     def step(self, name: str) -> None:
         """A step begins."""
 
-    def say(self, text: str) -> None:
-        """Receive a line for a person."""
+    def report(self, text: str) -> None:
+        """Receive a line for the user."""
 
     def cloud(self, event: Mapping[str, Any]) -> None:
         """Receive an event of the deployment while it starts."""
@@ -70,11 +69,11 @@ class Listener(Protocol):
 
 @dataclass
 class Run:
-    """A run under way.
+    """A run in progress.
 
-    ``environment`` has the runners of the tests; what the deployment runs is its own. ``site`` is
-    where the runners keep their files, by default the run directory; ``history`` is the URL of the
-    history that it is judged by and kept in, if it is not this machine's own.
+    ``environment`` contains the runners; a deployment has an environment of its own. ``site`` is
+    the directory for the files of the runners, by default the run directory. ``history`` is the URL
+    of a shared history to use in place of the history of this machine.
     """
 
     folder: RunDir
@@ -89,40 +88,40 @@ class Run:
     history: str | None = None
     deployed: bool = False
     """Whether the deployment was started and is not closed yet."""
-    base_seen: bool = False
-    """Whether the base was compared since the change's code had its last chance to write there."""
+    base_checked: bool = False
+    """Whether the base was checked after the last process with code of the change had ended."""
 
     def __post_init__(self) -> None:
         self.site = self.folder.path / self.site
 
     @property
     def logs(self) -> Path:
-        """The folder of the logs."""
+        """The directory of the logs."""
         return self.site / "logs"
 
     @property
     def clouds_yaml(self) -> Path:
-        """The file that names the run's cloud."""
+        """The clouds.yaml of the run."""
         return self.site / "clouds.yaml"
 
     @property
     def accounts(self) -> Path:
-        """The file of the accounts that the cloud has for tests, if it has any."""
+        """The accounts file for Tempest; it exists if the cloud has accounts for tests."""
         return self.site / "accounts.yaml"
 
     @cached_property
     def durations(self) -> Mapping[str, float]:
-        """How many seconds the tests of the suite took in an earlier run, by id."""
+        """The seconds that each test of the suite took in an earlier run, by id."""
         return durations.newest(self.folder.path.parent, self.suite.name)
 
     @property
     def changed(self) -> bool:
-        """Whether a change under test runs here."""
+        """Whether the deployment or the runners contain a change under test."""
         return self.deployment.changed or bool(self.environment.changes)
 
     @property
     def runner(self) -> Runner:
-        """What runs the tests of the suite."""
+        """The runner for the tests of the suite."""
         given = self.deployment.for_runner()
         site = Site(
             self.site,
@@ -140,17 +139,17 @@ class Run:
 
 
 def provision(run: Run) -> None:
-    """Connect to the node, and install there what the deployment runs; write down both.
+    """Connect to the node and install the deployment there; write ``node.json``.
 
-    :raises UsageError: a resumed run would go on with another installation.
+    :raises UsageError: the run is resumed, and the installation is another than before.
     """
     run.node.connect()
-    facts, installed = run.node.facts(), run.deployment.install(run.listener.say)
+    facts, installed = run.node.facts(), run.deployment.install(run.listener.report)
     found = NodeDocument(
         run_id=run.folder.manifest.run_id,
         name=run.node.name,
         facts=dict(facts),
-        versions={**run.environment.versions(), **installed.versions},
+        versions={**run.environment.versions(), **installed.versions, **_own_version(run)},
         changes=(*installed.changes, *run.environment.changes),
     )
     _refuse_another_change(run.folder.manifest.changes, found.changes)
@@ -159,25 +158,35 @@ def provision(run: Run) -> None:
         run.folder.write_node(found)
     elif (before.versions, before.changes) != (found.versions, found.changes):
         raise UsageError(
-            f"what is installed, or the change under test, is not what {run.folder.path} ran with",
-            "bring that back, or start a new run",
+            f"the installed versions or the change under test are not those of {run.folder.path}",
+            "install those again, or start a new run",
         )
 
 
+def _own_version(run: Run) -> dict[str, str]:
+    """Return bsdgate's version with the digest of its files.
+
+    bsdgate has tests of its own. A commit may rename them without a new version, and a test that is
+    missing with the same versions makes the run an ERROR (``fewer-ran``).
+    """
+    digest = run.folder.manifest.bsdgate_sha256
+    return {"bsdgate": f"{harness.version()} sha256:{digest:.12}"}
+
+
 def _refuse_another_change(asked: Sequence[AskedProject], built: Sequence[AskedProject]) -> None:
-    """Raise UsageError if the node built another state of a project than the one asked for."""
+    """Raise UsageError if the node built a project from other code than was requested."""
     wanted = {each.project: each.identity for each in asked}
     for each in built:
         if each.identity != wanted.get(each.project, each.identity):
             raise UsageError(
-                f"{each.project} was {wanted[each.project]} here, and what was built from"
-                f" {each.source} is {each.identity}",
+                f"{each.project} was {wanted[each.project]} when the run began, but the node built"
+                f" {each.identity} from {each.source}",
                 "start a new run while the source does not change",
             )
 
 
 def deploy(run: Run) -> None:
-    """Start the cloud, and name it in the run's own clouds.yaml."""
+    """Start the cloud, and write the run's clouds.yaml and accounts file."""
     access = run.deployment.start(run.listener.cloud)
     run.deployed = True
     document = yaml.safe_dump({"clouds": {CLOUD: dict(access.entry)}})
@@ -188,9 +197,10 @@ def deploy(run: Run) -> None:
 
 
 def check(run: Run) -> None:
-    """Check the host side of the cloud: processes, sockets, files.
+    """Run the host checks: processes, sockets and files of the cloud.
 
-    The cloud of a resumed run is checked too, but what was asked once has its answer.
+    A resumed run has a new cloud, so its host is checked again, but a check with an outcome gets
+    no second outcome.
     """
     target = run.deployment.host_checks()
     if target is None:
@@ -198,76 +208,76 @@ def check(run: Run) -> None:
     checks = HostChecks(target.variables, run.logs, run.profile.limits.configure, target.testinfra)
     asked = _unreported(run, Kind.HOSTCHECKS)
     if asked is None:
-        run_attempt(run, checks, checks.list_ids(), looking_after(run))
+        run_attempt(run, checks, checks.list_ids(), stop_check(run))
     elif not asked:
         checks.require()
     else:
-        run_attempt(run, checks, asked, looking_after(run))
+        run_attempt(run, checks, asked, stop_check(run))
 
 
 def configure(run: Run) -> None:
-    """Make the workspace and configuration of what runs the tests."""
+    """Make the workspace and the configuration of the runner."""
     run.runner.prepare()
 
 
 def test(run: Run) -> None:
-    """Run the suite's tests, or in a resumed run those that have no outcome yet."""
+    """Run the tests of the suite; in a resumed run, only those without an outcome."""
     ids = _unreported(run, Kind(run.runner.kind))
     if ids is None:
         ids = _select(run)
     elif not ids:
-        run.listener.say("no test was left to run")
+        run.listener.report("no test was left to run")
         return
     with shown(run, ids):
-        run_attempt(run, run.runner, ids, looking_after(run))
+        run_attempt(run, run.runner, ids, stop_check(run))
 
 
 def collect(run: Run) -> None:
-    """Keep the services' logs, wherever the cloud goes."""
+    """Copy the services' logs to the run directory before the cloud is removed."""
     run.deployment.collect_logs(run.logs / "services")
 
 
-def see_base_unaltered(run: Run) -> None:
-    """End the cloud of a change, unless it is kept, and see that it altered nothing of the base.
+def check_base_unaltered(run: Run) -> None:
+    """End the cloud with the change, unless it is kept; check that the change altered no base file.
 
-    :raises InfrastructureError: something was altered; the journal keeps that for the judge.
+    :raises InfrastructureError: a file was altered; the journal has this for the judge.
     """
     if not run.changed:
         return
     if run.deployed and not run.keep:
         _report_left(run, "the cloud", run.deployment.end())
-    run.base_seen = not run.keep
+    run.base_checked = not run.keep
     try:
         run.deployment.check_base()
-        run.environment.see_base_unaltered(run.logs / "base.log")
+        run.environment.check_base_unaltered(run.logs / "base.log")
     except InfrastructureError as error:
         run.folder.record(ALTERED, "fail", message=error.message)
         raise
 
 
 def cleanup(run: Run) -> None:
-    """End the cloud and remove it, or leave it to the user who asked for that."""
+    """End and remove the cloud; with ``--keep``, leave it running and print how to use it."""
     if not run.deployed:
         return
     if run.keep and run.deployment.keep():
         file = shlex.quote(str(run.clouds_yaml))
         variables = f"OS_CLIENT_CONFIG_FILE={file} OS_CLOUD={CLOUD}"
         command = f"openstack {example(run.profile.services)}"
-        run.listener.say(f"the cloud was kept: {variables} {command}")
-        run.listener.say(f"`bsdgate down {shlex.quote(str(run.folder.path))}` ends it")
+        run.listener.report(f"the cloud was kept: {variables} {command}")
+        run.listener.report(f"`bsdgate down {shlex.quote(str(run.folder.path))}` ends it")
     else:
         _remove(run)
     run.deployed = False
-    # A run that was stopped or failed has not come to this yet.
-    if not run.base_seen:
+    # A run that was stopped or has failed did not check the base.
+    if not run.base_checked:
         try:
-            see_base_unaltered(run)
+            check_base_unaltered(run)
         except InfrastructureError as error:
-            run.listener.say(str(error))
+            run.listener.report(str(error))
 
 
 def _remove(run: Run) -> None:
-    """End a cloud and remove it; what went wrong with that is the judge's to weigh."""
+    """End and remove a cloud; write its problems to the journal for the judge."""
     left: Sequence[str] = ()
     try:
         left = run.deployment.end()
@@ -275,21 +285,21 @@ def _remove(run: Run) -> None:
             run.folder.record(CLOSE, "fail", code=found.code, message=found.text)
         if run.site == run.folder.path:
             run.folder.record(CLOSE, "end")
-    except Exception as error:  # noqa: BLE001 - no defect here may keep a verdict from being given
+    except Exception as error:  # noqa: BLE001 - a defect here must not prevent the verdict
         _report(run, f"the cloud could not be removed: {type(error).__name__}: {error}")
     _report_left(run, "the cloud", left)
 
 
-# What the steps are made of ----------------------------------------------------------------
+# Parts of the steps ------------------------------------------------------------------------
 
 
 class OutOfTimeError(Exception):
-    """An attempt may go on no longer, and nothing else is wrong with it."""
+    """The time for the re-runs is over; the attempt has no other problem."""
 
 
 @contextlib.contextmanager
 def _interruptible(attempt: Attempt) -> Iterator[None]:
-    """Mark the attempt as interrupted if the user or the clock stops it."""
+    """Mark the attempt as interrupted if the user or the time limit stops it."""
     try:
         yield
     except (KeyboardInterrupt, OutOfTimeError):
@@ -298,21 +308,21 @@ def _interruptible(attempt: Attempt) -> Iterator[None]:
 
 
 def _report_left(run: Run, what: str, left: Sequence[str]) -> None:
-    """Write down the processes that outlived ``what`` and were killed, if there were any."""
+    """Record the processes that outlived ``what`` and were killed, if there were any."""
     if left:
         _report(run, f"{what} left processes behind, which were killed: {'; '.join(left)}")
 
 
 def _report(run: Run, message: str) -> None:
-    """Write down what was left behind; the base's is not the change's doing and is only said."""
+    """Write what was left behind to the journal; if only the base left it, report it only."""
     if run.site == run.folder.path or run.changed:
         run.folder.record(LEFT, "fail", message=message)
     else:
-        run.listener.say(message)
+        run.listener.report(message)
 
 
 def _unreported(run: Run, kind: Kind) -> Sequence[str] | None:
-    """Return what was asked before and has no outcome yet; None if nothing was asked before."""
+    """Return the ids of earlier attempts without an outcome; None if there was no such attempt."""
     asked_before = any(run.folder.evidence.glob(f"*-{kind}"))
     return results.remaining(run.folder.path, kind) if asked_before else None
 
@@ -325,7 +335,7 @@ def _select(run: Run) -> Sequence[str]:
         only=run.folder.manifest.selection,
     )
     for area, (chosen, left_out) in selection.counts().items():
-        run.listener.say(f"{area:10} {chosen:5} tests, {left_out} left out")
+        run.listener.report(f"{area:10} {chosen:5} tests, {left_out} left out")
     run.folder.write("excluded.json", json.dumps(dict(selection.excluded), indent=1))
     return selection.ids
 
@@ -339,7 +349,7 @@ def run_attempt(
     side: str = "change",
     confirms: str = "",
 ) -> None:
-    """Run these tests as a new attempt, while ``look`` finds nothing to end it for."""
+    """Run these tests as a new attempt, until ``look`` returns a reason to stop."""
     attempt = run.folder.begin_attempt(
         runner.kind,
         runner.form,
@@ -356,7 +366,7 @@ def run_attempt(
 
 @contextlib.contextmanager
 def shown(run: Run, ids: Sequence[str]) -> Iterator[None]:
-    """Show the progress of these tests."""
+    """Report the begin and the end of these tests to the listener."""
     run.listener.tests_begin(ids, run.folder.manifest.concurrency)
     try:
         yield
@@ -364,10 +374,10 @@ def shown(run: Run, ids: Sequence[str]) -> Iterator[None]:
         run.listener.tests_end()
 
 
-def looking_after(run: Run, seconds: float | None = None) -> Callable[[], list[Problem]]:
-    """Return what says why going on is pointless: a service is gone, or time is up.
+def stop_check(run: Run, seconds: float | None = None) -> Callable[[], list[Problem]]:
+    """Return a function that returns why the run must stop: a service died, or the time is over.
 
-    The time is ``seconds``, by default what the profile gives all tests.
+    The time limit is ``seconds``, by default the profile's limit for all tests.
     """
     limit = seconds or run.profile.limits.run
     deadline = time.monotonic() + limit

@@ -28,12 +28,12 @@ from bsdgate.harness.steps import (
     CLOSE,
     LEFT,
     Run,
+    check_base_unaltered,
     cleanup,
     collect,
     deploy,
-    looking_after,
     provision,
-    see_base_unaltered,
+    stop_check,
 )
 from bsdgate.harness.suites import model as suites
 from bsdgate.results.codes import Code
@@ -69,19 +69,19 @@ def deployed(folder: RunDir, deployment: FakeDeployment, **fields: Any) -> Run:
     return run
 
 
-def said(run: Run) -> str:
+def reported(run: Run) -> str:
     assert isinstance(run.listener, FakeListener)
-    return "\n".join(run.listener.said)
+    return "\n".join(run.listener.reported)
 
 
-def journalled(folder: RunDir, step: str) -> list[str]:
+def recorded(folder: RunDir, step: str) -> list[str]:
     return [event["message"] for event in folder.events() if event["step"] == step]
 
 
 # Provision ----------------------------------------------------------------------------------
 
 
-def test_what_a_run_is_on_is_written_down(folder: RunDir) -> None:
+def test_the_node_and_the_installation_are_recorded(folder: RunDir) -> None:
     run = run_with(folder, FakeDeployment(changes=(CHANGED,)))
     provision(run)
     found = folder.read_node()
@@ -90,10 +90,10 @@ def test_what_a_run_is_on_is_written_down(folder: RunDir) -> None:
     assert found.facts == {"architecture": "amd64", "utc_offset": "+0000"}
     assert found.versions["keystone"] == "30.0.0"
     assert found.changes == (CHANGED,)
-    assert "installing first" in said(run)
+    assert "installing first" in reported(run)
 
 
-def test_the_runners_versions_are_written_down_too(folder: RunDir) -> None:
+def test_the_versions_of_the_runners_are_recorded(folder: RunDir) -> None:
     run = run_with(folder, FakeDeployment())
     provision(run)
     found = folder.read_node()
@@ -101,7 +101,15 @@ def test_the_runners_versions_are_written_down_too(folder: RunDir) -> None:
     assert found.versions["pytest"] == run.environment.versions()["pytest"]
 
 
-def test_a_resumed_run_has_the_installation_that_it_was_begun_with(folder: RunDir) -> None:
+def test_other_code_of_bsdgate_is_another_version(folder: RunDir) -> None:
+    run = run_with(folder, FakeDeployment())
+    provision(run)
+    found = folder.read_node()
+    assert found is not None
+    assert found.versions["bsdgate"].endswith(f" sha256:{folder.manifest.bsdgate_sha256:.12}")
+
+
+def test_a_resumed_run_needs_the_same_installation(folder: RunDir) -> None:
     provision(run_with(folder, FakeDeployment()))
     before = folder.read_node()
     provision(run_with(folder, FakeDeployment()))
@@ -118,37 +126,39 @@ def test_a_resumed_run_with_another_installation_is_refused(
     before = folder.read_node()
     assert before is not None
     folder.write_node(before.model_copy(update=other))
-    with pytest.raises(UsageError, match="is not what .* ran with"):
+    with pytest.raises(UsageError, match="are not those of"):
         provision(run_with(folder, FakeDeployment()))
 
 
-def test_a_damaged_document_of_the_node_is_refused(folder: RunDir) -> None:
+def test_a_damaged_node_json_is_refused(folder: RunDir) -> None:
     (folder.path / "node.json").write_text("{")
     with pytest.raises(UsageError, match=r"node\.json is damaged"):
         provision(run_with(folder, FakeDeployment()))
 
 
-def test_another_state_of_the_change_than_the_one_asked_for_is_refused(
+def test_other_code_of_a_change_than_was_requested_is_refused(
     folder: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = manifest().model_copy(update={"changes": (CHANGED,)})
     monkeypatch.setattr(folder, "manifest", asked)
     provision(run_with(folder, FakeDeployment(changes=(CHANGED,))))
     other = CHANGED.model_copy(update={"identity": "sha256:2"})
-    with pytest.raises(UsageError, match="was sha256:1 here, and what was built .* is sha256:2"):
+    with pytest.raises(
+        UsageError, match="was sha256:1 when the run began, but the node built sha256:2"
+    ):
         provision(run_with(folder, FakeDeployment(changes=(other,))))
 
 
 # Deploy and collect -------------------------------------------------------------------------
 
 
-def test_the_cloud_is_named_in_the_runs_own_clouds_yaml(folder: RunDir) -> None:
+def test_the_clouds_yaml_of_the_run_has_the_cloud(folder: RunDir) -> None:
     run = deployed(folder, FakeDeployment())
     entry = yaml.safe_load(run.clouds_yaml.read_text())["clouds"]["bsdgate"]
     assert entry == {"auth": {"auth_url": "http://127.0.0.1:1/v3"}}
 
 
-def test_the_accounts_of_the_cloud_are_kept_private(folder: RunDir) -> None:
+def test_the_accounts_file_is_private(folder: RunDir) -> None:
     deployment = FakeDeployment()
     deployment.accounts = [{"username": "test-1", "password": "secret"}]
     run = deployed(folder, deployment)
@@ -156,19 +166,19 @@ def test_the_accounts_of_the_cloud_are_kept_private(folder: RunDir) -> None:
     assert run.accounts.stat().st_mode & 0o077 == 0
 
 
-def test_a_cloud_without_accounts_has_no_file_of_them(folder: RunDir) -> None:
+def test_a_cloud_without_accounts_has_no_accounts_file(folder: RunDir) -> None:
     assert not deployed(folder, FakeDeployment()).accounts.exists()
 
 
-def test_the_logs_of_the_services_are_kept(folder: RunDir) -> None:
+def test_the_logs_of_the_services_are_copied(folder: RunDir) -> None:
     run = deployed(folder, FakeDeployment())
     collect(run)
     assert (folder.logs / "services" / "keystone.log").read_text() == "of first\n"
 
 
-def test_the_health_of_the_deployment_ends_the_tests(folder: RunDir) -> None:
+def test_a_problem_of_the_deployment_ends_the_tests(folder: RunDir) -> None:
     deployment = FakeDeployment()
-    look = looking_after(deployed(folder, deployment))
+    look = stop_check(deployed(folder, deployment))
     assert list(look()) == []
     deployment.problems = [DIED]
     assert list(look()) == [DIED]
@@ -177,57 +187,57 @@ def test_the_health_of_the_deployment_ends_the_tests(folder: RunDir) -> None:
 # Cleanup ------------------------------------------------------------------------------------
 
 
-def test_what_outlived_the_cloud_is_written_down(folder: RunDir) -> None:
+def test_processes_that_outlived_the_cloud_are_recorded(folder: RunDir) -> None:
     deployment = FakeDeployment()
     deployment.left = ["a-daemon (process 7)", "another (process 8)"]
     cleanup(deployed(folder, deployment))
-    (message,) = journalled(folder, LEFT)
+    (message,) = recorded(folder, LEFT)
     assert "the cloud" in message
     assert "a-daemon (process 7); another (process 8)" in message
 
 
-def test_a_clean_end_is_nothing_to_write_down(folder: RunDir) -> None:
+def test_a_clean_end_records_no_failure(folder: RunDir) -> None:
     deployment = FakeDeployment()
     run = deployed(folder, deployment)
     cleanup(run)
-    assert (journalled(folder, LEFT), run.deployed, deployment.up) == ([], False, False)
+    assert (recorded(folder, LEFT), run.deployed, deployment.up) == ([], False, False)
 
 
-def test_what_was_never_deployed_is_not_ended(folder: RunDir) -> None:
+def test_a_deployment_that_was_not_started_is_not_ended(folder: RunDir) -> None:
     deployment = FakeDeployment()
     deployment.failing["end"] = AssertionError("nothing to end")
     cleanup(run_with(folder, deployment))
 
 
-def test_what_outlived_the_base_is_no_reason_against_the_change(folder: RunDir) -> None:
+def test_processes_that_outlived_the_base_are_only_reported(folder: RunDir) -> None:
     deployment = FakeDeployment()
     deployment.left = ["a-daemon (process 7)"]
     (folder.path / "base").mkdir()
     run = deployed(folder, deployment, site=Path("base"))
     cleanup(run)
-    assert journalled(folder, LEFT) == []
-    assert "a-daemon" in said(run)
+    assert recorded(folder, LEFT) == []
+    assert "a-daemon" in reported(run)
 
 
 @pytest.mark.parametrize("error", [UsageError("a cloud is up", "end it"), KeyError("a defect")])
-def test_a_cloud_that_cannot_be_removed_is_a_reason_and_no_error(
+def test_a_cloud_that_cannot_be_removed_is_recorded_and_no_error(
     folder: RunDir, error: Exception
 ) -> None:
     deployment = FakeDeployment()
     deployment.left, deployment.failing["close"] = ["a-daemon"], error
     cleanup(deployed(folder, deployment))
-    first, second = journalled(folder, LEFT)
+    first, second = recorded(folder, LEFT)
     assert str(error) in first
     assert "a-daemon" in second
 
 
-def test_a_kept_cloud_is_left_with_the_way_to_use_and_end_it(folder: RunDir) -> None:
+def test_a_kept_cloud_is_left_with_the_commands_to_use_and_end_it(folder: RunDir) -> None:
     deployment = FakeDeployment()
     run = deployed(folder, deployment, keep=True)
     cleanup(run)
     assert deployment.up
-    assert "OS_CLOUD=bsdgate openstack server list" in said(run)
-    assert f"`bsdgate down {folder.path}` ends it" in said(run)
+    assert "OS_CLOUD=bsdgate openstack server list" in reported(run)
+    assert f"`bsdgate down {folder.path}` ends it" in reported(run)
 
 
 def test_a_cloud_that_has_ended_is_not_kept(folder: RunDir) -> None:
@@ -235,11 +245,11 @@ def test_a_cloud_that_has_ended_is_not_kept(folder: RunDir) -> None:
     run = deployed(folder, deployment, keep=True)
     deployment.up = False
     cleanup(run)
-    assert "was kept" not in said(run)
+    assert "was kept" not in reported(run)
 
 
-def test_what_cannot_be_written_down_comes_after_the_verdict(folder: RunDir) -> None:
-    """As on a full disk; the cloud is ended once."""
+def test_a_failed_write_during_cleanup_is_raised_after_the_verdict(folder: RunDir) -> None:
+    """The disk is full; the cloud is ended once."""
     deployment = FakeDeployment()
     deployment.left = ["a-daemon"]
     run = deployed(folder, deployment)
@@ -249,7 +259,7 @@ def test_what_cannot_be_written_down_comes_after_the_verdict(folder: RunDir) -> 
     assert deployment.events.count("first ends") == 1
 
 
-def test_an_interrupted_cleanup_is_taken_up_again(folder: RunDir) -> None:
+def test_an_interrupted_cleanup_is_repeated(folder: RunDir) -> None:
     deployment = FakeDeployment()
     run = deployed(folder, deployment)
     deployment.failing["close"] = KeyboardInterrupt()
@@ -263,38 +273,38 @@ def test_an_interrupted_cleanup_is_taken_up_again(folder: RunDir) -> None:
 # The base -----------------------------------------------------------------------------------
 
 
-def test_the_base_is_compared_once_the_changes_cloud_has_ended(folder: RunDir) -> None:
+def test_the_base_is_checked_after_the_end_of_the_changes_cloud(folder: RunDir) -> None:
     deployment = FakeDeployment(changes=(CHANGED,))
     run = deployed(folder, deployment)
-    see_base_unaltered(run)
-    assert (deployment.up, run.base_seen) == (False, True)
+    check_base_unaltered(run)
+    assert (deployment.up, run.base_checked) == (False, True)
 
 
-def test_without_a_change_there_is_no_base_to_compare(folder: RunDir) -> None:
+def test_without_a_change_the_base_is_not_checked(folder: RunDir) -> None:
     deployment = FakeDeployment()
     deployment.failing["check_base"] = AssertionError("nothing to compare")
-    see_base_unaltered(deployed(folder, deployment))
+    check_base_unaltered(deployed(folder, deployment))
     assert deployment.up
 
 
-def test_an_altered_base_is_written_down_and_ends_the_step(folder: RunDir) -> None:
+def test_an_altered_base_is_recorded_and_ends_the_step(folder: RunDir) -> None:
     deployment = FakeDeployment(changes=(CHANGED,))
     deployment.failing["check_base"] = InfrastructureError("2 files were altered")
     with pytest.raises(InfrastructureError):
-        see_base_unaltered(deployed(folder, deployment))
-    assert journalled(folder, ALTERED) == ["2 files were altered"]
+        check_base_unaltered(deployed(folder, deployment))
+    assert recorded(folder, ALTERED) == ["2 files were altered"]
 
 
-def test_a_run_that_was_stopped_compares_the_base_when_it_cleans_up(folder: RunDir) -> None:
+def test_a_stopped_run_checks_the_base_during_cleanup(folder: RunDir) -> None:
     deployment = FakeDeployment(changes=(CHANGED,))
     deployment.failing["check_base"] = InfrastructureError("2 files were altered")
     run = deployed(folder, deployment)
     cleanup(run)
-    assert journalled(folder, ALTERED) == ["2 files were altered"]
-    assert "2 files were altered" in said(run)
+    assert recorded(folder, ALTERED) == ["2 files were altered"]
+    assert "2 files were altered" in reported(run)
 
 
-# An attempt names its node -------------------------------------------------------------------
+# The node in an attempt, and the end of the cloud --------------------------------------------
 
 
 def test_every_attempt_names_its_node(folder: RunDir) -> None:
@@ -306,7 +316,7 @@ def test_every_attempt_names_its_node(folder: RunDir) -> None:
     assert isinstance(folder.read_node(), NodeDocument)
 
 
-def test_what_is_found_when_the_cloud_is_closed_is_written_down(folder: RunDir) -> None:
+def test_findings_of_the_close_are_recorded(folder: RunDir) -> None:
     deployment = FakeDeployment()
     deployment.found.append(Finding(Code.FOREIGN_CHANGED, "a network is gone"))
     cleanup(deployed(folder, deployment))
@@ -315,7 +325,7 @@ def test_what_is_found_when_the_cloud_is_closed_is_written_down(folder: RunDir) 
     assert (events[0]["code"], events[0]["message"]) == ("foreign-changed", "a network is gone")
 
 
-def test_a_cloud_that_could_not_be_closed_has_no_end_in_the_journal(folder: RunDir) -> None:
+def test_a_failed_close_has_no_end_in_the_journal(folder: RunDir) -> None:
     deployment = FakeDeployment()
     run = deployed(folder, deployment)
     deployment.failing["close"] = InfrastructureError("refused")
@@ -323,7 +333,7 @@ def test_a_cloud_that_could_not_be_closed_has_no_end_in_the_journal(folder: RunD
     assert [event for event in folder.events() if event["step"] == CLOSE] == []
 
 
-def test_the_runner_knows_what_the_deployment_has_for_it(
+def test_the_runner_gets_the_settings_of_the_deployment(
     folder: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = ForRunner({"a.b": "c"}, ("--non-admin",), Path("requests"))
