@@ -15,7 +15,7 @@ RECORDED = Path(__file__).resolve().parents[3] / "golden" / "rally" / "dummies" 
 
 @pytest.fixture
 def report() -> dict[str, Any]:
-    """One recorded workload of three iterations that all succeeded."""
+    """Return a recorded workload with three iterations that succeeded."""
     whole: dict[str, Any] = json.loads(RECORDED.read_text())
     (task,) = whole["tasks"]
     del task["subtasks"][1:], task["subtasks"][0]["workloads"][1:]

@@ -17,7 +17,7 @@ RECORDED = (
 
 @pytest.fixture
 def report() -> dict[str, Any]:
-    """A recorded report; two of its seven tests failed and three were skipped."""
+    """Return a recorded report: two of its seven tests failed and three were skipped."""
     report: dict[str, Any] = json.loads(RECORDED.read_text())
     return report
 

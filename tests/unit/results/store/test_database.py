@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contract on SQLite, and tests of databases alone; PostgreSQL is in tests/functional."""
+"""The contract on SQLite, and tests for databases only; tests/functional has PostgreSQL."""
 
 import sqlite3
 import stat
