@@ -78,7 +78,7 @@ class WakingListener(impl_fake.FakeListener):
 
 
 class WakingDriver(impl_fake.FakeDriver):
-    """Transport ``bsdgate://``."""
+    """The driver of oslo.messaging for URLs ``bsdgate://``: a message wakes the listeners."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take the arguments of every oslo.messaging driver."""

@@ -48,7 +48,7 @@ class FakeDriver(fake.SameHostColdMigrateDriver):
         return "".join(f"{instance.uuid} line {n}\n" for n in range(CONSOLE_LINES))
 
     def get_host_uptime(self) -> str:
-        """Return a fixed line in the format of ``uptime``: there is no host to ask.
+        """Return a fixed line in the format of ``uptime``: there is no real host.
 
         Without this method, Nova's API answers a request for the uptime with an error.
         """
