@@ -132,7 +132,7 @@ class Guard:
     """The running command, and the events that end it."""
 
     def __init__(self, harness: int, grace: float) -> None:
-        """Use the socket to the harness; ``grace`` are the seconds that a command has to end."""
+        """Use the socket to the harness; ``grace``: the seconds in which a command must end."""
         self._harness = harness
         self._grace = grace
         self._received = b""
@@ -170,7 +170,7 @@ class Guard:
             os.write(self._harness, line.encode(errors="backslashreplace") + b"\n")
 
     def end_rest(self, packages: str) -> list[str]:
-        """End all other processes of the command; return the names of those that were killed."""
+        """End all other processes of the command; return the names of the killed ones."""
         self._settle(SETTLE)
         names: dict[int, str] = {}
         groups: set[int] = set()

@@ -37,7 +37,7 @@ class AskedProject(BaseModel):
 
 
 class ChangedProject(AskedProject):
-    """A project that is installed with other code than that of the release."""
+    """A project that is installed with code other than the release's."""
 
     version: str
     """The version that was installed."""
@@ -51,7 +51,7 @@ class AskedCloud(BaseModel):
     name: str
     """The name of the cloud in clouds.yaml."""
     prefix: str
-    """The prefix of the names of all resources that runs create there."""
+    """The prefix of the names of all resources that runs create in the cloud."""
     accounts: Path | None = None
     """The file with the accounts for tests."""
 

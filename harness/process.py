@@ -177,7 +177,7 @@ class Running:
         """Let the process outlive the harness from now on; return the pid of its guard."""
         self._send("detach")
         self.close()
-        # Popen warns about, and later reaps, a child process that it believes to be running.
+        # Popen warns about, and later reaps, a child process without a return code.
         self._popen.returncode = 0
         return self.pid
 
@@ -371,7 +371,7 @@ _running: "weakref.WeakSet[Running]" = weakref.WeakSet()
 
 
 def _end_all() -> None:
-    """End all running processes when the harness ends: all at the same time."""
+    """End all running processes, at the same time, when the harness ends."""
     processes = list(_running)
     for running in processes:
         running.close()

@@ -33,7 +33,7 @@ JournalEvent = Literal["begin", "end", "fail", "interrupt"]
 
 LAYOUT: Final = {
     "manifest.json": "The request: what to run. Written once, before all other files.",
-    "node.json": "The properties of the node, and the versions that are installed there.",
+    "node.json": "The properties of the node, and the versions that are installed on it.",
     "journal.jsonl": "A line of JSON for each begin, failure and end of a step or an attempt.",
     "lock": "Locked by the process that uses the directory; contains its process id.",
     "excluded.json": "The tests that the suite or the profile leaves out, with the reasons.",

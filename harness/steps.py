@@ -139,7 +139,7 @@ class Run:
 
 
 def provision(run: Run) -> None:
-    """Connect to the node and install the deployment there; write ``node.json``.
+    """Connect to the node and install the deployment on it; write ``node.json``.
 
     :raises UsageError: the run is resumed, and the installed versions or changes differ.
     """
@@ -182,7 +182,7 @@ def _refuse_another_change(asked: Sequence[AskedProject], built: Sequence[AskedP
             raise UsageError(
                 f"{each.project} was {wanted[each.project]} when the run began, but the node built"
                 f" {each.identity} from {each.source}",
-                "start a new run while the source does not change",
+                "start a new run, and do not change the source during the run",
             )
 
 

@@ -175,7 +175,7 @@ class Text:
         return after
 
     def _rest(self, name: str) -> list[tuple[Any, ...]]:
-        """Return the content of all events except the entry's, or those of a mapping left empty."""
+        """Return the content of all events, without the entry or a mapping with only this entry."""
         pair = self._entry(name)
         begin, end = (pair.key[0], pair.value[1]) if pair else (0, 0)
         if self._holder and not set(self.names()) - {name}:

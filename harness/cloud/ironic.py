@@ -88,7 +88,7 @@ def configure(spec: CloudSpec) -> None:
             "instance_master_path": data / "instance-master",
         },
         "dhcp": {"dhcp_provider": "none"},
-        # Graphical consoles of fake hardware need this URL; no process listens there.
+        # Graphical consoles of fake hardware need this URL; no process listens on the port.
         "vnc": {"enabled": True, "public_url": f"http://{HOST}:6090/vnc_auto.html"},
         "database": service.database(spec.database_url(NAME)),
         **_other_services(spec),

@@ -63,7 +63,7 @@ class ServiceModule(Protocol):
         """Write the configuration files, and set the environment variables with their paths."""
 
     def create(self, spec: CloudSpec, run: "RunCommand") -> None:
-        """Make the service's empty databases and files by the service's commands."""
+        """Make the service's empty databases and files with the service's own commands."""
 
     def relocate(self, spec: CloudSpec, origin: Path) -> None:
         """Replace the paths, ports and passwords in data that was copied from ``origin``."""

@@ -191,7 +191,7 @@ def prune(base: Path) -> None:
 def conflicts(
     installed: Mapping[NormalizedName, metadata.Distribution], changed: Container[NormalizedName]
 ) -> list[str]:
-    """Return the requirements that are not met, of or on changed distributions."""
+    """Return the unmet requirements of changed distributions, and of others for them."""
     found = []
     for name, dist in installed.items():
         for need in map(Requirement, dist.requires or ()):

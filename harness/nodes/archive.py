@@ -83,7 +83,7 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, li
         )
     path = folder / name
     if any((folder / parent).is_symlink() for parent in name.parents):
-        raise InfrastructureError(f"the archive for {folder} has {member.name!r} behind a link")
+        raise InfrastructureError(f"the archive for {folder} has {member.name!r} below a link")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if content is None:
         path.symlink_to(member.linkname)

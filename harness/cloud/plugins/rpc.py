@@ -71,7 +71,7 @@ class WakingListener(impl_fake.FakeListener):
         return None
 
     def stop(self) -> None:
-        """Stop listening; a waiting poll returns at once."""
+        """Stop listening; a waiting poll returns immediately."""
         super().stop()
         with _delivered:
             _delivered.notify_all()

@@ -43,7 +43,7 @@ class FakeDriver(fake.SameHostColdMigrateDriver):
         glance.API().update(context, image_id, SNAPSHOT, data=io.BytesIO(bytes(SNAPSHOT_BYTES)))
 
     def get_console_output(self, context: Any, instance: Any) -> str:
-        """Return a console output as long as that of a guest that has booted."""
+        """Return a console output as long as the output of a guest that has booted."""
         del context
         return "".join(f"{instance.uuid} line {n}\n" for n in range(CONSOLE_LINES))
 
