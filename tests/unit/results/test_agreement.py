@@ -112,7 +112,7 @@ def test_manifest_of_schema_1_and_2_are_alike(run: RunDir) -> None:
 def test_a_pass_has_no_missing_test(run: RunDir) -> None:
     content = document_on(run)
     content["cases"][2]["outcome"] = "missing"
-    assert "it has no disposition of m.A.one" in refused(run, counted(content))
+    assert "there is no disposition of m.A.one" in refused(run, counted(content))
     content["dispositions"].append({"id": "m.A.one", "counts": False})
     assert "m.A.one ended as missing, but no reason lost-test" in refused(run, counted(content))
 
@@ -145,7 +145,7 @@ def test_no_failure_is_left_out(run: RunDir) -> None:
 def test_no_test_is_left_out(run: RunDir) -> None:
     content = document_on(run)
     del content["cases"][2]
-    assert "asked for 6 tests, but it has 5 cases" in refused(run, counted(content))
+    assert "have 6 requested tests, but there are 5 cases" in refused(run, counted(content))
 
 
 def test_no_attempt_is_left_open(run: RunDir) -> None:
@@ -158,7 +158,7 @@ def test_a_broken_fixture_is_a_reason(run: RunDir) -> None:
     content = document_on(run)
     failure = "setUpClass (m.B)"
     content["setup_failures"] = [{"id": failure, "outcome": "fail"}]
-    assert f"it has no disposition of {failure}" in refused(run, content)
+    assert f"there is no disposition of {failure}" in refused(run, content)
     content["dispositions"].append({"id": failure, "counts": False})
     assert "the fixture setUpClass (m.B) failed" in refused(run, content)
 
@@ -217,7 +217,7 @@ def test_a_report_is_of_the_run_that_it_lies_with(
     run.manifest[key] = value
     run.write_manifest()
     field = {"with": "sources"}.get(key, key)
-    assert f"its {field} is " in refused(run, content)
+    assert f"{field} is " in refused(run, content)
 
 
 def test_a_report_without_a_manifest_is_refused(run: RunDir) -> None:

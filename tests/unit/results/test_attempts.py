@@ -20,7 +20,7 @@ def test_few_reports_of_other_tests_than_asked_are_kept(
     verdict = run_dir.judge()
     assert verdict.result is Result.ERROR
     (reason,) = (reason for reason in verdict.reasons if reason.code is Code.TOO_LARGE)
-    assert "10 reports are left out: more than 10 of tests not asked to run" in reason.message
+    assert "10 reports are left out: more than 10 of tests not requested" in reason.message
     # What was asked is in the account all the same, wherever it stands in the stream.
     assert [case.outcome for case in verdict.cases] == ["success", "fail"]
 

@@ -150,7 +150,7 @@ def test_full_disk_is_the_nodes_whoever_says_so() -> None:
 
 
 def test_failure_among_lost_evidence_is_the_harness_own() -> None:
-    lost = error(Code.LOST_TEST, "1 test asked to run and without an outcome")
+    lost = error(Code.LOST_TEST, "1 requested test without an outcome")
     assert attribute([failing()], [], [lost], change=True)[0].cause is Cause.HARNESS
     assert attribute([failing()], [], [note(Code.RESUMED, "x")], change=True)[0].cause is (
         Cause.UNKNOWN

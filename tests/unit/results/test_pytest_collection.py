@@ -118,6 +118,6 @@ def test_a_test_that_was_repeated_is_an_error_that_says_what_to_drop(tmp_path: P
     assert verdict.result is Result.ERROR
     (twice,) = (reason for reason in verdict.reasons if reason.code is Code.DUPLICATED)
     assert twice.message == (
-        "1 test reported more than once: if the runner repeats failed tests (pytest --reruns), "
-        "remove --reruns"
+        "1 requested test reported more than once: if the runner repeats failed tests"
+        " (pytest --reruns), remove --reruns"
     )

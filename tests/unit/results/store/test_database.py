@@ -182,8 +182,8 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     [
         ("nowhere", "'nowhere' is not a valid URL of a history"),
         ("mysql://me@db/history", "mysql is not supported"),
-        ("sqlite://", "does not name a file"),
-        ("sqlite:///:memory:", "does not name a file"),
+        ("sqlite://", "does not contain a file"),
+        ("sqlite:///:memory:", "does not contain a file"),
     ],
 )
 def test_a_url_that_will_not_do_is_refused(url: str, said: str) -> None:
