@@ -272,7 +272,7 @@ def history(
 
 
 def _given(context: click.Context, *names: str) -> list[str]:
-    """Return the names, of those in ``names``, of options that are on the command line."""
+    """Return the options in ``names`` that are on the command line."""
     there = click.core.ParameterSource.COMMANDLINE
     return [name for name in names if context.get_parameter_source(name) is there]
 

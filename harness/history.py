@@ -62,7 +62,7 @@ def judge(
 ) -> Verdict:
     """Judge a run, write its reports, and add it to the history.
 
-    ``expectations`` are more known failures than those of bsdgate and of the run. If the history
+    ``expectations`` are known failures in addition to bsdgate's and the run's. If the history
     cannot be read, the policy determines the verdict. If it can be read but not written, ``warn``
     is called with the reason.
     """

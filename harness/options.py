@@ -59,7 +59,7 @@ EXPECTATIONS = click.option(
     multiple=True,
     metavar="PATH",
     type=FOLDER_OR_FILE,
-    help="More known failures than bsdgate's: a YAML file or directory; repeatable.",
+    help="Additional known failures: a YAML file or directory; repeatable.",
 )
 
 WITH = click.option(

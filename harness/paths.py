@@ -29,7 +29,10 @@ def cache() -> Path:
 
 
 def by_default() -> list[Path]:
-    """Return the state and cache directories that no BSDGATE variable sets: only bsdgate's."""
+    """Return the state and cache directories that no BSDGATE variable sets.
+
+    Only bsdgate uses these directories.
+    """
     chosen = {"BSDGATE_STATE_DIR": state, "BSDGATE_CACHE_DIR": cache}
     return [place() for ours, place in chosen.items() if not os.environ.get(ours)]
 

@@ -58,8 +58,8 @@ class Options:
     """The options of ``bsdgate run``.
 
     ``suite`` is by default the suite of the profile. ``changes`` are values of ``--with``,
-    ``history`` is the URL of a shared history, ``expectations`` are files and directories of more
-    known failures than bsdgate's. ``review`` is the change on the review server and its
+    ``history`` is the URL of a shared history, ``expectations`` are files and directories of
+    additional known failures. ``review`` is the change on the review server and its
     patchset. ``on`` is the URL of the node; None: this machine. ``cloud`` is the name of a standing
     cloud in clouds.yaml; ``accounts``, ``prefix`` and ``allow_disruptive`` (whether the suite may
     disturb other users) are only for standing clouds.

@@ -73,7 +73,7 @@ def up(
 def check_up(name: CloudName, profile: Profile, ports: Mapping[str, int]) -> Path:
     """Check all that can be known before a cloud starts; return the clouds.yaml for its entry.
 
-    :raises UsageError: the name is in use, or a port is of a service that the cloud does not have.
+    :raises UsageError: the name is in use, or the cloud lacks a service for which a port is given.
     """
     folders.tighten(*paths.by_default())
     _check_ports(profile, ports)

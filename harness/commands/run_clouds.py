@@ -68,7 +68,7 @@ def _since(file: Path) -> str:
 def down(run_dir: Path, console: Console) -> None:
     """End and remove the clouds that a run has left.
 
-    :raises UsageError: the directory is not of a run, or the run has no cloud or is in progress.
+    :raises UsageError: this is no run directory, or the run has no cloud or is in progress.
     """
     with _over(run_dir):
         if (kept := KeptConnection.load(run_dir / KEPT)) is not None:

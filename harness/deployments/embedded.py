@@ -127,7 +127,7 @@ class Embedded:
         return replace(self, site=self.site / name)
 
     def check_base(self) -> None:
-        """Compare the files of the node's Python environment with those before the change."""
+        """Check that the change has not altered the files of the node's Python environment."""
         self.host.call("check_base", ignore, log_folder=str(self.node.folder / self.site / "logs"))
 
     def keep(self) -> bool:

@@ -115,7 +115,7 @@ class Ownership:
         return frozenset(each for _, each in self.made if request_log.is_id(each))
 
     def owned(self, found: Inventory) -> list[Resource]:
-        """Return the resources that the runs have made, and all resources of new projects."""
+        """Return the resources that the runs have made, and all that belong to these projects."""
         ours = {each.id for each in found.values() if self._is_made(each)} | self.ids
         return [each for each in self._candidates(found) if self._is_made(each) or _in(each, ours)]
 

@@ -194,7 +194,7 @@ class Standing:
         return "admin" in self._identity.roles
 
     def _sweep(self, runs: Sequence[Path]) -> tuple[Inventory, list[Resource]]:
-        """Remove the resources of these runs; return the new inventory, and those not removed."""
+        """Remove the resources of these runs; return the new inventory, and the remaining ones."""
         ownership = Ownership.of_runs(self.asked.prefix, runs)
         return sweep(self.cloud, lambda: self._take(sorted(ownership.ids)), ownership.owned)
 

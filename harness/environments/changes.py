@@ -227,7 +227,7 @@ def unpack(resolved: Resolved, into: Path, pinned: Version, log: Path) -> str | 
     Return the version for the build: from git's tags, or ``pinned`` without tags. Return None if
     the files contain the version, as a source distribution does.
 
-    :raises UsageError: the files are no longer those that were resolved.
+    :raises UsageError: the files have changed since the change was resolved.
     """
     change = resolved.change
     if change.kind == "git":

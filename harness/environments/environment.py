@@ -2,9 +2,9 @@
 """Python environments: the running one, or one with the change under test over it.
 
 An environment for a change is a layer: a virtual environment that contains only the changed
-projects; its ``sys.path`` continues in the running environment. Making it takes only the time to
-build the projects. It needs no network if the build requirements are installed, works where an
-index has no packages for this system, and shares all byte code.
+projects; its ``sys.path`` continues in the running environment. To make a layer takes only the time
+to build the projects. This needs no network if the build requirements are installed, and works if
+the index has no packages for this system. A layer shares all byte code.
 """
 
 import contextlib

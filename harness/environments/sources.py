@@ -36,7 +36,7 @@ def find(root: Path, log: Path) -> tuple[Path, ...]:
 
     These are the files that git tracks or would add; without git, all but the output of tools.
 
-    :raises UsageError: a source is not a file or link, cannot be read, or all are too large.
+    :raises UsageError: a source is no file or link, or cannot be read, or the tree is too large.
     """
     with _readable():
         names = _names_in_git(root, log) if (root / ".git").exists() else _names_in_folder(root)

@@ -33,7 +33,7 @@ class Remote(Protocol):
     """
 
     def call(self, method: str, report: Report, **arguments: Any) -> Any:
-        """Call a method on the node and return its result; ``report`` receives its messages.
+        """Call a method on the node and return its result; ``report`` receives the messages.
 
         :raises BsdgateError: the method raised it.
         :raises NodeLostError: the node does not answer.
@@ -119,4 +119,4 @@ class Node(Protocol):
         """Return the arguments of pytest-testinfra for the node."""
 
     def close(self) -> None:
-        """End the connection, and all that was started through it. Closing it again is harmless."""
+        """End the connection and all processes started through it. A second call is harmless."""

@@ -173,7 +173,7 @@ class Connection:
     def forward(self, ports: Sequence[int]) -> None:
         """Make these loopback ports of the host answer on the same ports of this machine.
 
-        :raises InfrastructureError: a port is in use on this machine, or the host refuses.
+        :raises InfrastructureError: a port is in use on this machine, or forwarding is refused.
         """
         wanted = [f"-L127.0.0.1:{port}:127.0.0.1:{port}" for port in ports]
         try:
