@@ -60,7 +60,8 @@ def entry(name: str) -> CloudEntry:
     if name not in clouds:
         raise UsageError(
             f"there is no cloud {name!r} in {file or 'clouds.yaml: no such file could be read'}",
-            f"known: {', '.join(sorted(clouds)) or 'none'}; OS_CLIENT_CONFIG_FILE names the file",
+            f"known: {', '.join(sorted(clouds)) or 'none'}; to use another file, set"
+            " OS_CLIENT_CONFIG_FILE",
         )
     content = {key: _plain(value) for key, value in clouds[name].items()}
     missing = [each for each in _NEEDED if each not in (content.get("auth") or {})]

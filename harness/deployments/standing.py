@@ -69,7 +69,7 @@ class CloudClient(requirements.CloudApi, Protocol):
 class Standing:
     """A cloud in clouds.yaml.
 
-    ``folder`` is the run directory; its parent directory has those of earlier runs.
+    ``folder`` is the run directory; the parent directory contains the earlier runs.
     """
 
     cloud: CloudClient
@@ -97,7 +97,7 @@ class Standing:
 
     def start(self, report: ReportEvent) -> Access:
         """Clean up after interrupted runs, take the inventory, make resources for the tests."""
-        del report  # nothing boots here
+        del report  # no service is started
         self._lock = self._take_lock()
         mark = Mark(self.entry.auth_url, self.asked.prefix)
         found = self._remove_left(interrupted(self.folder.parent, mark))
@@ -148,14 +148,14 @@ class Standing:
         """Return None: there is only one cloud."""
 
     def check_base(self) -> None:
-        """Do nothing: there is no base."""
+        """Do nothing: without a change under test, no file of the base is altered."""
 
     def keep(self) -> bool:
         """Return True: the cloud keeps running."""
         return True
 
     def end(self) -> Sequence[str]:
-        """Do nothing: the processes are not ours."""
+        """Do nothing: bsdgate has started no process of the cloud."""
         return ()
 
     def close(self) -> Sequence[Finding]:
@@ -194,7 +194,7 @@ class Standing:
         return "admin" in self._identity.roles
 
     def _sweep(self, runs: Sequence[Path]) -> tuple[Inventory, list[Resource]]:
-        """Remove the resources of these runs; return the new inventory, and those that remain."""
+        """Remove the resources of these runs; return the new inventory, and the remaining ones."""
         ownership = Ownership.of_runs(self.asked.prefix, runs)
         return sweep(self.cloud, lambda: self._take(sorted(ownership.ids)), ownership.owned)
 

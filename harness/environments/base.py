@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The base: the running environment, which every run uses and no change under test may alter.
 
-A file that a change leaves there would run in every later run, and in the cloud without the change
-by which bsdgate finds out if the change causes a failure. So the files are listed before the
+A file that a change leaves in the base would run in every later run, and in the cloud without the
+change by which bsdgate finds out if the change causes a failure. So the files are listed before the
 change's code runs, and compared afterwards. The listing has no file contents, so it takes a second
-and not a minute: no program can set the change time (ctime). Where only that differs, the
+and not a minute: no program can set the change time (ctime). If only that time differs, the
 installer's digest decides.
 """
 
@@ -78,7 +78,7 @@ def check_unaltered(before: Listing, log: Path) -> None:
     and replacements of files older than their sources. Only byte code that is compiled here from
     the sources stays. ``log`` receives the compiler's output.
 
-    :raises InfrastructureError: a file was added, removed or altered; it names the first of them.
+    :raises InfrastructureError: a file was added, removed or altered; the error lists the first.
     """
     after = take()
     differing = {
@@ -93,8 +93,8 @@ def check_unaltered(before: Listing, log: Path) -> None:
         raise InfrastructureError(
             f"{len(altered)} files of {sys.prefix} were altered while the change's code ran: "
             f"{', '.join(altered[:_FILES_SHOWN])}",
-            "later runs there cannot be trusted: make the environment again (`tox -r`), and find "
-            "out which program wrote there",
+            "later runs in it cannot be trusted: make the environment again (`tox -r`), and find "
+            "out which program wrote these files",
         )
     _compile_again(sorted(written), log)
 
@@ -134,7 +134,7 @@ def _is_as_installed(path: str, before: Listing, after: Listing, differing: set[
 
 @functools.cache
 def _records() -> dict[str, tuple[str, str]]:
-    """Return for each installed file the RECORD file that lists it, and its SHA-256 there."""
+    """Return for each installed file the RECORD file that lists it, and the listed SHA-256."""
     found = {}
     for folder in site.getsitepackages():
         for record in Path(folder).resolve().glob("*.dist-info/RECORD"):

@@ -71,7 +71,7 @@ def report_missing_sandbox(report: Callable[[str], None]) -> None:
     missing = sandbox_missing()
     if missing is not None:
         report(
-            f"no sandbox for builds ({missing}): writes to the base are found, but not prevented"
+            f"no sandbox for builds ({missing}): writes to the base are detected, but not prevented"
         )
 
 

@@ -2,9 +2,9 @@
 """Python environments: the running one, or one with the change under test over it.
 
 An environment for a change is a layer: a virtual environment that contains only the changed
-projects; its ``sys.path`` continues in the running environment. Making it takes only the time to
-build the projects. It needs no network if the build requirements are installed, works where an
-index has no packages for this system, and shares all byte code.
+projects; its ``sys.path`` continues in the running environment. To make a layer takes only the time
+to build the projects. This needs no network if the build requirements are installed, and works if
+the index has no packages for this system. A layer shares all byte code.
 """
 
 import contextlib
@@ -67,7 +67,7 @@ sys.exit({attribute}())
 
 @dataclass(frozen=True)
 class Environment:
-    """An interpreter with the services, and the projects that are not the release's."""
+    """An interpreter with the services, and the projects with other code than the release's."""
 
     python: Path
     changes: tuple[ChangedProject, ...] = ()
@@ -101,7 +101,7 @@ def prepare(
 
     ``cache_dir`` keeps the result; ``progress`` is called before each step that takes time.
 
-    :raises UsageError: the services of the release are not installed here, or a change is unknown.
+    :raises UsageError: the services of the release are not installed, or a change is unknown.
     :raises ConfigurationError: a change requires something that the release does not have.
     :raises InfrastructureError: the build failed; the error ends with the last lines of its log.
     """
@@ -127,7 +127,7 @@ def prepare(
 
 
 def resolve(changes: Sequence[Change], cache_dir: Path) -> list[Resolved]:
-    """Return the changes with their present identities; the log of a failure is kept.
+    """Return the changes with the identities of their code; the log of a failure is kept.
 
     :raises UsageError: a change does not exist, or cannot be read.
     """
@@ -191,7 +191,7 @@ def prune(base: Path) -> None:
 def conflicts(
     installed: Mapping[NormalizedName, metadata.Distribution], changed: Container[NormalizedName]
 ) -> list[str]:
-    """Return the requirements of changed distributions, or on them, that are not met."""
+    """Return the unmet requirements of changed distributions, and of others for them."""
     found = []
     for name, dist in installed.items():
         for need in map(Requirement, dist.requires or ()):
@@ -265,8 +265,8 @@ def _build(
         problems = conflicts(installed, layer)
         if problems:
             raise ConfigurationError(
-                f"the change does not fit OpenStack {release}:",
-                "add what it needs by another --with, such as --with oslo.db=PATH",
+                f"the change is not compatible with OpenStack {release}:",
+                "add the code that it needs by another --with, such as --with oslo.db=PATH",
                 problems,
             )
         _write_scripts(layer_root, installed.values())
@@ -276,7 +276,7 @@ def _build(
 
 
 def _check_readable(packages: Path) -> None:
-    """Check that a build has installed only files that can be read: to open a FIFO would block."""
+    """Check that a build has installed only regular files and links: to open a FIFO would block."""
     for path, ((mode, *_), _) in base.scan(str(packages)):
         described = Path(path).parent.suffix in {".dist-info", ".egg-info"}
         if stat.S_ISREG(mode) or (stat.S_ISLNK(mode) and not described):
@@ -297,7 +297,7 @@ def _make_layer(environment: Path, folder: Path, log: Path) -> None:
     options = ("--no-project", "--allow-existing")
     with builds.begun(folder / "work", environment, log) as build:
         build.uv("venv", "--python", sys.executable, *options, environment)
-    # Unlike a plain path, addsitedir also processes the .pth files of the lower environment.
+    # Unlike a plain path, addsitedir also processes the .pth files of the running environment.
     lines = "".join(f"import site; site.addsitedir({path!r})\n" for path in _running_packages())
     (_packages_of(environment)[0] / "bsdgate-layer.pth").write_text(lines, encoding="utf-8")
 
@@ -367,7 +367,7 @@ def _write_scripts(environment: Path, distributions: Iterable[metadata.Distribut
 
 
 def _write_script(folder: int, name: str, text: str) -> None:
-    # The build may have left a link to another directory there: it is not followed.
+    # The build may have left a link with this name: it is not followed.
     with contextlib.suppress(FileExistsError):
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755, dir_fd=folder)
         with os.fdopen(fd, "w", encoding="utf-8") as file:

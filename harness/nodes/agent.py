@@ -197,7 +197,10 @@ class Agent:
         self._stopped = False
 
     def serve(self, silence: float | None) -> None:
-        """Carry out the calls on the standard input, until it ends or is silent too long."""
+        """Carry out the calls on the standard input, until it ends.
+
+        ``silence`` is the maximum number of seconds without input; None: no limit.
+        """
         signal.signal(signal.SIGINT, self._interrupt)
         try:
             threading.Thread(target=self._read, args=(silence,), daemon=True).start()

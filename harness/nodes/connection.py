@@ -69,22 +69,26 @@ Refusal = UsageError | InfrastructureError
 """The error of a connection that fails."""
 
 _CHANGED_KEY: Final = """\
-find out why the host key changed; if it should have, remove the old one with
+find out why the host key changed; if the change is intended, remove the old key with
 `ssh-keygen -R {host}`, and connect once by hand: {by_hand}"""
-_UNKNOWN_KEY: Final = "connect once by hand, and compare the fingerprint of its key: {by_hand}"
+_UNKNOWN_KEY: Final = "connect once by hand, and compare the fingerprint of the host key: {by_hand}"
 _NO_KEY: Final = """\
-bsdgate does not ask for passwords: bring a key of yours there (ssh-copy-id), and load it into
-ssh-agent if it has a passphrase; this must work without a question: {by_hand}"""
+bsdgate does not ask for passwords: copy your public key to the node (ssh-copy-id), and load the
+key into ssh-agent if it has a passphrase; this must connect without a question: {by_hand}"""
 # A part of ssh's output, with the error and the hint; the first part that is found counts.
 _HINTS: Final[Sequence[tuple[str, type[UsageError] | type[InfrastructureError], str]]] = (
     ("IDENTIFICATION HAS CHANGED", UsageError, _CHANGED_KEY),
     ("Host key verification failed", UsageError, _UNKNOWN_KEY),
     ("Permission denied", UsageError, _NO_KEY),
     ("Could not resolve hostname", UsageError, "check the name of the host: {by_hand}"),
-    ("Bad configuration option", UsageError, "correct the file of ssh's configuration"),
-    ("Connection refused", InfrastructureError, "start sshd there, or give its port: {by_hand}"),
+    ("Bad configuration option", UsageError, "correct the configuration file of ssh"),
+    (
+        "Connection refused",
+        InfrastructureError,
+        "start sshd on the node, or give its port: {by_hand}",
+    ),
 )
-_HINT: Final = "this must work without a question: {by_hand}"
+_HINT: Final = "this must connect without a question: {by_hand}"
 
 
 @dataclass(frozen=True)
@@ -167,9 +171,9 @@ class Connection:
         return ["ssh", "-T", *self._client_options(), *self.address.options, line]
 
     def forward(self, ports: Sequence[int]) -> None:
-        """Make these loopback ports of the host answer on the same ports here.
+        """Make these loopback ports of the host answer on the same ports of this machine.
 
-        :raises InfrastructureError: a port is in use here, or the host does not allow forwarding.
+        :raises InfrastructureError: a port is in use on this machine, or forwarding is refused.
         """
         wanted = [f"-L127.0.0.1:{port}:127.0.0.1:{port}" for port in ports]
         try:
@@ -177,9 +181,9 @@ class Connection:
         except process.ProcessError as error:
             raise InfrastructureError(
                 f"the ports {', '.join(map(str, ports))} of {self.address} cannot be forwarded to"
-                f" the same ports here:\n{self._last_lines()}",
-                "end the processes that use them here, or choose others by --port; check that"
-                " AllowTcpForwarding is on in the configuration of sshd there",
+                f" the same ports of this machine:\n{self._last_lines()}",
+                "end the processes that use these ports on this machine, or choose other ports by"
+                " --port; check that AllowTcpForwarding is on in the node's configuration of sshd",
             ) from error
 
     def control(self, command: str, *arguments: str) -> None:
@@ -198,7 +202,7 @@ class Connection:
         return self._folder / "config"
 
     def keep(self) -> KeptConnection:
-        """Let the connection outlive this process; return the means to end it."""
+        """Let the connection outlive this process; return an object that can end the connection."""
         assert self._running is not None, "open the connection first"
         assert self._folder is not None
         created = psutil.Process(self._running.pid).create_time()

@@ -48,9 +48,9 @@ def local() -> dict[str, str]:
 
 
 def _ports() -> dict[str, str]:
-    """Return the versions of our packages (``ports.py311-nova``), and their common commit.
+    """Return the versions of our packages (``ports.py311-nova``), and their ports tree's commit.
 
-    Return nothing without pkg or if pkg fails: then no known failure for a port applies.
+    Return nothing without pkg or if pkg fails: known failures of a port do not apply then.
     """
     if shutil.which("pkg") is None:
         return {}
@@ -60,7 +60,7 @@ def _ports() -> dict[str, str]:
         return {}
     found = {f"ports.{name}": version for name, version in rows}
     commits = {value for _, tag, value in notes if tag == _COMMIT}
-    # Packages from several ports trees have no common commit.
+    # Packages from several ports trees have several commits.
     return found | ({"ports": commits.pop()} if len(commits) == 1 else {})
 
 

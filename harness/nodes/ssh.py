@@ -45,8 +45,8 @@ exit 44
 class SshNode:
     """A machine at an address.
 
-    ``run`` is the run directory here; the directory on the node has the same name. The log of ssh
-    is in the directory ``logs``. ``program`` is the bsdgate command on the node.
+    ``run`` is the run directory on this machine; the directory on the node has the same name. The
+    log of ssh is in the directory ``logs``. ``program`` is the bsdgate command on the node.
     """
 
     def __init__(self, address: Address, run: Path, logs: Path, program: str = _PROGRAM) -> None:
@@ -154,7 +154,7 @@ class SshNode:
                 archive.unpack(file, target)
 
     def choose_ports(self, count: int) -> Sequence[int]:
-        """Return ports that are free here; with one in use there, the cloud will not start."""
+        """Return ports that are free on this machine; on the node they may be in use."""
         if self._shares_loopback:
             return [0] * count
         with contextlib.ExitStack() as stack:
@@ -247,24 +247,26 @@ class SshNode:
         except ValueError:
             first = text.partition("\n")[0][:200]
         raise UsageError(
-            f"on the node {self.address}, the output of a command begins with {first!r}",
-            "change the startup files of the login shell there to print nothing without a terminal",
+            f"on the node {self.address}, `{self._program} installation` printed {first!r} first",
+            "change the startup files of the login shell on the node: without a terminal they must"
+            " print nothing",
         )
 
     def _refuse_another(self) -> None:
         own, there = Installation.own(), self.installation
         if there.sha256 != own.sha256:
             raise UsageError(
-                f"the node {self.address} has bsdgate {there.version}, and this is {own.version}:"
-                f" the SHA-256 of its files is {there.sha256:.12} there, and {own.sha256:.12} here",
+                f"the node {self.address} has bsdgate {there.version}, but this machine has"
+                f" {own.version}: the SHA-256 of bsdgate's files is {there.sha256:.12} on the node,"
+                f" and {own.sha256:.12} on this machine",
                 self._install_hint,
             )
 
     @property
     def _install_hint(self) -> str:
         return (
-            f"install bsdgate {identity.version()} with its extra `cloud` there, by Python 3.11 or"
-            " newer, and put its command on the PATH of the user's login shell"
+            f"on the node, install bsdgate {identity.version()} with its extra `cloud`, by Python"
+            " 3.11 or newer, and put the command bsdgate on the PATH of the user's login shell"
         )
 
     def _is_loopback_shared(self) -> bool:

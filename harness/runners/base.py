@@ -23,8 +23,8 @@ Look = Callable[[], Sequence[Problem]]
 class Site:
     """The files and settings of a runner.
 
-    ``folder`` is the directory for the workspace, ``logs`` that for logs. ``python`` is the
-    interpreter of the runner's environment, ``clouds_yaml`` a file with an entry named ``cloud``.
+    ``folder`` is the directory for the workspace, ``logs`` the directory for logs. ``python`` is
+    the interpreter of the runner's environment, ``clouds_yaml`` a file with an entry ``cloud``.
     ``accounts`` is the file of the cloud's accounts for tests; None if the cloud has none.
     ``options`` are options of tempest.conf for this cloud, ``tempestconf`` are arguments of
     python-tempestconf. ``requests`` is the file for the log of requests that can alter the cloud;

@@ -69,7 +69,7 @@ class Checks:
         return self.logs / f"{self.name}.xml"
 
     def _command(self, arguments: Sequence[str], ids: Sequence[str]) -> list[str | Path]:
-        # No configuration of a checkout or a user is read, and nothing is written there.
+        # pytest reads no configuration of a checkout or a user, and writes nothing beside it.
         folder = Path(str(resources.files("bsdgate.hostchecks")))
         fixed: list[str | Path] = ["-p", "no:cacheprovider", "--strict-markers"]
         fixed += ["--rootdir", folder, "-c", os.devnull, *self.testinfra]

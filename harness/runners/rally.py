@@ -113,8 +113,10 @@ class Task(Part):
     def _names_are_ids(self) -> Self:
         twice = sorted(name for name, count in Counter(self.names).items() if count > 1)
         if twice:
-            # A resumed run could not tell them apart.
-            raise ValueError(f"more than one subtask runs {', '.join(twice)}; use a second file")
+            # A resumed run could not distinguish them.
+            raise ValueError(
+                f"more than one subtask runs {', '.join(twice)}; put it into a second file"
+            )
         return self
 
 
@@ -151,7 +153,7 @@ def check(suite: Suite, only: str | None, concurrency: int | None) -> int:
 
 
 def asked(workloads: Sequence[Workload]) -> bytes:
-    """Return asked.json for these workloads, from the task and not from Rally."""
+    """Return the content of asked.json: these workloads, as the task file describes them."""
     entries = [
         {
             "name": each.name,

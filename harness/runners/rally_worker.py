@@ -6,7 +6,7 @@ workload is a task of its own, so that the others run even if Rally refuses one.
 written after each workload, so it is complete even if the process is killed. The tasks have the
 mark as a tag, so that a report of another run is detected.
 
-The exit status is that of ``rally task start``: 0; 2 if an SLA failed; 1 if a task did not run.
+The exit status is as in ``rally task start``: 0; 2 if an SLA failed; 1 if a task did not run.
 """
 
 import contextlib

@@ -275,11 +275,11 @@ def broken(cloud: FakeCloud, what: str) -> None:
     ("what", "text", "code"),
     [
         ("admin", "is not an admin: it has the roles member", 2),
-        ("catalogue", "has no baremetal, which the profile embedded names", 2),
+        ("catalogue", "has no baremetal, which the profile embedded contains", 2),
         ("answer", "network of the cloud 'theirs' answers with status 503", 3),
         ("quota", "instances of compute is 1, but 4 are needed", 3),
         ("system", "does not list its drivers for the user: status 500", 2),
-        ("driver", "has no driver 'fake-hardware', which the profile embedded names", 2),
+        ("driver", "has no driver 'fake-hardware', which the profile embedded requires", 2),
         ("keystone", "Keystone does not answer", 3),
     ],
 )
