@@ -10,7 +10,7 @@ from typing import Any, Final
 from bsdgate.harness.errors import ConfigurationError, InfrastructureError, UsageError
 
 TIMEOUT: Final = 60.0
-"""The maximum number of seconds for an answer of a service."""
+"""The maximum number of seconds for an answer of a service, for a cloud of usual speed."""
 _LATEST: Final = frozenset({"compute", "baremetal"})
 _OF_SYSTEM: Final = frozenset({"baremetal"})
 _USER: Final = ("auth_url", "username", "password", "user_domain_id", "user_domain_name")
@@ -81,15 +81,19 @@ def _plain(value: Any) -> Any:
 
 @dataclass
 class CloudConnection:
-    """Sends requests to a cloud. For one thread only."""
+    """Sends requests to a cloud. For one thread only.
+
+    ``timeout`` is the maximum number of seconds for an answer of a service.
+    """
 
     name: str
+    timeout: float = TIMEOUT
 
     @cached_property
     def _sdk(self) -> Any:
         import openstack
 
-        return openstack.connect(cloud=self.name, api_timeout=TIMEOUT)
+        return openstack.connect(cloud=self.name, api_timeout=self.timeout)
 
     @cached_property
     def _system(self) -> Any:
@@ -104,7 +108,7 @@ class CloudConnection:
             v3.Password(**user, system_scope="all"),
             verify=self._sdk.session.verify,
             cert=self._sdk.session.cert,
-            timeout=TIMEOUT,
+            timeout=self.timeout,
         )
         try:
             found.get_token()
@@ -187,7 +191,8 @@ class CloudConnection:
 
     def close(self) -> None:
         """Close the connections."""
-        for each in {id(made): made for made in vars(self).values() if made != self.name}.values():
+        made = [each for name, each in vars(self).items() if name in {"_sdk", "_system"}]
+        for each in {id(each): each for each in made}.values():
             each.close()
 
 
