@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The contract of runners. Tempest, Rally and pytest run here without a cloud."""
 
+import dataclasses
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -136,7 +137,6 @@ def patch() -> Iterator[pytest.MonkeyPatch]:
 def site(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> Site:
     """Return the files and settings of a runner, for a cloud that is not there."""
     folder = tmp_path_factory.mktemp("site")
-    patch.setenv("BSDGATE_CACHE_DIR", str(folder / "cache"))
     patch.setattr("bsdgate.harness.runners.watch.TICK", 0.1)
     folders.make(folder / "logs")
     auth = {"auth_url": "http://127.0.0.1:9/v3", "username": "x", "password": "x"}
@@ -294,7 +294,9 @@ class TestTempestRunner(RunnerContract):
     def subject(cls, site: Site) -> Subject:
         python = programs(site.folder) / "python"
         own = Site(site.folder, site.logs, python, site.clouds_yaml, site.cloud)
-        runner = TempestRunner.make(own, profiles.load("embedded"), suites.load("smoke"), 2)
+        made = TempestRunner.make(own, profiles.load("embedded"), suites.load("smoke"), 2)
+        # The cache would compare all installed files.
+        runner = dataclasses.replace(made, lists=None)
         runner.prepare()
         tests = [f"test_runner.Tests.test_{name}" for name in ("passes", "fails", "waits")]
         return Subject(runner, *tests)
