@@ -18,6 +18,7 @@ from bsdgate.harness import files, folders, paths
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.yaml_splice import SpliceError, Text
 
+# Not multiplied by the factor for slow nodes: the file is on this machine.
 LOCK_SECONDS: Final = 30.0
 """The maximum number of seconds to wait for another process that changes the file."""
 

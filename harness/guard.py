@@ -30,6 +30,7 @@ from typing import Any, Final, NoReturn
 SETTLE: Final = 2.0
 """The number of seconds in which remaining processes, such as helpers, may end by themselves."""
 
+# Not multiplied by the factor for slow nodes: a killed process does no more work.
 KILL_TIMEOUT: Final = 10.0
 """The number of seconds after which the guard stops killing processes that do not end."""
 

@@ -29,6 +29,7 @@ COMMIT_FILE: Final = "commit.txt"
 
 # Files that tools make, and files that are not shipped.
 _LEFT_OUT: Final = (".pyc", ".rst", "~")
+# Not multiplied by the factor for slow nodes: no run needs the commit.
 _GIT_TIMEOUT: Final = 10.0
 _VALUE_SHOWN: Final = 80
 

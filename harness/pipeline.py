@@ -170,7 +170,9 @@ def _prepare_runners(
 ) -> environment.Environment:
     """Make the Python environment of the runners on this machine."""
     changed = [change for change in asked if runners.has(change.distribution)]
-    return environment.prepare(changed, profile.release, paths.cache(), listener.report)
+    return environment.prepare(
+        changed, profile.release, paths.cache(), listener.report, profile.timeouts.factor
+    )
 
 
 def _target(folder: RunDir, profile: Profile, asked: Sequence[Change]) -> tuple[Node, Deployment]:

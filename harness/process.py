@@ -31,6 +31,7 @@ from bsdgate.harness.errors import InfrastructureError
 
 PIPE: Final = subprocess.PIPE
 GRACE: Final = 3.0
+"""The number of seconds between SIGTERM and SIGKILL, also on a slow node."""
 
 _CHUNK: Final = 65536
 

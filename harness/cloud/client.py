@@ -22,7 +22,10 @@ from bsdgate.harness.cloud.unit import SupervisorEvent
 from bsdgate.harness.errors import InfrastructureError, UsageError
 
 CLAIM_SECONDS = 30.0
-"""The number of seconds in which another process must have made or removed a cloud's directory."""
+"""The number of seconds in which another process must have made or removed a cloud's directory.
+
+Beside the limit for the end of the cloud's processes.
+"""
 SOCKET_PATH_MAX = 100
 """The maximum number of bytes of a socket's path: 104 on FreeBSD, with the final nul."""
 SHORT_PLACES = ("/tmp", "/var/tmp")  # noqa: S108 - a directory with a random name is made
@@ -294,7 +297,7 @@ class Cloud:
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         """Exclude other processes that make or remove a cloud with this name."""
         beside = self.directory.with_name(f".{self.directory.name}.lock")
-        return files.exclusive(beside, CLAIM_SECONDS)
+        return files.exclusive(beside, CLAIM_SECONDS + self.limits.stop)
 
     def _remove(self) -> None:
         if self.alive():

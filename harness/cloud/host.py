@@ -40,10 +40,12 @@ class CloudHost:
         sources: Sequence[str],
         release: str,
         snapshots: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+        factor: float = 1.0,
     ) -> dict[str, Any]:
         """Make the environment of the services; ``sources`` are changes in the form of ``--with``.
 
-        ``snapshots`` has the fields of ``changes.Snapshot`` for each change with a path.
+        ``snapshots`` has the fields of ``changes.Snapshot`` for each change with a path. ``factor``
+        multiplies the time limits.
         Return ``versions`` by distribution, and ``changes``, a list of fields of ChangedProject.
         """
 
@@ -60,7 +62,7 @@ class CloudHost:
                 for change in changes.parse_all(sources, release)
             ]
             self._environments[changed] = environment.prepare(
-                wanted, release, paths.cache(), report_line
+                wanted, release, paths.cache(), report_line, factor
             )
         prepared = self._environments[changed]
         return {

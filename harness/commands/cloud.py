@@ -44,7 +44,9 @@ def up(
     """
     file = check_up(name, profile, ports)
     wanted = changes.parse_all(texts, profile.release)
-    python = environment.prepare(wanted, profile.release, paths.cache(), console.print).python
+    python = environment.prepare(
+        wanted, profile.release, paths.cache(), console.print, profile.timeouts.factor
+    ).python
     with BootDisplay(console) as display:
         cloud = Cloud.start(
             home(name),

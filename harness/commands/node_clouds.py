@@ -48,7 +48,8 @@ def up(
     _refuse_local(name)
     here = folder_of(name)
     folders.make(here)
-    with _undone(name), contextlib.closing(SshNode(address, here, here)) as node:
+    factor = profile.timeouts.factor
+    with _undone(name), contextlib.closing(SshNode(address, here, here, factor=factor)) as node:
         node.connect()
         deployment = Embedded(node, profile, texts, name=name, ports=ports, home=_home(node, name))
         deployment.install(console.print)

@@ -62,6 +62,7 @@ class Embedded:
             sources=[str(each) for each in there],
             release=self.profile.release,
             snapshots={str(each): each.snapshot.dump() for each in there if each.snapshot},
+            factor=self.profile.timeouts.factor,
         )
         built = (ChangedProject(**each) for each in found["changes"])
         return Installed(found["versions"], tuple(map(_named_as_asked, built, asked)))

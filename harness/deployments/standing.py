@@ -46,7 +46,7 @@ from bsdgate.results.problems import Finding, Problem
 PAUSE: Final = 2.0
 """The number of seconds between two checks of the cloud."""
 ANSWER_TIMEOUT: Final = 30.0
-"""The number of seconds without an answer after which the cloud is lost."""
+"""The number of seconds without an answer after which a cloud of usual speed is lost."""
 IMAGE_BYTES: Final = 64 * 1024
 FLAVORS: Final = {"compute.flavor_ref": ("nano", 128), "compute.flavor_ref_alt": ("micro", 192)}
 """The options of tempest.conf for flavors, with a name and the memory in MiB."""
@@ -120,7 +120,8 @@ class Standing:
         except RefusedError as error:
             return [Problem(Code.CLOUD_LOST, error.message)]
         except InfrastructureError as error:
-            late = now - self._answered > ANSWER_TIMEOUT
+            limit = ANSWER_TIMEOUT * self.profile.timeouts.factor
+            late = now - self._answered > limit
             return [Problem(Code.CLOUD_LOST, error.message)] if late else ()
         self._checked = self._answered = time.monotonic()
         return ()

@@ -34,11 +34,13 @@ def make(profile: Profile, folder: RunDir, sources: Sequence[str]) -> tuple[Node
     manifest, path = folder.manifest, folder.path
     node: Node = LocalNode(path)
     if manifest.on is not None:
-        node = SshNode(Address.parse(manifest.on), path, folder.logs)
+        address = Address.parse(manifest.on)
+        node = SshNode(address, path, folder.logs, factor=profile.timeouts.factor)
     if manifest.cloud is None:
         return node, Embedded(node, profile, sources)
     entry = connection.entry(manifest.cloud.name)
-    connected = connection.CloudConnection(manifest.cloud.name)
+    timeout = connection.TIMEOUT * profile.timeouts.factor
+    connected = connection.CloudConnection(manifest.cloud.name, timeout)
     return node, Standing(connected, entry, manifest.cloud, profile, path, manifest.run_id)
 
 

@@ -73,6 +73,8 @@ class Environment:
     changes: tuple[ChangedProject, ...] = ()
     before: base.Listing | None = field(default=None, compare=False, repr=False)
     """With changes: the base's files before their code ran."""
+    factor: float = field(default=1.0, compare=False)
+    """The factor for time limits."""
 
     @property
     def bin(self) -> Path:
@@ -91,15 +93,20 @@ class Environment:
         :raises InfrastructureError: a file of the base was altered.
         """
         if self.before is not None:
-            base.check_unaltered(self.before, log)
+            base.check_unaltered(self.before, log, self.factor)
 
 
 def prepare(
-    changes: Sequence[Change], release: str, cache_dir: Path, progress: ReportStep
+    changes: Sequence[Change],
+    release: str,
+    cache_dir: Path,
+    progress: ReportStep,
+    factor: float = 1.0,
 ) -> Environment:
     """Return an environment with the release's services and ``changes`` over them.
 
-    ``cache_dir`` keeps the result; ``progress`` is called before each step that takes time.
+    ``cache_dir`` keeps the result; ``progress`` is called before each step that takes time;
+    ``factor`` multiplies the time limits.
 
     :raises UsageError: the services of the release are not installed, or a change is unknown.
     :raises ConfigurationError: a change requires something that the release does not have.
@@ -118,12 +125,12 @@ def prepare(
         with _locked(folder, progress):
             if not _is_complete(folder):
                 builds.report_missing_sandbox(progress)
-                _build(folder, resolved, release, progress, before)
+                _build(folder, resolved, release, progress, before, factor=factor)
             (folder / "complete").touch()
         prune(home)
         versions = json.loads((folder / "complete").read_bytes())
     named = tuple(each.named(versions[each.change.distribution]) for each in resolved)
-    return Environment(_layer_of(folder) / "bin" / "python", named, before)
+    return Environment(_layer_of(folder) / "bin" / "python", named, before, factor)
 
 
 def resolve(changes: Sequence[Change], cache_dir: Path) -> list[Resolved]:
@@ -241,6 +248,8 @@ def _build(
     release: str,
     progress: ReportStep,
     before: base.Listing,
+    *,
+    factor: float,
 ) -> None:
     """Make the environment at its final path, which many of its files contain."""
     folders.remove_tree(folder, inside=folder.parent)
@@ -250,14 +259,14 @@ def _build(
         folders.make_marked(folder)
         undo.callback(folders.remove_tree, folder, inside=folder.parent)
         layer_root = _layer_of(folder)
-        _make_layer(layer_root, folder, log)
+        _make_layer(layer_root, folder, log, factor)
         pins = releases.pins(release)
         try:
             for each in resolved:
                 progress(f"building {each.change}")
-                _install(each, folder, pins[each.change.distribution], log, progress)
+                _install(each, folder, pins[each.change.distribution], log, progress, factor=factor)
         finally:
-            base.check_unaltered(before, log)
+            base.check_unaltered(before, log, factor)
         for packages in _packages_of(layer_root):
             _check_readable(packages)
         layer = _distributions(_packages_of(layer_root))
@@ -292,10 +301,10 @@ def _layer_of(folder: Path) -> Path:
     return folder / "environment"
 
 
-def _make_layer(environment: Path, folder: Path, log: Path) -> None:
+def _make_layer(environment: Path, folder: Path, log: Path, factor: float) -> None:
     """Make a virtual environment that falls back to the packages of the running one."""
     options = ("--no-project", "--allow-existing")
-    with builds.begun(folder / "work", environment, log) as build:
+    with builds.begun(folder / "work", environment, log, factor) as build:
         build.uv("venv", "--python", sys.executable, *options, environment)
     # Unlike a plain path, addsitedir also processes the .pth files of the running environment.
     lines = "".join(f"import site; site.addsitedir({path!r})\n" for path in _running_packages())
@@ -303,12 +312,18 @@ def _make_layer(environment: Path, folder: Path, log: Path) -> None:
 
 
 def _install(
-    resolved: Resolved, folder: Path, pinned: Version, log: Path, progress: ReportStep
+    resolved: Resolved,
+    folder: Path,
+    pinned: Version,
+    log: Path,
+    progress: ReportStep,
+    *,
+    factor: float,
 ) -> None:
     """Build and install one changed project: with installed packages, else with the index."""
     change, environment = resolved.change, _layer_of(folder)
     variables: dict[str, str | None] = dict(_PBR)
-    with builds.begun(folder / "work", environment, log) as build:
+    with builds.begun(folder / "work", environment, log, factor) as build:
         if change.kind == "version":
             what: str | Path = f"{change.distribution}=={change.source}"
         else:

@@ -15,6 +15,8 @@ from bsdgate.harness import process, variables
 REMOTE_PROTOCOLS: Final = ("file", "git", "http", "https", "ssh")
 """The allowed protocols. All others are helper programs, such as ``ext::COMMAND``."""
 
+# Not multiplied by the factor for slow nodes: the first limit is for the network, and the second
+# for a git that hangs.
 _REMOTE_TIMEOUT: Final = 600.0
 _LOCAL_TIMEOUT: Final = 120.0
 

@@ -8,6 +8,7 @@ short path, because the path of a socket is limited to about a hundred bytes.
 
 import contextlib
 import json
+import math
 import os
 import re
 import tempfile
@@ -27,7 +28,11 @@ ALIVE_SECONDS: Final = 10
 ALIVE_COUNT: Final = 3
 """The number of keepalive requests without an answer after which the connection is lost."""
 CONNECT_TIMEOUT: Final = 60.0
+"""The maximum number of seconds to connect to a node of usual speed."""
+ANSWER_TIMEOUT: Final = 30.0
+"""The part of it for the first answer of the server."""
 FORWARD_TIMEOUT: Final = 60.0
+"""The maximum number of seconds to forward ports of a node of usual speed."""
 LOST: Final = 255
 """The exit status of ssh if the connection has failed, and not the command."""
 ALIAS: Final = "bsdgate-node"
@@ -45,7 +50,6 @@ _SHORT_PLACES: Final = ("/tmp", "/var/tmp")  # noqa: S108 - a folder with a rand
 _OPTIONS: Final[Mapping[str, str]] = {
     "BatchMode": "yes",
     "ClearAllForwardings": "yes",
-    "ConnectTimeout": "30",
     "ControlPersist": "no",
     "EscapeChar": "none",
     "ForwardAgent": "no",
@@ -136,11 +140,15 @@ class KeptConnection:
 
 
 class Connection:
-    """A connection to one host. ``log`` receives the output of ssh."""
+    """A connection to one host. ``log`` receives the output of ssh.
 
-    def __init__(self, address: Address, log: Path) -> None:
+    ``factor`` multiplies the time limits.
+    """
+
+    def __init__(self, address: Address, log: Path, factor: float = 1.0) -> None:
         self.address = address
         self.log = log
+        self._factor = factor
         self._running: process.Running | None = None
         self._folder: Path | None = None
         self._lock = -1
@@ -159,7 +167,7 @@ class Connection:
             stdout=process.PIPE,
         )
         self._running = running
-        output = running.read(CONNECT_TIMEOUT)
+        output = running.read(CONNECT_TIMEOUT * self._factor)
         if output is None or not output.strip().endswith(_CONNECTED):
             error = self._refusal(running, output)
             self.close()
@@ -193,7 +201,8 @@ class Connection:
         """
         options = [*self._client_options(), "-O", command, *arguments]
         argv = ["ssh", *options, *self.address.options]
-        process.run(argv, log=self.log, timeout=FORWARD_TIMEOUT, env=environment())
+        limit = FORWARD_TIMEOUT * self._factor
+        process.run(argv, log=self.log, timeout=limit, env=environment())
 
     @property
     def config(self) -> Path:
@@ -252,15 +261,20 @@ class Connection:
 
     def _master_options(self) -> list[str]:
         # ssh runs the local command when it listens on its socket.
-        own = {"ControlMaster": "yes", "LocalCommand": f"echo {_CONNECTED.decode()}"}
-        return _options({**_OPTIONS, **own, "ControlPath": str(self._socket)})
+        own = {
+            "ConnectTimeout": str(math.ceil(ANSWER_TIMEOUT * self._factor)),
+            "ControlMaster": "yes",
+            "ControlPath": str(self._socket),
+            "LocalCommand": f"echo {_CONNECTED.decode()}",
+        }
+        return _options({**_OPTIONS, **own})
 
     def _client_options(self) -> list[str]:
         return _options({**_CLIENT_OPTIONS, "ControlPath": str(self._socket)})
 
     def _refusal(self, running: process.Running, output: bytes | None) -> Refusal:
         if output is None:
-            what, lines = f"it did not answer within {CONNECT_TIMEOUT:g} s", ""
+            what, lines = f"it did not answer within {CONNECT_TIMEOUT * self._factor:g} s", ""
         else:
             status = running.wait(process.GRACE)
             what, lines = f"ssh ended with status {status}", running.last_lines()

@@ -27,6 +27,7 @@ _OURS: Final = re.compile(
 )
 # poudriere's annotation of a package: the commit of the ports tree.
 _COMMIT: Final = "ports_top_git_hash"
+# Not multiplied by the factor for slow nodes: pkg reads a small database in a second.
 _PKG_TIMEOUT: Final = 60.0
 
 

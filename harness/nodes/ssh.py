@@ -22,7 +22,9 @@ ALIVE: Final = 10.0
 SILENCE: Final = 60.0
 """The number of seconds without a line after which the agent ends all that it has started."""
 COMMAND_TIMEOUT: Final = 120.0
+"""The maximum number of seconds for a command, on a node of usual speed."""
 COPY_TIMEOUT: Final = 600.0
+"""The maximum number of seconds to copy a directory, with a node of usual speed."""
 LOG: Final = "ssh.log"
 """The log of ssh, in the directory of the logs."""
 KEPT: Final = "connection.json"
@@ -47,16 +49,26 @@ class SshNode:
 
     ``run`` is the run directory on this machine; the directory on the node has the same name. The
     log of ssh is in the directory ``logs``. ``program`` is the bsdgate command on the node.
+    ``factor`` multiplies the time limits.
     """
 
-    def __init__(self, address: Address, run: Path, logs: Path, program: str = _PROGRAM) -> None:
+    def __init__(
+        self,
+        address: Address,
+        run: Path,
+        logs: Path,
+        program: str = _PROGRAM,
+        *,
+        factor: float = 1.0,
+    ) -> None:
         self.address = address
         self.log = logs / LOG
         self.name = address.name
         self._run = run
         self._logs = logs
         self._program = program
-        self._connection = Connection(address, self.log)
+        self._factor = factor
+        self._connection = Connection(address, self.log, factor)
         self._installation: Installation | None = None
         self._caller: agent.Caller | None = None
         self._folder: Path | None = None
@@ -93,7 +105,8 @@ class SshNode:
             self._installation = self._ask_installation()
             self._refuse_another()
             line = shell.command([*self._module("agent"), f"{SILENCE:g}"])
-            self._caller = agent.Caller(self._start(line, process.PIPE), self.name, ALIVE)
+            running, stop = self._start(line, process.PIPE), agent.STOP_TIMEOUT * self._factor
+            self._caller = agent.Caller(running, self.name, ALIVE, stop)
             folder = self.remote(_RUN_FOLDER).call("make", ignore, name=self._run.name)
             self._folder = Path(folder)
             self._shares_loopback = self._is_loopback_shared()
@@ -140,7 +153,7 @@ class SshNode:
                     while chunk := packed.read(1 << 16):
                         unpacking.write(chunk)
                 unpacking.close_input()
-                self._finish(unpacking, COPY_TIMEOUT)
+                self._finish(unpacking, COPY_TIMEOUT * self._factor)
         return target
 
     def pull(self, source: Path, target: Path) -> None:
@@ -149,7 +162,7 @@ class SshNode:
         with tempfile.TemporaryDirectory(dir=self._logs) as folder:
             packed = Path(folder) / "packed.tar"
             with self._start(line, packed) as packing:
-                self._finish(packing, COPY_TIMEOUT)
+                self._finish(packing, COPY_TIMEOUT * self._factor)
             with packed.open("rb") as file:
                 archive.unpack(file, target)
 
@@ -221,7 +234,8 @@ class SshNode:
             output = Path(folder) / "installation"
             with self._start(shell.script(_ASK, self._program), output) as asking:
                 asking.close_input()
-                status, lines = asking.wait(COMMAND_TIMEOUT), asking.last_lines()
+                status = asking.wait(COMMAND_TIMEOUT * self._factor)
+                lines = asking.last_lines()
             text = output.read_text(errors="replace").strip()
         if status == 0:
             return self._parse(text)

@@ -96,10 +96,14 @@ class Runner(Protocol):
         """
 
     def asked(self, ids: Sequence[str]) -> bytes:
-        """Return the content of the file that lists the tests of an attempt."""
+        """Return the content of the file that lists the tests of an attempt.
+
+        :raises UsageError: a test is not in ``list_ids``, and the file must have more than its id.
+        """
 
     def run(self, ids: Sequence[str], attempt: Attempt, events: Events, look: Look) -> Ended:
         """Run these tests until ``look`` returns a problem; write the evidence to the attempt.
 
-        After an interruption, the attempt has the evidence of the tests that ended.
+        After a problem or an interruption, the attempt has the evidence of the tests that ended. A
+        test that is not in ``list_ids`` gets no outcome.
         """

@@ -105,8 +105,15 @@ class Task(Part):
         return [workload.name for workload in self.subtasks]
 
     def choose(self, names: Sequence[str]) -> list[Workload]:
-        """Return the workloads of these names, in the order of the names."""
+        """Return the workloads of these names, in the order of the names.
+
+        :raises UsageError: the task has no such workload.
+        """
         by_name = {workload.name: workload for workload in self.subtasks}
+        if unknown := [name for name in names if name not in by_name]:
+            raise UsageError(
+                f"the task {self.title!r} has no workload {', '.join(unknown)}", "start a new run"
+            )
         return [by_name[name] for name in names]
 
     @model_validator(mode="after")
@@ -302,6 +309,8 @@ class RallyRunner:
                     events.report(f"{event.id}: {event.text}")
 
         workloads = self.task.choose(ids)
+        # Rally cannot use a database in which an earlier attempt has made its environment.
+        self.workspace.create()
         try:
             with self.workspace.running(workloads, self.cloud, attempt.mark) as running:
                 status, problems = watch(running, take, look)

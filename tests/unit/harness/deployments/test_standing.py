@@ -211,6 +211,16 @@ def test_a_cloud_that_refuses_or_does_not_answer_is_lost(
     assert [each.code for each in made.health()] == [Code.CLOUD_LOST] * lost
 
 
+def test_a_slow_cloud_has_more_time_to_answer(tmp_path: Path, cloud: FakeCloud) -> None:
+    made = begun(tmp_path, cloud)
+    made.profile = made.profile.with_factor(3)
+    cloud.failing = InfrastructureError("away")
+    made._answered -= 2 * standing.ANSWER_TIMEOUT
+    assert list(made.health()) == []
+    made._answered -= 2 * standing.ANSWER_TIMEOUT
+    assert [each.code for each in made.health()] == [Code.CLOUD_LOST]
+
+
 def test_a_cloud_without_problems_is_not_checked_each_time(
     tmp_path: Path, cloud: FakeCloud
 ) -> None:
