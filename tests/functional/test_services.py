@@ -9,8 +9,13 @@ import yaml
 from functional.place import Place, UpCloud
 from functional.run_folder import runs
 from functional.sdk import connected, names
+from unit.harness.deployments.test_contract import DeploymentContract
 
 from bsdgate.harness.cloud.service import hash_password
+from bsdgate.harness.deployments.base import Deployment
+from bsdgate.harness.deployments.embedded import Embedded
+from bsdgate.harness.nodes.local import LocalNode
+from bsdgate.harness.profiles.load import load
 
 PROFILES = Path(__file__).parent / "profiles"
 STANDALONE = Path(__file__).parents[2] / "harness" / "profiles" / "ironic-standalone.yaml"
@@ -117,3 +122,18 @@ def test_morello_is_refused_with_the_name_of_its_driver(place: Place) -> None:
         assert done.code == 2, done
         assert "Ironic's driver pdu is missing on this machine (allowed: fake)" in done.text
         assert "-> choose one that can: --profile embedded or ironic-standalone" in done.text
+
+
+class TestEmbeddedContract(DeploymentContract):
+    """The contract of deployments, with a real cloud of one service on this machine."""
+
+    @pytest.fixture
+    def deployment(
+        self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[Deployment]:
+        monkeypatch.setenv("BSDGATE_CACHE_DIR", str(place.cache))
+        monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path / "state"))
+        node = LocalNode(tmp_path / "run")
+        node.connect()
+        yield Embedded(node, load("ironic-standalone"))
+        node.close()
