@@ -324,7 +324,7 @@ def test_a_host_with_another_bsdgate(sshd: Sshd, made: Callable[..., SshNode]) -
     sshd.configure(PATH=program(sshd, f"echo '{fields}'"))
     message, hint = refusal(made(), sshd, UsageError)
     assert "has bsdgate 9.9, but this machine has" in message
-    assert "0123456789ab there" in message
+    assert "0123456789ab on the node" in message
     assert "install bsdgate" in hint
 
 
