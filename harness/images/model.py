@@ -102,6 +102,8 @@ class Record:
     """The checksum of the downloaded file, which may be compressed."""
     sha256: str
     """The checksum of the unpacked image."""
+    size: int
+    """The size of the unpacked image; what it takes on the disk is less if it has holes."""
     format: Format
     fetched: datetime
 

@@ -157,6 +157,17 @@ def slow(handler: Handler, content: bytes) -> None:
         return
 
 
+def held(reached: threading.Event, released: threading.Event) -> Fault:
+    """Set ``reached``, and send what is asked when ``released`` is set."""
+
+    def fault(handler: Handler, content: bytes) -> None:
+        reached.set()
+        released.wait()
+        handler.serve(content)
+
+    return fault
+
+
 def status(code: int) -> Fault:
     """Answer with this status and no body."""
     return lambda handler, _: handler.start(code, 0)
