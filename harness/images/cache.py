@@ -17,19 +17,27 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from bsdgate.harness import files, folders
-from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.images import disk, unpack
 from bsdgate.harness.images.client import Client, shown
 from bsdgate.harness.images.download import download, remove, writing
-from bsdgate.harness.images.model import Algorithm, Digest, Image, ImageRef, Record, Release
+from bsdgate.harness.images.model import (
+    Algorithm,
+    Digest,
+    Image,
+    ImageRef,
+    Record,
+    Release,
+    Signature,
+)
 from bsdgate.harness.images.progress import Listener
 
 RECORD: Final = "image.json"
 PARTS: Final = "parts"
 LOCKS: Final = "locks"
+DRAFT: Final = "draft-"
+PART: Final = ".part"
 
-_DRAFT: Final = "draft-"
-_PART: Final = ".part"
 _LOCK_SUFFIX: Final = ".lock"
 _DEFAULT_ALGORITHM: Final[Algorithm] = "sha512"
 _RECORDS: Final = TypeAdapter(Record)
@@ -78,7 +86,7 @@ class Cache:
         found = [
             _entry(folder)
             for folder in self._folders()
-            if folder.name not in {PARTS, LOCKS} and not folder.name.startswith(_DRAFT)
+            if folder.name not in {PARTS, LOCKS} and not folder.name.startswith(DRAFT)
         ]
         return sorted(found, key=lambda each: each.used, reverse=True)
 
@@ -136,6 +144,21 @@ class Cache:
             return f"{path} has changed: sha256:{found}, and it was sha256:{record.sha256}"
         return None
 
+    def remove(self, entry: Entry) -> bool:
+        """Remove an image; return whether it is gone: one that is in use is not removed."""
+        try:
+            with locked(self.root, entry.key, 0):
+                fd = _lock(entry.folder, fcntl.LOCK_EX)
+                if fd is None:
+                    return not entry.folder.exists()
+                try:
+                    folders.remove_tree(entry.folder, inside=self.root)
+                finally:
+                    os.close(fd)
+        except UsageError:
+            return False
+        return True
+
     def _folders(self) -> list[Path]:
         return [each for each in self.root.glob("*") if folders.is_marked(each)]
 
@@ -147,11 +170,11 @@ class Cache:
     def _get(self, ref: ImageRef, client: Client, source: Path | None) -> Image:
         folder = self.root / ref.key
         with files.explain_errors(self.root):
-            for each in (self.root, self.root / PARTS, self.root / LOCKS):
-                folders.make(each)
+            folders.make(self.root / PARTS)
         with self._locked(ref, client.limits.total):
             entry = _entry(folder) if folder.is_dir() else None
             if entry is not None and entry.image is not None:
+                self._note_signature(entry, ref)
                 os.utime(folder)
                 return entry.image
             folders.remove_tree(folder, inside=self.root)
@@ -163,11 +186,17 @@ class Cache:
     @contextlib.contextmanager
     def _locked(self, ref: ImageRef, seconds: float) -> Iterator[None]:
         """Exclude other processes that make the same image."""
-        path = lock_path(self.root, ref.key)
-        if files.is_locked(path):
+        if files.is_locked(lock_path(self.root, ref.key)):
             self._listener.stage("wait for another process", ref.name)
-        with files.exclusive(path, seconds):
+        with locked(self.root, ref.key, seconds):
             yield
+
+    def _note_signature(self, entry: Entry, ref: ImageRef) -> None:
+        """Record that the signature has been checked, if it was not when the image was kept."""
+        record = entry.record
+        if record is not None and ref.signature is Signature.GOOD is not record.signature:
+            noted = replace(record, signature=ref.signature)
+            files.write_atomically(entry.folder / RECORD, _RECORDS.dump_json(noted, indent=2))
 
     def _load(self, ref: ImageRef, client: Client) -> Image:
         part, digest = self._downloaded(ref, client)
@@ -182,7 +211,7 @@ class Cache:
     def _downloaded(self, ref: ImageRef, client: Client) -> tuple[Path, Digest]:
         """Return the downloaded file with its digest, which agrees with the published one."""
         assert isinstance(ref.location, str)
-        part = self.root / PARTS / f"{ref.key}{_PART}"
+        part = self.root / PARTS / f"{ref.key}{PART}"
         algorithm = ref.digest.algorithm if ref.digest else _DEFAULT_ALGORITHM
         while True:
             continued = part.exists()
@@ -208,7 +237,7 @@ class Cache:
 
     def _keep(self, ref: ImageRef, source: Path, downloaded: Digest) -> Image:
         """Unpack a file into a draft, and give it its final name when it is complete."""
-        draft = self.root / f"{_DRAFT}{ref.key}"
+        draft = self.root / f"{DRAFT}{ref.key}"
         folders.remove_tree(draft, inside=self.root)
         with writing(unpack.STAGE, draft):
             folders.make_marked(draft)
@@ -246,6 +275,18 @@ class Cache:
 def lock_path(root: Path, key: str) -> Path:
     """Return the lock of an image in the making."""
     return root / LOCKS / f"{key}{_LOCK_SUFFIX}"
+
+
+@contextlib.contextmanager
+def locked(root: Path, key: str, seconds: float) -> Iterator[None]:
+    """Exclude other processes that make or remove an image.
+
+    :raises UsageError: another one is still doing that after ``seconds``.
+    """
+    path = lock_path(root, key)
+    folders.make(path.parent)
+    with files.exclusive(path, seconds):
+        yield
 
 
 def _image_in(folder: Path, record: Record) -> Path:
