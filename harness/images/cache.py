@@ -284,8 +284,10 @@ def locked(root: Path, key: str, seconds: float) -> Iterator[None]:
     :raises UsageError: another one is still doing that after ``seconds``.
     """
     path = lock_path(root, key)
-    folders.make(path.parent)
-    with files.exclusive(path, seconds):
+    with contextlib.ExitStack() as stack:
+        with files.explain_errors(path):
+            folders.make(path.parent)
+            stack.enter_context(files.exclusive(path, seconds))
         yield
 
 

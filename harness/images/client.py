@@ -4,14 +4,15 @@
 import http.client
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
 from bsdgate.harness.command_line import without_url_passwords
 from bsdgate.harness.errors import InfrastructureError, UsageError
+from bsdgate.harness.images.settings import Limits
 
 CHUNK: Final = 1 << 20
 """The number of bytes that are read at once."""
@@ -29,22 +30,6 @@ _REASONS: Final = (
     (TimeoutError, "the server sent nothing for {limits.silence:g} s"),
     (urllib3.exceptions.TimeoutError, "the server sent nothing for {limits.silence:g} s"),
 )
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The time limits in seconds, and the number of tries."""
-
-    connect: float = 15
-    """Until a server has accepted a connection."""
-    silence: float = 30
-    """Without a byte from the server; then the download is continued on a new connection."""
-    total: float = 3600
-    """A download with all its tries."""
-    tries: int = 3
-    """Tries one after another that bring no new byte."""
-    pause: float = 1
-    """Between two tries."""
 
 
 class NotFound(InfrastructureError):
@@ -163,6 +148,11 @@ def failure(stage: str, url: str, why: str, hint: str | None = None) -> Infrastr
 def shown(url: str) -> str:
     """Return the URL without its password."""
     return without_url_passwords(url)
+
+
+def name_in(url: str) -> str:
+    """Return the name of the file at a URL."""
+    return urlsplit(url).path.rpartition("/")[2]
 
 
 def reason(error: BaseException, deadline: Deadline) -> str:

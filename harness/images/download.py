@@ -1,33 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
 """A download that continues where an earlier one stopped, and computes the checksum meanwhile.
 
-The file of a download that is not complete stays, with a file ``.json`` beside it that has the
-validator of its content (an ETag or a date): the server continues only the same content.
+The file of a download that is not complete stays, with a file ``.json`` beside it that has its URL
+and the validator of its content (an ETag or a date): the server continues only the same content.
 """
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import requests
+from pydantic import TypeAdapter, ValidationError
 
 from bsdgate.harness import files
 from bsdgate.harness.errors import InfrastructureError, UsageError
-from bsdgate.harness.images.client import CHUNK, Client, Cut, Deadline, chunks, failure, shown
+from bsdgate.harness.images.client import (
+    CHUNK,
+    Client,
+    Cut,
+    Deadline,
+    chunks,
+    failure,
+    name_in,
+    shown,
+)
 from bsdgate.harness.images.model import Algorithm, Digest
 from bsdgate.harness.images.progress import Listener
 
 STAGE: Final = "download"
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (?:(?P<first>\d+)-\d+|\*)/(?P<total>\d+)")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The URL of a file, and the validator of its content, if the server has named one."""
+
+    url: str
+    validator: str | None
+
+
+_SOURCES: Final = TypeAdapter(Source)
 
 
 def download(
@@ -53,7 +73,7 @@ def download(
 def remove(path: Path) -> None:
     """Remove a file that was downloaded, complete or not."""
     path.unlink(missing_ok=True)
-    _validator_file(path).unlink(missing_ok=True)
+    _source_file(path).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -82,7 +102,7 @@ class _Download:
         self._client, self._url, self._path = client, url, path
         self._algorithm: Final[Algorithm] = algorithm
         self._listener = listener
-        self._name = urlsplit(url).path.rpartition("/")[2]
+        self._name = name_in(url)
         self._verified = verified
         self._deadline = Deadline(client.limits)
         self._hash = hashlib.new(algorithm)
@@ -152,7 +172,7 @@ class _Download:
         """Prepare the file for the body; return the size of the whole file, if it is known."""
         if response.status_code == requests.codes.ok:
             self._start_over()
-            self._save_validator(response)
+            self._save_source(response)
             length = response.headers.get("Content-Length", "")
             return int(length) if length.isdecimal() else None
         content_range = response.headers.get("Content-Range", "")
@@ -178,7 +198,7 @@ class _Download:
             os.lseek(self._fd, 0, os.SEEK_SET)
         self._size = 0
         self._hash = hashlib.new(self._algorithm)
-        _validator_file(self._path).unlink(missing_ok=True)
+        _source_file(self._path).unlink(missing_ok=True)
 
     def _check_room(self, total: int | None) -> None:
         folder, needed = self._path.parent, (total or 0) - self._size
@@ -190,22 +210,26 @@ class _Download:
                 f"make room, or {files.ELSEWHERE}",
             )
 
-    def _save_validator(self, response: requests.Response) -> None:
+    def _save_source(self, response: requests.Response) -> None:
         etag, modified = response.headers.get("ETag", ""), response.headers.get("Last-Modified")
         # A weak ETag does not promise the same bytes.
         validator = etag if etag.startswith('"') else modified
-        if validator:
-            content = json.dumps({"url": self._url, "validator": validator})
-            files.write_atomically(_validator_file(self._path), content.encode())
+        source = _SOURCES.dump_json(Source(self._url, validator))
+        files.write_atomically(_source_file(self._path), source)
 
     def _validator(self) -> str | None:
         """Return the validator of what is in the file, if this URL has given it."""
-        try:
-            saved = json.loads(_validator_file(self._path).read_bytes())
-            return str(saved["validator"]) if saved["url"] == self._url else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        source = source_of(self._path)
+        return None if source is None or source.url != self._url else source.validator
 
 
-def _validator_file(path: Path) -> Path:
+def source_of(path: Path) -> Source | None:
+    """Return where a file is from that is not complete, if that is known."""
+    try:
+        return _SOURCES.validate_json(_source_file(path).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _source_file(path: Path) -> Path:
     return path.with_suffix(".json")

@@ -5,7 +5,7 @@ An image of an exact version (a release, or a dated snapshot) never changes, so 
 cache, no server is asked.
 """
 
-from dataclasses import dataclass
+import os
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -22,27 +22,13 @@ from bsdgate.harness.images.model import (
     Signature,
     Variant,
 )
+from bsdgate.harness.images.settings import Settings
 from bsdgate.harness.images.versions import Version, folders_of_versions, nearest
 
 STAGE: Final = "resolve"
 LIST: Final = "list of checksums"
 
-TREE: Final = "https://download.freebsd.org"
-SIGNATURES: Final = "https://www.freebsd.org/releases"
-
 _SUFFIXES: Final = frozenset({".qcow2", ".raw", ".img", ".xz"})
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Where images and their signatures come from."""
-
-    tree: str = TREE
-    """The URL of FreeBSD's release tree, or of a mirror: the folder with ``releases``."""
-    signatures: str = SIGNATURES
-    """The URL of the folder with a folder ``15.1R`` for each release."""
-    keyring: Path | None = None
-    """The public keys that may sign checksums; None: signatures are not checked."""
 
 
 class Resolver:
@@ -202,6 +188,8 @@ def _of_file(path: Path) -> ImageRef:
             f"{STAGE}: there is no file {path}",
             f"correct the path, or give a version such as {Version('15.1')}",
         )
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"{STAGE}: you may not read {path}", "get the permission")
     return ImageRef(path.name, path.absolute())
 
 

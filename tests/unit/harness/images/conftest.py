@@ -8,7 +8,8 @@ import pytest
 from fakes.progress import Recorder
 from fakes.release_tree import ReleaseTree, serving
 
-from bsdgate.harness.images.client import Client, Limits
+from bsdgate.harness.images.client import Client
+from bsdgate.harness.images.settings import Limits
 
 
 @pytest.fixture

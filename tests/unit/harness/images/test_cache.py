@@ -23,7 +23,7 @@ from bsdgate.harness import files
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.images import cache as module
 from bsdgate.harness.images.cache import Cache
-from bsdgate.harness.images.client import Client, Limits
+from bsdgate.harness.images.client import Client
 from bsdgate.harness.images.disk import DamagedImage
 from bsdgate.harness.images.model import (
     Digest,
@@ -34,6 +34,7 @@ from bsdgate.harness.images.model import (
     Signature,
     Variant,
 )
+from bsdgate.harness.images.settings import Limits
 from bsdgate.harness.images.versions import Version
 
 CONTENT = disks.qcow2(40, fill=random.Random(16).randbytes(disks.CLUSTER))
@@ -298,9 +299,10 @@ FETCH = """\
 import sys
 from pathlib import Path
 from bsdgate.harness.images.cache import Cache
-from bsdgate.harness.images.client import Client, Limits
+from bsdgate.harness.images.client import Client
 from bsdgate.harness.images.model import Digest, ImageRef
 from bsdgate.harness.images.progress import Silent
+from bsdgate.harness.images.settings import Limits
 
 class Printer(Silent):
     def stage(self, name, what, total=None):

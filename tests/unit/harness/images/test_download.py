@@ -17,9 +17,10 @@ from fakes.release_tree import ReleaseTree
 
 from bsdgate.harness import files
 from bsdgate.harness.errors import InfrastructureError, UsageError
-from bsdgate.harness.images.client import Client, Limits, NotFound
+from bsdgate.harness.images.client import Client, NotFound
 from bsdgate.harness.images.download import download, remove
 from bsdgate.harness.images.model import Digest
+from bsdgate.harness.images.settings import Limits
 
 CONTENT = random.Random(16).randbytes(3_000_000)
 DIGEST = Digest("sha512", hashlib.sha512(CONTENT).hexdigest())

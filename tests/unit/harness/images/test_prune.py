@@ -99,11 +99,12 @@ def test_incomplete_downloads_and_drafts_are_removed_if_they_are_not_in_the_maki
     draft.mkdir()
     (draft / ".bsdgate").touch()
     (draft / "image").write_bytes(bytes(100_000))
+    assert not list(remove_leftovers(cache, datetime.now(UTC) - timedelta(hours=1)))
     with files.exclusive(lock_path(cache.root, refs[0].key), 0):
-        removed = {each.name: each for each in remove_leftovers(cache)}
-    assert removed[f"incomplete {refs[0].key}"].in_use
-    assert not removed[f"incomplete {refs[1].key}"].in_use
-    assert removed[f"incomplete {refs[1].key}"].size >= 200_000
+        removed = {each.name: each for each in remove_leftovers(cache, None)}
+    assert removed["incomplete one"].in_use
+    assert not removed["incomplete two"].in_use
+    assert removed["incomplete two"].size >= 200_000
     assert not draft.exists()
     assert {path.name for path in (cache.root / "parts").iterdir()} == {
         f"{refs[0].key}.part",
@@ -112,6 +113,6 @@ def test_incomplete_downloads_and_drafts_are_removed_if_they_are_not_in_the_maki
 
 
 def test_nothing_is_removed_from_an_empty_cache(cache: Cache) -> None:
-    assert not list(remove_leftovers(cache))
+    assert not list(remove_leftovers(cache, None))
     assert not list(prune(cache, cache.entries(), None))
     assert not cache.root.exists()

@@ -13,7 +13,8 @@ from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.images.cache import Cache
 from bsdgate.harness.images.client import Client
 from bsdgate.harness.images.model import Digest, Format, ImageRef, Signature, Variant
-from bsdgate.harness.images.resolve import Resolver, Settings
+from bsdgate.harness.images.resolve import Resolver
+from bsdgate.harness.images.settings import Settings
 from bsdgate.harness.images.versions import Version
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "images"
