@@ -19,7 +19,7 @@ from alembic.migration import MigrationContext
 from functional.place import wait_for
 from sqlalchemy import event, func, select, text
 from sqlalchemy.engine import Engine
-from unit.results.store.contract import FIRST, StoreContract, kept, numbers, verdict
+from unit.results.store.contract import FIRST, StoreContract, numbers, stored_run, verdict
 from unit.results.store.old_history import OldHistoryContract
 from unit.results.store.replacing import ReplacingContract
 
@@ -219,7 +219,7 @@ def test_concurrent_imports_lose_nothing(url: str, tmp_path: Path) -> None:
     with Store(url) as store:
         assert numbers(store.runs()) == list(range(59, -1, -1))
         for number in range(60):
-            assert kept(store, f"run-{number}").outcomes == b"sf" * (number % 4)
+            assert stored_run(store, f"run-{number}").outcomes == b"sf" * (number % 4)
 
 
 def test_concurrent_pruning_and_importing_are_correct(url: str) -> None:
@@ -311,7 +311,7 @@ def test_a_killed_replacement_does_not_change_the_run(url: str) -> None:
         moment += 1
     assert moment > 6
     with Store(url) as store:
-        assert kept(store, "run-1").outcomes == b"ssf"
+        assert stored_run(store, "run-1").outcomes == b"ssf"
 
 
 @pytest.mark.timeout(300)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check the rules of structure that no linter has (doc/source/design/0001-structure.rst).
+"""Check the rules of structure that no linter checks (doc/source/design/0001-structure.rst).
 
     python tests/lint/structure.py
 
@@ -42,14 +42,14 @@ class Finding:
 
 
 def main() -> int:
-    """Print what is wrong in this checkout; return the exit status."""
+    """Print the findings in this checkout; return the exit status."""
     findings = list(check(Path(__file__).parents[2]))
     sys.stdout.writelines(f"{finding}\n" for finding in findings)
     return 1 if findings else 0
 
 
 def check(root: Path) -> Iterator[Finding]:
-    """Check the checkout in a directory by all rules."""
+    """Check all rules in the checkout in a directory."""
     yield from check_code(root)
     yield from check_import_root(root)
     yield from check_pins(root)
@@ -58,7 +58,7 @@ def check(root: Path) -> Iterator[Finding]:
 
 
 def check_code(root: Path) -> Iterator[Finding]:
-    """Check all modules, those of recorded projects excepted."""
+    """Check all modules except those of recorded projects."""
     for folder in (*PRODUCT, "tests"):
         for file in sorted((root / folder).rglob("*.py")):
             path = file.relative_to(root)
@@ -67,7 +67,7 @@ def check_code(root: Path) -> Iterator[Finding]:
 
 
 def check_module(path: Path, text: str) -> Iterator[Finding]:
-    """Check the sizes in a module and the names that it has and gives."""
+    """Check the sizes in a module, its name and the names of its classes."""
     lines = text.count("\n")
     if lines > MODULE_LINES:
         yield Finding(path, lines, f"the module has {lines} lines; {MODULE_LINES} are the limit")
@@ -99,7 +99,7 @@ def check_class(path: Path, node: ast.ClassDef) -> Iterator[Finding]:
 
 
 def check_import_root(root: Path) -> Iterator[Finding]:
-    """Check that the import root has links to folders of the same name and nothing else."""
+    """Check that the import root has only links to directories of the same name."""
     path = Path("src", "bsdgate")
     for entry in sorted((root / path).iterdir()):
         if entry.is_symlink():
@@ -123,7 +123,7 @@ def check_pins(root: Path) -> Iterator[Finding]:
 
 
 def check_dependencies(root: Path) -> Iterator[Finding]:
-    """Check that what pyproject.toml names is pinned."""
+    """Check that the requirements in pyproject.toml are pinned."""
     pyproject = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     project = pyproject["project"]
     needed = [*project["dependencies"], *project["optional-dependencies"]["cloud"]]
@@ -142,7 +142,7 @@ def check_pinned(root: Path, path: Path, requirements: list[str]) -> Iterator[Fi
 
 
 def check_jobs(root: Path) -> Iterator[Finding]:
-    """Check that the documentation names every job of Zuul's."""
+    """Check that the documentation names each Zuul job."""
     pages = (root / "doc" / "source").rglob("*.rst")
     documentation = "".join(page.read_text(encoding="utf-8") for page in pages)
     for file in sorted((root / "zuul.d").glob("*.yaml")):
@@ -153,7 +153,7 @@ def check_jobs(root: Path) -> Iterator[Finding]:
 
 
 def statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Find all statements below a node; expressions, which have none, are not searched."""
+    """Yield all statements below a node; expressions have none and are not searched."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
             yield child
@@ -167,7 +167,7 @@ def releases(root: Path) -> list[Path]:
 
 
 def pins(text: str) -> Iterator[tuple[int, str, int]]:
-    """Find what a file pins: the line, the package, the number of its hashes."""
+    """Yield the pins of a file: the line, the package, the number of its hashes."""
     line = 1
     for entry in re.split(r"\n(?=\S)", text):
         yield line, canonicalize_name(entry.partition("==")[0]), entry.count("--hash=sha256:")
@@ -175,7 +175,7 @@ def pins(text: str) -> Iterator[tuple[int, str, int]]:
 
 
 def jobs(text: str) -> Iterator[tuple[int, str]]:
-    """Find the jobs that a file of Zuul's defines: the line, the name."""
+    """Yield the jobs that a Zuul file defines: the line, the name."""
     document = yaml.compose(text, Loader=yaml.SafeLoader)
     for stanza in document.value if document else []:
         for kind, definition in stanza.value:

@@ -19,7 +19,7 @@ linters = ["ruff"]
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Make a checkout that keeps all rules."""
+    """Write a checkout that keeps all rules."""
     for file, text in {
         "constraints/tools.txt": f"ruff==1{HASH}",
         "constraints/tox.txt": f"tox==4{HASH}",
@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def write(file: Path, text: str) -> None:
-    """Write a file and make its folder."""
+    """Write a file and create its directory."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
 
@@ -49,7 +49,7 @@ def found(root: Path) -> list[str]:
 
 
 def function(lines: int, docstring: str = "") -> str:
-    """Return the source of a function with so many lines, and a docstring more."""
+    """Return the source of a function with this number of lines and an additional docstring."""
     return "\n\ndef long():\n" + docstring + "    pass\n" * (lines - 1)
 
 
@@ -119,7 +119,7 @@ def test_a_broken_rule_is_found(root: Path, file: str, text: str, finding: str) 
 
 
 @pytest.mark.parametrize("target", ["../../results", "../../tests"])
-def test_a_link_leads_to_the_folder_of_its_name(root: Path, target: str) -> None:
+def test_a_link_to_another_directory_is_found(root: Path, target: str) -> None:
     (root / "src" / "bsdgate" / "results").symlink_to(target)
     message = "the link does not lead to the folder ../../results"
     assert found(root) == [f"src/bsdgate/results:1: {message}"]
@@ -132,13 +132,13 @@ def test_sizes_at_the_limit_are_allowed(root: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["tests/unit/utils.py", "tests/unit/test_box.py"])
-def test_names_in_tests_are_free(root: Path, file: str) -> None:
+def test_names_in_tests_are_not_checked(root: Path, file: str) -> None:
     write(root / file, "class TestBox:\n    pass\n")
     assert found(root) == []
 
 
 @pytest.mark.parametrize(("findings", "status"), [([], 0), (["harness/a.py:1: wrong"], 1)])
-def test_findings_are_printed_and_make_the_exit_status(
+def test_findings_are_printed_and_set_the_exit_status(
     findings: list[str],
     status: int,
     monkeypatch: pytest.MonkeyPatch,

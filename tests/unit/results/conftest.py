@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run directories as the harness leaves them, made of recorded or made-up streams."""
+"""Run directories like those of the harness, with recorded or generated streams."""
 
 import hashlib
 import json
@@ -27,14 +27,14 @@ KINDS = {
 
 
 def seal(stream: bytes, attempt: str, run_id: str = RUN_ID) -> bytes:
-    """Append to a stream what the harness appends when the runner's output has ended."""
+    """Append the seal that the harness writes at the end of a runner's output."""
     reader = StreamReader()
     reader.feed(stream)
     return stream + reader.make_seal(run_id, attempt)
 
 
 class RunDir:
-    """A run directory; each method writes what the harness would."""
+    """A run directory; its methods write files like those of the harness."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,7 +61,7 @@ class RunDir:
         (self.path / "manifest.json").write_text(json.dumps(self.manifest))
 
     def on_node(self, **fields: Any) -> None:
-        """Be a run of the present schema: what it ran on is in node.json, with ``fields``."""
+        """Change the run to the current schema, with ``fields`` in its node.json."""
         document = {
             "schema": 1,
             "run_id": RUN_ID,
@@ -77,7 +77,7 @@ class RunDir:
         self.manifest["schema"] = 3
         self.write_manifest()
 
-    def owes(self, *kinds: str) -> None:
+    def requires(self, *kinds: str) -> None:
         self.manifest["evidence"] = list(kinds)
         self.write_manifest()
 
@@ -86,7 +86,7 @@ class RunDir:
     ) -> Path:
         """Write one attempt; ``head`` replaces fields of its attempt.json."""
         kind, asked_name, stream_name = KINDS[parser]
-        # Some tests ask for what is no list.
+        # Some tests write an invalid list.
         count = asked.count(b'"name"') if parser == "rally" else len(asked.split())
         folder = self.path / "evidence" / name
         folder.mkdir(parents=True)
@@ -119,15 +119,15 @@ class RunDir:
         return folder
 
     def recorded(self, parser: str, case: str, name: str = "01-recorded", **head: Any) -> Path:
-        """Write one attempt made of a golden recording."""
+        """Write one attempt from a golden recording."""
         folder = GOLDEN / parser / case
         facts = json.loads((folder / "recorded.json").read_text())
         stream = (folder / facts["stream"]).read_bytes()
         if parser == "subunit":
             stream = seal(stream, name)
-        self.owes(KINDS[parser][0])
+        self.requires(KINDS[parser][0])
         asked = (folder / facts["asked"]).read_bytes()
-        # When it was recorded is not known; the judge would compare it with the reports' times.
+        # The time of the recording is unknown; the judge would compare it with that of reports.
         known = {"exit_status": facts["exit_status"], "started": None, "ended": None}
         return self.attempt(name, asked, stream, parser, **known | head)
 
@@ -142,7 +142,7 @@ def run_dir(tmp_path: Path) -> RunDir:
 
 @pytest.fixture
 def subunit_stream() -> Callable[..., bytes]:
-    """Make a stream: each argument is (id, status) or the arguments of one packet."""
+    """Return a function that makes a stream of (id, status) pairs or arguments of packets."""
 
     def make(*packets: tuple[str, str] | dict[str, Any]) -> bytes:
         out = BytesIO()

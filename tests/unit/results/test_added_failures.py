@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Known failures beside those of bsdgate: ``--expectations``, and what a run keeps of them."""
+"""Additional known failures: ``--expectations``, and the copies that a run keeps."""
 
 import hashlib
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def stream(subunit_stream: Callable[..., bytes]) -> bytes:
 
 @pytest.fixture
 def known(tmp_path: Path) -> Path:
-    """A folder with two files of known failures and what is none."""
+    """Return a directory with two files of known failures and another file."""
     folder = tmp_path / "known"
     folder.mkdir()
     (folder / "a.yaml").write_text(ENTRY.format("m.C.a"))
@@ -57,7 +57,7 @@ def run(run_dir: RunDir, stream: bytes) -> RunDir:
 
 
 def keep(run: RunDir, **files: str) -> None:
-    """Write what ``bsdgate run --expectations`` keeps."""
+    """Write the copies that ``bsdgate run --expectations`` keeps."""
     folder = run.path / "expectations"
     folder.mkdir()
     digests = {}
@@ -73,7 +73,7 @@ def excused(run: RunDir) -> dict[str, str]:
     return {case.id: str(case.outcome) for case in verdict.cases}
 
 
-def test_they_are_added_to_those_of_bsdgate(here: Here, stream: bytes, known: Path) -> None:
+def test_expectations_are_added_to_those_of_bsdgate(here: Here, stream: bytes, known: Path) -> None:
     (here.path / "asked.txt").write_bytes(IDS)
     (here.path / "s.subunit").write_bytes(stream)
     words = ("verdict", "--asked", here.path / "asked.txt", "--subunit", here.path / "s.subunit")
@@ -86,7 +86,9 @@ def test_they_are_added_to_those_of_bsdgate(here: Here, stream: bytes, known: Pa
 
 
 @pytest.mark.parametrize("command", ["verdict", "report"])
-def test_a_run_can_be_judged_by_more(here: Here, run: RunDir, known: Path, command: str) -> None:
+def test_a_run_can_be_judged_with_additional_expectations(
+    here: Here, run: RunDir, known: Path, command: str
+) -> None:
     assert here.call(command, run.path).code == 1
     ended = here.call(command, run.path, "--expectations", known)
     assert ended.code == 0
@@ -94,7 +96,7 @@ def test_a_run_can_be_judged_by_more(here: Here, run: RunDir, known: Path, comma
 
 
 @pytest.mark.parametrize("command", ["verdict", "report", "run"])
-def test_what_is_wrong_with_them_is_named(
+def test_problems_of_expectations_are_reported(
     here: Here, run: RunDir, known: Path, command: str
 ) -> None:
     (known / "b.yaml").write_text("- test: m.C.b\n")
@@ -105,13 +107,13 @@ def test_what_is_wrong_with_them_is_named(
     assert not (here.state / "runs").exists()
 
 
-def test_a_resumed_run_keeps_its_own(here: Here, run: RunDir, known: Path) -> None:
+def test_a_resumed_run_accepts_no_other_expectations(here: Here, run: RunDir, known: Path) -> None:
     ended = here.call("run", "--resume", run.path, "--expectations", known)
     assert ended.code == 2
     assert "--expectations is for a new run" in ended.err
 
 
-def test_what_a_run_keeps_is_what_is_read(known: Path) -> None:
+def test_a_run_keeps_numbered_copies_of_the_files(known: Path) -> None:
     kept = added_failures([known / "b.yaml", known])
     assert list(kept) == ["001-b.yaml", "002-a.yaml", "003-b.yaml"]
     assert kept["002-a.yaml"] == (known / "a.yaml").read_bytes()
@@ -120,7 +122,7 @@ def test_what_a_run_keeps_is_what_is_read(known: Path) -> None:
         added_failures([known])
 
 
-def test_a_run_is_judged_by_what_it_was_given(run: RunDir) -> None:
+def test_a_run_is_judged_with_its_kept_expectations(run: RunDir) -> None:
     assert run.judge().result is Result.FAIL
     keep(run, a=ENTRY.format("m.C.a"), b=ENTRY.format("m.C.b"))
     assert run.judge().result is Result.PASS
@@ -132,7 +134,7 @@ def test_a_run_is_judged_by_what_it_was_given(run: RunDir) -> None:
     assert to_confirm(run.path) == ()
 
 
-def test_only_the_rest_is_run_again(run: RunDir) -> None:
+def test_only_failures_that_are_not_known_are_run_again(run: RunDir) -> None:
     keep(run, a=ENTRY.format("m.C.a"))
     assert {rerun.ids for rerun in to_confirm(run.path)} == {("m.C.b",)}
 
@@ -146,7 +148,7 @@ def test_only_the_rest_is_run_again(run: RunDir) -> None:
     ],
     ids=["gone", "changed", "renamed"],
 )
-def test_what_was_lost_or_changed_excuses_nothing(run: RunDir, harm: Any, code: Code) -> None:
+def test_lost_or_changed_expectations_excuse_nothing(run: RunDir, harm: Any, code: Code) -> None:
     keep(run, a=ENTRY.format("m.C.a"), b=ENTRY.format("m.C.b"))
     harm(run.path / "expectations" / "a.yaml")
     verdict = run.judge()
@@ -155,14 +157,14 @@ def test_what_was_lost_or_changed_excuses_nothing(run: RunDir, harm: Any, code: 
     assert {case.id for case in verdict.cases if case.outcome is Outcome.FAIL} == {"m.C.a"}
 
 
-def test_what_nothing_recorded_excuses_nothing(run: RunDir) -> None:
+def test_expectations_outside_the_manifest_excuse_nothing(run: RunDir) -> None:
     keep(run, b=ENTRY.format("m.C.b"))
     (run.path / "expectations" / "more.yaml").write_text(ENTRY.format("*"))
     assert run.judge().result is Result.FAIL
 
 
 @pytest.mark.parametrize("name", ["../../known/a.yaml", "/etc/passwd", "..", "", "a\0b"])
-def test_a_manifest_leads_to_no_other_folder(run: RunDir, known: Path, name: str) -> None:
+def test_a_path_outside_the_run_directory_is_an_error(run: RunDir, known: Path, name: str) -> None:
     digest = hashlib.sha256((known / "a.yaml").read_bytes()).hexdigest()
     run.manifest["expectations"] = {name: digest}
     run.write_manifest()
@@ -172,7 +174,9 @@ def test_a_manifest_leads_to_no_other_folder(run: RunDir, known: Path, name: str
 
 
 @pytest.mark.parametrize("kept", [["a.yaml"], "a.yaml", 5])
-def test_a_manifest_that_names_them_otherwise_is_damaged(run: RunDir, kept: Any) -> None:
+def test_an_invalid_list_of_expectations_in_the_manifest_is_an_error(
+    run: RunDir, kept: Any
+) -> None:
     run.manifest["expectations"] = kept
     run.write_manifest()
     assert Code.DAMAGED in {reason.code for reason in run.judge().reasons}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An import believes a verdict that follows from what it tells, of the run that it lies with."""
+"""An import accepts only a consistent verdict on the run of the same directory."""
 
 import copy
 import json
@@ -35,10 +35,10 @@ def run(
     sealed: Callable[..., bytes],
     tmp_path: Path,
 ) -> RunDir:
-    """A run with tests of every kind that a PASS may have, one run again, and one resumed."""
+    """Write a run that passes, with all outcomes that a PASS can have and with confirmations."""
     (tmp_path / "known").mkdir()
     (tmp_path / "known" / "a.yaml").write_text(KNOWN)
-    run_dir.owes("tempest")
+    run_dir.requires("tempest")
     ids = ["m.A.base", "m.A.known", "m.A.one", "m.A.skipped", "m.A.two", "m.A.xfail"]
     ends = ["fail", "fail", "success", "skip", "success", "xfail"]
     asked = "".join(f"{each}\n" for each in ids).encode()
@@ -52,7 +52,7 @@ def run(
 
 
 def document_on(run: RunDir, policy: str = "developer", **changes: Any) -> dict[str, Any]:
-    """The document on a run, as it would be written."""
+    """Return the verdict document of a run."""
     known = [path for path in [run.path.parent / "known"] if path.exists()]
     verdict = judge_run(run.path, known, POLICIES[policy])
     content: dict[str, Any] = json.loads(document.render(verdict))
@@ -60,7 +60,7 @@ def document_on(run: RunDir, policy: str = "developer", **changes: Any) -> dict[
 
 
 def accepts(run: RunDir, content: dict[str, Any]) -> bool:
-    """Whether the document may be imported."""
+    """Return whether the document can be imported."""
     try:
         agreement.require(run.path, document.parse(json.dumps(content)), NOW)
     except EvidenceError:
@@ -77,14 +77,14 @@ def refused(run: RunDir, content: dict[str, Any]) -> str:
 
 
 def counted(content: dict[str, Any]) -> dict[str, Any]:
-    """Make the counts fit the cases, so that they are not what gives a change away."""
+    """Return the document with counts of its cases, so that these do not reveal a change."""
     cases = content["cases"] if isinstance(content["cases"], list) else []
     outcomes = [case.get("outcome") for case in cases if isinstance(case, dict)]
     counts = {str(one): outcomes.count(one) for one in Outcome}
     return content | {"counts": {"asked": len(cases)} | counts}
 
 
-def test_what_the_judge_says_agrees(run: RunDir) -> None:
+def test_a_document_of_the_judge_is_accepted(run: RunDir) -> None:
     content = document_on(run)
     assert content["result"] == "PASS"
     assert content["counts"]["fail"] == content["counts"]["known-failure"] == 1
@@ -94,12 +94,12 @@ def test_what_the_judge_says_agrees(run: RunDir) -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("case", JUDGED)
-def test_what_the_judge_says_of_recordings_agrees(run_dir: RunDir, case: str, policy: str) -> None:
+def test_documents_on_recordings_are_accepted(run_dir: RunDir, case: str, policy: str) -> None:
     run_dir.recorded(*case.split("/"))
     assert accepts(run_dir, document_on(run_dir, policy))
 
 
-def test_manifest_of_schema_1_and_2_are_alike(run: RunDir) -> None:
+def test_a_manifest_of_schema_2_is_accepted(run: RunDir) -> None:
     content = document_on(run)
     run.manifest["schema"] = 2
     run.write_manifest()
@@ -109,7 +109,7 @@ def test_manifest_of_schema_1_and_2_are_alike(run: RunDir) -> None:
 # A document that contradicts itself ------------------------------------------------------------
 
 
-def test_a_pass_has_no_missing_test(run: RunDir) -> None:
+def test_a_pass_with_a_missing_test_is_refused(run: RunDir) -> None:
     content = document_on(run)
     content["cases"][2]["outcome"] = "missing"
     assert "it has no disposition of m.A.one" in refused(run, counted(content))
@@ -117,44 +117,44 @@ def test_a_pass_has_no_missing_test(run: RunDir) -> None:
     assert "m.A.one ended as missing, but no reason lost-test" in refused(run, counted(content))
 
 
-def test_a_pass_has_asked_for_something(run: RunDir) -> None:
+def test_a_pass_without_tests_is_refused(run: RunDir) -> None:
     content = document_on(run, cases=[], reasons=[], dispositions=[], attempts=[])
     assert "but no test was executed" in refused(run, counted(content))
 
 
 @pytest.mark.parametrize("level", ["error", "fail"])
-def test_a_pass_has_no_graver_reason(run: RunDir, level: str) -> None:
+def test_a_pass_with_a_reason_to_fail_is_refused(run: RunDir, level: str) -> None:
     content = document_on(run)
     content["reasons"].append({"level": level, "code": "no-history", "message": "m", "ids": []})
     follows = {"error": "ERROR", "fail": "FAIL"}[level]
     assert f"the result is PASS, but {follows} follows from" in refused(run, content)
 
 
-def test_no_reason_is_made_lighter(run: RunDir) -> None:
+def test_a_reason_with_a_lowered_level_is_refused(run: RunDir) -> None:
     content = document_on(run)
     content["reasons"].append({"level": "note", "code": "truncated", "message": "m", "ids": []})
     assert "truncated has the level note, not error" in refused(run, content)
 
 
-def test_no_failure_is_left_out(run: RunDir) -> None:
+def test_a_failure_without_its_reason_is_refused(run: RunDir) -> None:
     content = document_on(run)
     content["reasons"] = [each for each in content["reasons"] if each["code"] != "fails-on-base"]
     assert "m.A.base ended as fail, but no reason fails-on-base" in refused(run, content)
 
 
-def test_no_test_is_left_out(run: RunDir) -> None:
+def test_a_document_without_a_case_is_refused(run: RunDir) -> None:
     content = document_on(run)
     del content["cases"][2]
     assert "asked for 6 tests, but it has 5 cases" in refused(run, counted(content))
 
 
-def test_no_attempt_is_left_open(run: RunDir) -> None:
+def test_a_running_attempt_without_a_following_one_is_refused(run: RunDir) -> None:
     content = document_on(run)
     content["attempts"][0]["state"] = "running"
     assert "the attempt 01-tempest is running, but no attempt follows it" in refused(run, content)
 
 
-def test_a_broken_fixture_is_a_reason(run: RunDir) -> None:
+def test_a_failed_class_fixture_without_its_reason_is_refused(run: RunDir) -> None:
     content = document_on(run)
     failure = "setUpClass (m.B)"
     content["setup_failures"] = [{"id": failure, "outcome": "fail"}]
@@ -163,7 +163,7 @@ def test_a_broken_fixture_is_a_reason(run: RunDir) -> None:
     assert "the fixture setUpClass (m.B) failed" in refused(run, content)
 
 
-def test_only_a_known_failure_is_excused_as_one(run: RunDir) -> None:
+def test_a_failure_with_the_excuse_of_a_known_failure_is_refused(run: RunDir) -> None:
     content = document_on(run)
     (known,) = (case for case in content["cases"] if case["outcome"] == "known-failure")
     known["outcome"] = "fail"
@@ -179,7 +179,7 @@ def inside(content: Any, path: Sequence[str | int]) -> Any:
 
 @pytest.mark.parametrize("moment", [NOW + timedelta(minutes=11), datetime(9999, 1, 1, tzinfo=UTC)])
 @pytest.mark.parametrize("place", [("judged",), ("run", "created"), ("attempts", 0, "ended")])
-def test_nothing_is_of_the_future(
+def test_a_time_in_the_future_is_refused(
     run: RunDir, place: tuple[str | int, ...], moment: datetime
 ) -> None:
     content = document_on(run)
@@ -191,7 +191,7 @@ def test_nothing_is_of_the_future(
     assert f"{moment.isoformat()}, which is in the future" in refused(run, content)
 
 
-def test_clocks_may_differ_a_little(run: RunDir) -> None:
+def test_a_small_difference_of_clocks_is_accepted(run: RunDir) -> None:
     assert accepts(run, document_on(run, judged=(NOW + timedelta(minutes=9)).isoformat()))
 
 
@@ -210,9 +210,7 @@ def test_clocks_may_differ_a_little(run: RunDir) -> None:
         ("with", []),
     ],
 )
-def test_a_report_is_of_the_run_that_it_lies_with(
-    run: RunDir, key: str, value: str | list[Any]
-) -> None:
+def test_a_report_of_another_run_is_refused(run: RunDir, key: str, value: str | list[Any]) -> None:
     content = document_on(run)
     run.manifest[key] = value
     run.write_manifest()
@@ -226,7 +224,7 @@ def test_a_report_without_a_manifest_is_refused(run: RunDir) -> None:
     assert not accepts(run, content)
 
 
-# Whatever is changed ---------------------------------------------------------------------------
+# Random changes --------------------------------------------------------------------------------
 
 NAMES = [Outcome, Level, Code, Result, State, Kind, Side]
 VALUES = st.one_of(
@@ -237,16 +235,16 @@ VALUES = st.one_of(
 )
 
 
-def everywhere(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+def paths_in(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield (*path, key)
-            yield from everywhere(inner, *path, key)
+            yield from paths_in(inner, *path, key)
 
 
 def mutate(content: dict[str, Any], data: st.DataObject) -> None:
     """Replace, remove or repeat one value anywhere in the document."""
-    *path, last = data.draw(st.sampled_from(list(everywhere(content))))
+    *path, last = data.draw(st.sampled_from(list(paths_in(content))))
     inner = inside(content, path)
     how = data.draw(st.sampled_from(["replace", "remove", "repeat"]))
     if how == "replace":
@@ -258,7 +256,7 @@ def mutate(content: dict[str, Any], data: st.DataObject) -> None:
 
 
 def holds(verdict: Verdict, run: RunDir) -> bool:
-    """What a verdict that later runs are compared with has to be, said in another way."""
+    """Return whether a verdict is consistent, by a check that is independent of the product."""
     ends = {
         outcome: {case.id for case in verdict.cases if case.outcome is outcome}
         for outcome in Outcome
@@ -281,7 +279,7 @@ def holds(verdict: Verdict, run: RunDir) -> bool:
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), times=st.integers(1, 3), fit=st.booleans())
-def test_only_what_agrees_is_accepted(
+def test_only_consistent_documents_are_accepted(
     run: RunDir, data: st.DataObject, times: int, fit: bool
 ) -> None:
     content = document_on(run)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run without Tempest: host checks and checks of an API are all of its evidence."""
+"""A run without Tempest: its evidence is the host checks and the API checks."""
 
 import pytest
 from unit.results.conftest import RunDir
@@ -22,7 +22,7 @@ def write(run_dir: RunDir, name: str, status: int = 0, inner: str = "") -> None:
 
 @pytest.fixture
 def standalone(run_dir: RunDir) -> RunDir:
-    run_dir.owes("hostchecks", "apichecks")
+    run_dir.requires("hostchecks", "apichecks")
     write(run_dir, "01-hostchecks")
     return run_dir
 
@@ -31,24 +31,24 @@ def codes(run_dir: RunDir) -> set[Code]:
     return {reason.code for reason in run_dir.judge().reasons}
 
 
-def test_both_kinds_are_complete_evidence(standalone: RunDir) -> None:
+def test_host_checks_and_api_checks_are_complete_evidence(standalone: RunDir) -> None:
     write(standalone, "02-apichecks")
     assert standalone.judge().result is Result.PASS
     assert [each.outcome for each in standalone.judge().cases] == ["success", "success"]
 
 
-def test_without_checks_of_the_api_there_is_no_verdict(standalone: RunDir) -> None:
+def test_missing_api_checks_are_an_error(standalone: RunDir) -> None:
     assert standalone.judge().result is Result.ERROR
     assert codes(standalone) == {Code.EVIDENCE_LOST}
 
 
-def test_a_check_of_the_api_that_fails_fails_the_run(standalone: RunDir) -> None:
+def test_a_failed_api_check_fails_the_run(standalone: RunDir) -> None:
     write(standalone, "02-apichecks", 1, '<failure message="401"/>')
     assert standalone.judge().result is Result.FAIL
 
 
 @pytest.mark.parametrize("status", [2, 3, 4, 5, -9])
-def test_pytest_that_failed_itself_is_an_error(standalone: RunDir, status: int) -> None:
+def test_an_unexpected_exit_status_of_pytest_is_an_error(standalone: RunDir, status: int) -> None:
     write(standalone, "02-apichecks", status)
     assert Code.EXIT_STATUS in codes(standalone)
     assert standalone.judge().result is Result.ERROR

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a stream makes us keep has bounds, and whole evidence does not meet them."""
+"""The limits on reports and timings that are kept of one attempt."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from bsdgate.results import attempts
 from bsdgate.results.model import Case, Code, Outcome, Reason, Result, Timing
 
 
-def test_few_reports_of_other_tests_than_asked_are_kept(
+def test_the_number_of_unasked_reports_is_limited(
     run_dir: RunDir, subunit_stream: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempts, "MAX_UNEXPECTED_REPORTS", 10)
@@ -21,11 +21,11 @@ def test_few_reports_of_other_tests_than_asked_are_kept(
     assert verdict.result is Result.ERROR
     (reason,) = (reason for reason in verdict.reasons if reason.code is Code.TOO_LARGE)
     assert "10 reports are left out: more than 10 of tests not asked to run" in reason.message
-    # What was asked is in the account all the same, wherever it stands in the stream.
+    # All asked tests have their outcome, at any position in the stream.
     assert [case.outcome for case in verdict.cases] == ["success", "fail"]
 
 
-def test_few_reports_of_one_test_are_kept(
+def test_the_number_of_reports_of_one_test_is_limited(
     run_dir: RunDir, subunit_stream: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempts, "MAX_REPORTS_PER_TEST", 3)
@@ -37,7 +37,7 @@ def test_few_reports_of_one_test_are_kept(
     assert "2 reports are left out" in reason.message
 
 
-def test_without_a_list_ids_have_the_bound_of_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_list_the_number_of_ids_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "IDS_BOUND", 2)
     problems: list[Reason] = []
     found = [Case(f"{number}abcd", Outcome.SUCCESS) for number in range(9)]
@@ -45,7 +45,7 @@ def test_without_a_list_ids_have_the_bound_of_a_list(monkeypatch: pytest.MonkeyP
     assert [problem.code for problem in problems] == [Code.TOO_LARGE]
 
 
-def test_there_is_an_end_to_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_timings_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "TIMINGS_BOUND", 2)
     problems: list[Reason] = []
     timings: list[Timing] = []

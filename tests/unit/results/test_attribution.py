@@ -59,14 +59,16 @@ BASE_FAILS = [again(f"0{n}-base", Side.BASE, failing()) for n in (5, 6)]
 PASSED = Case("m.A.one", Outcome.SUCCESS)
 CHANGE_PASSES = [again(f"0{n}-change", Side.CHANGE, PASSED) for n in (3, 4)]
 BASE_PASSES = [again(f"0{n}-base", Side.BASE, PASSED) for n in (5, 6)]
-OTHERWISE = [again(f"0{n}-base", Side.BASE, failing(reason="Gone: no such")) for n in (5, 6)]
+BASE_FAILS_OTHERWISE = [
+    again(f"0{n}-base", Side.BASE, failing(reason="Gone: no such")) for n in (5, 6)
+]
 
 CHANGE_FAILS_OTHERWISE = [
     again(f"0{n}-change", Side.CHANGE, failing(reason="Gone: no such")) for n in (3, 4)
 ]
 BASE_SKIPS = [again("06-base", Side.BASE, Case("m.A.one", Outcome.SKIP))]
 LATER = [replace(one, attempt=f"1{one.attempt[1:]}") for one in BASE_FAILS]
-"""What the base said in a second round."""
+"""The failures of the base in a second round."""
 
 CUT_SHORT = [replace(one, whole=False) for one in BASE_FAILS]
 SERVERS = ("0c6ee0b2-1d8b-4d0e-9f4c-0fb5bd1d0c11", "5f0c5a1e-6a8b-4c0d-9e7f-3a2b1c0d9e8f")
@@ -84,35 +86,37 @@ SERVERS = ("0c6ee0b2-1d8b-4d0e-9f4c-0fb5bd1d0c11", "5f0c5a1e-6a8b-4c0d-9e7f-3a2b
         (CHANGE_FAILS[:1] + BASE_PASSES, Cause.UNKNOWN),
         (CHANGE_FAILS + BASE_PASSES, Cause.CHANGE),
         (CHANGE_FAILS + BASE_FAILS, Cause.BASE),
-        (CHANGE_FAILS + OTHERWISE, Cause.CHANGE),
+        (CHANGE_FAILS + BASE_FAILS_OTHERWISE, Cause.CHANGE),
         ([*CHANGE_FAILS, BASE_FAILS[0], BASE_PASSES[1]], Cause.FLAKE),
         (CHANGE_PASSES + BASE_PASSES, Cause.FLAKE),
         (CHANGE_PASSES + BASE_FAILS, Cause.BASE),
         ([CHANGE_FAILS[0], CHANGE_PASSES[1]], Cause.FLAKE),
         (CHANGE_FAILS + CUT_SHORT, Cause.UNKNOWN),
-        # What only the change has, the base does not excuse.
+        # The base does not excuse a failure that only the change has.
         (CHANGE_FAILS_OTHERWISE + BASE_FAILS, Cause.FLAKE),
         ([CHANGE_FAILS[0], CHANGE_FAILS_OTHERWISE[1], *BASE_FAILS], Cause.FLAKE),
-        # Nor is anything excused that was interrupted and tried again until it fitted.
+        # Later failures of the base do not replace its earlier success or skip.
         ([*CHANGE_FAILS, replace(BASE_PASSES[0], whole=False), *LATER], Cause.FLAKE),
         ([*CHANGE_FAILS, BASE_FAILS[0], *BASE_SKIPS], Cause.UNKNOWN),
         ([*CHANGE_FAILS, *BASE_SKIPS, *LATER], Cause.FLAKE),
         ([*CHANGE_FAILS, *CUT_SHORT, *LATER], Cause.BASE),
     ],
 )
-def test_cause_is_what_the_runs_show(confirmations: list[Confirmation], cause: Cause) -> None:
+def test_the_cause_follows_from_the_confirmations(
+    confirmations: list[Confirmation], cause: Cause
+) -> None:
     (finding,) = attribute([failing()], confirmations, change=True)
     assert finding.cause is cause
     assert attribute([failing()], confirmations[::-1], change=True) == (finding,)
 
 
-def test_without_a_change_a_lasting_failure_is_the_bases() -> None:
+def test_without_a_change_a_repeated_failure_has_the_cause_base() -> None:
     assert attribute([failing()], CHANGE_FAILS, change=False)[0].cause is Cause.BASE
     assert attribute([failing()], change=False)[0].cause is Cause.UNKNOWN
 
 
-def test_finding_says_what_shows_it() -> None:
-    (finding,) = attribute([failing()], CHANGE_FAILS + OTHERWISE, change=True)
+def test_an_attribution_has_its_evidence() -> None:
+    (finding,) = attribute([failing()], CHANGE_FAILS + BASE_FAILS_OTHERWISE, change=True)
     assert finding.evidence[0] == "03-change, with the change: fail, the same failure"
     assert finding.evidence[-1].startswith("06-base, on the base: fail, another failure: Gone")
 
@@ -120,7 +124,7 @@ def test_finding_says_what_shows_it() -> None:
 @pytest.mark.parametrize(
     "code", [Code.SERVICE_DIED, Code.CLOUD_NOT_READY, Code.HARNESS_PROBLEM], ids=str
 )
-def test_what_dies_under_a_test_is_the_nodes(code: Code) -> None:
+def test_a_problem_of_the_cloud_gives_the_cause_node(code: Code) -> None:
     died = error(code, "02-tempest: nova died with status -9")
     (finding,) = attribute([failing()], CHANGE_FAILS, [died], change=True)
     assert (finding.cause, finding.evidence) == (Cause.NODE, (died.message,))
@@ -138,18 +142,18 @@ def test_what_dies_under_a_test_is_the_nodes(code: Code) -> None:
     ],
     ids=str,
 )
-def test_other_problems_do_not_blame_the_node(code: Code) -> None:
+def test_other_problems_give_the_cause_harness(code: Code) -> None:
     problem = error(code, "02-tempest: the tests did not end within 7200 s")
     (finding,) = attribute([failing()], CHANGE_FAILS, [problem], change=True)
     assert (finding.cause, finding.evidence) == (Cause.HARNESS, (problem.message,))
 
 
-def test_full_disk_is_the_nodes_whoever_says_so() -> None:
+def test_a_full_disk_gives_the_cause_node() -> None:
     full = failing(reason="OSError: [Errno 28] No space left on device")
     assert attribute([full], CHANGE_FAILS, change=True)[0].cause is Cause.NODE
 
 
-def test_failure_among_lost_evidence_is_the_harness_own() -> None:
+def test_a_failure_with_lost_evidence_has_the_cause_harness() -> None:
     lost = error(Code.LOST_TEST, "1 test asked to run and without an outcome")
     assert attribute([failing()], [], [lost], change=True)[0].cause is Cause.HARNESS
     assert attribute([failing()], [], [note(Code.RESUMED, "x")], change=True)[0].cause is (
@@ -165,18 +169,18 @@ def test_failure_among_lost_evidence_is_the_harness_own() -> None:
         ("IOError: /tmp/a/b.txt", "IOError: /var/tmp/other/c.txt"),
     ],
 )
-def test_signature_is_the_same_in_every_run(one: str, other: str) -> None:
+def test_the_signature_does_not_depend_on_variable_values(one: str, other: str) -> None:
     assert signature(failing(reason=one, line=10)) == signature(failing(reason=other, line=99))
 
 
-def test_signature_tells_failures_apart() -> None:
+def test_different_failures_have_different_signatures() -> None:
     assert signature(failing(reason="Forbidden")) != signature(failing(reason="NotFound"))
     elsewhere = replace(failing(), details=(failing().details or "").replace("test_create", "x"))
     assert signature(elsewhere) != signature(failing())
 
 
 ALARM = "fixtures._fixtures.timeout.TimeoutException"
-ENDED_BY_THE_CLOCK = """\
+ENDED_BY_TIME_LIMIT = """\
 traceback:
 Traceback (most recent call last):
   File "/somewhere/tempest/api/test_policies.py", line 9, in test_create
@@ -196,13 +200,13 @@ fixtures._fixtures.timeout.TimeoutException
             "m.A.one",
             Outcome.FAIL,
             reason=ALARM,
-            details=ENDED_BY_THE_CLOCK.format(call="show_server", where="ssl.py"),
+            details=ENDED_BY_TIME_LIMIT.format(call="show_server", where="ssl.py"),
         ),
         Case("m.A.one", Outcome.FAIL, reason="did not end within 300 s"),
     ],
 )
-def test_signature_of_a_test_that_did_not_end_is_the_same_wherever_it_was(other: Case) -> None:
-    details = ENDED_BY_THE_CLOCK.format(call="create_policy", where="time.py")
+def test_all_tests_that_did_not_end_have_the_same_signature(other: Case) -> None:
+    details = ENDED_BY_TIME_LIMIT.format(call="create_policy", where="time.py")
     assert signature(other) == signature(failing(reason=ALARM)) == NOT_ENDED
     assert signature(replace(other, reason=ALARM, details=details)) == NOT_ENDED
 
@@ -216,7 +220,7 @@ def test_signature_of_a_test_that_did_not_end_is_the_same_wherever_it_was(other:
         Case("m.A.one", Outcome.FAIL, reason="the server did not end within 300 s"),
     ],
 )
-def test_signature_of_other_failures_that_speak_of_time_is_their_own(other: Case) -> None:
+def test_other_failures_about_time_have_their_own_signature(other: Case) -> None:
     assert signature(other) != NOT_ENDED
 
 
@@ -243,7 +247,7 @@ def refused(
     return Case("m.A.one", Outcome.FAIL, reason="Details: {'code': 1}", details=details)
 
 
-def test_signature_has_what_stands_before_the_last_line() -> None:
+def test_the_signature_has_the_exception_before_the_last_line() -> None:
     assert signature(refused()) == (
         "tempest.lib.exceptions.NotFound: Object not found Details: {'code': 1}"
         " @ servers_client.py:show_server"
@@ -251,18 +255,18 @@ def test_signature_has_what_stands_before_the_last_line() -> None:
     assert signature(refused()) != signature(refused(error="Conflict", says="An object exists"))
 
 
-def test_signature_tells_of_the_call_that_an_api_refused() -> None:
+def test_the_signature_depends_on_the_refused_call_of_an_api() -> None:
     assert signature(refused()) != signature(refused(call="delete_server"))
 
 
-def test_signature_distinguishes_texts_that_are_too_long_to_show() -> None:
+def test_signatures_of_too_long_texts_are_different_and_limited() -> None:
     one, other = (failing(reason=f"E: {'long ' * 100}; {last}") for last in ("F: x", "G: y"))
     assert signature(one) != signature(other)
     assert len(signature(one)) == SIGNATURE_BOUND
 
 
 @pytest.mark.parametrize("text", ["a", "/", "1 ", "0x", "1.", "a-", "File "])
-def test_long_messages_cost_no_time(text: str) -> None:
+def test_the_signature_of_a_long_message_is_computed_fast(text: str) -> None:
     traceback = TRACEBACK.partition("\n\n")[0] + "\n" + text * (60_000 // len(text))
     began = time.process_time()
     signature(replace(failing(reason=text), details=traceback))
@@ -277,7 +281,7 @@ def test_long_messages_cost_no_time(text: str) -> None:
         ("Got 3 of 12 ports.", "Got 3 of 11 ports."),
     ],
 )
-def test_short_numbers_are_a_failures_own(one: str, other: str) -> None:
+def test_the_signature_depends_on_short_numbers(one: str, other: str) -> None:
     assert signature(failing(reason=one)) != signature(failing(reason=other))
 
 
@@ -292,18 +296,18 @@ def test_short_numbers_are_a_failures_own(one: str, other: str) -> None:
         ("node7 is gone", "node12 is gone"),
     ],
 )
-def test_other_numbers_vary(one: str, other: str) -> None:
+def test_the_signature_does_not_depend_on_other_numbers(one: str, other: str) -> None:
     assert signature(failing(reason=one)) == signature(failing(reason=other))
 
 
-def test_blank_lines_cost_no_time() -> None:
+def test_the_signature_of_many_blank_lines_is_computed_fast() -> None:
     blank = replace(failing(), details="Traceback:\n" + " \n" * 60_000)
     began = time.process_time()
     signature(blank)
     assert time.process_time() - began < 1
 
 
-def test_plan_runs_failures_again_on_both_builds() -> None:
+def test_the_plan_runs_failures_again_on_both_builds() -> None:
     with_change, base = plan({"02-tempest": ["b", "a"]}, change=True)
     assert (with_change.attempt, with_change.side) == ("02-tempest", Side.CHANGE)
     assert (with_change.times, with_change.ids) == (2, ("a", "b"))
@@ -311,7 +315,7 @@ def test_plan_runs_failures_again_on_both_builds() -> None:
     assert [rerun.side for rerun in plan({"02-tempest": ["a"]}, change=False)] == [Side.CHANGE]
 
 
-def test_plan_is_empty_where_it_would_show_nothing() -> None:
+def test_the_plan_is_empty_without_failures_with_too_many_or_with_lost_tests() -> None:
     many = [str(number) for number in range(IDS_BOUND + 1)]
     assert plan({}, change=True) == ()
     assert plan({"02-tempest": many}, change=True) == ()
@@ -320,7 +324,7 @@ def test_plan_is_empty_where_it_would_show_nothing() -> None:
     assert plan({"02-tempest": ["a"]}, [lost], change=True) == ()
 
 
-def test_plan_sets_apart_what_a_time_limit_ended() -> None:
+def test_the_plan_separates_tests_that_a_time_limit_ended() -> None:
     failed = {"02-tempest": ["b", "a", "c"]}
     assert [(one.side, one.hung, one.ids) for one in plan(failed, change=True, hung={"b"})] == [
         (Side.CHANGE, False, ("a", "c")),
@@ -330,7 +334,7 @@ def test_plan_sets_apart_what_a_time_limit_ended() -> None:
     ]
 
 
-def test_plan_leaves_out_more_hangs_than_there_is_time_for() -> None:
+def test_the_plan_omits_hung_tests_above_their_limit() -> None:
     ids = [f"t{number}" for number in range(HANGS_BOUND + 1)]
     assert plan({"02-tempest": ids}, change=True, hung=set(ids)) == ()
     assert plan({"02-tempest": ids[1:]}, change=True, hung=set(ids[1:])) != ()
@@ -354,13 +358,13 @@ def past(failures: int, runs: int, mark: str = "s") -> list[Past]:
         (past(2, 19) + [Past(Outcome.SKIP)] * 50, False),
     ],
 )
-def test_flake_is_known_from_enough_earlier_runs(earlier: list[Past], known: bool) -> None:
+def test_a_flake_is_known_from_enough_earlier_runs(earlier: list[Past], known: bool) -> None:
     flake = known_flake(Attribution("m.A.one", Cause.FLAKE, "s"), earlier)
     assert flake.known is known
     assert flake.why
 
 
-def test_flake_that_comes_more_often_has_fallen() -> None:
+def test_a_flake_that_fails_more_often_is_a_fall() -> None:
     finding = Attribution("m.A.one", Cause.FLAKE, "s")
     newest_first = past(5, 8) + past(1, 190)
     (fall,) = falls([finding], {"m.A.one": newest_first}, ran=1000)
@@ -369,7 +373,7 @@ def test_flake_that_comes_more_often_has_fallen() -> None:
     assert falls([], {}, ran=1000) == ()
 
 
-def test_flake_has_passed_again_if_every_rerun_did() -> None:
+def test_a_flake_has_passed_again_only_if_all_reruns_passed() -> None:
     def passed_again(confirmations: list[Confirmation]) -> bool:
         (finding,) = attribute([failing()], confirmations, change=True)
         return finding.passed_again

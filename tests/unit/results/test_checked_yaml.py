@@ -63,7 +63,7 @@ def test_a_dataclass_is_read(tmp_path: Path) -> None:
         ("name: 15.1", ["1:7: name: 15.1: a text was expected; put it in quotes"]),
     ],
 )
-def test_problems_name_place_value_and_what_is_allowed(
+def test_problems_have_the_place_the_value_and_the_allowed_keys(
     tmp_path: Path, text: str, expected: list[str]
 ) -> None:
     starts = zip(problems(tmp_path, text), expected, strict=True)
@@ -71,7 +71,7 @@ def test_problems_name_place_value_and_what_is_allowed(
 
 
 @pytest.mark.parametrize("text", ["name: [", "a: ]", "a: \0", "a: !unknown b"])
-def test_what_is_not_yaml_is_one_problem(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_yaml_is_one_problem(tmp_path: Path, text: str) -> None:
     document = read(tmp_path, text)
     assert not document.readable
     (problem,) = document.problems
@@ -85,7 +85,7 @@ LAUGHS = "\n".join(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[" * 100_000, "nested too deeply"),
         ("- " * 100_000, "nested too deeply"),
@@ -94,7 +94,7 @@ LAUGHS = "\n".join(
     ],
     ids=["brackets", "dashes", "alias of itself", "aliases of aliases"],
 )
-def test_depth_and_size_are_bounded(tmp_path: Path, text: str, said: str) -> None:
+def test_depth_and_size_are_limited(tmp_path: Path, text: str, message: str) -> None:
     document = read(tmp_path, text)
-    assert [problem.text for problem in document.problems] == [f"not YAML: {said}"]
+    assert [problem.text for problem in document.problems] == [f"not YAML: {message}"]
     assert document.data is None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small size of the corruption campaign, on recorded evidence of every kind."""
+"""A short corruption campaign on recorded evidence of each kind."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ TRIALS = 250
 def recorded(
     run_dir: RunDir, sealed: Callable[..., bytes], tmp_path: Path
 ) -> Callable[..., Evidence]:
-    """Make a run of golden recordings, as (parser, case) pairs, with an id of its own."""
+    """Return a function that writes a run of golden recordings, given as (parser, case) pairs."""
 
     def make(run_id: str, *recordings: tuple[str, str]) -> Evidence:
         run = type(run_dir)(tmp_path / run_id)
@@ -38,7 +38,7 @@ def recorded(
             head = {"exit_status": facts["exit_status"], "started": None, "ended": None}
             made = run.attempt(name, asked, stream, parser, run_id=run_id, **head)
             kinds.append(json.loads((made / "attempt.json").read_text())["kind"])
-        run.owes(*kinds)
+        run.requires(*kinds)
         return Evidence.of(run_id, run.path)
 
     return make
@@ -55,14 +55,14 @@ def campaign(recorded: Callable[..., Evidence], tmp_path: Path) -> Campaign:
     return Campaign(runs, tmp_path / "harmed", SEED)
 
 
-def test_untouched_runs_have_verdicts(campaign: Campaign) -> None:
+def test_uncorrupted_runs_have_their_verdicts(campaign: Campaign) -> None:
     assert campaign.untouched["passes"] is Result.PASS
     assert campaign.untouched["fails"] is campaign.untouched["tempest"] is Result.FAIL
     assert campaign.untouched["errs"] is Result.ERROR
 
 
 @pytest.mark.parametrize("digests", ["as taken while streaming", "made to fit"])
-def test_harmed_evidence_is_never_passed(campaign: Campaign, digests: str) -> None:
+def test_corrupted_evidence_never_passes(campaign: Campaign, digests: str) -> None:
     rows = campaign.harm(TRIALS, sealed=digests.startswith("as"))
     assert false_passes(rows) == {}
 

@@ -15,7 +15,7 @@ ENDED = BEGAN + timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(
-    ("kind", "status", "failed", "believed"),
+    ("kind", "status", "failed", "consistent"),
     [
         (Kind.TEMPEST, 0, True, True),
         (Kind.TEMPEST, 0, False, True),
@@ -34,15 +34,15 @@ ENDED = BEGAN + timedelta(minutes=1)
         (Kind.RALLY, 1, True, False),
     ],
 )
-def test_exit_status_against_the_stream(
-    kind: Kind, status: int | None, failed: bool, believed: bool
+def test_the_exit_status_is_compared_with_the_stream(
+    kind: Kind, status: int | None, failed: bool, consistent: bool
 ) -> None:
     attempt = Attempt("01-x", kind, State.ENDED, status, (), ())
-    assert (contradictions(attempt, failed=failed) == []) is believed
+    assert (contradictions(attempt, failed=failed) == []) is consistent
 
 
 @pytest.mark.parametrize(
-    ("kind", "status", "failed", "said"),
+    ("kind", "status", "failed", "message"),
     [
         (Kind.TEMPEST, None, False, "the runner's exit status is not known"),
         (Kind.TEMPEST, 100, True, "tempest ended with status 100, which failed tests do not cause"),
@@ -59,21 +59,21 @@ def test_exit_status_against_the_stream(
     ],
 )
 def test_a_contradicting_exit_status_is_explained(
-    kind: Kind, status: int | None, failed: bool, said: str
+    kind: Kind, status: int | None, failed: bool, message: str
 ) -> None:
     attempt = Attempt("01-x", kind, State.ENDED, status, (), ())
     (reason,) = contradictions(attempt, failed=failed)
-    assert (reason.code, reason.message) == (Code.EXIT_STATUS, f"01-x: {said}")
+    assert (reason.code, reason.message) == (Code.EXIT_STATUS, f"01-x: {message}")
 
 
 @pytest.mark.parametrize("state", [State.INTERRUPTED, State.RUNNING, State.FOUND])
-def test_only_a_runner_that_ended_is_asked(state: State) -> None:
+def test_the_exit_status_is_checked_only_if_the_runner_ended(state: State) -> None:
     attempt = Attempt("01-x", Kind.TEMPEST, state, -15, (), ())
     assert contradictions(attempt, failed=False) == []
 
 
 @pytest.mark.parametrize(
-    ("moment", "said"),
+    ("moment", "message"),
     [
         (BEGAN, None),
         (ENDED, None),
@@ -85,23 +85,23 @@ def test_only_a_runner_that_ended_is_asked(state: State) -> None:
     ],
 )
 @pytest.mark.parametrize("state", [State.ENDED, State.INTERRUPTED])
-def test_reports_from_another_time_are_anothers(
-    moment: datetime, said: str | None, state: State
+def test_reports_outside_the_time_of_the_attempt_are_foreign(
+    moment: datetime, message: str | None, state: State
 ) -> None:
     reports = [Case("a", Outcome.SUCCESS, BEGAN), Case("b", Outcome.SUCCESS, moment)]
     reports.append(Case("c", Outcome.SKIP))
     attempt = Attempt("01-x", Kind.TEMPEST, state, 0, (), reports, started=BEGAN, ended=ENDED)
     found = contradictions(attempt, failed=False)
-    assert [reason.code for reason in found] == ([Code.FOREIGN_EVIDENCE] if said else [])
-    assert not said or said in found[0].message
+    assert [reason.code for reason in found] == ([Code.FOREIGN_EVIDENCE] if message else [])
+    assert not message or message in found[0].message
 
 
-def test_without_the_times_of_the_attempt_nothing_is_said() -> None:
+def test_without_the_times_of_the_attempt_all_reports_are_accepted() -> None:
     attempt = Attempt("01-x", Kind.TEMPEST, State.ENDED, 0, (), [Case("a", Outcome.SUCCESS, BEGAN)])
     assert contradictions(attempt, failed=False) == []
 
 
-def seen(*reports: tuple[str, Outcome]) -> list[Case]:
+def cases_of(*reports: tuple[str, Outcome]) -> list[Case]:
     return [Case(test_id, outcome) for test_id, outcome in reports]
 
 
@@ -124,12 +124,12 @@ GOOD, BAD, LEFT = ("a", Outcome.SUCCESS), ("b", Outcome.FAIL), ("c", Outcome.SKI
         ((GOOD, BAD, BAD, LEFT), ("b",)),
     ],
 )
-def test_no_outcome_can_differ_from_the_runners_own_record(
+def test_an_outcome_that_differs_from_the_record_of_the_runner_is_an_error(
     reports: tuple[tuple[str, Outcome], ...], ids: tuple[str, ...] | None
 ) -> None:
     record = RunnerRecord(3, (BAD, LEFT))
     attempt = Attempt(
-        "01-x", Kind.TEMPEST, State.ENDED, 0, (), seen(*reports), runner_record=record
+        "01-x", Kind.TEMPEST, State.ENDED, 0, (), cases_of(*reports), runner_record=record
     )
     found = contradictions(attempt, failed=True)
     assert {reason.code for reason in found} == ({Code.CONTRADICTED} if ids is not None else set())
@@ -140,12 +140,12 @@ def test_no_outcome_can_differ_from_the_runners_own_record(
 
 
 class Remoted(testtools.PlaceHolder):
-    """A test with the outcome of one that ran elsewhere."""
+    """A placeholder of a test that ran in another process."""
 
 
 @pytest.fixture
 def repository() -> bytes:
-    """A stream as stestr keeps it, with every outcome, and with lines in it that look like one."""
+    """Return a stream of stestr with each outcome, and with details that resemble outcomes."""
     out = BytesIO()
     client = ProtocolClient(out)
     mean = {"log": testtools.content.text_content("failure: m.A.liar\n]\nsuccess: m.A.liar\n0\r\n")}
@@ -168,7 +168,7 @@ def repository() -> bytes:
     return out.getvalue()
 
 
-def test_stestrs_repository_is_read(repository: bytes) -> None:
+def test_the_repository_of_stestr_is_read(repository: bytes) -> None:
     assert json.loads(record(BytesIO(repository))) == {
         "reports": 8,
         "others": [
@@ -182,11 +182,11 @@ def test_stestrs_repository_is_read(repository: bytes) -> None:
     }
 
 
-def test_an_empty_repository_records_nothing() -> None:
+def test_the_record_of_an_empty_repository_is_empty() -> None:
     assert json.loads(record(BytesIO())) == {"reports": 0, "others": []}
 
 
-def test_a_cut_repository_is_an_error_or_records_less(repository: bytes) -> None:
+def test_a_truncated_repository_is_an_error_or_has_fewer_reports(repository: bytes) -> None:
     for place in range(len(repository) - 1):
         try:
             found = json.loads(record(BytesIO(repository[:place])))
@@ -207,6 +207,6 @@ def test_a_cut_repository_is_an_error_or_records_less(repository: bytes) -> None
         b"failure: a [ multipart\nContent-Type: text/plain\nlog\nFFFFFFFF\r\nabc",
     ],
 )
-def test_something_else_is_no_repository(content: bytes) -> None:
+def test_other_content_than_a_repository_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="own record"):
         record(BytesIO(content))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The day of evidence from elsewhere, by which known failures expire."""
+"""The date of external evidence, which decides whether known failures have expired."""
 
 import os
 import time
@@ -27,12 +27,12 @@ KNOWN = Expectation(
     expires=LAST_DAY,
 )
 LONG_AGO = 499162500
-"""In 1985: what npm and others date the files of an archive with."""
+"""In 1985: npm and other programs give this time to the files of an archive."""
 
 
 @pytest.fixture
 def files(tmp_path: Path, subunit_stream: Callable[..., bytes]) -> Callable[..., Evidence]:
-    """A stream of a failure and a success that began then, and their list."""
+    """Return a function that writes a stream of a failure and a success, and their list."""
 
     def make(*began: datetime, name: str = "a.subunit", written: float = LONG_AGO) -> Evidence:
         packets = []
@@ -52,7 +52,7 @@ def files(tmp_path: Path, subunit_stream: Callable[..., bytes]) -> Callable[...,
     return make
 
 
-def test_an_entry_that_has_expired_excuses_nothing_whatever_the_files_are_dated(
+def test_an_expired_entry_excuses_nothing_with_any_time_of_the_files(
     files: Callable[..., Evidence],
 ) -> None:
     found = files(datetime(2026, 11, 27, 10, tzinfo=UTC))
@@ -62,7 +62,7 @@ def test_an_entry_that_has_expired_excuses_nothing_whatever_the_files_are_dated(
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "Pacific/Honolulu"])
-def test_the_last_day_is_that_of_the_evidence_in_utc(
+def test_an_entry_is_valid_until_the_end_of_its_last_day_in_utc(
     files: Callable[..., Evidence], monkeypatch: pytest.MonkeyPatch, zone: str
 ) -> None:
     monkeypatch.setenv("TZ", zone)
@@ -78,7 +78,7 @@ def test_the_last_day_is_that_of_the_evidence_in_utc(
         time.tzset()
 
 
-def test_the_latest_of_all_times_is_the_day(
+def test_the_date_is_the_latest_time_in_all_files(
     tmp_path: Path, subunit_stream: Callable[..., bytes]
 ) -> None:
     asked = tmp_path / "asked.txt"
@@ -101,7 +101,7 @@ def test_the_latest_of_all_times_is_the_day(
         ("rally", "verification/lost/stream.json", datetime(2026, 11, 22, 12, tzinfo=UTC)),
     ],
 )
-def test_each_kind_of_report_has_its_times(
+def test_the_date_is_read_from_each_kind_of_report(
     tmp_path: Path, kind: str, name: str, moment: datetime
 ) -> None:
     report = tmp_path / "report"
@@ -117,17 +117,17 @@ TOO_LONG = f"2026-11-28T03:00:00.{'1' * 30}+05:00"
 
 
 @pytest.mark.parametrize(
-    "said", ["", "soon", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00+23", TOO_LONG]
+    "timestamp", ["", "soon", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00+23", TOO_LONG]
 )
-def test_a_time_that_is_none_dates_nothing(tmp_path: Path, said: str) -> None:
+def test_an_invalid_time_gives_no_date(tmp_path: Path, timestamp: str) -> None:
     report = tmp_path / "report.xml"
     case = '<testcase classname="a" name="b"/>'
-    report.write_text(f'<testsuite timestamp="{said}">{case}</testsuite>')
+    report.write_text(f'<testsuite timestamp="{timestamp}">{case}</testsuite>')
     (problem,) = load_files(junit=[report]).problems
     assert problem.code is Code.UNDATED
 
 
-def test_what_a_test_writes_dates_nothing(tmp_path: Path) -> None:
+def test_times_in_the_output_of_a_test_give_no_date(tmp_path: Path) -> None:
     block = "Timing information\n------------------\n\nStart time: 1985-11-22T19:32:59.1Z\n"
     report = tmp_path / "report.xml"
     report.write_text(
@@ -148,7 +148,7 @@ def test_what_a_test_writes_dates_nothing(tmp_path: Path) -> None:
         (NIGHTLY, Level.ERROR),
     ],
 )
-def test_without_times_the_day_is_a_guess_and_so_is_an_excuse(
+def test_without_times_only_the_developer_policy_accepts_an_excuse(
     files: Callable[..., Evidence], policy: Policy, level: Level
 ) -> None:
     written = datetime(2026, 6, 30, 10, tzinfo=UTC).timestamp()
@@ -159,7 +159,7 @@ def test_without_times_the_day_is_a_guess_and_so_is_an_excuse(
     assert verdict.result is (Result.PASS if level is Level.NOTE else Result.ERROR)
 
 
-def test_where_nothing_is_excused_the_day_decides_nothing(files: Callable[..., Evidence]) -> None:
+def test_without_excuses_a_missing_date_is_a_note(files: Callable[..., Evidence]) -> None:
     verdict = judge(files(written=LONG_AGO), [], GATE)
     assert verdict.result is Result.FAIL
     assert {one.level for one in verdict.reasons if one.code is Code.UNDATED} == {Level.NOTE}

@@ -104,12 +104,12 @@ SCHEMA = document.schema()
 
 
 @given(verdicts)
-def test_what_is_rendered_is_read_back(verdict: Verdict) -> None:
+def test_a_rendered_document_is_read_back(verdict: Verdict) -> None:
     assert document.parse(document.render(verdict)) == verdict
 
 
 @given(verdicts)
-def test_the_document_is_ascii_and_names_its_schema(verdict: Verdict) -> None:
+def test_the_document_is_ascii_and_has_its_schema(verdict: Verdict) -> None:
     text = document.render(verdict)
     assert text.isascii()
     whole = json.loads(text)
@@ -118,17 +118,17 @@ def test_the_document_is_ascii_and_names_its_schema(verdict: Verdict) -> None:
 
 
 @given(verdicts)
-def test_it_looks_as_json_does(verdict: Verdict) -> None:
+def test_the_document_has_the_format_of_json_dumps(verdict: Verdict) -> None:
     text = document.render(verdict)
     assert text == json.dumps(json.loads(text), indent=1) + "\n"
 
 
 @given(verdicts)
-def test_what_is_rendered_is_as_its_schema_says(verdict: Verdict) -> None:
+def test_a_rendered_document_is_valid_against_its_schema(verdict: Verdict) -> None:
     jsonschema.validate(json.loads(document.render(verdict)), SCHEMA)
 
 
-def test_the_schema_is_one_and_knows_every_value_there_is() -> None:
+def test_the_schema_is_valid_and_has_all_values_of_enums() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     defined = SCHEMA["$defs"]
     for values in (Outcome, Cause, Excuse, Kind, Result, Side, State):
@@ -144,7 +144,7 @@ def whole(run_dir: RunDir) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         ("schema", 1, "schema 1"),
         ("run_id", "other", "run_id: Unexpected"),
@@ -154,25 +154,27 @@ def whole(run_dir: RunDir) -> dict[str, Any]:
         ("reasons", [{"level": "error"}], "reasons.0.code"),
     ],
 )
-def test_another_document_is_refused(
-    whole: dict[str, Any], key: str, value: Any, said: str
+def test_an_invalid_document_is_refused(
+    whole: dict[str, Any], key: str, value: Any, message: str
 ) -> None:
-    with pytest.raises(EvidenceError, match=said):
+    with pytest.raises(EvidenceError, match=message):
         document.parse(json.dumps(whole | {key: value}))
 
 
-def everywhere(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
-    """The way to each value in a document."""
+def paths_in(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Yield the path to each value in a document."""
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield (*path, key)
-            yield from everywhere(inner, *path, key)
+            yield from paths_in(inner, *path, key)
 
 
 @pytest.mark.parametrize("value", [None, -1, 1e308, [], {}, [[]], "x", ["a"], "2026-01-01", 10**30])
-def test_what_is_read_can_be_written_whatever_was_put_in(whole: dict[str, Any], value: Any) -> None:
-    """A value of another type is refused, or it is one that any reader can take."""
-    for *path, last in list(everywhere(whole)):
+def test_a_changed_document_is_refused_or_can_be_written_and_stored(
+    whole: dict[str, Any], value: Any
+) -> None:
+    """A value of another type is refused, or each reader accepts it."""
+    for *path, last in list(paths_in(whole)):
         changed = json.loads(json.dumps(whole))
         inner = functools.reduce(operator.getitem, path, changed)
         inner[last] = value
@@ -185,7 +187,7 @@ def test_what_is_read_can_be_written_whatever_was_put_in(whole: dict[str, Any], 
             assert store.import_run(verdict)
 
 
-def test_a_cut_document_is_refused(whole: dict[str, Any]) -> None:
+def test_a_truncated_document_is_refused(whole: dict[str, Any]) -> None:
     text = json.dumps(whole)
     for place in range(0, len(text), 50):
         with pytest.raises(EvidenceError):
@@ -204,7 +206,7 @@ def test_a_cut_document_is_refused(whole: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_a_time_without_a_zone_is_refused(
+def test_a_time_without_a_time_zone_is_refused(
     whole: dict[str, Any], path: list[Any], name: str
 ) -> None:
     whole |= {"setup_failures": [{"id": "setUpClass (m.A)", "outcome": "fail"}]}

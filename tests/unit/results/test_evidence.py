@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evidence that was lost, swapped or broken after it was recorded."""
+"""Evidence that was lost, exchanged or damaged after it was recorded."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ DIED = {"code": "service-died", "text": "nova died"}
 
 @pytest.fixture
 def clean(run_dir: RunDir) -> Path:
-    """A run that passes; the folder of its one attempt."""
+    """Write a run that passes; return the directory of its only attempt."""
     folder = run_dir.recorded("subunit", "clean")
     assert run_dir.judge().result is Result.PASS
     return folder
@@ -41,7 +41,7 @@ def edit(folder: Path, **fields: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["asked.txt", "stream.subunit"])
-def test_a_changed_file_is_noticed(run_dir: RunDir, clean: Path, name: str) -> None:
+def test_a_changed_file_is_an_error(run_dir: RunDir, clean: Path, name: str) -> None:
     file = clean / name
     content = file.read_bytes()
     file.write_bytes(content.replace(b"test_one", b"test_1ne", 1))
@@ -49,12 +49,12 @@ def test_a_changed_file_is_noticed(run_dir: RunDir, clean: Path, name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["asked.txt", "stream.subunit"])
-def test_a_lost_file_is_noticed(run_dir: RunDir, clean: Path, name: str) -> None:
+def test_a_lost_file_is_an_error(run_dir: RunDir, clean: Path, name: str) -> None:
     (clean / name).unlink()
     assert Code.EVIDENCE_LOST in codes(run_dir)
 
 
-def test_a_missing_digest_is_noticed(run_dir: RunDir, clean: Path) -> None:
+def test_a_missing_digest_is_an_error(run_dir: RunDir, clean: Path) -> None:
     edit(clean, sha256={"asked.txt": None, "stream.subunit": None})
     assert codes(run_dir) == {Code.DIGEST_MISMATCH}
 
@@ -76,9 +76,9 @@ def test_evidence_of_another_run_or_attempt_is_refused(
     assert Code.FOREIGN_EVIDENCE in codes(run_dir)
 
 
-def test_an_attempt_under_another_name_is_refused_where_no_seal_names_it(run_dir: RunDir) -> None:
+def test_an_attempt_with_another_name_is_refused_without_a_seal(run_dir: RunDir) -> None:
     report = b'<testsuites><testsuite><testcase classname="a" name="b"/></testsuite></testsuites>'
-    run_dir.owes("hostchecks")
+    run_dir.requires("hostchecks")
     folder = run_dir.attempt("01-hostchecks", b"a.py::b\n", report, "junit")
     assert run_dir.judge().result is Result.PASS
     edit(folder, name="02-hostchecks")
@@ -97,7 +97,7 @@ def test_an_attempt_under_another_name_is_refused_where_no_seal_names_it(run_dir
         ({"schema": 2, "problems": [DIED]}, Code.SERVICE_DIED),
     ],
 )
-def test_what_the_attempt_says_against_itself(
+def test_an_unfinished_state_a_failed_status_or_a_problem_is_an_error(
     run_dir: RunDir, clean: Path, change: dict[str, Any], code: Code
 ) -> None:
     edit(clean, **change)
@@ -142,7 +142,7 @@ def test_what_the_attempt_says_against_itself(
         {"test_timeout": 1e12},
     ],
 )
-def test_an_attempt_that_cannot_be_read_is_an_error(
+def test_an_invalid_field_of_an_attempt_is_an_error(
     run_dir: RunDir, clean: Path, change: dict[str, Any]
 ) -> None:
     edit(clean, **change)
@@ -152,13 +152,15 @@ def test_an_attempt_that_cannot_be_read_is_an_error(
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"schema": 1}', "{" * 50_000, "[" * 500_000, '{"schema": NaN}']
 )
-def test_a_broken_attempt_is_an_error(run_dir: RunDir, clean: Path, content: str) -> None:
+def test_a_damaged_attempt_is_an_error(run_dir: RunDir, clean: Path, content: str) -> None:
     (clean / "attempt.json").write_text(content)
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
 @pytest.mark.parametrize("name", ["asked.txt", "stream.subunit", "attempt.json"])
-def test_a_link_is_not_followed(run_dir: RunDir, clean: Path, name: str, tmp_path: Path) -> None:
+def test_a_symbolic_link_is_not_followed(
+    run_dir: RunDir, clean: Path, name: str, tmp_path: Path
+) -> None:
     (clean / name).rename(tmp_path / name)
     (clean / name).symlink_to(tmp_path / name)
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
@@ -166,7 +168,7 @@ def test_a_link_is_not_followed(run_dir: RunDir, clean: Path, name: str, tmp_pat
 
 @pytest.mark.parametrize("name", ["asked.txt", "stream.subunit", "attempt.json"])
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
-def test_only_plain_files_are_opened(run_dir: RunDir, clean: Path, name: str, kind: str) -> None:
+def test_only_regular_files_are_opened(run_dir: RunDir, clean: Path, name: str, kind: str) -> None:
     (clean / name).unlink()
     if kind == "pipe":
         os.mkfifo(clean / name)
@@ -177,10 +179,10 @@ def test_only_plain_files_are_opened(run_dir: RunDir, clean: Path, name: str, ki
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
-def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
+def test_a_pipe_that_replaces_a_file_does_not_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As if it had been a file when it was looked at.
+    # As if the pipe replaced a file after lstat.
     os.mkfifo(tmp_path / "asked.txt")
     (tmp_path / "plain").touch()
     looked = (tmp_path / "plain").lstat()
@@ -189,7 +191,7 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
         attempts.open_plain(tmp_path / "asked.txt", 1)
 
 
-def test_a_linked_folder_of_evidence_is_not_followed(
+def test_a_symbolic_link_to_the_evidence_is_not_followed(
     run_dir: RunDir, clean: Path, tmp_path: Path
 ) -> None:
     clean.parent.rename(tmp_path / "elsewhere")
@@ -214,31 +216,35 @@ def test_a_file_in_place_of_the_evidence_is_an_error(run_dir: RunDir, clean: Pat
 def test_a_file_that_is_too_large_is_not_read(
     run_dir: RunDir, clean: Path, name: str, bound: int
 ) -> None:
-    os.truncate(clean / name, bound + 1)  # a hole: it takes no room
+    os.truncate(clean / name, bound + 1)  # a sparse file
     assert Code.TOO_LARGE in codes(run_dir)
 
 
 @pytest.mark.parametrize("name", ["99999999999-tempest", "1-tempest", "01-TEMPEST", "evil\x1b[2J"])
-def test_a_folder_with_another_name_is_no_attempt(run_dir: RunDir, clean: Path, name: str) -> None:
+def test_a_directory_with_an_invalid_name_is_an_error(
+    run_dir: RunDir, clean: Path, name: str
+) -> None:
     folder = clean.rename(clean.with_name(name))
     edit(folder, name=name)
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
-def test_there_is_an_end_to_attempts(
+def test_the_number_of_attempts_is_limited(
     run_dir: RunDir, clean: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evidence, "ATTEMPTS_BOUND", 0)
     assert Code.TOO_LARGE in codes(run_dir)
 
 
-def test_a_linked_attempt_is_not_followed(run_dir: RunDir, clean: Path, tmp_path: Path) -> None:
+def test_a_symbolic_link_to_an_attempt_is_not_followed(
+    run_dir: RunDir, clean: Path, tmp_path: Path
+) -> None:
     clean.rename(tmp_path / clean.name)
     clean.symlink_to(tmp_path / clean.name)
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
-def test_a_strange_file_among_the_attempts_is_noticed(run_dir: RunDir, clean: Path) -> None:
+def test_an_unknown_file_among_the_attempts_is_an_error(run_dir: RunDir, clean: Path) -> None:
     (clean.parent / "core").write_text("")
     assert codes(run_dir) == {Code.ATTEMPT_UNREADABLE}
 
@@ -251,38 +257,38 @@ def test_ids_that_are_not_utf8_are_an_error(
 
 
 @pytest.mark.parametrize("line", [b"a" * ID_BOUND, b"a" * 10_000_000])
-def test_an_asked_id_has_a_bound(
+def test_a_too_long_asked_id_is_an_error(
     run_dir: RunDir, clean: Path, subunit_stream: Callable[..., bytes], line: bytes
 ) -> None:
     run_dir.attempt("02-tempest", b"b\n" + line + b"\n", subunit_stream(("b", "success")))
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
-def test_a_list_of_asked_tests_has_a_bound(
+def test_a_too_long_list_of_asked_tests_is_an_error(
     run_dir: RunDir, clean: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ids, "IDS_BOUND", 1)
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
-def test_deleted_results_are_an_error(run_dir: RunDir, clean: Path) -> None:
+def test_deleted_evidence_is_an_error(run_dir: RunDir, clean: Path) -> None:
     shutil.rmtree(clean.parent)
     assert Code.NO_EVIDENCE in codes(run_dir)
 
 
 def test_a_deleted_kind_of_evidence_is_an_error(run_dir: RunDir, clean: Path) -> None:
-    run_dir.owes("tempest", "hostchecks")
+    run_dir.requires("tempest", "hostchecks")
     assert codes(run_dir) == {Code.EVIDENCE_LOST}
 
 
-def test_a_deleted_attempt_leaves_a_gap(run_dir: RunDir, clean: Path) -> None:
+def test_a_gap_in_the_numbers_of_attempts_is_an_error(run_dir: RunDir, clean: Path) -> None:
     run_dir.recorded("junit", "pytest", name="03-hostchecks")
-    run_dir.owes("tempest", "hostchecks")
+    run_dir.requires("tempest", "hostchecks")
     assert codes(run_dir) == {Code.EVIDENCE_LOST}
 
 
 @pytest.mark.parametrize("owed", [[], ["other"], None, "tempest"])
-def test_a_run_that_owes_nothing_proves_nothing(
+def test_a_run_without_required_evidence_is_an_error(
     run_dir: RunDir, clean: Path, owed: str | list[str] | None
 ) -> None:
     run_dir.manifest["evidence"] = owed
@@ -290,7 +296,9 @@ def test_a_run_that_owes_nothing_proves_nothing(
     assert codes(run_dir) == {Code.NO_EVIDENCE}
 
 
-def test_a_document_has_a_bound(run_dir: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_a_document_is_limited(
+    run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_dir.recorded("junit", "pytest")
     monkeypatch.setattr(attempts, "DOCUMENT_BOUND", 100)
     assert Code.TOO_LARGE in codes(run_dir)
@@ -299,7 +307,7 @@ def test_a_document_has_a_bound(run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     "content", [None, "", "{", "[]", '{"schema": 2, "run_id": "1"}', '{"schema": 1, "run_id": "1"}']
 )
-def test_without_a_manifest_there_is_no_run(tmp_path: Path, content: str | None) -> None:
+def test_a_missing_or_invalid_manifest_is_an_error(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(EvidenceError, match="not the manifest of a run") as caught:
@@ -308,7 +316,7 @@ def test_without_a_manifest_there_is_no_run(tmp_path: Path, content: str | None)
     assert caught.value.hint
 
 
-def test_the_run_is_reported_with_what_it_was_made_of(run_dir: RunDir, clean: Path) -> None:
+def test_the_run_has_the_fields_of_the_manifest(run_dir: RunDir, clean: Path) -> None:
     run = evidence.load(run_dir.path).run
     assert (run.profile, run.suite, run.release, run.selection) == (
         "embedded",
@@ -319,7 +327,7 @@ def test_the_run_is_reported_with_what_it_was_made_of(run_dir: RunDir, clean: Pa
     assert run.sources == (Source("keystone", "30.0.0", identity="sha256:12"),)
 
 
-def test_facts_and_versions_are_reported_sorted(run_dir: RunDir, clean: Path) -> None:
+def test_facts_are_sorted_and_versions_are_read(run_dir: RunDir, clean: Path) -> None:
     run_dir.manifest |= {"facts": {"freebsd": "15.1", "arch": "arm64"}, "versions": {"nova": "34"}}
     run_dir.write_manifest()
     run = evidence.load(run_dir.path).run
@@ -330,7 +338,7 @@ def test_facts_and_versions_are_reported_sorted(run_dir: RunDir, clean: Path) ->
 
 @pytest.mark.parametrize("key", ["facts", "versions"])
 @pytest.mark.parametrize("value", [["15.1"], "15.1", {"freebsd": 15}, {"freebsd": None}, 7])
-def test_facts_that_are_no_texts_are_an_error(
+def test_facts_that_are_not_texts_are_an_error(
     run_dir: RunDir, clean: Path, key: str, value: Any
 ) -> None:
     run_dir.manifest[key] = value
@@ -347,7 +355,7 @@ def test_facts_that_are_no_texts_are_an_error(
         (["x"] * 1000, ("x",) * 500),
     ],
 )
-def test_changed_files_are_what_the_manifest_says_and_no_more_than_a_change_has(
+def test_changed_files_are_read_from_the_manifest_up_to_a_limit(
     run_dir: RunDir, value: list[str] | None, found: tuple[str, ...]
 ) -> None:
     run_dir.manifest["changed_files"] = value
@@ -356,7 +364,7 @@ def test_changed_files_are_what_the_manifest_says_and_no_more_than_a_change_has(
 
 
 @pytest.mark.parametrize("value", [["a/b.py", 5, None], "a/b.py", {"a": 1}])
-def test_changed_files_that_are_no_list_of_texts_are_an_error(
+def test_changed_files_that_are_not_a_list_of_texts_are_an_error(
     run_dir: RunDir, clean: Path, value: list[Any] | str | dict[str, int]
 ) -> None:
     run_dir.manifest["changed_files"] = value
@@ -370,7 +378,7 @@ def test_changed_files_that_are_no_list_of_texts_are_an_error(
 
 @pytest.fixture
 def recorded(run_dir: RunDir, clean: Path) -> Callable[..., None]:
-    """The clean run with what stestr recorded of it; writes other records too."""
+    """Write the record of stestr on the clean run; return a function that writes another one."""
     reports = evidence.load(run_dir.path).attempts[0].reports
     others = [(case.id, case.outcome) for case in reports if case.outcome != "success"]
 
@@ -385,7 +393,7 @@ def recorded(run_dir: RunDir, clean: Path) -> Callable[..., None]:
     return write
 
 
-def test_a_record_that_says_otherwise_is_an_error(
+def test_a_record_that_contradicts_the_reports_is_an_error(
     run_dir: RunDir, recorded: Callable[..., None]
 ) -> None:
     recorded('{"reports": 1, "others": [["m.A.one", "fail"]]}')
@@ -402,7 +410,7 @@ def test_a_record_that_cannot_be_read_is_an_error(
     assert codes(run_dir) == {Code.ATTEMPT_UNREADABLE}
 
 
-def test_a_changed_record_is_noticed(
+def test_a_changed_record_is_an_error(
     run_dir: RunDir, clean: Path, recorded: Callable[..., None]
 ) -> None:
     with (clean / RECORD).open("a") as file:
@@ -410,14 +418,14 @@ def test_a_changed_record_is_noticed(
     assert codes(run_dir) == {Code.DIGEST_MISMATCH}
 
 
-def test_a_lost_record_is_noticed(
+def test_a_lost_record_is_an_error(
     run_dir: RunDir, clean: Path, recorded: Callable[..., None]
 ) -> None:
     (clean / RECORD).unlink()
     assert codes(run_dir) == {Code.EVIDENCE_LOST}
 
 
-def test_reruns_of_failures_are_distinguished(
+def test_a_confirmation_is_read_with_its_side_and_its_attempt(
     run_dir: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
 ) -> None:
     first = sealed(subunit_stream(("m.A.one", "fail"), ("m.A.two", "success")), "01-tempest")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evidence at the edge of what can be held, and attempts that are gone without a trace."""
+"""Evidence with extreme values, lost attempts, and findings in the journal."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from bsdgate.results.policy import POLICIES
 def clean(
     run_dir: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
 ) -> Path:
-    """An attempt of one test that succeeded."""
+    """Write an attempt with one test that succeeded."""
     stream = sealed(subunit_stream(("m.A.one", "success")), "01-tempest")
     return run_dir.attempt("01-tempest", b"m.A.one\n", stream, started=None, ended=None)
 
@@ -43,7 +43,7 @@ def codes(run_dir: RunDir) -> set[Code]:
         {"started": "0001-01-01T00:00:01+00:00", "ended": "9999-12-31T23:59:59+00:00"},
     ],
 )
-def test_a_time_that_cannot_be_held_is_none(
+def test_a_time_out_of_range_is_ignored(
     run_dir: RunDir, clean: Path, times: dict[str, str]
 ) -> None:
     edit(clean, **times)
@@ -51,7 +51,7 @@ def test_a_time_that_cannot_be_held_is_none(
 
 
 @pytest.mark.parametrize("content", ['{"reports": 1e999, "others": []}', "[" * 100_000, "{}"])
-def test_a_record_that_cannot_be_read_is_an_error(
+def test_a_runner_record_that_cannot_be_read_is_an_error(
     run_dir: RunDir, clean: Path, content: str
 ) -> None:
     (clean / "runner-record.json").write_text(content)
@@ -59,7 +59,7 @@ def test_a_record_that_cannot_be_read_is_an_error(
     assert Code.ATTEMPT_UNREADABLE in codes(run_dir)
 
 
-def test_a_list_that_was_cut_is_noticed_wherever_that_is(
+def test_a_truncated_list_is_an_error_at_every_length(
     run_dir: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
 ) -> None:
     stream = sealed(subunit_stream(("m.A.one", "success"), ("setUpClass (m.B)", "skip")), "01-t")
@@ -81,7 +81,9 @@ def begun(run_dir: RunDir, *names: str, end: str = "") -> None:
     (run_dir.path / "journal.jsonl").write_text(text + end)
 
 
-def test_an_attempt_that_only_the_journal_knows_of_was_lost(run_dir: RunDir, clean: Path) -> None:
+def test_an_attempt_that_is_only_in_the_journal_is_lost_evidence(
+    run_dir: RunDir, clean: Path
+) -> None:
     begun(run_dir, "01-tempest", end='{"step": "attem')
     assert run_dir.judge().result is Result.PASS
     begun(run_dir)
@@ -94,7 +96,7 @@ def test_an_attempt_that_only_the_journal_knows_of_was_lost(run_dir: RunDir, cle
     )
 
 
-def test_a_journal_that_is_gone_is_lost_evidence(run_dir: RunDir, clean: Path) -> None:
+def test_a_missing_journal_is_lost_evidence(run_dir: RunDir, clean: Path) -> None:
     (run_dir.path / "journal.jsonl").unlink()
     assert codes(run_dir) == {Code.EVIDENCE_LOST}
 
@@ -102,9 +104,7 @@ def test_a_journal_that_is_gone_is_lost_evidence(run_dir: RunDir, clean: Path) -
 LEFT = '{"step": "left-behind", "event": "fail", "message": "the cloud left x (process 7)"}\n'
 
 
-def test_what_was_left_behind_is_a_reason_as_grave_as_the_policy_says(
-    run_dir: RunDir, clean: Path
-) -> None:
+def test_the_policy_sets_the_level_of_left_behind_processes(run_dir: RunDir, clean: Path) -> None:
     begun(run_dir, "01-tempest", end=LEFT)
     results = {
         name: judge_run(run_dir.path, policy=policy).result for name, policy in POLICIES.items()
@@ -129,7 +129,9 @@ def test_what_was_left_behind_is_a_reason_as_grave_as_the_policy_says(
         '{"step": "left-behind"}\n',
     ],
 )
-def test_a_journal_that_is_none_is_an_error(run_dir: RunDir, clean: Path, line: str) -> None:
+def test_an_invalid_line_of_the_journal_is_an_error(
+    run_dir: RunDir, clean: Path, line: str
+) -> None:
     begun(run_dir, "01-tempest", end=line or "\0\n")
     assert codes(run_dir) == {Code.DAMAGED}
 
@@ -142,7 +144,7 @@ def report(tmp_path: Path) -> Path:
 
 
 def bomb(reference: str) -> str:
-    """A task in YAML of which one value would unfold to a billion."""
+    """Return a YAML task with nested aliases; one value expands to a billion."""
     listed = ["- &a0 [x, x, x, x, x, x, x, x, x, x]"]
     listed += [f"- &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     return "x:\n" + "\n".join(listed) + "\nsubtasks:\n" + reference
@@ -159,9 +161,7 @@ def bomb(reference: str) -> str:
         "- *a8",
     ],
 )
-def test_a_task_that_unfolds_without_end_is_refused(
-    tmp_path: Path, report: Path, workload: str
-) -> None:
+def test_a_task_with_nested_aliases_is_refused(tmp_path: Path, report: Path, workload: str) -> None:
     task = tmp_path / "task.yaml"
     task.write_text(bomb(workload))
     with pytest.raises(EvidenceError, match="task") as caught:
@@ -169,7 +169,7 @@ def test_a_task_that_unfolds_without_end_is_refused(
     assert len(caught.value.message) < 1000
 
 
-def test_a_list_that_unfolds_without_end_is_refused(tmp_path: Path, report: Path) -> None:
+def test_a_list_with_nested_aliases_is_refused(tmp_path: Path, report: Path) -> None:
     task = tmp_path / "task.yaml"
     bombs = [f"&a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     task.write_text(f"- [&a0 [x, x, x, x, x, x, x, x, x, x], {', '.join(bombs)}]")
@@ -178,7 +178,7 @@ def test_a_list_that_unfolds_without_end_is_refused(tmp_path: Path, report: Path
     assert len(caught.value.message) < 1000
 
 
-def test_hooks_that_are_repeated_without_end_are_refused(tmp_path: Path, report: Path) -> None:
+def test_hooks_that_are_repeated_by_aliases_are_refused(tmp_path: Path, report: Path) -> None:
     hook = "{action: {a: 1}, trigger: {event: {at: [1]}}}"
     hooks = f"&h [&o {hook}{', *o' * 100}]"
     first = "- {scenario: {D.one: {}}, hooks: " + hooks + "}"
@@ -188,14 +188,14 @@ def test_hooks_that_are_repeated_without_end_are_refused(tmp_path: Path, report:
         load_files(rally=[report], rally_task=[task])
 
 
-def test_a_list_of_workloads_of_too_many_values_is_refused(run_dir: RunDir) -> None:
-    run_dir.owes("rally")
+def test_a_list_of_workloads_with_too_many_values_is_an_error(run_dir: RunDir) -> None:
+    run_dir.requires("rally")
     many = b"[" + b"{}," * 3_000_001 + b"{}]"
     run_dir.attempt("01-rally", many, b'{"tasks": []}', "rally")
     assert codes(run_dir) == {Code.ATTEMPT_UNREADABLE, Code.NOTHING_ASKED, Code.NOTHING_RAN}
 
 
-def test_evidence_is_of_the_patchset_that_the_manifest_names(
+def test_evidence_of_another_patchset_is_an_error(
     run_dir: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
 ) -> None:
     run_dir.manifest |= {"change": "I8f4c", "patchset": "1"}
@@ -208,7 +208,7 @@ def test_evidence_is_of_the_patchset_that_the_manifest_names(
     assert "patchset is '1', not '2'" in reason.message
 
 
-def test_a_base_that_the_change_altered_spoils_the_run(run_dir: RunDir, clean: Path) -> None:
+def test_a_base_that_the_change_altered_is_an_error(run_dir: RunDir, clean: Path) -> None:
     assert run_dir.judge().result is Result.PASS
     path = run_dir.path / "journal.jsonl"
     line = {"step": "base-altered", "event": "fail", "message": "x.pth was altered"}
@@ -228,7 +228,7 @@ DEPLOYED = {"step": "deploy", "event": "end"}
 
 
 def closing(run_dir: RunDir, *lines: dict[str, str]) -> None:
-    """Make the run one against a standing cloud, with these last lines of its journal."""
+    """Change the run to one against a standing cloud, and append lines to its journal."""
     run_dir.manifest["cloud"] = {"name": "theirs", "prefix": "mine", "accounts": None}
     run_dir.write_manifest()
     path = run_dir.path / "journal.jsonl"
@@ -254,7 +254,7 @@ def closing(run_dir: RunDir, *lines: dict[str, str]) -> None:
     ],
     ids=range(12),
 )
-def test_what_was_found_in_a_cloud_at_the_end_counts(
+def test_findings_of_the_step_close_decide_the_result(
     run_dir: RunDir,
     clean: Path,
     lines: list[dict[str, str]],

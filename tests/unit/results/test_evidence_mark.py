@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mark of an attempt in its report."""
+"""The mark of an attempt in its JUnit report."""
 
 import hashlib
 import json
@@ -17,8 +17,8 @@ REPORT = (
 
 
 @pytest.mark.parametrize("kind", ["run", "attempt", "none"])
-def test_a_report_must_bear_the_mark_of_its_attempt(run_dir: RunDir, kind: str) -> None:
-    run_dir.owes("hostchecks")
+def test_a_report_without_the_mark_of_its_attempt_is_refused(run_dir: RunDir, kind: str) -> None:
+    run_dir.requires("hostchecks")
     mark = f"{run_dir.manifest['run_id']}/01-hostchecks"
     folder = run_dir.attempt(
         "01-hostchecks", b"a.py::b\n", REPORT % mark.encode(), "junit", mark=mark
@@ -36,7 +36,7 @@ def test_a_report_must_bear_the_mark_of_its_attempt(run_dir: RunDir, kind: str) 
     assert errors == [Code.FOREIGN_EVIDENCE]
 
 
-def test_a_mark_is_found_wherever_a_reader_stops(tmp_path: Path) -> None:
+def test_a_mark_is_found_with_reads_of_any_size(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123456789" * 3 + b"MARK" + b"0123456789")
     for size in range(1, 50):
         with (tmp_path / "file").open("rb") as file:

@@ -58,7 +58,7 @@ def run_of(**facts: str) -> Run:
 # Files ---------------------------------------------------------------------------------------
 
 
-def test_a_whole_entry_is_read(tmp_path: Path) -> None:
+def test_a_complete_entry_is_read(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(WHOLE)
     (found,) = load([tmp_path])
@@ -69,7 +69,7 @@ def test_a_whole_entry_is_read(tmp_path: Path) -> None:
     assert found.missing == ()
 
 
-def test_an_entry_may_be_for_a_skip_and_name_alternatives(tmp_path: Path) -> None:
+def test_an_entry_can_be_for_a_skip_and_have_alternatives(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(
         WHOLE.replace(
             "{profile: embedded}", '\n    freebsd: ["14.*", ">=15.1"]\n    branch: 2026.10'
@@ -101,7 +101,7 @@ def test_without_bug_or_owner_an_entry_is_read_and_excuses_nothing(
     assert valid([found], TODAY) == []
 
 
-def test_all_problems_are_named_with_file_and_line(tmp_path: Path) -> None:
+def test_all_problems_are_reported_with_file_and_line(tmp_path: Path) -> None:
     first, second, third = (tmp_path / f"{name}.yaml" for name in "abc")
     first.write_text(
         WHOLE.replace("https://", "").replace("2027-05-01", "soon") + "  colour: red\n- 5\n"
@@ -112,7 +112,7 @@ def test_all_problems_are_named_with_file_and_line(tmp_path: Path) -> None:
         load([tmp_path, tmp_path / "absent.yaml"])
     problems = caught.value.problems
     text = str(caught.value)
-    for said in (
+    for expected in (
         f"{first}:2:8: bug: 'bugs.example.org/1': not the URL",
         f"{first}:6:12: expires: 'soon': a day was expected",
         f"{first}:8:3: unknown key colour (allowed: bug, expires,",
@@ -122,13 +122,13 @@ def test_all_problems_are_named_with_file_and_line(tmp_path: Path) -> None:
         f"{third}:2:8: not YAML: ",
         "absent.yaml: ",
     ):
-        assert said in text
+        assert expected in text
     assert len(problems) == 12
     assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "expected"),
     [
         ("  outcome: error", "2:12: outcome: 'error' is not known (allowed: fail, skip)"),
         ("  scope: 15", "2:10: scope: '15': a mapping with the keys freebsd, architecture,"),
@@ -173,13 +173,13 @@ def test_all_problems_are_named_with_file_and_line(tmp_path: Path) -> None:
         ("  outcome: []", "2:12: outcome: [] is not known (allowed: fail, skip)"),
     ],
 )
-def test_what_is_wrong_with_a_key_is_said(tmp_path: Path, line: str, said: str) -> None:
+def test_a_problem_of_a_key_is_reported(tmp_path: Path, line: str, expected: str) -> None:
     file = tmp_path / "a.yaml"
     first, *rest = WHOLE.splitlines()[:-1]
     file.write_text("\n".join([first, line, *rest]))
     _, problems = read([file])
     assert len(problems) == 1
-    assert said in problems[0]
+    assert expected in problems[0]
     assert problems[0].startswith(f"{file}:")
 
 
@@ -203,39 +203,39 @@ def test_an_id_that_yaml_may_have_cut_is_a_problem(
     file = tmp_path / "a.yaml"
     file.write_text(WHOLE.replace("tempest.api.compute.test_rescue.*", test))
     _, problems = read([file])
-    said = [problem for problem in problems if "ends at ' #'" in problem]
-    assert len(said) == (cut is not None)
-    assert all(problem.startswith(f"{file}:1:9: test: {cut!r} ends at") for problem in said)
+    cuts = [problem for problem in problems if "ends at ' #'" in problem]
+    assert len(cuts) == (cut is not None)
+    assert all(problem.startswith(f"{file}:1:9: test: {cut!r} ends at") for problem in cuts)
 
 
 @pytest.mark.parametrize("text", ["- test:", "- test:\n", "- {test: }\n"])
-def test_an_id_that_is_empty_is_a_problem_of_its_own(tmp_path: Path, text: str) -> None:
+def test_an_empty_id_is_a_problem(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.yaml").write_text(text)
     _, problems = read([tmp_path])
     assert any("test: a text was expected" in problem for problem in problems)
 
 
-def test_an_entry_cannot_expire_before_it_is_known(tmp_path: Path) -> None:
+def test_an_entry_that_expires_before_its_start_is_a_problem(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(WHOLE.replace("2027-05-01", "2026-10-01"))
     assert read([file])[1] == (f"{file}:6:12: expires: 2026-10-01 is before since: 2026-11-01",)
 
 
-def test_the_good_entries_of_bad_files_can_be_read(tmp_path: Path) -> None:
+def test_valid_entries_are_read_from_a_file_with_problems(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(WHOLE + "- 5\n")
     entries, problems = read([tmp_path])
     assert len(entries) == len(problems) == 1
 
 
 @pytest.mark.parametrize("content", ["[" * 100_000, "- " * 100_000, "{a: " * 100_000, "\0", "- {"])
-def test_hostile_files_are_problems(tmp_path: Path, content: str) -> None:
+def test_a_hostile_file_is_one_problem(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.yaml").write_text(content)
     entries, problems = read([tmp_path])
     assert entries == ()
     assert len(problems) == 1
 
 
-# Which entries speak of a test -----------------------------------------------------------------
+# Entries that match a test ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_hostile_files_are_problems(tmp_path: Path, content: str) -> None:
         (UUID, "m.C.one", False),
     ],
 )
-def test_globs_know_star_and_question_mark_only(pattern: str, test_id: str, matches: bool) -> None:
+def test_globs_have_only_star_and_question_mark(pattern: str, test_id: str, matches: bool) -> None:
     assert bool(Expectations([entry(pattern)]).of(test_id)) is matches
 
 
@@ -288,7 +288,7 @@ TEST_IDS = st.builds("{}{}{}".format, PIECES, ATTRIBUTES, st.sampled_from(["", "
 
 
 def fits(one: Expectation, test_id: str) -> bool:
-    """Compare as the documentation of entries says, without a look-up."""
+    """Return whether an entry matches a test, by the documented rules and without an index."""
     forms = [test_id, without_attributes(test_id)]
     if uuid := idempotent(test_id):
         forms.append(f"id-{uuid}")
@@ -296,7 +296,7 @@ def fits(one: Expectation, test_id: str) -> bool:
 
 
 @given(st.lists(st.one_of(PIECES, st.just(UUID)), max_size=6), st.lists(TEST_IDS, max_size=4))
-def test_looking_up_finds_what_comparing_one_by_one_does(
+def test_a_lookup_finds_the_same_entries_as_a_comparison_with_each(
     patterns: list[str], test_ids: list[str]
 ) -> None:
     entries = [entry(pattern) for pattern in patterns]
@@ -313,7 +313,7 @@ def test_exact_entries_come_first_and_globs_in_order() -> None:
     assert [one.test for one in found] == ["m.C.one", "*", "m.*", "m.C.*"]
 
 
-def test_entries_for_skips_are_apart() -> None:
+def test_entries_for_skips_are_separate() -> None:
     known = Expectations([entry("m.C.one"), entry("m.C.*", outcome=Outcome.SKIP)])
     assert [one.test for one in known.of("m.C.one")] == ["m.C.one"]
     assert [one.test for one in known.of("m.C.one", Outcome.SKIP)] == ["m.C.*"]
@@ -328,7 +328,7 @@ def test_an_entry_excuses_up_to_its_last_day() -> None:
 # Strictness ------------------------------------------------------------------------------------
 
 
-def test_invalid_and_expired_entries_fail_under_the_gate_alone() -> None:
+def test_invalid_and_expired_entries_fail_only_the_gate() -> None:
     entries = [
         entry("invalid", bug="", owner=""),
         entry("expired", "2026-11-21"),
@@ -346,14 +346,14 @@ def test_invalid_and_expired_entries_fail_under_the_gate_alone() -> None:
         assert one.level is Level.NOTE
 
 
-def test_many_are_listed_in_one_reason_of_bounded_length() -> None:
+def test_many_entries_are_listed_in_one_reason_of_limited_length() -> None:
     entries = [entry(f"t{number:03}", "2026-11-21") for number in range(300)]
     (reason,) = entry_reasons(entries, run_of(), TODAY, GATE)
     assert len(reason.ids) == 300
     assert reason.message.endswith("; 280 more")
 
 
-def test_unmatched_entries_are_those_that_spoke_of_nothing_where_they_apply() -> None:
+def test_unmatched_entries_apply_to_the_run_and_match_no_test() -> None:
     entries = [
         entry("m.C.fails"),
         entry("m.C.skipped"),
@@ -374,7 +374,7 @@ def test_unmatched_entries_are_those_that_spoke_of_nothing_where_they_apply() ->
     assert unmatched_names(known, [("m.C.skipped", Outcome.SUCCESS)]) == ("m.C.fails", "m.C.gone")
 
 
-def test_what_is_unmatched_is_reported_after_so_many_runs_on_end() -> None:
+def test_an_unmatched_entry_is_reported_after_enough_consecutive_runs() -> None:
     known = Expectations([entry("m.C.gone"), entry("m.C.new"), entry("m.C.fails")])
     now = ("m.C.gone", "m.C.new")
     (reason,) = unmatched_note(known, now, {"m.C.gone": 9, "m.C.fails": 30}, 10)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evidence from elsewhere that is compressed, as the logs of OpenStack's jobs are."""
+"""Compressed external evidence, like the logs of OpenStack jobs."""
 
 import gzip
 from pathlib import Path
@@ -28,7 +28,7 @@ def judged(report: Path, original: str, kind: str, asked: str, role: str) -> Ver
 
 
 @pytest.mark.parametrize("row", REPORTS, ids=lambda row: row[0])
-def test_a_compressed_report_is_judged_as_the_same_without(
+def test_a_compressed_report_is_judged_like_the_plain_report(
     tmp_path: Path, row: tuple[str, str, str, str]
 ) -> None:
     file = tmp_path / Path(row[0]).name
@@ -40,7 +40,7 @@ def test_a_compressed_report_is_judged_as_the_same_without(
 
 @pytest.mark.parametrize("row", REPORTS, ids=lambda row: row[0])
 @pytest.mark.parametrize("cut", [10, -1])
-def test_a_compressed_report_that_was_cut_is_an_error(
+def test_a_truncated_compressed_report_is_an_error(
     tmp_path: Path, row: tuple[str, str, str, str], cut: int
 ) -> None:
     file = tmp_path / "report.gz"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evidence from elsewhere: files that no harness of ours recorded."""
+"""External evidence: files that bsdgate's harness did not record."""
 
 import json
 import os
@@ -27,7 +27,7 @@ TASK = ROOT / "rally_tasks" / "smoke.yaml"
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Write a file and return its path."""
+    """Return a function that writes a file and returns its path."""
 
     def make(name: str, content: str | bytes) -> Path:
         path = tmp_path / name
@@ -39,7 +39,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def stream(write: Callable[..., Path], subunit_stream: Callable[..., bytes]) -> Callable[..., Path]:
-    """Write a stream of subunit of (id, status) pairs."""
+    """Return a function that writes a subunit stream of (id, status) pairs."""
     return lambda *reports, name="a.subunit": write(name, subunit_stream(*reports))
 
 
@@ -60,7 +60,7 @@ def result(found: Evidence) -> Result:
     return judge(found).result
 
 
-def test_whole_evidence_is_judged(stream: Callable[..., Path], listed: Callable[..., Path]) -> None:
+def test_complete_evidence_passes(stream: Callable[..., Path], listed: Callable[..., Path]) -> None:
     found = load_files(listed(*IDS), subunit=[stream(*GOOD)])
     assert codes(found) == set()
     assert result(found) is Result.PASS
@@ -68,13 +68,17 @@ def test_whole_evidence_is_judged(stream: Callable[..., Path], listed: Callable[
     assert (attempt.state, attempt.exit_status) == (State.FOUND, None)
 
 
-def test_a_failure_fails(stream: Callable[..., Path], listed: Callable[..., Path]) -> None:
+def test_a_failed_test_fails_the_verdict(
+    stream: Callable[..., Path], listed: Callable[..., Path]
+) -> None:
     assert result(load_files(listed(*IDS), subunit=[stream(GOOD[0], (IDS[1], "fail"))])) is (
         Result.FAIL
     )
 
 
-def test_files_are_one_account(stream: Callable[..., Path], listed: Callable[..., Path]) -> None:
+def test_several_files_are_judged_together(
+    stream: Callable[..., Path], listed: Callable[..., Path]
+) -> None:
     parts = [stream(each, name=f"{number}.subunit") for number, each in enumerate(GOOD)]
     assert result(load_files(listed(*IDS), subunit=parts)) is Result.PASS
     assert codes(load_files(listed(*IDS), subunit=parts[:1])) == {Code.LOST_TEST}
@@ -100,7 +104,7 @@ def test_a_test_in_files_of_two_kinds_is_duplicated(
     assert result(one_each) is Result.PASS
 
 
-def test_a_list_without_suffixes_is_compared_without_them(
+def test_a_list_without_attributes_matches_ids_with_attributes(
     stream: Callable[..., Path], listed: Callable[..., Path]
 ) -> None:
     bare = listed("m.A.one", "m.A.two")
@@ -111,7 +115,7 @@ def test_a_list_without_suffixes_is_compared_without_them(
     }
 
 
-def test_parameters_are_part_of_an_id_in_any_list(
+def test_parameters_are_part_of_an_id_in_a_list_without_attributes(
     stream: Callable[..., Path], listed: Callable[..., Path]
 ) -> None:
     reports = [(f"m.A.one[id-{UUIDS[0]}]({each})", "success") for each in "pq"]
@@ -119,7 +123,7 @@ def test_parameters_are_part_of_an_id_in_any_list(
     assert result(found) is Result.PASS
 
 
-def test_without_a_list_tests_are_judged_and_completeness_is_not(
+def test_without_a_list_the_result_is_an_error_with_counts_of_tests(
     stream: Callable[..., Path],
 ) -> None:
     found = load_files(subunit=[stream(*GOOD, ("setUpClass (m.B)", "skip"), ("m.C.one", "fail"))])
@@ -129,19 +133,19 @@ def test_without_a_list_tests_are_judged_and_completeness_is_not(
     assert verdict.counts == {**verdict.counts, "asked": 3, "success": 2, "fail": 1}
 
 
-def test_what_no_list_is_worth_the_policy_says(stream: Callable[..., Path]) -> None:
+def test_the_policy_sets_the_level_of_a_missing_list(stream: Callable[..., Path]) -> None:
     found = load_files(subunit=[stream(*GOOD)])
     for policy in POLICIES.values():
         assert judge(found, policy=policy).result is Result.ERROR
-    for level, said in ((Level.NOTE, Result.PASS), (Level.FAIL, Result.FAIL)):
-        assert judge(found, policy=replace(DEVELOPER, unlisted=level)).result is said
+    for level, expected in ((Level.NOTE, Result.PASS), (Level.FAIL, Result.FAIL)):
+        assert judge(found, policy=replace(DEVELOPER, unlisted=level)).result is expected
     lost = load_files(subunit=[stream(GOOD[0], (IDS[1], "inprogress"))])
     assert judge(lost, policy=replace(DEVELOPER, unlisted=Level.NOTE)).result is Result.ERROR
 
 
 @pytest.mark.parametrize("name", ["subunit/clean/stream.subunit", "junit/pytest/stream.xml"])
 @pytest.mark.parametrize("content", ["cut", "empty"])
-def test_what_can_be_seen_of_a_loss_is_an_error(
+def test_a_truncated_or_empty_file_is_an_error(
     write: Callable[..., Path], name: str, content: str
 ) -> None:
     whole = (GOLDEN / name).read_bytes()
@@ -154,7 +158,7 @@ def test_what_can_be_seen_of_a_loss_is_an_error(
     assert (Code.EMPTY_STREAM in found) is (content == "empty")
 
 
-def test_what_was_cut_off_behind_the_last_test_cannot_be_seen_and_that_is_said(
+def test_a_stream_cut_after_the_last_test_passes_with_a_note(
     stream: Callable[..., Path], listed: Callable[..., Path]
 ) -> None:
     behind = [("tearDownClass (m.A)", "fail"), ("process-returncode.1", "fail")]
@@ -167,7 +171,9 @@ def test_what_was_cut_off_behind_the_last_test_cannot_be_seen_and_that_is_said(
     assert "cut.subunit" in reason.message
 
 
-def test_an_error_names_its_file(write: Callable[..., Path], listed: Callable[..., Path]) -> None:
+def test_an_error_has_the_name_of_its_file(
+    write: Callable[..., Path], listed: Callable[..., Path]
+) -> None:
     found = load_files(listed(*IDS), subunit=[write("worker-3.subunit", b"")])
     (reason,) = (
         reason for reason in judge(found).reasons if reason.code is Code.EMPTY_STREAM
@@ -175,15 +181,15 @@ def test_an_error_names_its_file(write: Callable[..., Path], listed: Callable[..
     assert "worker-3.subunit" in reason.message
 
 
-def test_a_list_alone_has_lost_everything(listed: Callable[..., Path]) -> None:
+def test_a_list_without_reports_has_lost_tests(listed: Callable[..., Path]) -> None:
     assert Code.LOST_TEST in codes(load_files(listed(*IDS)))
 
 
-def test_nothing_is_no_evidence() -> None:
+def test_without_files_there_is_no_evidence() -> None:
     assert codes(load_files()) == {Code.NO_EVIDENCE}
 
 
-def test_the_same_files_are_the_same_run(
+def test_the_same_files_have_the_same_run_id(
     stream: Callable[..., Path], listed: Callable[..., Path]
 ) -> None:
     files = [stream(*GOOD), stream(GOOD[0], name="b.subunit")]
@@ -207,14 +213,14 @@ def asked_of(found: Evidence) -> tuple[str, ...]:
     return attempt.asked
 
 
-def test_a_report_is_judged_by_its_task() -> None:
+def test_a_rally_report_is_judged_by_its_task() -> None:
     task = GOLDEN / "projects" / "rally" / "task.yaml"
     by_task, by_list = (load_files(rally=[REPORT], rally_task=[each]) for each in (task, ASKED))
     assert judge(by_task) == replace(judge(by_list), run=by_task.run)
     assert asked_of(by_task) == asked_of(by_list)
 
 
-def test_without_a_task_the_asked_iterations_are_unknown() -> None:
+def test_a_rally_report_without_a_task_has_no_list() -> None:
     assert Code.NO_LIST in codes(load_files(rally=[REPORT]))
 
 
@@ -271,7 +277,7 @@ def test_tasks_of_both_versions_are_read(
     assert seen == asked
 
 
-def test_our_own_task_is_read() -> None:
+def test_the_task_of_bsdgate_is_read() -> None:
     found = load_files(rally=[REPORT], rally_task=[TASK])
     assert "Authenticate.keystone" in asked_of(found)
     assert Code.LOST_TEST in codes(found)
@@ -291,13 +297,17 @@ def test_our_own_task_is_read() -> None:
         b"\xff",
     ],
 )
-def test_what_is_no_task_is_an_error(write: Callable[..., Path], content: str | bytes) -> None:
+def test_other_content_than_a_task_is_an_error(
+    write: Callable[..., Path], content: str | bytes
+) -> None:
     with pytest.raises(EvidenceError, match="task.yaml") as caught:
         load_files(rally=[REPORT], rally_task=[write("task.yaml", content)])
     assert "rally task start" in (caught.value.hint or "")
 
 
-def test_a_task_that_names_itself_without_end_is_bounded(write: Callable[..., Path]) -> None:
+def test_a_task_with_nested_aliases_has_a_limited_number_of_workloads(
+    write: Callable[..., Path],
+) -> None:
     many = ", ".join("*w" for _ in range(500))
     text = (
         "x: &w {scenario: {D.one: {}}}\n"
@@ -307,7 +317,7 @@ def test_a_task_that_names_itself_without_end_is_bounded(write: Callable[..., Pa
     assert len(asked_of(found)) == 10_000
 
 
-def test_each_report_needs_its_task() -> None:
+def test_more_tasks_than_reports_are_an_error() -> None:
     with pytest.raises(EvidenceError, match="2 Rally tasks for 1"):
         load_files(rally=[REPORT], rally_task=[ASKED, ASKED])
 
@@ -315,8 +325,8 @@ def test_each_report_needs_its_task() -> None:
 VERIFIED = GOLDEN / "verification" / "tempest"
 
 
-def without_the_failed() -> tuple[dict[str, dict[str, dict[str, Any]]], list[str]]:
-    """A verification of Rally's and its list, of the tests alone that did not fail."""
+def without_failures() -> tuple[dict[str, dict[str, dict[str, Any]]], list[str]]:
+    """Return a verification of Rally and its list, without the failed tests."""
     report = json.loads((VERIFIED / "stream.json").read_text())
     ((uuid, head),) = report["verifications"].items()
     kept = {
@@ -339,10 +349,10 @@ def test_a_verification_is_judged_by_the_list_of_tests() -> None:
     assert attempt.kind == "tempest"
 
 
-def test_a_verification_passes_and_what_it_never_tells_is_noted(
+def test_a_verification_passes_with_a_note_about_failures_that_it_never_contains(
     write: Callable[..., Path], listed: Callable[..., Path]
 ) -> None:
-    report, ids = without_the_failed()
+    report, ids = without_failures()
     found = load_files(listed(*ids), rally=[write("v.json", json.dumps(report))])
     verdict = judge(found)
     assert verdict.result is Result.PASS
@@ -351,7 +361,9 @@ def test_a_verification_passes_and_what_it_never_tells_is_noted(
 
 
 @pytest.mark.parametrize("order", [False, True])
-def test_a_verification_is_recognised_by_its_shape(write: Callable[..., Path], order: bool) -> None:
+def test_a_verification_is_recognised_by_its_content(
+    write: Callable[..., Path], order: bool
+) -> None:
     report = json.loads((VERIFIED / "stream.json").read_text())
     file = write("v.json", json.dumps(report, sort_keys=order))
     both = load_files(VERIFIED / "asked.txt", rally=[REPORT, file], rally_task=[ASKED])
@@ -362,10 +374,10 @@ def test_a_verification_is_recognised_by_its_shape(write: Callable[..., Path], o
     assert "--asked" in (caught.value.hint or "")
 
 
-def test_a_verification_is_of_one_account_with_other_reports(
+def test_a_verification_is_judged_together_with_other_reports(
     stream: Callable[..., Path], listed: Callable[..., Path], write: Callable[..., Path]
 ) -> None:
-    report, ids = without_the_failed()
+    report, ids = without_failures()
     file = write("v.json", json.dumps(report))
     assert result(load_files(listed(*ids, *IDS), rally=[file], subunit=[stream(*GOOD)])) is (
         Result.PASS
@@ -374,14 +386,14 @@ def test_a_verification_is_of_one_account_with_other_reports(
     assert codes(twice) == {Code.DUPLICATED}
 
 
-def test_a_verification_that_was_cut_off_is_still_one(write: Callable[..., Path]) -> None:
+def test_a_truncated_verification_is_recognised(write: Callable[..., Path]) -> None:
     whole = (VERIFIED / "stream.json").read_bytes()
     file = write("v.json", whole[: len(whole) // 2])
     found = codes(load_files(VERIFIED / "asked.txt", rally=[file]))
     assert found == {Code.TRUNCATED, Code.LOST_TEST, Code.NOTHING_RAN}
 
 
-def test_a_list_of_tests_does_not_say_how_many_iterations_were_asked(
+def test_a_list_of_tests_does_not_replace_the_task_of_a_rally_report(
     listed: Callable[..., Path],
 ) -> None:
     names = list(json.loads(ASKED.read_text()))
@@ -389,12 +401,14 @@ def test_a_list_of_tests_does_not_say_how_many_iterations_were_asked(
     assert Code.NO_LIST in codes(found)
 
 
-# Files that are none -----------------------------------------------------------------------
+# Paths that are not files -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "pipe", "link"])
 @pytest.mark.parametrize("role", ["asked", "subunit", "junit", "rally"])
-def test_what_is_no_file_is_an_error(tmp_path: Path, kind: str, role: str) -> None:
+def test_a_path_that_is_not_a_regular_file_is_an_error(
+    tmp_path: Path, kind: str, role: str
+) -> None:
     path = tmp_path / "it"
     if kind == "folder":
         path.mkdir()
@@ -410,10 +424,10 @@ def test_what_is_no_file_is_an_error(tmp_path: Path, kind: str, role: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "expected"),
     [("missing", "an existing file"), ("link", "not a symbolic link"), ("pipe", "regular file")],
 )
-def test_what_is_no_file_is_said_as_what_it_is(tmp_path: Path, kind: str, said: str) -> None:
+def test_the_hint_depends_on_the_kind_of_the_path(tmp_path: Path, kind: str, expected: str) -> None:
     path = tmp_path / "it"
     if kind == "link":
         path.symlink_to("/etc/passwd")
@@ -421,11 +435,11 @@ def test_what_is_no_file_is_said_as_what_it_is(tmp_path: Path, kind: str, said: 
         os.mkfifo(path)
     with pytest.raises(EvidenceError) as caught:
         load_files(path)
-    assert said in (caught.value.hint or "")
+    assert expected in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("line", [b"\xff", b"x" * ID_BOUND])
-def test_a_list_that_is_none_is_an_error_that_names_the_line(
+def test_an_invalid_list_is_an_error_with_the_number_of_the_line(
     write: Callable[..., Path], line: bytes
 ) -> None:
     with pytest.raises(EvidenceError, match=r"asked\.txt: line 3: ") as caught:

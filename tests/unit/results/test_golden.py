@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the parsers and the judge make of streams recorded from real runners.
+"""The results of the parsers and the judge for streams recorded from real runners.
 
-``BSDGATE_GOLDEN=rewrite`` writes the expectations anew; CI refuses that.
+``BSDGATE_GOLDEN=rewrite`` writes the expected results again; CI refuses that.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ SUBUNIT = [case for case in CASES if case.startswith("subunit/")]
 JUDGED = [case for case in CASES if not case.startswith("verification/")]
 REWRITE = os.environ.get("BSDGATE_GOLDEN") == "rewrite"
 SEED = 20261122
-# Recordings in which asked tests never came to an end; the runner said 0 to most of them.
+# Recordings with asked tests that did not end; the exit status of most of them is 0.
 LOST = re.compile("/.*(exit-|kill-|cut-|lost|returncode)|/import-error")
 
 
@@ -36,7 +36,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def parse(case: str) -> Iterator[Case | Reason | Timing | Dated]:
-    """Read a recording with its parser alone."""
+    """Read a recording with only its parser."""
     folder = GOLDEN / case
     facts = json.loads((folder / "recorded.json").read_text())
     asked = (folder / facts["asked"]).read_bytes()
@@ -60,14 +60,14 @@ def compare(found: Any, file: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_recorded_stream_is_parsed_as_expected(case: str) -> None:
+def test_a_recorded_stream_is_parsed_as_expected(case: str) -> None:
     found = [dataclasses.asdict(item) for item in parse(case)]
     parsed = [{key: value for key, value in item.items() if value is not None} for item in found]
     compare(json.loads(json.dumps(parsed, default=str)), GOLDEN / case / "parsed.json")
 
 
 @pytest.mark.parametrize("case", JUDGED)
-def test_recorded_run_is_judged_as_expected(run_dir: RunDir, case: str) -> None:
+def test_a_recorded_run_is_judged_as_expected(run_dir: RunDir, case: str) -> None:
     run_dir.recorded(*case.split("/"))
     compare(as_json(run_dir.judge()), GOLDEN / case / "expected.json")
 
@@ -76,16 +76,16 @@ def test_there_are_recordings_of_each_parser() -> None:
     assert {case.split("/")[0] for case in CASES} == {"subunit", "junit", "rally", "verification"}
 
 
-def test_what_rally_makes_of_a_lost_worker_is_not_believed() -> None:
+def test_a_finished_verification_with_a_lost_worker_has_unfinished_tests() -> None:
     head = json.loads((GOLDEN / "verification" / "lost" / "stream.json").read_text())
-    (said,) = head["verifications"].values()
-    assert (said["status"], said["failures"]) == ("finished", 0)
+    (reported,) = head["verifications"].values()
+    assert (reported["status"], reported["failures"]) == ("finished", 0)
     problems = {item.code: item.ids for item in parse("verification/lost") if type(item) is Reason}
     assert len(problems[Code.IN_PROGRESS]) == 2
 
 
 @pytest.mark.parametrize("case", [case for case in SUBUNIT if LOST.search(case)])
-def test_lost_worker_is_an_error_that_names_what_was_lost(run_dir: RunDir, case: str) -> None:
+def test_lost_tests_are_an_error_that_lists_them(run_dir: RunDir, case: str) -> None:
     run_dir.recorded(*case.split("/"))
     verdict = run_dir.judge()
     assert verdict.result is Result.ERROR
@@ -96,7 +96,7 @@ def test_lost_worker_is_an_error_that_names_what_was_lost(run_dir: RunDir, case:
 
 
 def cuts(stream: bytes) -> list[int]:
-    """Every packet's border, and as many places inside packets."""
+    """Return the borders of all packets, and 60 random places."""
     borders = []
     position = 0
     while position < len(stream) and stream[position] == 0xB3:
@@ -109,7 +109,7 @@ def cuts(stream: bytes) -> list[int]:
 
 
 def resign(folder: Path, stream: bytes) -> None:
-    """Replace a stream and its digest, as if it had been recorded so."""
+    """Replace a stream and its digest."""
     import hashlib
 
     (folder / "stream.subunit").write_bytes(stream)
@@ -119,7 +119,9 @@ def resign(folder: Path, stream: bytes) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in SUBUNIT if not LOST.search(case)])
-def test_no_cut_stream_proves_anything_even_with_a_right_digest(run_dir: RunDir, case: str) -> None:
+def test_a_truncated_stream_is_an_error_even_with_a_correct_digest(
+    run_dir: RunDir, case: str
+) -> None:
     folder = run_dir.recorded(*case.split("/"))
     whole = (folder / "stream.subunit").read_bytes()
     places = cuts(whole)
@@ -129,7 +131,7 @@ def test_no_cut_stream_proves_anything_even_with_a_right_digest(run_dir: RunDir,
         assert run_dir.judge().result is Result.ERROR, f"cut at {place} of {len(whole)}"
 
 
-def test_untouched_recording_without_failures_passes(run_dir: RunDir) -> None:
+def test_a_recording_without_failures_passes(run_dir: RunDir) -> None:
     run_dir.recorded("subunit", "clean")
     assert run_dir.judge().result is Result.PASS
 
@@ -145,6 +147,6 @@ def test_untouched_recording_without_failures_passes(run_dir: RunDir) -> None:
         "junit/kyua",
     ],
 )
-def test_recording_with_failures_fails(run_dir: RunDir, case: str) -> None:
+def test_a_recording_with_failures_fails(run_dir: RunDir, case: str) -> None:
     run_dir.recorded(*case.split("/"))
     assert run_dir.judge().result is Result.FAIL

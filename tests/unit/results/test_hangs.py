@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests that were in progress when the time of all tests was up."""
+"""Tests that were in progress at the time limit of all tests."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -50,7 +50,7 @@ Traceback (most recent call last):
 """
 SUCCESS, FAIL, SKIP = Outcome.SUCCESS, Outcome.FAIL, Outcome.SKIP
 FIRST = (Case(DONE, SUCCESS),)
-UP = error(Code.TIME_LIMIT, "the tests did not end within 20 s")
+TIME_LIMIT_REACHED = error(Code.TIME_LIMIT, "the tests did not end within 20 s")
 
 
 def in_progress(*ids: str) -> Reason:
@@ -79,8 +79,10 @@ def limited(
     also: tuple[Reason, ...] = (),
     **fields: int,
 ) -> Attempt:
-    """The attempt that ran out of time: its runner was ended by a signal."""
-    problems = (UP, in_progress(*begun), *also) if begun else (UP, *also)
+    """Return the attempt that reached the time limit; a signal ended its runner."""
+    problems = (
+        (TIME_LIMIT_REACHED, in_progress(*begun), *also) if begun else (TIME_LIMIT_REACHED, *also)
+    )
     ended = {"exit_status": -15, "problems": problems}
     return attempt("02-tempest", reports, asked, **ended | fields)
 
@@ -98,20 +100,20 @@ def failed(test_id: str = HUNG) -> Case:
 
 
 def still_going(test_id: str = HUNG) -> Case:
-    """What stands for a re-run that was in progress when its own time was up."""
+    """Return the case of a rerun in which the test was in progress at the time limit."""
     return Case(test_id, Outcome.MISSING)
 
 
 def again(
     side: Side, *outcomes: Case, first: int = 3, asked: tuple[str, ...] | None = None, **fields: Any
 ) -> list[Attempt]:
-    """Attempts that run a test again, one for each outcome."""
+    """Return attempts that run a test again, one for each outcome."""
     found = []
     for number, case in enumerate(outcomes, first):
         name, ids = f"{number:02}-confirm-{side}", asked or (case.id,)
         whole: dict[str, Any] = {"side": side, "confirms": "02-tempest"}
         if case.outcome is Outcome.MISSING:
-            whole |= {"problems": (UP, in_progress(case.id)), "exit_status": -15}
+            whole |= {"problems": (TIME_LIMIT_REACHED, in_progress(case.id)), "exit_status": -15}
         reports = () if case.outcome is Outcome.MISSING else (case,)
         found.append(attempt(name, reports, ids, **whole | fields))
     return found
@@ -147,7 +149,7 @@ ENDS = base(passed(), passed())
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_test_that_hangs_because_of_the_change_fails(policy: str) -> None:
+def test_a_hang_because_of_the_change_is_a_failure(policy: str) -> None:
     verdict = verdict_of(limited(HUNG), *HANGS, *ENDS, policy=policy)
     assert verdict.result is Result.FAIL
     assert causes(verdict) == {HUNG: Cause.CHANGE}
@@ -162,19 +164,19 @@ def test_a_test_that_hangs_because_of_the_change_fails(policy: str) -> None:
     assert case.details == TRACEBACK
 
 
-def test_a_test_that_is_in_progress_each_time_hangs_too() -> None:
+def test_a_test_in_progress_in_all_reruns_is_a_hang() -> None:
     verdict = verdict_of(limited(HUNG), *change(still_going(), still_going()), *ENDS)
     assert (verdict.result, causes(verdict)) == (Result.FAIL, {HUNG: Cause.CHANGE})
     (case,) = [case for case in verdict.cases if case.id == HUNG]
     assert (case.outcome, case.reason) == (FAIL, "did not end within 5 s")
 
 
-def test_how_the_base_fails_does_not_matter_as_long_as_it_ends() -> None:
+def test_a_test_that_fails_and_ends_on_the_base_hangs_because_of_the_change() -> None:
     verdict = verdict_of(limited(HUNG), *HANGS, *base(failed(), failed()))
     assert (verdict.result, causes(verdict)) == (Result.FAIL, {HUNG: Cause.CHANGE})
 
 
-def test_a_run_of_one_test_that_hangs_fails() -> None:
+def test_a_hang_of_the_only_test_is_a_failure() -> None:
     verdict = verdict_of(limited(HUNG, reports=(), asked=(HUNG,)), *HANGS, *ENDS)
     assert (verdict.result, causes(verdict)) == (Result.FAIL, {HUNG: Cause.CHANGE})
     assert Code.UNFINISHED not in levels(verdict)
@@ -184,7 +186,7 @@ def test_a_run_of_one_test_that_hangs_fails() -> None:
     "on_the_base",
     [(timed_out(), timed_out()), (still_going(), still_going()), (timed_out(), still_going())],
 )
-def test_a_test_that_hangs_on_the_base_too_is_not_the_changes(
+def test_a_hang_on_both_builds_has_the_cause_base_and_is_an_error(
     on_the_base: tuple[Case, Case],
 ) -> None:
     verdict = verdict_of(limited(HUNG), *HANGS, *base(*on_the_base))
@@ -209,38 +211,38 @@ def test_a_test_that_hangs_on_the_base_too_is_not_the_changes(
         HANGS + base(passed(), timed_out()),
         HANGS + base(Case(HUNG, SKIP), Case(HUNG, SKIP)),
         ENDS,
-        # The time of a re-run was up before the test had begun.
-        change(still_going(), still_going(), problems=(UP,)) + ENDS,
-        HANGS + base(still_going(), still_going(), problems=(UP,)),
-        # What an attempt said before it was interrupted speaks against.
+        # A rerun reached the time limit before the test started.
+        change(still_going(), still_going(), problems=(TIME_LIMIT_REACHED,)) + ENDS,
+        HANGS + base(still_going(), still_going(), problems=(TIME_LIMIT_REACHED,)),
+        # A success in an interrupted rerun contradicts the hang.
         [*HANGS, *change(passed(), first=7, state=State.INTERRUPTED), *ENDS],
     ],
 )
-def test_whatever_else_the_run_stays_an_error(confirmations: list[Attempt]) -> None:
+def test_with_other_confirmations_the_result_is_an_error(confirmations: list[Attempt]) -> None:
     verdict = verdict_of(limited(HUNG), *confirmations)
     assert verdict.result is Result.ERROR
     assert Cause.CHANGE not in causes(verdict).values()
     assert levels(verdict)[Code.TIME_LIMIT][0] is Level.ERROR
 
 
-def test_one_rerun_is_not_enough_to_call_it_a_hang() -> None:
+def test_one_rerun_is_not_enough_for_a_hang() -> None:
     verdict = verdict_of(limited(HUNG), *HANGS[:1], *ENDS)
     assert causes(verdict) == {}
     assert levels(verdict)[Code.LOST_TEST] == (Level.ERROR, (HUNG, OTHER, NEVER))
 
 
-def test_a_rerun_that_ran_out_of_time_before_the_test_began_says_so() -> None:
-    late = change(still_going(), problems=(UP,))
+def test_a_rerun_at_its_time_limit_before_the_test_started_is_a_note() -> None:
+    late = change(still_going(), problems=(TIME_LIMIT_REACHED,))
     level, ids = levels(verdict_of(limited(HUNG), *late))[Code.NOT_CONFIRMED]
     assert (level, ids) == (Level.NOTE, (HUNG,))
 
 
-def test_without_a_change_a_lasting_hang_is_the_bases_and_an_error() -> None:
+def test_without_a_change_a_repeated_hang_has_the_cause_base_and_is_an_error() -> None:
     verdict = verdict_of(limited(HUNG), *HANGS, run=replace(RUN, sources=()))
     assert (verdict.result, causes(verdict)) == (Result.ERROR, {HUNG: Cause.BASE})
 
 
-def test_of_two_that_had_not_ended_one_that_hangs_is_enough() -> None:
+def test_one_hang_of_two_tests_in_progress_is_enough_for_a_failure() -> None:
     both = [
         replace(one, asked=(HUNG, OTHER), reports=(*one.reports, passed(OTHER)))
         for one in (*HANGS, *ENDS)
@@ -250,7 +252,7 @@ def test_of_two_that_had_not_ended_one_that_hangs_is_enough() -> None:
     assert levels(verdict)[Code.UNFINISHED] == (Level.FAIL, (OTHER, NEVER))
 
 
-def test_failures_before_the_time_was_up_are_listed_and_their_cause_is_unknown() -> None:
+def test_failures_before_the_time_limit_are_listed_with_an_unknown_cause() -> None:
     reports = (Case(DONE, FAIL, reason="MismatchError: 1 != 2"),)
     verdict = verdict_of(limited(HUNG, reports=reports), *HANGS, *ENDS)
     assert causes(verdict) == {DONE: Cause.UNKNOWN, HUNG: Cause.CHANGE}
@@ -269,7 +271,7 @@ def test_failures_before_the_time_was_up_are_listed_and_their_cause_is_unknown()
     ],
     ids=lambda reason: reason.code,
 )
-def test_any_other_fault_beside_the_hang_is_an_error(also: Reason) -> None:
+def test_another_problem_beside_a_hang_is_an_error(also: Reason) -> None:
     assert verdict_of(limited(HUNG, also=(also,)), *HANGS, *ENDS).result is Result.ERROR
     stopped = change(still_going(), still_going())
     for confirmations in ((*HANGS, *ENDS), (*stopped, *ENDS)):
@@ -279,44 +281,47 @@ def test_any_other_fault_beside_the_hang_is_an_error(also: Reason) -> None:
             assert verdict_of(limited(HUNG), *found).result is Result.ERROR
 
 
-def test_evidence_that_is_owed_and_lost_is_an_error_beside_a_hang() -> None:
+def test_a_lost_kind_of_evidence_beside_a_hang_is_an_error() -> None:
     owed = frozenset({Kind.TEMPEST, Kind.HOSTCHECKS})
     found = Evidence(RUN, owed, (limited(HUNG), *HANGS, *ENDS))
     assert judge(found).result is Result.ERROR
 
 
-def test_a_test_that_reported_twice_is_an_error_beside_a_hang() -> None:
+def test_a_duplicated_test_beside_a_hang_is_an_error() -> None:
     twice = (passed(DONE), failed(DONE))
     assert verdict_of(limited(HUNG, reports=twice), *HANGS, *ENDS).result is Result.ERROR
 
 
-def test_a_test_that_was_asked_elsewhere_and_lost_is_an_error_beside_a_hang() -> None:
+def test_a_lost_test_of_another_attempt_beside_a_hang_is_an_error() -> None:
     first = attempt("01-tempest", [passed("m.X.done")], ["m.X.done", "m.X.lost"])
     verdict = verdict_of(first, limited(HUNG), *HANGS, *ENDS)
     assert verdict.result is Result.ERROR
     assert levels(verdict)[Code.LOST_TEST] == (Level.ERROR, (OTHER, NEVER, "m.X.lost"))
 
 
-def test_a_test_that_ended_in_an_earlier_attempt_does_not_hang() -> None:
+def test_a_test_that_ended_in_an_earlier_attempt_is_not_a_hang() -> None:
     first = attempt("01-tempest", [passed()], [HUNG])
     verdict = verdict_of(first, limited(HUNG), *HANGS, *ENDS)
     assert (verdict.result, causes(verdict)) == (Result.ERROR, {})
 
 
-def test_only_what_had_not_ended_may_be_run_again() -> None:
+def test_a_rerun_of_a_test_that_was_not_in_progress_is_an_error() -> None:
     strange = change(timed_out(NEVER), timed_out(NEVER))
     verdict = verdict_of(limited(HUNG), *strange, *base(passed(NEVER), passed(NEVER)))
     assert verdict.result is Result.ERROR
     assert Code.UNASKED in levels(verdict)
 
 
-def test_what_was_never_asked_may_be_in_progress_and_is_no_hang() -> None:
-    strange = [replace(one, problems=(UP, in_progress("m.X.strange"))) for one in (*HANGS, *ENDS)]
+def test_an_unasked_test_in_progress_is_not_a_hang() -> None:
+    strange = [
+        replace(one, problems=(TIME_LIMIT_REACHED, in_progress("m.X.strange")))
+        for one in (*HANGS, *ENDS)
+    ]
     verdict = verdict_of(limited("m.X.strange"), *strange)
     assert (verdict.result, causes(verdict)) == (Result.ERROR, {})
 
 
-def test_an_attempt_after_the_time_was_up_leaves_the_error() -> None:
+def test_with_a_later_attempt_the_result_is_an_error() -> None:
     later = attempt("03-tempest", [passed(one) for one in ASKED[1:]], ASKED[1:])
     found = [*change(timed_out(), timed_out(), first=4), *base(passed(), passed(), first=6)]
     verdict = verdict_of(limited(HUNG), later, *found)
@@ -324,7 +329,7 @@ def test_an_attempt_after_the_time_was_up_leaves_the_error() -> None:
     assert causes(verdict) == {}
 
 
-def test_a_known_failure_does_not_excuse_what_keeps_the_rest_from_running() -> None:
+def test_a_known_failure_does_not_excuse_a_hang() -> None:
     entry = Expectation(
         "*",
         bug="https://b/1",
@@ -337,48 +342,48 @@ def test_a_known_failure_does_not_excuse_what_keeps_the_rest_from_running() -> N
     assert (verdict.result, causes(verdict)) == (Result.FAIL, {HUNG: Cause.CHANGE})
 
 
-def test_a_narrowed_run_gives_no_verdict_on_a_hang_either() -> None:
+def test_a_hang_in_a_run_with_a_selection_is_an_error_under_the_gate_policy() -> None:
     narrowed = replace(RUN, selection="m")
     verdict = verdict_of(limited(HUNG), *HANGS, *ENDS, run=narrowed, policy="gate")
     assert (verdict.result, causes(verdict)) == (Result.ERROR, {HUNG: Cause.CHANGE})
 
 
-def test_attempts_may_be_given_in_any_order() -> None:
+def test_the_order_of_attempts_does_not_matter() -> None:
     found = [limited(HUNG), *HANGS, *ENDS]
     assert verdict_of(*found) == verdict_of(*reversed(found))
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_second_attempt_that_ran_out_of_time_leaves_the_error(backwards: bool) -> None:
-    first = attempt("01-tempest", [], ASKED, problems=(UP,), exit_status=-15)
+def test_with_a_second_attempt_at_its_time_limit_the_result_is_an_error(backwards: bool) -> None:
+    first = attempt("01-tempest", [], ASKED, problems=(TIME_LIMIT_REACHED,), exit_status=-15)
     found = [first, limited(HUNG), *HANGS, *ENDS]
     verdict = verdict_of(*(reversed(found) if backwards else found))
     assert verdict.result is Result.ERROR
 
 
-def test_what_did_not_run_because_of_the_hang_is_not_missed_once_more() -> None:
+def test_tests_that_did_not_run_because_of_a_hang_are_not_reported_as_fewer() -> None:
     earlier = Remembered(ran=frozenset(ASKED), same_versions=True)
     verdict = verdict_of(limited(HUNG), *HANGS, *ENDS, earlier=earlier)
     assert verdict.result is Result.FAIL
     assert Code.FEWER_RAN not in levels(verdict)
 
 
-def test_a_time_limit_beside_whole_evidence_is_an_error() -> None:
-    """The last test ended as the time was up, or attempt.json was edited."""
+def test_a_time_limit_with_complete_evidence_is_an_error() -> None:
+    """The last test ended at the time limit, or attempt.json was edited."""
     whole = limited(reports=[passed(one) for one in ASKED], exit_status=0)
     assert verdict_of(whole).result is Result.ERROR
     assert verdict_of(whole, *HANGS, *ENDS).result is Result.ERROR
 
 
-def test_a_failure_by_the_clock_is_confirmed_like_any_other() -> None:
+def test_a_failure_by_the_time_limit_of_a_test_is_confirmed_like_others() -> None:
     first = attempt("02-tempest", [passed(DONE), timed_out()], (DONE, HUNG))
     assert causes(verdict_of(first, *HANGS, *ENDS)) == {HUNG: Cause.CHANGE}
     verdict = verdict_of(first, *HANGS, *base(timed_out(), timed_out()))
     assert (verdict.result, causes(verdict)) == (Result.PASS, {HUNG: Cause.BASE})
 
 
-def test_a_base_that_was_only_stopped_excuses_no_failure() -> None:
-    """It ran out of time, so it was not seen to fail as the change does."""
+def test_a_base_at_its_time_limit_excuses_no_failure() -> None:
+    """At its time limit the base had not shown the same failure as the change."""
     first = attempt("02-tempest", [passed(DONE), timed_out()], (DONE, HUNG))
     verdict = verdict_of(first, *HANGS, *base(still_going(), still_going()))
     assert (verdict.result, causes(verdict)) == (Result.FAIL, {HUNG: Cause.UNKNOWN})
@@ -398,7 +403,7 @@ PROBLEMS = st.lists(
     st.sampled_from([(), (HUNG,), (HUNG, OTHER)]),
     st.lists(st.sampled_from(ASKED), unique=True),
 )
-def test_no_run_passes_that_ran_out_of_time(
+def test_no_run_that_reached_the_time_limit_passes(
     with_change: list[Case],
     on_base: list[Case],
     also: tuple[Reason, ...],

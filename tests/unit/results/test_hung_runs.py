@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run directories of runs that ran out of time, as the harness leaves them and forged ones."""
+"""Run directories of runs that reached the time limit, genuine and forged."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,12 +13,12 @@ from bsdgate.results.attribution import RERUNS
 from bsdgate.results.judge import to_confirm
 from bsdgate.results.model import Cause, Code, Level, Result, Side, Verdict
 
-UP = {"code": "time-limit", "text": "the tests did not end within 20 s"}
+TIME_LIMIT_REACHED = {"code": "time-limit", "text": "the tests did not end within 20 s"}
 ALARM = b"Traceback (most recent call last):\nfixtures._fixtures.timeout.TimeoutException\n"
 
 
 def hangs(test_id: str) -> tuple[dict[str, Any], tuple[str, str]]:
-    """The packets of a test that Tempest's time limit ends."""
+    """Return the packets of a test that Tempest's time limit ended."""
     attached = {"test_id": test_id, "file_name": "traceback", "file_bytes": ALARM, "eof": True}
     return {**attached, "mime_type": "text/plain"}, (test_id, "fail")
 
@@ -27,7 +27,7 @@ def hangs(test_id: str) -> tuple[dict[str, Any], tuple[str, str]]:
 def attempt(
     run_dir: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
 ) -> Callable[..., Path]:
-    """Write an attempt of the second schema."""
+    """Return a function that writes an attempt of schema 2."""
 
     def write(
         name: str,
@@ -46,15 +46,15 @@ def attempt(
 
 @pytest.fixture
 def limited(attempt: Callable[..., Path]) -> Path:
-    """The attempt that ran out of time with m.A.two in progress; the run has a change."""
+    """Write an attempt at its time limit with m.A.two in progress; the run has a change."""
     packets = ("m.A.one", "success"), ("m.A.two", "inprogress")
     ids = ("m.A.one", "m.A.two", "m.A.three")
-    return attempt("01-tempest", ids, packets, exit_status=-15, problems=[UP])
+    return attempt("01-tempest", ids, packets, exit_status=-15, problems=[TIME_LIMIT_REACHED])
 
 
 @pytest.fixture
 def confirmed(limited: Path, attempt: Callable[..., Path]) -> None:
-    """The same, run again on both builds."""
+    """Write the same attempt with confirmations on both builds."""
     for number, side in enumerate(("change", "change", "base", "base"), 2):
         packets = hangs("m.A.two") if side == "change" else [("m.A.two", "success")]
         name = f"{number:02}-confirm-{side}"
@@ -71,7 +71,7 @@ def levels(verdict: Verdict) -> dict[Code, Level]:
 
 
 @pytest.mark.usefixtures("limited")
-def test_what_had_begun_and_not_ended_is_to_be_run_again_on_both_builds(run_dir: RunDir) -> None:
+def test_a_test_in_progress_at_the_time_limit_is_run_again_on_both_builds(run_dir: RunDir) -> None:
     assert run_dir.judge().result is Result.ERROR
     with_change, base = to_confirm(run_dir.path)
     assert (with_change.side, base.side) == (Side.CHANGE, Side.BASE)
@@ -81,7 +81,7 @@ def test_what_had_begun_and_not_ended_is_to_be_run_again_on_both_builds(run_dir:
 
 
 @pytest.mark.usefixtures("confirmed")
-def test_a_hang_of_the_change_is_a_failure_of_the_test(run_dir: RunDir) -> None:
+def test_a_hang_because_of_the_change_is_a_failure(run_dir: RunDir) -> None:
     verdict = run_dir.judge()
     assert verdict.result is Result.FAIL
     (finding,) = (one for one in verdict.dispositions if one.signature)
@@ -95,21 +95,27 @@ def test_a_hang_of_the_change_is_a_failure_of_the_test(run_dir: RunDir) -> None:
     assert to_confirm(run_dir.path) != ()
 
 
-def test_nothing_is_run_again_where_the_evidence_lacks_more(run_dir: RunDir, limited: Path) -> None:
+def test_no_test_is_run_again_if_there_is_another_problem(run_dir: RunDir, limited: Path) -> None:
     died = {"code": "service-died", "text": "nova died"}
-    edit(limited, problems=[UP, died])
+    edit(limited, problems=[TIME_LIMIT_REACHED, died])
     assert to_confirm(run_dir.path) == ()
 
 
-def test_nothing_is_run_again_where_no_test_was_in_progress(
+def test_no_test_is_run_again_if_none_was_in_progress(
     run_dir: RunDir, attempt: Callable[..., Path]
 ) -> None:
     asked = ("m.A.one", "m.A.two")
-    attempt("01-tempest", asked, [("m.A.one", "success")], exit_status=-15, problems=[UP])
+    attempt(
+        "01-tempest",
+        asked,
+        [("m.A.one", "success")],
+        exit_status=-15,
+        problems=[TIME_LIMIT_REACHED],
+    )
     assert to_confirm(run_dir.path) == ()
 
 
-def test_a_failure_by_the_clock_is_run_again_as_a_hang(
+def test_a_failure_by_the_time_limit_of_a_test_is_run_again_as_a_hang(
     run_dir: RunDir, attempt: Callable[..., Path]
 ) -> None:
     packets = (*hangs("m.A.two"), ("m.A.one", "fail"))
@@ -133,8 +139,8 @@ def test_a_changed_stream_beside_a_hang_is_an_error(run_dir: RunDir) -> None:
 
 FORGED: tuple[list[Any], ...] = (
     [],
-    [UP],
-    [UP, UP],
+    [TIME_LIMIT_REACHED],
+    [TIME_LIMIT_REACHED, TIME_LIMIT_REACHED],
     ["the tests did not end within 20 s"],
     [{"code": "known-failure", "text": "x"}],
     [{"code": "left-behind", "text": "x"}],
@@ -149,7 +155,7 @@ FORGED: tuple[list[Any], ...] = (
 def test_no_forged_problem_makes_a_run_with_lost_tests_pass(
     run_dir: RunDir, problems: list[Any], state: str
 ) -> None:
-    """Nor do they, in any one of its attempts, hide the tests that did not run."""
+    """Forged problems of any attempt do not hide the tests that did not run either."""
     for folder in sorted((run_dir.path / "evidence").iterdir()):
         kept = (folder / "attempt.json").read_text()
         edit(folder, problems=problems, state=state)
@@ -162,7 +168,7 @@ def test_no_forged_problem_makes_a_run_with_lost_tests_pass(
 
 
 @pytest.mark.parametrize("problems", FORGED[1:], ids=str)
-def test_no_forged_problem_is_taken_for_nothing(
+def test_a_forged_problem_is_an_error(
     run_dir: RunDir, attempt: Callable[..., Path], problems: list[Any]
 ) -> None:
     folder = attempt("01-tempest", ["m.A.one"], [("m.A.one", "success")])

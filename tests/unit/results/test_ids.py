@@ -31,17 +31,17 @@ from bsdgate.results.ids import (
         ("a.b.C.test_one[id-1,smoke]", None),
     ],
 )
-def test_synthetic_ids_are_taken_apart(test_id: str, made: Made | None) -> None:
+def test_synthetic_ids_are_parsed(test_id: str, made: Made | None) -> None:
     assert synthetic(test_id) == made
 
 
-def test_scopes_leave_the_suffix_out() -> None:
+def test_scopes_have_no_suffix() -> None:
     test_id = "a.b.C.test_one[id-4d1d.6b,smoke]"
     assert bare(test_id) == "a.b.C.test_one"
     assert scopes(test_id) == ["a.b.C", "a.b", "a"]
 
 
-def test_scenarios_and_parameters_are_left_out_too() -> None:
+def test_a_bare_id_has_no_scenario() -> None:
     assert bare("a.C.test_one(with x.y)") == "a.C.test_one"
 
 
@@ -61,7 +61,7 @@ UUID = "5de47127-9977-400a-936f-abcfbec1218f"
         (f"a.C.test_id-{UUID}", None),
     ],
 )
-def test_the_idempotent_id_is_one_of_the_attributes(test_id: str, uuid: str | None) -> None:
+def test_the_idempotent_id_is_read_from_the_attributes(test_id: str, uuid: str | None) -> None:
     assert idempotent(test_id) == uuid
 
 
@@ -75,7 +75,7 @@ def test_the_idempotent_id_is_one_of_the_attributes(test_id: str, uuid: str | No
         ("a/test_b.py::test_c[id-1]", "a/test_b.py::test_c[id-1]"),
     ],
 )
-def test_only_the_attributes_of_tempest_are_taken_off(test_id: str, bare_id: str) -> None:
+def test_only_attributes_of_tempest_are_removed(test_id: str, bare_id: str) -> None:
     assert without_attributes(test_id) == bare_id
 
 
@@ -88,7 +88,7 @@ def test_only_the_attributes_of_tempest_are_taken_off(test_id: str, bare_id: str
         ("p.a.C.test_x[smoke]", "p.a.C.test_x"),
     ],
 )
-def test_ids_of_one_test_in_two_releases_have_one_key(one: str, other: str) -> None:
+def test_ids_of_one_test_in_two_releases_have_the_same_key(one: str, other: str) -> None:
     assert key(one) == key(other)
 
 
@@ -109,14 +109,14 @@ def test_variants_that_share_an_idempotent_id_have_their_own_keys(
     assert key(one + attributes) != key(other + attributes)
 
 
-def test_renamed_tests_are_paired_where_that_is_certain() -> None:
+def test_renamed_tests_are_paired_by_their_idempotent_ids() -> None:
     first, second, third = (f"[id-{number}{UUID[1:]}]" for number in "123")
     before = ["p.a.C.test_same", f"p.a.C.test_old{first}", f"p.a.C.test_gone{second}"]
     after = ["p.a.C.test_same", f"p.b.C.test_new{first}", f"p.a.C.test_young{third}"]
     assert renamed(before, after) == {before[0]: after[0], before[1]: after[1]}
 
 
-def test_ids_that_share_a_key_are_not_guessed_at() -> None:
+def test_ids_that_share_a_key_are_paired_only_if_unambiguous() -> None:
     before = [f"p.a.C.test_one[id-{UUID}]", f"p.a.C.test_two[id-{UUID}]"]
     after = [f"p.a.C.test_three[id-{UUID}]", f"p.a.C.test_two[id-{UUID}]"]
     assert renamed(before, after) == {before[1]: after[1], before[0]: after[0]}

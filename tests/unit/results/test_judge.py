@@ -18,7 +18,7 @@ KNOWN = """\
 
 @pytest.fixture
 def interrupted(run_dir: RunDir, subunit_stream: Callable[..., bytes]) -> RunDir:
-    """A run that was stopped in its second of three tests, in the middle of a packet."""
+    """Write a run that was stopped in the second of three tests, inside a packet."""
     stream = subunit_stream(("m.A.one", "success"), ("m.A.two", "inprogress"), ("x", "success"))
     run_dir.attempt(
         "01-tempest",
@@ -43,13 +43,13 @@ def test_a_known_failure_is_read_from_its_file(
     assert run_dir.judge(tmp_path / "known.yaml").result is Result.PASS
 
 
-def test_broken_known_failures_are_an_error_of_their_own(run_dir: RunDir, tmp_path: Path) -> None:
+def test_invalid_known_failures_have_their_own_error(run_dir: RunDir, tmp_path: Path) -> None:
     (tmp_path / "known.yaml").write_text("5")
     with pytest.raises(ExpectationsError):
         run_dir.judge(tmp_path)
 
 
-def test_what_remains_is_asked_again_and_makes_the_run_whole(
+def test_the_remaining_tests_complete_an_interrupted_run(
     interrupted: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
 ) -> None:
     left = remaining(interrupted.path, Kind.TEMPEST)
@@ -64,7 +64,7 @@ def test_what_remains_is_asked_again_and_makes_the_run_whole(
     assert [reason.code for reason in verdict.reasons] == [Code.RESUMED]
 
 
-def test_a_resumed_run_remembers_its_first_failures(
+def test_a_resumed_run_keeps_the_failures_of_its_first_attempt(
     run_dir: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
 ) -> None:
     run_dir.attempt(
@@ -79,6 +79,6 @@ def test_a_resumed_run_remembers_its_first_failures(
     assert run_dir.judge().result is Result.FAIL
 
 
-def test_nothing_to_resume_is_an_error(run_dir: RunDir) -> None:
+def test_a_kind_of_evidence_without_an_attempt_cannot_be_resumed(run_dir: RunDir) -> None:
     with pytest.raises(EvidenceError, match="rally"):
         remaining(run_dir.path, Kind.RALLY)

@@ -55,7 +55,7 @@ def codes(*attempts: Attempt) -> dict[Code, tuple[str, ...]]:
 ALL = [(test_id, SUCCESS) for test_id in ASKED]
 
 
-def test_whole_evidence_has_nothing_to_complain_of() -> None:
+def test_complete_evidence_has_no_errors() -> None:
     assert codes(attempt(ALL)) == {}
     assert set(outcomes(attempt(ALL)).values()) == {"success"}
 
@@ -76,20 +76,20 @@ def test_an_unasked_report_is_an_error() -> None:
     assert codes(attempt([*ALL, ("m.A.three", SUCCESS)])) == {Code.UNASKED: ("m.A.three",)}
 
 
-def test_asking_for_nothing_is_an_error() -> None:
+def test_an_empty_list_of_tests_is_an_error() -> None:
     assert set(codes(attempt([], asked=()))) == {Code.NOTHING_ASKED, Code.NOTHING_RAN}
 
 
-def test_asking_twice_is_an_error() -> None:
+def test_a_test_that_is_asked_twice_is_an_error() -> None:
     assert codes(attempt(ALL, asked=(*ASKED, ASKED[0]))) == {Code.ASKED_TWICE: ("m.A.one",)}
 
 
-def test_when_all_is_skipped_nothing_is_proven() -> None:
+def test_an_attempt_with_only_skips_is_an_error() -> None:
     assert set(codes(attempt([(test_id, SKIP) for test_id in ASKED]))) == {Code.NOTHING_RAN}
 
 
 @pytest.mark.parametrize("outcome", [SKIP, FAIL])
-def test_a_class_fixture_speaks_for_every_asked_test_of_its_class(outcome: Outcome) -> None:
+def test_each_asked_test_of_a_class_has_the_outcome_of_its_class_fixture(outcome: Outcome) -> None:
     found = attempt([("setUpClass (m.A)", outcome), (ASKED[2], SUCCESS)])
     assert outcomes(found) == {
         "m.A.one": outcome,
@@ -110,24 +110,24 @@ def test_a_module_that_cannot_be_imported_fails_its_tests() -> None:
     assert set(outcomes(attempt([("unittest.loader._FailedTest.m", FAIL)])).values()) == {"fail"}
 
 
-def test_a_failed_tear_down_stands_beside_the_outcomes() -> None:
+def test_a_failed_tear_down_is_listed_beside_the_outcomes() -> None:
     found = attempt([*ALL, ("tearDownClass (m.A)", FAIL)])
     assert set(outcomes(found).values()) == {"success"}
     assert [fixture.id for fixture in reconcile([found]).setup_failures] == ["tearDownClass (m.A)"]
     assert codes(found) == {}
 
 
-def test_a_class_with_a_set_up_that_failed_elsewhere_keeps_its_outcomes_and_the_failure() -> None:
+def test_a_failed_set_up_of_another_worker_is_listed_beside_the_outcomes() -> None:
     found = attempt([*ALL, ("setUpClass (m.A)", FAIL)])
     assert set(outcomes(found).values()) == {"success"}
     assert len(reconcile([found]).setup_failures) == 1
 
 
-def test_a_test_that_ran_in_a_skipped_class_is_a_contradiction() -> None:
+def test_a_test_that_ran_in_a_skipped_class_is_duplicated() -> None:
     assert Code.DUPLICATED in codes(attempt([*ALL, ("setUpClass (m.A)", SKIP)]))
 
 
-def test_a_fixture_speaks_for_no_class_with_a_similar_name() -> None:
+def test_a_class_fixture_does_not_apply_to_classes_with_similar_names() -> None:
     asked = ("m.A.one", "m.AB.one", "m.A-B.one", "m.A[x].one", "m.A.B.one")
     found = attempt([("setUpClass (m.A)", SKIP), *((each, SUCCESS) for each in asked[1:4])], asked)
     assert codes(found) == {}
@@ -142,13 +142,13 @@ def test_two_workers_may_skip_the_same_class() -> None:
     assert codes(found) == {}
 
 
-def test_a_fixture_of_a_class_that_was_not_asked_is_an_error() -> None:
+def test_a_class_fixture_of_a_class_that_was_not_asked_is_an_error() -> None:
     assert codes(attempt([*ALL, ("setUpClass (m.C)", SKIP)])) == {
         Code.UNASKED: ("setUpClass (m.C)",)
     }
 
 
-def test_a_fixture_cannot_succeed() -> None:
+def test_a_class_fixture_with_the_outcome_success_is_an_error() -> None:
     assert Code.UNASKED in codes(attempt([*ALL[2:], ("setUpClass (m.A)", SUCCESS)]))
 
 
@@ -156,22 +156,22 @@ def test_a_fixture_cannot_succeed() -> None:
     ("test_id", "code"),
     [("process-returncode", Code.WORKER_LOST), ("subunit.parser", Code.DAMAGED)],
 )
-def test_what_stestr_says_of_its_workers_is_an_error(test_id: str, code: Code) -> None:
+def test_a_failed_worker_that_stestr_reports_is_an_error(test_id: str, code: Code) -> None:
     assert codes(attempt([*ALL, (test_id, FAIL)])) == {code: (test_id,)}
 
 
-def test_what_the_harness_saw_is_an_error() -> None:
+def test_a_problem_that_the_harness_recorded_is_an_error() -> None:
     problem = error(Code.HARNESS_PROBLEM, "nova died")
     (reason,) = reconcile([attempt(ALL, problems=(problem,))]).reasons
     assert (reason.code, reason.message) == (Code.HARNESS_PROBLEM, "01-tempest: nova died")
 
 
-def test_a_running_attempt_means_a_killed_harness() -> None:
+def test_a_running_attempt_is_an_error() -> None:
     assert set(codes(attempt(ALL, state=State.RUNNING))) == {Code.ATTEMPT_RUNNING}
 
 
 def interrupted(reports: list[tuple[str, Outcome]], **fields: Any) -> Attempt:
-    """Its tests ran one after another, a second each."""
+    """Return an interrupted attempt in which tests ran one after another, a second each."""
     found = attempt(reports, state=State.INTERRUPTED, exit_status=None, **fields)
     return replace(found, reports=timed(found.reports))
 
@@ -190,11 +190,11 @@ def test_an_interrupted_attempt_alone_is_an_error() -> None:
 
 
 DONE = ("k.Z.zero", SUCCESS)
-"""A test of a module that was left before the interruption."""
+"""A test of a module that ended before the interruption."""
 WHOLE = ("k.Z.zero", *ASKED)
 
 
-def test_a_resumed_run_is_whole() -> None:
+def test_a_resumed_run_is_complete() -> None:
     cut = error(Code.TRUNCATED, "cut"), error(Code.IN_PROGRESS, "begun")
     first = interrupted([DONE, ALL[0]], asked=WHOLE, problems=cut)
     second = attempt(ALL, name="02-tempest")
@@ -207,7 +207,7 @@ def test_a_resumed_run_is_whole() -> None:
     [
         ([DONE], WHOLE),  # the teardown of the module was not seen
         ([DONE, ALL[0]], ASKED),
-        ([DONE, ("m.A.one", FAIL)], ASKED[1:]),  # which another time cannot mend
+        ([DONE, ("m.A.one", FAIL)], ASKED[1:]),  # a rerun cannot repair the failure
         ([DONE, ("m.A.one", SKIP)], ASKED),
         ([DONE, *ALL], ASKED),
         ([DONE, *ALL[:2], ("tearDownClass (m.A)", FAIL)], ASKED[2:]),
@@ -215,7 +215,9 @@ def test_a_resumed_run_is_whole() -> None:
         ([], WHOLE),
     ],
 )
-def test_what_is_left_to_run(reports: list[tuple[str, Outcome]], left: tuple[str, ...]) -> None:
+def test_a_resumed_run_completes_the_tests_of_unfinished_modules(
+    reports: list[tuple[str, Outcome]], left: tuple[str, ...]
+) -> None:
     first = interrupted(reports, asked=WHOLE)
     assert unreported(first) == left
     second = attempt([(test_id, SUCCESS) for test_id in left], left, name="02-tempest")
@@ -227,7 +229,7 @@ def test_what_is_left_to_run(reports: list[tuple[str, Outcome]], left: tuple[str
 
 
 @pytest.mark.parametrize("asked", [WHOLE, ASKED[1:]])
-def test_a_resumed_run_that_asks_for_something_else_is_an_error(asked: tuple[str, ...]) -> None:
+def test_a_resumed_run_that_asks_for_other_tests_is_an_error(asked: tuple[str, ...]) -> None:
     second = attempt([(test_id, SUCCESS) for test_id in asked], asked=asked, name="02-tempest")
     assert Code.RESUME_MISMATCH in codes(interrupted([DONE, ALL[0]], asked=WHOLE), second)
 
@@ -238,7 +240,7 @@ def test_damage_is_not_excused_by_an_interruption() -> None:
     assert set(codes(first, attempt(ALL, name="02-tempest"))) == {Code.DAMAGED}
 
 
-def test_a_fixture_that_repeats_itself_costs_nothing() -> None:
+def test_repeated_reports_of_a_class_fixture_add_no_errors() -> None:
     twice = [("setUpClass (m.A)", SKIP)] * 1000
     assert set(codes(attempt([*ALL, *twice]))) == {Code.DUPLICATED}
     failed = attempt([("setUpClass (m.A)", FAIL), ("setUpClass (m.A)", FAIL), ALL[2]])
@@ -246,16 +248,16 @@ def test_a_fixture_that_repeats_itself_costs_nothing() -> None:
     assert len(reconcile([failed]).setup_failures) == 2
 
 
-def test_a_test_asked_in_two_whole_attempts_is_duplicated() -> None:
+def test_a_test_asked_in_two_complete_attempts_is_duplicated() -> None:
     assert set(codes(attempt(ALL), attempt(ALL, name="02-tempest"))) == {Code.DUPLICATED}
 
 
-def test_the_runners_own_record_is_asked() -> None:
+def test_a_contradiction_to_the_record_of_the_runner_is_an_error() -> None:
     found = attempt(ALL, runner_record=RunnerRecord(3, (("m.A.one", FAIL),)))
     assert codes(found) == {Code.CONTRADICTED: ("m.A.one",)}
 
 
-def test_without_a_list_what_was_not_asked_is_unknown() -> None:
+def test_without_a_list_no_report_is_unasked() -> None:
     unlisted: dict[str, Any] = {"state": State.FOUND, "exit_status": None}
     found = attempt(
         [*ALL, ("setUpClass (m.C)", FAIL), ("setUpClass (m.D)", SKIP)],
@@ -266,7 +268,7 @@ def test_without_a_list_what_was_not_asked_is_unknown() -> None:
     assert [fixture.id for fixture in reconcile([found]).setup_failures] == ["setUpClass (m.C)"]
 
 
-def test_evidence_from_elsewhere_needs_no_exit_status() -> None:
+def test_external_evidence_needs_no_exit_status() -> None:
     assert codes(attempt(ALL, state=State.FOUND, exit_status=None)) == {}
 
 
@@ -293,7 +295,7 @@ def test_a_failure_that_is_run_again_keeps_its_outcome() -> None:
     assert [(case.id, case.outcome) for case in found.cases] == [("m.A.one", SUCCESS)]
 
 
-def test_a_test_that_failed_by_its_class_can_be_run_again() -> None:
+def test_a_test_that_failed_by_its_class_fixture_can_be_run_again() -> None:
     first = attempt([("setUpClass (m.A)", FAIL), ALL[2]])
     base = again([("m.A.one", FAIL), ("m.A.two", FAIL)], ASKED[:2], side=Side.BASE)
     ledger = reconcile([base, first])
@@ -310,7 +312,9 @@ def test_a_test_that_failed_by_its_class_can_be_run_again() -> None:
         {"kind": Kind.HOSTCHECKS},
     ],
 )
-def test_only_what_failed_there_can_be_run_again(fields: dict[str, Any]) -> None:
+def test_a_confirmation_of_a_test_that_did_not_fail_in_its_attempt_is_an_error(
+    fields: dict[str, Any],
+) -> None:
     asked = fields.pop("asked", ASKED[:1])
     second = again([(test_id, SUCCESS) for test_id in asked], asked, **fields)
     assert codes(attempt(FAILED), second) == {Code.UNASKED: asked}
@@ -330,7 +334,7 @@ def test_only_what_failed_there_can_be_run_again(fields: dict[str, Any]) -> None
         ([("m.A.one", SUCCESS)], {"runner_record": RunnerRecord(0, ())}, Code.CONTRADICTED),
     ],
 )
-def test_evidence_of_a_confirmation_must_be_whole(
+def test_incomplete_evidence_of_a_confirmation_is_an_error(
     reports: list[tuple[str, Outcome]], fields: dict[str, Any], code: Code
 ) -> None:
     ledger = reconcile([attempt(FAILED), again(reports, **fields)])
@@ -339,14 +343,14 @@ def test_evidence_of_a_confirmation_must_be_whole(
     assert Counter(case.outcome for case in ledger.cases) == {FAIL: 1, SUCCESS: 2}
 
 
-def test_a_confirmation_that_breaks_its_class_confirms_nothing() -> None:
+def test_a_confirmation_with_a_failed_class_fixture_is_not_complete() -> None:
     broken = again([("m.A.one", SUCCESS), ("tearDownClass (m.A)", FAIL)])
     ledger = reconcile([attempt(FAILED), broken])
     assert ledger.reasons == ()
     assert not ledger.confirmations[0].whole
 
 
-def test_a_confirmation_at_its_time_limit_confirms_nothing_and_costs_nothing() -> None:
+def test_a_confirmation_at_its_time_limit_is_not_complete_and_a_note() -> None:
     late = again([], state=State.INTERRUPTED, problems=(error(Code.TRUNCATED, "cut"),))
     ledger = reconcile([attempt(FAILED), late])
     assert [(reason.level, reason.code) for reason in ledger.reasons] == [
@@ -356,18 +360,18 @@ def test_a_confirmation_at_its_time_limit_confirms_nothing_and_costs_nothing() -
 
 
 @pytest.mark.parametrize("code", [Code.DIGEST_MISMATCH, Code.EVIDENCE_LOST, Code.FOREIGN_EVIDENCE])
-def test_a_confirmation_at_its_time_limit_is_believed_no_more_than_others(code: Code) -> None:
+def test_another_problem_of_a_confirmation_at_its_time_limit_is_an_error(code: Code) -> None:
     late = again([], state=State.INTERRUPTED, problems=(error(code, "it may have said fail"),))
     assert set(codes(attempt(FAILED), late)) == {code}
 
 
-def test_what_a_confirmation_said_before_its_time_was_up_is_kept() -> None:
+def test_outcomes_before_the_time_limit_of_a_confirmation_are_kept() -> None:
     late = again([("m.A.one", SUCCESS)], state=State.INTERRUPTED)
     (found,) = reconcile([attempt(FAILED), late]).confirmations
     assert [case.outcome for case in found.cases] == [SUCCESS]
     assert not found.whole
 
 
-def test_a_confirmation_is_no_evidence_of_its_kind() -> None:
+def test_a_confirmation_without_its_attempt_is_an_error() -> None:
     assert reconcile([again([("m.A.one", SUCCESS)])]).cases == ()
     assert set(codes(again([("m.A.one", SUCCESS)]))) == {Code.UNASKED}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which modules workers had left when their attempt was interrupted."""
+"""The modules that workers had finished when their attempt was interrupted."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -23,7 +23,7 @@ from bsdgate.results.ledger import unreported
 from bsdgate.results.model import Case, Code, Outcome
 
 
-def test_each_worker_has_a_module_that_it_was_in() -> None:
+def test_the_last_module_of_each_worker_is_unfinished() -> None:
     found = [
         Case("k.Z.zero", SUCCESS, worker="worker-0"),
         Case("m.A.one", SUCCESS, worker="worker-1"),
@@ -33,21 +33,21 @@ def test_each_worker_has_a_module_that_it_was_in() -> None:
     left = (*ASKED, "n.C.four")
     assert unreported(replace(first, reports=timed(found))) == left
     assert unreported(replace(first, reports=tuple(found))) == left
-    # The order between workers says nothing.
+    # The order between workers does not matter.
     assert unreported(replace(first, reports=(found[1], found[0], found[2]))) == left
     untagged = (found[0], *(replace(case, worker=None) for case in found[1:]))
     assert unreported(replace(first, reports=untagged)) == ("k.Z.zero", *ASKED[1:], "n.C.four")
 
 
 @pytest.mark.parametrize("back", [timedelta(seconds=30), timedelta(days=20_000)])
-def test_a_clock_that_is_set_back_leaves_no_module_unseen(back: timedelta) -> None:
-    """By the clock the last module ran before all others; how its class ended is not seen."""
+def test_a_clock_that_is_set_back_does_not_finish_a_module(back: timedelta) -> None:
+    """By its times the last module ran before all others; the end of its class is unknown."""
     first = interrupted([DONE, *ALL[:2]], asked=WHOLE)
     zero, *others = first.reports
     jumped = [replace(case, started=case.started and case.started - back) for case in others]
     after = replace(first, reports=(zero, *jumped))
     assert unreported(after) == ASKED
-    # How the class m.A is torn down has not been seen by a run that asks for the rest alone.
+    # A run that asks only for the other tests has no result of the tear-down of class m.A.
     second = attempt([ALL[2]], ASKED[2:], name="02-tempest")
     assert Code.RESUME_MISMATCH in codes(after, second)
 
@@ -55,24 +55,24 @@ def test_a_clock_that_is_set_back_leaves_no_module_unseen(back: timedelta) -> No
 @pytest.mark.parametrize(
     ("last", "left"),
     [
-        # The class that reports has no outcome to lose; its module is torn down later all the same.
+        # The reporting class has no outcome to lose; its module is still torn down later.
         (("setUpClass (m.B)", SKIP), ASKED[:2]),
         (("setUpClass (m.B)", FAIL), ASKED[:2]),
-        # The tests of a class that was torn down badly are not asked again, the others are.
+        # The tests of a class with a failed tear-down are not asked again, the others are.
         (("tearDownClass (m.A)", FAIL), ASKED[2:]),
-        # That a worker ended says nothing of the module that it was in.
+        # The end of a worker does not show whether its module had ended.
         (("process-returncode", FAIL), ASKED),
         (("setUpModule (n)", SKIP), ASKED[2:]),
     ],
 )
-def test_a_module_is_not_left_with_a_report_of_another_kind(
+def test_a_report_of_another_kind_does_not_finish_a_module(
     last: tuple[str, Outcome], left: tuple[str, ...]
 ) -> None:
     first = interrupted([DONE, *ALL[:2], last], asked=WHOLE)
     assert unreported(first) == left
 
 
-def test_a_class_that_ends_badly_in_an_open_module_cannot_be_lost() -> None:
+def test_a_lost_failure_of_a_tear_down_in_an_unfinished_module_is_an_error() -> None:
     broken = ("tearDownClass (m.A)", FAIL)
     whole = interrupted([DONE, *ALL[:2], broken, ALL[2]], asked=WHOLE)
     left = unreported(whole)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run ran on is a document of its own, and evidence like all other."""
+"""node.json, the document on the node of a run, is evidence like other files."""
 
 import json
 from collections.abc import Callable
@@ -40,16 +40,14 @@ def edit(path: Path, **fields: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
-def test_the_verdict_has_what_the_run_ran_on(run: RunDir) -> None:
+def test_the_verdict_has_the_facts_and_versions_of_the_node(run: RunDir) -> None:
     verdict = run.judge()
     assert verdict.result is Result.PASS
     assert verdict.run.facts == {"freebsd": "15.1"}
     assert verdict.run.versions == {"nova": "34.0"}
 
 
-def test_the_changed_projects_have_the_versions_that_were_installed(
-    run_dir: RunDir, stream: bytes
-) -> None:
+def test_the_changed_projects_have_their_installed_versions(run_dir: RunDir, stream: bytes) -> None:
     asked = {"project": "keystone", "source": "/k", "identity": "sha256:12"}
     run_dir.manifest["with"] = [asked]
     run_dir.on_node(**{"with": [asked | {"version": "30.0.1"}]})
@@ -57,13 +55,13 @@ def test_the_changed_projects_have_the_versions_that_were_installed(
     assert run_dir.judge().run.sources == (Source("keystone", "30.0.1", "/k", "sha256:12"),)
 
 
-def test_a_run_without_the_document_is_an_error(run: RunDir) -> None:
+def test_a_run_without_node_json_is_an_error(run: RunDir) -> None:
     (run.path / "node.json").unlink()
     assert Code.EVIDENCE_LOST in codes(run)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema": 2}'])
-def test_a_damaged_document_is_an_error(run: RunDir, content: str) -> None:
+def test_a_damaged_node_json_is_an_error(run: RunDir, content: str) -> None:
     (run.path / "node.json").write_text(content)
     assert Code.DAMAGED in codes(run)
 
@@ -77,13 +75,13 @@ def test_a_damaged_document_is_an_error(run: RunDir, content: str) -> None:
     ],
     ids=str,
 )
-def test_the_document_of_another_run_is_an_error(run: RunDir, fields: dict[str, Any]) -> None:
+def test_the_node_json_of_another_run_is_an_error(run: RunDir, fields: dict[str, Any]) -> None:
     edit(run.path / "node.json", **fields)
     assert Code.FOREIGN_EVIDENCE in codes(run)
 
 
 @pytest.mark.parametrize("fields", [{"facts": {}}, {"name": "other"}], ids=str)
-def test_a_document_that_was_altered_after_the_tests_is_an_error(
+def test_a_node_json_that_was_altered_after_the_tests_is_an_error(
     run: RunDir, fields: dict[str, Any]
 ) -> None:
     edit(run.path / "node.json", **fields)
@@ -96,7 +94,7 @@ def test_an_attempt_on_another_node_is_an_error(run: RunDir, node: dict[str, str
     assert Code.FOREIGN_EVIDENCE in codes(run)
 
 
-def test_a_link_is_not_followed(run: RunDir, tmp_path: Path) -> None:
+def test_a_symbolic_link_is_not_followed(run: RunDir, tmp_path: Path) -> None:
     (run.path / "node.json").rename(tmp_path / "elsewhere.json")
     (run.path / "node.json").symlink_to(tmp_path / "elsewhere.json")
     assert Code.ATTEMPT_UNREADABLE in codes(run)

@@ -9,14 +9,14 @@ PROBLEM = TypeAdapter(Problem)
 
 
 @pytest.mark.parametrize("code", sorted(CODES), ids=str)
-def test_a_problem_is_read_as_it_was_written(code: Code) -> None:
+def test_a_written_problem_is_read_back(code: Code) -> None:
     problem = Problem(code, "what went wrong")
     assert PROBLEM.validate_python(problem.fields) == problem
 
 
 @pytest.mark.parametrize("code", ["resumed", "left-behind", "no-list", "undated", "", None, 1])
-def test_only_the_code_of_a_problem_is_taken(code: str | int | None) -> None:
-    """The codes of other reasons may be ones that a policy excuses."""
+def test_only_codes_of_problems_are_accepted(code: str | int | None) -> None:
+    """A policy can excuse the codes of other reasons."""
     with pytest.raises(
         ValueError, match="is not a code of a problem; allowed: cloud|Input should be"
     ):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must hold for every run directory, from its files to its verdict.
+"""Properties of the verdict on any run directory.
 
-Less evidence or more failures never make a verdict better, and the order of evidence does not
-matter. A failure more is one that the runner has reported. What is lost is lost from what was
-recorded: the stream's seal and the exit status are those of the whole. Digests are made anew, as if
-the damage had come before them: ledger, parsers and witnesses have to see it alone.
+Less evidence or more failures never improve a verdict, and the order of evidence does not matter.
+An added failure is one that the runner reported. Evidence is lost after it was recorded: the seal
+of the stream and the exit status are those of the complete evidence. Digests are calculated after
+the damage, so that the ledger, the parsers and the cross-checks must detect it without them.
 """
 
 import shutil
@@ -40,7 +40,7 @@ fast = settings(
 
 @dataclass(frozen=True)
 class Part:
-    """One attempt: what it asks, what was recorded and what is left of that, its attempt.json."""
+    """One attempt: asked tests, remaining reports, attempt.json, number of recorded reports."""
 
     name: str
     asked: tuple[str, ...]
@@ -92,7 +92,7 @@ def judged(run_dir: RunDir, sealed: Callable[..., bytes], tmp_path: Path) -> Cal
             asked = "".join(f"{each}\n" for each in part.asked).encode()
             run.attempt(part.name, asked, stream(part, sealed), part.parser, **part.head)
         verdict = judge_run(run.path, policy=CHECK)
-        # What the judge says must be what an import believes.
+        # An import must accept the verdict of the judge.
         assert list(contradictions(verdict, datetime.now(UTC))) == []
         shutil.rmtree(place)
         return verdict
@@ -101,7 +101,7 @@ def judged(run_dir: RunDir, sealed: Callable[..., bytes], tmp_path: Path) -> Cal
 
 
 def part(name: str, reports: list[tuple[str, str]], **head: Any) -> Part:
-    """A whole attempt of these reports, with the exit status that goes with them."""
+    """Return a complete attempt with these reports and the matching exit status."""
     failed = any(outcome == "fail" for _, outcome in reports)
     status = int(failed and head.get("kind") == "hostchecks")
     asked = tuple(test_id for test_id, _ in reports)
@@ -110,7 +110,7 @@ def part(name: str, reports: list[tuple[str, str]], **head: Any) -> Part:
 
 @st.composite
 def whole_runs(draw: st.DrawFn) -> list[Part]:
-    """Runs in which everything that was asked has reported, failures that were run again too."""
+    """Generate complete runs, some with confirmations of their failures."""
     checks = [(each, draw(st.sampled_from(TERMINAL[:3]))) for each in CHECKS]
     outcomes = st.sampled_from(TERMINAL + 6 * ["success"])
     tests = draw(st.lists(st.sampled_from(TESTS), unique=True, min_size=1))
@@ -131,8 +131,8 @@ def changed(parts: list[Part], number: int, **fields: Any) -> list[Part]:
     return [*parts[:number], replace(parts[number], **fields), *parts[number + 1 :]]
 
 
-def first_ones(parts: list[Part]) -> list[int]:
-    """The places of all attempts that run nothing again."""
+def first_attempts(parts: list[Part]) -> list[int]:
+    """Return the indexes of the attempts that are not confirmations."""
     return [number for number, one in enumerate(parts) if "confirms" not in one.head]
 
 
@@ -148,10 +148,10 @@ def with_less(
         "running",
     ),
 ) -> list[Part]:
-    """The same runs with some of their evidence lost."""
-    if not first_ones(parts):
+    """Generate the same runs with some evidence lost."""
+    if not first_attempts(parts):
         return parts
-    number = draw(st.sampled_from(first_ones(parts)))
+    number = draw(st.sampled_from(first_attempts(parts)))
     lost = parts[number]
     how = draw(st.sampled_from(ways))
     if how == "report":
@@ -170,13 +170,13 @@ def with_less(
 
 @st.composite
 def with_a_failure(draw: st.DrawFn, parts: list[Part]) -> list[Part]:
-    """The same runs with a failure more, though not among what was run again.
+    """Generate the same runs with one more failure outside the confirmations.
 
-    There, a failure on the base speaks for the change.
+    In a confirmation, a failure on the base can excuse the change.
     """
-    if not first_ones(parts):
+    if not first_attempts(parts):
         return parts
-    number = draw(st.sampled_from(first_ones(parts)))
+    number = draw(st.sampled_from(first_attempts(parts)))
     one = parts[number]
     reports, recorded, head = list(one.reports), one.recorded, one.head
     if reports != [] and draw(st.booleans()):
@@ -207,7 +207,7 @@ def test_one_failure_more_never_improves_a_verdict(
 ) -> None:
     before, after = judged(parts), judged(data.draw(with_a_failure(parts)))
     if before.result is Result.ERROR:
-        # Where all was skipped, a failure is the first thing that was tried at all.
+        # If all tests were skipped, a failure is the first test that ran.
         assert after.result is not Result.PASS
     else:
         assert RANK.index(after.result) >= RANK.index(before.result)
@@ -215,7 +215,7 @@ def test_one_failure_more_never_improves_a_verdict(
 
 @fast
 @given(st.data(), whole_runs())
-def test_what_is_no_pass_never_becomes_one(
+def test_another_result_never_becomes_a_pass(
     judged: Callable[..., Verdict], data: st.DataObject, parts: list[Part]
 ) -> None:
     for _ in range(3):
@@ -246,7 +246,7 @@ def test_the_order_of_evidence_does_not_matter(
 
 @st.composite
 def confirmed_runs(draw: st.DrawFn) -> list[Part]:
-    """Runs with one failure that was run again, twice on each side."""
+    """Generate runs with one failure that was run again twice on each side."""
     parts = [
         part("01-hostchecks", [(each, "success") for each in CHECKS], kind="hostchecks"),
         part("02-tempest", [("m.A.one", "fail"), ("m.A.two", "success")], kind="tempest"),
@@ -260,7 +260,7 @@ def confirmed_runs(draw: st.DrawFn) -> list[Part]:
 
 @fast
 @given(st.data(), confirmed_runs())
-def test_losing_what_was_run_again_never_improves_a_verdict(
+def test_losing_confirmations_never_improves_a_verdict(
     judged: Callable[..., Verdict], data: st.DataObject, parts: list[Part]
 ) -> None:
     number = data.draw(st.integers(2, len(parts) - 1))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lists as freebsd/freebsd-ci has them (jobs/*/xfail-list), source marked as Tempest's is."""
+"""Proposals from lists of freebsd/freebsd-ci (jobs/*/xfail-list) and from marks in source."""
 
 from datetime import date
 from pathlib import Path
@@ -61,7 +61,7 @@ class Whole(Base):
 '''
 
 
-def test_a_test_is_proposed_once_for_the_architectures_that_have_the_same_branches() -> None:
+def test_architectures_with_the_same_branches_share_a_proposal() -> None:
     found = {(one.test, tuple(one.scope["architecture"])): one for one in from_xfail_lists(LISTS)}
     assert {key: one.scope.get("freebsd") for key, one in found.items()} == {
         ("lib/libx/a_test:one", ("aarch64",)): ("15.*", ">=16"),
@@ -77,13 +77,13 @@ def test_a_test_is_proposed_once_for_the_architectures_that_have_the_same_branch
     )
 
 
-def test_the_version_of_main_is_left_open_where_no_stable_branch_tells_it() -> None:
+def test_without_a_stable_branch_the_version_of_main_is_left_open() -> None:
     text = LISTS["jobs/FreeBSD-main-aarch64-test/xfail-list"]
     first, _ = from_xfail_lists({"FreeBSD-main-aarch64-test/xfail-list": text})
     assert first.scope == {"architecture": ["aarch64"]}
 
 
-def test_lists_that_are_none_are_named_all_at_once() -> None:
+def test_all_invalid_lists_are_reported_together() -> None:
     with pytest.raises(BsdgateError) as caught:
         from_xfail_lists({
             "jobs/FreeBSD-main-arm64-test/xfail-list": "a:b\nnonsense\n:x\n",
@@ -104,7 +104,7 @@ def plugin(tmp_path: Path) -> Path:
     return folder
 
 
-def test_marks_are_read_and_nothing_is_imported(plugin: Path) -> None:
+def test_marks_are_read_without_an_import(plugin: Path) -> None:
     found = [(one.test, one.bug, one.outcome) for one in from_source("a_plugin", plugin)]
     class_ = "a_plugin.api.test_things"
     assert found == [
@@ -120,7 +120,7 @@ def test_marks_are_read_and_nothing_is_imported(plugin: Path) -> None:
     ]
 
 
-def test_a_proposal_says_where_it_is_from(plugin: Path) -> None:
+def test_a_proposal_has_its_source(plugin: Path) -> None:
     first, second, third, *_ = from_source("a_plugin", plugin)
     assert first.source == "unstable_test at a_plugin/api/test_things.py:9, test_moves"
     assert "also https://launchpad.net/bugs/2024160" in first.reason
@@ -128,19 +128,19 @@ def test_a_proposal_says_where_it_is_from(plugin: Path) -> None:
     assert "also https://storyboard.openstack.org/#!/story/2002" in third.reason
 
 
-def test_a_folder_may_be_a_part_of_a_package(plugin: Path) -> None:
+def test_a_directory_can_be_a_part_of_a_package(plugin: Path) -> None:
     first, *_ = from_source("a_plugin.api", plugin / "api")
     assert "a_plugin/api/test_things.py:9" in first.source
 
 
 @pytest.mark.parametrize("source", ["def unstable_test(:\n", "unstable_test\0", "(" * 5000])
-def test_what_is_no_python_is_named(tmp_path: Path, source: str) -> None:
+def test_a_file_that_is_not_python_is_reported(tmp_path: Path, source: str) -> None:
     (tmp_path / "x.py").write_text(f"# unstable_test\n{source}")
     with pytest.raises(BsdgateError, match=r"x\.py cannot be read as Python"):
         from_source("p", tmp_path)
 
 
-def test_no_proposal_loads_before_it_is_complete(tmp_path: Path, plugin: Path) -> None:
+def test_an_incomplete_proposal_does_not_load(tmp_path: Path, plugin: Path) -> None:
     found = [*from_xfail_lists(LISTS), *from_source("a_plugin", plugin)]
     file = tmp_path / "proposed.yaml"
     file.write_text(render(found, TODAY))
@@ -173,7 +173,7 @@ def test_a_completed_proposal_loads(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_rendered_is_yaml_whatever_the_names_are() -> None:
+def test_names_with_special_characters_are_rendered_as_yaml() -> None:
     hostile = Proposal("a: [b]\n- c", "x\ny: z", "# \x1b[31m {", outcome=Outcome.SKIP)
     (entry,) = yaml.safe_load(render([hostile], TODAY))
     assert (entry["test"], entry["proposal"], entry["reason"]) == (
@@ -195,8 +195,8 @@ def test_what_is_rendered_is_yaml_whatever_the_names_are() -> None:
         ("usr.binary.demo_test", "usr/binary/demo_test"),
     ],
 )
-def test_folders_with_a_dot_keep_it(classname: str, path: str) -> None:
-    """And so the id is spelt in a report as the line of the list is."""
+def test_directories_with_a_dot_in_their_name_keep_it(classname: str, path: str) -> None:
+    """The name of the id in a report then has the spelling of the list."""
     line = f"{classname}:case"
     (found,) = from_xfail_lists({"jobs/FreeBSD-main-amd64-test/xfail-list": line})
     assert found.test == f"{path}:case"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modules and classes that pytest cannot collect, or skips: reports that it has just written."""
+"""Reports of the installed pytest on modules and classes that it cannot collect or skips."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ WRONG = 'nope = pytest.mark.parametrize("nope", [1])\n    @nope\n    '
 
 
 def judged(folder: Path, asked: list[str], **sources: str) -> Verdict:
-    """Run pytest over modules of a package and judge its report."""
+    """Run pytest on modules of a package and judge its report."""
     for name, source in sources.items():
         file = folder / "checks" / f"{name}.py"
         file.parent.mkdir(exist_ok=True)
@@ -37,7 +37,7 @@ def judged(folder: Path, asked: list[str], **sources: str) -> Verdict:
     return judge_files(folder / "asked.txt", junit=[folder / "r.xml"])
 
 
-def test_a_module_that_is_skipped_as_a_whole_is_no_error(tmp_path: Path) -> None:
+def test_a_skipped_module_is_lost_coverage(tmp_path: Path) -> None:
     verdict = judged(tmp_path, ["checks/test_good.py::test_x"], test_good=GOOD, test_skips=SKIPS)
     assert verdict.result is Result.PASS
     (lost,) = (reason for reason in verdict.reasons if reason.code is Code.COVERAGE_LOST)
@@ -45,7 +45,7 @@ def test_a_module_that_is_skipped_as_a_whole_is_no_error(tmp_path: Path) -> None
     assert "collection skipped: could not import 'no_such_module'" in lost.message
 
 
-def test_tests_of_a_module_that_is_skipped_as_a_whole_are_skipped(tmp_path: Path) -> None:
+def test_asked_tests_of_a_skipped_module_are_skipped(tmp_path: Path) -> None:
     asked = ["checks/test_good.py::test_x", "checks/test_skips.py::test_a"]
     verdict = judged(tmp_path, asked, test_good=GOOD, test_skips=SKIPS)
     _, skipped = verdict.cases
@@ -88,14 +88,14 @@ def test_a_class_that_cannot_be_collected_fails_its_tests(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("outcome", ["skip", "fail"])
-def test_of_a_report_without_a_list_it_is_no_test(tmp_path: Path, outcome: str) -> None:
+def test_without_a_list_a_collection_is_not_a_test(tmp_path: Path, outcome: str) -> None:
     judged(tmp_path, [], test_good=GOOD, test_other=SKIPS if outcome == "skip" else BREAKS)
     verdict = judge_files(None, junit=[tmp_path / "r.xml"])
     assert [case.id for case in verdict.cases] == ["checks.test_good.test_x"]
     assert len(verdict.setup_failures) == (outcome == "fail")
 
 
-def test_the_documented_command_lists_what_pytest_runs(tmp_path: Path) -> None:
+def test_the_documented_command_lists_the_tests_that_pytest_runs(tmp_path: Path) -> None:
     page = (Path(__file__).parents[3] / "doc" / "source" / "user" / "run.rst").read_text()
     (command,) = (line[5:] for line in page.splitlines() if line.startswith("   $ pytest "))
     (tmp_path / "test_good.py").write_text(CLASS.format(""))
@@ -109,8 +109,8 @@ def test_the_documented_command_lists_what_pytest_runs(tmp_path: Path) -> None:
     ]
 
 
-def test_a_test_that_was_repeated_is_an_error_that_says_what_to_drop(tmp_path: Path) -> None:
-    # As pytest-rerunfailures writes it: the first time has no failure.
+def test_a_repeated_test_is_an_error_with_the_option_to_remove(tmp_path: Path) -> None:
+    # A report of pytest-rerunfailures: the first execution has no failure.
     once = '<testcase classname="test_x" name="test_a" time="0.001"/>'
     (tmp_path / "r.xml").write_text(f"<testsuites><testsuite>{once * 2}</testsuite></testsuites>")
     (tmp_path / "asked.txt").write_text("test_x.py::test_a\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports that the installed pytest has just written."""
+"""Reports of the installed pytest."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def test_run(): assert 0
 
 
 def judged(folder: Path, source: str) -> Verdict:
-    """Run pytest over a module, as a user would, and judge its report by its own list."""
+    """Run pytest on a module, and judge its report with the list of tests that pytest collects."""
     (folder / "test_x.py").write_text(source)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_x.py"]
     listed = subprocess.run(
@@ -50,7 +50,7 @@ def test_an_expected_failure_that_was_not_run_is_a_skip(tmp_path: Path) -> None:
     assert verdict.result is Result.PASS
 
 
-def test_expected_failures_that_were_not_run_prove_nothing(tmp_path: Path) -> None:
+def test_a_report_of_only_expected_failures_that_were_not_run_is_an_error(tmp_path: Path) -> None:
     verdict = judged(tmp_path, NEVER_RUN)
     assert verdict.result is Result.ERROR
     assert Code.NOTHING_RAN in {reason.code for reason in verdict.reasons}

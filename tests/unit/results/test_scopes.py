@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where known failures apply: their scopes against what a run says of itself."""
+"""The scopes of known failures, compared with the facts of a run."""
 
 import pytest
 from unit.results.test_expectations import TODAY, entry, run_of
@@ -9,7 +9,7 @@ from bsdgate.results.expectations.scope import find_problem
 from bsdgate.results.model import Code, Level
 from bsdgate.results.policy import GATE
 
-SAID = {
+FACTS = {
     "freebsd": "15.1-RELEASE-p2",
     "architecture": "arm64",
     "profile": "embedded",
@@ -54,24 +54,24 @@ SAID = {
         ("ports", "py311-glance<99", False),
     ],
 )
-def test_an_entry_applies_where_its_scope_fits(key: str, want: str, fits: bool) -> None:
+def test_an_entry_applies_if_its_scope_matches_the_run(key: str, want: str, fits: bool) -> None:
     one = entry("m.C.one", scope=Scope(**{key: (want,)}))
     assert find_problem(key, want) is None
-    assert bool(Expectations([one], run_of(**SAID)).of("m.C.one")) is fits
+    assert bool(Expectations([one], run_of(**FACTS)).of("m.C.one")) is fits
 
 
-def test_all_keys_must_fit_and_of_alternatives_any() -> None:
+def test_all_keys_and_one_of_the_alternatives_must_match() -> None:
     known = Expectations(
         [
             entry("both", scope=Scope(freebsd=("15.*",), architecture=("amd64",))),
             entry("either", scope=Scope(freebsd=("14.*", "15.*"))),
         ],
-        run_of(**SAID),
+        run_of(**FACTS),
     )
     assert [one.test for one in known.entries] == ["either"]
 
 
-def test_what_the_run_does_not_say_never_fits_and_is_named() -> None:
+def test_a_fact_that_the_run_lacks_never_matches_and_is_reported() -> None:
     entries = [
         entry("silent", scope=Scope(freebsd=("15.*",))),
         entry("elsewhere", scope=Scope(freebsd=("15.*",), profile=("minicloud",))),

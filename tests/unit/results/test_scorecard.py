@@ -43,13 +43,13 @@ def ended(
         ({}, (Status.TODO, "in no suite, and not excluded")),
     ],
 )
-def test_how_a_test_ended_says_where_it_stands(
+def test_the_status_follows_from_the_outcome(
     fields: dict[str, Any], wanted: tuple[Status, str]
 ) -> None:
     assert status("tempest.api.x.test_y.C.one", **fields) == wanted
 
 
-def test_without_a_run_the_profile_and_its_suites_say_it() -> None:
+def test_without_a_run_the_status_follows_from_the_profile_and_its_suites() -> None:
     test = "tempest.api.object_storage.test_x.C.one"
     selected = frozenset({test})
     assert status(test, selected=selected)[0] is Status.TODO
@@ -61,7 +61,7 @@ def test_without_a_run_the_profile_and_its_suites_say_it() -> None:
     assert status(test, selected=selected, features=(there,))[0] is Status.TODO
 
 
-def test_what_ran_although_left_out_has_run() -> None:
+def test_an_excluded_test_that_ran_has_the_status_run() -> None:
     test = "tempest.api.x.test_y.C.one"
     fields = ended(Outcome.SUCCESS) | {"excluded": {test: "too slow"}}
     assert status(test, **fields) == (Status.RUN, "")
@@ -75,7 +75,7 @@ def test_what_ran_although_left_out_has_run() -> None:
         ("a_plugin.tests.api.admin.test_x.C.one", "a_plugin.tests.api"),
     ],
 )
-def test_an_area_is_the_first_packages(test: str, wanted: str) -> None:
+def test_an_area_is_the_first_packages_of_a_test_id(test: str, wanted: str) -> None:
     assert area(test) == wanted
 
 
@@ -116,7 +116,7 @@ def test_the_text_has_tables_and_bounded_reasons(columns: tuple[Column, ...]) ->
     assert max(map(len, lines)) < 120
 
 
-def test_a_terminal_need_not_obey_what_tests_say() -> None:
+def test_control_characters_are_replaced_in_the_text() -> None:
     test = "tempest.api.x.test_y.C.one"
     columns = score([test], [known(**ended(Outcome.SKIP, "\x1b[2J\x07 gone"))])
     assert "skip: \ufffd[2J\ufffd gone" in render.text(columns)
@@ -137,7 +137,7 @@ class _Page(HTMLParser):
         self.text += data
 
 
-def test_the_page_shows_hostile_names_as_text_and_needs_no_network(
+def test_the_page_escapes_markup_and_needs_no_network(
     columns: tuple[Column, ...],
 ) -> None:
     page = _Page()
@@ -150,7 +150,7 @@ def test_the_page_shows_hostile_names_as_text_and_needs_no_network(
     assert page.tags.count("li") == 30 + 31
 
 
-def test_a_profile_that_passes_whole_says_so() -> None:
+def test_the_page_reports_that_all_tests_of_a_profile_pass() -> None:
     test = "tempest.api.x.test_y.C.one"
     columns = score([test], [known(**ended(Outcome.SUCCESS))])
     assert "Every test runs and passes." in render.page(columns)

@@ -5,7 +5,7 @@ from bsdgate.results import strict_json
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('{"a": 1, "a": 2}', "more than once"),
         ('{"a": NaN}', "NaN"),
@@ -15,21 +15,21 @@ from bsdgate.results import strict_json
         ('{"a": ', "Expecting"),
     ],
 )
-def test_doubtful_json_is_refused(text: str | bytes, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_invalid_json_is_refused(text: str | bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         strict_json.loads(text)
 
 
-def test_an_object_must_be_an_object() -> None:
+def test_loads_object_refuses_a_list() -> None:
     with pytest.raises(strict_json.BadJsonError, match="list"):
         strict_json.loads_object("[]")
 
 
-def test_plain_json_is_read() -> None:
+def test_valid_json_is_read() -> None:
     assert strict_json.loads_object(b'{"a": [1, null]}') == {"a": [1, None]}
 
 
-def test_one_key_of_very_many_that_is_there_twice_is_found_at_once() -> None:
+def test_a_duplicate_key_among_many_is_refused() -> None:
     keys = ",".join(f'"{number}": 0' for number in range(300_000))
     with pytest.raises(strict_json.BadJsonError, match="'7' occurs more than once"):
         strict_json.loads(f'{{{keys}, "7": 1}}')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Streams that ``python -m subunit.run`` has just written."""
+"""Streams of the installed ``python -m subunit.run``."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def judged(folder: Path, asked: list[str], **sources: str) -> Verdict:
     return judge_files(folder / "asked.txt", subunit=[folder / "stream"])
 
 
-def test_a_module_that_is_skipped_when_it_is_imported_is_no_error(tmp_path: Path) -> None:
+def test_a_module_that_is_skipped_at_its_import_is_lost_coverage(tmp_path: Path) -> None:
     modules = {"test_good": GOOD.format("pass"), "test_skips": SKIPS}
     verdict = judged(tmp_path, ["tiny.test_good.C.test_a"], **modules)
     assert verdict.result is Result.PASS
@@ -35,7 +35,7 @@ def test_a_module_that_is_skipped_when_it_is_imported_is_no_error(tmp_path: Path
     assert "no ZFS here" in lost.message
 
 
-def test_tests_of_a_module_that_is_skipped_are_skipped(tmp_path: Path) -> None:
+def test_asked_tests_of_a_skipped_module_are_skipped(tmp_path: Path) -> None:
     asked = ["tiny.test_good.C.test_a", "tiny.test_skips.C.test_b"]
     verdict = judged(tmp_path, asked, test_good=GOOD.format("pass"), test_skips=SKIPS)
     assert verdict.result is Result.PASS
@@ -43,7 +43,7 @@ def test_tests_of_a_module_that_is_skipped_are_skipped(tmp_path: Path) -> None:
     assert verdict.cases[1].reason == "no ZFS here"
 
 
-def test_what_a_test_prints_into_the_stream_is_noted(tmp_path: Path) -> None:
+def test_output_of_a_test_in_the_stream_is_a_note(tmp_path: Path) -> None:
     verdict = judged(tmp_path, ["tiny.test_x.C.test_a"], test_x=GOOD.format("print('hello')"))
     assert verdict.result is Result.PASS
     assert b"hello" in (tmp_path / "stream").read_bytes()
@@ -52,7 +52,7 @@ def test_what_a_test_prints_into_the_stream_is_noted(tmp_path: Path) -> None:
     assert stray.message.endswith("6 bytes of text between packets: hello")
 
 
-def test_what_a_test_prints_excuses_no_failure_and_no_loss(tmp_path: Path) -> None:
+def test_output_of_a_test_hides_no_failure_and_no_lost_test(tmp_path: Path) -> None:
     broken = GOOD.format("print('hello'); self.fail('broken')")
     asked = ["tiny.test_x.C.test_a"]
     assert judged(tmp_path, asked, test_x=broken).result is Result.FAIL

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trends: what is found in series made up with a seed. tests/campaign has the figures."""
+"""Trends in series that are generated with a seed. tests/campaign has the figures."""
 
 import math
 import random
@@ -25,7 +25,7 @@ from bsdgate.results.trends.noise import sureness
 
 
 def made_of(*parts: tuple[int, float], spread: float = 0.05, seed: int = 1) -> Series:
-    """A series of so many points at such a level, and so on, with normal noise around each."""
+    """Return a series with parts of (number of points, level) and normal noise."""
     rng = random.Random(seed)
     return noise.series(
         [level * (1 + rng.gauss(0, spread)) for count, level in parts for _ in range(count)]
@@ -41,13 +41,13 @@ def place(change: LevelChange) -> tuple[int, int]:
     return int(change.since.run_id), int(change.found.run_id)
 
 
-def test_noise_is_noise() -> None:
+def test_a_series_of_noise_has_no_change() -> None:
     trend = follow(made_of((200, 10.0)))
     assert (trend.kind, trend.changes) == (Movement.NOISE, ())
     assert trend.noise == pytest.approx(0.05, rel=0.2)
 
 
-def test_regression_says_which_run_how_large_and_how_sure() -> None:
+def test_a_regression_has_its_run_its_size_and_its_certainty() -> None:
     trend = follow(made_of((80, 10.0), (40, 11.0)))
     change = only(trend)
     assert (trend.kind, change.kind) == (Movement.REGRESSION, Movement.REGRESSION)
@@ -62,7 +62,7 @@ def test_regression_says_which_run_how_large_and_how_sure() -> None:
     assert change.held
 
 
-def test_improvement() -> None:
+def test_a_step_down_is_an_improvement() -> None:
     change = only(follow(made_of((80, 10.0), (40, 9.0))))
     assert change.kind is Movement.IMPROVEMENT
     assert change.low < 0.9 < change.high
@@ -76,7 +76,7 @@ def test_a_change_is_reported_once_and_a_later_one_from_the_new_level() -> None:
     assert changes[1].ratio == pytest.approx(0.75, rel=0.02)
 
 
-def test_what_is_mended_soon_is_reported_and_the_old_level_is_known_at_once() -> None:
+def test_a_return_to_the_old_level_is_reported_and_needs_no_warm_up() -> None:
     changes = follow(made_of((80, 10.0), (15, 12.0), (25, 10.0), (20, 12.0))).changes
     assert [change.kind for change in changes] == [
         Movement.REGRESSION,
@@ -89,12 +89,12 @@ def test_what_is_mended_soon_is_reported_and_the_old_level_is_known_at_once() ->
     assert place(changes[2])[1] - place(changes[1])[0] < WARM_UP + 8
 
 
-def test_a_large_step_takes_no_more_than_a_few_runs() -> None:
+def test_a_large_step_is_found_in_a_few_runs() -> None:
     since, found = place(only(follow(made_of((60, 10.0), (20, 100.0)))))
     assert (since, found) == (60, 63)
 
 
-def test_a_small_step_is_found_with_patience() -> None:
+def test_a_small_step_is_found_after_many_runs() -> None:
     # One standard deviation: the quick sum alone would hardly move.
     changes = [
         only(follow(made_of((150, 10.0), (80, 11.0), spread=0.1, seed=seed))) for seed in range(9)
@@ -102,7 +102,7 @@ def test_a_small_step_is_found_with_patience() -> None:
     assert {change.kind for change in changes} == {Movement.REGRESSION}
 
 
-def test_creeping_is_found() -> None:
+def test_a_slow_drift_is_found() -> None:
     rng = random.Random(3)
     values = [10 * (1 + 0.3 * day / 365 + rng.gauss(0, 0.03)) for day in range(365)]
     changes = follow(noise.series(values)).changes
@@ -110,7 +110,7 @@ def test_creeping_is_found() -> None:
     assert {change.kind for change in changes} == {Movement.REGRESSION}
 
 
-def test_what_is_too_small_to_care_for() -> None:
+def test_a_change_below_a_threshold_is_ignored() -> None:
     series = made_of((80, 10.0), (60, 10.3), spread=0.005)
     assert follow(series).changes == ()
     assert only(follow(series, Thresholds(share=0.02))).ratio == pytest.approx(1.03, rel=0.005)
@@ -119,20 +119,20 @@ def test_what_is_too_small_to_care_for() -> None:
     assert only(follow(quick, Thresholds(seconds=0.005))).ratio == pytest.approx(2, rel=0.05)
 
 
-def test_a_step_after_one_too_small_is_found_soon_and_in_its_place() -> None:
+def test_a_step_after_an_ignored_step_is_found_soon_and_at_its_run() -> None:
     since, found = place(only(follow(made_of((80, 10.0), (60, 10.3), (20, 11.5), spread=0.005))))
     assert 140 <= found <= 146
     assert since == 140
 
 
-def test_one_outlier_is_no_level() -> None:
+def test_one_outlier_is_not_a_change() -> None:
     series = made_of((200, 10.0))
     points = list(series.points)
     points[100] = replace(points[100], seconds=10_000.0)
     assert follow(Series("one", points)).changes == ()
 
 
-def test_a_level_without_noise() -> None:
+def test_a_step_is_found_in_a_series_without_noise() -> None:
     flat = noise.series([2.0] * 100)
     assert follow(flat).changes == ()
     since, found = place(only(follow(noise.series([2.0] * 60 + [2.2] * 20))))
@@ -141,13 +141,13 @@ def test_a_level_without_noise() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, WARM_UP - 1])
-def test_too_few_points_to_know_the_noise(count: int) -> None:
+def test_a_series_with_too_few_points_has_no_noise_and_no_change(count: int) -> None:
     trend = follow(made_of((count, 10.0)))
     assert (trend.changes, trend.noise) == ((), None)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
-def test_a_duration_that_cannot_be(value: float) -> None:
+def test_an_invalid_duration_is_refused(value: float) -> None:
     series = noise.series([1.0, value])
     with pytest.raises(TrendsError, match=f"made up: run 1 has an invalid duration: {value} s"):
         follow(series)
@@ -175,26 +175,26 @@ def test_the_unit_of_time_does_not_matter(factor: float, seed: int) -> None:
 
 
 @given(st.integers(0, 1000))
-def test_what_comes_later_takes_no_alarm_back(seed: int) -> None:
+def test_later_points_do_not_remove_a_change(seed: int) -> None:
     series = made_of((60, 10.0), (30, 12.0), (60, 8.0), seed=seed)
     whole = [place(change) for change in follow(series).changes]
     part = [place(change) for change in follow(Series("part", series.points[:100])).changes]
     assert part == [each for each in whole if each[1] < 100]
 
 
-def test_few_alarms_in_years_of_noise() -> None:
+def test_years_of_noise_raise_few_alarms() -> None:
     kinds = ["normal", "t, 3 degrees", "outliers", "spikes"]
     raised = [noise.raises_any(kind, noise.ANY, number) for kind in kinds for number in range(25)]
     assert sum(raised) <= 4
 
 
-def test_few_alarms_in_years_of_noise_with_a_memory() -> None:
+def test_years_of_autocorrelated_noise_raise_few_alarms() -> None:
     kinds = ["AR(1) 0.2", "AR(1) 0.4", "AR(1) 0.6"]
     raised = [noise.raises_any(kind, noise.ANY, number) for kind in kinds for number in range(40)]
     assert sum(raised) <= 4
 
 
-def test_a_plain_step_is_found_in_noise_with_a_memory() -> None:
+def test_a_large_step_is_found_in_autocorrelated_noise() -> None:
     for seed in range(9):
         values = noise.stepped("AR(1) 0.6", 80, seed, step=0.6)
         since, found = place(only(follow(noise.series(values))))
@@ -202,26 +202,26 @@ def test_a_plain_step_is_found_in_noise_with_a_memory() -> None:
         assert found <= 88
 
 
-def rests(values: list[float], known: list[float]) -> list[float]:
-    """What a straight line through ``known`` leaves of the values."""
+def residuals(values: list[float], known: list[float]) -> list[float]:
+    """Return the residuals of a linear regression of the values on ``known``."""
     slope, start = linear_regression(known, values)
     return [value - start - slope * by for value, by in zip(values, known, strict=True)]
 
 
 @given(st.integers(0, 1000), st.integers(2, 20), st.floats(-3, 3))
-def test_how_sure_a_move_is(seed: int, moved: int, height: float) -> None:
-    # As Frisch and Waugh have it: what the point before explains is taken from both sides.
+def test_sureness_is_the_t_statistic_of_a_regression(seed: int, moved: int, height: float) -> None:
+    # Theorem of Frisch and Waugh: the effect of the previous point is removed from both sides.
     drawn = noise.autoregressive(random.Random(seed), 50)
     scores = [*drawn[:-moved], *(value + height for value in drawn[-moved:])]
     move = [0.0] * (49 - moved) + [1.0] * moved
-    left, way = rests(scores[1:], scores[:-1]), rests(move, scores[:-1])
+    left, way = residuals(scores[1:], scores[:-1]), residuals(move, scores[:-1])
     slope = linear_regression(way, left).slope
-    error = fmean(value**2 for value in rests(left, way)) * 49 / (49 - 3)
+    error = fmean(value**2 for value in residuals(left, way)) * 49 / (49 - 3)
     expected = slope / math.sqrt(error / sum(value**2 for value in way))
     assert sureness(scores, 50 - moved) == pytest.approx(expected, abs=1e-6)
 
 
-def test_an_echo_is_no_move() -> None:
+def test_an_autocorrelated_wave_is_not_a_step() -> None:
     rng = random.Random(5)
     before = noise.normal(rng, 60)
     jump = [2 + value for value in noise.normal(rng, 8)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""verdict.json of version 3, as an earlier bsdgate wrote it, is what the judge says today."""
+"""A verdict.json of version 3 that an earlier bsdgate wrote equals the verdict of today."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def old(name: str) -> Verdict:
 
 
 def without_places(verdict: Verdict) -> Verdict:
-    """The verdict without the wording of reasons, and without what version 3 did not have."""
+    """Return the verdict without messages of reasons and without fields that version 3 lacks."""
     found = [
         replace(one, known_failure=one.known_failure and replace(one.known_failure, source=""))
         for one in verdict.dispositions
@@ -35,7 +35,7 @@ def without_places(verdict: Verdict) -> Verdict:
     return replace(verdict, reasons=reasons, dispositions=tuple(found), judged=None)
 
 
-def test_a_run_that_passed(run: RunDir) -> None:  # noqa: F811
+def test_the_old_verdict_on_a_passed_run_equals_the_new_one(run: RunDir) -> None:  # noqa: F811
     project = {"project": "keystone", "version": "30.0.0", "identity": "sha256:12"}
     run.manifest |= CHANGE | {
         "with": [project | {"source": "/home/jane/my keystone"}],
@@ -58,7 +58,7 @@ def test_a_run_that_passed(run: RunDir) -> None:  # noqa: F811
     assert without_places(old("passed")) == without_places(verdict)
 
 
-def test_a_run_that_was_an_error(
+def test_the_old_verdict_on_an_error_equals_the_new_one(
     run_dir: RunDir,
     subunit_stream: Callable[..., bytes],
     sealed: Callable[..., bytes],
@@ -66,7 +66,7 @@ def test_a_run_that_was_an_error(
 ) -> None:
     (tmp_path / "known").mkdir()
     (tmp_path / "known" / "a.yaml").write_text(KNOWN)
-    run_dir.owes("tempest")
+    run_dir.requires("tempest")
     asked = ["m.A.known_good", "m.A.one", "m.B.one", "m.B.two", "m.C.lost", "m.C.twice", "m.C.ux"]
     ends = [
         ("m.A.known_good", "success"),
@@ -80,7 +80,7 @@ def test_a_run_that_was_an_error(
     run_dir.attempt("01-tempest", "".join(f"{each}\n" for each in asked).encode(), stream)
     verdict = judge_run(run_dir.path, [tmp_path / "known"])
     mine, theirs = without_places(verdict), without_places(old("error"))
-    # Version 3 has no cause of what is no failure of a test: its fixture has that of its tests.
+    # Version 3 has causes for failed tests only; a class fixture has the cause of its tests.
     assert replace(mine, dispositions=()) == replace(theirs, dispositions=())
     assert [(one.id, one.counts) for one in mine.dispositions] == [
         (one.id, one.counts) for one in theirs.dispositions
@@ -89,7 +89,7 @@ def test_a_run_that_was_an_error(
     assert failure.tests == ("m.B.one", "m.B.two")
 
 
-def test_known_failures_and_projects_are_values() -> None:
+def test_known_failures_and_projects_are_parsed() -> None:
     verdict = old("passed")
     by_id = {one.id: one for one in verdict.dispositions}
     assert by_id["m.A.known"].excuse is Excuse.KNOWN_FAILURE
@@ -100,7 +100,7 @@ def test_known_failures_and_projects_are_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         ("counts", {"asked": 100}, "counts do not match"),
         ("run_id", "other", "run_id and run.run_id differ"),
@@ -109,9 +109,7 @@ def test_known_failures_and_projects_are_values() -> None:
         ("findings", [{"id": "m.A.base"}], "not a valid verdict document"),
     ],
 )
-def test_an_old_document_that_contradicts_itself_is_refused(
-    key: str, value: Any, said: str
-) -> None:
+def test_an_inconsistent_old_document_is_refused(key: str, value: Any, message: str) -> None:
     content = json.loads((OLD / "passed.json").read_text()) | {key: value}
-    with pytest.raises(EvidenceError, match=said):
+    with pytest.raises(EvidenceError, match=message):
         document.parse(json.dumps(content))

@@ -64,11 +64,11 @@ def codes(verdict: Verdict, level: Level) -> list[Code]:
     return [reason.code for reason in verdict.reasons if reason.level is level]
 
 
-def test_success_of_everything_asked_passes() -> None:
+def test_success_of_all_asked_tests_passes() -> None:
     assert judge(evidence(attempt([ONE]))).result is Result.PASS
 
 
-def test_a_failure_fails() -> None:
+def test_a_failed_test_fails_the_verdict() -> None:
     verdict = judge(evidence(attempt([ONE, BAD])))
     assert verdict.result is Result.FAIL
     assert [(reason.code, reason.ids) for reason in verdict.reasons] == [
@@ -76,7 +76,7 @@ def test_a_failure_fails() -> None:
     ]
 
 
-def test_an_error_beats_a_failure_that_is_still_listed() -> None:
+def test_an_error_overrides_a_failure_and_the_failure_is_still_listed() -> None:
     verdict = judge(evidence(attempt([ONE, BAD], asked=["m.A.one", "m.A.two", "m.B.one"])))
     assert verdict.result is Result.ERROR
     assert codes(verdict, Level.FAIL) == [Code.TESTS_FAILED]
@@ -86,12 +86,12 @@ def test_no_evidence_is_an_error() -> None:
     assert codes(judge(evidence()), Level.ERROR) == [Code.NO_EVIDENCE]
 
 
-def test_evidence_that_is_owed_and_not_there_is_an_error() -> None:
+def test_a_missing_kind_of_required_evidence_is_an_error() -> None:
     verdict = judge(evidence(attempt([ONE]), owed=(Kind.TEMPEST, Kind.RALLY)))
     assert codes(verdict, Level.ERROR) == [Code.EVIDENCE_LOST]
 
 
-def test_a_failed_tear_down_fails() -> None:
+def test_a_failed_tear_down_fails_the_verdict() -> None:
     found = attempt([ONE, Case("tearDownClass (m.A)", Outcome.FAIL)], asked=["m.A.one"])
     assert codes(judge(evidence(found)), Level.FAIL) == [Code.SETUP_FAILED]
 
@@ -110,7 +110,7 @@ def test_an_expired_entry_excuses_nothing() -> None:
     assert codes(verdict, Level.NOTE) == [Code.EXPECTATION_EXPIRED]
 
 
-def test_a_valid_entry_helps_beside_an_expired_one() -> None:
+def test_a_valid_entry_excuses_a_failure_beside_an_expired_one() -> None:
     entries = [known("m.A.two", date(2026, 1, 1)), known("m.A.*")]
     assert judge(evidence(attempt([Case("m.B.one", Outcome.SUCCESS), BAD])), entries).result == (
         Result.PASS
@@ -125,7 +125,7 @@ def test_a_known_failure_that_passes_is_reported_and_fails_the_gate() -> None:
     assert codes(developer, Level.NOTE) == [Code.UNEXPECTED_SUCCESS]
 
 
-def test_a_test_that_declares_its_failure_and_passes_fails() -> None:
+def test_an_unexpected_success_fails_the_verdict() -> None:
     verdict = judge(evidence(attempt([ONE, Case("m.B.one", Outcome.UXSUCCESS)])))
     assert verdict.result is Result.FAIL
 
@@ -136,13 +136,13 @@ def test_no_entry_excuses_a_lost_test() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["setUpClass (m.B)", "m.B.*"])
-def test_a_fixture_is_excused_by_its_id_or_by_its_whole_class(pattern: str) -> None:
+def test_a_class_fixture_is_excused_by_its_id_or_by_all_tests_of_its_class(pattern: str) -> None:
     found = attempt([ONE, Case("setUpClass (m.B)", Outcome.FAIL)], asked=["m.A.one", "m.B.one"])
     entries = [known(pattern), known("m.B.one")]
     assert judge(evidence(found), entries).result is Result.PASS
 
 
-def test_one_excused_test_does_not_excuse_its_class() -> None:
+def test_one_excused_test_does_not_excuse_its_class_fixture() -> None:
     found = attempt(
         [ONE, Case("setUpClass (m.B)", Outcome.FAIL)], asked=["m.A.one", "m.B.one", "m.B.two"]
     )
@@ -160,7 +160,7 @@ outcomes = st.sampled_from(
 
 @st.composite
 def whole_evidence(draw: st.DrawFn) -> Evidence:
-    """Evidence of one attempt or two in which every asked test reported exactly once."""
+    """Generate one or two attempts in which each asked test has exactly one report."""
     tests = draw(st.lists(st.sampled_from(POOL), unique=True, min_size=2))
     border = draw(st.integers(1, len(tests)))
     attempts = [
@@ -173,7 +173,7 @@ def whole_evidence(draw: st.DrawFn) -> Evidence:
 
 @st.composite
 def any_evidence(draw: st.DrawFn) -> Evidence:
-    """Evidence with everything wrong that can be."""
+    """Generate evidence with problems of all kinds."""
     strange = ["setUpClass (m.A)", "tearDownClass (m.B)", "process-returncode", "x.unasked"]
     reports = st.builds(Case, st.sampled_from(POOL + strange), outcomes)
     statuses = st.sampled_from([0, 1, 2, None])
@@ -200,7 +200,7 @@ def test_the_order_of_evidence_does_not_matter(
     found: Evidence, known_failures: list[Expectation], rng: random.Random
 ) -> None:
     shuffled = [
-        # Where an interrupted attempt was is read from the order of its reports.
+        # The order of reports is significant in an interrupted attempt.
         one
         if one.state is State.INTERRUPTED
         else replace(one, reports=tuple(rng.sample(one.reports, len(one.reports))))
@@ -213,14 +213,14 @@ def test_the_order_of_evidence_does_not_matter(
 
 
 @given(st.one_of(whole_evidence(), any_evidence()))
-def test_every_asked_id_is_in_exactly_one_state(found: Evidence) -> None:
+def test_each_asked_id_has_exactly_one_case(found: Evidence) -> None:
     verdict = judge(found)
     asked = {test for one in found.attempts for test in one.asked}
     assert [case.id for case in verdict.cases] == sorted(asked)
 
 
 @given(any_evidence(), entries)
-def test_the_gravest_reasons_come_first(found: Evidence, known_failures: list[Expectation]) -> None:
+def test_reasons_are_sorted_by_level(found: Evidence, known_failures: list[Expectation]) -> None:
     levels = [list(Level).index(one.level) for one in judge(found, known_failures).reasons]
     assert levels == sorted(levels)
 
@@ -255,16 +255,16 @@ def test_turning_an_outcome_into_a_failure_never_improves_a_verdict(
     number = data.draw(st.sampled_from(range(len(found.attempts))))
     reports = list(found.attempts[number].reports)
     place = data.draw(st.sampled_from(range(len(reports))))
-    # A known failure that fails is as it should be; one that is not known is not.
+    # A failure with an entry is excused, so it is not considered.
     assume(not Expectations(known_failures).of(reports[place].id))
-    # Where everything was skipped, a failure is the first thing that was tried at all.
+    # If all tests were skipped, a failure is the first test that ran.
     assume(judge(found, known_failures).result is not Result.ERROR)
     reports[place] = replace(reports[place], outcome=Outcome.FAIL)
     assert worse(found, known_failures, with_reports(found, number, reports))
 
 
 @given(any_evidence(), entries, st.data())
-def test_what_is_no_pass_stays_so_when_a_failure_is_added(
+def test_an_added_failure_never_makes_a_pass_of_another_result(
     found: Evidence, known_failures: list[Expectation], data: st.DataObject
 ) -> None:
     assume(found.attempts and judge(found, known_failures).result is not Result.PASS)
@@ -276,6 +276,8 @@ def test_what_is_no_pass_stays_so_when_a_failure_is_added(
 
 
 @given(st.one_of(whole_evidence(), any_evidence()), entries)
-def test_an_error_is_never_forgotten(found: Evidence, known_failures: list[Expectation]) -> None:
+def test_an_added_problem_is_always_an_error(
+    found: Evidence, known_failures: list[Expectation]
+) -> None:
     changed = replace(found, problems=(error(Code.DAMAGED, "x"),))
     assert judge(changed, known_failures).result is Result.ERROR

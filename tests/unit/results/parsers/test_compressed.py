@@ -13,7 +13,9 @@ BOUND = 1 << 20
 WHOLE = random.Random(20261122).randbytes(50_000) + b"line\n" * 50_000
 
 
-def unfolded(content: bytes, size: int = 1 << 16, bound: int = BOUND) -> tuple[bytes, Code | None]:
+def decompressed(
+    content: bytes, size: int = 1 << 16, bound: int = BOUND
+) -> tuple[bytes, Code | None]:
     reader = Reader(BytesIO(content), bound)
     pieces = list(iter(lambda: reader.read(size), b""))
     assert all(len(piece) == size for piece in pieces[:-1])
@@ -22,37 +24,39 @@ def unfolded(content: bytes, size: int = 1 << 16, bound: int = BOUND) -> tuple[b
 
 @pytest.mark.parametrize("size", [7, 1 << 10, 1 << 16, BOUND, -1])
 @pytest.mark.parametrize("whole", [WHOLE, b"", b"x", b"\x1f", b"a\x1f\x8b"])
-def test_a_file_is_read_alike_whether_compressed_or_not(whole: bytes, size: int) -> None:
+def test_a_compressed_file_reads_like_the_plain_file(whole: bytes, size: int) -> None:
     if size > 0:
-        assert unfolded(whole, size) == unfolded(gzip.compress(whole), size) == (whole, None)
+        assert (
+            decompressed(whole, size) == decompressed(gzip.compress(whole), size) == (whole, None)
+        )
     assert Reader(BytesIO(gzip.compress(whole)), BOUND).read() == whole
 
 
-def test_several_compressed_files_in_one_are_read_and_zeros_behind_them_left_out() -> None:
+def test_concatenated_gzip_files_are_read_and_trailing_zeros_ignored() -> None:
     parts = gzip.compress(b"one") + gzip.compress(b"") + gzip.compress(b"two")
-    assert unfolded(parts + bytes(100_000)) == (b"onetwo", None)
+    assert decompressed(parts + bytes(100_000)) == (b"onetwo", None)
 
 
 @pytest.mark.parametrize("left", [2, 5, 11, 100, 40_000, -9, -8, -1])
-def test_what_has_no_end_is_read_as_far_as_it_goes(left: int) -> None:
-    content, problem = unfolded(gzip.compress(WHOLE)[:left])
+def test_a_truncated_file_is_read_up_to_the_cut(left: int) -> None:
+    content, problem = decompressed(gzip.compress(WHOLE)[:left])
     assert problem is Code.TRUNCATED
     assert WHOLE.startswith(content)
     assert len(content) > left - 1000
 
 
 @pytest.mark.parametrize("place", [3, 20_000, -8, -1])
-def test_a_flipped_byte_is_noticed(place: int) -> None:
+def test_a_flipped_byte_is_an_error(place: int) -> None:
     damaged = bytearray(gzip.compress(WHOLE))
     damaged[place] ^= 0xFF
-    assert unfolded(bytes(damaged))[1] in {Code.DAMAGED, Code.TRUNCATED}
+    assert decompressed(bytes(damaged))[1] in {Code.DAMAGED, Code.TRUNCATED}
 
 
-def test_what_follows_and_is_not_compressed_is_damage() -> None:
-    assert unfolded(gzip.compress(b"one") + b"text")[1] is Code.DAMAGED
+def test_plain_text_after_the_gzip_data_is_an_error() -> None:
+    assert decompressed(gzip.compress(b"one") + b"text")[1] is Code.DAMAGED
 
 
-def test_what_unfolds_without_end_is_bounded() -> None:
+def test_a_decompression_bomb_is_read_in_limited_memory() -> None:
     bomb = gzip.compress(bytes(50 << 20))
     tracemalloc.start()
     reader = Reader(BytesIO(bomb), BOUND)

@@ -13,7 +13,7 @@ from bsdgate.results.parsers.details import (
 )
 
 
-def test_tracebacks_come_first_and_the_tail_is_kept() -> None:
+def test_tracebacks_come_first_and_a_long_log_keeps_its_tail() -> None:
     details = Details()
     details.add("service log", "text/plain", b"x" * (5 * CASE_BOUND))
     details.add("traceback", "text/x-traceback", b"Traceback\n")
@@ -26,7 +26,7 @@ def test_tracebacks_come_first_and_the_tail_is_kept() -> None:
     assert details.held < 3 * CASE_BOUND
 
 
-def test_a_long_traceback_keeps_its_end_and_says_so() -> None:
+def test_a_long_traceback_keeps_its_end_and_marks_the_cut() -> None:
     details = Details()
     for _ in range(100):
         details.add("traceback", None, b"a" * 5000)
@@ -36,21 +36,21 @@ def test_a_long_traceback_keeps_its_end_and_says_so() -> None:
     assert details.reason() == "ValueError: the end"
 
 
-def test_of_several_failures_none_is_cut_off_the_reason() -> None:
+def test_the_reason_has_each_of_several_failures() -> None:
     details = Details()
     details.add("traceback", None, b"ServerFault: " + b"long " * 1000)
     details.add("traceback-1", None, b"RuntimeError: the cleanup failed")
     assert (details.reason() or "").endswith("; RuntimeError: the cleanup failed")
 
 
-def test_attachments_beyond_number_are_counted() -> None:
+def test_attachments_above_the_limit_are_counted() -> None:
     details = Details()
     for number in range(50):
         details.add(f"file {number}", "text/plain", b"x")
     assert "18 chunks" in (details.text() or "")
 
 
-def test_what_is_not_text_is_only_named() -> None:
+def test_an_attachment_that_is_not_text_is_only_named() -> None:
     details = Details()
     details.add("disk", "application/octet-stream", b"\x00\xff")
     details.add("log", "text/plain", b"ol\xe9")
@@ -59,17 +59,17 @@ def test_what_is_not_text_is_only_named() -> None:
     assert details.reason() is None
 
 
-def test_last_line_skips_blank_ones() -> None:
+def test_last_line_skips_blank_lines() -> None:
     assert last_line("a\n b \n\n") == "b"
     assert last_line("\n") is None
 
 
-def test_tail_marks_its_cut() -> None:
+def test_tail_marks_the_cut() -> None:
     assert tail("short") == "short"
     assert tail("x" * (CASE_BOUND + 5)).startswith("[... 5 bytes cut ...]\n")
 
 
-def test_what_is_held_is_bounded() -> None:
+def test_the_memory_of_details_is_limited() -> None:
     details = Details()
     details.add("log", None, b"x" * 10)
     assert details.held == ATTACHMENT_COST + 10
@@ -77,7 +77,7 @@ def test_what_is_held_is_bounded() -> None:
     assert CASE_BOUND < details.held < 2 * CASE_BOUND
 
 
-def test_where_all_of_it_stands_is_said_only_if_something_was_cut() -> None:
+def test_only_cut_details_have_the_offset_of_the_whole_text() -> None:
     details = Details(offset=4711)
     details.add("log", None, b"short")
     text = details.text()
@@ -89,7 +89,7 @@ def test_where_all_of_it_stands_is_said_only_if_something_was_cut() -> None:
     )
 
 
-def test_a_text_that_grows_keeps_its_head_and_its_tail() -> None:
+def test_a_growing_text_keeps_its_head_and_its_tail() -> None:
     text = Tail()
     for number in range(100_000):
         text.add(f"line {number}\n".encode())
@@ -100,7 +100,7 @@ def test_a_text_that_grows_keeps_its_head_and_its_tail() -> None:
     assert text.within(3, ", whole").startswith("[... 1088887 bytes cut, whole ...]\n99")
 
 
-def test_the_head_and_the_tail_are_whole_characters() -> None:
+def test_a_cut_inside_a_character_damages_only_that_character() -> None:
     text = Tail()
     text.add(b"x" + "\N{SUPERSCRIPT THREE}".encode() * CASE_BOUND)
     assert text.head == "x" + "\N{SUPERSCRIPT THREE}" * ((HEAD_BOUND - 1) // 2)
@@ -108,7 +108,7 @@ def test_the_head_and_the_tail_are_whole_characters() -> None:
     assert text.kept.count("\N{REPLACEMENT CHARACTER}") == 2
 
 
-def test_details_are_kept_while_there_is_room_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_details_above_the_limit_of_all_tests_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bsdgate.results.parsers.details.KEPT_BOUND", 5)
     kept = Kept()
     assert kept.keep(None, 1) is None

@@ -40,7 +40,7 @@ PARSERS: dict[str, Callable[[BinaryIO], Iterable[Found | Dated]]] = {
         (b'{"tasks": 1e999, "verifications": 1e999}', Code.DAMAGED),
     ],
 )
-def test_what_is_no_report_is_one_named_error(parser: str, content: bytes, code: Code) -> None:
+def test_other_content_than_a_report_is_one_error(parser: str, content: bytes, code: Code) -> None:
     (found,) = PARSERS[parser](BytesIO(content))
     assert isinstance(found, Reason)
     assert found.code is code
@@ -63,7 +63,7 @@ def test_many_values_are_refused_before_they_take_memory(piece: bytes) -> None:
     assert peak < 2 * len(content)
 
 
-def test_a_report_has_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_a_report_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "SIZE_BOUND", 10)
     found = documents.read(BytesIO(b'{"a": "12345"}'))
     assert isinstance(found, Reason)
@@ -71,6 +71,6 @@ def test_a_report_has_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("value", ["soon", -1, 1e11, 1e400, "nan", None, [], {}])
-def test_seconds_are_what_a_century_has(value: Any) -> None:
+def test_invalid_seconds_are_refused(value: Any) -> None:
     with pytest.raises(documents.SHAPE_ERRORS):
         documents.seconds(value)

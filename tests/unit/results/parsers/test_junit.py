@@ -26,13 +26,13 @@ def suite(*cases: str, head: str = "") -> str:
 ONE = '<testcase classname="checks.test_host" name="test_one" time="0.5"/>'
 
 
-def test_a_case_bears_the_id_that_was_asked() -> None:
+def test_a_case_has_the_asked_id() -> None:
     ((case,), problems) = read(suite(ONE), ["checks/test_host.py::test_one"])
     assert case == Case("checks/test_host.py::test_one", Outcome.SUCCESS, seconds=0.5)
     assert problems == []
 
 
-def test_without_an_asked_id_the_reports_own_is_kept() -> None:
+def test_without_an_asked_id_a_case_has_the_id_of_the_report() -> None:
     assert read(suite(ONE))[0][0].id == "checks.test_host.test_one"
 
 
@@ -47,12 +47,12 @@ def test_without_an_asked_id_the_reports_own_is_kept() -> None:
         ("<system-out>text</system-out>", Outcome.SUCCESS),
     ],
 )
-def test_outcomes(inside: str, outcome: Outcome) -> None:
+def test_elements_are_mapped_to_outcomes(inside: str, outcome: Outcome) -> None:
     ((case,), _) = read(suite(f'<testcase classname="a" name="b">{inside}</testcase>'))
     assert case.outcome is outcome
 
 
-def test_the_head_is_not_believed() -> None:
+def test_counts_in_the_head_do_not_add_cases() -> None:
     cases, _ = read(suite(ONE, head='tests="100" failures="7"'))
     assert len(cases) == 1
 
@@ -71,11 +71,11 @@ FAILED = '<testcase classname="a" name="b"><failure message="m"/></testcase>'
         ('failures="many"', []),
     ],
 )
-def test_a_failure_that_only_the_head_knows_of_was_lost(head: str, problems: list[Code]) -> None:
+def test_a_head_with_more_failures_than_cases_is_an_error(head: str, problems: list[Code]) -> None:
     assert read(suite(ONE, FAILED, head=head))[1] == problems
 
 
-def test_each_suite_has_a_head_of_its_own() -> None:
+def test_the_head_of_each_suite_is_checked() -> None:
     one, two = f'<testsuite failures="1">{FAILED}</testsuite>', f"<testsuite>{ONE}</testsuite>"
     assert read(f'<testsuites failures="1">{one}{two}</testsuites>')[1] == []
     lost = f'<testsuite failures="1">{ONE}</testsuite>'
@@ -83,12 +83,12 @@ def test_each_suite_has_a_head_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("tag", ["failure", "error"])
-def test_a_failure_of_no_test_is_an_error(tag: str) -> None:
+def test_a_failure_outside_a_testcase_is_an_error(tag: str) -> None:
     assert read(suite(ONE, f'<{tag} message="m"/>'))[1] == [Code.DAMAGED]
 
 
 @pytest.mark.parametrize("around", ["system-out", "properties"])
-def test_a_failure_deeper_in_a_test_is_none_of_its_success(around: str) -> None:
+def test_a_failure_deeper_in_a_testcase_is_an_error(around: str) -> None:
     inside = f"<{around}><failure/></{around}>"
     (case,), problems = read(suite(f'<testcase name="a">{inside}</testcase>'))
     assert (case.id, problems) == ("a", [Code.DAMAGED])
@@ -104,17 +104,17 @@ def test_a_failure_deeper_in_a_test_is_none_of_its_success(around: str) -> None:
         ('status="failed"', [Code.DAMAGED]),
     ],
 )
-def test_a_success_that_its_attributes_deny_is_an_error(
+def test_a_success_with_contradicting_attributes_is_an_error(
     attribute: str, problems: list[Code]
 ) -> None:
     assert read(suite(f'<testcase classname="a" name="b" {attribute}/>'))[1] == problems
 
 
-def test_the_same_case_twice_stays_twice() -> None:
+def test_a_repeated_case_is_reported_twice() -> None:
     assert len(read(suite(ONE, ONE))[0]) == 2
 
 
-def test_a_failure_and_its_broken_teardown_are_one_case() -> None:
+def test_a_failure_and_the_failed_teardown_of_its_test_are_one_case() -> None:
     failure = '<testcase classname="a" name="b"><failure message="m"/></testcase>'
     broken = (
         '<testcase classname="a" name="b"><error message="failed on teardown with x"/></testcase>'
@@ -128,7 +128,7 @@ def test_an_empty_report_is_an_error() -> None:
     assert read("") == ([], [Code.EMPTY_STREAM])
 
 
-def test_a_cut_report_is_an_error_wherever_it_is_cut() -> None:
+def test_a_truncated_report_is_an_error_at_every_length() -> None:
     whole = suite(ONE, ONE)
     for place in range(1, len(whole)):
         assert read(whole[:place])[1] == [Code.TRUNCATED], place
@@ -153,7 +153,7 @@ BILLION_LAUGHS = """<!DOCTYPE l [<!ENTITY a0 "ha">
         "<!DOCTYPE a><testsuites/>",
     ],
 )
-def test_document_types_and_with_them_entities_are_refused(text: str) -> None:
+def test_document_types_with_or_without_entities_are_refused(text: str) -> None:
     assert read(text) == ([], [Code.DAMAGED])
 
 
@@ -163,7 +163,7 @@ def test_undeclared_entities_are_refused() -> None:
     assert problems == [Code.DAMAGED]
 
 
-def test_nothing_is_included() -> None:
+def test_xinclude_is_not_processed() -> None:
     include = (
         '<xi:include href="file:///etc/passwd" parse="text"'
         ' xmlns:xi="http://www.w3.org/2001/XInclude"/>'
@@ -194,20 +194,20 @@ def test_nothing_is_included() -> None:
         "<testsuites>" + "".join(f'<a b{n}="0"/>' for n in range(2000)) + "</testsuites>",
     ],
 )
-def test_what_is_no_report_is_an_error(text: str | bytes) -> None:
+def test_other_content_than_a_report_is_an_error(text: str | bytes) -> None:
     cases, problems = read(text)
     assert cases == []
     assert problems == [Code.DAMAGED]
 
 
-def test_two_reports_in_one_are_an_error() -> None:
+def test_two_reports_in_one_file_are_an_error() -> None:
     cases, problems = read(suite(ONE) * 2)
     assert len(cases) == 1
     assert problems == [Code.DAMAGED]
 
 
 class Endless:
-    """A report of 100 MB that is made as it is read: a head, one piece over and over."""
+    """A report of 100 MB that is generated while it is read: a head, then one piece repeatedly."""
 
     def __init__(self, head: bytes, piece: bytes, size: int = 100_000_000) -> None:
         self.head, self.piece, self.left = head, piece, size
@@ -234,7 +234,7 @@ class Endless:
         (b'<testsuites><testcase name="a">', b"<b>"),
     ],
 )
-def test_what_has_no_end_costs_little_and_is_named(head: bytes, piece: bytes) -> None:
+def test_an_endless_report_is_an_error_in_limited_memory(head: bytes, piece: bytes) -> None:
     tracemalloc.start()
     found = list(parse(cast(BinaryIO, Endless(head, piece))))
     _, peak = tracemalloc.get_traced_memory()
@@ -245,7 +245,7 @@ def test_what_has_no_end_costs_little_and_is_named(head: bytes, piece: bytes) ->
     assert peak < 6 * TOKEN_BOUND
 
 
-def test_a_text_of_any_size_is_read_within_bounds() -> None:
+def test_a_long_text_is_read_in_limited_memory() -> None:
     stream = Endless(b'<testsuites><testcase name="a"><failure>', b"line\n", 20_000_000)
     tracemalloc.start()
     found = list(parse(cast(BinaryIO, stream)))
@@ -257,13 +257,13 @@ def test_a_text_of_any_size_is_read_within_bounds() -> None:
     assert peak < 2_000_000
 
 
-def test_names_have_a_bound_and_must_be_there() -> None:
+def test_a_too_long_or_missing_name_is_an_error() -> None:
     cases, problems = read(suite(f'<testcase name="{"x" * 5000}"/>', '<testcase classname="a"/>'))
     assert cases == []
     assert problems == [Code.DAMAGED, Code.DAMAGED]
 
 
-def test_ids_are_kept_as_they_are_whatever_they_hold() -> None:
+def test_an_id_with_any_characters_is_unchanged() -> None:
     name = "a.test[<script>alert(1)</script>&\N{RIGHT-TO-LEFT OVERRIDE}]"
     text = name.replace("&", "&amp;").replace("<", "&lt;")
     ((case,), problems) = read(suite(f'<testcase name="{text}"/>'))
@@ -271,34 +271,34 @@ def test_ids_are_kept_as_they_are_whatever_they_hold() -> None:
 
 
 @pytest.mark.parametrize("tag", ["flakyFailure", "rerunFailure", "x"])
-def test_what_is_not_understood_is_never_a_success(tag: str) -> None:
+def test_an_unknown_element_in_a_testcase_is_an_error(tag: str) -> None:
     cases, problems = read(suite(f'<testcase name="a"><{tag}/></testcase>', ONE))
     assert len(cases) == 1
     assert problems == [Code.DAMAGED]
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_failure_beside_what_is_not_understood_is_listed(order: int) -> None:
+def test_a_failure_beside_an_unknown_element_is_listed(order: int) -> None:
     inside = '<failure message="port is DOWN"/>', "<rerunFailure><stackTrace/></rerunFailure>"
     ((case,), problems) = read(suite(f'<testcase name="a">{"".join(inside[::order])}</testcase>'))
     assert (case.id, case.outcome, case.reason) == ("a", Outcome.FAIL, "port is DOWN")
     assert problems == [Code.DAMAGED]
 
 
-def test_properties_of_a_test_say_nothing_of_its_outcome() -> None:
+def test_properties_do_not_change_the_outcome() -> None:
     properties = '<properties><property name="error" value="failure"/><error/></properties>'
     ((case,), _) = read(suite(f'<testcase name="a">{properties}</testcase>'))
     assert case.outcome is Outcome.SUCCESS
 
 
-def test_details_have_a_bound() -> None:
+def test_the_size_of_details_is_limited() -> None:
     text = "x" * 200_000
     ((case,), _) = read(suite(f'<testcase name="a"><failure>{text}</failure></testcase>'))
     assert case.details
     assert len(case.details) < 70_000
 
 
-def test_what_a_failed_test_wrote_is_reported_after_its_traceback() -> None:
+def test_the_output_of_a_failed_test_follows_its_traceback() -> None:
     inside = (
         "<system-out>out</system-out><failure>trace</failure><properties/>"
         "<system-err>err</system-err>"
@@ -316,7 +316,7 @@ def test_what_a_failed_test_wrote_is_reported_after_its_traceback() -> None:
         ('<failure type="E">Trace\nValueError: 5\n</failure>', Outcome.FAIL, "ValueError: 5"),
     ],
 )
-def test_outcomes_as_subunit2junitxml_writes_them(
+def test_outcomes_of_subunit2junitxml_are_read(
     inside: str, outcome: Outcome, reason: str | None
 ) -> None:
     ((case,), _) = read(
@@ -340,7 +340,7 @@ HEADING = "{} result details\n----------------------\n\n{}\n\n"
         ('<error message="Broken"/>' + KYUA.format(""), Outcome.FAIL, "Broken"),
     ],
 )
-def test_outcomes_as_kyua_writes_them(inside: str, outcome: Outcome, reason: str | None) -> None:
+def test_outcomes_of_kyua_are_read(inside: str, outcome: Outcome, reason: str | None) -> None:
     case = f'<testcase classname="dir.prog" name="t0" time="0.500">{inside}</testcase>'
     ((found,), problems) = read(suite(case), ["dir/prog:t0"])
     assert (found.id, found.outcome, found.reason) == ("dir/prog:t0", outcome, reason)
@@ -348,7 +348,7 @@ def test_outcomes_as_kyua_writes_them(inside: str, outcome: Outcome, reason: str
 
 
 @pytest.mark.parametrize("before", range(0, 160, 7))
-def test_what_kyua_says_does_not_depend_on_where_it_stands(before: int) -> None:
+def test_outcomes_of_kyua_do_not_depend_on_borders_of_chunks(before: int) -> None:
     xfail = HEADING.format("Expected failure", "PR 1, which is not mended")
     skip = HEADING.format("Skipped", "root is needed")
     for inside, outcome, reason in (
@@ -361,7 +361,7 @@ def test_what_kyua_says_does_not_depend_on_where_it_stands(before: int) -> None:
         assert (found.outcome, found.reason, problems) == (outcome, reason, [])
 
 
-def test_an_expected_failure_that_only_the_test_itself_claims_is_none() -> None:
+def test_an_expected_failure_in_the_output_of_a_test_is_ignored() -> None:
     heading = HEADING.format("Expected failure", "so I say")
     ((case,), _) = read(
         suite(f'<testcase name="a">{KYUA.format("")[:-13]}{heading}</system-err></testcase>')
@@ -369,7 +369,7 @@ def test_an_expected_failure_that_only_the_test_itself_claims_is_none() -> None:
     assert case.outcome is Outcome.SUCCESS
 
 
-def test_where_something_is_cut_it_is_said_where_all_of_it_stands() -> None:
+def test_cut_details_have_the_offset_of_the_whole_text() -> None:
     text = "x" * 100_000
     failure = f"<failure>{text}</failure><system-out>{text}</system-out>"
     report = suite(ONE, f'<testcase name="a">{failure}</testcase>')
@@ -383,7 +383,7 @@ def test_where_something_is_cut_it_is_said_where_all_of_it_stands() -> None:
     assert len(case.details) < 66_000
 
 
-def test_details_of_all_cases_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_details_of_all_cases_have_a_common_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bsdgate.results.parsers.details.KEPT_BOUND", 10)
     failed = '<testcase name="{}"><failure>trace of some length</failure></testcase>'
     (one, other), _ = read(suite(failed.format("a"), failed.format("b")))
@@ -395,7 +395,7 @@ def test_details_of_all_cases_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("where", ["message", "text"])
-def test_a_message_of_a_huge_assertion_is_bounded(where: str) -> None:
+def test_the_message_of_a_huge_assertion_is_shortened(where: str) -> None:
     text = "x" * 8_000_000
     failure = f'<failure message="{text}"/>' if where == "message" else f"<failure>{text}</failure>"
     (case, one), problems = read(suite(f'<testcase name="a">{failure}</testcase>', ONE))
@@ -407,5 +407,5 @@ def test_a_message_of_a_huge_assertion_is_bounded(where: str) -> None:
 
 
 @pytest.mark.parametrize("time", ["nan", "inf", "-1", "soon", ""])
-def test_a_doubtful_time_is_no_time(time: str) -> None:
+def test_an_invalid_time_is_ignored(time: str) -> None:
     assert read(suite(f'<testcase name="a" time="{time}"/>'))[0][0].seconds is None

@@ -21,7 +21,7 @@ from bsdgate.results.parsers.junit_ids import (
         ("", ""),
     ],
 )
-def test_ids_have_the_names_of_reports(test_id: str, name: str) -> None:
+def test_ids_are_converted_to_names_of_reports(test_id: str, name: str) -> None:
     assert report_name(test_id) == name
 
 
@@ -33,7 +33,7 @@ def test_an_id_that_was_asked_twice_is_still_found() -> None:
     assert ids_by_report_name(["a/d:e", "a/d:e"]) == {"a.d.e": "a/d:e"}
 
 
-def test_classes_files_and_folders_are_found_by_their_names_in_a_report() -> None:
+def test_classes_files_and_directories_are_found_by_their_names_in_a_report() -> None:
     several = ["a/b/test_c.py::C::D::test_e[x::y]", "a/b/test_c.py::test_f"]
     asked = [*several, "test_g.py::test_h", "a/k:t"]
     assert containers_by_report_name(asked) == {
@@ -46,5 +46,5 @@ def test_classes_files_and_folders_are_found_by_their_names_in_a_report() -> Non
     }
 
 
-def test_a_file_comes_before_a_folder_of_its_name() -> None:
+def test_a_file_comes_before_a_directory_of_the_same_name() -> None:
     assert containers_by_report_name(["a/b/c.py::d", "a/b.py::e"])["a.b"] == "a/b.py"

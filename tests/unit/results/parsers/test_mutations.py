@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded streams, damaged at random: no parser may crash, hang or say what has no bound."""
+"""Parsers read damaged recordings without a crash or a hang, with results of limited size."""
 
 import random
 from collections.abc import Callable, Iterable
@@ -40,22 +40,22 @@ def flip(data: bytearray, pick: random.Random) -> None:
     data[pick.randrange(len(data))] ^= 1 << pick.randrange(8)
 
 
-def cut_out(data: bytearray, pick: random.Random) -> None:
+def remove_part(data: bytearray, pick: random.Random) -> None:
     begin = pick.randrange(len(data))
     del data[begin : begin + pick.randrange(1, 200)]
 
 
-def put_twice(data: bytearray, pick: random.Random) -> None:
+def repeat_part(data: bytearray, pick: random.Random) -> None:
     begin = pick.randrange(len(data))
     data[begin:begin] = data[begin : begin + pick.randrange(1, 2000)]
 
 
-def put_in(data: bytearray, pick: random.Random) -> None:
+def insert_bytes(data: bytearray, pick: random.Random) -> None:
     begin = pick.randrange(len(data))
     data[begin:begin] = pick.choice(STRANGE) * pick.choice((1, 1, 1000))
 
 
-def cut_off(data: bytearray, pick: random.Random) -> None:
+def truncate(data: bytearray, pick: random.Random) -> None:
     del data[pick.randrange(len(data)) :]
 
 
@@ -64,12 +64,12 @@ def swap(data: bytearray, pick: random.Random) -> None:
     data[:] = data[one:other] + data[:one] + data[other:]
 
 
-WAYS: tuple[Callable[[bytearray, random.Random], None], ...] = (
+KINDS: tuple[Callable[[bytearray, random.Random], None], ...] = (
     flip,
-    cut_out,
-    put_twice,
-    put_in,
-    cut_off,
+    remove_part,
+    repeat_part,
+    insert_bytes,
+    truncate,
     swap,
 )
 
@@ -81,7 +81,7 @@ def test_damaged_recordings_are_read_within_bounds(stream: str) -> None:
     parse = PARSERS[stream.split("/", maxsplit=1)[0]]
     for _ in range(MUTATIONS):
         damaged = bytearray(whole)
-        for way in pick.choices(WAYS, k=pick.choice((1, 1, 3))):
+        for way in pick.choices(KINDS, k=pick.choice((1, 1, 3))):
             if damaged:
                 way(damaged, pick)
         for item in parse(BytesIO(bytes(damaged))):
@@ -99,7 +99,7 @@ def check(item: Found | Dated) -> None:
         assert len(item.reason or "") <= 1000
         assert len(item.details or "") < 100_000
         assert item.seconds is None or -1e10 < item.seconds < 1e10
-        # What goes into a report can be written to a file.
+        # A report has these texts, so it must be possible to encode them.
         for text in (item.id, item.reason, item.details, item.worker):
             (text or "").encode()
     elif not isinstance(item, Dated):

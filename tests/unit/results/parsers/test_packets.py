@@ -58,7 +58,7 @@ def test_any_stream_that_python_subunit_writes_is_read(
 
 
 def signed(flags: int, body: bytes) -> bytes:
-    """A packet with a correct checksum, whatever it holds."""
+    """Return a packet with any content and a correct checksum."""
     length = 1 + 2 + 2 + len(body) + 4
     content = b"\xb3" + struct.pack(">HH", 0x2000 | flags, 0x4000 | length) + body
     return content + struct.pack(">I", zlib.crc32(content))
@@ -86,12 +86,12 @@ def test_any_content_with_a_correct_checksum_is_a_packet_or_a_problem(
         (0x0200, b"\x00\x00", "unpack"),
     ],
 )
-def test_content_that_is_refused_says_why(flags: int, body: bytes, why: str) -> None:
+def test_the_error_for_invalid_content_has_the_reason(flags: int, body: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         decode(signed(flags, body))
 
 
-def test_a_test_with_the_name_that_python_subunit_gives_to_bad_packets_is_a_test(
+def test_a_test_named_subunit_parser_is_read_as_a_test(
     subunit_stream: Callable[..., bytes],
 ) -> None:
     stream = subunit_stream(("subunit.parser", "fail"))
@@ -103,7 +103,7 @@ def test_a_test_with_the_name_that_python_subunit_gives_to_bad_packets_is_a_test
 @pytest.mark.parametrize(
     "head", [b"\xb2\x28\x00\x08", b"\xb3\x18\x00\x08", b"\xb3\x28\x00\x07", b"\xb3\x28\x00\xc0"]
 )
-def test_what_begins_no_packet_is_never_waited_for(
+def test_an_invalid_header_does_not_delay_the_next_packet(
     head: bytes, subunit_stream: Callable[..., bytes]
 ) -> None:
     reader = PacketReader()

@@ -15,7 +15,7 @@ RECORDED = Path(__file__).resolve().parents[3] / "golden" / "rally" / "dummies" 
 
 @pytest.fixture
 def report() -> dict[str, Any]:
-    """One recorded workload of three iterations that all succeeded."""
+    """Return a recorded workload with three iterations that succeeded."""
     whole: dict[str, Any] = json.loads(RECORDED.read_text())
     (task,) = whole["tasks"]
     del task["subtasks"][1:], task["subtasks"][0]["workloads"][1:]
@@ -47,7 +47,7 @@ def test_all_asked_iterations_without_an_error_are_a_success(report: dict[str, A
 
 
 @pytest.mark.parametrize("left", [0, 1, 2])
-def test_fewer_iterations_are_no_success(report: dict[str, Any], left: int) -> None:
+def test_fewer_iterations_than_asked_are_an_error(report: dict[str, Any], left: int) -> None:
     load = workload(report)
     del load["data"][left:]
     load["total_iteration_count"] = left
@@ -58,12 +58,14 @@ def test_more_iterations_than_asked_are_an_error(report: dict[str, Any]) -> None
     assert read(report, asked=2) == ([], [Code.ITERATIONS])
 
 
-def test_lying_counters_are_an_error(report: dict[str, Any]) -> None:
+def test_a_wrong_iteration_count_is_an_error(report: dict[str, Any]) -> None:
     workload(report)["total_iteration_count"] = 5
     assert read(report) == ([], [Code.ITERATIONS])
 
 
-def test_a_failed_iteration_fails_though_the_sla_allows_it(report: dict[str, Any]) -> None:
+def test_a_failed_iteration_fails_the_workload_even_if_the_sla_allows_it(
+    report: dict[str, Any],
+) -> None:
     load = workload(report)
     load["data"][1]["error"] = ["ValueError", "5", "Traceback\nValueError: 5\n"]
     load["failed_iteration_count"] = 1
@@ -79,25 +81,25 @@ def test_a_failure_is_reported_beside_lost_iterations(report: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("harm", ["cleanup", "hook"])
-def test_what_goes_wrong_around_a_workload_fails_it(report: dict[str, Any], harm: str) -> None:
+def test_a_failed_cleanup_or_hook_fails_the_workload(report: dict[str, Any], harm: str) -> None:
     load = workload(report)
     if harm == "cleanup":
         phase = {"started_at": 1.0, "finished_at": 2.0, "atomic_actions": [], "error": None}
         failed = phase | {"error": ["ServerFault", "500", "Traceback"]}
         context = {"plugin_name": "users@openstack", "setup": phase, "cleanup": phase}
         load["contexts_results"] = [context, context | {"cleanup": failed}]
-        said = "cleanup of users@openstack failed: 500"
+        reason = "cleanup of users@openstack failed: 500"
     else:
         load["hooks"] = [ran(EVENT, 1)]
         load["hooks"][0]["results"].append({"status": "failed"})
-        said = "a hook ended with the status 'failed'"
+        reason = "a hook ended with the status 'failed'"
     (case,) = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": AskedWorkload(3)})
     assert isinstance(case, Case)
-    assert (case.outcome, case.reason) == (Outcome.FAIL, said)
+    assert (case.outcome, case.reason) == (Outcome.FAIL, reason)
 
 
 @pytest.mark.parametrize("field", ["criterion", "whole"])
-def test_a_broken_sla_fails(report: dict[str, Any], field: str) -> None:
+def test_a_broken_sla_fails_the_workload(report: dict[str, Any], field: str) -> None:
     load = workload(report)
     if field == "criterion":
         load["sla_results"]["sla"][0]["success"] = False
@@ -106,7 +108,7 @@ def test_a_broken_sla_fails(report: dict[str, Any], field: str) -> None:
     assert read(report) == (BAD, [])
 
 
-def test_a_runner_by_time_needs_one_iteration(report: dict[str, Any]) -> None:
+def test_a_runner_with_a_duration_needs_one_iteration(report: dict[str, Any]) -> None:
     assert read(report, asked=None) == (GOOD, [])
     load = workload(report)
     load["data"], load["total_iteration_count"] = [], 0
@@ -118,7 +120,7 @@ def test_an_unfinished_task_is_an_error(report: dict[str, Any]) -> None:
     assert read(report) == (GOOD, [Code.TRUNCATED])
 
 
-def test_a_cut_report_is_an_error(report: dict[str, Any]) -> None:
+def test_a_truncated_report_is_an_error(report: dict[str, Any]) -> None:
     content = json.dumps(report).encode()
     assert read(b"") == ([], [Code.EMPTY_STREAM])
     for place in range(1, len(content), 97):
@@ -137,7 +139,7 @@ def test_a_cut_report_is_an_error(report: dict[str, Any]) -> None:
         b"\xff",
     ],
 )
-def test_what_is_no_report_is_an_error(content: bytes) -> None:
+def test_other_content_than_a_report_is_an_error(content: bytes) -> None:
     assert read(content) == ([], [Code.DAMAGED])
 
 
@@ -151,7 +153,7 @@ EVERY = asked_hook("periodic", unit="iteration", step=2)
 
 
 def ran(hook: dict[str, Any], times: int) -> dict[str, Any]:
-    """A hook as Rally reports it: what it filled in stands among its settings."""
+    """Return a hook as Rally reports it, with a default of Rally in its settings."""
     ((trigger, when),) = hook["trigger"].items()
     config = hook | {"trigger": {trigger: when | {"start": 1}}}
     results = [{"status": "success"}] * times
@@ -181,7 +183,7 @@ def ran(hook: dict[str, Any], times: int) -> dict[str, Any]:
         ([], "by event: 1 were asked for, the report has 0"),
     ],
 )
-def test_a_hook_that_was_asked_for_and_did_not_run_is_an_error(
+def test_a_hook_with_fewer_runs_than_asked_is_an_error(
     report: dict[str, Any], hooks: list[dict[str, Any]], lost: str | None
 ) -> None:
     workload(report)["hooks"] = hooks
@@ -197,7 +199,7 @@ def test_a_hook_that_was_asked_for_and_did_not_run_is_an_error(
         assert lost in problems[0]
 
 
-def test_a_list_from_before_hooks_were_in_it_is_read(report: dict[str, Any]) -> None:
+def test_a_list_without_hooks_is_read(report: dict[str, Any]) -> None:
     workload(report)["hooks"] = [ran(EVENT, 0)]
     assert read(report) == (GOOD, [])
 
@@ -205,7 +207,7 @@ def test_a_list_from_before_hooks_were_in_it_is_read(report: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     "hooks", [5, [5], [{}], [{"action": {"a": 1}, "trigger": {}}], [asked_hook("event")]]
 )
-def test_hooks_that_are_none_are_refused(hooks: int | list[Any]) -> None:
+def test_invalid_hooks_are_refused(hooks: int | list[Any]) -> None:
     entry = {"name": "a", "iterations": 1, "hooks": hooks}
     with pytest.raises(ValueError, match="is no workload with name, iterations and hooks"):
         read_asked(json.dumps([entry]).encode())
@@ -243,7 +245,7 @@ def test_workloads_of_one_scenario_are_distinguished_by_their_order() -> None:
         ("sla_results", {"sla": [{"success": False, "detail": [[]]}]}),
     ],
 )
-def test_a_workload_of_another_shape_is_an_error_and_no_case(
+def test_a_malformed_workload_is_an_error_and_has_no_case(
     report: dict[str, Any], field: str, value: Any
 ) -> None:
     workload(report)[field] = value
@@ -251,7 +253,7 @@ def test_a_workload_of_another_shape_is_an_error_and_no_case(
     assert read(content) == ([], [Code.DAMAGED])
 
 
-def test_a_workload_that_was_killed_is_named_and_its_failures_are_listed(
+def test_an_unfinished_workload_is_reported_and_its_failures_are_listed(
     report: dict[str, Any],
 ) -> None:
     load = workload(report)
@@ -266,7 +268,7 @@ def test_a_workload_that_was_killed_is_named_and_its_failures_are_listed(
 @pytest.mark.parametrize(
     "odd", [5, {}, {"scenario": {"Dummy.odd": {}}}, {"scenario": {"a": 1, "b": 2}}]
 )
-def test_one_odd_workload_hides_no_other(
+def test_a_malformed_workload_does_not_hide_others(
     report: dict[str, Any], place: int, odd: int | dict[str, dict[str, Any]]
 ) -> None:
     loads = report["tasks"][0]["subtasks"][0]["workloads"]
@@ -276,7 +278,9 @@ def test_one_odd_workload_hides_no_other(
     assert read(report) == (GOOD + second, [Code.DAMAGED])
 
 
-def test_an_odd_workload_keeps_its_place_among_those_of_its_name(report: dict[str, Any]) -> None:
+def test_a_malformed_workload_counts_in_the_numbering_of_its_scenario(
+    report: dict[str, Any],
+) -> None:
     loads = report["tasks"][0]["subtasks"][0]["workloads"]
     loads.append(json.loads(json.dumps(loads[0])))
     loads[0]["data"] = 5
@@ -285,7 +289,7 @@ def test_an_odd_workload_keeps_its_place_among_those_of_its_name(report: dict[st
 
 @pytest.mark.parametrize("level", ["task", "subtask"])
 @pytest.mark.parametrize("odd", [5, {}, None, "x"])
-def test_one_odd_task_or_subtask_hides_no_other(
+def test_a_malformed_task_or_subtask_does_not_hide_others(
     report: dict[str, Any], level: str, odd: Any
 ) -> None:
     tasks = report["tasks"]
@@ -295,21 +299,21 @@ def test_one_odd_task_or_subtask_hides_no_other(
     assert set(problems) == {Code.DAMAGED}
 
 
-def test_any_number_of_odd_workloads_is_reported_within_bounds(report: dict[str, Any]) -> None:
+def test_the_number_of_reported_malformed_workloads_is_limited(report: dict[str, Any]) -> None:
     report["tasks"][0]["subtasks"][0]["workloads"] += [5] * 100_000
     cases, problems = read(report)
     assert cases == GOOD
     assert problems == [Code.DAMAGED] * (PROBLEMS_BOUND + 1)
 
 
-def test_a_tasks_status_of_any_size_is_reported_within_bounds(report: dict[str, Any]) -> None:
+def test_a_long_status_of_a_task_is_shortened(report: dict[str, Any]) -> None:
     report["tasks"][0]["status"] = "x" * 1_000_000
     problem, *_ = parse(BytesIO(json.dumps(report).encode()), {"Dummy.dummy": AskedWorkload(3)})
     assert isinstance(problem, Reason)
     assert len(problem.message) < 300
 
 
-def test_reasons_and_details_have_bounds(report: dict[str, Any]) -> None:
+def test_the_sizes_of_reasons_and_details_are_limited(report: dict[str, Any]) -> None:
     load = workload(report)
     load["data"][1]["error"] = ["ValueError", "5", "x" * 1_000_000]
     load["failed_iteration_count"] = 1
@@ -335,14 +339,14 @@ def timings_and_codes(
     return timings, [one.code for one in found if isinstance(one, Reason)]
 
 
-def test_an_action_took_the_median_of_its_iterations(report: dict[str, Any]) -> None:
+def test_the_time_of_an_action_is_the_median_of_its_iterations(report: dict[str, Any]) -> None:
     each = [[action("a", took=took)] for took in (1.0, 30.0, 2.0)]
     for iteration, actions in zip(workload(report)["data"], each, strict=True):
         iteration["atomic_actions"] = actions
     assert timings_and_codes(report) == ({"Dummy.dummy/a": 2.0}, [])
 
 
-def test_an_action_in_which_the_clock_was_set_back_is_not_timed(report: dict[str, Any]) -> None:
+def test_a_negative_time_of_an_action_is_ignored(report: dict[str, Any]) -> None:
     actions = [[action("a", took=5.0)], [action("a", took=7.0)], [action("a", took=-3600.0)]]
     for iteration, each in zip(workload(report)["data"], actions, strict=True):
         iteration["atomic_actions"] = each
@@ -367,14 +371,14 @@ def test_actions_of_one_name_are_summed_and_nested_ones_are_separate(
     assert timings_and_codes(report) == (timings, [])
 
 
-def test_an_action_of_some_iterations_is_reported_of_these(report: dict[str, Any]) -> None:
+def test_an_action_of_some_iterations_has_the_median_of_these(report: dict[str, Any]) -> None:
     for iteration, took in zip(workload(report)["data"], (5.0, 7.0, None), strict=True):
         iteration["atomic_actions"] = [action("a", took=took)] if took else []
     assert timings_and_codes(report) == ({"Dummy.dummy/a": 6.0}, [])
 
 
 @pytest.mark.parametrize("harm", ["error", "lost"])
-def test_what_did_not_succeed_is_not_timed(report: dict[str, Any], harm: str) -> None:
+def test_a_workload_without_success_has_no_timings(report: dict[str, Any], harm: str) -> None:
     load = workload(report)
     assert timings_and_codes(report)[0].keys() == {"Dummy.dummy/foo", "Dummy.dummy/foo/bar"}
     if harm == "error":
@@ -398,14 +402,12 @@ def test_what_did_not_succeed_is_not_timed(report: dict[str, Any], harm: str) ->
     ],
     ids=lambda actions: str(actions)[:40],
 )
-def test_actions_of_another_shape_are_an_error(
-    report: dict[str, Any], actions: int | list[Any]
-) -> None:
+def test_malformed_actions_are_an_error(report: dict[str, Any], actions: int | list[Any]) -> None:
     workload(report)["data"][1]["atomic_actions"] = actions
     assert timings_and_codes(report)[1] == [Code.DAMAGED]
 
 
-def test_actions_nested_without_end_are_an_error(report: dict[str, Any]) -> None:
+def test_deeply_nested_actions_are_an_error(report: dict[str, Any]) -> None:
     nested = action("")
     for _ in range(450):
         nested = action("", nested)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is in a stream beside packets with an outcome: text, other bytes, late attachments."""
+"""Content of a stream beside packets with an outcome: text, other bytes, late attachments."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ def parts(subunit_stream: Callable[..., bytes]) -> tuple[bytes, bytes]:
         (b"\xff" * 10_000, r"\xff" * 150),
     ],
 )
-def test_of_bytes_that_are_no_packet_those_alone_are_shown(
+def test_only_the_bytes_outside_packets_are_shown(
     parts: tuple[bytes, bytes], noise: bytes, shown: str
 ) -> None:
     first, second = parts
@@ -40,7 +40,7 @@ def test_of_bytes_that_are_no_packet_those_alone_are_shown(
     assert problems[Code.DAMAGED].message == message
 
 
-def test_all_places_are_shown_at_which_bytes_are_no_packet(parts: tuple[bytes, bytes]) -> None:
+def test_bytes_outside_packets_are_shown_from_all_places(parts: tuple[bytes, bytes]) -> None:
     first, second = parts
     _, problems = read(b"one\xff" + first + b"two\n" + second + b"three")
     assert problems[Code.DAMAGED].message.endswith(
@@ -59,9 +59,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_text_between_whole_packets_is_noted(
-    parts: tuple[bytes, bytes], text: bytes, size: int
-) -> None:
+def test_text_between_packets_is_a_note(parts: tuple[bytes, bytes], text: bytes, size: int) -> None:
     first, second = parts
     stream = text + first + text + second + text
     assert read(stream) == (read(first + second)[0], {})
@@ -82,16 +80,18 @@ def test_text_in_a_stream_of_the_harness_is_an_error(
 
 
 @pytest.mark.parametrize("flaw", [b"\0", b"\xff", b"\xc2", b"\x7f", b"\xb3"])
-def test_what_is_not_wholly_text_is_an_error(parts: tuple[bytes, bytes], flaw: bytes) -> None:
+def test_text_with_a_control_or_invalid_byte_is_an_error(
+    parts: tuple[bytes, bytes], flaw: bytes
+) -> None:
     first, second = parts
     assert Code.DAMAGED in read(b"text\n" + first + b"text" + flaw + second)[1]
 
 
-def test_text_alone_is_no_stream() -> None:
+def test_a_stream_with_only_text_is_an_error() -> None:
     assert set(read(b"Traceback (most recent call last):\n")[1]) == {Code.DAMAGED}
 
 
-def test_no_damaged_packet_with_a_status_is_taken_for_text(
+def test_a_damaged_packet_with_a_status_is_an_error(
     subunit_stream: Callable[..., bytes],
 ) -> None:
     for status in ("success", "fail", "skip"):
@@ -110,7 +110,7 @@ def attachment(test_id: str, name: str = "log") -> dict[str, Any]:
     return {"test_id": test_id, "file_name": name, "file_bytes": b"late", "mime_type": "text/x"}
 
 
-def test_an_attachment_after_the_end_is_noted_and_ends_no_test(
+def test_an_attachment_after_the_end_of_its_test_is_a_note_and_not_an_outcome(
     subunit_stream: Callable[..., bytes],
 ) -> None:
     stream = subunit_stream(("a", "success"), attachment("a"), ("b", "success"))
@@ -122,7 +122,7 @@ def test_an_attachment_after_the_end_is_noted_and_ends_no_test(
     assert set(read(sealed(stream), OWNER)[1]) == {Code.DAMAGED}
 
 
-def test_an_attachment_of_a_test_that_begins_again_is_not_late(
+def test_an_attachment_before_a_second_start_belongs_to_the_second_start(
     subunit_stream: Callable[..., bytes],
 ) -> None:
     again = subunit_stream(("a", "fail"), attachment("a"), ("a", "inprogress"))
@@ -131,14 +131,16 @@ def test_an_attachment_of_a_test_that_begins_again_is_not_late(
     assert (problems, second.details) == ({}, "log:\nlate\n")
 
 
-def test_attachments_without_an_end_are_in_progress(subunit_stream: Callable[..., bytes]) -> None:
-    # unittest reports a broken tearDownClass without saying before that it begins.
+def test_a_test_with_attachments_and_no_outcome_is_in_progress(
+    subunit_stream: Callable[..., bytes],
+) -> None:
+    # unittest reports a failed tearDownClass without an inprogress packet.
     broken = attachment("tearDownClass (m.C)", "traceback")
     _, problems = read(subunit_stream(("m.C.a", "success"), broken))
     assert problems[Code.IN_PROGRESS].ids == ("tearDownClass (m.C)",)
 
 
-def test_any_number_of_attachments_after_the_end_takes_no_place_of_tests(
+def test_late_attachments_do_not_count_as_tests_in_progress(
     subunit_stream: Callable[..., bytes],
 ) -> None:
     ids = [f"t{number}" for number in range(2 * OPEN_BOUND + 5)]
@@ -150,7 +152,7 @@ def test_any_number_of_attachments_after_the_end_takes_no_place_of_tests(
     assert set(reader.progress.late) == set(ids)
 
 
-def test_attachments_after_the_end_leave_room_for_those_of_tests(
+def test_late_attachments_leave_space_for_those_of_running_tests(
     subunit_stream: Callable[..., bytes],
 ) -> None:
     chunk = {"file_name": "log", "file_bytes": b"x" * 100_000, "mime_type": "text/x"}

@@ -62,7 +62,7 @@ def two_tests(subunit_stream: Callable[..., bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("status", ["fail", "uxsuccess", "skip", "success", "xfail"])
-def test_an_outcome_of_no_test_is_an_error(
+def test_an_outcome_without_a_test_id_is_an_error(
     subunit_stream: Callable[..., bytes], status: str
 ) -> None:
     lost = {"test_id": None, "test_status": status, "file_name": "a", "file_bytes": b"E"}
@@ -71,7 +71,7 @@ def test_an_outcome_of_no_test_is_an_error(
     assert repr(status) in errors[Code.DAMAGED].message
 
 
-def test_events_as_they_are_reported(two_tests: bytes) -> None:
+def test_a_stream_is_read_as_events(two_tests: bytes) -> None:
     found, reader = events(two_tests)
     assert [(event.id, event.status) for event in found] == [
         ("m.A.one", "exists"),
@@ -121,7 +121,7 @@ def test_a_skip_has_its_reason(subunit_stream: Callable[..., bytes]) -> None:
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=60))
-def test_pieces_of_any_size_tell_the_same(sizes: list[int]) -> None:
+def test_a_stream_in_pieces_of_any_size_has_the_same_events(sizes: list[int]) -> None:
     from subunit.v2 import StreamResultToBytes
 
     out = BytesIO()
@@ -141,29 +141,29 @@ def test_an_empty_stream_is_an_error() -> None:
     assert set(read(b"", OWNER)[1]) == {Code.EMPTY_STREAM}
 
 
-def test_a_test_that_was_only_begun_is_named(subunit_stream: Callable[..., bytes]) -> None:
+def test_an_unfinished_test_is_reported(subunit_stream: Callable[..., bytes]) -> None:
     _, problems = read(subunit_stream(("a", "exists"), ("b", "inprogress")))
     assert problems[Code.IN_PROGRESS].ids == ("b",)
 
 
-def test_a_cut_packet_is_noticed_without_a_seal(two_tests: bytes) -> None:
+def test_a_truncated_packet_is_an_error_without_a_seal(two_tests: bytes) -> None:
     cases, problems = read(two_tests[:-3])
     assert len(cases) == 1
     assert set(problems) == {Code.TRUNCATED, Code.IN_PROGRESS}
 
 
-def test_a_stream_without_its_seal_is_cut(two_tests: bytes) -> None:
+def test_with_an_expected_owner_a_missing_seal_is_an_error(two_tests: bytes) -> None:
     assert set(read(two_tests, OWNER)[1]) == {Code.TRUNCATED}
     assert read(sealed(two_tests), OWNER)[1] == {}
 
 
-def test_the_unknown_end_of_a_stream_without_a_seal_is_reported(two_tests: bytes) -> None:
+def test_without_an_expected_owner_a_missing_seal_is_a_note(two_tests: bytes) -> None:
     assert notes(two_tests) == [Code.NO_SEAL]
     assert notes(sealed(two_tests)) == []
     assert notes(sealed(two_tests), OWNER) == []
 
 
-def test_a_seal_of_any_owner_is_accepted_without_an_owner(
+def test_without_an_expected_owner_any_seal_is_checked(
     subunit_stream: Callable[..., bytes],
 ) -> None:
     first, second = subunit_stream(("a", "success")), subunit_stream(("b", "success"))
@@ -173,11 +173,11 @@ def test_a_seal_of_any_owner_is_accepted_without_an_owner(
 
 
 @pytest.mark.parametrize("owner", [("other", "01-tempest"), ("run", "02-tempest")])
-def test_another_runs_stream_is_refused(two_tests: bytes, owner: tuple[str, str]) -> None:
+def test_the_seal_of_another_owner_is_refused(two_tests: bytes, owner: tuple[str, str]) -> None:
     assert set(read(sealed(two_tests), owner)[1]) == {Code.FOREIGN_EVIDENCE}
 
 
-def test_a_packet_taken_out_is_missed(subunit_stream: Callable[..., bytes]) -> None:
+def test_a_removed_packet_contradicts_the_seal(subunit_stream: Callable[..., bytes]) -> None:
     first, second = subunit_stream(("a", "success")), subunit_stream(("b", "success"))
     whole = sealed(first + second)
     cases, problems = read(whole.replace(second, b""), OWNER)
@@ -185,7 +185,7 @@ def test_a_packet_taken_out_is_missed(subunit_stream: Callable[..., bytes]) -> N
     assert set(problems) == {Code.DAMAGED}
 
 
-def test_two_streams_in_one_are_noticed(two_tests: bytes) -> None:
+def test_two_streams_in_one_file_are_an_error(two_tests: bytes) -> None:
     messages = [str(item) for item in parse(BytesIO(sealed(two_tests) * 2), OWNER)]
     assert any("packets follow the stream's seal" in item for item in messages)
 
@@ -200,17 +200,17 @@ def test_bytes_between_packets_are_an_error_and_lose_no_packet(
     assert "a warning, in" in problems[Code.DAMAGED].message
 
 
-def test_a_flipped_bit_is_an_error_and_loses_one_packet(two_tests: bytes) -> None:
+def test_a_flipped_bit_is_an_error(two_tests: bytes) -> None:
     damaged = bytearray(two_tests)
     damaged[60] ^= 0x10
     _, problems = read(bytes(damaged))
     assert Code.DAMAGED in problems
 
 
-def test_a_packet_with_a_right_checksum_and_a_wrong_content(
+def test_a_packet_with_a_correct_checksum_and_invalid_content_is_an_error(
     subunit_stream: Callable[..., bytes],
 ) -> None:
-    # Says that a test id follows, and ends there.
+    # The flags announce a test id, but the packet ends there.
     flags = struct.pack(">H", 0x2000 | 0x0800 | 0x3)
     content = b"\xb3" + flags + bytes([8])
     packet = content + struct.pack(">I", zlib.crc32(content))
@@ -220,14 +220,14 @@ def test_a_packet_with_a_right_checksum_and_a_wrong_content(
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_judged_without_a_crash(data: bytes) -> None:
+def test_any_bytes_are_read_without_a_crash(data: bytes) -> None:
     cases, problems = read(data, OWNER)
     assert problems
     assert cases == []
 
 
-def test_what_is_no_stream_at_all_costs_little() -> None:
-    # Each of these could be the begin of a packet of a megabyte.
+def test_many_false_headers_are_an_error() -> None:
+    # Each of these could be the start of a packet of one megabyte.
     data = b"\xb3\x28\x00\x90\x00\xff" * 400_000
     reader = StreamReader()
     assert reader.feed(data) == []
@@ -235,7 +235,7 @@ def test_what_is_no_stream_at_all_costs_little() -> None:
     assert reader.problems[0].code is Code.DAMAGED
 
 
-def test_a_test_id_has_a_bound(subunit_stream: Callable[..., bytes]) -> None:
+def test_a_too_long_test_id_is_an_error(subunit_stream: Callable[..., bytes]) -> None:
     cases, problems = read(subunit_stream(("x" * 5000, "success")))
     assert cases == []
     assert "5000 characters" in problems[Code.DAMAGED].message
@@ -255,7 +255,7 @@ def test_memory_does_not_grow_with_attachments(subunit_stream: Callable[..., byt
     assert peak < 2_000_000
 
 
-def test_many_tests_in_flight_have_a_bound_together(subunit_stream: Callable[..., bytes]) -> None:
+def test_details_of_running_tests_have_a_common_limit(subunit_stream: Callable[..., bytes]) -> None:
     reader = StreamReader()
     for number in range(700):
         reader.feed(
@@ -270,7 +270,7 @@ def test_many_tests_in_flight_have_a_bound_together(subunit_stream: Callable[...
     )
 
 
-def test_where_something_is_cut_it_is_said_where_all_of_it_stands(
+def test_cut_details_have_the_offset_of_the_whole_text(
     subunit_stream: Callable[..., bytes],
 ) -> None:
     def log(content: bytes) -> dict[str, Any]:
@@ -284,14 +284,14 @@ def test_where_something_is_cut_it_is_said_where_all_of_it_stands(
         case.details or ""
     )
     assert problems == {}
-    # From that byte on, any reader of subunit finds them.
+    # A reader of subunit that starts at that byte finds the whole text.
     (whole,), _ = read(stream[len(before) :])
     assert (whole.details or "").startswith(
         "log:\n[... 44464 bytes cut, the whole text is at byte 0 "
     )
 
 
-def test_details_beyond_the_bound_of_a_stream_say_where_they_are(
+def test_details_above_the_limit_of_a_stream_have_the_offset_of_the_text(
     subunit_stream: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bsdgate.results.parsers.details.KEPT_BOUND", 10)
@@ -311,7 +311,7 @@ def test_details_beyond_the_bound_of_a_stream_say_where_they_are(
 # Hostile or broken streams.
 
 
-def test_a_stream_cut_at_every_byte_is_an_error_and_invents_nothing(two_tests: bytes) -> None:
+def test_a_truncated_stream_is_an_error_without_new_outcomes(two_tests: bytes) -> None:
     whole, _ = read(two_tests)
     known = {(case.id, case.outcome) for case in whole}
     stream = sealed(two_tests)
@@ -321,7 +321,7 @@ def test_a_stream_cut_at_every_byte_is_an_error_and_invents_nothing(two_tests: b
         assert {(case.id, case.outcome) for case in cases} <= known, place
 
 
-def test_every_flipped_byte_is_an_error_and_invents_nothing(two_tests: bytes) -> None:
+def test_each_flipped_byte_is_an_error_without_new_outcomes(two_tests: bytes) -> None:
     whole, _ = read(two_tests)
     known = {(case.id, case.outcome) for case in whole}
     stream = sealed(two_tests)
@@ -334,13 +334,13 @@ def test_every_flipped_byte_is_an_error_and_invents_nothing(two_tests: bytes) ->
 
 
 @pytest.mark.parametrize("stranger", [b"\x1f\x8b\x08\x00", b"PK\x03\x04", b"<testsuites/>", b"\0"])
-def test_another_kind_of_file_is_named_damage(stranger: bytes) -> None:
+def test_a_file_of_another_format_is_an_error(stranger: bytes) -> None:
     cases, problems = read(stranger + bytes(range(256)) * 400, OWNER)
     assert cases == []
     assert Code.DAMAGED in problems
 
 
-def test_ids_are_kept_as_they_are_whatever_they_hold(subunit_stream: Callable[..., bytes]) -> None:
+def test_an_id_with_any_characters_is_unchanged(subunit_stream: Callable[..., bytes]) -> None:
     test_id = "a.test[\x1b[31m<script>alert(1)</script>\r\n\N{RIGHT-TO-LEFT OVERRIDE}]"
     ((case,), problems) = read(subunit_stream((test_id, "success")))
     assert (case.id, problems) == (test_id, {})
@@ -350,7 +350,7 @@ def test_ids_are_kept_as_they_are_whatever_they_hold(subunit_stream: Callable[..
 def test_a_damaged_length_loses_one_packet(
     subunit_stream: Callable[..., bytes], place: int
 ) -> None:
-    # python-subunit alone skips as many bytes as that length claims, with the packets in them.
+    # python-subunit skips as many bytes as the damaged length, with the packets in them.
     first, *others = [subunit_stream((name, "success")) for name in "abcde"]
     damaged = bytearray(first)
     damaged[place] |= 0x80
@@ -360,7 +360,7 @@ def test_a_damaged_length_loses_one_packet(
 
 
 @pytest.mark.parametrize("content", [b"\x02\xff\xfe", b"\x03a\0b"])
-def test_an_id_that_is_no_text_is_an_error_and_loses_one_packet(
+def test_an_id_that_is_not_text_is_an_error_and_loses_one_packet(
     subunit_stream: Callable[..., bytes], content: bytes
 ) -> None:
     body = b"\xb3" + struct.pack(">H", 0x2803) + bytes([8 + len(content)]) + content
@@ -370,7 +370,7 @@ def test_an_id_that_is_no_text_is_an_error_and_loses_one_packet(
     assert "the packet at byte 0 cannot be decoded" in problems[Code.DAMAGED].message
 
 
-def test_damage_has_a_bound_after_which_the_rest_is_only_counted(
+def test_above_a_limit_of_damage_the_rest_is_only_counted(
     subunit_stream: Callable[..., bytes],
 ) -> None:
     rest = subunit_stream(("a", "success"))
@@ -385,8 +385,8 @@ def test_damage_has_a_bound_after_which_the_rest_is_only_counted(
 
 @pytest.mark.parametrize("size", [1 << 16, 1 << 22])
 @pytest.mark.parametrize("head", [b"\xb3\x28\x00\x90\x00\xff", b"\xb3\x28", b"\xb3\x28\x00\x08"])
-def test_a_cut_packet_full_of_begins_costs_little(head: bytes, size: int) -> None:
-    # The packet claims 4 MiB and ends before; each begin in it could be that of a whole one.
+def test_a_truncated_packet_full_of_false_headers_is_an_error(head: bytes, size: int) -> None:
+    # The header has a length of 4 MiB; each further header could be that of a whole packet.
     reader = StreamReader()
     reader.feed(b"\xb3\x28\x00\xbf\xff\xff" + (head * size)[: size - 100])
     reader.close()
@@ -394,14 +394,14 @@ def test_a_cut_packet_full_of_begins_costs_little(head: bytes, size: int) -> Non
     assert reader.problems
 
 
-def test_tests_without_end_have_a_bound(subunit_stream: Callable[..., bytes]) -> None:
+def test_the_number_of_tests_in_progress_is_limited(subunit_stream: Callable[..., bytes]) -> None:
     stream = subunit_stream(*((f"t{number}", "inprogress") for number in range(3000)))
     _, problems = read(stream)
     assert "more than 2000 tests are in progress" in problems[Code.DAMAGED].message
     assert len(problems[Code.IN_PROGRESS].ids) == 2000
 
 
-def test_names_of_attachments_have_a_bound(subunit_stream: Callable[..., bytes]) -> None:
+def test_long_names_of_attachments_use_little_memory(subunit_stream: Callable[..., bytes]) -> None:
     def attach(number: int) -> bytes:
         name = f"{number}" * 60_000
         return subunit_stream({"test_id": "a", "file_name": name, "file_bytes": b"x"})
@@ -429,10 +429,10 @@ def test_a_seal_that_cannot_be_read_is_an_error(
     assert set(read(stream, OWNER)[1]) == {Code.DAMAGED, Code.TRUNCATED}
 
 
-def test_a_million_tests_are_read_in_bounded_memory(
+def test_memory_does_not_grow_with_the_number_of_tests(
     subunit_stream: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Of 2,000 of them: what is held does not depend on the number.
+    # 2,000 tests are enough, because the limit for ended tests is lowered to 100.
     monkeypatch.setattr("bsdgate.results.parsers.details.ENDED_BOUND", 100)
     reader = StreamReader()
     tracemalloc.start()

@@ -17,7 +17,7 @@ RECORDED = (
 
 @pytest.fixture
 def report() -> dict[str, Any]:
-    """A recorded report; two of its seven tests failed and three were skipped."""
+    """Return a recorded report: two of its seven tests failed and three were skipped."""
     report: dict[str, Any] = json.loads(RECORDED.read_text())
     return report
 
@@ -44,7 +44,7 @@ def read(report: dict[str, Any]) -> tuple[dict[str, Case], list[Reason]]:
     )
 
 
-def test_what_no_report_of_rallys_tells_is_said(
+def test_a_note_names_the_failures_that_verifications_never_contain(
     report: dict[str, Any],
 ) -> None:
     found = parse(BytesIO(json.dumps(report).encode()))
@@ -52,7 +52,7 @@ def test_what_no_report_of_rallys_tells_is_said(
     assert [(item.level, item.code) for item in notes] == [(Level.NOTE, Code.NOT_REPORTED)]
 
 
-def test_each_test_is_a_case_with_its_whole_id(
+def test_each_test_is_a_case_with_its_full_id(
     report: dict[str, Any],
 ) -> None:
     cases, problems = read(report)
@@ -71,7 +71,7 @@ def test_each_test_is_a_case_with_its_whole_id(
 
 
 @pytest.mark.parametrize("status", ["xfail", "uxsuccess"])
-def test_expected_failures_are_distinguished(report: dict[str, Any], status: str) -> None:
+def test_xfail_and_uxsuccess_are_outcomes_of_cases(report: dict[str, Any], status: str) -> None:
     result(report, "test_success")["status"] = status
     head(report)["success"] -= 1
     head(report)["expected_failures" if status == "xfail" else "unexpected_success"] += 1
@@ -80,7 +80,7 @@ def test_expected_failures_are_distinguished(report: dict[str, Any], status: str
     assert problems == []
 
 
-def test_a_test_that_never_ended_is_no_case_and_named(
+def test_an_unfinished_test_is_reported_and_has_no_case(
     report: dict[str, Any],
 ) -> None:
     result(report, "test_success")["status"] = "init"
@@ -102,14 +102,14 @@ def test_a_test_that_never_ended_is_no_case_and_named(
         "unexpected_success",
     ],
 )
-def test_counters_are_recounted(report: dict[str, Any], counter: str) -> None:
+def test_a_wrong_counter_is_an_error(report: dict[str, Any], counter: str) -> None:
     head(report)[counter] += 1
     _, (problem,) = read(report)
     assert problem.code is Code.DAMAGED
     assert "the report counts" in problem.message
 
 
-def test_a_test_taken_out_is_missed_by_the_counters(
+def test_a_removed_test_contradicts_the_counters(
     report: dict[str, Any],
 ) -> None:
     report["tests"].popitem()
@@ -118,9 +118,7 @@ def test_a_test_taken_out_is_missed_by_the_counters(
 
 
 @pytest.mark.parametrize("status", ["init", "running", "crashed", "x" * 1000])
-def test_a_verification_that_came_to_no_end_is_an_error(
-    report: dict[str, Any], status: str
-) -> None:
+def test_an_unfinished_verification_is_an_error(report: dict[str, Any], status: str) -> None:
     head(report)["status"] = status
     _, (problem,) = read(report)
     assert problem.code is Code.TRUNCATED
@@ -128,7 +126,9 @@ def test_a_verification_that_came_to_no_end_is_an_error(
 
 
 @pytest.mark.parametrize("odd", [5, None, [], "x", {}])
-def test_an_odd_head_of_a_verification_hides_no_test(report: dict[str, Any], odd: Any) -> None:
+def test_a_verification_with_a_malformed_head_keeps_its_tests(
+    report: dict[str, Any], odd: Any
+) -> None:
     whole, _ = read(report)
     (uuid,) = report["verifications"]
     report["verifications"][uuid] = odd
@@ -156,7 +156,7 @@ def test_several_verifications_in_one_report_are_refused(
         ("details", 5),
     ],
 )
-def test_a_result_of_another_shape_is_an_error_and_no_case(
+def test_a_malformed_result_is_an_error_and_has_no_case(
     report: dict[str, Any], field: str, value: Any
 ) -> None:
     whole, _ = read(report)
@@ -177,7 +177,7 @@ def test_a_test_in_which_the_clock_was_set_back_has_no_duration(
     assert (success.outcome, success.seconds, problems) == (Outcome.SUCCESS, None, [])
 
 
-def test_ids_and_details_have_bounds(report: dict[str, Any]) -> None:
+def test_the_sizes_of_ids_and_details_are_limited(report: dict[str, Any]) -> None:
     result(report, "test_fail")["details"] = "x" * 1_000_000
     cases, _ = read(report)
     assert max(len(case.details or "") for case in cases.values()) < 70_000
@@ -187,12 +187,12 @@ def test_ids_and_details_have_bounds(report: dict[str, Any]) -> None:
     assert "5000 characters" in problem.message
 
 
-def test_it_may_be_given_as_any_report_of_rallys() -> None:
+def test_the_rally_parser_accepts_a_verification() -> None:
     with RECORDED.open("rb") as one, RECORDED.open("rb") as other:
         assert list(rally.parse(one, {})) == list(parse(other))
 
 
-def test_a_report_cut_anywhere_is_an_error() -> None:
+def test_a_truncated_report_is_an_error_at_every_length() -> None:
     whole = RECORDED.read_bytes().rstrip()
     for place in range(len(whole)):
         (problem,) = parse(BytesIO(whole[:place]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verdicts made up for the reporters' tests."""
+"""Verdicts for the tests of reporters."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -51,23 +51,23 @@ def verdict_of(
 
 
 def failed(test_id: str, **fields: Any) -> Case:
-    """A failure that began at BEGAN and took a second and a half."""
+    """Return a failure that started at BEGAN and lasted 1.5 seconds."""
     times: dict[str, Any] = {"started": BEGAN, "seconds": 1.5}
     return Case(test_id, Outcome.FAIL, **times | fields)
 
 
-def blames(*ids: str) -> Reason:
+def failure_reason(*ids: str) -> Reason:
     return Reason(Level.FAIL, Code.TESTS_FAILED, f"{len(ids)} tests failed", ids)
 
 
-def caused(
+def attributions(
     cause: Cause, *ids: str, signature: str = "", evidence: tuple[str, ...] = ()
 ) -> list[Attribution]:
     return [Attribution(test_id, cause, signature, evidence) for test_id in ids]
 
 
 def hostile() -> Verdict:
-    """A verdict in which every text would do harm if a program obeyed it."""
+    """Return a verdict with markup and control characters in each text."""
     case = failed(
         HOSTILE, worker=HOSTILE, reason=HOSTILE, details=f"{HOSTILE}\n\n{HOSTILE}:\n{REQUEST}"
     )
@@ -90,7 +90,7 @@ def earlier(
     took: float | None = None,
     name: str = "",
 ) -> Record:
-    """The record of a run that began so many seconds before BEGAN."""
+    """Return the record of a run that started this number of seconds before BEGAN."""
     return Record(Run("1", later(-seconds), name=name), result, "check", counts or {}, took)
 
 

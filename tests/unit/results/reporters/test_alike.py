@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Failures that are alike: every report shows one traceback of them and names them all."""
+"""Failures with the same signature: a report shows one traceback and lists all tests."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 from unit.results.conftest import RunDir
-from unit.results.reporters.made import caused, failed, verdict_of
+from unit.results.reporters.made import attributions, failed, verdict_of
 
 from bsdgate.results.attribution import attribute
 from bsdgate.results.model import Case, Cause, Code, Level, Reason, Result, Verdict
@@ -22,7 +22,7 @@ TRACEBACK = (
 
 
 def quota(number: int, test_id: str | None = None) -> Case:
-    """The failure of a test for which there is no room left."""
+    """Return the failure of a test because a quota is exceeded."""
     details = TRACEBACK.replace("test_{0}", "base").format(number)
     reason = details.splitlines()[-1]
     return failed(test_id or f"m.A.t{number}", reason=reason, details=details)
@@ -47,7 +47,7 @@ OTHER = failed("m.B.other", reason="ValueError: 5", details="traceback:\nValueEr
 MOST = "8 of 9 failures are alike: tempest.lib.exceptions.Forbidden: Quota exceeded for cores"
 
 
-def test_the_text_has_one_traceback_of_them() -> None:
+def test_the_text_has_one_traceback_of_alike_failures() -> None:
     shown = text.render(verdict_on(*EIGHT, OTHER))
     assert shown.count("create_server()") == 1
     assert shown.count("\n--- ") == 2
@@ -59,14 +59,14 @@ def test_the_text_has_one_traceback_of_them() -> None:
     assert shown.index("mostly") < shown.index("FAIL tests-failed")
 
 
-def test_the_text_names_not_too_many_of_them() -> None:
+def test_the_text_lists_a_limited_number_of_alike_failures() -> None:
     shown = text.render(verdict_on(*(quota(number) for number in range(60)), OTHER))
     assert "--- 60 fail alike" in shown
     assert "    and 40 more, listed in verdict.json\n    cause: " in shown
     assert "--- m.B.other" in shown
 
 
-def test_junit_has_one_traceback_of_them() -> None:
+def test_junit_has_one_traceback_of_alike_failures() -> None:
     verdict = verdict_on(*EIGHT, OTHER)
     (suite,) = ElementTree.fromstring(junit.render(verdict))
     texts = {case.get("name"): case.findtext("failure") for case in suite.iter("testcase")}
@@ -82,20 +82,20 @@ def test_junit_has_one_traceback_of_them() -> None:
     assert out.endswith("m.A.t1, m.A.t2, m.A.t3, m.A.t4, m.A.t5, m.A.t6, m.A.t7, m.A.t8")
 
 
-def test_a_fixture_that_failed_twice_keeps_its_traceback() -> None:
+def test_a_class_fixture_that_failed_twice_has_both_tracebacks() -> None:
     fixture = quota(1, "tearDownClass (m.A)")
     written = junit.render(verdict_on(fixtures=[fixture, fixture]))
     assert "fails like" not in written
     assert written.count("create_server()") == 2
 
 
-def test_the_review_says_first_what_most_of_them_have_in_common() -> None:
-    said = zuul.render(verdict_on(*EIGHT, OTHER))["zuul"]["warnings"]
-    assert said[1].startswith(MOST)
-    assert said[2].startswith("FAIL tests-failed")
+def test_the_first_warning_is_the_failure_of_most_tests() -> None:
+    warnings = zuul.render(verdict_on(*EIGHT, OTHER))["zuul"]["warnings"]
+    assert warnings[1].startswith(MOST)
+    assert warnings[2].startswith("FAIL tests-failed")
 
 
-def test_fixtures_of_several_classes_are_alike() -> None:
+def test_fixtures_of_several_classes_can_be_alike() -> None:
     fixtures = [quota(number, f"setUpClass (m.{number})") for number in range(4)]
     verdict = verdict_on(fixtures=fixtures)
     shown = text.render(verdict)
@@ -105,26 +105,30 @@ def test_fixtures_of_several_classes_are_alike() -> None:
     assert "4 fail alike" in html.render(verdict)
 
 
-@pytest.mark.parametrize(("alike", "others", "said"), [(2, 0, ""), (3, 3, ""), (3, 2, "3 of 5")])
-def test_most_is_more_than_half_and_not_two(alike: int, others: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("alike", "others", "expected"), [(2, 0, ""), (3, 3, ""), (3, 2, "3 of 5")]
+)
+def test_most_is_more_than_half_and_at_least_three(alike: int, others: int, expected: str) -> None:
     lone = [
         failed(f"m.B.{name}", reason=f"{name}: odd", details=f"traceback:\n{name}: odd\n")
         for name in "abcde"[:others]
     ]
     verdict = verdict_on(*(quota(number) for number in range(alike)), *lone)
-    assert mostly(verdict)[: len("3 of 5")] == said
+    assert mostly(verdict)[: len("3 of 5")] == expected
 
 
-def test_what_is_excused_is_not_what_most_have_in_common() -> None:
+def test_excused_failures_are_not_the_failure_of_most_tests() -> None:
     found = verdict_of(
         Result.PASS,
         *(failed(f"m.t{number}") for number in range(9)),
-        findings=caused(Cause.FLAKE, *(f"m.t{number}" for number in range(9)), signature="same"),
+        findings=attributions(
+            Cause.FLAKE, *(f"m.t{number}" for number in range(9)), signature="same"
+        ),
     )
     assert mostly(found) == ""
 
 
-def test_without_a_change_the_release_itself_fails() -> None:
+def test_without_a_change_the_cause_base_is_shown_as_the_release() -> None:
     verdict = verdict_on(OTHER, cause=Cause.BASE)
     assert "    cause: Not a change: the release itself fails\n" in text.render(verdict)
     assert "Not a change: the release itself fails" in html.render(verdict)
@@ -134,7 +138,7 @@ def test_without_a_change_the_release_itself_fails() -> None:
     assert "    cause: The base (without the change)\n" in text.render(with_change)
 
 
-def test_what_is_of_the_whole_run_stands_before_what_it_explains(
+def test_a_problem_of_the_whole_run_is_the_first_reason(
     run_dir: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
 ) -> None:
     stream = subunit_stream(("m.C.one", "success"), ("m.C.one", "success"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page: it stands alone, links lead somewhere, and it is as large as its bounds allow."""
+"""The HTML page: it needs no other files, its links are valid, and its size is limited."""
 
 import re
 from html.parser import HTMLParser
@@ -9,10 +9,10 @@ import pytest
 from unit.results.conftest import RunDir
 from unit.results.reporters.made import (
     REQUEST,
-    blames,
-    caused,
+    attributions,
     earlier,
     failed,
+    failure_reason,
     hostile,
     verdict_of,
 )
@@ -50,7 +50,7 @@ def recorded(request: pytest.FixtureRequest, run_dir: RunDir) -> Verdict:
     return run_dir.judge()
 
 
-def test_hostile_ids_are_text() -> None:
+def test_markup_and_control_characters_are_escaped() -> None:
     line = Line("12:00", "<b>", "ERROR", "<script>alert(2)</script>\x1b", own=True)
     past = [earlier(9, Result.FAIL, {"<i>": 3}, 5.0, "<script>")]
     verdict = hostile()
@@ -65,7 +65,7 @@ def test_hostile_ids_are_text() -> None:
     assert "<i>" not in page.partition('<section id="trend">')[2].partition("</section>")[0]
 
 
-def test_it_needs_no_network_and_allows_only_its_own_script(recorded: Verdict) -> None:
+def test_the_page_needs_no_network_and_its_policy_allows_no_other_source(recorded: Verdict) -> None:
     page = html.render(recorded)
     attributes = [one for _, one in Elements(page).tags]
     references = [one.get("src") or one.get("href") for one in attributes]
@@ -76,7 +76,7 @@ def test_it_needs_no_network_and_allows_only_its_own_script(recorded: Verdict) -
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
 
 
-def test_it_lists_every_case_and_links_lead_somewhere(recorded: Verdict) -> None:
+def test_the_page_lists_each_case_and_each_link_has_a_target(recorded: Verdict) -> None:
     elements = Elements(html.render(recorded))
     rows = [one for one in elements.named("tr") if "data-outcome" in one]
     assert len(rows) == len(recorded.cases)
@@ -85,7 +85,7 @@ def test_it_lists_every_case_and_links_lead_somewhere(recorded: Verdict) -> None
     assert {one["href"][1:] for one in elements.named("a")} <= set(ids)
 
 
-def test_what_is_drawn_names_its_row_of_the_ledger(recorded: Verdict) -> None:
+def test_each_bar_has_the_number_of_its_row_in_the_ledger(recorded: Verdict) -> None:
     elements = Elements(html.render(recorded))
     rows = len([one for one in elements.named("tr") if "data-outcome" in one])
     drawn = [int(one["data-row"]) for one in elements.named("rect") if "data-row" in one]
@@ -93,18 +93,18 @@ def test_what_is_drawn_names_its_row_of_the_ledger(recorded: Verdict) -> None:
     assert set(drawn) <= set(range(rows))
 
 
-def test_headings_follow_one_another() -> None:
+def test_headings_skip_at_most_one_level() -> None:
     case = failed("m.A.a", details=f"traceback:\nboom\n\nlog:\n{REQUEST}")
-    verdict = verdict_of(Result.FAIL, case, failed("m.A.b"), reasons=[blames("m.A.a")])
+    verdict = verdict_of(Result.FAIL, case, failed("m.A.b"), reasons=[failure_reason("m.A.a")])
     tags = [tag for tag, _ in Elements(html.render(verdict)).tags]
     levels = [int(tag[1]) for tag in tags if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
-    # Alike failures have a heading of their own between a group's and a failure's.
+    # Alike failures have a heading between that of a group and that of a failure.
     assert all(after <= before + 2 for before, after in pairwise(levels))
 
 
 @pytest.mark.parametrize("tag", ["script", "style"])
-def test_it_allows_exactly_the_text_of_its_script_and_style(tag: str) -> None:
+def test_the_policy_has_the_digest_of_the_script_and_the_style(tag: str) -> None:
     page = html.render(PASSED)
     content = re.search(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
     if content is None:
@@ -112,15 +112,20 @@ def test_it_allows_exactly_the_text_of_its_script_and_style(tag: str) -> None:
     assert html._digest(content[1]) in page
 
 
-def test_nothing_has_a_style_of_its_own(recorded: Verdict) -> None:
+def test_no_element_has_a_style_attribute(recorded: Verdict) -> None:
     assert not [one for _, one in Elements(html.render(recorded)).tags if "style" in one]
 
 
-def test_failures_are_grouped_by_cause_and_excused_ones_folded() -> None:
+def test_failures_are_grouped_by_cause_and_excused_groups_are_closed() -> None:
     cases = [failed("m.A.a"), failed("m.A.b"), failed("m.A.c")]
-    findings = caused(Cause.CHANGE, "m.A.a", "m.A.b", signature="boom", evidence=("03: fail",))
-    findings += caused(Cause.BASE, "m.A.c")
-    reasons = [blames("m.A.a", "m.A.b"), Reason(Level.NOTE, Code.FAILS_ON_BASE, "base", ("m.A.c",))]
+    findings = attributions(
+        Cause.CHANGE, "m.A.a", "m.A.b", signature="boom", evidence=("03: fail",)
+    )
+    findings += attributions(Cause.BASE, "m.A.c")
+    reasons = [
+        failure_reason("m.A.a", "m.A.b"),
+        Reason(Level.NOTE, Code.FAILS_ON_BASE, "base", ("m.A.c",)),
+    ]
     page = html.render(verdict_of(Result.FAIL, *cases, reasons=reasons, findings=findings))
     groups = [one for one in Elements(page).named("details") if "group" in one.get("class", "")]
     assert [(one["class"], "open" in one) for one in groups] == [
@@ -131,7 +136,7 @@ def test_failures_are_grouped_by_cause_and_excused_ones_folded() -> None:
     assert "03: fail" in page
 
 
-def test_a_failure_has_its_traceback_apart_from_what_was_captured() -> None:
+def test_the_traceback_of_a_failure_is_separate_from_its_logs() -> None:
     details = "traceback-1:\nTraceback:\n\n  a gap\nBoom\n\npythonlogging:'':\nlog of it\n"
     elements = Elements(html.render(verdict_of(Result.FAIL, failed("m.A.a", details=details))))
     assert "Traceback:\n\n  a gap\nBoom" in elements.text
@@ -140,13 +145,13 @@ def test_a_failure_has_its_traceback_apart_from_what_was_captured() -> None:
     assert "pythonlogging:''" not in elements.text
 
 
-def test_the_first_line_of_a_traceback_is_no_name() -> None:
+def test_the_first_line_of_a_traceback_is_not_the_name_of_an_attachment() -> None:
     details = "Traceback (most recent call last):\n  File x\nBoom\n"
     elements = Elements(html.render(verdict_of(Result.FAIL, failed("m.A.a", details=details))))
     assert details.rstrip() in elements.text
 
 
-def test_log_lines_are_shown_without_their_long_ids() -> None:
+def test_log_lines_have_shortened_request_ids() -> None:
     context = f"[None {REQUEST} 59e4a05e58d744b4af334a29a86d4738 - - default default]"
     line = Line("12:00:01.000", "nova", "ERROR", f"nova.compute {context} no host", own=True)
     page = html.render(
@@ -156,7 +161,7 @@ def test_log_lines_are_shown_without_their_long_ids() -> None:
     assert "5 more lines are left out" in page
 
 
-def test_the_failures_shown_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_shown_failures_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "FAILURES_BOUND", 3)
     cases = [failed(f"m.t{number}") for number in range(5)]
     page = html.render(verdict_of(Result.FAIL, *cases))
@@ -164,7 +169,7 @@ def test_the_failures_shown_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     assert len([one for one in Elements(page).named("details") if "failure" in str(one)]) == 3
 
 
-def test_the_page_is_bounded_whatever_failed_and_however_loudly() -> None:
+def test_the_size_of_the_page_is_limited() -> None:
     details = "traceback:\n" + "x" * 20_000 + "\nBoom\n\nlog:\n" + "y" * 40_000
     cases = [failed(f"m.t{number:03}", details=details) for number in range(400)]
     lines = Lines(tuple(Line("12", "nova", "ERROR", "z" * 400, own=True) for _ in range(48)))
@@ -175,7 +180,7 @@ def test_the_page_is_bounded_whatever_failed_and_however_loudly() -> None:
     assert "characters cut: see evidence/" in page
 
 
-def test_the_ledger_is_bounded_and_keeps_what_is_in_trouble(
+def test_the_ledger_is_limited_and_lists_problems_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(views, "ROWS_BOUND", 2)
@@ -186,13 +191,13 @@ def test_the_ledger_is_bounded_and_keeps_what_is_in_trouble(
     assert "3 more tests are in verdict.json" in page
 
 
-def test_without_history_there_is_no_trend() -> None:
+def test_without_earlier_runs_there_is_no_trend() -> None:
     assert "Trend" not in html.render(PASSED)
     past = [earlier(60, Result.ERROR, {"missing": 2})]
     assert "Earlier runs: 0 of 1 passed" in html.render(PASSED, history=past)
 
 
-def test_a_run_without_a_single_test_has_a_report() -> None:
+def test_a_run_without_tests_has_a_report() -> None:
     page = html.render(verdict_of(Result.ERROR))
     assert 'id="cases"' in page
     assert "Timeline" not in page
@@ -210,7 +215,7 @@ def test_a_run_without_a_single_test_has_a_report() -> None:
         ("", "", "", ""),
     ],
 )
-def test_an_id_is_taken_apart_and_nothing_is_lost(
+def test_an_id_is_split_without_a_loss_of_characters(
     test_id: str, module: str, name: str, variant: str
 ) -> None:
     test_id = test_id.replace("%s", "4d1d6b0c-3a55-4f2c-9a6e-0d6b7f3c1a02")
@@ -222,7 +227,7 @@ def test_an_id_is_taken_apart_and_nothing_is_lost(
 @pytest.mark.parametrize(
     ("seconds", "label"), [(0, "0 s"), (0.5, "0.5 s"), (90, "1:30"), (3600, "1:00:00")]
 )
-def test_an_axis_shows_time_as_clocks_do(seconds: float, label: str) -> None:
+def test_times_of_an_axis_have_the_format_of_a_clock(seconds: float, label: str) -> None:
     assert html._clock(seconds) == label
 
 
@@ -238,7 +243,7 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
-def test_text_can_be_read_on_what_is_behind_it(scheme: int) -> None:
+def test_text_has_enough_contrast_with_its_background(scheme: int) -> None:
     blocks = re.findall(r":root \{(.*?)\}", html._asset("report.css"), re.DOTALL)
     found = dict(re.findall(r"--([\w-]+): (#\w+)", blocks[scheme]))
     colours = {
@@ -257,7 +262,7 @@ def test_text_can_be_read_on_what_is_behind_it(scheme: int) -> None:
     assert {tone: ratio for tone, ratio in drawn.items() if ratio < 2.5} == {}
 
 
-def test_white_can_be_read_on_every_result() -> None:
+def test_white_has_enough_contrast_with_the_colours_of_each_result() -> None:
     bands = re.findall(
         r"\.verdict\.\w+ \{ background: linear-gradient\(.*?\); \}", html._asset("report.css")
     )

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JUnit's counts are those of what is there, and follow the verdict."""
+"""The JUnit report: its counts, and its failures, which follow the verdict."""
 
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from unit.results.conftest import RunDir
-from unit.results.reporters.made import blames, caused, failed, verdict_of
+from unit.results.reporters.made import attributions, failed, failure_reason, verdict_of
 
 from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result, Verdict
 from bsdgate.results.reporters import junit
@@ -31,7 +31,7 @@ def recorded(request: pytest.FixtureRequest, run_dir: RunDir) -> Verdict:
     return run_dir.judge()
 
 
-def test_it_counts_what_is_there_and_the_verdict_is_a_test(recorded: Verdict) -> None:
+def test_counts_agree_with_the_cases_and_the_verdict_is_a_case(recorded: Verdict) -> None:
     suite = suite_of(recorded)
     assert (
         int(suite.get("tests"))
@@ -54,7 +54,7 @@ def test_it_counts_what_is_there_and_the_verdict_is_a_test(recorded: Verdict) ->
         (Code.KNOWN_FLAKE, Outcome.FAIL),
     ],
 )
-def test_what_the_policy_lets_pass_does_not_fail(
+def test_a_case_fails_only_if_its_reason_fails_the_run(
     level: Level, fails: bool, code: Code, outcome: Outcome
 ) -> None:
     reason = Reason(level, code, "m", ("a.b",))
@@ -63,17 +63,17 @@ def test_what_the_policy_lets_pass_does_not_fail(
     assert failing(suite) == (["verdict", "b"] if fails else [])
 
 
-def test_what_is_excused_and_blamed_fails() -> None:
+def test_a_test_that_is_excused_and_fails_the_run_is_a_failure() -> None:
     excused = Reason(Level.NOTE, Code.KNOWN_FLAKE, "m", ("a.b",))
-    verdict = verdict_of(Result.FAIL, failed("a.b"), reasons=[excused, blames("a.b")])
+    verdict = verdict_of(Result.FAIL, failed("a.b"), reasons=[excused, failure_reason("a.b")])
     assert failing(suite_of(verdict)) == ["verdict", "b"]
 
 
-def test_a_failure_that_no_reason_names_fails() -> None:
+def test_a_failed_test_without_a_reason_is_a_failure() -> None:
     assert failing(suite_of(verdict_of(Result.PASS, failed("a.b")))) == ["b"]
 
 
-def test_the_fixture_of_excused_tests_is_excused() -> None:
+def test_the_class_fixture_of_excused_tests_is_no_failure() -> None:
     fixture = failed("setUpClass (a.B)")
     excused = Reason(Level.NOTE, Code.FAILS_ON_BASE, "m", ("a.B.c",))
     test = failed("a.B.c", setup_failure=fixture.id)
@@ -81,6 +81,6 @@ def test_the_fixture_of_excused_tests_is_excused() -> None:
     assert failing(suite_of(verdict)) == []
 
 
-def test_a_failure_is_of_the_type_of_its_cause() -> None:
-    verdict = verdict_of(Result.FAIL, failed("a.b"), findings=caused(Cause.CHANGE, "a.b"))
+def test_the_type_of_a_failure_is_its_cause() -> None:
+    verdict = verdict_of(Result.FAIL, failed("a.b"), findings=attributions(Cause.CHANGE, "a.b"))
     assert suite_of(verdict)[-1].find("failure").get("type") == "change"

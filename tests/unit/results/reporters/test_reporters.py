@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all reporters have in common: they tell the same, and pass on nothing that acts."""
+"""The common properties of all reporters: the same content, and no control characters."""
 
 import json
 import os
@@ -20,7 +20,7 @@ LINE = f"2026-11-22 12:00:01.000 7 ERROR nova.compute [None {REQUEST} - - -] no 
 
 
 @pytest.mark.parametrize("reporter", [text, junit, html, document])
-def test_nothing_hostile_gets_through(reporter: ModuleType) -> None:
+def test_reports_contain_no_control_characters(reporter: ModuleType) -> None:
     content = reporter.render(hostile())
     assert "\x1b" not in content
     assert "\x00" not in content
@@ -28,16 +28,16 @@ def test_nothing_hostile_gets_through(reporter: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("reporter", [text, junit, html, document, zuul])
-def test_an_unknown_end_of_a_stream_is_reported_with_a_pass(reporter: ModuleType) -> None:
+def test_a_missing_seal_is_reported_with_a_pass(reporter: ModuleType) -> None:
     reasons = [note(Code.NO_SEAL, "the seal is missing")]
     verdict = verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS), reasons=reasons)
     assert "the seal is missing" in str(reporter.render(verdict))
 
 
-def test_nothing_hostile_gets_into_a_review() -> None:
-    said = zuul.render(hostile())["zuul"]["warnings"]
-    assert said
-    assert all(line.isprintable() for line in said)
+def test_warnings_for_zuul_are_printable() -> None:
+    warnings = zuul.render(hostile())["zuul"]["warnings"]
+    assert warnings
+    assert all(line.isprintable() for line in warnings)
 
 
 def test_all_reports_are_written_and_replaced(run_dir: RunDir) -> None:
@@ -54,7 +54,7 @@ def test_all_reports_are_written_and_replaced(run_dir: RunDir) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
-def test_a_report_that_is_no_folder_is_not_written_to(
+def test_a_report_path_that_is_not_a_directory_is_refused(
     run_dir: RunDir, tmp_path: Path, kind: str
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -72,7 +72,9 @@ def test_a_report_that_is_no_folder_is_not_written_to(
     assert not elsewhere.exists() or list(elsewhere.iterdir()) == []
 
 
-def test_links_in_a_report_are_replaced_and_not_followed(run_dir: RunDir, tmp_path: Path) -> None:
+def test_symbolic_links_in_a_report_are_replaced_and_not_followed(
+    run_dir: RunDir, tmp_path: Path
+) -> None:
     other = tmp_path / "other"
     other.write_text("mine")
     folder = run_dir.path / "report"
@@ -84,13 +86,13 @@ def test_links_in_a_report_are_replaced_and_not_followed(run_dir: RunDir, tmp_pa
     assert sorted(file.name for file in folder.iterdir()) == REPORTS
 
 
-def test_a_lone_surrogate_does_not_stop_the_reports(run_dir: RunDir) -> None:
+def test_a_verdict_with_a_lone_surrogate_is_reported(run_dir: RunDir) -> None:
     case = failed("m.\ud800", details="\ud800")
     write_all(verdict_of(Result.FAIL, case), run_dir.path)
     assert (run_dir.path / "report" / "verdict.json").stat().st_size
 
 
-def test_what_the_services_logged_is_in_the_report(run_dir: RunDir) -> None:
+def test_the_report_has_the_log_lines_of_services(run_dir: RunDir) -> None:
     logs = run_dir.path / "logs" / "services"
     logs.mkdir(parents=True)
     (logs / "nova.log").write_text(LINE)
@@ -100,14 +102,14 @@ def test_what_the_services_logged_is_in_the_report(run_dir: RunDir) -> None:
     assert REQUEST in page
 
 
-def test_the_history_is_in_the_report(run_dir: RunDir) -> None:
+def test_the_report_has_the_earlier_runs(run_dir: RunDir) -> None:
     passed = verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS))
     past = earlier(86400, Result.PASS, {"success": 1}, 60.0)
     write_all(passed, run_dir.path, history=[past])
     assert "Earlier runs: 1 of 1 passed" in (run_dir.path / "report" / "report.html").read_text()
 
 
-def test_a_failure_is_reported_beside_the_changed_line(run_dir: RunDir) -> None:
+def test_a_failure_in_a_changed_file_has_a_comment(run_dir: RunDir) -> None:
     case = failed("m.a", details='traceback:\n  File "/x/keystone/api/users.py", line 7, in get\n')
     write_all(
         verdict_of(Result.FAIL, case), run_dir.path, changed=["keystone/api/users.py", "README"]
@@ -116,7 +118,7 @@ def test_a_failure_is_reported_beside_the_changed_line(run_dir: RunDir) -> None:
     assert list(written["zuul"]["file_comments"]) == ["keystone/api/users.py"]
 
 
-def test_a_report_that_cannot_be_written_leaves_the_old_one_and_no_draft(
+def test_a_failed_write_keeps_the_old_report_and_leaves_no_temporary_file(
     run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdict = verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS))
@@ -134,7 +136,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_and_no_draft(
 
 
 @pytest.mark.parametrize("name", ["report.txt", "report.xml", "zuul.json"])
-def test_no_earlier_verdict_stands_beside_later_reports(run_dir: RunDir, name: str) -> None:
+def test_a_failed_write_leaves_no_verdict_of_the_earlier_report(run_dir: RunDir, name: str) -> None:
     write_all(verdict_of(Result.PASS), run_dir.path)
     folder = run_dir.path / "report"
     (folder / name).unlink()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lines that explain a failure are found in one pass, bounded, in whatever a log holds."""
+"""The log lines for a failure: found in one pass, limited in number, in logs of any content."""
 
 import os
 import tracemalloc
@@ -22,7 +22,7 @@ OTHER = REQUEST.replace("5", "6")
 def line(
     seconds: float, text: str, level: str = "INFO", request: str = REQUEST, process: int = 7
 ) -> str:
-    """A line as oslo.log writes it, ``seconds`` after BEGAN."""
+    """Return a line of oslo.log, ``seconds`` after BEGAN."""
     time = later(seconds).isoformat(" ", "milliseconds")[:23]
     return f"{time} {process} {level} nova.compute [None {request} - - - - - -] {text}\n"
 
@@ -52,17 +52,17 @@ OWN = failed("m.own", details=REQUEST)
 SILENT = failed("m.silent")
 
 
-def test_a_failure_names_its_requests() -> None:
+def test_request_ids_are_read_from_the_details_of_a_failure() -> None:
     case = failed("m.a", details=f"x {REQUEST} y {OTHER}, {REQUEST} not-{REQUEST[:-1]}")
     assert requests_of(case) == [REQUEST, OTHER]
 
 
-def test_the_last_requests_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_last_request_ids_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servicelogs, "REQUESTS_BOUND", 1)
     assert requests_of(failed("m.a", details=f"{REQUEST} {OTHER}")) == [OTHER]
 
 
-def test_lines_of_a_request_are_found_in_all_logs_by_time(folder: Path) -> None:
+def test_lines_of_a_request_are_found_in_all_logs_and_sorted_by_time(folder: Path) -> None:
     nova = line(3, "third") + line(0, "of another", request=OTHER)
     keystone = line(1, "first") + line(2, "second")
     (found,), _ = find(folder, OWN, nova=nova, keystone=keystone)
@@ -72,7 +72,7 @@ def test_lines_of_a_request_are_found_in_all_logs_by_time(folder: Path) -> None:
     assert all(one.own for one in found.lines)
 
 
-def test_a_traceback_goes_with_the_line_before_it(folder: Path) -> None:
+def test_a_traceback_belongs_to_the_line_before_it(folder: Path) -> None:
     log = (
         line(30, "broke", "ERROR")
         + traceback(30, "Traceback (most recent call last):", "ValueError: 5")
@@ -87,17 +87,17 @@ def test_a_traceback_goes_with_the_line_before_it(folder: Path) -> None:
     ]
 
 
-def test_a_traceback_may_name_its_instance(folder: Path) -> None:
+def test_a_traceback_with_an_instance_belongs_to_the_line_before_it(folder: Path) -> None:
     log = line(30, "broke", "ERROR") + traceback(30, "ValueError: 5", instance="[instance: 1-2] ")
     assert texts(find(folder, OWN, nova=log)[0][0])[-1] == "ValueError: 5"
 
 
-def test_what_has_no_time_goes_with_the_line_before_it(folder: Path) -> None:
+def test_a_line_without_a_time_belongs_to_the_line_before_it(folder: Path) -> None:
     log = "what a library says\n" + line(30, "asked") + "the answer\n" + line(31, "x", request="-")
     assert texts(find(folder, OWN, nova=log)[0][0]) == ["asked", "the answer"]
 
 
-def test_errors_at_that_time_are_found_without_a_request_id(folder: Path) -> None:
+def test_errors_during_the_test_are_found_without_a_request_id(folder: Path) -> None:
     log = (
         line(-5, "before", "ERROR", "-")
         + line(1, "meanwhile", "ERROR", "-")
@@ -109,12 +109,12 @@ def test_errors_at_that_time_are_found_without_a_request_id(folder: Path) -> Non
     assert not lines.lines[0].own
 
 
-def test_for_a_failure_without_requests_all_of_its_moment_counts(folder: Path) -> None:
+def test_a_failure_without_request_ids_has_all_lines_during_the_test(folder: Path) -> None:
     log = line(-5, "before") + line(1, "during") + line(9, "after")
     assert texts(find(folder, SILENT, nova=log)[0][0]) == ["during"]
 
 
-def test_the_time_of_day_is_the_services(folder: Path) -> None:
+def test_the_times_of_logs_are_in_the_zone_of_the_services(folder: Path) -> None:
     (folder / "nova.log").write_text(line(3600, "an hour east", request="-"))
     east = timezone(timedelta(hours=1))
     assert texts(search(folder, [SILENT], east)[0][0]) == ["an hour east"]
@@ -139,12 +139,12 @@ def test_a_failure_keeps_its_last_lines_and_counts_the_others(folder: Path) -> N
 
 
 @pytest.mark.parametrize("rubbish", [b"\0" * 5000, b"\xff\xfe\n" * 9, b"x" * 70_000, b"req-\n" * 9])
-def test_rubbish_does_no_harm(folder: Path, rubbish: bytes) -> None:
+def test_lines_are_found_beside_invalid_content(folder: Path, rubbish: bytes) -> None:
     log = rubbish + b"\n" + line(1, "found").encode() + rubbish
     assert "found" in texts(find(folder, OWN, nova=log)[0][0])[0]
 
 
-def test_of_a_huge_line_the_beginning_is_kept(folder: Path) -> None:
+def test_only_the_beginning_of_a_huge_line_is_kept(folder: Path) -> None:
     log = line(1, "x" * 100_000) + line(2, "next")
     first, second = find(folder, OWN, nova=log)[0][0].lines
     assert first.text.endswith("x …")
@@ -152,7 +152,7 @@ def test_of_a_huge_line_the_beginning_is_kept(folder: Path) -> None:
     assert second.text.endswith("next")
 
 
-def test_of_a_huge_log_the_end_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_end_of_a_huge_log_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servicelogs, "READ_BOUND", 1 << 20)
     log = line(1, "early") + "x\n" * (1 << 19) + line(2, "late")
     (found,), problems = find(folder, OWN, nova=log)
@@ -160,7 +160,7 @@ def test_of_a_huge_log_the_end_is_read(folder: Path, monkeypatch: pytest.MonkeyP
     assert problems == ["nova.log: only the last 1 MB were read"]
 
 
-def test_links_and_pipes_are_not_followed(folder: Path, tmp_path: Path) -> None:
+def test_symbolic_links_pipes_and_directories_are_not_read(folder: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text(line(1, "secret"))
     (folder / "link.log").symlink_to(secret)
@@ -178,12 +178,12 @@ def test_links_and_pipes_are_not_followed(folder: Path, tmp_path: Path) -> None:
     assert search(link, [OWN], UTC)[0][0].lines == ()
 
 
-def test_without_logs_nothing_is_found(folder: Path) -> None:
+def test_without_logs_or_failures_there_are_no_lines(folder: Path) -> None:
     assert search(folder / "gone", [OWN])[0][0].lines == ()
     assert search(folder, []) == ([], [])
 
 
-def test_too_many_logs_are_not_all_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_logs_is_limited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servicelogs, "FILES_BOUND", 1)
     (found,), problems = find(folder, OWN, a=line(1, "a"), b=line(1, "b"))
     assert texts(found) == ["a"]
@@ -220,7 +220,7 @@ def test_memory_does_not_grow_with_the_logs(folder: Path) -> None:
         max_size=40,
     )
 )
-def test_whatever_a_log_holds_its_named_requests_are_found(
+def test_lines_with_a_request_id_are_found_in_any_content(
     tmp_path_factory: pytest.TempPathFactory, parts: list[bytes]
 ) -> None:
     folder = tmp_path_factory.mktemp("logs")

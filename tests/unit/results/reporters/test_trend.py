@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The row of earlier runs."""
+"""The chart of earlier runs."""
 
 from dataclasses import replace
 from typing import Any
@@ -26,12 +26,12 @@ def summary(name: str, seconds: int, **fields: Any) -> Summary:
     return replace(head, **fields)
 
 
-def test_without_history_there_is_none() -> None:
+def test_without_earlier_runs_there_is_no_chart() -> None:
     assert lay_out(VERDICT, ()) is None
     assert lay_out(VERDICT, [past(-1)]) is None
 
 
-def test_runs_stand_in_their_order_and_this_one_is_last() -> None:
+def test_runs_are_ordered_by_time_and_this_run_is_last() -> None:
     drawing = lay_out(VERDICT, [past(1), past(3, Result.ERROR), past(2)])
     assert drawing
     assert [column.record.result for column in drawing.columns] == [
@@ -43,7 +43,7 @@ def test_runs_stand_in_their_order_and_this_one_is_last() -> None:
     assert drawing.passed == 2
 
 
-def test_heights_are_durations() -> None:
+def test_heights_are_proportional_to_durations() -> None:
     verdict = replace(VERDICT, attempts=(summary("01", 50),))
     drawing = lay_out(verdict, [past(1, seconds=200.0), past(2, seconds=None)])
     assert drawing
@@ -60,7 +60,7 @@ def test_only_the_last_runs_are_drawn() -> None:
     assert last.x + last.width <= trend.WIDTH
 
 
-def test_a_run_takes_as_long_as_its_own_attempts() -> None:
+def test_the_duration_of_a_run_excludes_reruns_and_unfinished_attempts() -> None:
     attempts = (
         summary("01", 10),
         summary("02", 20),
@@ -73,7 +73,7 @@ def test_a_run_takes_as_long_as_its_own_attempts() -> None:
 
 
 @pytest.mark.parametrize("state", ["fail", "missing", "duplicated", "uxsuccess"])
-def test_trouble_is_what_a_reader_must_look_at(state: str) -> None:
+def test_trouble_counts_no_skips_and_no_expected_failures(state: str) -> None:
     drawing = lay_out(VERDICT, [past(1, Result.PASS, 100.0, **{state: 3, "skip": 5, "xfail": 7})])
     assert drawing
     assert drawing.columns[0].trouble == 3

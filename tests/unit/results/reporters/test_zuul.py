@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What zuul_return is given: of the form that Zuul checks, bounded, and to the point."""
+"""The data for zuul_return: its form, its size limits and its content."""
 
 import json
 import time
 from typing import Any
 
 import pytest
-from unit.results.reporters.made import blames, caused, failed, verdict_of
+from unit.results.reporters.made import attributions, failed, failure_reason, verdict_of
 
 from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result, Verdict
 from bsdgate.results.reporters import zuul
@@ -25,7 +25,7 @@ def commented(verdict: Verdict, *changed: str, **logs: Lines) -> Any:
     return zuul.render(verdict, changed=changed, logs=found)["zuul"]["file_comments"]
 
 
-def test_a_pass_leads_to_its_report_and_says_no_more() -> None:
+def test_a_pass_has_a_link_to_its_report_and_no_warnings() -> None:
     data = zuul.render(verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS)))
     assert data["zuul"]["artifacts"][0] == {
         "name": "bsdgate report",
@@ -36,10 +36,10 @@ def test_a_pass_leads_to_its_report_and_says_no_more() -> None:
     assert data["zuul"]["file_comments"] == {}
 
 
-def test_warnings_name_what_decided_and_whom_it_hit() -> None:
+def test_warnings_have_the_reasons_and_the_tests() -> None:
     reasons = [
         Reason(Level.ERROR, Code.LOST_TEST, "lost", ("m.lost",)),
-        blames(*(f"m.t{number}" for number in range(7))),
+        failure_reason(*(f"m.t{number}" for number in range(7))),
         Reason(Level.NOTE, Code.FAILS_ON_BASE, "excused", ("m.base",)),
         Reason(Level.NOTE, Code.KNOWN_FAILURE, "nothing new", ("m.known",)),
     ]
@@ -53,13 +53,13 @@ def test_warnings_name_what_decided_and_whom_it_hit() -> None:
 
 
 @pytest.mark.parametrize("code", [Code.FEWER_RAN, Code.COVERAGE_LOST])
-def test_that_less_was_tested_is_a_warning_where_it_changes_nothing(code: Code) -> None:
+def test_lost_coverage_is_a_warning_of_a_pass_too(code: Code) -> None:
     reasons = [Reason(Level.NOTE, code, "1 test gone", ("m.gone",))]
     verdict = verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS), reasons=reasons)
     assert zuul.render(verdict)["zuul"]["warnings"][1:] == [f"NOTE {code}: 1 test gone: m.gone"]
 
 
-def test_everything_is_bounded() -> None:
+def test_warnings_and_comments_have_limited_sizes() -> None:
     ids = tuple(f"m.{'x' * 5000}{number}" for number in range(500))
     reasons = [Reason(Level.FAIL, Code.TESTS_FAILED, f"{n}" * 900, ids) for n in range(99)]
     paths = [f"lib/file_{number}.py" for number in range(300)]
@@ -74,23 +74,23 @@ def test_everything_is_bounded() -> None:
     assert len(json.dumps(data)) < 80_000
 
 
-def test_a_comment_stands_where_the_traceback_goes_deepest_into_the_change() -> None:
+def test_a_comment_is_at_the_last_line_of_the_traceback_in_a_changed_file() -> None:
     details = traceback(
         ("/v/site-packages/keystone/api/users.py", 5), (f"/v/{USERS}", 9), ("/v/x.py", 1)
     )
     case = failed("m.a", reason="Boom", details=details)
-    found = caused(Cause.CHANGE, "m.a")
+    found = attributions(Cause.CHANGE, "m.a")
     assert commented(verdict_of(Result.FAIL, case, findings=found), USERS) == {
         USERS: [{"line": 9, "level": "error", "message": "m.a: Boom"}]
     }
 
 
-def test_a_failure_of_unknown_cause_is_but_a_warning() -> None:
+def test_the_comment_on_a_failure_of_unknown_cause_is_a_warning() -> None:
     verdict = verdict_of(Result.FAIL, failed("m.a", details=traceback((f"/v/{USERS}", 9))))
     assert commented(verdict, USERS)[USERS][0]["level"] == "warning"
 
 
-def test_what_a_service_logged_goes_deeper_than_the_test() -> None:
+def test_a_traceback_of_a_service_takes_precedence_over_that_of_the_test() -> None:
     lines = tuple(
         Line(
             "12:00", "keystone", "ERROR", f'keystone.x   File "/v/{USERS}", line {line}, in g', own
@@ -101,7 +101,7 @@ def test_what_a_service_logged_goes_deeper_than_the_test() -> None:
     assert commented(verdict, USERS, m_a=Lines(lines))[USERS][0]["line"] == 33
 
 
-def test_failures_in_one_place_share_a_comment() -> None:
+def test_failures_at_the_same_line_share_a_comment() -> None:
     cases = [failed(f"m.t{n}", reason="r", details=traceback((f"/v/{USERS}", 9))) for n in range(3)]
     ((comment,),) = commented(verdict_of(Result.FAIL, *cases), USERS).values()
     assert comment["message"] == "m.t0: r, and 2 more that fail here"
@@ -115,24 +115,26 @@ def test_failures_in_one_place_share_a_comment() -> None:
         ("/v/setup.py", "setup.py"),
     ],
 )
-def test_no_comment_on_a_file_that_is_not_the_changes(frame: str, changed: str) -> None:
+def test_there_is_no_comment_on_an_unchanged_file(frame: str, changed: str) -> None:
     verdict = verdict_of(Result.FAIL, failed("m.a", details=traceback((frame, 9))))
     assert commented(verdict, changed) == {}
 
 
-def test_the_import_root_need_not_be_the_projects_root() -> None:
+def test_a_changed_file_below_an_import_root_is_found() -> None:
     verdict = verdict_of(Result.FAIL, failed("m.a", details=traceback(("/v/pkg/x.py", 9))))
     assert list(commented(verdict, "src/pkg/x.py")) == ["src/pkg/x.py"]
 
 
 @pytest.mark.parametrize("cause", [Cause.BASE, Cause.FLAKE, Cause.NODE, Cause.HARNESS])
-def test_no_comment_on_what_is_not_the_changes_doing(cause: Cause) -> None:
+def test_there_is_no_comment_on_a_failure_with_another_cause_than_the_change(cause: Cause) -> None:
     case = failed("m.a", details=traceback((f"/v/{USERS}", 9)))
-    verdict = verdict_of(Result.FAIL, case, reasons=[blames("m.a")], findings=caused(cause, "m.a"))
+    verdict = verdict_of(
+        Result.FAIL, case, reasons=[failure_reason("m.a")], findings=attributions(cause, "m.a")
+    )
     assert commented(verdict, USERS) == {}
 
 
-def test_many_failures_through_many_files_cost_no_time() -> None:
+def test_many_failures_and_changed_files_are_compared_fast() -> None:
     details = traceback(*((f"/v/pkg/{number}.py", 3) for number in range(1000)))
     cases = [failed(f"m.t{number}", details=details) for number in range(40)]
     changed = [f"pkg/{'a' * 200}/{number}.py" for number in range(500)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every store of earlier runs does; a subclass gives the fixture ``store``."""
+"""The tests of all stores of earlier runs; a subclass provides the fixture ``store``."""
 
 import math
 from collections.abc import Sequence
@@ -43,9 +43,9 @@ def at(number: int) -> datetime:
 
 
 def verdict(number: int = 0, cases: str | dict[str, Outcome] = "s", **changes: Any) -> Verdict:
-    """Make the verdict of the run of that hour: cases are a letter for each of t0, t1, …
+    """Return the verdict of the run of an hour; ``cases`` has one letter for each of t0, t1, …
 
-    ``changes`` go to the verdict or, by the names of its fields, to its run.
+    ``changes`` replace fields of the run or of the verdict.
     """
     if isinstance(cases, str):
         cases = {f"t{place}": BY_LETTER[letter] for place, letter in enumerate(cases)}
@@ -64,8 +64,8 @@ def verdict(number: int = 0, cases: str | dict[str, Outcome] = "s", **changes: A
     return Verdict(run=replace(run, **mine), **fields | changes)
 
 
-def kept(store: Store, name: str) -> PastRun:
-    """Find a run that is in the store."""
+def stored_run(store: Store, name: str) -> PastRun:
+    """Return a run of the store."""
     found = store.find(name)
     assert found
     return found
@@ -79,9 +79,9 @@ def numbers(records: Sequence[Record]) -> list[int]:
 
 
 class StoreContract:
-    """The tests; each begins with an empty store."""
+    """Tests; each starts with an empty store."""
 
-    def test_an_empty_store_knows_nothing(self, store: Store) -> None:
+    def test_an_empty_store_has_no_runs(self, store: Store) -> None:
         assert store.runs() == ()
         assert len(store.window()) == 0
         assert store.window().ids == ()
@@ -91,7 +91,7 @@ class StoreContract:
         assert store.baseline(verdict().run) is None
         assert store.prune(at(9)) == 0
 
-    def test_importing_again_changes_nothing(self, store: Store) -> None:
+    def test_a_repeated_import_changes_nothing(self, store: Store) -> None:
         assert store.import_run(verdict(1, "sf"))
         before = store.runs()
         assert not store.import_run(verdict(1, "sf"))
@@ -105,7 +105,7 @@ class StoreContract:
         assert numbers(store.runs(limit=2)) == [3, 9]
         assert numbers(store.window(limit=2).records) == [3, 9]
 
-    def test_created_may_be_of_any_zone(self, store: Store) -> None:
+    def test_runs_are_ordered_across_time_zones(self, store: Store) -> None:
         east = timezone(timedelta(hours=9))
         store.import_run(verdict(1, created=at(1).astimezone(east)))
         store.import_run(verdict(2))
@@ -149,7 +149,7 @@ class StoreContract:
             ("b", [0]),
         ]
 
-    def test_a_record_tells_all_of_its_run_and_the_window_the_same(self, store: Store) -> None:
+    def test_a_record_has_all_fields_of_its_run_in_the_window_too(self, store: Store) -> None:
         run = Run(
             run_id="12ab",
             created=at(1) + timedelta(microseconds=7),
@@ -177,20 +177,20 @@ class StoreContract:
         assert record.counts["asked"] == 0
         assert record.run.changed
         assert store.window().records == (record,)
-        assert kept(store, "12ab").record == record
+        assert stored_run(store, "12ab").record == record
 
-    def test_what_the_verdict_alone_keeps_is_left_out(self, store: Store) -> None:
+    def test_features_are_not_stored(self, store: Store) -> None:
         features = (Feature("compute-feature-enabled.rescue", "false", "no rescue"),)
         store.import_run(verdict(1, features=features))
         assert store.runs()[0].run == verdict(1).run
         assert store.runs()[0].seconds is None
 
-    def test_counts_are_the_verdicts(self, store: Store) -> None:
+    def test_a_record_has_the_counts_of_the_verdict(self, store: Store) -> None:
         made = verdict(1, "ssfkxunpmd")
         store.import_run(made)
         assert store.runs()[0].counts == made.counts
 
-    def test_strange_texts_come_back_as_they_were(self, store: Store) -> None:
+    def test_special_characters_are_stored_unchanged(self, store: Store) -> None:
         made = Disposition(STRANGE, True, Cause.NODE, signature=STRANGE, evidence=(STRANGE,))
         reason = Reason(Level.FAIL, Code.TESTS_FAILED, STRANGE, (STRANGE,))
         texts = ("run_id", "name", "suite", "profile", "release", "selection", "change", "version")
@@ -206,14 +206,14 @@ class StoreContract:
         assert store.window().unmatched() == {STRANGE: 1}
         assert store.window().past([STRANGE]) == {STRANGE: (Past(Outcome.FAIL, STRANGE),)}
 
-    def test_of_a_reason_some_ids_are_kept(self, store: Store) -> None:
+    def test_the_first_ids_of_a_reason_are_stored(self, store: Store) -> None:
         many = tuple(f"t{number:03}" for number in range(100))
         store.import_run(verdict(1, reasons=(Reason(Level.NOTE, Code.RESUMED, "m", many),)))
-        assert kept(store, "run-1").notes.reasons == (
+        assert stored_run(store, "run-1").notes.reasons == (
             Reason(Level.NOTE, Code.RESUMED, "m", many[:20]),
         )
 
-    def test_the_past_of_tests(self, store: Store) -> None:
+    def test_past_has_the_outcomes_of_tests_in_earlier_runs(self, store: Store) -> None:
         failed = (Disposition("t1", True, Cause.CHANGE, signature="ValueError: <n>"),)
         store.import_run(verdict(1, "sfk"))
         store.import_run(verdict(2, "sf", dispositions=failed))
@@ -224,7 +224,7 @@ class StoreContract:
             "t3": (),
         }
 
-    def test_the_history_of_a_test(self, store: Store) -> None:
+    def test_history_has_the_runs_of_a_test(self, store: Store) -> None:
         evidence = ("02-tempest: success",)
         failed = Disposition("t1", False, Cause.FLAKE, signature="E", evidence=evidence)
         store.import_run(verdict(1, "sm"))
@@ -236,13 +236,15 @@ class StoreContract:
         assert numbers([newest.record, oldest.record]) == [3, 1]
 
     @pytest.mark.parametrize("seconds", [None, math.nan, -3600.0])
-    def test_time_may_be_unknown(self, store: Store, seconds: float | None) -> None:
+    def test_an_invalid_duration_is_stored_as_unknown(
+        self, store: Store, seconds: float | None
+    ) -> None:
         case = Case("t0", Outcome.SUCCESS, seconds=seconds)
         store.import_run(replace(verdict(1), cases=(case,)))
         assert store.window().history("t0")[0].seconds is None
         assert store.window().series() == {}
 
-    def test_a_renamed_test_keeps_its_past(self, store: Store) -> None:
+    def test_a_renamed_test_keeps_its_earlier_outcomes(self, store: Store) -> None:
         old, new = f"a.old.C.test_x[id-{UUID},smoke]", f"a.new.C.test_y[compute,id-{UUID}]"
         failed = Disposition(old, False, Cause.BASE, signature="E")
         store.import_run(
@@ -257,7 +259,7 @@ class StoreContract:
         newest = f"a.newest.C.test_z[id-{UUID}]"
         assert window.past([newest])[newest] == window.past([new])[new]
 
-    def test_a_copied_test_does_not_inherit_the_past_of_the_first(self, store: Store) -> None:
+    def test_a_copied_test_does_not_get_the_outcomes_of_the_original(self, store: Store) -> None:
         first, copy = f"a.b.C.test_x[id-{UUID}]", f"a.b.C.test_y[id-{UUID}]"
         store.import_run(verdict(1, {first: Outcome.FAIL}))
         store.import_run(verdict(2, {first: Outcome.SUCCESS, copy: Outcome.SKIP}))
@@ -267,7 +269,7 @@ class StoreContract:
         }
         assert store.window().ids == (first, copy)
 
-    def test_scenarios_of_one_test_are_not_mixed_up(self, store: Store) -> None:
+    def test_scenarios_of_a_test_are_stored_separately(self, store: Store) -> None:
         one, two, new = (f"a.b.C.test_x[id-{UUID}]{form}" for form in ("(one)", "(two)", "(new)"))
         store.import_run(verdict(1, {one: Outcome.FAIL, two: Outcome.SUCCESS}))
         store.import_run(verdict(2, {one: Outcome.SUCCESS, two: Outcome.SKIP}))
@@ -277,7 +279,7 @@ class StoreContract:
         assert past[new] == ()
         assert store.window().ids == (one, two)
 
-    def test_series_are_the_times_of_successes(self, store: Store) -> None:
+    def test_series_have_the_durations_of_successes(self, store: Store) -> None:
         for number, cases in enumerate(("sss", "sfs", "s", "sks")):
             store.import_run(verdict(number, cases))
 
@@ -290,7 +292,7 @@ class StoreContract:
         assert window.series(prefix="t1") == {"t1": every["t1"]}
         assert store.window(limit=2).series("t2") == {"t2": points(3)}
 
-    def test_series_are_of_timings_too(self, store: Store) -> None:
+    def test_series_have_timings(self, store: Store) -> None:
         for number in range(3):
             timings = {"t0/a": number / 4} | ({STRANGE: float(number)} if number % 2 else {})
             store.import_run(verdict(number, timings=timings))
@@ -301,20 +303,20 @@ class StoreContract:
         assert [point.seconds for point in window.series(STRANGE)[STRANGE]] == [1]
         assert window.ids == ("t0",)
 
-    def test_a_timing_may_be_no_number(self, store: Store) -> None:
+    def test_a_timing_can_be_infinite_or_nan(self, store: Store) -> None:
         store.import_run(verdict(1, timings={"t0/a": math.inf, "t0/b": math.nan}))
-        timings = kept(store, "run-1").notes.timings
+        timings = stored_run(store, "run-1").notes.timings
         assert timings["t0/a"] == math.inf
         assert math.isnan(timings["t0/b"])
 
-    def test_known_failures_that_matched_nothing(self, store: Store) -> None:
+    def test_unmatched_counts_the_newest_consecutive_runs_of_an_entry(self, store: Store) -> None:
         for number, entries in enumerate(("a", "abc", "bc", "abc")):
             store.import_run(verdict(number, unmatched=tuple(entries)))
         assert store.window().unmatched() == {"a": 1, "b": 3, "c": 3}
         assert store.window(limit=2).unmatched() == {"a": 1, "b": 2, "c": 2}
         assert store.window(RunFilter(before=at(1))).unmatched() == {"a": 1}
 
-    def test_the_baseline_is_the_last_good_run_without_a_change(self, store: Store) -> None:
+    def test_the_baseline_is_the_newest_passed_run_without_a_change(self, store: Store) -> None:
         store.import_run(verdict(1, "ssss"))
         store.import_run(verdict(2, "skxum", result=Result.PASS))
         store.import_run(verdict(3, result=Result.FAIL))
@@ -333,7 +335,7 @@ class StoreContract:
         assert found.same_versions
         assert store.baseline(verdict(1).run) is None
 
-    def test_a_baseline_of_the_same_versions_is_preferred(self, store: Store) -> None:
+    def test_a_baseline_with_the_same_versions_is_preferred(self, store: Store) -> None:
         other = {"keystone": "30.0.0", "tempest": "48.0.0"}
         store.import_run(verdict(1))
         store.import_run(verdict(2, versions=other))
@@ -345,7 +347,7 @@ class StoreContract:
         assert found
         assert (numbers([found.record]), found.same_versions) == ([3], False)
 
-    def test_a_project_under_test_may_have_another_version(self, store: Store) -> None:
+    def test_the_version_of_a_project_under_test_is_not_compared(self, store: Store) -> None:
         store.import_run(verdict(1, versions={"openstack-placement": "15", "tempest": "47"}))
         changed = {"openstack-placement": "15.0.1.dev3", "tempest": "47"}
         mine = verdict(
@@ -355,7 +357,7 @@ class StoreContract:
         found = [store.baseline(run) for run in (mine, other)]
         assert [one and one.same_versions for one in found] == [True, False]
 
-    def test_find_a_run(self, store: Store) -> None:
+    def test_find_accepts_an_id_a_name_or_a_unique_prefix(self, store: Store) -> None:
         for number, run_id, name in ((1, "ab12", "x"), (2, "ab34", "x"), (3, "cd_%", "efg")):
             store.import_run(verdict(number, run_id=run_id, name=name))
         wanted = {
@@ -374,7 +376,7 @@ class StoreContract:
         found = {name: store.find(name) for name in wanted}
         assert {name: run and run.record.run.run_id for name, run in found.items()} == wanted
 
-    def test_prune_forgets_what_is_older(self, store: Store) -> None:
+    def test_prune_removes_older_runs(self, store: Store) -> None:
         for number in range(4):
             store.import_run(verdict(number, "s" * number))
         assert store.prune(at(2)) == 2
@@ -384,7 +386,7 @@ class StoreContract:
         assert store.import_run(verdict(1))
 
     @pytest.mark.parametrize(
-        ("change", "said"),
+        ("change", "message"),
         [
             ({"run_id": ""}, "no run id"),
             ({"created": datetime(2026, 11, 1)}, "no time zone"),  # noqa: DTZ001
@@ -400,11 +402,11 @@ class StoreContract:
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
-    def test_a_verdict_that_cannot_be_kept_is_refused(
-        self, store: Store, change: dict[str, Any], said: str
+    def test_a_verdict_that_cannot_be_stored_is_refused(
+        self, store: Store, change: dict[str, Any], message: str
     ) -> None:
         run = {name: value for name, value in change.items() if name != "cases"}
         made = verdict(1, **run)
-        with pytest.raises(EvidenceError, match=said):
+        with pytest.raises(EvidenceError, match=message):
             store.import_run(replace(made, cases=change.get("cases", made.cases)))
         assert store.runs() == ()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The history as bsdgate wrote it with the schema 0003; a subclass gives the fixture ``place``."""
+"""A history of bsdgate with schema 0003; a subclass provides the fixture ``place``."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ ROWS = Path(__file__).resolve().parents[3] / "golden" / "version-3" / "rows.json
 
 
 def write_old(place: Path) -> None:
-    """Make the tables of the schema 0003 with the recorded rows."""
+    """Create the tables of schema 0003 with the recorded rows."""
     database = Database(place)
     migrate.upgrade(database, "0003")
     with database.writing() as connection:
@@ -43,7 +43,7 @@ def _decoded(row: dict[str, Any], table: Any) -> dict[str, Any]:
 
 
 class OldHistoryContract:
-    """The tests; ``place`` is a path or URL of an empty database."""
+    """Tests; ``place`` is the path or URL of an empty database."""
 
     def test_old_runs_are_migrated(self, place: Path) -> None:
         write_old(place)
@@ -70,7 +70,7 @@ class OldHistoryContract:
         assert all(one.counts for one in failed.notes.dispositions)
         assert window.past(["m.A.base"])["m.A.base"] == (Past(Outcome.FAIL, base.signature),)
 
-    def test_a_migrated_history_is_as_good_as_a_new_one(self, place: Path) -> None:
+    def test_a_migrated_history_can_be_opened_again_and_pruned(self, place: Path) -> None:
         write_old(place)
         with Store(place) as store:
             before = store.runs()

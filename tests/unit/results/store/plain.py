@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A history that is a list of runs: what a store has to answer, in the plainest way."""
+"""A simple store that is a list of runs; other stores are compared with it."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from bsdgate.results.store.window import Window
 
 
 class PlainStore(Store):
-    """Only ``filters`` and ``baseline``, which ask the other methods, are the store's own."""
+    """Inherits only ``filters`` and ``baseline``, which call the methods of this class."""
 
     def __init__(self) -> None:
         self._known: dict[str, PastRun] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQLite, and what a database adds to the contract; PostgreSQL is in tests/functional."""
+"""The contract on SQLite, and tests for databases only; tests/functional has PostgreSQL."""
 
 import sqlite3
 import stat
@@ -46,14 +46,14 @@ class TestOldSqlite(OldHistoryContract):
 
 
 def sql(path: Path, *statements: str) -> list[tuple[int | str, ...]]:
-    """Do something to a database behind the store's back; return the last one's rows."""
+    """Execute statements without the store; return the rows of the last statement."""
     with sqlite3.connect(path) as database:
         rows = [database.execute(statement).fetchall() for statement in statements]
     database.close()
     return rows[-1]
 
 
-def test_it_outlives_the_store(path: Path) -> None:
+def test_runs_remain_after_the_store_is_closed(path: Path) -> None:
     with Store(path) as store:
         store.import_run(verdict(1, "sf"))
         kept = store.runs()
@@ -62,7 +62,7 @@ def test_it_outlives_the_store(path: Path) -> None:
         assert not store.import_run(verdict(1, "sf"))
 
 
-def test_all_its_files_are_the_users_alone(path: Path) -> None:
+def test_only_the_user_can_access_the_files(path: Path) -> None:
     with Store(path) as store:
         store.import_run(verdict(1))
         assert len(list(path.parent.iterdir())) > 1
@@ -70,7 +70,7 @@ def test_all_its_files_are_the_users_alone(path: Path) -> None:
             assert stat.S_IMODE(each.stat().st_mode) & 0o077 == 0, each
 
 
-def test_lists_are_kept_once(path: Path) -> None:
+def test_equal_lists_are_stored_once(path: Path) -> None:
     with Store(path) as store:
         for number in range(5):
             store.import_run(verdict(number, "ss"))
@@ -81,7 +81,7 @@ def test_lists_are_kept_once(path: Path) -> None:
         assert sql(path, count) == [(2,)]
 
 
-def test_migrations_make_what_the_tables_say(path: Path) -> None:
+def test_migrations_create_the_declared_tables(path: Path) -> None:
     assert migrate.scripts().get_current_head() == SCHEMA
     Store(path).close()
     database = Database(path)
@@ -91,7 +91,7 @@ def test_migrations_make_what_the_tables_say(path: Path) -> None:
     database.close()
 
 
-def test_a_newer_database_is_refused_and_left_alone(path: Path) -> None:
+def test_a_newer_database_is_refused_and_not_changed(path: Path) -> None:
     Store(path).close()
     sql(path, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
     with pytest.raises(BsdgateError, match=r"newer bsdgate \(its schema is 9999\)") as caught:
@@ -102,7 +102,7 @@ def test_a_newer_database_is_refused_and_left_alone(path: Path) -> None:
 
 
 class Contended:
-    """A connection to a new file while others change its mode; SQLite reports that at once."""
+    """A connection to a new file while others change its mode; SQLite then fails at once."""
 
     def __init__(self, times: int, code: int = sqlite3.SQLITE_BUSY) -> None:
         self.times, self.code = times, code
@@ -117,7 +117,7 @@ class Contended:
             raise error
 
 
-def test_a_new_file_that_others_prepare_is_waited_for() -> None:
+def test_a_new_file_that_another_process_locks_is_waited_for() -> None:
     contended = Contended(2)
     connection._prepare_sqlite(contended, None)
     waited = ["PRAGMA journal_mode=WAL", "BEGIN IMMEDIATE", "ROLLBACK"]
@@ -126,14 +126,14 @@ def test_a_new_file_that_others_prepare_is_waited_for() -> None:
         connection._prepare_sqlite(Contended(1, sqlite3.SQLITE_IOERR), None)
 
 
-def test_an_interrupted_beginning_is_begun_again(path: Path) -> None:
+def test_an_empty_file_is_initialised(path: Path) -> None:
     path.parent.mkdir()
     path.touch()
     with Store(path) as store:
         assert store.import_run(verdict(1))
 
 
-def test_the_tables_of_others_are_left_alone(path: Path) -> None:
+def test_tables_of_other_programs_are_not_changed(path: Path) -> None:
     path.parent.mkdir()
     mine = "INSERT INTO alembic_version VALUES ('theirs')"
     sql(path, "CREATE TABLE alembic_version (version_num TEXT)", mine, "CREATE TABLE run (id INT)")
@@ -142,7 +142,7 @@ def test_the_tables_of_others_are_left_alone(path: Path) -> None:
     assert sql(path, "SELECT version_num FROM alembic_version") == [("theirs",)]
 
 
-def test_a_file_that_is_no_database_is_named(path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_reported(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("something else " * 99)
     with pytest.raises(StoreError, match="history.sqlite: file is not a database"):
@@ -163,7 +163,7 @@ def test_a_file_that_is_no_database_is_named(path: Path) -> None:
         ("seconds", "x'00'"),
     ],
 )
-def test_damage_is_reported(path: Path, column: str, value: str) -> None:
+def test_a_damaged_column_is_reported(path: Path, column: str, value: str) -> None:
     with Store(path) as store:
         store.import_run(verdict(1, "ss"))
         sql(path, f"UPDATE history_run SET {column} = {value}")
@@ -171,14 +171,14 @@ def test_damage_is_reported(path: Path, column: str, value: str) -> None:
             store.window()
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="file/history.sqlite: Not a directory"):
         Store(tmp_path / "file" / "history.sqlite")
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("nowhere", "'nowhere' is not a valid URL of a history"),
         ("mysql://me@db/history", "mysql is not supported"),
@@ -186,13 +186,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         ("sqlite:///:memory:", "does not name a file"),
     ],
 )
-def test_a_url_that_will_not_do_is_refused(url: str, said: str) -> None:
-    with pytest.raises(BsdgateError, match=said) as caught:
+def test_an_unsupported_url_is_refused(url: str, message: str) -> None:
+    with pytest.raises(BsdgateError, match=message) as caught:
         Store(url)
     assert caught.value.exit_code == 2
 
 
-def test_an_absent_server_is_named_without_its_password(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_reported_without_its_password(tmp_path: Path) -> None:
     pytest.importorskip("psycopg")
     url = f"postgresql://me:secret@/history?host={tmp_path}"
     with pytest.raises(StoreError, match=r"postgresql.*me:\*\*\*@") as caught:
@@ -200,14 +200,14 @@ def test_an_absent_server_is_named_without_its_password(tmp_path: Path) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_an_absent_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
     with pytest.raises(BsdgateError, match="needs the Python module psycopg") as caught:
         Store("postgresql://me@db/history")
     assert "bsdgate[postgresql]" in str(caught.value)
 
 
-def test_reading_goes_on_while_another_writes(path: Path) -> None:
+def test_reads_succeed_while_another_connection_writes(path: Path) -> None:
     with Store(path) as store:
         store.import_run(verdict(1))
         other = sqlite3.connect(path, isolation_level=None)
@@ -219,7 +219,7 @@ def test_reading_goes_on_while_another_writes(path: Path) -> None:
         assert len(store.window()) == 0
 
 
-def test_a_writer_that_never_ends_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_beyond_the_timeout_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Store(path).close()
     monkeypatch.setitem(connection._CONNECT["sqlite"], "timeout", 0.1)
     other = sqlite3.connect(path, isolation_level=None)
@@ -264,7 +264,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 @given(st.lists(verdicts(), max_size=6), st.booleans(), st.integers(0, 6))
-def test_it_answers_as_a_plain_list_of_runs_does(
+def test_the_database_returns_the_same_as_the_plain_store(
     database: Store, made: list[Verdict], changed: bool, hour: int
 ) -> None:
     plain = PlainStore()
@@ -279,7 +279,7 @@ def test_it_answers_as_a_plain_list_of_runs_does(
 
 
 def everything(store: Store | PlainStore, run_filter: RunFilter) -> tuple[Any, ...]:
-    """Return all that a store tells."""
+    """Return the results of all reading methods of a store."""
     window = store.window(run_filter, 4)
     return (
         store.runs(run_filter),

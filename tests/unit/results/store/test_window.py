@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The columns of a window beside what one finds by looking through the verdicts one by one."""
+"""The columns of a window, compared with the verdicts themselves."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +15,7 @@ outcomes = st.dictionaries(st.sampled_from(TESTS), st.sampled_from([*BY_LETTER.v
 
 
 @given(st.lists(outcomes, max_size=12), st.data())
-def test_columns_are_what_the_verdicts_say(
+def test_columns_agree_with_the_verdicts(
     runs: list[dict[str, Outcome]], data: st.DataObject
 ) -> None:
     store = Store()
