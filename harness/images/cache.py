@@ -27,7 +27,6 @@ from bsdgate.harness.images.model import (
     Image,
     ImageRef,
     Record,
-    Release,
     Signature,
 )
 from bsdgate.harness.images.progress import Listener
@@ -89,14 +88,6 @@ class Cache:
             if folder.name not in {PARTS, LOCKS} and not folder.name.startswith(DRAFT)
         ]
         return sorted(found, key=lambda each: each.used, reverse=True)
-
-    def find(self, release: Release) -> Image | None:
-        """Return the image of an exact version, if it is here; no server is asked."""
-        for entry in self.entries():
-            if entry.record is not None and entry.record.release == release and entry.image:
-                os.utime(entry.folder)
-                return entry.image
-        return None
 
     def get(self, ref: ImageRef, client: Client) -> Image:
         """Return the image, from here or from its location.

@@ -38,15 +38,15 @@ def unpack(source: Path, target: Path, name: str, listener: Listener) -> str:
     found = hashlib.sha256()
     with source.open("rb") as packed:
         listener.stage(STAGE, name, os.fstat(packed.fileno()).st_size)
-        with writing(STAGE, target):
+        with writing(f"{STAGE}: {name}", target):
             fd = files.open_private(target, os.O_EXCL)
         try:
             for chunk in _content(packed, name):
                 found.update(chunk)
-                with writing(STAGE, target):
+                with writing(f"{STAGE}: {name}", target):
                     _write(fd, chunk)
                 listener.advance(packed.tell())
-            with writing(STAGE, target):
+            with writing(f"{STAGE}: {name}", target):
                 os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_CUR))
                 os.fsync(fd)
         finally:

@@ -93,15 +93,7 @@ def test_an_image_is_downloaded_once(
 ) -> None:
     image = cache.get(ref, client)
     assert cache.get(ref, client) == image
-    assert cache.find(RELEASE) == image
     assert len(tree.requests) == 1
-
-
-def test_another_release_is_not_found(cache: Cache, ref: ImageRef, client: Client) -> None:
-    assert cache.find(RELEASE) is None
-    cache.get(ref, client)
-    assert cache.find(replace(RELEASE, version=Version("15.2"))) is None
-    assert cache.find(replace(RELEASE, variant=Variant(filesystem="zfs"))) is None
 
 
 def test_a_record_says_where_an_image_is_from(cache: Cache, ref: ImageRef, client: Client) -> None:
@@ -168,7 +160,7 @@ def test_a_full_disk_while_unpacking_leaves_the_download_only(
 
     with monkeypatch.context() as patch:
         patch.setattr(files, "write_all", full)
-        with pytest.raises(InfrastructureError, match="unpack: no room to write") as error:
+        with pytest.raises(InfrastructureError, match="unpack: .*: no room to write") as error:
             cache.get(ref, client)
     assert "make room" in (error.value.hint or "")
     assert names(root) == []
@@ -239,7 +231,7 @@ def test_a_damaged_image_is_reported_and_fetched_again(
         image.path.write_bytes(CONTENT[:-1])
     (entry,) = cache.entries()
     assert cache.check(entry)
-    assert cache.find(RELEASE) is None
+    assert entry.image is None
     assert cache.get(ref, client) == image
     assert image.path.read_bytes() == CONTENT
 
@@ -301,29 +293,40 @@ from pathlib import Path
 from bsdgate.harness.images.cache import Cache
 from bsdgate.harness.images.client import Client
 from bsdgate.harness.images.model import Digest, ImageRef
-from bsdgate.harness.images.progress import Silent
 from bsdgate.harness.images.settings import Limits
 
-class Printer(Silent):
+class Printer:
     def stage(self, name, what, total=None):
         print(name, flush=True)
+        self.name = name
 
-root, name, url, sha512 = sys.argv[1:]
+    def advance(self, done):
+        if done and self.name == stop:
+            print("stopped", flush=True)
+            sys.stdin.read()
+
+root, name, url, sha512, stop = sys.argv[1:]
 ref = ImageRef(name, url, Digest("sha512", sha512))
 print(Cache(Path(root), Printer()).get(ref, Client(Limits())).path)
 """
 
 
+def start_fetch(root: Path, ref: ImageRef, stop: str = "") -> subprocess.Popen[str]:
+    """Fetch in another process, which prints the stages, and stops in the stage ``stop``."""
+    assert ref.digest is not None
+    words = [sys.executable, "-c", FETCH, str(root), NAME, str(ref.location), ref.digest.hex, stop]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True)
+
+
 def test_two_processes_that_fetch_one_image_download_it_once(
     root: Path, ref: ImageRef, tree: ReleaseTree
 ) -> None:
-    assert ref.digest is not None
-    words = [sys.executable, "-c", FETCH, str(root), NAME, str(ref.location), ref.digest.hex]
     reached, released = threading.Event(), threading.Event()
     tree.fail(PATH, release_tree.held(reached, released))
-    first = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    first = start_fetch(root, ref)
     assert reached.wait(50)
-    second = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    second = start_fetch(root, ref)
     assert second.stdout is not None
     assert second.stdout.readline() == "wait for another process\n"
     released.set()
@@ -331,6 +334,24 @@ def test_two_processes_that_fetch_one_image_download_it_once(
     assert first.communicate(timeout=50)[0].splitlines() == ["download", "unpack", str(path)]
     assert second.communicate(timeout=50)[0].splitlines() == [str(path)]
     assert len(tree.requests) == 1
+
+
+@pytest.mark.parametrize("stage", ["download", "unpack"])
+def test_a_killed_process_leaves_no_half_image_and_is_continued(
+    cache: Cache, root: Path, ref: ImageRef, client: Client, tree: ReleaseTree, stage: str
+) -> None:
+    with start_fetch(root, ref, stage) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != "stopped\n":
+            assert process.poll() is None
+        process.kill()
+    assert cache.entries() == []
+    assert cache.get(ref, client).path.read_bytes() == CONTENT
+    assert names(root) == [ref.key]
+    assert not list((root / "parts").iterdir())
+    first, second = tree.ranges(PATH)
+    assert first is None
+    assert int((second or "").strip("bytes=-")) > 0
 
 
 def test_a_process_that_waits_for_another_one_says_so(

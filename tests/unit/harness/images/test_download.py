@@ -3,6 +3,7 @@
 
 import errno
 import hashlib
+import io
 import random
 import shutil
 from collections.abc import Callable
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import requests
 from fakes import release_tree
 from fakes.progress import Recorder
 from fakes.release_tree import ReleaseTree
 
 from bsdgate.harness import files
 from bsdgate.harness.errors import InfrastructureError, UsageError
-from bsdgate.harness.images.client import Client, NotFound
+from bsdgate.harness.images.client import Client, Deadline, NotFound
 from bsdgate.harness.images.download import download, remove
 from bsdgate.harness.images.model import Digest
 from bsdgate.harness.images.settings import Limits
@@ -153,6 +155,28 @@ def test_a_redirect_without_end_is_an_error(load: Load, tree: ReleaseTree) -> No
     tree.fail("loop", *[release_tree.redirect(f"{tree.url}/loop")] * 40)
     with pytest.raises(InfrastructureError, match="download: .*/loop: too many redirects"):
         load(f"{tree.url}/loop")
+
+
+def lead_to(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Let each request be answered by another server, after redirects."""
+
+    def get(*_: object, **__: object) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response.url, response.raw = 200, url, io.BytesIO()
+        return response
+
+    monkeypatch.setattr(requests.Session, "get", get)
+
+
+def test_a_redirect_from_an_encrypted_server_to_another_kind_is_refused(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadline = Deadline(client.limits)
+    lead_to(monkeypatch, "https://mirror/image")
+    assert client.open("https://a/image", {}, "download", deadline).url == "https://mirror/image"
+    lead_to(monkeypatch, "http://mirror/image")
+    with pytest.raises(InfrastructureError, match="it leads to http://mirror/image, which is not"):
+        client.open("https://a/image", {}, "download", deadline)
 
 
 def test_a_slow_server_meets_the_time_limit(load: Load, tree: ReleaseTree) -> None:

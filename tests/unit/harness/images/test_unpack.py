@@ -84,7 +84,7 @@ def test_a_full_disk_is_an_error(
 
     source.write_bytes(disks.xz(CONTENT))
     monkeypatch.setattr(files, "write_all", full)
-    with pytest.raises(InfrastructureError, match="unpack: no room to write .*target"):
+    with pytest.raises(InfrastructureError, match="unpack: an image: no room to write .*target"):
         unpack(source, tmp_path / "target", "an image", recorder)
 
 
