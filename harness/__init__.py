@@ -5,7 +5,7 @@ from importlib import metadata
 
 
 def version() -> str:
-    """Return the installed version of bsdgate; ``0+checkout`` if it is only on the path."""
+    """Return the version of bsdgate; ``0+checkout`` if bsdgate is not installed."""
     try:
         return metadata.version("bsdgate")
     except metadata.PackageNotFoundError:

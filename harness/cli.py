@@ -209,7 +209,9 @@ def run(resume: Path | None, keep: bool, history: str | None, **options: Any) ->
 @click.option("--subunit", type=FILE, multiple=True, help="A subunit v2 stream; repeatable.")
 @click.option("--junit", type=FILE, multiple=True, help="A JUnit XML report; repeatable.")
 @click.option("--rally", type=FILE, multiple=True, help="A Rally task report; repeatable.")
-@click.option("--rally-task", type=FILE, multiple=True, help="The task of a report; repeatable.")
+@click.option(
+    "--rally-task", type=FILE, multiple=True, help="The task file of a report; repeatable."
+)
 @POLICY_OF
 @EXPECTATIONS
 @HISTORY
@@ -271,7 +273,7 @@ def history(
 
 
 def _given(context: click.Context, *names: str) -> list[str]:
-    """Return those of these options that are on the command line."""
+    """Return the options in ``names`` that are on the command line."""
     there = click.core.ParameterSource.COMMANDLINE
     return [name for name in names if context.get_parameter_source(name) is there]
 
@@ -292,7 +294,7 @@ def history_import(store: Any, folders: tuple[Path, ...]) -> int:
 @click.argument("run")
 @click.pass_obj
 def history_show(store: Any, run: str) -> None:
-    """Show one run of the history. RUN is a name, an id, or the beginning of one."""
+    """Show one run of the history. RUN is the run's name or id, or the beginning of either."""
     from bsdgate.harness.commands import history as command
 
     command.show_run(store, run, Console())
@@ -332,7 +334,7 @@ def expectations() -> None:
 @expectations.command()
 @click.argument("paths", metavar="[FILE|FOLDER]...", nargs=-1, type=FOLDER_OR_FILE)
 def check(paths: tuple[Path, ...]) -> int:
-    """List all problems in files of known failures, by default in those of bsdgate."""
+    """List all problems in files of known failures, by default in bsdgate's files."""
     from bsdgate.harness.commands import expectations as command
 
     return command.check(paths)
@@ -358,7 +360,7 @@ def propose() -> None:
 @bsdgate.command()
 @click.option("--profile", "profiles", multiple=True, help="Repeatable.", show_default="all")
 @click.option("--suite", "suites", multiple=True, help="Repeatable.", show_default="nightly")
-@click.option("--list", "listed", type=FILE, help="Ids as `tempest run --list-tests` prints them.")
+@click.option("--list", "listed", type=FILE, help="The output of `tempest run --list-tests`.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write HTML, too.")
 def scorecard(
     profiles: tuple[str, ...], suites: tuple[str, ...], listed: Path | None, html: Path | None
@@ -386,7 +388,9 @@ def scorecard(
     type=click.FloatRange(min=0),
     help="Smallest relative change reported.",
 )
-@click.option("--seconds", default=0.05, type=click.FloatRange(min=0), help="Same, in seconds.")
+@click.option(
+    "--seconds", default=0.05, type=click.FloatRange(min=0), help="Smallest change in seconds."
+)
 @click.argument("prefix", default="")
 def trends(history: str | None, limit: int, prefix: str, **options: Any) -> None:
     """Show the tests, workloads and actions that became slower or faster.

@@ -18,11 +18,12 @@ from bsdgate.harness import files, folders, paths
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.yaml_splice import SpliceError, Text
 
+# Not multiplied by the factor for slow nodes: the file is on this machine.
 LOCK_SECONDS: Final = 30.0
 """The maximum number of seconds to wait for another process that changes the file."""
 
 _CLOUDS: Final = "clouds"
-_ELSEWHERE: Final = "name another file in OS_CLIENT_CONFIG_FILE"
+_ELSEWHERE: Final = "set OS_CLIENT_CONFIG_FILE to another file"
 
 
 def path() -> Path:
@@ -36,7 +37,7 @@ def path() -> Path:
 def check(file: Path, name: str) -> None:
     """Check that the entry ``name`` can be written to ``file``.
 
-    :raises UsageError: the file is broken, or has an entry of that name not made by bsdgate.
+    :raises UsageError: the file is broken, or has an entry ``name`` that bsdgate has not made.
     """
     with _locked(file):
         _without_ours(file, _load(file), name)
@@ -57,7 +58,7 @@ def url_of(entry: Mapping[str, Any]) -> str:
 
 
 def drop(file: Path, name: str, url: str) -> None:
-    """Remove the entry ``name``, if it is still that of ``url``."""
+    """Remove the entry ``name``, if its URL is still ``url``."""
     if not file.exists():
         return
     with _locked(file):
@@ -80,7 +81,7 @@ def _without_ours(file: Path, content: Text, name: str) -> Text:
 
 @contextlib.contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    """Exclude other writers of the file, and name the file in errors.
+    """Exclude other writers of the file, and add its path to errors.
 
     If the file is a link, its target is changed.
     """

@@ -69,7 +69,7 @@ def confirm(run: Run) -> None:
         if without := [rerun for rerun in failed if rerun.side is Side.BASE]:
             _rerun_without(run, without, deadline)
     except OutOfTimeError:
-        run.listener.report(f"no more tests are run again: the limit of {bound:g} s is over")
+        run.listener.report(f"no more tests are run again: the time limit of {bound:g} s is over")
     if hung := [rerun for rerun in plan if rerun.hung]:
         _rerun_hung(run, hung)
     if plan:
@@ -114,7 +114,7 @@ def _rerun_hung(run: Run, reruns: Sequence[Rerun]) -> None:
 
 
 def hung_seconds(run: Run, tests: int) -> float:
-    """Return the maximum number of seconds for a re-run of so many tests, each of which may hang.
+    """Return the maximum number of seconds for a re-run of ``tests`` tests, which may all hang.
 
     The fixtures of a test that hung may need the same time again.
     """

@@ -16,7 +16,7 @@ class UsageError(BsdgateError):
 class ConfigurationError(BsdgateError):
     """A profile, a suite or another file of settings is wrong.
 
-    ``problems`` are all that were found, one line each, so that the user can correct all at once.
+    ``problems`` has a line for each problem, so that the user can correct all of them together.
     """
 
     exit_code: ClassVar[int] = 2

@@ -17,7 +17,7 @@ from bsdgate.results.errors import BsdgateError
 
 INTERNAL_ERROR: Final = "internal error, not a test failure"
 UNUSABLE: Final = (errno.ENAMETOOLONG, errno.ELOOP)
-"""The errors of a path that the system cannot use, whichever call is the first to use it."""
+"""The values of errno for a path that the system cannot use, in any call."""
 
 
 class _Output(io.FileIO):
@@ -103,7 +103,7 @@ def _unexpected(error: BaseException) -> int:
     if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
         unusable = UsageError(
             f"cannot use the path {error.filename}: {error.strerror}",
-            "give another one; each name in it may have 255 bytes",
+            "give another path; each name in a path may have at most 255 bytes",
         )
         _print_error(f"bsdgate: {unusable}")
         return unusable.exit_code
@@ -131,7 +131,7 @@ def _check_output(code: int, output: _Output | None) -> int:
 def _print_error(message: str) -> None:
     """Write to stderr without control characters; ignore errors."""
     with contextlib.suppress(Exception):
-        # Only here: most commands have no error to print.
+        # Imported only now, because most commands have no error to print.
         from bsdgate.results.reporters.text import plain  # noqa: PLC0415
 
         click.echo("\n".join(map(plain, message.split("\n"))), err=True)

@@ -45,7 +45,7 @@ def write_atomically(path: Path, content: bytes, elsewhere: str = ELSEWHERE) -> 
         try:
             _replace(path, content)
         except OSError as error:
-            # The user does not know the temporary file.
+            # The error must have the path of the file, not of the temporary file.
             raise OSError(error.errno, error.strerror, str(path)) from error
 
 
@@ -80,9 +80,10 @@ def take_lock(path: Path, *, wait: bool = False) -> int | None:
     """Lock ``path`` for this process and return the descriptor that holds the lock.
 
     The lock lasts until the descriptor and its inherited copies are closed, also by the end of a
-    process. The file contains the process id. Without ``wait``, return None if it is locked.
+    process. The file contains the process id. Without ``wait``, return None if
+    the file is locked.
     """
-    # Only flock, here as everywhere: on FreeBSD it and lockf exclude one another.
+    # bsdgate uses only flock: on FreeBSD flock and lockf exclude one another.
     fd = open_private(path, 0)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -119,7 +120,7 @@ def is_locked(path: Path) -> bool:
 
 
 def holder(path: Path) -> int | None:
-    """Return the process id in the lock file ``path``; None if it contains none."""
+    """Return the process id in the lock file ``path``; None if the file contains no id."""
     try:
         with path.open("rb") as file:
             text = file.read(_PID_DIGITS + 1)
@@ -149,7 +150,7 @@ def _take_within(path: Path, seconds: float) -> int:
         if time.monotonic() > deadline:
             raise UsageError(
                 f"process {holder(path) or 'unknown'} has held {path} for {seconds:g} s",
-                "wait until it has ended, or end it",
+                "wait until the process has ended, or end it",
             )
         time.sleep(0.01)
     return fd
@@ -171,7 +172,7 @@ def _take_if_current(path: Path) -> int | None:
 
 @contextlib.contextmanager
 def explain_errors(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
-    """Turn an OSError about ``path`` into an error that names the next step."""
+    """Turn an OSError about ``path`` into an error that has the next step."""
     try:
         yield
     except OSError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Private directories that bsdgate makes and removes again: it removes no others.
+"""Private directories that bsdgate makes and removes again; it removes no other directories.
 
 A directory that will be removed as a whole contains the file MARKER, which is made before any other
 file. A directory without the marker is not removed, whatever its name.
@@ -51,7 +51,7 @@ def _make_one(path: Path) -> None:
 
 
 def tighten(*paths: Path) -> None:
-    """Set mode 0700 for directories of the user that were made with the umask, if they exist."""
+    """Set mode 0700 for each directory that exists and belongs to the user."""
     for path in paths:
         if path.is_dir() and path.stat().st_uid == os.geteuid():
             path.chmod(stat.S_IRWXU)

@@ -30,11 +30,12 @@ from typing import Any, Final, NoReturn
 SETTLE: Final = 2.0
 """The number of seconds in which remaining processes, such as helpers, may end by themselves."""
 
+# Not multiplied by the factor for slow nodes: a killed process does no more work.
 KILL_TIMEOUT: Final = 10.0
 """The number of seconds after which the guard stops killing processes that do not end."""
 
 TICK: Final = 0.05
-"""The number of seconds between two checks of a process group without an event for its end."""
+"""The number of seconds between two checks, where no event reports the end of a process group."""
 
 NAMED: Final = 20
 NAME_LENGTH: Final = 200
@@ -58,7 +59,7 @@ class _ReaperKill(ctypes.Structure):
 
 
 def adopt_orphans() -> bool:
-    """Become the parent of each orphan below this process; return False where that fails."""
+    """Become the parent of each orphan below this process; return False if that is impossible."""
     if sys.platform == "linux":
         found: int = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         return found == 0
@@ -66,7 +67,7 @@ def adopt_orphans() -> bool:
 
 
 def die_with_parent() -> None:
-    """Make the system kill this process when its parent ends, where it can do that."""
+    """Make the system kill this process when its parent ends (Linux, FreeBSD)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     else:
@@ -132,7 +133,7 @@ class Guard:
     """The running command, and the events that end it."""
 
     def __init__(self, harness: int, grace: float) -> None:
-        """Use the socket to the harness; ``grace`` are the seconds that a command has to end."""
+        """Use the socket to the harness; ``grace``: the seconds in which a command must end."""
         self._harness = harness
         self._grace = grace
         self._received = b""
@@ -170,7 +171,7 @@ class Guard:
             os.write(self._harness, line.encode(errors="backslashreplace") + b"\n")
 
     def end_rest(self, packages: str) -> list[str]:
-        """End all other processes of the command; return the names of those that were killed."""
+        """End all other processes of the command; return the names of the killed ones."""
         self._settle(SETTLE)
         names: dict[int, str] = {}
         groups: set[int] = set()
@@ -190,7 +191,7 @@ class Guard:
             self._listen(left)
 
     def _reap(self) -> bool:
-        """Reap the command and adopted processes that have ended; return whether others live."""
+        """Reap the command and adopted processes that have ended; return whether others run."""
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -201,14 +202,14 @@ class Guard:
         return False
 
     def _timeout(self) -> float | None:
-        """Return the seconds to wait for an event: without such an event, only a TICK."""
+        """Return the seconds to wait for an event; a TICK if the end of the group is no event."""
         if self._deadline is None:
             return None
         left = max(0.0, self._deadline - time.monotonic())
         return left if self._adopts and left else TICK
 
     def _group_may_end(self) -> bool:
-        """Return whether a command that must end has others in its group, which have time left."""
+        """Return whether the command must end, and its group has processes and time left."""
         return self._deadline is not None and not self._is_late() and signal_group(self._command, 0)
 
     def _is_late(self) -> bool:
@@ -269,7 +270,7 @@ def _kill_descendants(packages: str) -> tuple[dict[int, str], set[int]]:
     groups = {_group_of(each.pid) for each in found} - {0, os.getpgrp()}
     for group in groups:
         signal_group(group, signal.SIGKILL)
-    # FreeBSD's own call for the same, for all descendants at once.
+    # FreeBSD has a call that kills all descendants together.
     _procctl(os.getpid(), _PROC_REAP_KILL, ctypes.byref(_ReaperKill(rk_sig=signal.SIGKILL)))
     return names, groups
 
@@ -282,7 +283,7 @@ def _group_of(pid: int) -> int:
 
 
 def _import_psutil(packages: str) -> Any:
-    # Only here: most commands leave no process, and no other module of that directory is needed.
+    # Imported only now: most commands leave no process behind.
     if packages not in sys.path:
         sys.path.append(packages)
     import psutil  # noqa: PLC0415
@@ -317,7 +318,7 @@ def end_alike(status: int) -> NoReturn:
 
 
 def main() -> NoReturn:
-    """Run the command to its end, and end all processes of it."""
+    """Run the command until it ends, and end all processes that it leaves behind."""
     grace, packages, stdin, passed, *argv = sys.argv[1:]
     guard = Guard(os.dup(0), float(grace))
     descriptors = [int(each) for each in passed.split(",") if each]
@@ -328,7 +329,10 @@ def main() -> NoReturn:
     if len(left) > NAMED:
         guard.send(f"left {len(left) - NAMED} more")
     if left:
-        os.write(2, f"bsdgate: killed what was left: {'; '.join(left)}\n".encode(errors="replace"))
+        os.write(
+            2,
+            f"bsdgate: killed processes left behind: {'; '.join(left)}\n".encode(errors="replace"),
+        )
     guard.send("ended")
     end_alike(status)
 

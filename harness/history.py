@@ -25,9 +25,9 @@ EARLIER: Final = 60
 
 
 def open_store(url: str | None, *, make: bool = True) -> "Store":
-    """Open the history: that of ``url``, else the file in the state directory.
+    """Open the history database at ``url``, by default a file in the state directory.
 
-    A missing file is an empty history; a caller that only reads does not ``make`` it.
+    A missing file is an empty history; it is only made with ``make``.
     """
     # The import of SQLAlchemy takes longer than most commands.
     from bsdgate.results.store.connection import is_there  # noqa: PLC0415
@@ -41,10 +41,10 @@ def open_store(url: str | None, *, make: bool = True) -> "Store":
 
 
 def check(url: str | None, policy: Policy) -> None:
-    """Check before a run that its history can be read, if the policy requires a history.
+    """Check before a run that the history can be read, if the policy requires a history.
 
-    :raises StoreError: it cannot be read, and the policy makes that an error.
-    :raises BsdgateError: the URL is invalid, or the history is of a newer bsdgate.
+    :raises StoreError: the history cannot be read, and the policy makes that an error.
+    :raises BsdgateError: the URL is invalid, or a newer bsdgate has written the history.
     """
     try:
         open_store(url, make=False).close()
@@ -62,7 +62,7 @@ def judge(
 ) -> Verdict:
     """Judge a run, write its reports, and add it to the history.
 
-    ``expectations`` are known failures beside those of bsdgate and of the run. If the history
+    ``expectations`` are known failures in addition to bsdgate's and the run's. If the history
     cannot be read, the policy determines the verdict. If it can be read but not written, ``warn``
     is called with the reason.
     """

@@ -29,6 +29,7 @@ COMMIT_FILE: Final = "commit.txt"
 
 # Files that tools make, and files that are not shipped.
 _LEFT_OUT: Final = (".pyc", ".rst", "~")
+# Not multiplied by the factor for slow nodes: no run needs the commit.
 _GIT_TIMEOUT: Final = 10.0
 _VALUE_SHOWN: Final = 80
 
@@ -75,8 +76,8 @@ def _files(package: Path) -> Iterator[Path]:
 def describe(package: Path) -> str:
     """Return the commit of a package, with ``-dirty`` if changed; empty if it is not known.
 
-    git reads only the checkout that the package itself belongs to: its environment may be inside
-    the checkout of another project.
+    git reads only the checkout that the package belongs to: the environment of an installed
+    package may be inside the checkout of another project.
     """
     root = package.parents[1]
     if package.parent.name == "src" and (root / ".git").exists():
@@ -104,7 +105,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     content: dict[str, Any]
-    """What was loaded, with all default values."""
+    """The loaded profile or suite, with all default values."""
     sha256: str
     """The SHA-256 of the content as sorted JSON."""
 
@@ -117,7 +118,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _digest_fits(self) -> Self:
         if self.sha256 != _digest(self.content):
-            raise ValueError("sha256 is not that of the content")
+            raise ValueError("sha256 is not the SHA-256 of the content")
         return self
 
     def differences(self, now: "Settings") -> list[str]:

@@ -37,7 +37,7 @@ class AskedProject(BaseModel):
 
 
 class ChangedProject(AskedProject):
-    """A project that is installed with other code than that of the release."""
+    """A project that is installed with code other than the release's."""
 
     version: str
     """The version that was installed."""
@@ -51,7 +51,7 @@ class AskedCloud(BaseModel):
     name: str
     """The name of the cloud in clouds.yaml."""
     prefix: str
-    """The prefix of the names of all resources that runs create there."""
+    """The prefix of the names of all resources that runs create in the cloud."""
     accounts: Path | None = None
     """The file with the accounts for tests."""
 
@@ -141,9 +141,9 @@ class Manifest(BaseModel):
             raise UsageError(f"{path} is not a manifest: {error}", "start a new run") from error
 
     def refuse_other_settings(self, run: Path, profile: BaseModel, suite: BaseModel) -> None:
-        """Check that the profile and the suite are those of the manifest; ``run`` is the directory.
+        """Check that the profile and the suite have not changed; ``run`` is the run directory.
 
-        :raises ConfigurationError: one of them differs; ``problems`` names each different value.
+        :raises ConfigurationError: a value differs; ``problems`` has a line for each of these.
         """
         pairs = {
             f"profile {self.profile}": (self.profile_settings, Settings.of(profile)),
@@ -169,12 +169,12 @@ def _refuse_other_bsdgate(run: Path, fields: dict[str, Any]) -> None:
         raise UsageError(
             f"{run} was made by bsdgate {made_by} with a manifest of schema {schema},"
             f" and bsdgate {identity.version()} resumes runs of schema {SCHEMA} only",
-            "resume it with the bsdgate that made it, or start a new run",
+            f"resume the run with bsdgate {made_by}, or start a new run",
         )
     if fields["bsdgate_sha256"] != identity.digest():
         raise UsageError(
-            f"{run} was made by bsdgate {made_by}, and this is {identity.version()}:"
-            f" the SHA-256 of its files was {fields['bsdgate_sha256']:.12},"
+            f"{run} was made by bsdgate {made_by}, but bsdgate {identity.version()} is installed:"
+            f" the SHA-256 of bsdgate's files was {fields['bsdgate_sha256']:.12},"
             f" and is {identity.digest():.12}",
-            "install the bsdgate that made it, with all changes to its files, or start a new run",
+            "install the bsdgate that made it, with the same local changes, or start a new run",
         )

@@ -59,7 +59,7 @@ EXPECTATIONS = click.option(
     multiple=True,
     metavar="PATH",
     type=FOLDER_OR_FILE,
-    help="Known failures beside those of bsdgate: a YAML file or directory; repeatable.",
+    help="Additional known failures: a YAML file or directory; repeatable.",
 )
 
 WITH = click.option(
@@ -73,7 +73,7 @@ WITH = click.option(
 ON = click.option(
     "--on",
     metavar="ssh://USER@HOST[:PORT]",
-    help="Use another machine as the node; bsdgate must be installed there.",
+    help="Use another machine as the node; bsdgate must be installed on it.",
     show_default="this machine",
 )
 

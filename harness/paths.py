@@ -29,13 +29,16 @@ def cache() -> Path:
 
 
 def by_default() -> list[Path]:
-    """Return those of the two directories that no BSDGATE variable sets: only bsdgate uses them."""
+    """Return the state and cache directories that no BSDGATE variable sets.
+
+    Only bsdgate uses these directories.
+    """
     chosen = {"BSDGATE_STATE_DIR": state, "BSDGATE_CACHE_DIR": cache}
     return [place() for ours, place in chosen.items() if not os.environ.get(ours)]
 
 
 def home(setting: str) -> Path:
-    """Return the user's home directory; with the variable ``setting`` it is not needed.
+    """Return the user's home directory; it is not needed if the variable ``setting`` is set.
 
     :raises UsageError: HOME is not set, and the system's list of users has no entry for the user.
     """
@@ -43,7 +46,8 @@ def home(setting: str) -> Path:
         return Path.home()
     except RuntimeError as error:
         raise UsageError(
-            "you have no home directory: HOME is not set, and the system does not know your user",
+            "you have no home directory: HOME is not set, and the system's list of users has no"
+            " entry for you",
             f"set HOME, or {setting}",
         ) from error
 
@@ -57,7 +61,7 @@ def check_installation() -> None:
 def check(path: Path, hint: str) -> Path:
     """Return ``path`` if OpenStack and its tests can use it and all paths below it.
 
-    :raises UsageError: it contains a character that they cannot use; ``hint`` is the next step.
+    :raises UsageError: it contains a character that OpenStack cannot use; ``hint`` is the hint.
     """
     wrong = [char for char in str(path) if not _is_plain(char)]
     if wrong:

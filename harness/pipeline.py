@@ -58,8 +58,8 @@ class Options:
     """The options of ``bsdgate run``.
 
     ``suite`` is by default the suite of the profile. ``changes`` are values of ``--with``,
-    ``history`` is the URL of a shared history, ``expectations`` are files and directories of known
-    failures beside those of bsdgate. ``review`` is the change on the review server and its
+    ``history`` is the URL of a shared history, ``expectations`` are files and directories of
+    additional known failures. ``review`` is the change on the review server and its
     patchset. ``on`` is the URL of the node; None: this machine. ``cloud`` is the name of a standing
     cloud in clouds.yaml; ``accounts``, ``prefix`` and ``allow_disruptive`` (whether the suite may
     disturb other users) are only for standing clouds.
@@ -170,11 +170,13 @@ def _prepare_runners(
 ) -> environment.Environment:
     """Make the Python environment of the runners on this machine."""
     changed = [change for change in asked if runners.has(change.distribution)]
-    return environment.prepare(changed, profile.release, paths.cache(), listener.report)
+    return environment.prepare(
+        changed, profile.release, paths.cache(), listener.report, profile.timeouts.factor
+    )
 
 
 def _target(folder: RunDir, profile: Profile, asked: Sequence[Change]) -> tuple[Node, Deployment]:
-    """Return the node and the deployment; the deployment installs all other changes."""
+    """Return the node, and the deployment, which installs the changes that no runner uses."""
     others = [str(change) for change in asked if not runners.has(change.distribution)]
     return deployments.make(profile, folder, others)
 
@@ -223,9 +225,9 @@ def _check_policy(options: Options) -> None:
 
 
 def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | None = None) -> Run:
-    """Open a run that was stopped, to run the rest; ``url`` is the URL of a shared history.
+    """Open a stopped run, to run the remaining tests; ``url`` is the URL of a shared history.
 
-    :raises UsageError: ``path`` is no run, is in use, or has another version of bsdgate or change.
+    :raises UsageError: ``path`` is no run, is in use, or began with another bsdgate or change.
     :raises ConfigurationError: the profile or the suite differs from the one in the manifest.
     """
     listener.step("prepare")
@@ -242,7 +244,7 @@ def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | Non
         resolved = environment.resolve(asked, paths.cache())
         if tuple(each.asked for each in resolved) != manifest.changes:
             raise UsageError(
-                f"the change under test differs from that of {path}",
+                f"the change under test differs from the change of the run {path}",
                 "use the same change, or start a new run",
             )
         tools = _prepare_runners(asked, profile, listener)
@@ -314,7 +316,7 @@ def _take_all(run: Run) -> InfrastructureError | None:
 
 
 def _find_cause(run: Run, error: InfrastructureError) -> InfrastructureError:
-    """Return the cause of an error: a lost node, or itself. Record a lost node for the judge."""
+    """Return the cause of an error: a lost node, which is recorded too, or the error itself."""
     if not isinstance(error, NodeLostError) and run.deployed:
         with contextlib.suppress(BsdgateError):
             lost = [one for one in run.deployment.health() if one.code is Code.NODE_LOST]

@@ -31,6 +31,7 @@ from bsdgate.harness.errors import InfrastructureError
 
 PIPE: Final = subprocess.PIPE
 GRACE: Final = 3.0
+"""The number of seconds between SIGTERM and SIGKILL, also on a slow node."""
 
 _CHUNK: Final = 65536
 
@@ -73,7 +74,7 @@ def environment(**changes: str | None) -> dict[str, str]:
 class Running:
     """A started process and its descendants. A context manager that ends them.
 
-    ``pid`` is that of the guard.
+    ``pid`` is the process id of the guard.
     """
 
     def __init__(
@@ -107,8 +108,8 @@ class Running:
     def read(self, timeout: float | None = None) -> bytes | None:
         """Return the next bytes of stdout, b"" at its end, None if none came in ``timeout`` s.
 
-        Only for a process started with ``stdout=PIPE``. The end comes when the process and all
-        that it has left have ended, and the pipe is empty.
+        Only for a process started with ``stdout=PIPE``. The end comes when the process and
+        all its descendants have ended, and the pipe is empty.
         """
         assert self._popen.stdout is not None, "start it with stdout=PIPE to read from it"
         stdout = self._popen.stdout.fileno()
@@ -174,10 +175,10 @@ class Running:
         return status
 
     def detach(self) -> int:
-        """Let the process outlive the harness from here on; return the pid of its guard."""
+        """Let the process outlive the harness from now on; return the pid of its guard."""
         self._send("detach")
         self.close()
-        # Popen warns about, and later reaps, a child process that it believes to be running.
+        # Popen warns about, and later reaps, a child process without a return code.
         self._popen.returncode = 0
         return self.pid
 
@@ -195,7 +196,7 @@ class Running:
         """Return an error about this process, with its last log lines and its command line."""
         command = self._command
         message = f"{Path(command.argv[0]).name} {what}\n{self.last_lines()}".rstrip()
-        hint = f"its log is {command.log}; to run it by hand:\n     {command.pasteable()}"
+        hint = f"the log is {command.log}; to run the command by hand:\n     {command.pasteable()}"
         return ProcessError(message, hint, log=command.log, exit_status=self.exit_status)
 
     def _send(self, line: str) -> None:
@@ -371,7 +372,7 @@ _running: "weakref.WeakSet[Running]" = weakref.WeakSet()
 
 
 def _end_all() -> None:
-    """End all running processes when the harness ends: all at the same time."""
+    """End all running processes, at the same time, when the harness ends."""
     processes = list(_running)
     for running in processes:
         running.close()

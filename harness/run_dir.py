@@ -33,10 +33,10 @@ JournalEvent = Literal["begin", "end", "fail", "interrupt"]
 
 LAYOUT: Final = {
     "manifest.json": "The request: what to run. Written once, before all other files.",
-    "node.json": "The properties of the node, and the versions that are installed there.",
+    "node.json": "The properties of the node, and the versions that are installed on it.",
     "journal.jsonl": "A line of JSON for each begin, failure and end of a step or an attempt.",
     "lock": "Locked by the process that uses the directory; contains its process id.",
-    "excluded.json": "The tests of the suite that it or the profile leaves out, with the reasons.",
+    "excluded.json": "The tests that the suite or the profile leaves out, with the reasons.",
     "clouds.yaml": "The URL and the credentials of the cloud, for OpenStack's clients.",
     "connection.json": "The connection to the node of a cloud that was kept (``--keep``).",
     "accounts.yaml": "The accounts of the cloud for tests, in Tempest's format.",
@@ -62,7 +62,7 @@ LAYOUT: Final = {
     "report/report.txt": "The report as text.",
     "report/report.xml": "The report as JUnit XML.",
     "report/verdict.json": "The verdict.",
-    "report/zuul.json": "What a Zuul job returns by ``zuul_return``.",
+    "report/zuul.json": "The data that a Zuul job returns by ``zuul_return``.",
     ".bsdgate": "Marks a directory that bsdgate made and may remove.",
 }
 """The files of a run directory: the description by the pattern of the path."""
@@ -388,7 +388,7 @@ def _take_lock(path: Path) -> BinaryIO:
     if fd is None:
         raise UsageError(
             f"the run {path} is in use by process {files.holder(lock) or 'unknown'}",
-            "wait for it, or stop it with Ctrl-C",
+            "wait until the process ends, or stop it with Ctrl-C",
         )
     return os.fdopen(fd, "wb")
 

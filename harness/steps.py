@@ -139,9 +139,9 @@ class Run:
 
 
 def provision(run: Run) -> None:
-    """Connect to the node and install the deployment there; write ``node.json``.
+    """Connect to the node and install the deployment on it; write ``node.json``.
 
-    :raises UsageError: the run is resumed, and the installation is another than before.
+    :raises UsageError: the run is resumed, and the installed versions or changes differ.
     """
     run.node.connect()
     facts, installed = run.node.facts(), run.deployment.install(run.listener.report)
@@ -158,8 +158,9 @@ def provision(run: Run) -> None:
         run.folder.write_node(found)
     elif (before.versions, before.changes) != (found.versions, found.changes):
         raise UsageError(
-            f"the installed versions or the change under test are not those of {run.folder.path}",
-            "install those again, or start a new run",
+            "the installed versions or the change under test differ from those in"
+            f" {run.folder.path}/node.json",
+            "install the versions in this file again, or start a new run",
         )
 
 
@@ -181,7 +182,7 @@ def _refuse_another_change(asked: Sequence[AskedProject], built: Sequence[AskedP
             raise UsageError(
                 f"{each.project} was {wanted[each.project]} when the run began, but the node built"
                 f" {each.identity} from {each.source}",
-                "start a new run while the source does not change",
+                "start a new run, and do not change the source during the run",
             )
 
 
@@ -240,7 +241,7 @@ def collect(run: Run) -> None:
 def check_base_unaltered(run: Run) -> None:
     """End the cloud with the change, unless it is kept; check that the change altered no base file.
 
-    :raises InfrastructureError: a file was altered; the journal has this for the judge.
+    :raises InfrastructureError: a file was altered; the error is also in the journal.
     """
     if not run.changed:
         return
@@ -264,7 +265,7 @@ def cleanup(run: Run) -> None:
         variables = f"OS_CLIENT_CONFIG_FILE={file} OS_CLOUD={CLOUD}"
         command = f"openstack {example(run.profile.services)}"
         run.listener.report(f"the cloud was kept: {variables} {command}")
-        run.listener.report(f"`bsdgate down {shlex.quote(str(run.folder.path))}` ends it")
+        run.listener.report(f"`bsdgate down {shlex.quote(str(run.folder.path))}` ends the cloud")
     else:
         _remove(run)
     run.deployed = False
@@ -314,7 +315,7 @@ def _report_left(run: Run, what: str, left: Sequence[str]) -> None:
 
 
 def _report(run: Run, message: str) -> None:
-    """Write what was left behind to the journal; if only the base left it, report it only."""
+    """Write a message to the journal; only show a message about the cloud without the change."""
     if run.site == run.folder.path or run.changed:
         run.folder.record(LEFT, "fail", message=message)
     else:
@@ -322,7 +323,7 @@ def _report(run: Run, message: str) -> None:
 
 
 def _unreported(run: Run, kind: Kind) -> Sequence[str] | None:
-    """Return the ids of earlier attempts without an outcome; None if there was no such attempt."""
+    """Return the ids without an outcome in earlier attempts; None if there was no attempt."""
     asked_before = any(run.folder.evidence.glob(f"*-{kind}"))
     return results.remaining(run.folder.path, kind) if asked_before else None
 
@@ -375,7 +376,7 @@ def shown(run: Run, ids: Sequence[str]) -> Iterator[None]:
 
 
 def stop_check(run: Run, seconds: float | None = None) -> Callable[[], list[Problem]]:
-    """Return a function that returns why the run must stop: a service died, or the time is over.
+    """Return a function that returns the reasons to stop: a service died, or the time is over.
 
     The time limit is ``seconds``, by default the profile's limit for all tests.
     """

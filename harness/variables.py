@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The caller's environment variables that a child process inherits: those listed here, no others.
+"""The caller's environment variables that a child process inherits: only those in this module.
 
 Child processes run the code of a change under test, or its tests. A caller's environment contains
 passwords, tokens and agents (history URL, CI tokens, clouds), and settings that change a run.

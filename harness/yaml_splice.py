@@ -90,7 +90,7 @@ class Text:
     # Changing -------------------------------------------------------------------------------
 
     def with_entry(self, name: str, value: Mapping[str, Any]) -> "Text":
-        """Return the text with a new entry, in the style of its mapping."""
+        """Return the YAML text with a new entry, in the style of the mapping (block or flow)."""
         if self._holder is None:
             made = self._with_holder(name, value)
         elif self._is_flow(self._holder.value):
@@ -101,7 +101,7 @@ class Text:
         return self._checked(made, name, there=True)
 
     def without(self, name: str) -> "Text":
-        """Return the text without an entry; without its mapping, if that is marked and empty."""
+        """Return the text without an entry, and without a mapping of bsdgate that is empty then."""
         pair = self._entry(name)
         if pair is None or self._holder is None:
             return self
@@ -164,7 +164,7 @@ class Text:
     def _checked(self, made: str, name: str, *, there: bool) -> "Text":
         """Return the new text.
 
-        :raises SpliceError: not only the entry differs.
+        :raises SpliceError: more than the entry differs.
         """
         try:
             after = Text(made, self._field)
@@ -175,7 +175,7 @@ class Text:
         return after
 
     def _rest(self, name: str) -> list[tuple[Any, ...]]:
-        """Return the content of all events except the entry's, or those of a mapping left empty."""
+        """Return the content of all events, without the entry or a mapping with only this entry."""
         pair = self._entry(name)
         begin, end = (pair.key[0], pair.value[1]) if pair else (0, 0)
         if self._holder and not set(self.names()) - {name}:
@@ -217,7 +217,7 @@ class Text:
 
     def _require_mapping(self, node: Span | None) -> None:
         if node and not self._is_null(node) and not self._is_mapping(node):
-            raise SpliceError(f"not a mapping with a mapping {self._field!r} in it")
+            raise SpliceError(f"not a mapping that contains a mapping {self._field!r}")
 
     def _is_mapping(self, node: Span) -> bool:
         return isinstance(self._events[node[0]], yaml.MappingStartEvent)

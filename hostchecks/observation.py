@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prints the state of an embedded cloud as JSON: ``python -m`` this module DIRECTORY.
 
-It runs on the node of the cloud, which may be another machine than that of the checks. It uses
-psutil, which has the same interface on all systems.
+This program runs on the node of the cloud; the checks may run on another machine. It uses psutil,
+which has the same interface on all systems.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import psutil
 
 
 def observe(cloud: Path) -> dict[str, Any]:
-    """Return the status of a cloud, its processes by id, its file modes, and our user id."""
+    """Return a cloud's status, its processes by id, its file modes, and this process's user id."""
     status = json.loads((cloud / "status.json").read_text())
     return {
         "status": status,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host of an embedded cloud: processes, sockets and files.
 
-A program on the node collects the data, through testinfra (``--hosts``; by default this machine).
+A program on the node collects the data. The checks start it through testinfra (``--hosts``; by
+default on this machine).
 ``BSDGATE_CLOUD_DIR`` is the directory of the cloud and ``BSDGATE_NODE_PYTHON`` a Python interpreter
 with bsdgate, both on the node. ``BSDGATE_CLOUD_SERVICES`` are the expected services.
 """
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from testinfra.host import Host
 
-# Without the variable the checks can be imported, and fail.
+# Without the variable the checks can still be imported; then they fail.
 SERVICES = sorted(os.environ.get("BSDGATE_CLOUD_SERVICES", "").split(","))
 OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

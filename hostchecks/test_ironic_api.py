@@ -90,7 +90,7 @@ def test_node_is_deleted(baremetal: Any, node: Any) -> None:
 
 def test_wrong_password_is_refused() -> None:
     """A request with another password is refused."""
-    # By the service itself, or by Keystone if there is one.
+    # Ironic itself refuses the request, or Keystone if the cloud has it.
     errors = (openstack.exceptions.HttpException, Unauthorized)
     refused = pytest.raises(errors, match=rf"\b{HTTPStatus.UNAUTHORIZED:d}\b")
     with connected_with(uuid.uuid4().hex) as stranger, refused:

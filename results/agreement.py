@@ -45,13 +45,13 @@ _CODES: Final = MappingProxyType(
         Outcome.KNOWN_FAILURE_PASSED: [Code.UNEXPECTED_SUCCESS],
     }
 )
-"""A reason with one of these codes must name each test with the outcome."""
+"""For each test with the outcome, a reason with one of these codes must have the id."""
 
 
 def require(run_dir: Path, verdict: Verdict, now: datetime) -> None:
     """Check that the verdict in the run directory agrees with itself and with the manifest.
 
-    :raises EvidenceError: it does not; the message names every contradiction.
+    :raises EvidenceError: the verdict does not agree; the message lists all contradictions.
     """
     found = [*_of_other_run(verdict.run, evidence.run_of(run_dir)), *contradictions(verdict, now)]
     if found:
@@ -78,7 +78,7 @@ def _of_other_run(named: Run, manifest: Run) -> Iterator[str]:
     for field in fields(Run):
         one, other = getattr(named, field.name), getattr(manifest, field.name)
         if one != other:
-            yield f"its {field.name} is {_text(one)}, but {_text(other)} in manifest.json"
+            yield f"{field.name} is {_text(one)}, but {_text(other)} in manifest.json"
 
 
 def _wrong_levels(verdict: Verdict) -> Iterator[str]:
@@ -98,12 +98,12 @@ def _unexplained(verdict: Verdict) -> Iterator[str]:
     failures = {failure.id for failure in verdict.setup_failures}
     disposed = {one.id: one for one in verdict.dispositions}
     if extra := disposed.keys() - outcomes.keys() - failures:
-        yield f"it has a disposition of {_listed(extra)}, which passed or is not a case"
+        yield f"there is a disposition of {_listed(extra)}, which passed or is not a case"
     if lost := (outcomes.keys() | failures) - disposed.keys():
-        yield f"it has no disposition of {_listed(lost)}, which did not pass"
+        yield f"there is no disposition of {_listed(lost)}, which did not pass"
     failed = {test for code, test in named if code is Code.TESTS_FAILED}
     if extra := {test for test in failed if outcomes.get(test) is not Outcome.FAIL}:
-        yield f"the reason tests-failed names {_listed(extra)}, which did not fail"
+        yield f"the reason tests-failed lists {_listed(extra)}, which did not fail"
     for one, right in zip(
         verdict.dispositions, counted(verdict.dispositions, verdict.reasons), strict=True
     ):
@@ -117,15 +117,15 @@ def _unexplained(verdict: Verdict) -> Iterator[str]:
         if one.excuse and outcome is Outcome.FAIL:
             codes = [Code(one.excuse)]
         if codes and not any((code, one.id) in named for code in codes):
-            yield f"{_text(one.id)} ended as {outcome}, but no reason {' or '.join(codes)} names it"
+            yield f"{_text(one.id)} ended as {outcome}, but no reason {' or '.join(codes)} lists it"
         if one.id in failures and not _explained(one, disposed, named):
-            yield f"the fixture {_text(one.id)} failed, but no reason and no excuse names it"
+            yield f"the fixture {_text(one.id)} failed, but no reason and no excuse lists it"
 
 
 def _explained(
     one: Disposition, disposed: dict[str, Disposition], named: set[tuple[Code, str]]
 ) -> bool:
-    """Return whether a reason names a setup failure, or it or all its tests are excused."""
+    """Return whether a reason or an excuse covers a setup failure, or excuses cover its tests."""
     if (Code.SETUP_FAILED, one.id) in named:
         return one.counts
     if one.excuse is Excuse.KNOWN_FAILURE:
@@ -144,7 +144,7 @@ def _not_whole(verdict: Verdict) -> Iterator[str]:
     last = {attempt.kind: attempt for attempt in own}
     asked = sum(attempt.asked for attempt in first.values())
     if asked != len(verdict.cases):
-        yield f"its attempts were asked for {asked} tests, but it has {len(verdict.cases)} cases"
+        yield f"the attempts have {asked} requested tests, but there are {len(verdict.cases)} cases"
     for attempt in last.values():
         if attempt.state not in {State.ENDED, State.FOUND}:
             yield f"the attempt {_text(attempt.name)} is {attempt.state}, but no attempt follows it"

@@ -54,19 +54,19 @@ RECORD_BOUND = 64 * 1024 * 1024
 """The maximum size of the runner's own record, in bytes."""
 
 DOCUMENT_BOUND = 256 * 1024 * 1024
-"""The maximum size of a list of asked tests, or of a stream in XML or JSON, in bytes."""
+"""The maximum size of a list of requested tests, or of a stream in XML or JSON, in bytes."""
 
 STREAM_BOUND = 16 * 1024 * 1024 * 1024
 """The maximum size of a subunit stream, in bytes. More bytes take too long to read."""
 
 MAX_UNEXPECTED_REPORTS = 10_000
-"""The maximum number of reports that are kept of ids that were not asked to run.
+"""The maximum number of reports that are kept of ids that were not requested.
 
 Class and module fixtures report under such ids, at most twice for each class.
 """
 
 MAX_REPORTS_PER_TEST = 10
-"""The maximum number of reports that are kept of one asked test; two make it ``duplicated``."""
+"""The maximum number of reports that are kept of one requested test; two make it ``duplicated``."""
 
 TIMINGS_BOUND = 10_000
 """The maximum number of timings (durations of parts of cases) that are kept of one attempt."""
@@ -107,7 +107,7 @@ _Number = Annotated[int, Strict()]
 
 
 class NodeRef(BaseModel, frozen=True):
-    """The node that an attempt names."""
+    """The reference of an attempt to its node."""
 
     name: str
     """The name of the node."""
@@ -139,20 +139,20 @@ class AttemptDocument(BaseModel):
     test_timeout: Annotated[float, Strict(), Field(gt=0, lt=MOST_SECONDS)] = 0
     """The number of seconds that each test may take, if the runner has such a limit."""
     run_id: str
-    """The id of the run; another one than that of manifest.json is an error."""
+    """The id of the run; an id that differs from manifest.json is an error."""
     form: Literal["subunit", "junit", "rally"] = Field(alias="format")
     """The format of the stream."""
     asked: FileName
-    """The file with the ids of the tests that were asked to run."""
+    """The file with the ids of the requested tests."""
     count: _Number
-    """The number of tests that were asked to run."""
+    """The number of requested tests."""
     stream: FileName
     """The file with the reports of the runner."""
     # In schema 1 the field was called witness.
     runner_record: FileName | None = Field(
         default=None, validation_alias=AliasChoices("runner_record", "witness")
     )
-    """The file with what the runner itself recorded, if the runner keeps a record."""
+    """The file with the runner's own record of the outcomes, if the runner keeps one."""
     mark: str = ""
     """A text that a JUnit or Rally report must contain, so that another report is refused."""
     node: NodeRef | None = None
@@ -180,12 +180,14 @@ class AttemptDocument(BaseModel):
     @model_validator(mode="after")
     def _base_confirms(self) -> Self:
         if self.side is Side.BASE and not self.confirms:
-            raise ValueError("an attempt on the base must name the attempt that it confirms")
+            raise ValueError(
+                "an attempt on the base needs the name of the attempt that it confirms"
+            )
         return self
 
     @property
     def sealed(self) -> bool:
-        """Whether the stream ends with a seal that names its run; others contain ``mark``."""
+        """Whether the stream ends with a seal; all other streams contain ``mark``."""
         return self.form == "subunit"
 
 
@@ -196,8 +198,8 @@ IDENTITY: Final = ("run_id", "change", "patchset", "with")
 def load_attempt(folder: Path, manifest: Mapping[str, Any], node: NodeRef | None = None) -> Attempt:
     """Read the attempt in ``folder``, which must belong to the run of ``manifest``.
 
-    ``node`` is the node of the run, which the attempt must name; None in runs of older versions of
-    bsdgate, which had no document of the node.
+    ``node`` is the node of the run, to which the attempt must refer; None in runs of older versions
+    of bsdgate, which had no document of the node.
 
     Raises UnreadableError if attempt.json cannot be used, or is of another run. Every other fault
     becomes a problem of the attempt.
@@ -212,7 +214,7 @@ def load_attempt(folder: Path, manifest: Mapping[str, Any], node: NodeRef | None
         found = _read_asked(folder, head, problems)
         asked = tuple(found)
         if len(asked) != head.count:
-            # Else a lost id of a skipped class is not noticed: one id reports all its tests.
+            # Else a lost id of a skipped class is not noticed: one report covers all its tests.
             message = f"{head.asked} has {len(asked)} ids, but attempt.json has count {head.count}"
             problems.append(error(Code.TRUNCATED, message))
         reports = gather(_read_stream(folder, head, found), asked, problems, timings)
@@ -239,7 +241,7 @@ def gather(
 ) -> list[Case]:
     """Return the cases that a parser found; add reasons to ``problems``, timings to ``timings``.
 
-    ``asked`` is None if there is no list of asked tests.
+    ``asked`` is None if there is no list of requested tests.
     """
     known = frozenset(asked or ())
     times: Counter[str] = Counter()
@@ -261,7 +263,7 @@ def gather(
         else:
             left_out += 1
     if left_out:
-        message = f"{left_out} reports are left out: more than {most} of tests not asked to run"
+        message = f"{left_out} reports are left out: more than {most} of tests not requested"
         message += f", or more than {MAX_REPORTS_PER_TEST} of one test"
         problems.append(error(Code.TOO_LARGE, message))
     if untimed:
@@ -314,7 +316,7 @@ def _read_head(folder: Path, manifest: Mapping[str, Any], node: NodeRef | None) 
             message = f"attempt.json is of another run: {name} is {its!r:.200}, not {ours!r:.200}"
             raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
     if head.node != node:
-        message = f"attempt.json names the node {_named(head.node)}, but the run has {_named(node)}"
+        message = f"attempt.json has the node {_named(head.node)}, but the run has {_named(node)}"
         raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
     if head.name != folder.name:
         message = f"attempt.json is of another attempt: {head.name}"
@@ -414,5 +416,5 @@ def _check_digest(head: AttemptDocument, name: str, actual: str) -> list[Reason]
     recorded = head.digests.get(name)
     if recorded == actual:
         return []
-    fault = "has no recorded sha256" if recorded is None else "is not what was recorded (sha256)"
+    fault = "has no recorded sha256" if recorded is None else "does not have the recorded sha256"
     return [error(Code.DIGEST_MISMATCH, f"{name} {fault}")]

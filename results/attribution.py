@@ -112,7 +112,7 @@ def plan(
     change: bool,
     hung: Set[str] = frozenset(),
 ) -> tuple[Rerun, ...]:
-    """Return which failures to run again to find their causes; ``failed`` has them by attempt.
+    """Return the re-runs that can find the causes of failures; ``failed`` has the ids by attempt.
 
     The result is empty if the evidence is incomplete (the run is an ERROR, whatever the cause) or
     if more than IDS_BOUND tests failed. ``change``: whether a change is under test, so that there
@@ -211,7 +211,7 @@ def signature(case: Case) -> str:
 
 
 _Reruns = list[tuple[Confirmation, Case]]
-"""All results of the re-runs of one test, in order, with those of incomplete attempts."""
+"""All results of the re-runs of one test, in order, also from incomplete attempts."""
 
 
 def _by_id(confirmations: Iterable[Confirmation]) -> dict[str, _Reruns]:

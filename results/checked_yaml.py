@@ -53,9 +53,9 @@ class FileProblem:
 class Document:
     """The plain data of a YAML file, and the line and column of each key and value.
 
-    ``data`` is None if the file is empty or ``readable`` is false. ``problems`` says why the file
-    cannot be read, and lists keys that are duplicates or not words. With ``scalars_as_text`` each
-    scalar is the text in the file, or None for a null.
+    ``data`` is None if the file is empty or ``readable`` is false. ``problems`` has the reason why
+    the file cannot be read, and keys that are duplicates or not words. With ``scalars_as_text``
+    each scalar is the text in the file, or None for a null.
     """
 
     def __init__(self, file: Path, *, scalars_as_text: bool = False) -> None:
@@ -189,7 +189,7 @@ def _check_depth(text: str) -> None:
 
 
 def _explain(detail: ErrorDetails, keys: Iterable[str]) -> str:
-    """Return a text that names the wrong value and says what was expected."""
+    """Return a text with the wrong value and the expected value."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     expected = _QUOTED.findall(str(context.get("expected") or context.get("expected_tags") or ""))
     if expected:

@@ -14,10 +14,10 @@ class Level(StrEnum):
 
 
 class Code(StrEnum):
-    """What a reason is about, as a code that programs can compare."""
+    """The kind of a reason, as a code that programs can compare."""
 
-    # The level of each reason with the code. None: the level differs from case to case, by the
-    # policy or as the comment beside the code says.
+    # The level of each reason with the code. None: the level depends on the policy, or on the
+    # condition in the comment beside the code.
     level: Level | None
 
     def __new__(cls, value: str, level: Level | None = Level.ERROR) -> Self:
@@ -27,20 +27,20 @@ class Code(StrEnum):
         code.level = level
         return code
 
-    # What was asked.
+    # The request.
     NOTHING_ASKED = "nothing-asked"
-    """An attempt was asked to run no test."""
+    """No test was requested from an attempt."""
     ASKED_TWICE = "asked-twice"
-    """The list of asked tests has a test more than once."""
+    """The list of requested tests has a test more than once."""
     NO_LIST = "no-list", None
-    """There is no list of what was asked, so lost tests cannot be seen."""
+    """There is no list of requested tests, so lost tests cannot be detected."""
     NOTHING_RAN = "nothing-ran"
     """Not one test of a runner was executed."""
     # Evidence is absent or damaged.
     NO_EVIDENCE = "no-evidence"
     """The run has no evidence, or its manifest does not list the expected evidence."""
     EVIDENCE_LOST = "evidence-lost"
-    """A file or an attempt that the run recorded is not there."""
+    """A file or an attempt that the run recorded is missing."""
     ATTEMPT_UNREADABLE = "attempt-unreadable"
     """A file of an attempt cannot be read."""
     ATTEMPT_RUNNING = "attempt-running"
@@ -48,7 +48,7 @@ class Code(StrEnum):
     INTERRUPTED = "interrupted"
     """The run was interrupted and not resumed."""
     RESUME_MISMATCH = "resume-mismatch"
-    """A resumed run did not ask for exactly the tests that had no outcome."""
+    """A resumed run did not request exactly the tests that had no outcome."""
     FOREIGN_EVIDENCE = "foreign-evidence"
     """A file belongs to another run, change, attempt or time."""
     DIGEST_MISMATCH = "digest-mismatch"
@@ -69,9 +69,9 @@ class Code(StrEnum):
     """A file does not have the expected format."""
     TOO_LARGE = "too-large"
     """A file or a report exceeds the maximum size or number."""
-    # The asked tests and the reports do not agree.
+    # The requested tests and the reports do not agree.
     LOST_TEST = "lost-test"
-    """Tests were asked to run and have no outcome."""
+    """Requested tests have no outcome."""
     UNFINISHED = "unfinished", Level.FAIL
     """Tests have no outcome because the time limit was reached, and the change is the cause."""
     IN_PROGRESS = "in-progress"
@@ -79,9 +79,9 @@ class Code(StrEnum):
     DUPLICATED = "duplicated"
     """Tests have more than one report."""
     UNASKED = "unasked"
-    """There are reports of tests that were not asked to run."""
+    """There are reports of tests that were not requested."""
     ITERATIONS = "iterations"
-    """Rally did not run the iterations or hooks that it was asked to run."""
+    """Rally did not run all requested iterations or hooks."""
     # Another record of the same tests disagrees.
     WORKER_LOST = "worker-lost"
     """A worker process of the runner ended with an error."""
@@ -93,9 +93,9 @@ class Code(StrEnum):
     """Processes outlived the cloud or the tests and had to be killed, or resources of the run could
     not be removed from a cloud that is not bsdgate's own."""
     FOREIGN_ALTERED = "foreign-altered", Level.FAIL
-    """Requests of the run named resources of the cloud that it has not made, and these changed."""
+    """Resources that the run has not made changed, and requests of the run contained their ids."""
     FOREIGN_CHANGED = "foreign-changed", Level.NOTE
-    """Resources that the run has not made changed, and no request of the run named them."""
+    """Resources that the run has not made changed; no request of the run contained their ids."""
     # Problems that the harness found (results.problems).
     SERVICE_DIED = "service-died"
     """A service of the cloud died while the tests ran."""
@@ -142,7 +142,7 @@ class Code(StrEnum):
     FEWER_RAN = "fewer-ran", None  # an error if the versions are the same, else a note
     """Tests that ran in the last good run did not run."""
     NARROWED = "narrowed", None
-    """Only some tests of the suite were asked (``--tests``)."""
+    """Only some tests of the suite were requested (``--tests``)."""
     NO_HISTORY = "no-history", None
     """The history could not be read."""
     # The cause of failures.

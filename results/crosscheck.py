@@ -23,10 +23,10 @@ LINE_BOUND: Final = 1 << 16
 
 
 def contradictions(attempt: Attempt, *, failed: bool) -> list[Reason]:
-    """Return what contradicts the stream of an attempt; ``failed``: whether it has a failure.
+    """Return the contradictions to the stream of an attempt; ``failed``: whether it has a failure.
 
     The exit status is checked only if the runner ended by itself. If it was interrupted or reached
-    its time limit, the status is that of the signal.
+    its time limit, the status shows only the signal.
     """
     return [*_check_times(attempt), *_check_status(attempt, failed), *_check_record(attempt)]
 
@@ -124,7 +124,7 @@ _PARTS, _TEXT, _END = b" [ multipart\n", b" [\n", b"]\n"
 
 
 def _outcomes(stream: BinaryIO) -> Iterator[tuple[str, Outcome]]:
-    """Yield every outcome in a stream of subunit v1, as subunit's TestProtocolClient writes it."""
+    """Yield every outcome in a stream of subunit v1 of subunit's TestProtocolClient."""
     while line := stream.readline(LINE_BOUND):
         word, colon, rest = line.partition(b": ")
         if word in _OUTCOMES and colon and line.endswith(b"\n"):

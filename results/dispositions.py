@@ -35,8 +35,8 @@ def dispose(
     """Return the dispositions of ``cases`` and of the setup ``failures``, sorted by id.
 
     ``entries`` are the known-failure entries that match a failure, or a test that passed although
-    one expects a failure, by id. ``excuses`` are those of other failures. ``counts`` is False in
-    each disposition: the reasons that decide it are made later.
+    an entry expects a failure, by id. ``excuses`` are the excuses of other failures. ``counts`` is
+    False in each disposition: it depends on reasons that are made later.
     """
     causes = {finding.id: finding for finding in findings}
     known = (case.id for case in cases if case.outcome is Outcome.KNOWN_FAILURE)
@@ -50,7 +50,7 @@ def dispose(
     by_id = {failure.id: failure for failure in failures}
     for name, tests in tests_of(by_id.values(), cases).items():
         finding = _of_fixture(by_id[name], [causes[test] for test in tests if test in causes])
-        # A fixture is excused by its own entry, or if all tests that failed due to it are.
+        # A fixture is excused by its own entry, or if all tests that failed due to it are excused.
         of_tests = [excuses.get(test) for test in tests]
         shared = of_tests[0] if of_tests and all(of_tests) else None
         entry = entries.get(name)
@@ -62,7 +62,7 @@ def dispose(
 def _of_fixture(failure: Case, findings: Sequence[Attribution]) -> Attribution:
     """Return the finding (cause, evidence) of a failed fixture.
 
-    The cause is that of the fixture's tests if all of them have the same one, else UNKNOWN.
+    The cause is the cause of the fixture's tests if it is the same for all of them, else UNKNOWN.
     """
     alike = len({finding.cause for finding in findings}) == 1
     cause, evidence = (findings[0].cause, findings[0].evidence) if alike else (Cause.UNKNOWN, ())

@@ -25,7 +25,7 @@ JUDGE_AGAIN: Final = "judge the run again: bsdgate report RUN_DIR"
 
 @cache
 def _adapter() -> TypeAdapter[Verdict]:
-    # Built when it is first used: that takes longer than all imports of the judge.
+    # Built at the first use, because this takes longer than all imports of the judge.
     return TypeAdapter(Verdict)
 
 
@@ -39,7 +39,7 @@ def render(verdict: Verdict) -> str:
 def parse(text: str | bytes) -> Verdict:
     """Return the verdict in a document that this bsdgate or an earlier one wrote.
 
-    :raises EvidenceError: the document is not valid; the message says why.
+    :raises EvidenceError: the document is not valid; the message has the reason.
     """
     try:
         document = strict_json.loads_object(text)
@@ -64,7 +64,7 @@ def schema() -> dict[str, Any]:
     numbers = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}}
     head = {
         "schema": {"const": SCHEMA, "description": "The version of this document."},
-        "counts": numbers | {"description": "Number of asked tests, and of tests per outcome."},
+        "counts": numbers | {"description": "Number of requested tests, and of tests per outcome."},
     }
     found["properties"] = head | found["properties"]
     found["required"] = [*head, *found["required"]]

@@ -7,7 +7,7 @@ from typing import ClassVar
 class BsdgateError(Exception):
     """An error that the user can correct.
 
-    ``message`` names the file and the value, ``hint`` the next step. ``exit_code`` is the exit
+    ``message`` has the file and the value, ``hint`` the next step. ``exit_code`` is the exit
     status of the process if no code handles the error.
     """
 

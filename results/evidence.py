@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads the evidence in a run directory: the manifest and what the harness recorded.
+"""Loads the evidence in a run directory: the manifest, and the records of the harness.
 
 Damaged or contradictory evidence becomes a problem, not an exception. Only a manifest that is lost
 or unreadable raises EvidenceError, because the run is then unknown. Links, and paths that lead out
@@ -63,10 +63,10 @@ _NUMBERED = re.compile(r"(\d{2,4})-[a-z0-9-]{1,100}")
 
 @dataclass(frozen=True)
 class _Manifest(Run):
-    """The fields that are read from manifest.json: those of Run, and others for the judge."""
+    """The fields that are read from manifest.json: the fields of Run, and others for the judge."""
 
     evidence: frozenset[Kind] = frozenset()
-    """The kinds of attempts that the run must have; one that is lost is an error."""
+    """The kinds of attempts that the run must have; a lost kind is an error."""
     expectations: Mapping[FileName, str] = field(default_factory=dict)
     """The SHA-256 of each file in the folder EXPECTATIONS, by name."""
     changed_files: tuple[str, ...] = ()
@@ -141,7 +141,7 @@ def _expectations(run_dir: Path, manifest: _Manifest) -> tuple[tuple[Path, ...],
         try:
             with open_plain(path, HEAD_BOUND) as file:
                 if hashlib.sha256(file.read()).hexdigest() != digest:
-                    raise UnreadableError("not what was recorded (sha256)", Code.DIGEST_MISMATCH)
+                    raise UnreadableError("does not have the recorded sha256", Code.DIGEST_MISMATCH)
             good.append(path)
         except UnreadableError as reason:
             problems.append(error(reason.code, f"{EXPECTATIONS}/{name}: {reason}"))
@@ -169,15 +169,15 @@ def _names(folder: Path) -> tuple[list[str], list[Reason]]:
 
 
 def _check_journal(path: Path, names: Collection[str], *, audited: bool = False) -> list[Reason]:
-    """Compare the attempts in the harness's journal with those that exist.
+    """Compare the attempts in the harness's journal with the existing attempts.
 
-    Only the journal shows that the last attempts are lost: this leaves no gap in the numbers. An
-    incomplete last line is ignored. A lost journal is an error, because attempts may be lost too,
-    for example from a truncated archive. The journal also lists processes that had to be killed,
-    modifications of the base (the environment without the change under test), and that the node was
-    lost. A modified base makes its results worthless. At its end a run compares the resources of a
-    cloud that is not bsdgate's own with those before the run (``audited``); that this was not done
-    is an error.
+    Only the journal shows that the last attempts are lost: their loss leaves no gap in the numbers.
+    An incomplete last line is ignored. A lost journal is an error, because attempts may be lost
+    too, for example from a truncated archive. The journal also lists processes that had to be
+    killed, modifications of the base (the environment without the change under test), and that the
+    node was lost. A modified base makes its results worthless. At its end a run compares the
+    resources of a cloud that is not bsdgate's own with the resources before the run (``audited``);
+    it is an error if this was not done.
     """
     try:
         with open_plain(path, DOCUMENT_BOUND) as file:
@@ -209,9 +209,9 @@ def _check_journal(path: Path, names: Collection[str], *, audited: bool = False)
 
 
 def _finding(line: Mapping[str, Any]) -> Reason:
-    """Return what was found when the deployment was closed.
+    """Return a finding of the harness from the end of the deployment.
 
-    :raises ValueError: its code is not one of a finding.
+    :raises ValueError: the code is not allowed for a finding.
     """
     code = Code(str(line["code"]))
     if code not in FOUND_CODES:
@@ -220,12 +220,14 @@ def _finding(line: Mapping[str, Any]) -> Reason:
 
 
 def _audit_lost(path: Path) -> list[Reason]:
-    message = f"{path.name} does not say how the cloud's other resources were after the run"
+    message = (
+        f"{path.name} does not show that other resources of the cloud were compared after the run"
+    )
     return [error(Code.EVIDENCE_LOST, message)]
 
 
 def _lost_nodes(lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return how the node was lost since the run was last begun or resumed."""
+    """Return the messages about a lost node since the run was last begun or resumed."""
     lost: list[str] = []
     for line in lines:
         if line["step"] == "node-lost":
@@ -257,7 +259,7 @@ def _read_manifest(run_dir: Path) -> tuple[_Manifest, list[Reason]]:
 
 
 def _with_node(manifest: _Manifest, path: Path) -> _Manifest:
-    """Add to the manifest what the document of the node has.
+    """Add the content of the document of the node to the manifest.
 
     :raises UnreadableError: the document is lost, damaged or of another run.
     """
@@ -312,7 +314,7 @@ def _adapter() -> TypeAdapter[_Manifest]:
 
 
 def policy_of(run_dir: Path) -> Policy:
-    """Return the policy that the manifest in ``run_dir`` names, or DEVELOPER if it names none.
+    """Return the policy in the manifest in ``run_dir``, or DEVELOPER if the manifest has none.
 
     Raises EvidenceError without a manifest, and for an unknown policy.
     """

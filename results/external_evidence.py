@@ -59,7 +59,7 @@ def load_files(
     subunit, JUnit or Rally verification files is duplicated. Each Rally task report belongs to the
     task at the same position. Reports may be compressed with gzip. The run id is a digest of the
     files. The run's time is the latest start of a test in the reports; if they have no times, it
-    is the time at which the newest file was written, and a note says so.
+    is the time at which the newest file was written, and a note reports this.
 
     Raises EvidenceError if a file cannot be read, or if a list or task is invalid.
     """
@@ -82,7 +82,7 @@ def load_files(
     return Evidence(run, frozenset(), tuple(attempts), problems)
 
 
-_LIST = "a list has one test id per line, as `tempest run --list-tests` prints them"
+_LIST = "a list has one test id per line, like the output of `tempest run --list-tests`"
 _TASK = "give the task file of `rally task start`, YAML or JSON, with its template rendered"
 _HINTS = {
     Code.ATTEMPT_UNREADABLE: "give a regular file that you can read, not a symbolic link",
@@ -92,7 +92,7 @@ _HINTS = {
 
 
 class _Files:
-    """Reads files; keeps their digests, when the newest was written, and the latest time in them.
+    """Reads files; keeps their digests, the time of the newest file, and the latest time in them.
 
     The latest time is used, because the clock of one machine may be slow.
     """
@@ -122,7 +122,7 @@ class _Files:
             raise EvidenceError(f"{path}: {reason}", form) from None
 
     def read(self, paths: Iterable[Path], bound: int, parse: _Parse) -> Iterator[Found]:
-        """Yield what the parser finds in the files; a problem names its file."""
+        """Yield what the parser finds in the files; a problem begins with the name of its file."""
         for path in paths:
             with self.open(path, bound) as file:
                 unpacked = Reader(file, bound)
@@ -192,13 +192,13 @@ def _found_workloads(files: _Files, reports: Sequence[Path], tasks: Sequence[Pat
 def _found(
     name: str, kind: model.Kind, ids: tuple[str, ...] | None, found: Iterable[Found]
 ) -> Attempt:
-    """Make an attempt of what the parsers found; without ``ids``, the reported tests are asked."""
+    """Make an attempt of what the parsers found; without ``ids``, it has the reported tests."""
     problems: list[Reason] = []
     timings: list[model.Timing] = []
     reports = gather(found, ids, problems, timings)
     if ids is None:
         ids = tuple(sorted({one.id for one in reports if not synthetic(one.id)}))
-        message = "there is no list of what was asked to run, so missing tests cannot be noticed"
+        message = "there is no list of requested tests, so missing tests cannot be detected"
         problems.append(error(Code.NO_LIST, message))
     return Attempt(
         name, kind, model.State.FOUND, None, ids, reports, tuple(problems), timings=tuple(timings)

@@ -4,7 +4,8 @@
 These tests, and those that had not begun, have no outcome, so the run is an ERROR. The tests in
 progress are run again, each with its own time limit. If a test hangs each time with the change, but
 ends on the base (the build without the change), the change is the cause of its failure and of the
-tests that therefore did not run: the run is a FAIL. Else it stays an ERROR; it is never a PASS.
+tests that therefore did not run: the run is a FAIL. Otherwise the run stays an ERROR. It is never a
+PASS.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -18,12 +19,12 @@ from bsdgate.results.model import Attempt, Case, Cause, Code, Kind, Level, Outco
 from bsdgate.results.time_limits import not_ended, time_was_up, timed_out, unfinished
 
 _ITS_OWN: Final = frozenset({Code.TIME_LIMIT, Code.IN_PROGRESS})
-"""The codes of problems that the time limit itself causes; any other keeps the run an ERROR."""
+"""The codes of problems that the time limit itself causes; with any other the run is an ERROR."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hangs:
-    """What is known about the tests that were in progress when the time limit was reached.
+    """The facts about the tests that were in progress when the time limit was reached.
 
     ``failed`` are failed cases of the tests that hang again; ``findings`` are the causes of these
     failures. ``reasons`` are the reasons of the run, changed accordingly. ``unfinished`` are the
@@ -56,7 +57,7 @@ def unexplained(reasons: Iterable[Reason], attempt: Attempt) -> list[Reason]:
 def weigh(evidence: model.Evidence, ledger: Ledger, reasons: list[Reason]) -> Hangs:
     """Judge the re-runs of the tests that were in progress when the time limit was reached.
 
-    The ledger has one final outcome per asked test, and the results of re-runs.
+    The ledger has one final outcome per requested test, and the results of re-runs.
     """
     attempt = limited(evidence.attempts)
     missing = {case.id for case in ledger.cases if case.outcome is Outcome.MISSING}
@@ -83,12 +84,12 @@ def weigh(evidence: model.Evidence, ledger: Ledger, reasons: list[Reason]) -> Ha
 
 
 def _without(explained: Set[str], reasons: Iterable[Reason]) -> Iterable[Reason]:
-    """Yield the reasons; those about lost tests without the explained ids."""
+    """Yield the reasons; from reasons about lost tests, remove the explained ids."""
     for reason in reasons:
         if reason.code is not Code.LOST_TEST or explained.isdisjoint(reason.ids):
             yield reason
         elif ids := tuple(test_id for test_id in reason.ids if test_id not in explained):
-            message = f"{model.count(ids, 'test')} asked to run and without an outcome"
+            message = f"{model.count(ids, 'requested test')} without an outcome"
             yield model.error(Code.LOST_TEST, message, ids)
 
 

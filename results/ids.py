@@ -11,8 +11,9 @@ idempotent id with others, for four reasons:
 - Neutron's plugin began as a copy of Tempest's tests, so the class may be the same too;
 - the decorator was copied with the test, so that only the method's name differs.
 
-So the key has the project, the class, the idempotent id and the parameters. Only the last reason
-remains, for four of the ids above: ``renamed`` does not pair them.
+So the key has the project, the class, the idempotent id and the parameters. Only ids that are
+shared for the last reason still have equal keys (four of the ids above): ``renamed`` does not pair
+them.
 """
 
 import re
@@ -27,11 +28,11 @@ ID_BOUND = 4096
 """The maximum length of a test id, in characters."""
 
 IDS_BOUND = 100_000
-"""The maximum number of ids in a list of asked tests."""
+"""The maximum number of ids in a list of requested tests."""
 
 
 class Synthetic(StrEnum):
-    """What a synthetic id stands for; it is never a test."""
+    """The meaning of a synthetic id, which is never a test."""
 
     SET_UP = "set up"
     TEAR_DOWN = "tear down"
@@ -43,10 +44,10 @@ class Synthetic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The parts of a synthetic id; ``scope`` is the class or module that it is about, or empty.
+    """The parts of a synthetic id; ``scope`` is the class or module to which it belongs, or empty.
 
-    The scope of a COLLECTION is what pytest collects tests from: ``a/test_b.py::C``,
-    ``a/test_b.py``, or a folder with ``/`` at its end.
+    The scope of a COLLECTION is a container from which pytest collects tests:
+    ``a/test_b.py::C``, ``a/test_b.py``, or a folder with ``/`` at its end.
     """
 
     kind: Synthetic
@@ -69,11 +70,11 @@ class Made:
 _FIXTURE = re.compile(r"(setUp|tearDown)(?:Class|Module) \(([^()]+)\)")
 # unittest.loader: the stand-ins for a module that cannot be imported, or raises SkipTest then.
 _IMPORT = re.compile(r"unittest\.loader\.(?:_FailedTest|ModuleSkipped)\.(.*)", re.DOTALL)
-# pytest's reports have no id for a failed collection; bsdgate makes this one.
+# pytest's reports have no id for a failed collection; bsdgate makes this id.
 _COLLECTION = re.compile(r"collection \((.+)\)", re.DOTALL)
 # stestr.output.ReturnCodeToSubunit: a worker process that ended with a non-zero status.
 _WORKER = "process-returncode"
-# subunit.v2 inside stestr: what came from a worker could not be decoded.
+# subunit.v2 inside stestr: the output of a worker could not be decoded.
 _STREAM = "subunit.parser"
 
 
@@ -86,7 +87,7 @@ _NUMBERED = re.compile(r"_\d++(?:_\w++)?\Z")
 
 
 def read_ids(file: BinaryIO) -> tuple[str, ...]:
-    """Read a list of asked tests, one id per line; raise ValueError if it is invalid."""
+    """Read a list of requested tests, one id per line; raise ValueError if it is invalid."""
     ids = []
     for number, line in enumerate(iter(partial(file.readline, ID_BOUND), b""), 1):
         if len(line) == ID_BOUND:

@@ -34,10 +34,10 @@ def judge_run(
 
     ``unread`` is the reason why the history could not be read, or empty.
 
-    ``expectations`` are YAML files of known failures, or folders of such files; those that the
+    ``expectations`` are YAML files of known failures, or folders of such files; the files that the
     run recorded are added. Raises EvidenceError if ``run_dir`` is not a run directory,
-    ExpectationsError if the known failures cannot be read, StoreError if the history cannot.
-    Every other fault becomes a reason of the verdict.
+    ExpectationsError if the known failures cannot be read, StoreError if the history cannot be
+    read. Every other fault becomes a reason of the verdict.
     """
     found = evidence.load(run_dir)
     known = load_expectations([*expectations, *found.expectations])
@@ -69,7 +69,7 @@ def judge_files(
 
 
 def _like(run: Run) -> RunFilter:
-    """Return which runs of the history are like ``run``: earlier, judged, without a change."""
+    """Return the filter for runs that are like ``run``: earlier, judged, without a change."""
     return RunFilter(
         suite=run.suite,
         profile=run.profile,
@@ -82,7 +82,7 @@ def _like(run: Run) -> RunFilter:
 
 def _earlier(run: Run, history: "Store") -> Remembered:
     baseline = history.baseline(run)
-    # A run with --tests did not ask for all tests, so known failures may match none of its tests.
+    # A run with --tests did not request all tests, so known failures may match none of its tests.
     whole = replace(_like(run), selection="")
     unmatched = {} if run.selection else history.window(whole).unmatched()
     if baseline is None:
@@ -100,10 +100,11 @@ def _left_out(path: Path) -> frozenset[str]:
 
 
 def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun, ...]:
-    """Return which failures of the run in ``run_dir`` to run again to find their causes.
+    """Return the re-runs that can find the causes of failures of the run in ``run_dir``.
 
-    These are Tempest's failures that no known failure excuses; if the time limit of all tests was
-    reached, the tests in progress. Raises the same errors as ``judge_run``.
+    The tests are Tempest's failures that no known failure excuses. If the time limit of the whole
+    attempt was reached, they are the tests that were in progress then. Raises the same errors as
+    ``judge_run``.
     """
     found = evidence.load(run_dir)
     known = load_expectations([*expectations, *found.expectations])
@@ -117,7 +118,7 @@ def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun,
     failed = {case.id for case in failures}
     hung = {case.id for case in failures if timed_out(case)}
     by_attempt: dict[str, list[str]] = {}
-    # Several attempts of a resumed run may ask for an id: its failure is in the last of them.
+    # Several attempts of a resumed run may request an id: its failure is in the last of them.
     for attempt in sorted(found.attempts, key=lambda attempt: attempt.name, reverse=True):
         if attempt.kind is Kind.TEMPEST and not attempt.confirms:
             own = failed.intersection(attempt.asked)
@@ -127,22 +128,22 @@ def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun,
 
 
 def verdict_of(folder: Path) -> Verdict:
-    """Read and check the verdict in a run directory; EvidenceError if there is no valid one."""
+    """Read and check the verdict in a run directory; EvidenceError if there is none or invalid."""
     path = folder / "report" / "verdict.json"
     try:
         with open_plain(path, DOCUMENT_BOUND) as file:
             content = file.read()
     except (UnreadableError, OSError) as reason:
-        hint = f"if it is a run's directory, judge it: bsdgate report {folder}"
+        hint = f"if this is a run directory, judge the run: bsdgate report {folder}"
         raise EvidenceError(f"no verdict: {reason}", hint) from None
     return document.parse(content)
 
 
 def remaining(run_dir: Path, kind: Kind) -> tuple[str, ...]:
-    """Return the ids that a resumed run has to ask for again.
+    """Return the ids that a resumed run has to request again.
 
-    These are the ids without an outcome in the last attempt of ``kind``, in the order in which they
-    were asked. The judge accepts a resumed run only if its next attempt asks for exactly these ids.
+    These are the ids without an outcome in the last attempt of ``kind``, in the order of the
+    request. The judge accepts a resumed run only if its next attempt requests exactly these ids.
     Raises EvidenceError if there is no attempt of ``kind``.
     """
     found = evidence.load(run_dir)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the ledger: exactly one final outcome for each test that was asked to run."""
+"""Makes the ledger: exactly one final outcome for each requested test."""
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -25,12 +25,12 @@ from bsdgate.results.model import (
 from bsdgate.results.setup_failures import inherited
 from bsdgate.results.time_limits import not_ended, time_was_up, unfinished
 
-# The problems that an interruption causes. They are excused if a later attempt asked for exactly
+# The problems that an interruption causes. They are excused if a later attempt requested exactly
 # the tests that have no outcome.
 _EXCUSED = frozenset(
     {Code.EMPTY_STREAM, Code.EVIDENCE_LOST, Code.IN_PROGRESS, Code.TRUNCATED, Code.WORKER_LOST}
 )
-# The excused problems of a re-run of failures: no attempt asks for its tests again. A lost file is
+# The excused problems of a re-run of failures: no attempt requests its tests again. A lost file is
 # not excused, because its results could contradict an excuse.
 _CUT_SHORT = _EXCUSED.union({Code.LOST_TEST}) - {Code.EVIDENCE_LOST}
 # The excused problems of a re-run that the harness ended at its time limit.
@@ -43,7 +43,7 @@ _FIXTURES = frozenset({Synthetic.SET_UP, Synthetic.TEAR_DOWN})
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The final outcome of each asked test: ``cases`` has every asked id once, sorted.
+    """The final outcome of each requested test: ``cases`` has every requested id once, sorted.
 
     ``setup_failures`` are the class and module fixtures that failed. ``confirmations`` are the
     results of re-runs, which do not change the cases.
@@ -57,7 +57,7 @@ class Ledger:
 
 @dataclass(slots=True)
 class _Tally:
-    """What one attempt reported: ``reports`` has the reports of each asked test, by id.
+    """The reports of one attempt: ``reports`` has the reports of each requested test, by id.
 
     ``ids`` are sorted. ``by_itself`` are the tests with a report of their own, not of a fixture.
     """
@@ -80,12 +80,12 @@ class _Tally:
         self.reasons.append(error(code, f"{self.attempt.name}: {message}", tuple(ids)))
 
     def take(self, report: Case) -> None:
-        """Add a report of an asked test."""
+        """Add a report of a requested test."""
         self.reports[report.id].append(report)
         self.ran |= report.outcome in RAN
 
     def members(self, made: Made) -> Sequence[str]:
-        """Return the asked ids in the class, module or file of ``made``; they are adjacent."""
+        """Return the requested ids in the class, module or file of ``made``; they are adjacent."""
         begin = made.prefix
         end = begin[:-1] + chr(ord(begin[-1]) + 1)
         return self.ids[bisect_left(self.ids, begin) : bisect_left(self.ids, end)]
@@ -115,9 +115,9 @@ def reconcile(attempts: Iterable[Attempt]) -> Ledger:
 
 
 def unreported(attempt: Attempt) -> tuple[str, ...]:
-    """Return the asked ids without an outcome in ``attempt``, in the order of the list.
+    """Return the requested ids without an outcome in ``attempt``, in the order of the list.
 
-    They include tests that succeeded in a module that an interrupted worker had not finished.
+    The ids include tests that succeeded in a module that an interrupted worker had not finished.
     """
     missing = _tally(attempt).missing
     return tuple(test_id for test_id in attempt.asked if test_id in missing)
@@ -148,7 +148,7 @@ def _tally(attempt: Attempt) -> _Tally:
         _expand(tally, report, made_id, again=(report.id, report.outcome) in seen)
         seen.add((report.id, report.outcome))
     if unasked:
-        message = f"{count(unasked, 'report')} of tests that were not asked to run"
+        message = f"{count(unasked, 'report')} of tests that were not requested"
         tally.add_error(Code.UNASKED, message, sorted(unasked))
     tally.reasons += (of(attempt, problem) for problem in attempt.problems)
     failed = any(report.outcome is Outcome.FAIL for report in attempt.reports)
@@ -167,7 +167,7 @@ def _left_open(report: Case, modules: Set[str], broken: Set[str]) -> bool:
     """Return whether an outcome of an interrupted attempt does not count.
 
     If a worker had not finished a module, fixtures in it may still fail in teardown. So a test that
-    succeeded there has to run again, unless the teardown of its class is known to have failed.
+    succeeded in it has to run again, unless the teardown of its class is known to have failed.
     """
     within = _module(report.id) in modules and broken.isdisjoint(scopes(report.id))
     return within and report.outcome not in _BAD
@@ -180,8 +180,8 @@ def _open_modules(attempt: Attempt) -> tuple[Set[str], Set[str]]:
     only its results that contradict an excuse are used.
 
     The last report of each worker in the stream shows its module. The order of the stream is used,
-    not the times, because a clock may be set back. Reports without a worker count as those of one
-    additional worker.
+    not the times, because a clock may be set back. Reports without a worker count as reports of
+    one additional worker.
     """
     last: dict[str | None, str] = {}
     broken: set[str] = set()
@@ -203,12 +203,12 @@ def _module(test_id: str) -> str:
 
 
 def _check_asked(tally: _Tally) -> None:
-    """Add an error if no test was asked to run, and one for tests that were asked twice."""
+    """Add an error if no test was requested, and an error for tests that were requested twice."""
     if not tally.attempt.asked:
-        tally.add_error(Code.NOTHING_ASKED, "no test was asked to run")
+        tally.add_error(Code.NOTHING_ASKED, "no test was requested")
     times = Counter(tally.attempt.asked)
     if twice := sorted(test_id for test_id, number in times.items() if number > 1):
-        message = f"{count(twice, 'test')} more than once in the list of asked tests"
+        message = f"{count(twice, 'test')} more than once in the list of requested tests"
         tally.add_error(Code.ASKED_TWICE, message, twice)
 
 
@@ -240,7 +240,7 @@ def _expand(tally: _Tally, report: Case, made: Made, *, again: bool) -> None:
         message = f"{tally.attempt.name}: {report.id}: {report.reason}"
         tally.reasons.append(note(Code.COVERAGE_LOST, message, (report.id,)))
     elif not members and all(one.code is not Code.NO_LIST for one in tally.attempt.problems):
-        tally.add_error(Code.UNASKED, "none of the asked tests belongs to this id", [report.id])
+        tally.add_error(Code.UNASKED, "none of the requested tests belongs to this id", [report.id])
     if made.kind is not Synthetic.TEAR_DOWN:
         _inherit(tally, report, members)
 
@@ -263,7 +263,7 @@ def _inherit(tally: _Tally, report: Case, members: Iterable[str]) -> None:
 
 
 def _cases(tallies: Iterable[_Tally]) -> tuple[Case, ...]:
-    """Return one case for each asked id, sorted."""
+    """Return one case for each requested test id, sorted by id."""
     found: dict[str, list[Case]] = defaultdict(list)
     for tally in tallies:
         for test_id, reports in tally.reports.items():
@@ -303,7 +303,7 @@ def _check_state(tally: _Tally, follower: _Tally | None) -> list[Reason]:
         return [error(Code.INTERRUPTED, f"{attempt.name}: the run was interrupted")]
     other = follower.attempt.name
     if strange := sorted(tally.missing ^ set(follower.ids)):
-        message = f"{other} did not ask for exactly the tests without an outcome in {attempt.name}"
+        message = f"{other} did not request exactly the tests without an outcome in {attempt.name}"
         return [error(Code.RESUME_MISMATCH, message, tuple(strange))]
     return [note(Code.RESUMED, f"{attempt.name} was interrupted, and {other} resumed it")]
 
@@ -311,21 +311,21 @@ def _check_state(tally: _Tally, follower: _Tally | None) -> list[Reason]:
 def _lost_and_duplicated(cases: Sequence[Case], where: str = "") -> list[Reason]:
     reasons = []
     for outcome, code, said in (
-        (Outcome.MISSING, Code.LOST_TEST, "asked to run and without an outcome"),
+        (Outcome.MISSING, Code.LOST_TEST, "without an outcome"),
         (Outcome.DUPLICATED, Code.DUPLICATED, f"reported more than once{_RERUNS}"),
     ):
         if ids := tuple(case.id for case in cases if case.outcome is outcome):
-            reasons.append(error(code, f"{where}{count(ids, 'test')} {said}", ids))
+            reasons.append(error(code, f"{where}{count(ids, 'requested test')} {said}", ids))
     return reasons
 
 
 def _confirm(attempt: Attempt, named: _Tally | None) -> tuple[Confirmation, list[Reason]]:
-    """Return the results of an attempt that ran failures again, and its errors.
+    """Return the results of ``attempt``, a re-run of failures, and the errors in the re-run.
 
-    ``named`` is the attempt that it confirms: each asked test must have failed in ``named``, or
-    been in progress at the time limit of ``named``. If ``attempt`` was interrupted or reached its
-    own time limit, a test without an outcome is not an error. A test that was in progress at both
-    time limits has failed again.
+    ``named`` is the earlier attempt in the field ``confirms``: each requested test must have failed
+    in ``named``, or been in progress at the time limit of ``named``. If ``attempt`` was interrupted
+    or reached its own time limit, a test without an outcome is not an error. A test that was in
+    progress at both time limits has failed again.
     """
     tally = _tally(attempt)
     begun = unfinished(named.attempt) if named else set()
@@ -340,7 +340,7 @@ def _confirm(attempt: Attempt, named: _Tally | None) -> tuple[Confirmation, list
         if any(report.outcome is Outcome.FAIL for report in reports)
     }
     if strange := sorted(set(attempt.asked) - failed - begun):
-        message = f"it has {count(strange, 'test')} that did not fail in {attempt.confirms}"
+        message = f"the re-run has {count(strange, 'test')} that did not fail in {attempt.confirms}"
         tally.add_error(Code.UNASKED, message, strange)
     faults = _lost_and_duplicated(cases, f"{attempt.name}: ")
     reasons = [*tally.reasons, *faults]

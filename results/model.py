@@ -3,8 +3,8 @@
 
 parsers -> Case, Reason -> Attempt -> Evidence -> ledger, verdict -> Verdict -> reporters
 
-The ledger has one final outcome for each asked test. Pydantic makes the JSON document of a verdict,
-its schema and the rows of the history from the fields of these types and their docstrings
+The ledger has one final outcome for each requested test. Pydantic makes the JSON document of a
+verdict, its schema and the rows of the history from the fields of these types and their docstrings
 (document.py, store/rows.py).
 """
 
@@ -27,12 +27,12 @@ DOCUMENT: Final[dict[str, Any]] = {"use_attribute_docstrings": True, "extra": "f
 
 
 class Outcome(StrEnum):
-    """How an asked test ended: a final status of subunit, or one of four that the judge adds.
+    """How a requested test ended: a final status of subunit, or one of four that the judge adds.
 
     - ``xfail``, ``uxsuccess``: the test declares an expected failure, and failed or passed.
     - ``known-failure``: the test failed, and an entry of the known failures excuses that.
     - ``known-failure-passed``: an entry expects a failure, but the test passed.
-    - ``missing``: the test was asked to run, and no outcome was reported.
+    - ``missing``: the test was requested, and no outcome was reported.
     - ``duplicated``: more than one outcome was reported.
     """
 
@@ -66,16 +66,16 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The result of one test: as a parser read it or, in a ledger or verdict, its final outcome."""
+    """The result of one test: from a parser or, in a ledger or verdict, its final outcome."""
 
     __pydantic_config__ = DOCUMENT
 
     id: str
-    """The test's id, as the runner lists it."""
+    """The test's id, in the form of the runner's list of tests."""
     outcome: Outcome
-    """How it ended."""
+    """How the test ended."""
     started: datetime | None = None
-    """When it began."""
+    """When the test began."""
     seconds: float | None = None
     """How long the test took."""
     worker: str | None = None
@@ -108,11 +108,11 @@ class Reason:
     level: Level
     """The effect of the reason on the result."""
     code: Code
-    """What the reason is about."""
+    """The kind of the reason."""
     message: str
     """The text of the reason. The wording may change from version to version."""
     ids: tuple[str, ...] = ()
-    """The ids of all tests that the reason is about."""
+    """The ids of all tests that the reason concerns."""
 
 
 Found = Case | Timing | Reason
@@ -188,7 +188,7 @@ class Disposition:
     id: str
     """The id of the test, or of the fixture."""
     counts: bool
-    """Whether a reason of level fail or error names the test or fixture."""
+    """Whether a reason of level fail or error lists the test or fixture."""
     cause: Cause = Cause.UNKNOWN
     """The cause of the failure."""
     excuse: Excuse | None = None
@@ -205,7 +205,7 @@ class Disposition:
 
 @dataclass(frozen=True, slots=True)
 class RunnerRecord:
-    """What the runner itself recorded, in addition to its stream.
+    """The runner's own record of the outcomes, in addition to its stream.
 
     ``reports`` is the number of tests with an outcome in the record; ``others`` has the id and the
     outcome of each test that did not succeed.
@@ -217,13 +217,13 @@ class RunnerRecord:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One execution of a runner: the tests that it was asked to run, and all reports.
+    """One execution of a runner: the requested tests, and all reports.
 
     ``name`` is the name of its folder ("02-tempest"); attempts are sorted by it. ``reports`` are as
-    parsed, with those of synthetic ids, such as ``setUpClass (C)``. ``problems`` are the faults
-    that the loader, the parser and the harness found. ``confirms`` is empty, or the name of the
-    attempt of which this one runs failures again; the reports then decide the causes, never the
-    outcomes. ``test_timeout`` is the time limit of each test in seconds, 0 without one.
+    parsed, also with synthetic ids, such as ``setUpClass (C)``. ``problems`` are the faults that
+    the loader, the parser and the harness found. ``confirms`` is empty, or the name of the earlier
+    attempt with the failures that this attempt runs again; the reports then decide the causes,
+    never the outcomes. ``test_timeout`` is the time limit of each test in seconds, 0 without one.
     """
 
     name: str
@@ -244,9 +244,9 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """The results of an attempt that ran failures again: ``cases`` has every asked id once.
+    """The results of an attempt that ran failures again: ``cases`` has every requested id once.
 
-    ``whole``: whether it is complete; if not (time limit, damage), the attempt confirms nothing.
+    ``whole``: whether the attempt is complete; if not (time limit, damage), it confirms nothing.
     """
 
     attempt: str
@@ -270,7 +270,7 @@ class Feature:
     __pydantic_config__ = DOCUMENT
 
     option: str
-    """``section.option`` of tempest.conf, or a name that the profile gives."""
+    """``section.option`` of tempest.conf, or a name in the profile."""
     value: str
     """The value of the option."""
     reason: str
@@ -279,7 +279,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A project under test: the source of its change, and what was installed."""
+    """A project under test: the source of its change, and the installed version."""
 
     __pydantic_config__ = DOCUMENT
 
@@ -288,7 +288,7 @@ class Source:
     version: str = ""
     """The installed version."""
     source: str = ""
-    """The path or URL that ``--with`` gave."""
+    """The path or URL in ``--with``."""
     identity: str = ""
     """The commit, or the digest of the source files."""
 
@@ -372,15 +372,16 @@ class Summary:
     exit_status: int | None = None
     """The runner's exit status; absent if it is not known."""
     asked: int = 0
-    """The number of tests that the attempt was asked to run."""
+    """The number of requested tests of the attempt."""
     started: datetime | None = None
-    """When it began."""
+    """When the attempt began."""
     ended: datetime | None = None
-    """When it ended."""
+    """When the attempt ended."""
     side: Side = Side.CHANGE
     """The build that the attempt ran on."""
     confirms: str = ""
-    """The name of the attempt of which this one ran failures again; empty: it ran the suite."""
+    """The name of the attempt with the failures that this attempt ran again; empty: it ran the
+    suite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,15 +395,15 @@ class Verdict:
     result: Result
     """The result; the most severe level among the reasons decides it."""
     reasons: tuple[Reason, ...]
-    """The reasons, the most severe level first; within a level, those about the whole run first."""
+    """The reasons, the most severe level first; in a level, reasons about the whole run first."""
     cases: tuple[Case, ...]
-    """Every asked test exactly once, sorted by id."""
+    """Every requested test exactly once, sorted by id."""
     setup_failures: tuple[Case, ...] = ()
     """Class and module fixtures that failed; they are never counted as tests."""
     attempts: tuple[Summary, ...] = ()
     """All attempts, in their order."""
     dispositions: tuple[Disposition, ...] = ()
-    """One for each test or fixture that did not pass, sorted by id."""
+    """One disposition for each test or fixture that did not pass, sorted by id."""
     policy: str = "developer"
     """The policy by which the run was judged."""
     unmatched: tuple[str, ...] = ()
@@ -415,7 +416,7 @@ class Verdict:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """The number of asked tests, and of tests with each outcome; counted, never stored."""
+        """The number of requested tests, and of tests with each outcome; counted, never stored."""
         seen = Counter(case.outcome for case in self.cases)
         return {"asked": len(self.cases)} | {str(state): seen[state] for state in Outcome}
 

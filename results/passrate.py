@@ -35,7 +35,7 @@ UNLIKELY = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The number of runs of a test, and the number of those in which it failed."""
+    """The number of runs of a test, and the number of these runs in which it failed."""
 
     fails: int
     runs: int
@@ -50,7 +50,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class FailureHistory:
-    """A test: its last outcomes (True for a failure, newest last), and the counts before those."""
+    """A test: its last outcomes (True for a failure, newest last), and the counts of older runs."""
 
     id: str
     recent: Sequence[bool]
@@ -117,7 +117,7 @@ def find_fall(record: FailureHistory) -> Fall | None:
 def gate(records: Iterable[FailureHistory], tests: int) -> tuple[Fall, ...]:
     """Return the falls that block a run, the least likely by chance first.
 
-    The method is that of Benjamini and Hochberg, with ``Fall.weighed`` as the p-value.
+    This is Benjamini and Hochberg's method, with ``Fall.weighed`` as the p-value.
 
     ``records`` are the failed tests of the run, ``tests`` is the number of executed tests. The more
     tests, the more evidence a fall needs; the more falls, the less evidence each of them needs.
@@ -140,7 +140,7 @@ class Flake:
 
 
 def known_flake(history: Counts, here: Counts = Counts(1, 3)) -> Flake:
-    """Return whether the earlier failures (``history``) explain the present ones (``here``).
+    """Return whether the earlier failures (``history``) explain those in this run (``here``).
 
     ``history`` counts earlier runs without the change, ``here`` this run and its re-runs: one
     failure in three if both re-runs passed. A test that fails more often than it passes is broken,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Policies: how strictly a run is judged. Each use of verdicts (check, gate, ...) has its own."""
+"""Policies: how strictly a run is judged. Each use of verdicts (check, gate, ...) has a policy."""
 
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -10,15 +10,15 @@ from bsdgate.results.codes import Code, Level
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The level of each of these reasons; lost or damaged evidence is an error in every policy.
+    """The level of the reasons below; lost or damaged evidence is an error in every policy.
 
     ``unexpected_success``: a known failure passed. A test that itself declares an expected failure
     and passes always fails the run, as in unittest. ``expired`` and ``invalid``: a known failure is
     past its last day, or has no bug or no owner, even if its test passed. ``base``: a failure also
     occurred on the base (the build without the change). ``narrowed``: only some tests of the suite
-    were asked to run (``--tests``). ``no_history``: the history could not be read, so it is not
+    were requested (``--tests``). ``no_history``: the history could not be read, so it is not
     known whether fewer tests ran than in the last good run. ``unlisted``: there is no list of the
-    asked tests; every policy here makes that an error, because without a list a run with lost
+    requested tests; all policies make that an error, because without a list a run with lost
     evidence could pass. ``undated``: known failures excused something in evidence without times, so
     it is not known whether they had expired. ``left_behind``: processes outlived the cloud or the
     tests and had to be killed.

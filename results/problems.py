@@ -48,7 +48,7 @@ class Problem:
 
     @property
     def fields(self) -> dict[str, str]:
-        """The problem in the form of attempt.json."""
+        """The problem as a JSON object for attempt.json."""
         return {"code": self.code, "text": self.text}
 
 
@@ -58,7 +58,7 @@ FOUND_CODES: Final = frozenset({Code.FOREIGN_ALTERED, Code.FOREIGN_CHANGED, Code
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the harness found when it ended a deployment; the journal has it."""
+    """A problem that the harness found when it ended a deployment, as recorded in the journal."""
 
     code: Code
     text: str

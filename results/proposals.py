@@ -31,16 +31,16 @@ _DECORATORS: Final = {
     "skip_because": "Upstream skips the test until its bug is resolved",
 }
 _HEAD: Final = """\
-# Proposals. Complete each entry before you use the file: name an owner and the URL of a bug, say in
-# the reason why the test fails, set the day of expiry, then remove the line "proposal".
+# Proposals. Complete each entry before you use the file: add an owner and the URL of a bug, explain
+# in the reason why the test fails, set the day of expiry, then remove the line "proposal".
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An entry without an owner and a last day. ``source`` says where the proposal comes from.
+    """An entry without an owner and a last day. ``source`` is the origin of the proposal.
 
-    ``bug`` is a URL, or empty. ``scope`` has for each key the values of which one must fit.
+    ``bug`` is a URL, or empty. ``scope`` has for each key the allowed values.
     """
 
     test: str
@@ -59,7 +59,7 @@ def from_xfail_lists(lists: Mapping[str, str]) -> list[Proposal]:
     """Return proposals from FreeBSD CI's lists of expected failures: the text of each, by its path.
 
     A line is ``classname:name``, as in Kyua's JUnit report; the id of the test becomes
-    ``path:name``, as Kyua lists it. The path contains the name of a job, with branch and
+    ``path:name``, as in Kyua's list of tests. The path contains the name of a job, with branch and
     architecture. Architectures in which a test fails on the same branches share one proposal.
 
     :raises BsdgateError: a line has another form, or a path contains no name of a job.
@@ -80,7 +80,9 @@ def from_xfail_lists(lists: Mapping[str, str]) -> list[Proposal]:
             elif line.strip():
                 problems.append(f"{path}:{number}: {line!r} does not have the form classname:name")
     if problems:
-        raise BsdgateError("\n".join(problems), "pass lists as they are in freebsd/freebsd-ci")
+        raise BsdgateError(
+            "\n".join(problems), "give unmodified lists of the repository freebsd/freebsd-ci"
+        )
     branches = {branch for found in known.values() for _, branch, _ in found}
     return [one for test in sorted(known) for one in _proposed(test, known[test], branches)]
 
@@ -105,7 +107,7 @@ def _proposed(test: str, found: set[_Job], branches: set[str]) -> Iterator[Propo
 
 
 def _releases(on: set[str], branches: set[str]) -> tuple[str, ...]:
-    """Return the versions of ``on``. Main is newer than all stable branches; if alone, no limit."""
+    """Return the versions of branches; main is newer than all stable ones; main alone: no limit."""
     stable = [int(branch.removeprefix("stable-")) for branch in branches - {"main"}]
     if "main" in on and not stable:
         return ()
@@ -116,8 +118,8 @@ def _releases(on: set[str], branches: set[str]) -> tuple[str, ...]:
 def from_source(package: str, folder: Path) -> list[Proposal]:
     """Return proposals for the tests of ``package`` that are marked as unstable or skipped.
 
-    ``folder`` has the package's source. A proposal names a test by its idempotent id, which also
-    matches the test in classes that inherit it, or else by its class and method.
+    ``folder`` has the package's source. A proposal has the idempotent id of a test, which also
+    matches the test in classes that inherit it, or, without such an id, its class and method.
 
     :raises BsdgateError: a file cannot be parsed as Python.
     """

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from bsdgate.results.model import Case
 
 _FRAME = re.compile(r'^[ \t]*File "([^"\n]+)", line \d+, in (\S{1,100})', re.MULTILINE)
-# Frames of helpers: every assertion and every API error ends in one, not at its origin.
+# Frames of helpers: the traceback of every assertion and every API error ends in a helper.
 _HELPERS = re.compile(
     r"/(?:testtools|unittest|tempest/lib/(?:common/rest_client\.|services/\S*base))"
 )
@@ -18,7 +18,7 @@ _MESSAGE_BOUND = 4000
 def innermost(details: str | None) -> str:
     """Return the innermost frame of the first traceback (`` @ file:function``), or empty.
 
-    A frame of a helper is returned only if there is no other.
+    A frame of a helper is returned only if there is no other frame.
     """
     frames = _FRAME.findall(_first(details))
     own = [frame for frame in frames if not _HELPERS.search(frame[0])]
@@ -30,7 +30,7 @@ def innermost(details: str | None) -> str:
 def message(case: Case) -> str:
     """Return the message of a failure in one line: the lines before its reason, then the reason.
 
-    The first line names the kind of a Tempest exception, or the expected value of an assertion.
+    The first line has the kind of a Tempest exception, or the expected value of an assertion.
     """
     reason = case.reason or "failed"
     first = _first(case.details)

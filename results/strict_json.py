@@ -54,7 +54,7 @@ def loads_object(content: bytes | str) -> dict[str, Any]:
 
 
 def explain(reason: Exception) -> str:
-    """Return in one line why a document was refused: pydantic's first errors, or the text.
+    """Return in one line why a document was refused: pydantic's first errors, or the error's text.
 
     Each error of pydantic begins with its place in the document.
     """

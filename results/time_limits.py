@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests that did not end within their time limit, or that of the attempt (one runner execution)."""
+"""Tests that did not end within their own time limit or the time limit of the attempt."""
 
 import re
 from collections.abc import Set
@@ -11,7 +11,7 @@ from bsdgate.results.model import Attempt, Case, Code, Outcome, State
 NOT_ENDED: Final = "the test did not end in time"
 """The signature (the compared text) of every failure that a time limit caused.
 
-It has no place in the code, because a test that waits is at another place each time.
+The signature has no place in the code, because a waiting test is at another place each time.
 """
 
 # The exception that Tempest's base class raises in a test after OS_TEST_TIMEOUT seconds.
@@ -29,7 +29,7 @@ def time_was_up(attempt: Attempt) -> bool:
 
 
 def unfinished(attempt: Attempt) -> Set[str]:
-    """Return the asked tests that were in progress when the attempt's time limit was reached."""
+    """Return the requested tests that were in progress at the time limit of the attempt."""
     if not time_was_up(attempt):
         return set()
     begun = (problem.ids for problem in attempt.problems if problem.code is Code.IN_PROGRESS)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Converts verdict.json and history rows of an earlier bsdgate to the present model.
 
-Version 3 had findings (the cause of each failure) instead of dispositions (the cause, and what
-excuses the failure). Known failures were ``xfail`` and ``uxsuccess``; a failed test class fixture
+Version 3 had findings (the cause of each failure) instead of dispositions (the cause and the
+excuse). Known failures were ``xfail`` and ``uxsuccess``; a failed test class fixture
 was in the text of a reason; the change and its projects were texts. The functions take and return
 parsed JSON; the caller validates the result.
 """

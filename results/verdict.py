@@ -48,12 +48,12 @@ UNMATCHED_RUNS = 10
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What is known from earlier runs.
+    """The facts from earlier runs.
 
     ``ran`` are the ids of the tests that ran in the last good run; None without such a run.
-    ``unread`` is why the history cannot be read, or empty. ``same_versions``: whether the last
-    good run had the same versions. ``unmatched`` has, by name of an entry of the known failures,
-    the number of consecutive runs before this one in which the entry matched no test.
+    ``unread`` is the reason why the history cannot be read, or empty. ``same_versions``: whether
+    the last good run had the same versions. ``unmatched`` has, by name of an entry of the known
+    failures, the number of consecutive runs before this one in which the entry matched no test.
     """
 
     ran: frozenset[str] | None = None
@@ -64,7 +64,7 @@ class Remembered:
 
 @dataclass(slots=True)
 class _Excused:
-    """The cases of the ledger (one outcome for each asked test) after known failures are applied.
+    """The cases of the ledger (one outcome per requested test) after known failures are applied.
 
     ``entries`` are the entries of known failures that were used, by id of the test or fixture.
     """
@@ -146,9 +146,9 @@ def judge(
 
 
 def _graded(reasons: Sequence[Reason], policy: Policy, excused: _Excused) -> list[Reason]:
-    """Give each reason with a code in ``graded`` the level that the policy has for it.
+    """Give each reason with a code in ``graded`` the level in the policy.
 
-    UNDATED is graded only if a known failure excused something: its day is then a guess.
+    UNDATED is graded only if a known failure excused something: the day of the run is then a guess.
     """
     graded = {Code.NO_LIST, Code.LEFT_BEHIND}
     if excused.skips or excused.known:
@@ -188,7 +188,7 @@ def _of_run(run: Run, earlier: Remembered, policy: Policy) -> Iterator[Reason]:
         said = f"it is not known whether fewer tests ran than before: {earlier.unread}"
         yield Reason(policy.level(Code.NO_HISTORY), Code.NO_HISTORY, said)
     if run.selection:
-        said = f"only tests of the suite that match --tests {run.selection} were asked to run"
+        said = f"only tests of the suite that match --tests {run.selection} were requested"
         yield Reason(policy.level(Code.NARROWED), Code.NARROWED, said)
 
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tempest plugin: tests for a port of OpenStack to FreeBSD that no upstream suite has."""
+"""Tempest plugin: tests for OpenStack on FreeBSD that no upstream suite has."""

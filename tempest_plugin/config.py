@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of group ``[bsdgate]`` in tempest.conf, which describe the cluster to the tests."""
+"""The options of group ``[bsdgate]`` in tempest.conf, which describe the cluster under test."""
 
 from oslo_config import cfg
 

@@ -91,6 +91,7 @@ def allocate(test: Any, client: BaremetalClient, **wanted: Any) -> dict[str, Any
 
 
 def _delete_allocation(client: BaremetalClient, uuid: str) -> None:
-    # Ironic refuses this for a deployed node; to undeploy the node deletes the allocation.
+    # Ironic refuses this for a deployed node. When the node is undeployed, Ironic deletes the
+    # allocation.
     with contextlib.suppress(exceptions.NotFound, exceptions.Conflict):
         client.delete_allocation(uuid)

@@ -37,7 +37,7 @@ def boot(test: Any, **attributes: Any) -> str:
 
 
 def wait_for_status(test: Any, server_id: str, status: str) -> None:
-    """Wait until a server has a status.
+    """Wait until a server has the status ``status``.
 
     :raises TempestException: the status is ERROR; the message has the fault.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wait for a state that an API reports."""
+"""Waits for a state that an API reports."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,9 @@ INTERVAL = 0.2
 def wait_for(check: Callable[[], bool], timeout: float, what: str) -> None:
     """Call ``check`` until it returns True, at least once.
 
-    :raises TimeoutException: not within ``timeout`` seconds; the message has ``what``,
-        the expected state.
+    :raises TimeoutException: this took more than ``timeout`` seconds; the message has
+        ``what``, the expected state.
     """
     # With a timeout of 0, call_until_true does not call ``check``.
     if not test_utils.call_until_true(check, timeout, INTERVAL) and not check():
-        raise exceptions.TimeoutException(f"{what}: not within {timeout} s")
+        raise exceptions.TimeoutException(f"waited more than {timeout} s for {what}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The accounts of a new cloud for tests, so that test classes need not make their own.
 
-The kinds are those of ``tempest account-generator``. Tempest locks an account while a test class
-uses it, and does not wait for a free account: without one, a class fails.
+The kinds are as in ``tempest account-generator``. Tempest locks an account while a test class uses
+it, and does not wait for a free account: without one, a class fails.
 """
 
 from collections.abc import Mapping

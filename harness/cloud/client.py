@@ -22,7 +22,10 @@ from bsdgate.harness.cloud.unit import SupervisorEvent
 from bsdgate.harness.errors import InfrastructureError, UsageError
 
 CLAIM_SECONDS = 30.0
-"""The number of seconds in which another process must have made or removed a cloud's directory."""
+"""The number of seconds in which another process must have made or removed a cloud's directory.
+
+Beside the limit for the end of the cloud's processes.
+"""
 SOCKET_PATH_MAX = 100
 """The maximum number of bytes of a socket's path: 104 on FreeBSD, with the final nul."""
 SHORT_PLACES = ("/tmp", "/var/tmp")  # noqa: S108 - a directory with a random name is made
@@ -42,7 +45,7 @@ class Cloud:
     """An embedded cloud, by its directory."""
 
     def __init__(self, directory: Path, limits: Limits | None = None) -> None:
-        """Use the cloud in ``directory``; the default of ``limits`` is in its description."""
+        """Use the cloud in ``directory``; the default ``limits`` are in the cloud's description."""
         self.directory = directory
         self.limits = limits or _recorded_limits(directory)
         self._running: process.Running | None = None
@@ -70,10 +73,10 @@ class Cloud:
         :param services: the services to start, in any order.
         :param ports: ports by service; other services get a free port.
         :param options: options of oslo.config that override ours, by service, section and name.
-        :param nodes: nodes to enroll in Ironic, as arguments of openstacksdk.
+        :param nodes: nodes to enroll in Ironic, in the form of ``profiles.boards.nodes``.
         :param limits: the time limits in seconds for the start and for the end.
         :param on_event: receives each event of the supervisor.
-        :raises UsageError: the directory has a running cloud, or bsdgate has not made it.
+        :raises UsageError: the directory has a running cloud, or was not made by bsdgate.
         :raises InfrastructureError: a service failed; the message has its last log lines.
         """
         cloud = cls(directory, limits)
@@ -120,7 +123,7 @@ class Cloud:
                 [*argv, "--lock", str(lock), "--starter", str(starter.other)],
                 log=self.directory / "logs" / "supervisor.log",
                 cwd=self.directory,
-                # Neutron leaves files there, named by process ids, which other processes may get.
+                # Neutron leaves files in TMPDIR, with process ids that other processes may get.
                 env=process.environment(TMPDIR=str(self.directory / "tmp")),
                 stdout=process.PIPE,
                 pass_fds=(lock, starter.other),
@@ -147,13 +150,13 @@ class Cloud:
     def _gone(self) -> InfrastructureError:
         return InfrastructureError(
             f"another process has ended the cloud in {self.directory}",
-            "`bsdgate down` does that; start the cloud again",
+            "`bsdgate down` may have done this; start the cloud again",
         )
 
     def _failure(self, event: SupervisorEvent) -> InfrastructureError:
         lines = "\n".join(f"    {line}" for line in event.get("lines", ()))
         where = f"{event['service']} " if "service" in event else ""
-        hint = f"its log is {event['log']}" if "log" in event else event.get("hint")
+        hint = f"the log is {event['log']}" if "log" in event else event.get("hint")
         return InfrastructureError(f"{where}{event['message']}\n{lines}".rstrip(), hint)
 
     @property
@@ -177,7 +180,7 @@ class Cloud:
         return files.is_locked(self._lock)
 
     def status(self) -> dict[str, Any]:
-        """Return the last status that the supervisor wrote, with a state that is true now.
+        """Return the last status that the supervisor wrote, with the present state.
 
         ``state`` is ready, degraded (a service died), starting, resetting, down, or killed.
         """
@@ -215,13 +218,15 @@ class Cloud:
             try:
                 answer = json.loads(connection.recv_bytes())
             except (EOFError, ConnectionError) as error:
-                raise self._no_answer(f"ended instead of its {request['order']}") from error
+                raise self._no_answer(
+                    f"ended before the {request['order']} was complete"
+                ) from error
         if answer["event"] == "failed":
             raise self._failure(answer)
 
     def _no_answer(self, what: str) -> InfrastructureError:
         return InfrastructureError(
-            f"the cloud {what}", f"see {self.directory / 'logs'}; `bsdgate down` cleans up"
+            f"the cloud {what}", f"see {self.directory / 'logs'}; `bsdgate down` removes the cloud"
         )
 
     def detach(self) -> None:
@@ -240,7 +245,7 @@ class Cloud:
     def stop(self) -> list[str]:
         """End the cloud, also during its start; its logs and data stay.
 
-        Return the processes that outlived it and were killed, if this process started the cloud.
+        If this process started the cloud, return the processes that outlived it and were killed.
 
         :raises InfrastructureError: the cloud does not end, or its processes are unknown.
         """
@@ -292,7 +297,7 @@ class Cloud:
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         """Exclude other processes that make or remove a cloud with this name."""
         beside = self.directory.with_name(f".{self.directory.name}.lock")
-        return files.exclusive(beside, CLAIM_SECONDS)
+        return files.exclusive(beside, CLAIM_SECONDS + self.limits.stop)
 
     def _remove(self) -> None:
         if self.alive():
@@ -342,7 +347,7 @@ class Cloud:
         return {pid for pid in named if isinstance(pid, int) and 0 < pid <= files.PID_MAX}
 
     def _belongs(self, each: psutil.Process, group: int) -> bool:
-        # The system returns a path without symbolic links; /home is one on FreeBSD.
+        # The system returns a path without symbolic links; on FreeBSD /home is a link.
         return os.getpgid(each.pid) == group and Path(each.cwd()) == self.directory.resolve()
 
     def clouds_yaml_entry(self) -> dict[str, Any]:
@@ -373,7 +378,7 @@ def _events(running: process.Running, timeout: float) -> Iterator[SupervisorEven
     while True:
         chunk = running.read(max(0.0, deadline - time.monotonic()))
         if chunk is None:
-            raise running.failure(f"did not bring the cloud up within {timeout:g} s")
+            raise running.failure(f"did not start the cloud within {timeout:g} s")
         if not chunk:
             return
         *lines, rest = (rest + chunk).split(b"\n")

@@ -59,7 +59,7 @@ def create(spec: CloudSpec, run: service.RunCommand) -> None:
 
 
 def relocate(spec: CloudSpec, origin: Path) -> None:
-    """Replace the directory in the locations of stored images by this cloud's."""
+    """Replace the directory in the locations of stored images by the directory of this cloud."""
     moved = (f"file://{origin}/", f"file://{spec.data(NAME)}/")
     service.rewrite(
         spec.database(NAME), ("UPDATE image_locations SET value = replace(value, ?, ?)", moved)

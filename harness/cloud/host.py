@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded clouds of one machine, by methods with JSON arguments and results.
+"""The embedded clouds of one machine, in a class with JSON arguments and results.
 
 A deployment calls the methods on the node of its cloud (``nodes.base.Remote``). The directory of a
 cloud identifies it.
@@ -40,10 +40,12 @@ class CloudHost:
         sources: Sequence[str],
         release: str,
         snapshots: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+        factor: float = 1.0,
     ) -> dict[str, Any]:
         """Make the environment of the services; ``sources`` are changes in the form of ``--with``.
 
-        ``snapshots`` are fields of ``changes.Snapshot`` for changes with a path, by the change.
+        ``snapshots`` has the fields of ``changes.Snapshot`` for each change with a path. ``factor``
+        multiplies the time limits.
         Return ``versions`` by distribution, and ``changes``, a list of fields of ChangedProject.
         """
 
@@ -60,7 +62,7 @@ class CloudHost:
                 for change in changes.parse_all(sources, release)
             ]
             self._environments[changed] = environment.prepare(
-                wanted, release, paths.cache(), report_line
+                wanted, release, paths.cache(), report_line, factor
             )
         prepared = self._environments[changed]
         return {

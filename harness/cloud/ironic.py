@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ironic: API and conductor in one process, with nodes of type fake-hardware.
 
-Without Keystone it checks passwords itself, by HTTP basic authentication.
+Without Keystone, Ironic checks passwords itself, by HTTP basic authentication.
 
 Difference from real hardware: a fake-hardware node passes all provision states
 without a machine.
@@ -48,7 +48,7 @@ INTERFACES = {
 }
 
 PHASES = ("cleaning_network", "provisioning_network")
-"""The options for the network of a node with the interface flat, while no user has it."""
+"""The options for the network of a node with the interface flat, while no user has the node."""
 
 FOLDERS = ("http", "tftp", "tftp-master", "images", "instance-master", "tmp", "certs")
 
@@ -88,7 +88,7 @@ def configure(spec: CloudSpec) -> None:
             "instance_master_path": data / "instance-master",
         },
         "dhcp": {"dhcp_provider": "none"},
-        # Graphical consoles of fake hardware need this URL; no process listens there.
+        # Graphical consoles of fake hardware need this URL; no process listens on the port.
         "vnc": {"enabled": True, "public_url": f"http://{HOST}:6090/vnc_auto.html"},
         "database": service.database(spec.database_url(NAME)),
         **_other_services(spec),
@@ -107,7 +107,7 @@ def _authentication(spec: CloudSpec) -> dict[str, object]:
 
 
 def _other_services(spec: CloudSpec) -> dict[str, dict[str, object]]:
-    """Return the sections for calls of the other services of the cloud."""
+    """Return the sections of ironic.conf for requests to the cloud's other services."""
     sections = service.clients(spec, dict.fromkeys(("neutron", "glance", "nova"), NAME))
     if spec.has("keystone"):
         sections["keystone_authtoken"] = service.token_auth(spec, NAME)
@@ -131,7 +131,7 @@ def create(spec: CloudSpec, run: service.RunCommand) -> None:
 
 
 def relocate(spec: CloudSpec, origin: Path) -> None:
-    """Remove files that Ironic writes at each start; its database has no path, port or password."""
+    """Remove files that Ironic writes at each start; the database has no path or password."""
     del origin
     for folder in ("http", "tftp"):
         folders.remove_tree(spec.data(NAME) / folder, inside=spec.directory)

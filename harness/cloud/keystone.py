@@ -38,7 +38,7 @@ _SET_ENDPOINT = (
 
 
 def configure(spec: CloudSpec) -> None:
-    """Write keystone.conf, and set the environment variable that names its directory."""
+    """Write keystone.conf, and set the environment variable with its directory."""
     data = spec.data(NAME)
     sections: dict[str, dict[str, object]] = {
         "DEFAULT": {"public_endpoint": spec.url(NAME)},
@@ -52,7 +52,7 @@ def configure(spec: CloudSpec) -> None:
             "unique_last_password_count": 2,
         },
         "cache": {"enabled": True, "backend": "dogpile.cache.memory"},
-        # Else Keystone validates each of its responses against a schema.
+        # Otherwise Keystone validates each of its responses against a schema.
         "api": {"response_validation": "ignore"},
     }
     for keys in KEY_REPOSITORIES:

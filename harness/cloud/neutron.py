@@ -49,7 +49,7 @@ SERVICE_PLUGINS = (
 EXTENSION_DRIVERS = (
     "port_security",
     "qos",
-    # It includes the functions of the drivers dns and dns_domain_ports.
+    # This driver includes the functions of the drivers dns and dns_domain_ports.
     "subnet_dns_publish_fixed_ip",
     "port_device_profile",
     "port_trusted",
@@ -76,7 +76,7 @@ def configure(spec: CloudSpec) -> None:
             "state_path": spec.data(NAME),
             # Neutron assigns DNS names only in a domain other than its default.
             "dns_domain": DNS_DOMAIN,
-            # Nova does not wait for these events here (vif_plugging_is_fatal is off).
+            # Nova of this cloud does not wait for these events (vif_plugging_is_fatal is off).
             "notify_nova_on_port_status_changes": False,
             "notify_nova_on_port_data_changes": False,
             "enable_traditional_dhcp": False,
@@ -160,7 +160,7 @@ def _default_rules() -> list[Any]:
 
 
 def relocate(spec: CloudSpec, origin: Path) -> None:
-    """Change nothing: Neutron stores no path, port or password."""
+    """Change nothing: Neutron's database contains no file path, TCP port or password."""
 
 
 def application(spec: CloudSpec) -> service.Application:

@@ -56,7 +56,7 @@ def configure(spec: CloudSpec) -> None:
         },
         "database": service.database(spec.database_url(NAME, "cell1")),
         "api_database": service.database(spec.database_url(NAME, "api")),
-        # Else Nova validates each response against a schema, only to log a warning.
+        # Otherwise Nova validates each response against a schema, only to log a warning.
         "api": {"response_validation": "ignore"},
         "conductor": {"workers": 1},
         "scheduler": {"workers": 1},
@@ -91,7 +91,7 @@ def create(spec: CloudSpec, run: service.RunCommand) -> None:
 
 
 def relocate(spec: CloudSpec, origin: Path) -> None:
-    """Replace the directory of the databases in the cell mappings by this cloud's."""
+    """Replace the directory in the cell mappings by the directory of this cloud's databases."""
     moved = (f"{origin}/", f"{spec.data(NAME)}/")
     sql = "UPDATE cell_mappings SET database_connection = replace(database_connection, ?, ?)"
     service.rewrite(spec.database(NAME, "api"), (sql, moved))

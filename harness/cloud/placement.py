@@ -17,7 +17,7 @@ IMPORTS = ("placement.wsgi", "placement.deploy")
 
 
 def configure(spec: CloudSpec) -> None:
-    """Write placement.conf, and set the environment variable that names its directory."""
+    """Write placement.conf, and set the environment variable with its directory."""
     sections: dict[str, dict[str, object]] = {
         "api": {"auth_strategy": "keystone"},
         "placement_database": service.database(spec.database_url(NAME)),
@@ -34,7 +34,7 @@ def create(spec: CloudSpec, run: service.RunCommand) -> None:
 
 
 def relocate(spec: CloudSpec, origin: Path) -> None:
-    """Change nothing: Placement stores no path, port or password."""
+    """Change nothing: Placement's database contains no file path, TCP port or password."""
 
 
 def application(spec: CloudSpec) -> service.Application:

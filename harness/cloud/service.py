@@ -63,7 +63,7 @@ class ServiceModule(Protocol):
         """Write the configuration files, and set the environment variables with their paths."""
 
     def create(self, spec: CloudSpec, run: "RunCommand") -> None:
-        """Make the service's empty databases and files by the service's commands."""
+        """Make the service's empty databases and files with the service's own commands."""
 
     def relocate(self, spec: CloudSpec, origin: Path) -> None:
         """Replace the paths, ports and passwords in data that was copied from ``origin``."""
@@ -94,7 +94,7 @@ def load(name: str) -> ServiceModule:
 
 
 def call_main(entry: str, argv: Sequence[str]) -> None:
-    """Call ``main`` of a command line as its console script does; raise if it fails."""
+    """Call ``main`` of a command line as the console script does; RuntimeError if it fails."""
     module, function = entry.split(":")
     sys.argv = [module, *argv]
     try:
@@ -130,7 +130,7 @@ def database(url: str) -> dict[str, object]:
 
 
 def client_auth(spec: CloudSpec, user: str) -> dict[str, object]:
-    """Return the keystoneauth options by which a service calls others, as its own user."""
+    """Return the keystoneauth options for requests of a service, as ``user``, to others."""
     return {
         "auth_type": "password",
         "auth_url": f"{spec.url('keystone')}/v3",
@@ -144,7 +144,7 @@ def client_auth(spec: CloudSpec, user: str) -> dict[str, object]:
 
 
 def clients(spec: CloudSpec, users: Mapping[str, str]) -> dict[str, dict[str, object]]:
-    """Return the sections for calls of the cloud's services; ``users`` are by section."""
+    """Return the sections for requests to services of the cloud; ``users`` are by section."""
     return {name: client_auth(spec, user) for name, user in users.items() if spec.has(name)}
 
 
@@ -161,7 +161,7 @@ def token_auth(spec: CloudSpec, user: str) -> dict[str, object]:
         "www_authenticate_uri": f"{spec.url('keystone')}/v3",
         "service_token_roles_required": True,
         "service_token_roles": "service",
-        # Without it a credential with access rules is refused.
+        # Without this option, a credential with access rules is refused.
         "service_type": load(user).TYPE,
     }
 

@@ -74,7 +74,7 @@ class CloudSpec:
     """A cloud. ``ports`` are by service, ``passwords`` by user: services, admin, accounts.
 
     ``options`` are options of oslo.config that override ours, by service, section and name.
-    ``nodes`` are the nodes to enroll in Ironic, as arguments of openstacksdk.
+    ``nodes`` are the nodes to enroll in Ironic, in the form of ``profiles.boards.nodes``.
     """
 
     name: str
@@ -105,7 +105,10 @@ class CloudSpec:
 
     @classmethod
     def load(cls, directory: Path) -> Self:
-        """Read the description in ``directory``; raise FileNotFoundError if there is none."""
+        """Read the description of the cloud in ``directory``.
+
+        :raises FileNotFoundError: there is no description.
+        """
         fields = json.loads((directory / "spec.json").read_text())
         limits = Limits(**fields.pop("limits", {}))
         return cls(directory=directory, limits=limits, **fields)
@@ -139,7 +142,7 @@ class CloudSpec:
             return {
                 "auth_type": "http_basic",
                 "auth": {"endpoint": url, **user},
-                # Without it openstacksdk does not request the path of the API from Ironic.
+                # Else openstacksdk does not request the path of the API.
                 "baremetal_endpoint_override": url,
                 "region_name": REGION,
             }

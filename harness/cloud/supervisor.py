@@ -149,7 +149,7 @@ class Supervisor:
     # Requests to the preloaded parents -------------------------------------
 
     def start(self, names: Iterable[str]) -> None:
-        """Start these services, each as soon as it is imported and all that it needs serve."""
+        """Start these services, each when it is imported and the services that it needs serve."""
         waiting = [name for name in names if self._units[name].state != "serving"]
         while waiting:
             for name in [each for each in waiting if self._may_start(each)]:
@@ -186,7 +186,7 @@ class Supervisor:
         """Stop one service and start it again on its data."""
         for needed in self._units[name].after:
             if self._units[needed].state != "serving":
-                what = f"needs {needed}, which does not serve: restart that first"
+                what = f"needs {needed}, which does not serve: restart {needed} first"
                 raise ServiceFailed(name, what, self._spec.log(needed))
         self.stop([name])
         self.start([name])

@@ -35,7 +35,7 @@ class TemplateStore:
         self._root = root
 
     def copy(self, name: str, target: Path, *, inside: Path) -> Path | None:
-        """Copy a template to ``target``; return the directory where it was made.
+        """Copy a template to ``target``; return the directory in which the template was made.
 
         Return None if there is no such template. ``inside`` is the cloud's directory,
         in which ``target`` is. Paths in the data begin with the returned directory:
@@ -51,7 +51,7 @@ class TemplateStore:
         return origin
 
     def keep(self, name: str, data: Path) -> None:
-        """Keep a copy of ``data``, the directory where the services wrote; none has it open."""
+        """Keep a copy of ``data``, to which no service writes any more."""
         folders.make(self._root)
         draft = Path(tempfile.mkdtemp(dir=self._root, prefix="draft-"))
         folders.mark(draft)
@@ -82,7 +82,7 @@ def schema_name(name: str) -> str:
 def cloud_name(names: Iterable[str], nodes: Sequence[Mapping[str, Any]] = ()) -> str:
     """Return the name of the template with the seeded databases of these services.
 
-    ``nodes`` are the nodes that Ironic has in it.
+    ``nodes`` are the nodes in Ironic's database.
     """
     schemas = [schema_name(name) for name in names]
     sources = ["seed.py", "accounts.py"]

@@ -15,7 +15,7 @@ SupervisorEvent = dict[str, Any]
 
 
 class ServiceFailed(Exception):
-    """A service did not carry out a request; ``event`` has its name and last log lines."""
+    """A service did not carry out a request; ``event`` has its name and its last log lines."""
 
     def __init__(self, name: str, what: str, log: Path) -> None:
         """Make the event from the service, the failure and the log."""
@@ -46,7 +46,7 @@ def describe_failure(failure: Exception) -> SupervisorEvent:
     if isinstance(failure, PortTaken):
         text = f"cannot listen on {failure.filename}: {failure.strerror}"
         name = failure.filename.rpartition(" ")[2]
-        hint = f"choose another port: --port {name}=NUMBER, or end what listens there"
+        hint = f"choose another port: --port {name}=NUMBER, or end the program that uses this port"
         return {"event": "failed", "message": text, "hint": hint}
     if isinstance(failure, shutil.Error):
         # The exception lists every file that was not copied; the first is enough.

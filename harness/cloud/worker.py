@@ -256,7 +256,7 @@ def serve(
 
 
 def _end_with(parent_end: Connection) -> None:
-    """End this process at once when its parent has ended, which alone can restart or stop it."""
+    """End this process when its parent has ended: only the parent can restart or stop it."""
     with contextlib.suppress(EOFError, OSError):
         parent_end.recv()
     os._exit(1)

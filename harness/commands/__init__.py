@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the command line does, one module a family of commands."""
+"""The functions of the command line, in one module for each family of commands."""

@@ -44,7 +44,9 @@ def up(
     """
     file = check_up(name, profile, ports)
     wanted = changes.parse_all(texts, profile.release)
-    python = environment.prepare(wanted, profile.release, paths.cache(), console.print).python
+    python = environment.prepare(
+        wanted, profile.release, paths.cache(), console.print, profile.timeouts.factor
+    ).python
     with BootDisplay(console) as display:
         cloud = Cloud.start(
             home(name),
@@ -67,13 +69,13 @@ def up(
     )
     command = f"OS_CLOUD={name} {client(python)} {example(profile.services)}"
     console.print(f"\n    {command}\n", highlight=False, soft_wrap=True)
-    console.print(f"`{_ourselves(name, 'down')}` ends it.", highlight=False, soft_wrap=True)
+    console.print(f"`{_ourselves(name, 'down')}` ends the cloud.", highlight=False, soft_wrap=True)
 
 
 def check_up(name: CloudName, profile: Profile, ports: Mapping[str, int]) -> Path:
     """Check all that can be known before a cloud starts; return the clouds.yaml for its entry.
 
-    :raises UsageError: the name is in use, or a port is of a service that the cloud does not have.
+    :raises UsageError: the name is in use, or the cloud lacks a service for which a port is given.
     """
     folders.tighten(*paths.by_default())
     _check_ports(profile, ports)
@@ -125,7 +127,7 @@ def _ourselves(name: CloudName, command: str) -> str:
 
 
 def down(name: CloudName, console: Console) -> None:
-    """End a cloud and remove its files; also those of a killed cloud."""
+    """End a cloud and remove its files, also if the cloud was killed."""
     cloud = Cloud(home(name))
     if not cloud.directory.exists():
         raise UsageError(f"there is no cloud {name!r}{_known()}", "start one with `bsdgate up`")

@@ -28,7 +28,7 @@ _TEMPEST: Final = ("tempest.api", "tempest.scenario", "tempest.serial_tests")
 def check(paths: Sequence[Path]) -> int:
     """Print all problems of files or directories of known failures; return the exit code.
 
-    Without ``paths``, those that come with bsdgate are checked.
+    Without ``paths``, the files that come with bsdgate are checked.
     """
     today = datetime.now(UTC).date()
     places = paths or [known_failures()]
@@ -55,7 +55,7 @@ def _wrong(entries: Iterable[Expectation], today: date) -> Iterator[str]:
     first: dict[tuple[object, ...], Expectation] = {}
     for entry in entries:
         if entry.missing:
-            yield f"{entry.source}: {' and '.join(entry.missing)} missing: it excuses nothing"
+            yield f"{entry.source}: {' and '.join(entry.missing)} missing: the entry has no effect"
         if entry.expires < today:
             yield f"{entry.source}: expired on {entry.expires} ({entry.owner}): {entry.test}"
         other = first.setdefault((entry.test, entry.outcome, entry.scope), entry)
@@ -105,7 +105,10 @@ def propose() -> None:
     """
     folders = installed()
     if not folders:
-        raise UsageError("Tempest is not installed here", "run it in the suites' environment")
+        raise UsageError(
+            "Tempest is not installed in this environment",
+            "use the environment of the suites",
+        )
     _print([one for name, folder in folders.items() for one in proposals.from_source(name, folder)])
 
 

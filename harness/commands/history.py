@@ -99,8 +99,8 @@ def _row(record: Record) -> Iterator[Text]:
 def import_runs(store: "Store", folders: Iterable[Path], console: Console) -> int:
     """Import runs from their directories; return the exit code.
 
-    A directory without a usable verdict is listed as refused, and the others are imported. A
-    different verdict in the history that is as new or newer is printed too.
+    A directory without a usable verdict is listed as refused, and the others are imported. If the
+    history has a different verdict on a run that is not older, this is printed too.
     """
     done: Counter[bool] = Counter()
     refused = 0

@@ -48,7 +48,8 @@ def up(
     _refuse_local(name)
     here = folder_of(name)
     folders.make(here)
-    with _undone(name), contextlib.closing(SshNode(address, here, here)) as node:
+    factor = profile.timeouts.factor
+    with _undone(name), contextlib.closing(SshNode(address, here, here, factor=factor)) as node:
         node.connect()
         deployment = Embedded(node, profile, texts, name=name, ports=ports, home=_home(node, name))
         deployment.install(console.print)
@@ -63,12 +64,12 @@ def up(
     command = f"OS_CLOUD={name} {cloud.client(Path(sys.executable))} {example(profile.services)}"
     console.print(f"\n    {command}\n", highlight=False, soft_wrap=True)
     console.print(
-        f"`{command_for(name, 'down', address)}` ends it.", highlight=False, soft_wrap=True
+        f"`{command_for(name, 'down', address)}` ends the cloud.", highlight=False, soft_wrap=True
     )
 
 
 def down(url: str, name: CloudName, console: Console) -> None:
-    """End a cloud on a node; its files on this machine are removed even without an answer."""
+    """End a cloud on a node; remove its files on this machine even if the node does not answer."""
     address = Address.parse(url)
     kept = KeptConnection.load(folder_of(name) / KEPT)
     if kept is not None and kept.url != str(address):
@@ -97,7 +98,7 @@ def status(url: str, name: CloudName, console: Console) -> bool:
     cloud.show_state(f"cloud {name} on {address}", state, console)
     kept = KeptConnection.load(folder_of(name) / KEPT)
     if kept is None or not kept.alive():
-        console.print("its ports are not forwarded to this machine", highlight=False)
+        console.print("the cloud's ports are not forwarded to this machine", highlight=False)
     return bool(state["state"] == "ready")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections to nodes that outlive a command, and how the clouds on these nodes are ended.
+"""Connections to nodes that outlive a command, and the end of the clouds on these nodes.
 
 A directory in the state directory has two files for each cloud of ``up --on``: the connection that
 forwards the ports, and the URL in the entry of clouds.yaml.
@@ -92,5 +92,5 @@ def forget(name: CloudName, kept: KeptConnection | None) -> None:
 
 
 def command_for(name: CloudName, verb: str, address: Address | str) -> str:
-    """Return the bsdgate command for a cloud on a node, for a message."""
+    """Return the command line of ``bsdgate VERB`` for a cloud on a node."""
     return f"bsdgate {verb} --on {address}" + ("" if name == DEFAULT_NAME else f" --name {name}")

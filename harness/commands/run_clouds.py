@@ -21,7 +21,7 @@ from bsdgate.harness.nodes.ssh import KEPT
 
 
 def clouds_of(run_dir: Path) -> list[Cloud]:
-    """Return the clouds in a run directory: that of the run, and those of repeated tests."""
+    """Return the clouds in a run directory: the cloud of the run, and the clouds for re-runs."""
     clouds = [Cloud(run_dir / site / "cloud") for site in ("", AGAIN, BASE)]
     return [each for each in clouds if (each.directory / "lock").exists()]
 
@@ -34,7 +34,7 @@ def left() -> list[tuple[Path, Cloud]]:
 
 
 def show(console: Console) -> None:
-    """List the clouds that runs have left and the command that ends each; without one, nothing."""
+    """List the clouds that runs have left, if there are any, and the command that ends each."""
     found, on_nodes = left(), left_on_nodes()
     if not found and not on_nodes:
         return
@@ -68,7 +68,7 @@ def _since(file: Path) -> str:
 def down(run_dir: Path, console: Console) -> None:
     """End and remove the clouds that a run has left.
 
-    :raises UsageError: the directory is not of a run, or the run has no cloud or is in progress.
+    :raises UsageError: this is no run directory, or the run has no cloud or is in progress.
     """
     with _over(run_dir):
         if (kept := KeptConnection.load(run_dir / KEPT)) is not None:
@@ -78,7 +78,7 @@ def down(run_dir: Path, console: Console) -> None:
         if not clouds:
             raise UsageError(
                 f"the run {run_dir} has left no cloud",
-                "`bsdgate status` lists those that runs have left",
+                "`bsdgate status` lists the clouds that runs have left",
             )
         for cloud in clouds:
             state = cloud.status()["state"]
@@ -104,7 +104,7 @@ def _over(run_dir: Path) -> Iterator[None]:
         raise UsageError(
             f"the run {run_dir} is in progress, by process"
             f" {files.holder(run_dir / 'lock') or 'unknown'}",
-            "wait for its end, or stop it with Ctrl-C: it ends its cloud itself",
+            "wait until the run ends, or stop it with Ctrl-C: a run ends its own cloud",
         )
     try:
         yield

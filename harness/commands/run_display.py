@@ -101,7 +101,7 @@ class RunDisplay:
             self.report(self._count())
 
     def _ended_by(self, event: StatusEvent) -> set[str]:
-        """Return the tests that ended with an event: of a skipped or broken class, all the rest."""
+        """Return the tests that an event ends: for a skipped or broken class, all that remain."""
         made = synthetic(event.id)
         if made is None or not made.scope:
             return {event.id} & self._asked
@@ -160,7 +160,7 @@ class RunDisplay:
 
 
 def raised(details: str) -> str:
-    """Return the line of the last traceback in ``details`` that names the exception, or ""."""
+    """Return the line with the exception of the last traceback in ``details``, or ""."""
     _, found, trace = details.rpartition("Traceback (most recent call last):")
     lines = trace.splitlines() if found else []
     return next((line for line in lines if line.strip() and not line.startswith(" ")), "")

@@ -94,7 +94,7 @@ def _newest(verdicts: Iterable[Verdict]) -> dict[str, Case]:
 
 
 def _verdicts(runs: Path) -> Iterator[Verdict]:
-    """Yield the verdicts of all stored runs, newest first; print those that cannot be read."""
+    """Yield the verdicts of all stored runs, newest first; print runs with an unreadable one."""
     for path in sorted(runs.glob("*/report/verdict.json"), reverse=True):
         run = path.parents[1]
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that judge existing evidence: that of a run, or files not made by bsdgate."""
+"""The commands that judge existing evidence: a run, or files that bsdgate did not make."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from bsdgate.results.reporters.text import plain
 
 @dataclass(frozen=True)
 class Files:
-    """Evidence that bsdgate did not record: the list of tests asked to run, and the reports."""
+    """Evidence that bsdgate did not record: the list of requested tests, and the reports."""
 
     asked: Path | None = None
     subunit: Sequence[Path] = ()
@@ -31,7 +31,7 @@ class Files:
 class Terms:
     """The inputs of a judgement: the policy's name, the history's URL and known failures.
 
-    Without a policy, that of the run is used; for other evidence it is ``developer``. The
+    Without a policy, the policy of the run is used, and ``developer`` for other evidence. The
     known failures are added to those of bsdgate and of the run.
     """
 

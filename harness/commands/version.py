@@ -8,7 +8,7 @@ import click
 
 def _show(context: click.Context, _option: click.Parameter, asked: bool) -> None:
     if asked and not context.resilient_parsing:
-        # It runs git, and takes long to import.
+        # The module runs git, and takes long to import.
         from bsdgate.harness import identity  # noqa: PLC0415
 
         click.echo(f"bsdgate {identity.version()}")

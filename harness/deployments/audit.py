@@ -2,7 +2,7 @@
 """Compares the resources of a cloud before and after a run.
 
 Other users change resources during a run. A changed resource is only a note, unless the log of the
-run's requests has a request that named the resource: then it is a failure.
+run's requests has a request with the id of the resource: then it is a failure.
 """
 
 import json
@@ -28,7 +28,7 @@ class Difference:
     """A resource that changed or disappeared during a run.
 
     ``fields`` are the fields that differ, empty if the resource disappeared. ``request`` is the
-    first request of the run that named the resource.
+    first request of the run with the id of the resource.
     """
 
     resource: Resource

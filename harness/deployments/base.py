@@ -25,7 +25,7 @@ class Installed:
 
 @dataclass(frozen=True)
 class Access:
-    """The data by which clients use the cloud.
+    """The data that clients need to use the cloud.
 
     ``entry`` is the entry for clouds.yaml. ``accounts`` are the accounts of the cloud for tests, in
     the format of Tempest's accounts file; None if the cloud has none.

@@ -4,12 +4,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any, Final
 
 from bsdgate.harness.errors import ConfigurationError, InfrastructureError, UsageError
 
 TIMEOUT: Final = 60.0
-"""The maximum number of seconds for an answer of a service."""
+"""The maximum number of seconds for an answer of a service, for a cloud of usual speed."""
 _LATEST: Final = frozenset({"compute", "baremetal"})
 _OF_SYSTEM: Final = frozenset({"baremetal"})
 _USER: Final = ("auth_url", "username", "password", "user_domain_id", "user_domain_name")
@@ -53,17 +54,20 @@ def entry(name: str) -> CloudEntry:
 
     try:
         found = config.OpenStackConfig()
-    except (ConfigException, OSError, ValueError) as error:
+    # openstacksdk does not check the types of values.
+    except (ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"clouds.yaml cannot be read: {error}", "fix the file") from error
     file = found.config_filename
     clouds = found.cloud_config["clouds"] if file else {}
     if name not in clouds:
         raise UsageError(
             f"there is no cloud {name!r} in {file or 'clouds.yaml: no such file could be read'}",
-            f"known: {', '.join(sorted(clouds)) or 'none'}; OS_CLIENT_CONFIG_FILE names the file",
+            f"known: {', '.join(sorted(clouds)) or 'none'}; to use another file, set"
+            " OS_CLIENT_CONFIG_FILE",
         )
-    content = {key: _plain(value) for key, value in clouds[name].items()}
-    missing = [each for each in _NEEDED if each not in (content.get("auth") or {})]
+    content = _plain(clouds[name])
+    auth = content.get("auth") if isinstance(content, dict) else None
+    missing = [each for each in _NEEDED if not isinstance(auth, dict) or each not in auth]
     if missing:
         raise UsageError(
             f"the cloud {name!r} in clouds.yaml has no {', '.join(missing)} in auth",
@@ -78,15 +82,19 @@ def _plain(value: Any) -> Any:
 
 @dataclass
 class CloudConnection:
-    """Sends requests to a cloud. For one thread only."""
+    """Sends requests to a cloud. For one thread only.
+
+    ``timeout`` is the maximum number of seconds for an answer of a service.
+    """
 
     name: str
+    timeout: float = TIMEOUT
 
     @cached_property
     def _sdk(self) -> Any:
         import openstack
 
-        return openstack.connect(cloud=self.name, api_timeout=TIMEOUT)
+        return openstack.connect(cloud=self.name, api_timeout=self.timeout)
 
     @cached_property
     def _system(self) -> Any:
@@ -101,7 +109,7 @@ class CloudConnection:
             v3.Password(**user, system_scope="all"),
             verify=self._sdk.session.verify,
             cert=self._sdk.session.cert,
-            timeout=TIMEOUT,
+            timeout=self.timeout,
         )
         try:
             found.get_token()
@@ -141,9 +149,32 @@ class CloudConnection:
 
     def call(self, service: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Send a request; return the status and the JSON document of the answer."""
+        answer = self._request(service, method, path, {} if body is None else {"json": body})
+        return answer.status_code, _document(answer)
+
+    def upload(self, image: str, content: bytes) -> None:
+        """Upload the content of an image.
+
+        :raises InfrastructureError: the cloud refuses it.
+        """
+        headers = {"Content-Type": "application/octet-stream"}
+        given = {"data": content, "headers": headers}
+        answer = self._request("image", "PUT", f"/images/{image}/file", given)
+        if answer.status_code != HTTPStatus.NO_CONTENT:
+            raise InfrastructureError(
+                f"the cloud {self.name!r} refuses the content of the image {image}:"
+                f" status {answer.status_code}",
+                "check the rights and the quota of the user",
+            )
+
+    def _request(self, service: str, method: str, path: str, content: Mapping[str, Any]) -> Any:
+        """Send a request and return the answer.
+
+        :raises RefusedError: the cloud refuses the credentials.
+        :raises InfrastructureError: the service does not answer.
+        """
         from keystoneauth1 import exceptions
 
-        content = {} if body is None else {"json": body}
         version = {"microversion": "latest"} if service in _LATEST else {}
         try:
             proxy = getattr(self._system if service in _OF_SYSTEM else self._sdk, service)
@@ -155,22 +186,15 @@ class CloudConnection:
                 f"the service {service} of the cloud {self.name!r} does not answer: {error}",
                 "start the service, or choose a profile without it",
             ) from error
-        if answer.status_code == _UNAUTHORIZED:
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
             raise _refused(self.name, f"{service} answers {answer.status_code}")
-        return answer.status_code, _document(answer)
-
-    def upload(self, image: str, content: bytes) -> None:
-        """Upload the content of an image."""
-        headers = {"Content-Type": "application/octet-stream"}
-        self._sdk.image.put(f"/images/{image}/file", data=content, headers=headers)
+        return answer
 
     def close(self) -> None:
         """Close the connections."""
-        for each in {id(made): made for made in vars(self).values() if made != self.name}.values():
+        made = [each for name, each in vars(self).items() if name in {"_sdk", "_system"}]
+        for each in {id(each): each for each in made}.values():
             each.close()
-
-
-_UNAUTHORIZED: Final = 401
 
 
 def _refused(name: str, error: object) -> RefusedError:

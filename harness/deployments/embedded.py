@@ -62,12 +62,13 @@ class Embedded:
             sources=[str(each) for each in there],
             release=self.profile.release,
             snapshots={str(each): each.snapshot.dump() for each in there if each.snapshot},
+            factor=self.profile.timeouts.factor,
         )
         built = (ChangedProject(**each) for each in found["changes"])
         return Installed(found["versions"], tuple(map(_named_as_asked, built, asked)))
 
     def _push_source(self, change: Change) -> Change:
-        """Copy the checkout of a change to the node; return the change with its path there."""
+        """Copy the checkout of a change to the node; return the change with its new path."""
         if change.kind != "path":
             return change
         snapshot = changes.take_snapshot(change)
@@ -127,7 +128,7 @@ class Embedded:
         return replace(self, site=self.site / name)
 
     def check_base(self) -> None:
-        """Compare the files of the node's Python environment with those before the change."""
+        """Check that the change has not altered the files of the node's Python environment."""
         self.host.call("check_base", ignore, log_folder=str(self.node.folder / self.site / "logs"))
 
     def keep(self) -> bool:
@@ -159,5 +160,5 @@ class Embedded:
 
 
 def _named_as_asked(built: ChangedProject, asked: Change) -> ChangedProject:
-    """Return what was built, with the source in ``--with`` in place of its copy on the node."""
+    """Return a built project with the source in ``--with``, not with the copy on the node."""
     return built.model_copy(update={"source": str(asked).partition("=")[2]})

@@ -40,7 +40,7 @@ class Resource:
 
     ``names`` are the ids that a request for this resource contains. ``owners`` are the ids of its
     project, user and domain. ``fields`` has a digest of each field. ``device_owner`` and
-    ``device_id`` are those of a port.
+    ``device_id`` are fields of a port.
     """
 
     kind: str
@@ -99,7 +99,7 @@ def _listed(api: Api, kind: Kind, hidden: Collection[int]) -> Iterator[Resource]
 
 
 def _next(document: Mapping[str, Any], kind: Kind) -> str | None:
-    """Return the path of the next page of a list; each service has its own form for it."""
+    """Return the path of the next page of a list; the format differs between services."""
     links = document.get(f"{kind.key}_links") or ()
     found = [each.get("href") for each in links if each.get("rel") == "next"]
     found += [document.get("next"), dict(document.get("links") or {}).get("next")]

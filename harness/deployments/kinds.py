@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kinds of resources that tests can alter in a cloud, as rows of data.
 
-The rows are in the order in which resources are removed: a resource before those that it uses.
+The rows are in the order of the removal: a resource comes before the resources that it uses.
 """
 
 from dataclasses import dataclass, field

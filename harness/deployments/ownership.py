@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the resources that a run has made: those that it recorded, or with its prefix."""
+"""Finds the resources that a run has made: with an id in its log, or with its prefix."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ _RUN: Final = rf"-r[0-9a-f]{{{_RUN_DIGITS}}}"
 
 
 def default_prefix() -> str:
-    """Return a prefix for this user, machine and state directory, unlike all others."""
+    """Return a prefix that is unique for this user, machine and state directory."""
     text = f"{socket.gethostname()} {os.getuid()} {paths.state()}"
     return f"bsdg-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
@@ -59,7 +59,7 @@ def run_prefix(prefix: str, run_id: str) -> str:
 
 @dataclass(frozen=True)
 class Mark:
-    """The cloud and the prefix of a run against a standing cloud."""
+    """The content of ``standing.json``: the standing cloud, and the prefix of a run."""
 
     auth_url: str
     prefix: str
@@ -67,13 +67,13 @@ class Mark:
     """Whether all resources of the run are removed."""
 
     def write(self, folder: Path) -> None:
-        """Write the mark to a run directory."""
+        """Write ``standing.json`` to a run directory."""
         content = {"auth_url": self.auth_url, "prefix": self.prefix, "clean": self.clean}
         files.write_atomically(folder / STANDING, json.dumps(content).encode())
 
     @classmethod
     def read(cls, folder: Path) -> "Mark | None":
-        """Return the mark in a run directory; None if there is none or it cannot be read."""
+        """Return the content of ``standing.json`` in a run directory; None if it cannot be read."""
         try:
             return cls(**json.loads((folder / STANDING).read_bytes()))
         except (OSError, TypeError, ValueError):
@@ -115,7 +115,7 @@ class Ownership:
         return frozenset(each for _, each in self.made if request_log.is_id(each))
 
     def owned(self, found: Inventory) -> list[Resource]:
-        """Return the resources that the runs have made, and the resources of projects they made."""
+        """Return the resources that the runs have made, and all that belong to these projects."""
         ours = {each.id for each in found.values() if self._is_made(each)} | self.ids
         return [each for each in self._candidates(found) if self._is_made(each) or _in(each, ours)]
 
@@ -135,5 +135,5 @@ def _last(path: str) -> str:
 
 
 def _in(resource: Resource, ours: set[str]) -> bool:
-    """Return whether a resource belongs to one of our projects or users, or is a role of one."""
+    """Return whether a resource belongs to one of our projects or users, or assigns it a role."""
     return not ours.isdisjoint(resource.owners)

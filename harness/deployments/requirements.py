@@ -96,7 +96,7 @@ def _check_services(api: CloudApi, cloud: str, profile: Profile, services: Itera
     if missing:
         raise UsageError(
             f"the catalogue of the cloud {cloud!r} has no {', '.join(missing)},"
-            f" which the profile {profile.name} names",
+            f" which the profile {profile.name} contains",
             "choose a --profile that has only the services of this cloud",
         )
     for each in services:
@@ -125,7 +125,7 @@ def _check_driver(api: CloudApi, cloud: str, profile: Profile, *, accounts: bool
     if wanted is not None and wanted not in drivers:
         raise UsageError(
             f"Ironic of the cloud {cloud!r} has no driver {wanted!r}, which the profile"
-            f" {profile.name} names; it has {', '.join(drivers) or 'none'}",
+            f" {profile.name} requires; Ironic has {', '.join(drivers) or 'none'}",
             "enable the driver, or choose another --profile",
         )
 
@@ -143,7 +143,7 @@ def _check_quotas(api: CloudApi, cloud: str, services: Iterable[str]) -> None:
     if small:
         raise InfrastructureError(
             f"the default quota of the cloud {cloud!r} is too small: {'; '.join(small)}",
-            "raise the default quota, or give accounts of projects with more by --accounts",
+            "raise the default quota, or give accounts with a larger quota by --accounts",
         )
 
 

@@ -46,7 +46,7 @@ from bsdgate.results.problems import Finding, Problem
 PAUSE: Final = 2.0
 """The number of seconds between two checks of the cloud."""
 ANSWER_TIMEOUT: Final = 30.0
-"""The number of seconds without an answer after which the cloud is lost."""
+"""The number of seconds without an answer after which a cloud of usual speed is lost."""
 IMAGE_BYTES: Final = 64 * 1024
 FLAVORS: Final = {"compute.flavor_ref": ("nano", 128), "compute.flavor_ref_alt": ("micro", 192)}
 """The options of tempest.conf for flavors, with a name and the memory in MiB."""
@@ -69,7 +69,7 @@ class CloudClient(requirements.CloudApi, Protocol):
 class Standing:
     """A cloud in clouds.yaml.
 
-    ``folder`` is the run directory; its parent directory has those of earlier runs.
+    ``folder`` is the run directory; the parent directory contains the earlier runs.
     """
 
     cloud: CloudClient
@@ -97,7 +97,7 @@ class Standing:
 
     def start(self, report: ReportEvent) -> Access:
         """Clean up after interrupted runs, take the inventory, make resources for the tests."""
-        del report  # nothing boots here
+        del report  # no service is started
         self._lock = self._take_lock()
         mark = Mark(self.entry.auth_url, self.asked.prefix)
         found = self._remove_left(interrupted(self.folder.parent, mark))
@@ -120,7 +120,8 @@ class Standing:
         except RefusedError as error:
             return [Problem(Code.CLOUD_LOST, error.message)]
         except InfrastructureError as error:
-            late = now - self._answered > ANSWER_TIMEOUT
+            limit = ANSWER_TIMEOUT * self.profile.timeouts.factor
+            late = now - self._answered > limit
             return [Problem(Code.CLOUD_LOST, error.message)] if late else ()
         self._checked = self._answered = time.monotonic()
         return ()
@@ -148,14 +149,14 @@ class Standing:
         """Return None: there is only one cloud."""
 
     def check_base(self) -> None:
-        """Do nothing: there is no base."""
+        """Do nothing: without a change under test, no file of the base is altered."""
 
     def keep(self) -> bool:
         """Return True: the cloud keeps running."""
         return True
 
     def end(self) -> Sequence[str]:
-        """Do nothing: the processes are not ours."""
+        """Do nothing: bsdgate has started no process of the cloud."""
         return ()
 
     def close(self) -> Sequence[Finding]:
@@ -194,7 +195,7 @@ class Standing:
         return "admin" in self._identity.roles
 
     def _sweep(self, runs: Sequence[Path]) -> tuple[Inventory, list[Resource]]:
-        """Remove the resources of these runs; return the new inventory, and those that remain."""
+        """Remove the resources of these runs; return the new inventory, and the remaining ones."""
         ownership = Ownership.of_runs(self.asked.prefix, runs)
         return sweep(self.cloud, lambda: self._take(sorted(ownership.ids)), ownership.owned)
 

@@ -31,7 +31,7 @@ def sweep(
     seconds: float = SECONDS,
     pause: Callable[[float], None] = time.sleep,
 ) -> tuple[Inventory, list[Resource]]:
-    """Remove the chosen resources; return the last inventory, and those that remain.
+    """Remove the chosen resources; return the last inventory, and the resources that remain.
 
     A service refuses to remove a resource in use, so this is repeated: for ``seconds``, and then
     as long as resources disappear.

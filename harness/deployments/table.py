@@ -28,22 +28,24 @@ def check(on: str | None) -> None:
 def make(profile: Profile, folder: RunDir, sources: Sequence[str]) -> tuple[Node, Deployment]:
     """Return the node and the deployment of a run; neither is connected or started yet.
 
-    ``folder`` is the run directory; its manifest names the node and the cloud. ``sources`` are the
-    changes for the deployment, in the form of ``--with``.
+    ``folder`` is the run directory; its manifest contains the node and the cloud. ``sources`` are
+    the changes for the deployment, in the form of ``--with``.
     """
     manifest, path = folder.manifest, folder.path
     node: Node = LocalNode(path)
     if manifest.on is not None:
-        node = SshNode(Address.parse(manifest.on), path, folder.logs)
+        address = Address.parse(manifest.on)
+        node = SshNode(address, path, folder.logs, factor=profile.timeouts.factor)
     if manifest.cloud is None:
         return node, Embedded(node, profile, sources)
     entry = connection.entry(manifest.cloud.name)
-    connected = connection.CloudConnection(manifest.cloud.name)
+    timeout = connection.TIMEOUT * profile.timeouts.factor
+    connected = connection.CloudConnection(manifest.cloud.name, timeout)
     return node, Standing(connected, entry, manifest.cloud, profile, path, manifest.run_id)
 
 
 def load_profile(name: str, cloud: AskedCloud | None, factor: float | None) -> Profile:
-    """Return the profile of a run; with a standing cloud, its nodes are not needed.
+    """Return the profile of a run; its nodes are checked, except with a standing cloud.
 
     ``factor`` replaces the profile's factor for time limits.
 
@@ -62,7 +64,7 @@ def evidence(suite: Suite, cloud: AskedCloud | None) -> tuple[RunnerKind, ...]:
 def check_cloud(cloud: AskedCloud, suite: Suite, *, disruptive: bool) -> None:
     """Check the options for a standing cloud, without a request to it.
 
-    :raises UsageError: the cloud is unknown, the prefix is invalid, or the suite does not fit.
+    :raises UsageError: the cloud is unknown, the prefix is invalid, or the suite is not allowed.
     """
     ownership.check_prefix(cloud.prefix)
     connection.entry(cloud.name)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The base: the running environment, which every run uses and no change under test may alter.
 
-A file that a change leaves there would run in every later run, and in the cloud without the change
-by which bsdgate finds out if the change causes a failure. So the files are listed before the
+A file that a change leaves in the base would run in every later run, and in the cloud without the
+change by which bsdgate finds out if the change causes a failure. So the files are listed before the
 change's code runs, and compared afterwards. The listing has no file contents, so it takes a second
-and not a minute: no program can set the change time (ctime). Where only that differs, the
+and not a minute: no program can set the change time (ctime). If only that time differs, the
 installer's digest decides.
 """
 
@@ -31,6 +31,7 @@ from bsdgate.harness import process
 from bsdgate.harness.errors import InfrastructureError
 
 _COMPILE_TIMEOUT: Final = 300.0
+"""The maximum number of seconds to compile files again, on a node of usual speed."""
 _FILES_SHOWN: Final = 5
 # Parts of the standard library's directory that a virtual environment does not use.
 _UNUSED: Final = {"site-packages", "dist-packages", "test"}
@@ -71,14 +72,14 @@ def take() -> Listing:
     return Listing(files)
 
 
-def check_unaltered(before: Listing, log: Path) -> None:
+def check_unaltered(before: Listing, log: Path, factor: float = 1.0) -> None:
     """Check that the base was not altered; recompile all byte code that was written since.
 
     A change's processes write byte code of each module that they import, as Python does: new files,
     and replacements of files older than their sources. Only byte code that is compiled here from
-    the sources stays. ``log`` receives the compiler's output.
+    the sources stays. ``log`` receives the compiler's output; ``factor`` multiplies the time limit.
 
-    :raises InfrastructureError: a file was added, removed or altered; it names the first of them.
+    :raises InfrastructureError: a file was added, removed or altered; the error lists the first.
     """
     after = take()
     differing = {
@@ -93,10 +94,10 @@ def check_unaltered(before: Listing, log: Path) -> None:
         raise InfrastructureError(
             f"{len(altered)} files of {sys.prefix} were altered while the change's code ran: "
             f"{', '.join(altered[:_FILES_SHOWN])}",
-            "later runs there cannot be trusted: make the environment again (`tox -r`), and find "
-            "out which program wrote there",
+            "later runs in it cannot be trusted: make the environment again (`tox -r`), and find "
+            "out which program wrote these files",
         )
-    _compile_again(sorted(written), log)
+    _compile_again(sorted(written), log, _COMPILE_TIMEOUT * factor)
 
 
 def scan(folder: str) -> Iterator[tuple[str, tuple[FileState, int]]]:
@@ -134,7 +135,7 @@ def _is_as_installed(path: str, before: Listing, after: Listing, differing: set[
 
 @functools.cache
 def _records() -> dict[str, tuple[str, str]]:
-    """Return for each installed file the RECORD file that lists it, and its SHA-256 there."""
+    """Return for each installed file the RECORD file that lists it, and the listed SHA-256."""
     found = {}
     for folder in site.getsitepackages():
         for record in Path(folder).resolve().glob("*.dist-info/RECORD"):
@@ -154,7 +155,7 @@ def _source(path: str) -> str | None:
     return None
 
 
-def _compile_again(written: Iterable[str], log: Path) -> None:
+def _compile_again(written: Iterable[str], log: Path, timeout: float) -> None:
     sources = []
     for path in written:
         Path(path).unlink(missing_ok=True)
@@ -168,4 +169,4 @@ def _compile_again(written: Iterable[str], log: Path) -> None:
         listing.flush()
         compiler = [sys.executable, "-I", "-m", "compileall", "-q", "-j", "0", "-i", listing.name]
         # A package may contain examples that do not compile.
-        process.run(compiler, log=log, timeout=_COMPILE_TIMEOUT, check=False)
+        process.run(compiler, log=log, timeout=timeout, check=False)

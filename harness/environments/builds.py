@@ -20,6 +20,8 @@ from bsdgate.harness import process, variables
 from bsdgate.harness.errors import UsageError
 
 _BUILD_TIMEOUT: Final = 900.0
+"""The maximum number of seconds for a build, on a node of usual speed."""
+# Not multiplied by the factor for slow nodes: the probe does no work.
 _PROBE_TIMEOUT: Final = 30.0
 _SANDBOX: Final = ("--die-with-parent", "--unshare-pid", "--unshare-ipc", "--ro-bind", "/", "/")
 _SANDBOX_SYSTEM: Final = ("--dev", "/dev", "--proc", "/proc")
@@ -28,11 +30,15 @@ _OWN: Final = {"HOME": "home", "TMPDIR": "tmp", "UV_CACHE_DIR": "cache"}
 
 @dataclass(frozen=True)
 class Build:
-    """One build: its working directory, the environment that it installs into, and its log."""
+    """One build: its working directory, the environment that it installs into, and its log.
+
+    ``factor`` multiplies the time limit.
+    """
 
     work: Path
     environment: Path
     log: Path
+    factor: float = 1.0
 
     @property
     def source(self) -> Path:
@@ -50,18 +56,19 @@ class Build:
         env = process.environment(**{**variables.for_builds(), **own, **fixed, **extra})
         inside = _sandbox([self.work, self.environment]) if sandbox_missing() is None else []
         command = [*inside, _find_uv(), *arguments]
-        process.run(command, log=self.log, timeout=_BUILD_TIMEOUT, cwd=Path("/"), env=env)
+        limit = _BUILD_TIMEOUT * self.factor
+        process.run(command, log=self.log, timeout=limit, cwd=Path("/"), env=env)
 
 
 @contextlib.contextmanager
-def begun(work: Path, environment: Path, log: Path) -> Iterator[Build]:
+def begun(work: Path, environment: Path, log: Path, factor: float) -> Iterator[Build]:
     """Make the directory ``work`` for a build into ``environment``; remove it at the end."""
     shutil.rmtree(work, ignore_errors=True)
     for folder in _OWN.values():
         (work / folder).mkdir(mode=0o700, parents=True)
     environment.mkdir(mode=0o700, exist_ok=True)
     try:
-        yield Build(work, environment, log)
+        yield Build(work, environment, log, factor)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -71,7 +78,7 @@ def report_missing_sandbox(report: Callable[[str], None]) -> None:
     missing = sandbox_missing()
     if missing is not None:
         report(
-            f"no sandbox for builds ({missing}): writes to the base are found, but not prevented"
+            f"no sandbox for builds ({missing}): writes to the base are detected, but not prevented"
         )
 
 

@@ -79,14 +79,14 @@ class Change:
     """The data about the checkout, if ``source`` is the path of a copy of it."""
 
     def __str__(self) -> str:
-        """Return the change as the user writes it after ``--with``, without a password."""
+        """Return the change in the form of ``--with``, without a password."""
         place = f"git+{self.source}@{self.ref}" if self.kind == "git" else self.source
         return f"{self.project}={without_url_passwords(place)}"
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A change and the identity of its present code: the same identity means the same code."""
+    """A change and the identity of its code: the same identity means the same code."""
 
     change: Change
     identity: str
@@ -95,12 +95,12 @@ class Resolved:
 
     @property
     def asked(self) -> AskedProject:
-        """The change as the manifest records it."""
+        """The change in the form of the manifest."""
         source = str(self.change).partition("=")[2]
         return AskedProject(project=self.change.project, source=source, identity=self.identity)
 
     def named(self, version: str) -> ChangedProject:
-        """Return the change as the node's document records it, built as ``version``."""
+        """Return the change in the form of ``node.json``, built as ``version``."""
         return ChangedProject(version=version, **self.asked.model_dump())
 
 
@@ -141,9 +141,9 @@ def _parse_git(text: str, source: str) -> tuple[str, str]:
     if not _REMOTE.fullmatch(url):
         allowed = ", ".join(f"{each}://" for each in git.REMOTE_PROTOCOLS)
         hint = f"give a URL with {allowed}, HOST:PATH or /PATH"
-        raise _refusal(text, "bsdgate does not fetch from such a URL", hint)
+        raise _refusal(text, "bsdgate does not fetch from this kind of URL", hint)
     if f"{HIDDEN}@" in url:
-        hint = "keep it in ~/.netrc or a git credential helper, and give the URL without it"
+        hint = "keep it in ~/.netrc or a git credential helper, not in the URL"
         raise _refusal(text, "the password in the URL was not recorded", hint)
     if not _REF.fullmatch(ref):
         raise _refusal(text, f"{ref!r} is not a branch, tag or commit")
@@ -172,7 +172,9 @@ def parse_all(texts: Sequence[str], release: str) -> tuple[Change, ...]:
 
 
 def resolve(change: Change, log: Path) -> Resolved:
-    """Return the change with its present identity. ``log`` receives the output of git.
+    """Return the change with the identity of its code: a version, a commit, or a digest.
+
+    ``log`` receives the output of git.
 
     :raises UsageError: there is no such branch, tag or commit, or a file cannot be read.
     """
@@ -222,10 +224,10 @@ def changed_files(changes: Sequence[Change]) -> tuple[str, ...]:
 def unpack(resolved: Resolved, into: Path, pinned: Version, log: Path) -> str | None:
     """Copy the files of a change to the new directory ``into``; the user's checkout is only read.
 
-    Return the version for the build: that of git's tags, or ``pinned`` without tags. None if the
-    files contain the version, as a source distribution does.
+    Return the version for the build: from git's tags, or ``pinned`` without tags. Return None if
+    the files contain the version, as a source distribution does.
 
-    :raises UsageError: the files are no longer those that were resolved.
+    :raises UsageError: the files have changed since the change was resolved.
     """
     change = resolved.change
     if change.kind == "git":

@@ -2,9 +2,9 @@
 """Python environments: the running one, or one with the change under test over it.
 
 An environment for a change is a layer: a virtual environment that contains only the changed
-projects; its ``sys.path`` continues in the running environment. Making it takes only the time to
-build the projects. It needs no network if the build requirements are installed, works where an
-index has no packages for this system, and shares all byte code.
+projects; its ``sys.path`` continues in the running environment. To make a layer takes only the time
+to build the projects. This needs no network if the build requirements are installed, and works if
+the index has no packages for this system. A layer shares all byte code.
 """
 
 import contextlib
@@ -67,12 +67,14 @@ sys.exit({attribute}())
 
 @dataclass(frozen=True)
 class Environment:
-    """An interpreter with the services, and the projects that are not the release's."""
+    """An interpreter with the services, and the projects with other code than the release's."""
 
     python: Path
     changes: tuple[ChangedProject, ...] = ()
     before: base.Listing | None = field(default=None, compare=False, repr=False)
     """With changes: the base's files before their code ran."""
+    factor: float = field(default=1.0, compare=False)
+    """The factor for time limits."""
 
     @property
     def bin(self) -> Path:
@@ -91,17 +93,22 @@ class Environment:
         :raises InfrastructureError: a file of the base was altered.
         """
         if self.before is not None:
-            base.check_unaltered(self.before, log)
+            base.check_unaltered(self.before, log, self.factor)
 
 
 def prepare(
-    changes: Sequence[Change], release: str, cache_dir: Path, progress: ReportStep
+    changes: Sequence[Change],
+    release: str,
+    cache_dir: Path,
+    progress: ReportStep,
+    factor: float = 1.0,
 ) -> Environment:
     """Return an environment with the release's services and ``changes`` over them.
 
-    ``cache_dir`` keeps the result; ``progress`` is called before each step that takes time.
+    ``cache_dir`` keeps the result; ``progress`` is called before each step that takes time;
+    ``factor`` multiplies the time limits.
 
-    :raises UsageError: the services of the release are not installed here, or a change is unknown.
+    :raises UsageError: the services of the release are not installed, or a change is unknown.
     :raises ConfigurationError: a change requires something that the release does not have.
     :raises InfrastructureError: the build failed; the error ends with the last lines of its log.
     """
@@ -118,16 +125,16 @@ def prepare(
         with _locked(folder, progress):
             if not _is_complete(folder):
                 builds.report_missing_sandbox(progress)
-                _build(folder, resolved, release, progress, before)
+                _build(folder, resolved, release, progress, before, factor=factor)
             (folder / "complete").touch()
         prune(home)
         versions = json.loads((folder / "complete").read_bytes())
     named = tuple(each.named(versions[each.change.distribution]) for each in resolved)
-    return Environment(_layer_of(folder) / "bin" / "python", named, before)
+    return Environment(_layer_of(folder) / "bin" / "python", named, before, factor)
 
 
 def resolve(changes: Sequence[Change], cache_dir: Path) -> list[Resolved]:
-    """Return the changes with their present identities; the log of a failure is kept.
+    """Return the changes with the identities of their code; the log of a failure is kept.
 
     :raises UsageError: a change does not exist, or cannot be read.
     """
@@ -191,7 +198,7 @@ def prune(base: Path) -> None:
 def conflicts(
     installed: Mapping[NormalizedName, metadata.Distribution], changed: Container[NormalizedName]
 ) -> list[str]:
-    """Return the requirements of changed distributions, or on them, that are not met."""
+    """Return the unmet requirements of changed distributions, and of others for them."""
     found = []
     for name, dist in installed.items():
         for need in map(Requirement, dist.requires or ()):
@@ -241,6 +248,8 @@ def _build(
     release: str,
     progress: ReportStep,
     before: base.Listing,
+    *,
+    factor: float,
 ) -> None:
     """Make the environment at its final path, which many of its files contain."""
     folders.remove_tree(folder, inside=folder.parent)
@@ -250,14 +259,14 @@ def _build(
         folders.make_marked(folder)
         undo.callback(folders.remove_tree, folder, inside=folder.parent)
         layer_root = _layer_of(folder)
-        _make_layer(layer_root, folder, log)
+        _make_layer(layer_root, folder, log, factor)
         pins = releases.pins(release)
         try:
             for each in resolved:
                 progress(f"building {each.change}")
-                _install(each, folder, pins[each.change.distribution], log, progress)
+                _install(each, folder, pins[each.change.distribution], log, progress, factor=factor)
         finally:
-            base.check_unaltered(before, log)
+            base.check_unaltered(before, log, factor)
         for packages in _packages_of(layer_root):
             _check_readable(packages)
         layer = _distributions(_packages_of(layer_root))
@@ -265,8 +274,8 @@ def _build(
         problems = conflicts(installed, layer)
         if problems:
             raise ConfigurationError(
-                f"the change does not fit OpenStack {release}:",
-                "add what it needs by another --with, such as --with oslo.db=PATH",
+                f"the change is not compatible with OpenStack {release}:",
+                "add the code that it needs by another --with, such as --with oslo.db=PATH",
                 problems,
             )
         _write_scripts(layer_root, installed.values())
@@ -276,7 +285,7 @@ def _build(
 
 
 def _check_readable(packages: Path) -> None:
-    """Check that a build has installed only files that can be read: to open a FIFO would block."""
+    """Check that a build has installed only regular files and links: to open a FIFO would block."""
     for path, ((mode, *_), _) in base.scan(str(packages)):
         described = Path(path).parent.suffix in {".dist-info", ".egg-info"}
         if stat.S_ISREG(mode) or (stat.S_ISLNK(mode) and not described):
@@ -292,23 +301,29 @@ def _layer_of(folder: Path) -> Path:
     return folder / "environment"
 
 
-def _make_layer(environment: Path, folder: Path, log: Path) -> None:
+def _make_layer(environment: Path, folder: Path, log: Path, factor: float) -> None:
     """Make a virtual environment that falls back to the packages of the running one."""
     options = ("--no-project", "--allow-existing")
-    with builds.begun(folder / "work", environment, log) as build:
+    with builds.begun(folder / "work", environment, log, factor) as build:
         build.uv("venv", "--python", sys.executable, *options, environment)
-    # Unlike a plain path, addsitedir also processes the .pth files of the lower environment.
+    # Unlike a plain path, addsitedir also processes the .pth files of the running environment.
     lines = "".join(f"import site; site.addsitedir({path!r})\n" for path in _running_packages())
     (_packages_of(environment)[0] / "bsdgate-layer.pth").write_text(lines, encoding="utf-8")
 
 
 def _install(
-    resolved: Resolved, folder: Path, pinned: Version, log: Path, progress: ReportStep
+    resolved: Resolved,
+    folder: Path,
+    pinned: Version,
+    log: Path,
+    progress: ReportStep,
+    *,
+    factor: float,
 ) -> None:
     """Build and install one changed project: with installed packages, else with the index."""
     change, environment = resolved.change, _layer_of(folder)
     variables: dict[str, str | None] = dict(_PBR)
-    with builds.begun(folder / "work", environment, log) as build:
+    with builds.begun(folder / "work", environment, log, factor) as build:
         if change.kind == "version":
             what: str | Path = f"{change.distribution}=={change.source}"
         else:
@@ -367,7 +382,7 @@ def _write_scripts(environment: Path, distributions: Iterable[metadata.Distribut
 
 
 def _write_script(folder: int, name: str, text: str) -> None:
-    # The build may have left a link to another directory there: it is not followed.
+    # The build may have left a link with this name: it is not followed.
     with contextlib.suppress(FileExistsError):
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755, dir_fd=folder)
         with os.fdopen(fd, "w", encoding="utf-8") as file:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""git, run so that neither the caller's environment nor a repository changes what it does.
+"""Runs git so that neither the caller's environment nor a repository changes its behaviour.
 
 The caller may be a git hook: its GIT_INDEX_FILE would make git write the user's index. A repository
-may not be trusted: its own configuration can name programs that git starts.
+may not be trusted: its configuration can contain programs that git starts.
 """
 
 import os
@@ -13,8 +13,10 @@ from typing import Final
 from bsdgate.harness import process, variables
 
 REMOTE_PROTOCOLS: Final = ("file", "git", "http", "https", "ssh")
-"""The allowed protocols. git's others are helper programs, such as ``ext::COMMAND``."""
+"""The allowed protocols. All others are helper programs, such as ``ext::COMMAND``."""
 
+# Not multiplied by the factor for slow nodes: the first limit is for the network, and the second
+# for a git that hangs.
 _REMOTE_TIMEOUT: Final = 600.0
 _LOCAL_TIMEOUT: Final = 120.0
 
@@ -35,7 +37,7 @@ _FILTER: Final = {"clean": "", "smudge": "", "process": "", "required": "false"}
 
 
 def read(folder: Path, *arguments: str, log: Path) -> bytes:
-    """Return the output of git on the repository in ``folder``, without running its programs.
+    """Run git in the repository ``folder``, without its hooks and filters; return the output.
 
     :raises ProcessError: git failed, or there is no repository in that very directory.
     """
@@ -46,7 +48,7 @@ def read(folder: Path, *arguments: str, log: Path) -> bytes:
 
 
 def fetch(folder: Path, *arguments: str, log: Path) -> bytes:
-    """Return the output of git, which may use the network, in a ``folder`` of bsdgate.
+    """Run git, which may use the network, in a ``folder`` of bsdgate; return the output.
 
     :raises ProcessError: git failed.
     """

@@ -34,9 +34,9 @@ _KINDS: Final = {
 def find(root: Path, log: Path) -> tuple[Path, ...]:
     """Return the source files, relative to ``root`` and sorted.
 
-    Those are the files that git tracks or would add; without git, all except those of tools.
+    These are the files that git tracks or would add; without git, all but the output of tools.
 
-    :raises UsageError: one is neither file nor link, cannot be read, or they are too large.
+    :raises UsageError: a source is no file or link, or cannot be read, or the tree is too large.
     """
     with _readable():
         names = _names_in_git(root, log) if (root / ".git").exists() else _names_in_folder(root)
@@ -53,7 +53,7 @@ def find(root: Path, log: Path) -> tuple[Path, ...]:
 def digest(root: Path, names: Sequence[Path]) -> str:
     """Return the SHA-256 of the files' names and contents, and of the links' targets.
 
-    :raises UsageError: one of them cannot be read.
+    :raises UsageError: a file cannot be read.
     """
     whole = hashlib.sha256()
     for name in names:
@@ -65,7 +65,7 @@ def digest(root: Path, names: Sequence[Path]) -> str:
 def copy(root: Path, names: Sequence[Path], into: Path) -> None:
     """Copy the files into the directory ``into``; a link stays a link.
 
-    :raises UsageError: one of them cannot be read.
+    :raises UsageError: a file cannot be read.
     """
     for name in names:
         target = into / name

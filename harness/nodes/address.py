@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The address of a node over ssh: ``ssh://[USER@]HOST[:PORT]``.
 
-HOST may be an alias in the user's ssh configuration. USER and PORT are by default those of ssh.
+HOST may be an alias in the user's ssh configuration. USER and PORT have the defaults of ssh.
 """
 
 import re

@@ -38,7 +38,10 @@ from bsdgate.harness.nodes.base import NodeLostError, Report
 from bsdgate.results.errors import BsdgateError
 
 STOP_TIMEOUT: Final = 60.0
-"""The number of seconds in which the agent must close its objects, or end a cancelled call."""
+"""The number of seconds in which the agent must close its objects, or end a cancelled call.
+
+For a node of usual speed.
+"""
 
 _ERRORS: Final[Mapping[str, Callable[[str, str | None], BsdgateError]]] = {
     "UsageError": errors.UsageError,
@@ -54,12 +57,20 @@ class Caller:
     """Calls the methods of the objects of an agent.
 
     ``node`` is the name of the node in messages. ``alive`` is the number of seconds between two
-    empty lines that keep the connection alive; None: no such lines.
+    empty lines that keep the connection alive; None: no such lines. ``stop`` is the maximum number
+    of seconds in which the agent closes its objects, or ends a cancelled call.
     """
 
-    def __init__(self, running: process.Running, node: str, alive: float | None = None) -> None:
+    def __init__(
+        self,
+        running: process.Running,
+        node: str,
+        alive: float | None = None,
+        stop: float = STOP_TIMEOUT,
+    ) -> None:
         self._running = running
         self._node = node
+        self._stop = stop
         self._rest = b""
         self._lines: deque[bytes] = deque()
         self._numbers = itertools.count(1)
@@ -99,7 +110,7 @@ class Caller:
         with self._writing:
             self._running.close_input()
         with self._running:
-            self._running.wait(STOP_TIMEOUT)
+            self._running.wait(self._stop)
 
     def __enter__(self) -> Self:
         return self
@@ -152,7 +163,7 @@ class Caller:
         """Interrupt a call, and wait for its end: it ends the processes that it has started."""
         with contextlib.suppress(NodeLostError):
             self._write({"cancel": number})
-            self._await(number, lambda _: None, STOP_TIMEOUT)
+            self._await(number, lambda _: None, self._stop)
 
     def _lost(self) -> NodeLostError:
         status = self._running.wait(process.GRACE)
@@ -197,7 +208,10 @@ class Agent:
         self._stopped = False
 
     def serve(self, silence: float | None) -> None:
-        """Carry out the calls on the standard input, until it ends or is silent too long."""
+        """Carry out the calls on the standard input, until it ends.
+
+        ``silence`` is the maximum number of seconds without input; None: no limit.
+        """
         signal.signal(signal.SIGINT, self._interrupt)
         try:
             threading.Thread(target=self._read, args=(silence,), daemon=True).start()

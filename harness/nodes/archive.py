@@ -21,7 +21,7 @@ _FORMAT: Final = tarfile.PAX_FORMAT
 
 
 def pack(folder: Path, target: IO[bytes], names: Sequence[Path] | None = None) -> None:
-    """Write these files of a directory, by default all regular files; none if it does not exist.
+    """Write these files of a directory, by default all regular files; none if it is missing.
 
     Files may grow meanwhile, as logs do.
     """
@@ -36,7 +36,8 @@ def pack(folder: Path, target: IO[bytes], names: Sequence[Path] | None = None) -
 def unpack(source: IO[bytes], folder: Path, *, links: bool = False) -> None:
     """Unpack an archive into a directory; ``links``: whether the archive may have links.
 
-    :raises InfrastructureError: it is damaged, or contains another type of file or a path outside.
+    :raises InfrastructureError: the archive is damaged, or has another type of file or a path
+    outside of ``folder``.
     """
     try:
         with tarfile.open(fileobj=source, mode="r|") as archive:
@@ -82,7 +83,7 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, li
         )
     path = folder / name
     if any((folder / parent).is_symlink() for parent in name.parents):
-        raise InfrastructureError(f"the archive for {folder} has {member.name!r} behind a link")
+        raise InfrastructureError(f"the archive for {folder} has {member.name!r} below a link")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if content is None:
         path.symlink_to(member.linkname)

@@ -29,11 +29,11 @@ class NodeLostError(InfrastructureError):
 class Remote(Protocol):
     """An object on the node. Arguments and results of its methods are JSON.
 
-    The node closes it when the node is closed: then it ends all that it has started.
+    The object is closed together with the node, and ends all processes that it has started.
     """
 
     def call(self, method: str, report: Report, **arguments: Any) -> Any:
-        """Call a method on the node and return its result; ``report`` receives its messages.
+        """Call a method on the node and return its result; ``report`` receives the messages.
 
         :raises BsdgateError: the method raised it.
         :raises NodeLostError: the node does not answer.
@@ -77,7 +77,7 @@ class Node(Protocol):
     ) -> process.Running:
         """Start a command on the node.
 
-        ``log``, ``stdout`` and ``stdin`` are those of ``process.start``: files of this machine. The
+        ``log``, ``stdout`` and ``stdin`` are as in ``process.start``: files of this machine. The
         returned process and the command end together. A command with an input must end when its
         input ends: on another machine it cannot be ended in another way.
         """
@@ -89,7 +89,7 @@ class Node(Protocol):
         """
 
     def push(self, source: Path, names: Sequence[Path] | None = None) -> Path:
-        """Copy a directory of this machine to the node; return its path there.
+        """Copy a directory of this machine to the node; return its path on the node.
 
         ``names`` are relative paths of the files and links to copy; by default all files.
         """
@@ -109,7 +109,7 @@ class Node(Protocol):
     def forward(self, ports: Sequence[int]) -> None:
         """Make these loopback ports of the node answer on the same ports of this machine.
 
-        :raises InfrastructureError: a port is in use here.
+        :raises InfrastructureError: a port is in use on this machine.
         """
 
     def keep(self) -> None:
@@ -119,4 +119,4 @@ class Node(Protocol):
         """Return the arguments of pytest-testinfra for the node."""
 
     def close(self) -> None:
-        """End the connection, and all that was started through it. Closing it again is harmless."""
+        """End the connection and all processes started through it. A second call is harmless."""

@@ -8,6 +8,7 @@ short path, because the path of a socket is limited to about a hundred bytes.
 
 import contextlib
 import json
+import math
 import os
 import re
 import tempfile
@@ -27,7 +28,11 @@ ALIVE_SECONDS: Final = 10
 ALIVE_COUNT: Final = 3
 """The number of keepalive requests without an answer after which the connection is lost."""
 CONNECT_TIMEOUT: Final = 60.0
+"""The maximum number of seconds to connect to a node of usual speed."""
+ANSWER_TIMEOUT: Final = 30.0
+"""The part of it for the first answer of the server."""
 FORWARD_TIMEOUT: Final = 60.0
+"""The maximum number of seconds to forward ports of a node of usual speed."""
 LOST: Final = 255
 """The exit status of ssh if the connection has failed, and not the command."""
 ALIAS: Final = "bsdgate-node"
@@ -45,7 +50,6 @@ _SHORT_PLACES: Final = ("/tmp", "/var/tmp")  # noqa: S108 - a folder with a rand
 _OPTIONS: Final[Mapping[str, str]] = {
     "BatchMode": "yes",
     "ClearAllForwardings": "yes",
-    "ConnectTimeout": "30",
     "ControlPersist": "no",
     "EscapeChar": "none",
     "ForwardAgent": "no",
@@ -69,22 +73,26 @@ Refusal = UsageError | InfrastructureError
 """The error of a connection that fails."""
 
 _CHANGED_KEY: Final = """\
-find out why the host key changed; if it should have, remove the old one with
+find out why the host key changed; if the change is intended, remove the old key with
 `ssh-keygen -R {host}`, and connect once by hand: {by_hand}"""
-_UNKNOWN_KEY: Final = "connect once by hand, and compare the fingerprint of its key: {by_hand}"
+_UNKNOWN_KEY: Final = "connect once by hand, and compare the fingerprint of the host key: {by_hand}"
 _NO_KEY: Final = """\
-bsdgate does not ask for passwords: bring a key of yours there (ssh-copy-id), and load it into
-ssh-agent if it has a passphrase; this must work without a question: {by_hand}"""
+bsdgate does not ask for passwords: copy your public key to the node (ssh-copy-id), and load the
+key into ssh-agent if it has a passphrase; this must connect without a question: {by_hand}"""
 # A part of ssh's output, with the error and the hint; the first part that is found counts.
 _HINTS: Final[Sequence[tuple[str, type[UsageError] | type[InfrastructureError], str]]] = (
     ("IDENTIFICATION HAS CHANGED", UsageError, _CHANGED_KEY),
     ("Host key verification failed", UsageError, _UNKNOWN_KEY),
     ("Permission denied", UsageError, _NO_KEY),
     ("Could not resolve hostname", UsageError, "check the name of the host: {by_hand}"),
-    ("Bad configuration option", UsageError, "correct the file of ssh's configuration"),
-    ("Connection refused", InfrastructureError, "start sshd there, or give its port: {by_hand}"),
+    ("Bad configuration option", UsageError, "correct the configuration file of ssh"),
+    (
+        "Connection refused",
+        InfrastructureError,
+        "start sshd on the node, or give its port: {by_hand}",
+    ),
 )
-_HINT: Final = "this must work without a question: {by_hand}"
+_HINT: Final = "this must connect without a question: {by_hand}"
 
 
 @dataclass(frozen=True)
@@ -132,11 +140,15 @@ class KeptConnection:
 
 
 class Connection:
-    """A connection to one host. ``log`` receives the output of ssh."""
+    """A connection to one host. ``log`` receives the output of ssh.
 
-    def __init__(self, address: Address, log: Path) -> None:
+    ``factor`` multiplies the time limits.
+    """
+
+    def __init__(self, address: Address, log: Path, factor: float = 1.0) -> None:
         self.address = address
         self.log = log
+        self._factor = factor
         self._running: process.Running | None = None
         self._folder: Path | None = None
         self._lock = -1
@@ -155,7 +167,7 @@ class Connection:
             stdout=process.PIPE,
         )
         self._running = running
-        output = running.read(CONNECT_TIMEOUT)
+        output = running.read(CONNECT_TIMEOUT * self._factor)
         if output is None or not output.strip().endswith(_CONNECTED):
             error = self._refusal(running, output)
             self.close()
@@ -167,9 +179,9 @@ class Connection:
         return ["ssh", "-T", *self._client_options(), *self.address.options, line]
 
     def forward(self, ports: Sequence[int]) -> None:
-        """Make these loopback ports of the host answer on the same ports here.
+        """Make these loopback ports of the host answer on the same ports of this machine.
 
-        :raises InfrastructureError: a port is in use here, or the host does not allow forwarding.
+        :raises InfrastructureError: a port is in use on this machine, or forwarding is refused.
         """
         wanted = [f"-L127.0.0.1:{port}:127.0.0.1:{port}" for port in ports]
         try:
@@ -177,9 +189,9 @@ class Connection:
         except process.ProcessError as error:
             raise InfrastructureError(
                 f"the ports {', '.join(map(str, ports))} of {self.address} cannot be forwarded to"
-                f" the same ports here:\n{self._last_lines()}",
-                "end the processes that use them here, or choose others by --port; check that"
-                " AllowTcpForwarding is on in the configuration of sshd there",
+                f" the same ports of this machine:\n{self._last_lines()}",
+                "end the processes that use these ports on this machine, or choose other ports by"
+                " --port; check that AllowTcpForwarding is on in the node's configuration of sshd",
             ) from error
 
     def control(self, command: str, *arguments: str) -> None:
@@ -189,7 +201,8 @@ class Connection:
         """
         options = [*self._client_options(), "-O", command, *arguments]
         argv = ["ssh", *options, *self.address.options]
-        process.run(argv, log=self.log, timeout=FORWARD_TIMEOUT, env=environment())
+        limit = FORWARD_TIMEOUT * self._factor
+        process.run(argv, log=self.log, timeout=limit, env=environment())
 
     @property
     def config(self) -> Path:
@@ -198,7 +211,7 @@ class Connection:
         return self._folder / "config"
 
     def keep(self) -> KeptConnection:
-        """Let the connection outlive this process; return the means to end it."""
+        """Let the connection outlive this process; return an object that can end the connection."""
         assert self._running is not None, "open the connection first"
         assert self._folder is not None
         created = psutil.Process(self._running.pid).create_time()
@@ -248,15 +261,20 @@ class Connection:
 
     def _master_options(self) -> list[str]:
         # ssh runs the local command when it listens on its socket.
-        own = {"ControlMaster": "yes", "LocalCommand": f"echo {_CONNECTED.decode()}"}
-        return _options({**_OPTIONS, **own, "ControlPath": str(self._socket)})
+        own = {
+            "ConnectTimeout": str(math.ceil(ANSWER_TIMEOUT * self._factor)),
+            "ControlMaster": "yes",
+            "ControlPath": str(self._socket),
+            "LocalCommand": f"echo {_CONNECTED.decode()}",
+        }
+        return _options({**_OPTIONS, **own})
 
     def _client_options(self) -> list[str]:
         return _options({**_CLIENT_OPTIONS, "ControlPath": str(self._socket)})
 
     def _refusal(self, running: process.Running, output: bytes | None) -> Refusal:
         if output is None:
-            what, lines = f"it did not answer within {CONNECT_TIMEOUT:g} s", ""
+            what, lines = f"it did not answer within {CONNECT_TIMEOUT * self._factor:g} s", ""
         else:
             status = running.wait(process.GRACE)
             what, lines = f"ssh ended with status {status}", running.last_lines()

@@ -27,6 +27,7 @@ _OURS: Final = re.compile(
 )
 # poudriere's annotation of a package: the commit of the ports tree.
 _COMMIT: Final = "ports_top_git_hash"
+# Not multiplied by the factor for slow nodes: pkg reads a small database in a second.
 _PKG_TIMEOUT: Final = 60.0
 
 
@@ -48,9 +49,9 @@ def local() -> dict[str, str]:
 
 
 def _ports() -> dict[str, str]:
-    """Return the versions of our packages (``ports.py311-nova``), and their common commit.
+    """Return the versions of our packages (``ports.py311-nova``), and their ports tree's commit.
 
-    Return nothing without pkg or if pkg fails: then no known failure for a port applies.
+    Return nothing without pkg or if pkg fails: known failures of a port do not apply then.
     """
     if shutil.which("pkg") is None:
         return {}
@@ -60,7 +61,7 @@ def _ports() -> dict[str, str]:
         return {}
     found = {f"ports.{name}": version for name, version in rows}
     commits = {value for _, tag, value in notes if tag == _COMMIT}
-    # Packages from several ports trees have no common commit.
+    # Packages from several ports trees have several commits.
     return found | ({"ports": commits.pop()} if len(commits) == 1 else {})
 
 

@@ -14,7 +14,7 @@ from bsdgate.harness.nodes.base import Remote, Report
 
 
 class Here:
-    """An object in this process; implements ``Remote``."""
+    """An object in this process, with the interface of ``Remote``."""
 
     def __init__(self, path: str) -> None:
         module, _, name = path.partition(":")

@@ -15,6 +15,8 @@ from bsdgate.harness.errors import UsageError
 from bsdgate.harness.nodes import facts
 
 LOCK: Final = "lock"
+# Not multiplied by the factor for slow nodes: another process holds the lock only for a moment,
+# and the probe is a connection on the loopback interface.
 LOCK_SECONDS: Final = 60.0
 PROBE_SECONDS: Final = 5.0
 

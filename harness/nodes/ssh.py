@@ -22,7 +22,9 @@ ALIVE: Final = 10.0
 SILENCE: Final = 60.0
 """The number of seconds without a line after which the agent ends all that it has started."""
 COMMAND_TIMEOUT: Final = 120.0
+"""The maximum number of seconds for a command, on a node of usual speed."""
 COPY_TIMEOUT: Final = 600.0
+"""The maximum number of seconds to copy a directory, with a node of usual speed."""
 LOG: Final = "ssh.log"
 """The log of ssh, in the directory of the logs."""
 KEPT: Final = "connection.json"
@@ -45,18 +47,28 @@ exit 44
 class SshNode:
     """A machine at an address.
 
-    ``run`` is the run directory here; the directory on the node has the same name. The log of ssh
-    is in the directory ``logs``. ``program`` is the bsdgate command on the node.
+    ``run`` is the run directory on this machine; the directory on the node has the same name. The
+    log of ssh is in the directory ``logs``. ``program`` is the bsdgate command on the node.
+    ``factor`` multiplies the time limits.
     """
 
-    def __init__(self, address: Address, run: Path, logs: Path, program: str = _PROGRAM) -> None:
+    def __init__(
+        self,
+        address: Address,
+        run: Path,
+        logs: Path,
+        program: str = _PROGRAM,
+        *,
+        factor: float = 1.0,
+    ) -> None:
         self.address = address
         self.log = logs / LOG
         self.name = address.name
         self._run = run
         self._logs = logs
         self._program = program
-        self._connection = Connection(address, self.log)
+        self._factor = factor
+        self._connection = Connection(address, self.log, factor)
         self._installation: Installation | None = None
         self._caller: agent.Caller | None = None
         self._folder: Path | None = None
@@ -93,7 +105,8 @@ class SshNode:
             self._installation = self._ask_installation()
             self._refuse_another()
             line = shell.command([*self._module("agent"), f"{SILENCE:g}"])
-            self._caller = agent.Caller(self._start(line, process.PIPE), self.name, ALIVE)
+            running, stop = self._start(line, process.PIPE), agent.STOP_TIMEOUT * self._factor
+            self._caller = agent.Caller(running, self.name, ALIVE, stop)
             folder = self.remote(_RUN_FOLDER).call("make", ignore, name=self._run.name)
             self._folder = Path(folder)
             self._shares_loopback = self._is_loopback_shared()
@@ -140,7 +153,7 @@ class SshNode:
                     while chunk := packed.read(1 << 16):
                         unpacking.write(chunk)
                 unpacking.close_input()
-                self._finish(unpacking, COPY_TIMEOUT)
+                self._finish(unpacking, COPY_TIMEOUT * self._factor)
         return target
 
     def pull(self, source: Path, target: Path) -> None:
@@ -149,12 +162,12 @@ class SshNode:
         with tempfile.TemporaryDirectory(dir=self._logs) as folder:
             packed = Path(folder) / "packed.tar"
             with self._start(line, packed) as packing:
-                self._finish(packing, COPY_TIMEOUT)
+                self._finish(packing, COPY_TIMEOUT * self._factor)
             with packed.open("rb") as file:
                 archive.unpack(file, target)
 
     def choose_ports(self, count: int) -> Sequence[int]:
-        """Return ports that are free here; with one in use there, the cloud will not start."""
+        """Return ports that are free on this machine; on the node they may be in use."""
         if self._shares_loopback:
             return [0] * count
         with contextlib.ExitStack() as stack:
@@ -221,7 +234,8 @@ class SshNode:
             output = Path(folder) / "installation"
             with self._start(shell.script(_ASK, self._program), output) as asking:
                 asking.close_input()
-                status, lines = asking.wait(COMMAND_TIMEOUT), asking.last_lines()
+                status = asking.wait(COMMAND_TIMEOUT * self._factor)
+                lines = asking.last_lines()
             text = output.read_text(errors="replace").strip()
         if status == 0:
             return self._parse(text)
@@ -247,24 +261,26 @@ class SshNode:
         except ValueError:
             first = text.partition("\n")[0][:200]
         raise UsageError(
-            f"on the node {self.address}, the output of a command begins with {first!r}",
-            "change the startup files of the login shell there to print nothing without a terminal",
+            f"on the node {self.address}, `{self._program} installation` printed {first!r} first",
+            "change the startup files of the login shell on the node: without a terminal they must"
+            " print nothing",
         )
 
     def _refuse_another(self) -> None:
         own, there = Installation.own(), self.installation
         if there.sha256 != own.sha256:
             raise UsageError(
-                f"the node {self.address} has bsdgate {there.version}, and this is {own.version}:"
-                f" the SHA-256 of its files is {there.sha256:.12} there, and {own.sha256:.12} here",
+                f"the node {self.address} has bsdgate {there.version}, but this machine has"
+                f" {own.version}: the SHA-256 of bsdgate's files is {there.sha256:.12} on the node,"
+                f" and {own.sha256:.12} on this machine",
                 self._install_hint,
             )
 
     @property
     def _install_hint(self) -> str:
         return (
-            f"install bsdgate {identity.version()} with its extra `cloud` there, by Python 3.11 or"
-            " newer, and put its command on the PATH of the user's login shell"
+            f"on the node, install bsdgate {identity.version()} with its extra `cloud`, by Python"
+            " 3.11 or newer, and put the command bsdgate on the PATH of the user's login shell"
         )
 
     def _is_loopback_shared(self) -> bool:

@@ -22,7 +22,7 @@ from bsdgate.harness import guard, process
 
 
 def main() -> NoReturn:
-    """Run the command under a guard; a watcher process takes the part of the harness."""
+    """Run the command under a guard; a watcher process replaces the harness."""
     lock, *argv = sys.argv[1:]
     program = shutil.which(argv[0])
     if program is None:

@@ -43,7 +43,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def nodes(boards: Iterable[Board]) -> list[dict[str, Any]]:
-    """Return a node of Ironic for each board, as arguments of openstacksdk."""
+    """Return a node of Ironic for each board: arguments of ``create_node``, and traits."""
     return [_node(board) for board in boards]
 
 

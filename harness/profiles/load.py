@@ -61,7 +61,7 @@ def local_names() -> list[str]:
 def service_options(profile: Profile) -> Mapping[str, Mapping[str, Mapping[str, Scalar]]]:
     """Return the options of oslo.config that override defaults, by service, section and name.
 
-    Options in the profile override those for its boards.
+    Options in the profile override the options for its boards.
     """
     found: dict[str, dict[str, dict[str, Scalar]]] = {
         name: dict(service.options) for name, service in profile.services.items()

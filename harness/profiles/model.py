@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model of a profile. Its YAML form has the same keys."""
+"""The model of a profile. The YAML file of a profile has the same keys."""
 
 import math
 import re
@@ -40,7 +40,7 @@ _NEEDED: Final[dict[ServiceName, set[str]]] = {
 
 def _is_one_value(value: object) -> object:
     if not isinstance(value, bool | int | float | str):
-        raise ValueError("not a single value")
+        raise ValueError("not true, false, a number or a string")
     return value
 
 
@@ -264,7 +264,7 @@ class Profile(Part):
         return self.model_copy(update={"timeouts": timeouts})
 
     def skip_reasons(self) -> list[dict[str, str]]:
-        """Return the options and the lacking features that explain skips, with value and reason."""
+        """Return the options and the missing features that explain skips, with value and reason."""
         found = {option: (str(one.value), one.reason) for option, one in self.features.items()}
         found |= {name: ("false", reason) for name, reason in self.lacks.items()}
         for name in get_args(ServiceName):

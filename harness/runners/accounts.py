@@ -59,7 +59,7 @@ def ordered(accounts: Sequence[AccountEntry]) -> list[AccountEntry]:
 
 
 def check_enough(accounts: Sequence[AccountEntry], concurrency: int, path: Path) -> None:
-    """Check that there is an account in a project for each of so many test classes.
+    """Check that there is an account in a project for each of ``concurrency`` test classes.
 
     :raises UsageError: there are too few accounts.
     """

@@ -8,14 +8,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import ClassVar, Self
 
-from bsdgate.harness import files, folders, process
+from bsdgate.harness import files, folders
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.manifest import RunnerKind
 from bsdgate.harness.profiles.model import Profile, ServiceName
 from bsdgate.harness.run_dir import Attempt, Format
 from bsdgate.harness.runners.base import Ended, Events, Look, Site
 from bsdgate.harness.runners.checks import Checks, asked
-from bsdgate.harness.runners.watch import watch
 from bsdgate.harness.suites.model import Suite
 from bsdgate.results.model import Case
 from bsdgate.results.parsers import junit
@@ -90,15 +89,8 @@ class ApiChecks:
 
     def run(self, ids: Sequence[str], attempt: Attempt, events: Events, look: Look) -> Ended:
         """Run these checks; pytest's JUnit XML is the evidence."""
-        with self.checks.start(attempt.mark, ids, process.PIPE) as running:
-            status, problems = watch(running, self._keep, look)
-        report = self.checks.report()
-        attempt.stream.write(report)
-        for found in junit.parse(BytesIO(report), ids):
+        ended = self.checks.execute(ids, attempt, look)
+        for found in junit.parse(BytesIO(self.checks.report()), ids):
             if isinstance(found, Case):
                 events.test(StatusEvent(found.id, found.outcome, reason=found.reason))
-        return Ended(status, problems, None, running.left)
-
-    def _keep(self, output: bytes) -> None:
-        with files.explain_errors(self.checks.log), self.checks.log.open("ab") as log:
-            log.write(output)
+        return ended

@@ -23,8 +23,8 @@ Look = Callable[[], Sequence[Problem]]
 class Site:
     """The files and settings of a runner.
 
-    ``folder`` is the directory for the workspace, ``logs`` that for logs. ``python`` is the
-    interpreter of the runner's environment, ``clouds_yaml`` a file with an entry named ``cloud``.
+    ``folder`` is the directory for the workspace, ``logs`` the directory for logs. ``python`` is
+    the interpreter of the runner's environment, ``clouds_yaml`` a file with an entry ``cloud``.
     ``accounts`` is the file of the cloud's accounts for tests; None if the cloud has none.
     ``options`` are options of tempest.conf for this cloud, ``tempestconf`` are arguments of
     python-tempestconf. ``requests`` is the file for the log of requests that can alter the cloud;
@@ -96,10 +96,14 @@ class Runner(Protocol):
         """
 
     def asked(self, ids: Sequence[str]) -> bytes:
-        """Return the content of the file that lists the tests of an attempt."""
+        """Return the content of the file that lists the tests of an attempt.
+
+        :raises UsageError: a test is not in ``list_ids``, and the file must have more than its id.
+        """
 
     def run(self, ids: Sequence[str], attempt: Attempt, events: Events, look: Look) -> Ended:
         """Run these tests until ``look`` returns a problem; write the evidence to the attempt.
 
-        After an interruption, the attempt has the evidence of the tests that ended.
+        After a problem or an interruption, the attempt has the evidence of the tests that ended. A
+        test that is not in ``list_ids`` gets no outcome.
         """

@@ -9,7 +9,7 @@ from bsdgate.results.judge import verdict_of
 
 
 def newest(runs: Path, suite: str | None = None) -> Mapping[str, float]:
-    """Return seconds by test id from the newest verdict, or from the newest one of a suite.
+    """Return the seconds of each test in the newest verdict, or in the newest verdict of ``suite``.
 
     Runs with ``--tests`` are skipped: they have only a part of the suite.
     """

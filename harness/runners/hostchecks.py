@@ -2,6 +2,7 @@
 """Checks of the host: pytest with testinfra."""
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from bsdgate.harness.manifest import RunnerKind
 from bsdgate.harness.run_dir import Attempt, Format
 from bsdgate.harness.runners.base import Ended, Events, Look
 from bsdgate.harness.runners.checks import Checks, asked
+from bsdgate.results.codes import Code
+from bsdgate.results.problems import Problem
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,16 @@ class HostChecks:
         """Return asked.txt: a node id per line."""
         return asked(ids)
 
-    def run(self, _ids: Sequence[str], attempt: Attempt, _events: Events, look: Look) -> Ended:
-        """Run all checks; pytest's JUnit XML is the evidence."""
-        status = self.checks.run(attempt.mark, self.timeout)
-        attempt.stream.write(self.checks.report())
-        return Ended(status, look())
+    def run(self, ids: Sequence[str], attempt: Attempt, _events: Events, look: Look) -> Ended:
+        """Run these checks, at most ``timeout`` seconds; pytest's JUnit XML is the evidence."""
+        deadline = time.monotonic() + self.timeout
+        text = f"the host checks did not end within {self.timeout:g} s"
+
+        def look_in_time() -> Sequence[Problem]:
+            late = time.monotonic() > deadline
+            return [*look(), *([Problem(Code.TIME_LIMIT, text)] if late else [])]
+
+        return self.checks.execute(ids, attempt, look_in_time)
 
     def require(self) -> None:
         """Run all checks; raise InfrastructureError, with the path of the log, if one fails."""

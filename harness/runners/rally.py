@@ -105,16 +105,25 @@ class Task(Part):
         return [workload.name for workload in self.subtasks]
 
     def choose(self, names: Sequence[str]) -> list[Workload]:
-        """Return the workloads of these names, in the order of the names."""
+        """Return the workloads of these names, in the order of the names.
+
+        :raises UsageError: the task has no such workload.
+        """
         by_name = {workload.name: workload for workload in self.subtasks}
+        if unknown := [name for name in names if name not in by_name]:
+            raise UsageError(
+                f"the task {self.title!r} has no workload {', '.join(unknown)}", "start a new run"
+            )
         return [by_name[name] for name in names]
 
     @model_validator(mode="after")
     def _names_are_ids(self) -> Self:
         twice = sorted(name for name, count in Counter(self.names).items() if count > 1)
         if twice:
-            # A resumed run could not tell them apart.
-            raise ValueError(f"more than one subtask runs {', '.join(twice)}; use a second file")
+            # A resumed run could not distinguish them.
+            raise ValueError(
+                f"more than one subtask runs {', '.join(twice)}; put it into a second file"
+            )
         return self
 
 
@@ -151,7 +160,7 @@ def check(suite: Suite, only: str | None, concurrency: int | None) -> int:
 
 
 def asked(workloads: Sequence[Workload]) -> bytes:
-    """Return asked.json for these workloads, from the task and not from Rally."""
+    """Return the content of asked.json: these workloads, as the task file describes them."""
     entries = [
         {
             "name": each.name,
@@ -300,6 +309,8 @@ class RallyRunner:
                     events.report(f"{event.id}: {event.text}")
 
         workloads = self.task.choose(ids)
+        # Rally cannot use a database in which an earlier attempt has made its environment.
+        self.workspace.create()
         try:
             with self.workspace.running(workloads, self.cloud, attempt.mark) as running:
                 status, problems = watch(running, take, look)

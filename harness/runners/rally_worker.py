@@ -6,7 +6,7 @@ workload is a task of its own, so that the others run even if Rally refuses one.
 written after each workload, so it is complete even if the process is killed. The tasks have the
 mark as a tag, so that a report of another run is detected.
 
-The exit status is that of ``rally task start``: 0; 2 if an SLA failed; 1 if a task did not run.
+The exit status is as in ``rally task start``: 0; 2 if an SLA failed; 1 if a task did not run.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import openstack
 from rally import plugins
@@ -49,10 +49,15 @@ def main(cloud: str, workspace: Path, mark: str) -> int:
         tasks: list[str] = []
         statuses = set()
         for workload in workloads:
+            name = next(iter(workload["scenario"]))
+            send(id=name, status="inprogress")
             tasks.append(api.task.create(environment, tags=[mark])["uuid"])
-            statuses.add(_run(api, tasks[-1], workload, send))
+            ended = _run(api, tasks[-1], workload)
+            statuses.add(ended.exit_status)
             report = api.task.export(tasks, "json")["print"]
             files.write_atomically(workspace / "report.json", report.encode())
+            # Only now, because the harness may kill this process after it.
+            send(id=name, status=ended.status, text=ended.text)
     return next((each for each in (NOT_RUN, FAILED_SLA) if each in statuses), 0)
 
 
@@ -102,21 +107,26 @@ def _user(cloud: Any) -> Iterator[dict[str, Any]]:
         }
 
 
-def _run(api: Any, task: str, workload: dict[str, Any], send: Send) -> int:
-    """Run one workload as the task, and send messages; return its part of the exit status."""
-    name = next(iter(workload["scenario"]))
-    send(id=name, status="inprogress")
+class _Ended(NamedTuple):
+    """The end of a workload: its part of the exit status, and the rest of its last message."""
+
+    exit_status: int
+    status: str
+    text: str
+
+
+def _run(api: Any, task: str, workload: dict[str, Any]) -> _Ended:
+    """Run one workload as the task."""
     config = {"version": 2, "title": workload["title"], "subtasks": [workload]}
     try:
         api.task.start(None, config, task=task)
     except RallyException as error:
         # Rally's text has the whole workload before the reasons.
-        send(id=name, status="refused", text=str(error).rpartition("Reason(s):")[2].strip())
-        return NOT_RUN
+        return _Ended(NOT_RUN, "refused", str(error).rpartition("Reason(s):")[2].strip())
     found = api.task.get(task, detailed=True)
-    good = found["pass_sla"]
-    send(id=name, status="success" if good else "fail", text=_summary(found))
-    return 0 if good else FAILED_SLA
+    if found["pass_sla"]:
+        return _Ended(0, "success", _summary(found))
+    return _Ended(FAILED_SLA, "fail", _summary(found))
 
 
 def _summary(task: dict[str, Any]) -> str:

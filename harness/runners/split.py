@@ -42,7 +42,7 @@ def split(ids: Sequence[str], workers: int, seconds: Mapping[str, float]) -> Spl
 def worker_file(shares: Sequence[Sequence[str]]) -> str:
     """Return the content of stestr's worker file, with patterns for the classes of each worker.
 
-    A worker runs those of the requested ids in which one of its patterns is found.
+    A worker runs the requested tests with an id in which one of its patterns is found.
     """
     return yaml.safe_dump([{"worker": _patterns(share)} for share in shares])
 

@@ -20,7 +20,7 @@ _ATTRIBUTES = re.compile(r"\[([^\[\]]*)\]$")
 
 
 class Inclusion(Part):
-    """Tests that are wanted."""
+    """Tests that the suite includes."""
 
     area: Name
     """The part of OpenStack for which the tests are counted."""
@@ -29,7 +29,7 @@ class Inclusion(Part):
     tagged: Name | None = None
     """A Tempest attribute that the tests must have, such as smoke."""
     reason: ReasonText
-    """Why the tests are wanted."""
+    """Why the suite includes the tests."""
 
 
 class Suite(Part):
@@ -49,9 +49,9 @@ class Suite(Part):
     disruptive: ReasonText | None = None
     """Why the suite can disturb other users of the same cloud; null if it cannot."""
     includes: tuple[Inclusion, ...] = Field(min_length=1)
-    """The tests that are wanted."""
+    """The tests that the suite includes."""
     excludes: tuple[Exclusion, ...] = ()
-    """The tests among them that are left out."""
+    """The included tests that are left out."""
 
     @model_validator(mode="after")
     def _settings_fit_the_runner(self) -> Self:
@@ -114,7 +114,7 @@ def select(
     """Select tests from ``all_ids``, which have the form of ``tempest run --list-tests``.
 
     ``cannot`` are the exclusions of the profile. ``only`` is a regular expression that must be
-    found in an id; other ids are neither selected nor left out.
+    found in an id; all other ids are ignored, and not counted as left out.
 
     :raises UsageError: no test is selected, or ``only`` is not a regular expression.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges skips: which are explained, and whether fewer tests ran than in the last good run.
+"""Judges skips: whether each is explained, and whether fewer tests ran than in the last good run.
 
 A skip is explained by the profile's value for the option that causes it (by Tempest's default, if
 the profile has no value), or by the test itself (``rules``). Any other skip is lost coverage,
@@ -32,7 +32,7 @@ _UNSTABLE: Final = re.compile(
     r"Marked as unstable and skipped because of bug: (\S+), failure was: "
 )
 _OFF: Final = frozenset({"", "0", "false", "no", "none", "off"})
-# The maximum number of skip texts that are listed, and of characters of each.
+# The maximum number of listed skip reasons, and of characters of a skip reason.
 _TEXTS: Final = 20
 _TEXT_BOUND: Final = 160
 
@@ -40,7 +40,7 @@ _TEXT_BOUND: Final = 160
 def explanations(cases: Iterable[Case], features: Iterable[Feature]) -> dict[str, str]:
     """Return the explanation of each skipped case that has one, by test id.
 
-    ``features`` are the values that the profile gives to options.
+    ``features`` are the values of options in the profile.
     """
     by_option = {feature.option: feature for feature in features}
     texts = _skip_texts(cases)
@@ -49,9 +49,9 @@ def explanations(cases: Iterable[Case], features: Iterable[Feature]) -> dict[str
 
 
 def lost(cases: Iterable[Case], explained: Container[str]) -> list[Reason]:
-    """Return a note of the verdict for each skip text of cases that are not in ``explained``.
+    """Return a note for each skip reason of the cases that are not in ``explained``.
 
-    The message also says if ``unstable_test`` turned a failure into the skip.
+    The message also shows whether ``unstable_test`` turned a failure into the skip.
     """
     by_text: dict[str, list[str]] = defaultdict(list)
     for test, text in _skip_texts(cases).items():
@@ -63,7 +63,7 @@ def lost(cases: Iterable[Case], explained: Container[str]) -> list[Reason]:
     reasons = [_loss(text, ids) for text, ids in ordered[:_TEXTS]]
     rest = [test for _, ids in ordered[_TEXTS:] for test in ids]
     if rest:
-        reasons.append(_loss(f"{len(ordered) - _TEXTS} more texts", rest))
+        reasons.append(_loss(f"{len(ordered) - _TEXTS} more reasons", rest))
     return reasons
 
 
@@ -74,7 +74,7 @@ def fewer_ran(
     same_versions: bool,
     explained: Container[str] = (),
 ) -> list[Reason]:
-    """Compare the tests that ran with those that ran in the last good run (``baseline``).
+    """Compare the tests that ran with the tests in the last good run (``baseline``).
 
     ``explained`` has the ids of tests that need not run: the profile or suite leaves them out,
     their skip is explained, or a known failure expects the skip. Any other test of ``baseline``
@@ -117,7 +117,10 @@ def _match(patterns: Iterable[str], text: str) -> re.Match[str] | None:
 
 
 def _explain_by_option(rule: Rule, option: str, features: Mapping[str, Feature]) -> str | None:
-    """Return why the option lacks the needed value; None if it has that, or has no known value."""
+    """Return why the option does not have the needed value.
+
+    Return None if the option has the needed value, or if the value is unknown.
+    """
     feature = features.get(option)
     value = rule.default if feature is None else feature.value
     if value is None or _has(value, rule.wants):
@@ -137,5 +140,5 @@ def _has(value: str, wants: str | int) -> bool:
 
 def _loss(text: str, ids: Collection[str]) -> Reason:
     made = "a failure reported as a skip" if _UNSTABLE.match(text) else "nothing explains it"
-    message = f"{count(ids, 'test')} skipped, {made}: {text or 'no text'}"
+    message = f"{count(ids, 'test')} skipped, {made}: {text or 'no reason'}"
     return note(Code.COVERAGE_LOST, message, tuple(sorted(ids)))

@@ -4,7 +4,7 @@
 The texts are those of Tempest 47, neutron-tempest-plugin 3.3 and ironic-tempest-plugin 3.2. An
 option that python-tempestconf discovers from the cloud has no default here: a cloud without the
 feature may be broken, so the profile has to declare that the feature is absent. Besides
-Tempest's options, ``lacks`` in a profile can name:
+Tempest's options, ``lacks`` in a profile can have these keys:
 
 network-extension.ALIAS
     a Neutron extension that is not loaded
@@ -37,7 +37,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Always:
-    """Skip reasons that are correct on every cloud; ``reason`` says why."""
+    """Skip reasons that are correct on every cloud; ``reason`` is the explanation."""
 
     texts: tuple[str, ...]
     reason: str

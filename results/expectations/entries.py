@@ -38,7 +38,7 @@ _Day = Annotated[date, BeforeValidator(_day)]
 
 @dataclass(frozen=True)
 class Entry:
-    """One known failure, or one known skip, as it stands in a file.
+    """One known failure, or one known skip: an entry of a file.
 
     An entry without ``bug`` or ``owner`` is read, but excuses nothing and is reported.
     """
@@ -46,15 +46,15 @@ class Entry:
     __pydantic_config__ = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     test: _Text
-    """The test's id, with or without the brackets that hold its idempotent id
+    """The test's id, with or without the brackets that contain its idempotent id
     (``[id-...,smoke]``); or a glob, in which only ``*`` and ``?`` are special; or an idempotent id
     (``id-869bc8e8-0be6-4dd7-a9ee-cb5e7fdcfd5f``), which also matches the test in classes that
     inherit it, and after it is renamed."""
     _: KW_ONLY
     bug: Annotated[_MayBeEmpty, AfterValidator(_is_url)] = ""
-    """The URL of the bug. Without it the entry excuses nothing."""
+    """The URL of the bug. Without a bug the entry excuses nothing."""
     owner: _MayBeEmpty = ""
-    """The person responsible for removing the entry. Without it the entry excuses nothing."""
+    """The person responsible for removing the entry. Without an owner the entry excuses nothing."""
     reason: _Text
     """Why the test fails, for the reader of a report."""
     since: _Day
@@ -80,7 +80,7 @@ class Expectation(Entry):
         return glob(self.test)
 
     def matches_one_of(self, forms: Iterable[str]) -> bool:
-        """Whether the glob ``test`` matches one of ``forms``, the ways to write one id."""
+        """Whether the glob ``test`` matches one of ``forms``, which are forms of the same id."""
         return any(map(self._pattern.fullmatch, forms))
 
     @property
@@ -103,7 +103,7 @@ class Expectation(Entry):
 class Expectations:
     """The known failures of a run, looked up by test id.
 
-    With a ``run``, ``entries`` has only those with a scope that fits the run. ``undecided`` has
+    With a ``run``, ``entries`` has only entries with a scope that fits the run. ``undecided`` has
     the entries that may apply: each with the keys of its scope for which the run has no value.
     """
 
@@ -135,7 +135,7 @@ class Expectations:
 
         Entries with an exact id come before globs. ``outcome`` is fail or skip; None for both.
         """
-        # The judge needs them twice: for the test's outcome, and to find entries without a match.
+        # The judge calls this twice: for the test's outcome, and to find entries without a match.
         if test_id not in self._matching:
             self._matching[test_id] = list(self._find(test_id))
         return [entry for entry in self._matching[test_id] if outcome in {None, entry.outcome}]

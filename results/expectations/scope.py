@@ -60,7 +60,7 @@ def facts(run: Run) -> dict[str, str]:
 
 
 def find_problem(key: str, value: str) -> str | None:
-    """Return what is wrong with a value under ``key`` of a scope; None if the value is right."""
+    """Return the problem of a value under ``key`` of a scope; None if the value is valid."""
     if not value:
         return _TEXTS_EXPECTED
     if not set(value) & set("<=>!"):
@@ -108,7 +108,7 @@ _Values = Annotated[
 class Scope:
     """The runs to which an entry applies.
 
-    All keys must fit the run. A key with a list of values fits if one of the values does. A key
+    All keys must fit the run. A key with a list of values fits if one of the values fits. A key
     for which the run has no value does not fit.
     """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reasons of the verdict about the entries: those that are invalid, expired or match no test."""
+"""Reasons of the verdict for entries that are invalid, have expired or match no test."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date

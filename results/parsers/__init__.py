@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parsers: they read the reports of test runners, and yield cases and what is wrong with them."""
+"""Parsers: they read the reports of test runners, and yield cases and problems."""

@@ -14,7 +14,7 @@ KEPT_BOUND = 32 * 1024 * 1024
 """The maximum number of characters of details kept per stream."""
 
 NAMES_BOUND = 32
-"""The maximum number of attachments kept per test; chunks of others are counted and dropped."""
+"""The maximum number of attachments kept per test; chunks of more are counted and dropped."""
 
 NAME_BOUND = 200
 """The number of characters kept of an attachment's name."""
@@ -75,7 +75,7 @@ class Tail:
         return ATTACHMENT_COST + len(self._end)
 
     def within(self, room: int, where: str = "") -> str:
-        """Return the last ``room`` bytes as text, with a mark in front if others were cut."""
+        """Return the last ``room`` bytes as text, after a mark if earlier bytes were cut."""
         kept = self._end[-room:] if room > 0 else b""
         mark = f"[... {cut} bytes cut{where} ...]\n" if (cut := self.size - len(kept)) else ""
         return mark + kept.decode("utf-8", "replace")

@@ -16,7 +16,7 @@ SIZE_BOUND = 64 << 20
 """The maximum number of bytes of a report."""
 
 PROBLEMS_BOUND = 20
-"""The maximum number of listed errors of damage per report."""
+"""The maximum number of reasons with the code ``damaged`` per report."""
 
 SHAPE_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """The exceptions of code that reads a document of an unexpected shape."""
@@ -43,7 +43,7 @@ def read(stream: BinaryIO) -> dict[str, Any] | Reason:
 
 
 def bounded(found: Iterable[Found | Dated]) -> Iterator[Found | Dated]:
-    """Yield ``found``, but at most PROBLEMS_BOUND errors of damage, then the number of the rest."""
+    """Yield ``found`` with at most PROBLEMS_BOUND reasons ``damaged``, then the number of more."""
     damaged = 0
     for one in found:
         if isinstance(one, Reason) and one.code is Code.DAMAGED:

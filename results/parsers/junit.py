@@ -59,17 +59,17 @@ class _RefusedError(Exception):
 
 
 def parse(stream: BinaryIO, asked: Sequence[str] = ()) -> Iterator[Case | Reason | Dated]:
-    """Yield the cases of a report, and what is wrong with it.
+    """Yield the cases of a report, and its problems.
 
-    ``asked`` are the ids that were asked to run. The report has only names, "classname.name": the
-    id of a case is the asked id with that name, or the name itself if there is none.
+    ``asked`` are the requested ids. The report has only names, "classname.name": the id of a case
+    is the requested id with that name, or the name itself if there is no such id.
     """
     reader = _Reader(asked)
     size = begun = 0
     chunk = b"start"
     try:
         while chunk:
-            # expat reads an unfinished tag again from its start: add as many bytes as it has.
+            # expat reads an unfinished tag again from its start: add as many bytes as the tag has.
             chunk = stream.read(max(CHUNK, begun))
             size += len(chunk)
             reader.parser.Parse(chunk, not chunk)
@@ -105,7 +105,7 @@ class _Reader:
         parser.StartDoctypeDeclHandler = _refuse_doctype
 
     def check_bounds(self, begun: int) -> None:
-        """Refuse a report that makes expat keep too much; ``begun``: bytes of an unfinished tag."""
+        """Refuse a report that fills expat's memory; ``begun``: the bytes of an unfinished tag."""
         if begun > TOKEN_BOUND:
             at = self.parser.CurrentByteIndex
             message = f"the tag or comment at byte {at} has more than {TOKEN_BOUND} bytes"
@@ -135,7 +135,7 @@ class _Reader:
 
     def _start_within(self, case: CaseElement, tag: str, attributes: dict[str, str]) -> None:
         if tag == "testcase":
-            raise _RefusedError("a <testcase> is within another one")
+            raise _RefusedError("a <testcase> is within another <testcase>")
         if self._depth == self._case_depth + 1:
             case.begin(tag, attributes, self.parser.CurrentByteIndex)
             if tag in FAILURES:
@@ -159,7 +159,7 @@ class _Reader:
         name = case.full_name
         if not name or len(name) > ID_BOUND:
             shown = f"the name of a test, {name[:80]!r}, has {len(name)} characters"
-            yield error(Code.DAMAGED, f"{shown}, not 1 to {ID_BOUND}")
+            yield error(Code.DAMAGED, f"{shown}; it must have 1 to {ID_BOUND} characters")
             return
         test_id = self._ids.get(name, name)
         outcome, reason = case.outcome()

@@ -52,7 +52,7 @@ class CaseElement:
         self.unknown: str | None = None
 
     def begin(self, tag: str, attributes: Mapping[str, str], offset: int) -> None:
-        """Record the start of a child; of several with one tag, the first message counts."""
+        """Record the start of a child; of several with the same tag, the first message counts."""
         self._current = tag
         if self.offset is None:
             self.offset = offset

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Maps the names of tests in JUnit reports to the ids of the tests that were asked to run."""
+"""Maps the names of tests in JUnit reports to the ids of the requested tests."""
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 
 def ids_by_report_name(asked: Iterable[str]) -> dict[str, str]:
-    """Return the asked ids by their names in a report.
+    """Return the requested ids by their names in a report.
 
     Two ids with the same name are both left out: both tests are then missing, and neither gets the
     result of the other.
@@ -21,7 +21,7 @@ def ids_by_report_name(asked: Iterable[str]) -> dict[str, str]:
 
 
 def containers_by_report_name(asked: Iterable[str]) -> dict[str, str]:
-    """Return what pytest collects the asked ids from, by its name in a report.
+    """Return the containers from which pytest collects the requested ids, by the name in a report.
 
     These are classes (``a/test_b.py::C``), files (``a/test_b.py``) and folders (``a/``).
     """
@@ -37,7 +37,7 @@ def containers_by_report_name(asked: Iterable[str]) -> dict[str, str]:
 
 
 def report_name(test_id: str) -> str:
-    """Return the name of an asked id in a report, "classname.name".
+    """Return the name of a requested id in a report, "classname.name".
 
     From pytest, ``a/test_b.py::C::test_m[p]`` becomes ``a.test_b.C.test_m[p]``; from Kyua,
     ``a/b_test:case`` becomes ``a.b_test.case``; any other id, such as stestr's, is not changed.

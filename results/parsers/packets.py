@@ -5,8 +5,8 @@
 these reasons:
 
 - It reads a file until the end, but the harness must read the stream while it is written.
-- After a damaged length it skips as many bytes as that length says, up to 4 MiB, with all the
-  packets in them; a length below 6 makes it read the rest of the stream at once.
+- After a damaged length it skips that number of bytes, up to 4 MiB, with all the packets in
+  them; a length below 6 makes it read the whole rest of the stream.
 - It returns neither the byte at which a packet begins, which references to attachments need, nor
   the number of packets, which the seal (bsdgate's last packet of a stream) needs.
 
@@ -83,7 +83,7 @@ def decode(packet: bytes) -> Packet:
 
 
 class _Noise:
-    """The bytes between packets, and their number; ``unread``: whether some of them were not kept.
+    """The noise: all bytes between packets. ``unread``: whether some of these were not kept.
 
     A damaged packet with a status never counts as text: the first byte of a packet cannot begin
     a UTF-8 character, and the third byte of a packet with a status and no attachment is not text.
@@ -114,7 +114,7 @@ class _Noise:
 
     @property
     def is_text(self) -> bool:
-        """Whether all the noise is text that can be printed."""
+        """Whether all bytes between packets are printable text."""
         try:
             return not self.unread and not _CONTROL.search(self._content.decode())
         except UnicodeDecodeError:
@@ -160,7 +160,7 @@ class PacketReader:
 
     @property
     def problems(self) -> list[Reason]:
-        """What is wrong with the stream so far."""
+        """The problems of the stream so far."""
         found = list(self._bad)
         if self._noise.size and self.printed is None:
             message = f"{self._noise.size} bytes between packets are not subunit"

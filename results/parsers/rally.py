@@ -29,15 +29,15 @@ ACTIONS_BOUND: Final = 1000
 """The maximum number of different atomic actions of one workload."""
 
 ACTION_BOUND: Final = 400
-"""The maximum number of characters of an action's path: its name after those of its parents."""
+"""The maximum number of characters of an action's path: the parents' names, then its name."""
 
 AskedHook = tuple[str, str, int]
-"""The names of a hook's action and trigger, and a number of runs."""
+"""The names of a hook's action and trigger, and the number of runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskedWorkload:
-    """What a workload was asked to run. ``iterations`` is None if its runner counts time.
+    """The requested part of a workload. ``iterations`` is None if its runner counts time.
 
     ``hooks`` has the minimum number of runs of each hook; None if asked.json is from an earlier
     bsdgate, which did not list hooks.
@@ -48,7 +48,7 @@ class AskedWorkload:
 
 
 Asked = Mapping[str, AskedWorkload]
-"""What was asked to run, by the id of the workload."""
+"""The requested workloads, by id."""
 
 
 def read_asked(content: bytes) -> dict[str, AskedWorkload]:
@@ -60,7 +60,7 @@ def read_asked(content: bytes) -> dict[str, AskedWorkload]:
 
 
 def workloads(entries: Iterable[Any]) -> dict[str, AskedWorkload]:
-    """Return what was asked to run: ``{"name": ..., "iterations": ...}`` in the task's order.
+    """Return the requested workloads from entries ``{"name": ..., "iterations": ...}``.
 
     An entry may have ``"hooks"``, as in version 2 of Rally's task format. Raises ValueError for an
     invalid entry. YAML aliases may repeat parts of an entry without end, so no entry is searched
@@ -84,9 +84,9 @@ def workloads(entries: Iterable[Any]) -> dict[str, AskedWorkload]:
 
 
 def _asked(config: Mapping[str, Any], iterations: int | None) -> AskedHook:
-    """Return a hook and how often it has to run at least.
+    """Return a hook and the minimum number of its runs.
 
-    That is 1 if a time, or a trigger that is not Rally's own, starts the hook.
+    The number is 1 if a time, or a trigger that is not Rally's own, starts the hook.
     """
     action, trigger, when = _names(config)
     times = 1
@@ -108,10 +108,10 @@ def _id(seen: Counter[str], name: str) -> str:
 
 
 def parse(stream: BinaryIO, asked: Asked) -> Iterator[Found | Dated]:
-    """Yield a case per workload, the times of its actions, and what is wrong with the report.
+    """Yield a case per workload, the times of its actions, and the problems of the report.
 
-    An incomplete workload gives an error, and a failed case if a part of it failed. Else it has no
-    case, because it is not a success.
+    An incomplete workload gives an error, and a failed case if a part of it failed. Otherwise it
+    has no case, because it is not a success.
     """
     report = documents.read(stream)
     if isinstance(report, Reason):
@@ -208,7 +208,7 @@ def _wrong_count(
     if count == 0:
         return "not one iteration ran"
     if load.iterations is not None and count != load.iterations:
-        return f"{load.iterations} iterations were asked for, the report has {count}"
+        return f"{load.iterations} iterations were requested, the report has {count}"
     if reported != (count, failed):
         counted = f"the report counts {reported[0]} iterations and {reported[1]} failures"
         return f"{counted}, but lists {count} and {failed}"
@@ -241,7 +241,7 @@ def _names(config: Mapping[str, Any]) -> tuple[str, str, Any]:
 
 
 def _lost_hooks(asked: Sequence[AskedHook], raw: Mapping[str, Any]) -> str | None:
-    """Return which hook is missing, or ran less often than asked for; None if none is.
+    """Return a message about a hook that is missing or ran less often than requested, or None.
 
     Rally's report has hooks in another order and with more settings than the task. So hooks with
     the same action and trigger are compared only by the number of their runs.
@@ -257,10 +257,10 @@ def _lost_hooks(asked: Sequence[AskedHook], raw: Mapping[str, Any]) -> str | Non
         )
         which = f"hook {action} by {trigger}"
         if len(found) < len(wanted):
-            return f"{which}: {len(wanted)} were asked for, the report has {len(found)}"
+            return f"{which}: {len(wanted)} were requested, the report has {len(found)}"
         for want, times in zip(wanted, found, strict=False):
             if times < want:
-                return f"{which}: {want} runs were asked for, the report has {times}"
+                return f"{which}: {want} runs were requested, the report has {times}"
     return None
 
 
@@ -284,7 +284,7 @@ def _timings(name: str, iterations: Iterable[Any]) -> Iterator[Timing | Reason]:
 
 
 def _actions(actions: Iterable[Mapping[str, Any]], within: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the path of each action (its name after those of its parents), and its seconds."""
+    """Yield the path of each action (the parents' names, then its name), and its seconds."""
     for action in actions:
         path = f"{within}/{text(action['name'])}"
         if len(path) > ACTION_BOUND:

@@ -2,8 +2,8 @@
 """The seal: the last packet of a stream. The harness appends it when the runner's output has ended.
 
 A subunit stream that was cut between two packets looks complete. The seal shows the cut, because it
-has the number of packets before it. It also names the run and the attempt, so that a replaced
-stream is noticed. Other readers of subunit see an attachment without a test.
+has the number of packets before it. It also has the run id and the attempt, so that a replaced
+stream is detected. Other readers of subunit see an attachment without a test.
 """
 
 import json
@@ -50,10 +50,10 @@ def read(content: bytes) -> Seal | None:
 
 
 def check(seal: Seal | None, packets: int, owner: tuple[str, str] | None) -> Iterator[Reason]:
-    """Yield what is wrong with the seal of a stream of ``packets`` packets, the seal included.
+    """Yield the problems of the seal of a stream of ``packets`` packets, counted with the seal.
 
-    ``owner`` is the run id and the attempt that the seal must name. It is None for a stream from
-    elsewhere: a missing seal is then only a note, and the seal may name any run.
+    ``owner`` is the run id and the attempt that the seal must have. It is None for a stream that
+    bsdgate may not have recorded: a missing seal is then only a note, and any run is allowed.
     """
     if seal is None and owner is None:
         message = "the stream has no seal (last packet), so a cut after its last test is not seen"

@@ -57,12 +57,12 @@ class StreamReader:
         return self._events(self.source.feed(data))
 
     def close(self) -> list[StatusEvent]:
-        """Return the last events, with those of whole packets within a truncated one."""
+        """Return the last events, also from whole packets within a truncated packet."""
         return self._events(self.source.close())
 
     @property
     def problems(self) -> tuple[Reason, ...]:
-        """What is wrong with the stream itself so far."""
+        """The problems of the stream itself so far."""
         return (*self._problems, *self.source.problems)
 
     def make_seal(self, run_id: str, attempt: str) -> bytes:
@@ -124,9 +124,9 @@ class StreamReader:
 
 
 def parse(stream: BinaryIO, owner: tuple[str, str] | None) -> Iterator[Case | Reason]:
-    """Yield the cases of a stream in the order of their ends, then what is wrong with the stream.
+    """Yield the cases of a stream in the order of their ends, then the problems of the stream.
 
-    ``owner`` is the run id and the attempt that the stream's seal must name; None for a stream that
+    ``owner`` is the run id and the attempt that the stream's seal must have; None for a stream that
     the harness may not have recorded: a missing seal is then only a note. Cases may have synthetic
     ids, such as ``setUpClass (...)``.
     """

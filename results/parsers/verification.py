@@ -39,7 +39,7 @@ def begins(head: bytes) -> bool:
 
 
 def parse(stream: BinaryIO) -> Iterator[Found | Dated]:
-    """Yield the cases of a report of one verification, then what is wrong with the report."""
+    """Yield the cases of a report of one verification, then the problems of the report."""
     report = documents.read(stream)
     yield from [report] if isinstance(report, Reason) else take_apart(report)
 

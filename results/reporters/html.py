@@ -38,7 +38,7 @@ def render(
     """Write ``verdict`` as a self-contained HTML document.
 
     ``logs`` has the lines that services logged about failures, by case id; ``remarks`` has the
-    problems with those logs. ``history`` has earlier runs of the same suite; without them, no
+    problems with the logs. ``history`` has earlier runs of the same suite; without them, no
     trend is drawn.
     """
     style, script = _asset("report.css"), _asset("report.js")

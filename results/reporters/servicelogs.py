@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the services logged about a failure: lines that name its requests, and lines at its time.
+"""The services' log lines for a failure: lines with its request ids, and lines at its time.
 
 Each log is read once for all failures. The number of lines that are kept for a failure is limited.
 """
@@ -49,7 +49,7 @@ GRAVE: Final = frozenset({"ERROR", "CRITICAL", "TRACE"})
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a log. ``own``: it names a request of the failure, or continues such a line."""
+    """A line of a log. ``own``: it has a request id of the failure, or continues such a line."""
 
     time: str
     service: str
@@ -77,7 +77,7 @@ def search(
     """Return the lines for each failure in the ``*.log`` files of ``folder``, and the problems.
 
     oslo.log writes times without a time zone: ``zone`` is the time zone of the services, by default
-    that of this machine. Links and devices are not read. A problem says why a log was not read.
+    of this machine. Links and devices are not read. A problem is the reason why a log was not read.
     """
     kept = [_Kept() for _ in failures]
     problems: list[str] = []
@@ -114,7 +114,7 @@ class _Kept:
 
 
 class _Index:
-    """Finds the failures, by number, that a line is about. Times are compared as texts."""
+    """Finds the failures, by number, to which a line belongs. Times are compared as texts."""
 
     def __init__(self, failures: Sequence[Case], zone: tzinfo | None) -> None:
         self._by_request: dict[bytes, set[int]] = defaultdict(set)
@@ -132,11 +132,11 @@ class _Index:
                     self._silent.append((number, began, end))
 
     def naming(self, requests: Iterable[bytes]) -> set[int]:
-        """Return the failures that name one of ``requests``."""
+        """Return the failures with one of the request ids in ``requests``."""
         return {number for one in requests for number in self._by_request.get(one, ())}
 
     def around(self, time: bytes, *, grave: bool) -> set[int]:
-        """Return the failures at a time; if not ``grave``, only those that name no request."""
+        """Return the failures at a time; if not ``grave``, only failures without a request id."""
         moments = self._moments if grave else self._silent
         return {number for number, began, ended in moments if began <= time < ended}
 
@@ -146,7 +146,7 @@ def _written(moment: datetime, zone: tzinfo | None) -> bytes:
 
 
 def _find(path: Path, index: _Index, problems: list[str]) -> Iterator[tuple[bytes, Line, set[int]]]:
-    """Yield lines of a log, each with its time and the failures that it is about."""
+    """Yield lines of a log, each with its time and the failures to which it belongs."""
     try:
         with open_plain(path, sys.maxsize) as log:
             if (size := os.fstat(log.fileno()).st_size) > READ_BOUND:
@@ -170,10 +170,10 @@ def _lines(log: BinaryIO) -> Iterator[bytes]:
 
 
 def _read(log: BinaryIO, service: str, index: _Index) -> Iterator[tuple[bytes, Line, set[int]]]:
-    """Yield each line that is about a failure.
+    """Yield each line that belongs to a failure.
 
-    The lines of a traceback name no request: they belong to the line before, of the same process
-    and level. Lines without a time also belong to the line before.
+    The lines of a traceback have no request id: they belong to the previous line of the same
+    process and level. Lines without a time also belong to the previous line.
     """
     time, process, level = b"", b"", ""
     own: set[int] = set()

@@ -64,7 +64,7 @@ def _meaning(verdict: Verdict) -> str:
     failed = verdict.setup_failures or any(case.outcome in _FAILED for case in verdict.cases)
     if verdict.result is Result.PASS:
         rest = "all failures are excused" if failed else "none failed"
-        return f"every asked test has one outcome, and {rest}"
+        return f"every requested test has one outcome, and {rest}"
     rest = "tests failed" if failed else f"the policy {plain(verdict.policy)} requires more"
     return f"the results are complete, and {rest}"
 

@@ -49,7 +49,7 @@ class Lane:
 class Timeline:
     """The drawing, from ``began`` on; ``ticks`` has (x, seconds) of each tick, for each of ZOOMS.
 
-    ``slowest`` has the slowest tests; their bars have widths in per cent of the slowest one's.
+    ``slowest`` has the slowest tests; their bars have widths in per cent of the longest bar.
     """
 
     lanes: tuple[Lane, ...]

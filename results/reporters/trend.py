@@ -43,7 +43,7 @@ class TrendBar:
 
 @dataclass(frozen=True, slots=True)
 class RunChart:
-    """The drawing, oldest run first.
+    """The bars of the runs, the oldest run first.
 
     ``passed`` is the number of earlier runs that passed, ``usual`` their median duration.
     """

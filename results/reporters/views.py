@@ -142,5 +142,5 @@ def _attachments(details: str) -> tuple[tuple[str, str], ...]:
 
 
 def short_context(line: str) -> str:
-    """Return a line of a log in which only the start of the request id is left of the context."""
+    """Return a line of a log with its context replaced by the start of the request id."""
     return _CONTEXT.sub(r"[\1]", line)

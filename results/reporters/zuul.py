@@ -121,7 +121,7 @@ def _comments(
 
 
 def _tracebacks(failure: Failure, logs: Mapping[str, Lines]) -> Iterator[str]:
-    """Yield the traceback of the test, then those of services, which are closer to the cause."""
+    """Yield the traceback of the test, then of services, which are closer to the cause."""
     yield failure.case.details or ""
     found = logs.get(failure.case.id, Lines()).lines
     yield "\n".join(line.text for line in found if line.own)

@@ -35,11 +35,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known about the tests of a profile.
+    """The facts about the tests of a profile.
 
-    ``selected`` are the ids that the suites run, ``excluded`` those that they exclude, with the
-    reason. ``features`` are the option values of the profile that explain skips. ``cases`` has the
-    most recent result of each test that ran or was skipped, by id.
+    ``selected`` are the ids that the suites run, ``excluded`` the ids that the suites exclude, with
+    the reason. ``features`` are the option values of the profile that explain skips. ``cases`` has
+    the most recent result of each test that ran or was skipped, by id.
     """
 
     profile: str
@@ -51,7 +51,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The status of one test in one profile, and the reason; if it ran, the failure, if any."""
+    """The status of one test in one profile, and the reason; for a test that ran, its failure."""
 
     id: str
     status: Status

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which earlier runs a query selects, and which earlier run a run is compared with."""
+"""The filter of a query for earlier runs, and the earlier run that a run is compared with."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -92,7 +92,7 @@ class Database:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Raise an error of the database as a BsdgateError that names the database."""
+        """Raise an error of the database as a BsdgateError with the name of the database."""
         try:
             yield
         except ModuleNotFoundError as error:
@@ -106,14 +106,14 @@ class Database:
             said = str(getattr(error, "orig", None) or error)
             raise StoreError(
                 f"the history {self.named}: {' '.join(said.split())}",
-                "check that you can access it, or choose another with BSDGATE_HISTORY_URL",
+                "check that you can access it, or choose another history with BSDGATE_HISTORY_URL",
             ) from error
 
 
 def _cannot_open(named: str, error: OSError) -> StoreError:
     return StoreError(
         f"cannot open the history {named}: {error.strerror}",
-        "check its path and permissions, or choose another with BSDGATE_HISTORY_URL",
+        "check its path and permissions, or choose another history with BSDGATE_HISTORY_URL",
     )
 
 
@@ -149,7 +149,7 @@ def _url(place: str | Path) -> sa.URL:
     if url.drivername == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
-        raise BsdgateError(f"{place!r} does not name a file", _FORMS)
+        raise BsdgateError(f"{place!r} does not contain a file", _FORMS)
     return url
 
 
@@ -162,7 +162,7 @@ def _scheme(place: str) -> str:
 def _make_private(path: Path) -> None:
     """Create the file, if absent, with access for its owner only.
 
-    SQLite gives the journal files beside it the same mode.
+    SQLite makes its journal files with the same mode.
     """
     if not path.parent.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -64,8 +64,8 @@ class Store:
     def import_run(self, verdict: Verdict) -> bool:
         """Store a run, in full or not at all; return whether the store changed.
 
-        A verdict that was made later (``Verdict.judged``) than the stored one on the same run
-        replaces it; any other does not. A verdict without that time is older than any with it.
+        A verdict replaces the stored verdict on the same run only if it was made later
+        (``Verdict.judged``). A verdict without that time is older than any verdict with it.
 
         :raises EvidenceError: the verdict cannot be stored (see ``pack``).
         """
@@ -123,9 +123,9 @@ class Store:
         return found[0] if len(found) == 1 else None
 
     def filters(self, run_filter: RunFilter = ANY, limit: int = WINDOW) -> tuple[RunFilter, ...]:
-        """Return a filter for each profile and suite of the newest runs, sorted by name.
+        """Return a filter for each pair of profile and suite in the newest runs, sorted by name.
 
-        All other fields are those of ``run_filter``.
+        All other fields are copied from ``run_filter``.
         """
         found = {(one.run.profile, one.run.suite) for one in self.runs(run_filter, limit)}
         return tuple(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Migrates the tables of a history to the newest schema, or refuses those of a newer bsdgate.
+"""Migrates the tables of a history to the newest schema, or refuses tables of a newer bsdgate.
 
-All migrations run in one transaction, in one process at a time; if it is killed, the history stays
-as it was. The migrations are modules of the package ``migrations``, which Alembic
+All migrations run in one transaction, in one process at a time; if the process is killed, the
+history does not change. The migrations are modules of the package ``migrations``, which Alembic
 reads without an env.py.
 """
 
@@ -20,7 +20,7 @@ from bsdgate.results.store.tables import VERSION_TABLE
 
 
 def scripts() -> ScriptDirectory:
-    """Return the migrations that this bsdgate knows."""
+    """Return the migrations of the installed bsdgate."""
     (folder,) = migrations.__path__
     return ScriptDirectory(Path(folder), version_locations=[folder])
 
@@ -28,7 +28,7 @@ def scripts() -> ScriptDirectory:
 def upgrade(database: Database, target: str = "head") -> None:
     """Migrate the tables to the revision ``target``.
 
-    :raises BsdgateError: a newer bsdgate made or migrated them.
+    :raises BsdgateError: a newer bsdgate made or migrated the tables.
     """
     known = scripts()
 

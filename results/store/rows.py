@@ -177,7 +177,7 @@ def _checked(run: Run) -> Run:
             raise EvidenceError(message, JUDGE_AGAIN)
     try:
         if run.created.tzinfo is None:
-            raise ValueError("it has no time zone")
+            raise ValueError("the time has no time zone")
         return replace(run, created=run.created.astimezone(UTC))
     except (ValueError, OverflowError) as reason:
         message = f"the run's creation time {run.created} is not valid: {reason}"

@@ -61,7 +61,7 @@ class Window:
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        """The ids of all tests, sorted; if a test has several ids, only that of the newest run."""
+        """The ids of all tests, sorted; of several ids of a test, only the id in the newest run."""
         found: dict[str, str] = {}
         for tests in dict.fromkeys(self._lists):
             for test in tests.by_id:

@@ -4,8 +4,8 @@
 Four of Page's CUSUMs read the points of a series one by one: a quick one for large shifts of the
 level and a patient one for small shifts, each up and down. Each point adds the log likelihood ratio
 of a shifted level; below 0 a CUSUM starts again at 0. A point is compared with the points before
-the present excursion (latest points that may be a change), so that a change does not become a part
-of its own reference. A CUSUM above its limit raises an alarm, unless autocorrelation can explain
+the present excursion (latest points that may be a change), so that a change is never a part of its
+own reference. A CUSUM above its limit raises an alarm, unless autocorrelation can explain
 the excursion. The reasons for this are in doc/source/design/0004-trends.rst.
 """
 
@@ -91,8 +91,8 @@ def _describe(
 def compare(before: Sequence[float], after: Sequence[float]) -> tuple[float, float, float]:
     """Return the ratio after / before, and the ends of its 95 % confidence interval.
 
-    The ratio is Hodges and Lehmann's: the median of the ratios of all pairs. The interval has the
-    ratios that the rank-sum test does not reject.
+    The ratio is Hodges and Lehmann's estimate: the median of the ratios of all pairs. The interval
+    has the ratios that the rank-sum test does not reject.
     """
     pairs = sorted(b / a for a in before for b in after)
     count, total = len(pairs), len(before) + len(after) + 1

@@ -48,7 +48,11 @@ class _Sum:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Indices of the points at the old level, of the first at the new level, and of the alarm."""
+    """A change: ``left`` are the indices of the points at the old level.
+
+    ``since`` is the index of the first point at the new level, ``found`` of the point that raised
+    the alarm.
+    """
 
     left: Sequence[int]
     since: int
@@ -84,7 +88,7 @@ class Follower:
     """Reads the points one by one and finds the changes of level.
 
     ``level`` has the indices of the points at the present level. The first ``used`` of them
-    are the reference: those before the latest points, which may be a change.
+    are the reference: all but the latest points, which may be a change.
     """
 
     values: Sequence[float]
@@ -134,7 +138,7 @@ class Follower:
         return [self.values[index] for index in self.level[begin:end]]
 
     def _absorb(self) -> None:
-        """Extend the reference if no change is suspected; learn its noise again every 5 %."""
+        """Extend the reference if no change is suspected; learn again after each 5 % of growth."""
         if any(each.value for each in self.sums if each.step == QUICK):
             return
         if any(self._strength(each) > _UNDER_WAY for each in self.sums):
@@ -204,7 +208,7 @@ class Follower:
         return onset
 
     def _restore(self, back: _Return) -> Alarm:
-        """Make the old level current again, without the points since the change from it."""
+        """Make the old level current again; drop the points between the change and the return."""
         place = self.level.index(back.start)
         over = back.value - LIMITS[QUICK] * self.thresholds.limit
         alarm = Alarm(

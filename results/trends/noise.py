@@ -50,7 +50,7 @@ def learn(reference: Sequence[float]) -> Scores:
 
     Values outside the bounds are clipped before mean and deviation are computed, so outliers have
     little effect. The cost makes the mean of exp(step) over the reference 1, so that noise with a
-    longer tail has a higher cost. The prior of the mean is that of normal noise.
+    longer tail has a higher cost. The prior of this mean is the mean for normal noise.
     """
     count = len(reference)
     centre = median(reference)

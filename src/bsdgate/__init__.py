@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """bsdgate: CI harness and gate for OpenStack on FreeBSD.
 
-Only links live beside this file: each names a folder at the top of the checkout.
+The other parts of the package are symbolic links to the top-level folders of the checkout.
 """

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""REST clients for APIs that tempest.lib has no client for."""
+"""REST clients for APIs without a client in tempest.lib."""

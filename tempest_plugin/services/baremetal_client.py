@@ -16,7 +16,7 @@ class BaremetalClient(rest_client.RestClient):
     https://docs.openstack.org/api-ref/baremetal/
     """
 
-    # The lowest with traits (1.37), allocations (1.52) and lessee (1.65).
+    # The lowest microversion with traits (1.37), allocations (1.52) and lessee (1.65).
     MICROVERSION = "1.65"
 
     def get_headers(self, *args: Any, **kwargs: Any) -> dict[str, str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client for every endpoint of the catalogue, with full URLs."""
+"""One client for all endpoints of the catalogue; its methods have full URLs as arguments."""
 
 import json
 from dataclasses import dataclass

@@ -70,7 +70,7 @@ def refused(place: Place, *arguments: str | Path, **environment: str) -> Done:
         (["run", "--with", "keystone=/no/such"], ["/no/such is not the checkout of a Python"]),
         (["run", "--with", "keystone"], ["--with keystone:", "keystone=PATH"]),
         (["run", "--with", f"keystone=/{LONG}"], [f"the path /{LONG}", "File name too long"]),
-        (["run", "--resume", LONG], [LONG, "File name too long", "give another one"]),
+        (["run", "--resume", LONG], [LONG, "File name too long", "give another path"]),
         (["scorecard", "--html", f"/{LONG}"], [f"/{LONG}", "File name too long"]),
         (["up", "--profile", "embeddid"], ["no profile 'embeddid'", "did you mean embedded?"]),
         (["up", "--profile", "morello"], ["profile morello", "--profile embedded"]),

@@ -107,7 +107,9 @@ def test_up_prints_how_to_use_and_to_end_the_cloud(first_up: Done, one: UpCloud)
     (command,) = (shlex.split(each) for each in said if "OS_CLOUD=" in each)
     assert command[0] == "OS_CLOUD=one"
     assert (Path(command[1]).name, *command[2:]) == ("openstack", "server", "list")
-    (end,) = (shlex.split(each.strip("`").partition("`")[0]) for each in said if "ends it" in each)
+    (end,) = (
+        shlex.split(each.strip("`").partition("`")[0]) for each in said if "ends the cloud" in each
+    )
     assert (Path(end[0]).name, *end[1:]) == ("bsdgate", "down", "--name", "one")
 
 

@@ -91,7 +91,7 @@ def test_cloud_of_a_killed_run_ends_and_that_of_a_kept_one_can_be_ended(place: P
 
     kept = place.bsdgate("run", "--resume", folder.path, "--keep")
     assert kept.code == 0, kept
-    assert f"`bsdgate down {shlex.quote(str(folder.path))}` ends it" in kept.text
+    assert f"`bsdgate down {shlex.quote(str(folder.path))}` ends the cloud" in kept.text
     ports = folder.ports()
     assert sorted(listening(ports)) == sorted(ports)
     status = place.bsdgate("status")

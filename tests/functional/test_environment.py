@@ -145,7 +145,9 @@ def test_a_requirement_that_the_release_does_not_satisfy_is_reported(
     requirements = checkout / "requirements.txt"
     requirements.write_text(requirements.read_text() + "oslo.cache>=99.0\nno-such-thing\n")
     before = {path for path in cache.glob("environments/*") if path.is_dir()}
-    with pytest.raises(ConfigurationError, match=r"does not fit OpenStack 2026\.2") as caught:
+    with pytest.raises(
+        ConfigurationError, match=r"is not compatible with OpenStack 2026\.2"
+    ) as caught:
         prepared(f"keystone={checkout}")
     text = str(caught.value)
     assert "keystone 30.0.0 needs no-such-thing, but nothing is installed" in text

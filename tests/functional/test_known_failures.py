@@ -55,4 +55,4 @@ def test_known_failures_of_a_run_are_in_its_directory(place: Place, tmp_path: Pa
     copy.write_text(ENTRY.replace(PARENT_TEST, "*"))
     harmed = place.bsdgate("verdict", elsewhere)
     assert harmed.code == 3, harmed
-    assert "expectations/001-keystone.yaml: not what was recorded" in harmed.text
+    assert "expectations/001-keystone.yaml: does not have the recorded" in harmed.text

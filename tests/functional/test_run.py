@@ -194,7 +194,7 @@ def test_service_that_does_not_start_ends_the_run_with_its_log(
     folder = runs(place)[-1]
     assert folder.verdict["result"] == "ERROR"
     assert "nonsense" in (folder.path / "logs" / "services" / "neutron.log").read_text()
-    named = Path(done.text.partition("its log is ")[2].splitlines()[0])
+    named = Path(done.text.partition("the log is ")[2].splitlines()[0])
     assert named.exists(), "the log that is named is not there"
     place.wait_until_empty(10)
 

@@ -273,7 +273,7 @@ def test_a_host_that_refuses(sshd: Sshd, made: Callable[..., SshNode]) -> None:
     with pytest.raises(NodeLostError, match="is not connected"):
         node.pull(node.folder, node.log.parent)
     assert "Connection refused" in message
-    assert "start sshd there" in hint
+    assert "start sshd on the node" in hint
 
 
 def test_a_host_without_a_name(sshd: Sshd, made: Callable[..., SshNode]) -> None:
@@ -323,7 +323,7 @@ def test_a_host_with_another_bsdgate(sshd: Sshd, made: Callable[..., SshNode]) -
     fields = '{"version": "9.9", "sha256": "0123456789abcdef", "python": "x", "state": "y"}'
     sshd.configure(PATH=program(sshd, f"echo '{fields}'"))
     message, hint = refusal(made(), sshd, UsageError)
-    assert "has bsdgate 9.9, and this is" in message
+    assert "has bsdgate 9.9, but this machine has" in message
     assert "0123456789ab there" in message
     assert "install bsdgate" in hint
 
@@ -335,7 +335,7 @@ def test_a_login_shell_that_prints(sshd: Sshd, made: Callable[..., SshNode]) -> 
         )
     )
     message, hint = refusal(made(), sshd, UsageError)
-    assert "begins with 'welcome'" in message
+    assert "printed 'welcome' first" in message
     assert "startup files" in hint
 
 

@@ -44,7 +44,7 @@ def test_a_cloud_of_two_services_passes_and_resources_of_others_are_identical(
     # No release of Ironic has morello's driver yet.
     done = place.bsdgate("run", "--cloud", "two", "--profile", "morello", "--prefix", PREFIX)
     assert done.code == 2, done
-    assert "has no driver 'pdu', which the profile morello names" in done.text
+    assert "has no driver 'pdu', which the profile morello requires" in done.text
     done = place.bsdgate("run", "--cloud", "two", "--prefix", PREFIX)
     assert done.code == 2, done
     assert "has no image, placement, network, compute" in done.text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ports that are bound and ACTIVE at once (entry point ``neutron.ml2.mechanism_drivers``).
+"""Neutron's mechanism driver ``bsdgate``, which sets each port ACTIVE immediately.
 
 Differences from a real mechanism driver: there is no data plane. No packet
 flows, no agent reports, DHCP and metadata are not served, security groups and
@@ -93,7 +93,7 @@ def _plug_router(_resource: str, _event: str, _trigger: object, payload: Any) ->
 
 
 class TrunkDriver(trunk_base.DriverBase):
-    """Lets the trunk plugin load, and sets trunks ACTIVE, which is otherwise the agent's part."""
+    """Lets the trunk plugin load, and sets trunks ACTIVE in place of an agent."""
 
     @property
     def is_loaded(self) -> bool:

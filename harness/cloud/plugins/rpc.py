@@ -71,14 +71,14 @@ class WakingListener(impl_fake.FakeListener):
         return None
 
     def stop(self) -> None:
-        """Stop listening; a waiting poll returns at once."""
+        """Stop listening; a waiting poll returns immediately."""
         super().stop()
         with _delivered:
             _delivered.notify_all()
 
 
 class WakingDriver(impl_fake.FakeDriver):
-    """Transport ``bsdgate://``."""
+    """The driver of oslo.messaging for URLs ``bsdgate://``: a message wakes the listeners."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take the arguments of every oslo.messaging driver."""

@@ -23,7 +23,7 @@ from sqlalchemy.engine import URL, Connection, CreateEnginePlugin, Engine
 from sqlalchemy.pool import QueuePool
 
 POOL_SIZE = 32
-"""The number of connections kept per engine: more than the threads of any service here."""
+"""The number of connections kept per engine: more than the threads of any service."""
 
 
 class _Mode(threading.local):
@@ -54,7 +54,7 @@ class EnginePlugin(CreateEnginePlugin):
         return url.difference_update_query(["plugin"])
 
     def engine_created(self, engine: Engine) -> None:
-        """Register before oslo.db, so that its ``begin`` listener runs after ours."""
+        """Register our listeners first, so that oslo.db's ``begin`` listener runs after ours."""
         event.listen(engine, "connect", _write_ahead_log)
         event.listen(engine, "begin", _begin)
 

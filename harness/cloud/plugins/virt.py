@@ -43,12 +43,12 @@ class FakeDriver(fake.SameHostColdMigrateDriver):
         glance.API().update(context, image_id, SNAPSHOT, data=io.BytesIO(bytes(SNAPSHOT_BYTES)))
 
     def get_console_output(self, context: Any, instance: Any) -> str:
-        """Return a console output as long as that of a guest that has booted."""
+        """Return a console output as long as the output of a guest that has booted."""
         del context
         return "".join(f"{instance.uuid} line {n}\n" for n in range(CONSOLE_LINES))
 
     def get_host_uptime(self) -> str:
-        """Return a fixed line in the format of ``uptime``: there is no host to ask.
+        """Return a fixed line in the format of ``uptime``: there is no real host.
 
         Without this method, Nova's API answers a request for the uptime with an error.
         """

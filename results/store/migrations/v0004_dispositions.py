@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replace findings by dispositions; move the timings into the column ``notes``.
 
-A finding has the cause of a failure; a disposition has what excuses the failure as well.
+A finding has the cause of a failure; a disposition has the cause and the excuse.
 """
 
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several boards at once in Ironic's state machine, and the allocation of boards."""
+"""Several boards in Ironic's state machine at the same time, and the allocation of boards."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class BoardsTest(ClusterTest):
     """Covers a rack of boards behind one conductor on FreeBSD.
 
     Each test has a resource class of its own, so that the allocations of other
-    tests do not take its nodes.
+    tests do not take the nodes of this test.
     """
 
     services = ("ironic",)
@@ -78,10 +78,10 @@ class BoardsTest(ClusterTest):
     @decorators.idempotent_id("90de5bcf-3690-4735-8766-49769668ded4")
     @decorators.attr(type="smoke")
     def test_purecap_allocation_takes_no_other_board(self) -> None:
-        """When the only pure-capability board is taken, the next such allocation fails.
+        """When the only pure-capability board is taken, the next allocation of such a board fails.
 
         A board without the extension cannot run a pure-capability image, so Ironic
-        must not choose one.
+        must not choose such a board.
         """
         trait = CONF.bsdgate.purecap_trait
         plain, purecap, other = self.enroll(), self.enroll(traits=(trait,)), self.enroll()
@@ -98,7 +98,7 @@ class BoardsTest(ClusterTest):
     @decorators.idempotent_id("33a06461-d520-48d1-826b-36c5fc82fc74")
     @decorators.attr(type="smoke")
     def test_purecap_instance_is_refused_by_another_board(self) -> None:
-        """Ironic refuses the deployment of a board, chosen by the operator, without the trait.
+        """Ironic refuses to deploy an instance to a board that lacks a trait of the instance.
 
         Without Nova, this is the only check that prevents the deployment of an
         image that the board cannot run.
@@ -118,7 +118,7 @@ class BoardsTest(ClusterTest):
     @decorators.idempotent_id("966b506f-40af-48e4-b2bb-a33866238160")
     @decorators.attr(type="smoke")
     def test_board_in_maintenance_is_not_allocated(self) -> None:
-        """A board in maintenance is not allocated; after maintenance, it is.
+        """A board in maintenance is not allocated; after maintenance, it can be allocated.
 
         A laboratory takes boards out of use to reflash them by hand. A board that
         is powered off meanwhile may be damaged.

@@ -34,7 +34,7 @@ class ArchitectureTest(ClusterTest):
     @decorators.idempotent_id("1e7b0647-a271-4e8b-9258-6f83190ff27c")
     @decorators.attr(type="smoke")
     def test_image_of_another_architecture_gets_no_host(self) -> None:
-        """The scheduler refuses a server from such an image; no host tries to start it."""
+        """The scheduler refuses a server for an absent architecture; no host tries to start it."""
         image = self._image(hw_architecture=CONF.bsdgate.foreign_architecture)
 
         server = servers.create(self, image_id=image)

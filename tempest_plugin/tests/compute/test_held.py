@@ -13,14 +13,14 @@ from bsdgate.tempest_plugin.waiting import wait_for
 CONF = config.CONF
 
 DISK_OF_NO_HOST = 1 << 20
-"""A disk size in GiB (1 PiB). A quota would refuse so much memory or so many processors."""
+"""A disk size in GiB (1 PiB). For memory or processors, a quota would refuse such a size."""
 
 
 class HeldTest(ClusterTest):
     """Covers a virt driver that reports the resources of its guests wrongly.
 
     If bhyve fails to destroy a guest completely, memory, a ZFS clone and an epair
-    remain. Then Placement either has no allocation for them (the host is
+    remain. Then Placement either has no allocation for these (the host is
     overcommitted) or has an allocation for released resources (the host fills up).
     """
 
@@ -29,7 +29,7 @@ class HeldTest(ClusterTest):
     networked = True
 
     def wait_until_nothing_is_held(self, server: str) -> None:
-        """Wait until a server has no allocations and ports, which are removed shortly after it."""
+        """Wait until a deleted or failed server has no allocations and no ports."""
         wait_for(
             lambda: not servers.held(self, server) and not servers.ports(self, server),
             CONF.compute.build_timeout,
@@ -76,7 +76,7 @@ class ResizeTest(ClusterTest):
     """Covers a virt driver that resizes a guest by moving its disk.
 
     Until a resize is confirmed or reverted, both the server and its migration
-    hold resources. After that only the server may hold some; otherwise each
+    hold resources. After that only the server may hold resources; otherwise each
     resize reduces the free resources of the host.
     """
 
@@ -121,14 +121,14 @@ class ResizeTest(ClusterTest):
 
     @decorators.idempotent_id("fa9b7800-702e-4aa7-8eaf-b9c5e85d12e3")
     def test_confirmed_resize_holds_the_new_size(self) -> None:
-        """After the confirmation, the server holds its new flavor and the migration nothing."""
+        """After the confirmation, only the server holds resources: those of its new flavor."""
         self.os_primary.servers_client.confirm_resize_server(self.server)
         servers.wait_for_status(self, self.server, "ACTIVE")
         self._wait_to_hold(self.large)
 
     @decorators.idempotent_id("f61de52d-692c-460d-9bb0-bbfe804ece65")
     def test_reverted_resize_holds_the_old_size(self) -> None:
-        """After the revert, the server holds its old flavor and the migration nothing."""
+        """After the revert, only the server holds resources: those of its old flavor."""
         self.os_primary.servers_client.revert_resize_server(self.server)
         servers.wait_for_status(self, self.server, "ACTIVE")
         self._wait_to_hold(self.small)
@@ -137,5 +137,5 @@ class ResizeTest(ClusterTest):
         wait_for(
             lambda: self._held() == (amounts, {}),
             CONF.compute.build_timeout,
-            f"{self.server} to hold {amounts} and its migration nothing",
+            f"server {self.server} to hold {amounts}, and its migration no resources",
         )

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which requests each service accepts with which token."""
+"""Tokens and requests that a service must accept or refuse."""

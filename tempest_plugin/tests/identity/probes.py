@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One read-only request for each service, to find out whether it accepts a token."""
+"""One read-only request for each service, to find out whether the service accepts a token."""
 
 from urllib.parse import urlsplit
 
@@ -34,14 +34,14 @@ def urls(client: EndpointsClient) -> dict[str, str]:
 
 
 def path(url: str) -> str:
-    """Return the path of a request, as access rules write it."""
+    """Return the path of a request, in the format of access rules."""
     return urlsplit(url).path
 
 
 def accepting(client: EndpointsClient, urls: dict[str, str], token: str) -> set[str]:
     """Return the types of the services that accept a token.
 
-    :raises AssertionError: a service returned a status that is in neither list.
+    :raises AssertionError: a service returned a status that is neither in ACCEPTED nor in REFUSED.
     """
     statuses = {service: client.show_status(url, token) for service, url in urls.items()}
     others = {name: status for name, status in statuses.items() if status not in ACCEPTED | REFUSED}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The endpoints of the catalogue, and the APIs that they lead to."""
+"""The endpoints of the catalogue, and the version documents of the APIs."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -28,7 +28,7 @@ class CatalogueTest(ClusterTest):
     """Covers services that do not listen at their endpoint in the catalogue.
 
     On FreeBSD an rc.d script starts each service, in a jail or on an address of
-    its own. This test names each service that was not started, listens on the
+    its own. This test reports each service that was not started, listens on the
     wrong address, or uses the host name of its jail in its links; other tests
     would fail without a clear reason.
     """
@@ -41,7 +41,7 @@ class CatalogueTest(ClusterTest):
     @decorators.idempotent_id("d679c9b4-3c65-43c5-93af-41d3f8242b57")
     @decorators.attr(type="smoke")
     def test_every_endpoint_returns_its_version_document(self) -> None:
-        """Each service is in the catalogue, responds, and links to the server of its endpoint."""
+        """Each service is in the catalogue and responds; its links have the endpoint's host."""
         wanted = {"identity"}
         for name, types in TYPES.items():
             if getattr(CONF.service_available, name, False):

@@ -31,7 +31,7 @@ class RevokedTokenTest(ClusterTest):
     @decorators.idempotent_id("204dc279-262a-42d3-be7d-1c46f5609216")
     @decorators.attr(type="smoke")
     def test_token_of_a_disabled_project_is_refused_by_all_services(self) -> None:
-        """Every service accepts a token of a project; none does after the project is disabled."""
+        """All services accept tokens of a project, but refuse them when the project is disabled."""
         urls = probes.urls(self.client)
         project, used, unused = self._project_with_tokens()
         self.assertEqual(set(urls), probes.accepting(self.client, urls, used))
@@ -86,7 +86,7 @@ class AccessRuleTest(ClusterTest):
     @decorators.idempotent_id("f654e486-3f82-4940-b870-ce3451ce8ca2")
     @decorators.attr(type="smoke")
     def test_restricted_credential_is_accepted_by_its_service_only(self) -> None:
-        """Each service accepts a credential for its own request, and no other service does."""
+        """Only one service accepts a credential that is restricted to a request of this service."""
         urls = probes.urls(self.client)
         accepted = {}
         for service, url in urls.items():
@@ -97,7 +97,7 @@ class AccessRuleTest(ClusterTest):
     @decorators.idempotent_id("acd871bf-7322-4ef5-bc75-aaf8571fc077")
     @decorators.attr(type="smoke")
     def test_restricted_credential_is_accepted_for_its_request_only(self) -> None:
-        """A credential that may list resources cannot create one or list other resources."""
+        """A credential for the list of one type of resources is refused for all other requests."""
         urls = probes.urls(self.client)
         service = next(name for name in LISTED if name in urls)
         url, (listed, other) = urls[service], LISTED[service]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The binding of a port while its server runs and after."""
+"""The binding of a port while its server runs, and after the server is deleted."""
 
 from typing import Any
 

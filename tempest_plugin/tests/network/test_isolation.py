@@ -12,7 +12,7 @@ from bsdgate.tempest_plugin.tests.base import ClusterTest
 
 CONF = config.CONF
 
-# Reserved for benchmarks by RFC 2544, so no network in use has it.
+# RFC 2544 reserves these addresses for benchmarks, so no network in use has them.
 CIDR = "198.18.0.0/24"
 ADDRESS = "198.18.0.10"
 

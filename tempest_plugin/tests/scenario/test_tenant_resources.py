@@ -20,8 +20,8 @@ class TenantResourcesTest(ClusterTest):
     """Covers services that work, but do not agree on the owner of resources.
 
     One token is used in four services, each with its own policy files and
-    database. A FreeBSD port with one of these wrong shows the resources of a tenant
-    to another tenant, or does not remove them.
+    database. If a FreeBSD port configures one of these wrongly, another tenant can
+    list the resources of a tenant, or resources are not removed.
     """
 
     services = ("nova", "neutron", "ironic")
@@ -34,7 +34,7 @@ class TenantResourcesTest(ClusterTest):
 
     @decorators.idempotent_id("7e307b2d-3161-4fe5-a025-a4492ec0519f")
     def test_resources_are_visible_to_their_tenant_only_and_removed(self) -> None:
-        """Only their tenant can list its board, server, network and port; all can be removed."""
+        """Only a tenant can list its own board, server, network and port; all can be removed."""
         board = self._board()
         network = self._network()
         server = servers.boot(self, networks=[{"uuid": network}])
@@ -80,7 +80,7 @@ class TenantResourcesTest(ClusterTest):
         return network
 
     def _listed(self, manager: Any, resources: dict[str, set[str]]) -> dict[str, set[str]]:
-        """Return those of the resources that the lists of an account include."""
+        """Return the ids in ``resources`` that an account can list, by kind."""
         boards = manager.bsdgate_baremetal.BaremetalClient()
         listed = {
             "nodes": {each["uuid"] for each in boards.list_nodes()["nodes"]},

@@ -166,7 +166,7 @@ def test_a_path_that_is_too_long_is_a_usage_error(
     assert guarded(Path("/", name).stat) == 2
     message = capsys.readouterr().err
     assert message.startswith("bsdgate: cannot use the path /aa" if name[1] == "a" else "bsdgate: ")
-    assert "File name too long\n  -> give another one" in message
+    assert "File name too long\n  -> give another path" in message
 
 
 @FULL

@@ -174,5 +174,5 @@ def test_added_and_removed_keys_are_reported() -> None:
 
 def test_content_and_digest_of_settings_must_match() -> None:
     made = Settings.of(Part(names=("a",)))
-    with pytest.raises(ValidationError, match="not that of the content"):
+    with pytest.raises(ValidationError, match="not the SHA-256 of the content"):
         Settings(content=made.content | {"names": []}, sha256=made.sha256)

@@ -126,7 +126,7 @@ def test_a_resumed_run_with_another_installation_is_refused(
     before = folder.read_node()
     assert before is not None
     folder.write_node(before.model_copy(update=other))
-    with pytest.raises(UsageError, match="are not those of"):
+    with pytest.raises(UsageError, match="differ from those in"):
         provision(run_with(folder, FakeDeployment()))
 
 
@@ -237,7 +237,7 @@ def test_a_kept_cloud_is_left_with_the_commands_to_use_and_end_it(folder: RunDir
     cleanup(run)
     assert deployment.up
     assert "OS_CLOUD=bsdgate openstack server list" in reported(run)
-    assert f"`bsdgate down {folder.path}` ends it" in reported(run)
+    assert f"`bsdgate down {folder.path}` ends the cloud" in reported(run)
 
 
 def test_a_cloud_that_has_ended_is_not_kept(folder: RunDir) -> None:

@@ -112,7 +112,7 @@ def test_a_manifest_of_schema_2_is_accepted(run: RunDir) -> None:
 def test_a_pass_with_a_missing_test_is_refused(run: RunDir) -> None:
     content = document_on(run)
     content["cases"][2]["outcome"] = "missing"
-    assert "it has no disposition of m.A.one" in refused(run, counted(content))
+    assert "there is no disposition of m.A.one" in refused(run, counted(content))
     content["dispositions"].append({"id": "m.A.one", "counts": False})
     assert "m.A.one ended as missing, but no reason lost-test" in refused(run, counted(content))
 
@@ -145,7 +145,7 @@ def test_a_failure_without_its_reason_is_refused(run: RunDir) -> None:
 def test_a_document_without_a_case_is_refused(run: RunDir) -> None:
     content = document_on(run)
     del content["cases"][2]
-    assert "asked for 6 tests, but it has 5 cases" in refused(run, counted(content))
+    assert "have 6 requested tests, but there are 5 cases" in refused(run, counted(content))
 
 
 def test_a_running_attempt_without_a_following_one_is_refused(run: RunDir) -> None:
@@ -158,7 +158,7 @@ def test_a_failed_class_fixture_without_its_reason_is_refused(run: RunDir) -> No
     content = document_on(run)
     failure = "setUpClass (m.B)"
     content["setup_failures"] = [{"id": failure, "outcome": "fail"}]
-    assert f"it has no disposition of {failure}" in refused(run, content)
+    assert f"there is no disposition of {failure}" in refused(run, content)
     content["dispositions"].append({"id": failure, "counts": False})
     assert "the fixture setUpClass (m.B) failed" in refused(run, content)
 
@@ -215,7 +215,7 @@ def test_a_report_of_another_run_is_refused(run: RunDir, key: str, value: str | 
     run.manifest[key] = value
     run.write_manifest()
     field = {"with": "sources"}.get(key, key)
-    assert f"its {field} is " in refused(run, content)
+    assert f"{field} is " in refused(run, content)
 
 
 def test_a_report_without_a_manifest_is_refused(run: RunDir) -> None:

@@ -20,8 +20,8 @@ def test_the_number_of_unasked_reports_is_limited(
     verdict = run_dir.judge()
     assert verdict.result is Result.ERROR
     (reason,) = (reason for reason in verdict.reasons if reason.code is Code.TOO_LARGE)
-    assert "10 reports are left out: more than 10 of tests not asked to run" in reason.message
-    # All asked tests have their outcome, at any position in the stream.
+    assert "10 reports are left out: more than 10 of tests not requested" in reason.message
+    # All requested tests have their outcome, at any position in the stream.
     assert [case.outcome for case in verdict.cases] == ["success", "fail"]
 
 

@@ -154,7 +154,7 @@ def test_a_full_disk_gives_the_cause_node() -> None:
 
 
 def test_a_failure_with_lost_evidence_has_the_cause_harness() -> None:
-    lost = error(Code.LOST_TEST, "1 test asked to run and without an outcome")
+    lost = error(Code.LOST_TEST, "1 requested test without an outcome")
     assert attribute([failing()], [], [lost], change=True)[0].cause is Cause.HARNESS
     assert attribute([failing()], [], [note(Code.RESUMED, "x")], change=True)[0].cause is (
         Cause.UNKNOWN

@@ -263,7 +263,7 @@ def test_failures_before_the_time_limit_are_listed_with_an_unknown_cause() -> No
     "also",
     [
         error(Code.SERVICE_DIED, "nova died"),
-        error(Code.DIGEST_MISMATCH, "stream.subunit is not what was recorded (sha256)"),
+        error(Code.DIGEST_MISMATCH, "stream.subunit does not have the recorded sha256"),
         error(Code.TRUNCATED, "the stream has no seal: its end is missing"),
         error(Code.FOREIGN_EVIDENCE, "the stream is that of another run"),
         error(Code.DAMAGED, "bytes between packets"),

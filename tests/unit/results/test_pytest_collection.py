@@ -118,6 +118,6 @@ def test_a_repeated_test_is_an_error_with_the_option_to_remove(tmp_path: Path) -
     assert verdict.result is Result.ERROR
     (twice,) = (reason for reason in verdict.reasons if reason.code is Code.DUPLICATED)
     assert twice.message == (
-        "1 test reported more than once: if the runner repeats failed tests (pytest --reruns), "
-        "remove --reruns"
+        "1 requested test reported more than once: if the runner repeats failed tests"
+        " (pytest --reruns), remove --reruns"
     )

@@ -51,7 +51,7 @@ def test_the_known_failures_of_bsdgate_are_good(capsys: pytest.CaptureFixture[st
     ("entry", "said"),
     [
         ({"expires": "soon"}, ":6:12: expires: 'soon': a day was expected, such as 2027-05-01"),
-        ({"owner": ""}, ":1: owner missing: it excuses nothing"),
+        ({"owner": ""}, ":1: owner missing: the entry has no effect"),
         ({"expires": day(-1)}, f":1: expired on {day(-1)} (jane): m.C.one"),
     ],
 )

@@ -161,8 +161,8 @@ def test_a_verdict_that_contradicts_itself_is_refused(
     assert [record.run.name for record in store.runs()] == ["run-3"]
     output = said(console)
     assert f"refused {wrong}: {wrong}/report/verdict.json contradicts itself or its run: " in output
-    assert "it has no disposition of t, which did not pass" in output
-    assert "its name is run-1, but run-2 in manifest.json" in output
+    assert "there is no disposition of t, which did not pass" in output
+    assert "name is run-1, but run-2 in manifest.json" in output
     assert output.count(f"-> judge the run again: bsdgate report {wrong}") == 1
     assert "1 imported, 0 known already, 2 refused" in output
 

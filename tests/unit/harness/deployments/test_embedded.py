@@ -29,12 +29,14 @@ class FakeHost:
         self.left: list[str] = []
         self.closed = False
         self.snapshots: dict[str, Any] = {}
+        self.factor = 0.0
 
     def prepare(
-        self, report: Any, *, sources: list[str], release: str, snapshots: Any
+        self, report: Any, *, sources: list[str], release: str, snapshots: Any, factor: float
     ) -> dict[str, Any]:
         report({"line": f"preparing {release}"})
         self.snapshots = snapshots
+        self.factor = factor
         built = [CHANGED | {"source": text.partition("=")[2]} for text in sources]
         return {"versions": {"keystone": "30.0.1"}, "changes": built}
 
@@ -85,6 +87,11 @@ class TestChangedEmbeddedOnAFakeNode(DeploymentContract):
     @pytest.fixture
     def deployment(self, node: FakeNode) -> Deployment:
         return Embedded(node, load("embedded"), ["keystone=30.0.1"])
+
+
+def test_the_factor_of_the_profile_is_used_on_the_node(node: FakeNode, host: FakeHost) -> None:
+    Embedded(node, load("embedded").with_factor(3)).install(drop)
+    assert host.factor == 3
 
 
 def test_its_accounts_are_those_of_the_cloud(node: FakeNode) -> None:

@@ -211,6 +211,16 @@ def test_a_cloud_that_refuses_or_does_not_answer_is_lost(
     assert [each.code for each in made.health()] == [Code.CLOUD_LOST] * lost
 
 
+def test_a_slow_cloud_has_more_time_to_answer(tmp_path: Path, cloud: FakeCloud) -> None:
+    made = begun(tmp_path, cloud)
+    made.profile = made.profile.with_factor(3)
+    cloud.failing = InfrastructureError("away")
+    made._answered -= 2 * standing.ANSWER_TIMEOUT
+    assert list(made.health()) == []
+    made._answered -= 2 * standing.ANSWER_TIMEOUT
+    assert [each.code for each in made.health()] == [Code.CLOUD_LOST]
+
+
 def test_a_cloud_without_problems_is_not_checked_each_time(
     tmp_path: Path, cloud: FakeCloud
 ) -> None:
@@ -275,11 +285,11 @@ def broken(cloud: FakeCloud, what: str) -> None:
     ("what", "text", "code"),
     [
         ("admin", "is not an admin: it has the roles member", 2),
-        ("catalogue", "has no baremetal, which the profile embedded names", 2),
+        ("catalogue", "has no baremetal, which the profile embedded contains", 2),
         ("answer", "network of the cloud 'theirs' answers with status 503", 3),
         ("quota", "instances of compute is 1, but 4 are needed", 3),
         ("system", "does not list its drivers for the user: status 500", 2),
-        ("driver", "has no driver 'fake-hardware', which the profile embedded names", 2),
+        ("driver", "has no driver 'fake-hardware', which the profile embedded requires", 2),
         ("keystone", "Keystone does not answer", 3),
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 
 from bsdgate.harness.environments import base
 from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.process import ProcessError
 
 
 @pytest.fixture
@@ -127,6 +128,13 @@ def test_new_byte_code_is_compiled_again_from_its_source(packages: Path, log: Pa
     base.check_unaltered(before, log)
     assert b"forged" not in cached.read_bytes()
     assert not other.exists()
+
+
+def test_the_factor_multiplies_the_time_limit_of_the_compiler(packages: Path, log: Path) -> None:
+    before = base.take()
+    py_compile.compile(str(packages / "p" / "__init__.py"))
+    with pytest.raises(ProcessError, match=r"did not end within 3e-07 s"):
+        base.check_unaltered(before, log, 1e-9)
 
 
 def test_replaced_byte_code_is_compiled_again_from_its_source(packages: Path, log: Path) -> None:

@@ -161,6 +161,13 @@ def test_a_change_that_is_refused_leaves_nothing_in_the_cache(tmp_path: Path) ->
     assert list((tmp_path / "cache" / "environments").iterdir()) == []
 
 
+@pytest.mark.usefixtures("uv")
+def test_the_factor_multiplies_the_time_limit_of_a_build(tmp_path: Path) -> None:
+    changes = parse_all(["keystone==30.0.0"], RELEASE)
+    with pytest.raises(ProcessError, match=r"did not end within 9e-07 s"):
+        environment.prepare(changes, RELEASE, tmp_path, lambda _: None, 1e-9)
+
+
 def test_a_log_that_an_error_refers_to_is_kept_for_a_day(tmp_path: Path) -> None:
     (change,) = parse_all([f"keystone=git+file://{tmp_path}/none@main"], RELEASE)
     base = tmp_path / "cache" / "environments"

@@ -153,6 +153,14 @@ def test_closing_closes_the_objects_and_ends_the_agent(
     assert words(log) == ["closed"]
 
 
+def test_an_agent_that_does_not_end_in_time_is_ended(tmp_path: Path) -> None:
+    argv = ["sh", "-c", "exec sleep 600"]
+    pipe = process.PIPE
+    running = process.start(argv, log=tmp_path / "log", stdout=pipe, stdin=pipe)
+    Caller(running, "node-1", stop=0.1).close()
+    assert running.exit_status == -signal.SIGTERM
+
+
 def test_the_end_of_the_input_interrupts_a_call(
     started: Callable[..., process.Running], tmp_path: Path
 ) -> None:

@@ -82,7 +82,7 @@ MISTAKES = [
     ),
     (
         ("keystone: {}", "keystone: {options: {DEFAULT: {debug: [1]}}}"),
-        "7:41: services.keystone.options.DEFAULT.debug: not a single value",
+        "7:41: services.keystone.options.DEFAULT.debug: not true, false, a number or a string",
     ),
     (("concurrency: 2", "concurrency: 2\n? [a]\n: 1"), "9:3: a key must be a word"),
     (

@@ -167,20 +167,20 @@ def ran(hook: dict[str, Any], times: int) -> dict[str, Any]:
         ([ran(TIMED, 7), ran(EVERY, 2), ran(EVENT, 2)], None),
         (
             [ran(EVENT, 1), ran(EVERY, 2), ran(TIMED, 1)],
-            "sys_call by event: 2 runs were asked for, the report has 1",
+            "sys_call by event: 2 runs were requested, the report has 1",
         ),
-        ([ran(EVENT, 0), ran(EVERY, 2), ran(TIMED, 1)], "2 runs were asked for, the report has 0"),
+        ([ran(EVENT, 0), ran(EVERY, 2), ran(TIMED, 1)], "2 runs were requested, the report has 0"),
         (
             [ran(EVENT, 2), ran(EVERY, 1), ran(TIMED, 1)],
-            "by periodic: 2 runs were asked for, the report has 1",
+            "by periodic: 2 runs were requested, the report has 1",
         ),
         (
             [ran(EVENT, 2), ran(EVERY, 2), ran(TIMED, 0)],
-            "by periodic: 1 runs were asked for, the report has 0",
+            "by periodic: 1 runs were requested, the report has 0",
         ),
-        ([ran(EVERY, 2), ran(TIMED, 1)], "by event: 1 were asked for, the report has 0"),
-        ([ran(EVENT, 2), ran(EVERY, 2)], "by periodic: 2 were asked for, the report has 1"),
-        ([], "by event: 1 were asked for, the report has 0"),
+        ([ran(EVERY, 2), ran(TIMED, 1)], "by event: 1 were requested, the report has 0"),
+        ([ran(EVENT, 2), ran(EVERY, 2)], "by periodic: 2 were requested, the report has 1"),
+        ([], "by event: 1 were requested, the report has 0"),
     ],
 )
 def test_a_hook_with_fewer_runs_than_asked_is_an_error(

@@ -21,11 +21,11 @@ def test_the_text_begins_and_ends_with_the_result(run_dir: RunDir, case: str) ->
 @pytest.mark.parametrize(
     ("result", "outcome", "output"),
     [
-        (Result.PASS, Outcome.SUCCESS, "every asked test has one outcome, and none failed"),
+        (Result.PASS, Outcome.SUCCESS, "every requested test has one outcome, and none failed"),
         (
             Result.PASS,
             Outcome.FAIL,
-            "every asked test has one outcome, and all failures are excused",
+            "every requested test has one outcome, and all failures are excused",
         ),
         (Result.FAIL, Outcome.FAIL, "the results are complete, and tests failed"),
         (

@@ -182,8 +182,8 @@ def test_a_path_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     [
         ("nowhere", "'nowhere' is not a valid URL of a history"),
         ("mysql://me@db/history", "mysql is not supported"),
-        ("sqlite://", "does not name a file"),
-        ("sqlite:///:memory:", "does not name a file"),
+        ("sqlite://", "does not contain a file"),
+        ("sqlite:///:memory:", "does not contain a file"),
     ],
 )
 def test_an_unsupported_url_is_refused(url: str, message: str) -> None:

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bsdgate.harness.deployments.table."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from unit.harness.manifests import manifest
+
+from bsdgate.harness.deployments import connection, table
+from bsdgate.harness.deployments.connection import CloudConnection
+from bsdgate.harness.deployments.embedded import Embedded
+from bsdgate.harness.deployments.standing import Standing
+from bsdgate.harness.manifest import AskedCloud
+from bsdgate.harness.nodes.local import LocalNode
+from bsdgate.harness.nodes.ssh import SshNode
+from bsdgate.harness.profiles.load import load
+from bsdgate.harness.run_dir import RunDir
+
+AUTH = {"auth_url": "http://x/v3", "username": "u", "password": "p", "project_name": "q"}
+
+
+def test_by_default_it_is_an_embedded_cloud_on_this_machine(tmp_path: Path) -> None:
+    with RunDir.create(tmp_path, manifest()) as folder:
+        node, deployment = table.make(load("embedded"), folder, ["keystone=30.0.1"])
+    assert isinstance(node, LocalNode)
+    assert isinstance(deployment, Embedded)
+    assert (deployment.node, deployment.changed) == (node, True)
+
+
+def test_with_on_it_is_on_another_machine(tmp_path: Path) -> None:
+    with RunDir.create(tmp_path, manifest(on="ssh://me@there:2222")) as folder:
+        node, deployment = table.make(load("embedded"), folder, [])
+    assert isinstance(node, SshNode)
+    assert str(node.address) == "ssh://me@there:2222"
+    assert isinstance(deployment, Embedded)
+
+
+@pytest.mark.filterwarnings("ignore")  # openstacksdk imports deprecated modules
+def test_a_standing_cloud_has_more_time_to_answer_with_a_factor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clouds_yaml = tmp_path / "clouds.yaml"
+    clouds_yaml.write_text(yaml.safe_dump({"clouds": {"theirs": {"auth": AUTH}}}))
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(clouds_yaml))
+    asked = AskedCloud(name="theirs", prefix="mine")
+    with RunDir.create(tmp_path, manifest(cloud=asked)) as folder:
+        _, deployment = table.make(load("embedded").with_factor(3), folder, [])
+    assert isinstance(deployment, Standing)
+    assert isinstance(deployment.cloud, CloudConnection)
+    assert (deployment.cloud.name, deployment.entry.name) == ("theirs", "theirs")
+    assert deployment.cloud.timeout == 3 * connection.TIMEOUT
