@@ -82,12 +82,9 @@ class Cache:
 
     def entries(self) -> list[Entry]:
         """Return all images, the one that was used last first."""
-        found = [
-            _entry(folder)
-            for folder in self._folders()
-            if folder.name not in {PARTS, LOCKS} and not folder.name.startswith(DRAFT)
-        ]
-        return sorted(found, key=lambda each: each.used, reverse=True)
+        marked = filter(folders.is_marked, self.root.glob("*"))
+        found = [_entry(folder) for folder in marked if not folder.name.startswith(DRAFT)]
+        return sorted(filter(None, found), key=lambda each: each.used, reverse=True)
 
     def get(self, ref: ImageRef, client: Client) -> Image:
         """Return the image, from here or from its location.
@@ -150,9 +147,6 @@ class Cache:
             return False
         return True
 
-    def _folders(self) -> list[Path]:
-        return [each for each in self.root.glob("*") if folders.is_marked(each)]
-
     def _local(self, name: str, path: Path) -> Image:
         kind = disk.format_of(path, name)
         found = unpack.digest(path, "sha256", "verify", name, self._listener)
@@ -163,11 +157,11 @@ class Cache:
         with files.explain_errors(self.root):
             folders.make(self.root / PARTS)
         with self._locked(ref, client.limits.total):
-            entry = _entry(folder) if folder.is_dir() else None
-            if entry is not None and entry.image is not None:
-                self._note_signature(entry, ref)
+            entry = _entry(folder)
+            if entry is not None and entry.record is not None and entry.image is not None:
+                _complete_record(folder, entry.record, ref)
                 os.utime(folder)
-                return entry.image
+                return replace(entry.image, release=entry.image.release or ref.release)
             folders.remove_tree(folder, inside=self.root)
             if source is None:
                 return self._load(ref, client)
@@ -181,13 +175,6 @@ class Cache:
             self._listener.stage("wait for another process", ref.name)
         with locked(self.root, ref.key, seconds):
             yield
-
-    def _note_signature(self, entry: Entry, ref: ImageRef) -> None:
-        """Record that the signature has been checked, if it was not when the image was kept."""
-        record = entry.record
-        if record is not None and ref.signature is Signature.GOOD is not record.signature:
-            noted = replace(record, signature=ref.signature)
-            files.write_atomically(entry.folder / RECORD, _RECORDS.dump_json(noted, indent=2))
 
     def _load(self, ref: ImageRef, client: Client) -> Image:
         part, digest = self._downloaded(ref, client)
@@ -286,12 +273,30 @@ def _image_in(folder: Path, record: Record) -> Path:
     return folder / f"image.{record.format}"
 
 
-def _entry(folder: Path) -> Entry:
+def _entry(folder: Path) -> Entry | None:
+    """Return the image in a folder; None if there is no folder, or no longer."""
+    try:
+        used = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
     try:
         record = _RECORDS.validate_json((folder / RECORD).read_bytes())
     except (OSError, ValidationError):
         record = None
-    return Entry(folder, record, datetime.fromtimestamp(folder.stat().st_mtime, UTC))
+    return Entry(folder, record, used)
+
+
+def _complete_record(folder: Path, record: Record, ref: ImageRef) -> None:
+    """Add to the record of a kept image what ``ref`` says beyond it."""
+    known = record
+    if record.release is None and ref.release is not None:
+        known = replace(
+            known, release=ref.release, location=str(ref.location), published=ref.digest
+        )
+    if ref.signature is not Signature.NOT_PUBLISHED and record.signature is not Signature.GOOD:
+        known = replace(known, signature=ref.signature)
+    if known != record:
+        files.write_atomically(folder / RECORD, _RECORDS.dump_json(known, indent=2))
 
 
 def _lock(folder: Path, operation: int) -> int | None:

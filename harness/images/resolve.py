@@ -60,8 +60,18 @@ class Resolver:
 
     def versions(self, variant: Variant) -> list[Version]:
         """Return the versions in the release tree, of releases and of snapshots."""
-        parents = [tree.parent(Version("0.0", branch), variant) for branch in ("RELEASE", "STABLE")]
-        return [each for parent in parents for each in folders_of_versions(self._names(parent))]
+        found: list[Version] = []
+        missing: NotFound | None = None
+        for branch in ("RELEASE", "STABLE"):
+            try:
+                names = self._names(tree.parent(Version("0.0", branch), variant))
+                found += folders_of_versions(names)
+            except NotFound as error:
+                # A mirror need not have both.
+                missing = error
+        if missing is not None and not found:
+            raise missing
+        return found
 
     def _cached(self, release: Release) -> ImageRef | None:
         """Return the image if it is in the cache, with its signature checked if that is asked."""

@@ -218,6 +218,23 @@ def test_a_local_compressed_image_is_unpacked_once(
     assert path.read_bytes() == PACKED
 
 
+def test_a_local_file_that_is_a_release_is_known_as_one_when_the_release_is_fetched(
+    cache: Cache, ref: ImageRef, client: Client, tmp_path: Path, tree: ReleaseTree
+) -> None:
+    path = tmp_path / NAME
+    path.write_bytes(PACKED)
+    local = cache.get(ImageRef(NAME, path), client)
+    assert local.release is None
+    assert cache.get(ref, client) == replace(local, release=RELEASE)
+    assert not tree.requests
+    (entry,) = cache.entries()
+    assert entry.record is not None
+    assert entry.record.release == RELEASE
+    assert entry.record.location == ref.location
+    assert entry.record.published == ref.digest
+    assert entry.record.signature is Signature.UNCHECKED
+
+
 @pytest.mark.parametrize("damage", ["record", "cut", "gone"])
 def test_a_damaged_image_is_reported_and_fetched_again(
     cache: Cache, ref: ImageRef, client: Client, damage: str

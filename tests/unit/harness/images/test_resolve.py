@@ -185,6 +185,16 @@ def test_the_versions_in_the_tree_are_listed(resolver: Resolver) -> None:
     assert [str(each) for each in resolver.versions(Variant())] == ["15.1-RELEASE", "15.1-STABLE"]
 
 
+def test_a_mirror_without_snapshots_has_releases_only(
+    resolver: Resolver, tree: ReleaseTree
+) -> None:
+    shutil.rmtree(tree.root / "snapshots")
+    assert [str(each) for each in resolver.versions(Variant())] == ["15.1-RELEASE"]
+    shutil.rmtree(tree.root / "releases")
+    with pytest.raises(InfrastructureError, match="index: .*/VM-IMAGES/: not found"):
+        resolver.versions(Variant())
+
+
 # Signatures ----------------------------------------------------------------------------------
 
 
