@@ -7,6 +7,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from bsdgate.harness.cli_images import image
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
 from bsdgate.harness.commands import version
@@ -414,6 +415,9 @@ def installation() -> None:
     from bsdgate.harness.nodes.installation import Installation
 
     click.echo(Installation.own().dump())
+
+
+bsdgate.add_command(image)
 
 
 def main() -> int:

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A download that continues where an earlier one stopped, and computes the checksum meanwhile.
+
+The file of a download that is not complete stays, with a file ``.json`` beside it that has its URL
+and the validator of its content (an ETag or a date): the server continues only the same content.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import requests
+from pydantic import TypeAdapter, ValidationError
+
+from bsdgate.harness import files
+from bsdgate.harness.errors import InfrastructureError, UsageError
+from bsdgate.harness.images.client import (
+    CHUNK,
+    Client,
+    Cut,
+    Deadline,
+    chunks,
+    failure,
+    name_in,
+    shown,
+)
+from bsdgate.harness.images.model import Algorithm, Digest
+from bsdgate.harness.images.progress import Listener
+
+STAGE: Final = "download"
+
+_CONTENT_RANGE: Final = re.compile(r"bytes (?:(?P<first>\d+)-\d+|\*)/(?P<total>\d+)")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The URL of a file, and the validator of its content, if the server has named one."""
+
+    url: str
+    validator: str | None
+
+
+_SOURCES: Final = TypeAdapter(Source)
+
+
+def download(
+    client: Client,
+    url: str,
+    path: Path,
+    algorithm: Algorithm,
+    listener: Listener,
+    *,
+    verified: bool,
+) -> Digest:
+    """Complete the file ``path`` from a URL; return the digest of the whole file.
+
+    ``verified`` says that the caller compares this digest with a published one: only then is a
+    file continued when its server names no validator. The caller excludes other processes.
+
+    :raises InfrastructureError: the file is not complete; the next call continues it.
+    """
+    with _Download(client, url, path, algorithm, listener, verified=verified) as made:
+        return made.run()
+
+
+def remove(path: Path) -> None:
+    """Remove a file that was downloaded, complete or not."""
+    path.unlink(missing_ok=True)
+    _source_file(path).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(stage: str, path: Path) -> Iterator[None]:
+    """Turn an OSError about ``path`` into an error that names the stage and the next step."""
+    try:
+        with files.explain_errors(path):
+            yield
+    except (InfrastructureError, UsageError) as error:
+        raise type(error)(f"{stage}: {error.message}", error.hint) from error
+
+
+class _Download:
+    """The state of one download: its file, the number of bytes in it, and their checksum."""
+
+    def __init__(
+        self,
+        client: Client,
+        url: str,
+        path: Path,
+        algorithm: Algorithm,
+        listener: Listener,
+        *,
+        verified: bool,
+    ) -> None:
+        self._client, self._url, self._path = client, url, path
+        self._algorithm: Final[Algorithm] = algorithm
+        self._listener = listener
+        self._name = name_in(url)
+        self._verified = verified
+        self._deadline = Deadline(client.limits)
+        self._hash = hashlib.new(algorithm)
+        self._size = 0
+        with writing(STAGE, path):
+            self._fd = files.open_private(path, 0)
+
+    def __enter__(self) -> "_Download":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def run(self) -> Digest:
+        """Try until the file is complete, or until some tries have brought nothing."""
+        self._read_existing()
+        fruitless = 0
+        while True:
+            before = self._size
+            try:
+                self._try()
+                return Digest(self._algorithm, self._hash.hexdigest())
+            except Cut as cut:
+                fruitless = 0 if self._size > before else fruitless + 1
+                if fruitless >= self._client.limits.tries or self._deadline.is_over:
+                    raise self._failure(str(cut)) from cut
+                time.sleep(self._client.limits.pause)
+
+    def _failure(self, why: str) -> InfrastructureError:
+        hint = "check the network, the proxy variables and the URL"
+        if self._size:
+            hint = f"start the command again: it continues after {self._size} bytes"
+        if self._deadline.is_over:
+            hint += ", or give it more time with --download-timeout"
+        return failure(STAGE, self._url, why, hint)
+
+    def _read_existing(self) -> None:
+        with writing(STAGE, self._path), self._path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                self._hash.update(chunk)
+                self._size += len(chunk)
+        os.lseek(self._fd, self._size, os.SEEK_SET)
+        validator = self._validator()
+        if self._size and validator is None and not self._verified:
+            self._start_over()
+
+    def _try(self) -> None:
+        response = self._client.open(self._url, self._headers(), STAGE, self._deadline)
+        with response:
+            total = self._begin(response)
+            self._check_room(total)
+            self._listener.stage(STAGE, self._name, total)
+            self._listener.advance(self._size)
+            if response.status_code != requests.codes.requested_range_not_satisfiable:
+                self._receive(response)
+        if total is not None and self._size < total:
+            raise Cut(f"the connection was cut after {self._size} of {total} bytes")
+
+    def _headers(self) -> dict[str, str]:
+        if not self._size:
+            return {}
+        validator = self._validator()
+        condition = {"If-Range": validator} if validator else {}
+        return {"Range": f"bytes={self._size}-", **condition}
+
+    def _begin(self, response: requests.Response) -> int | None:
+        """Prepare the file for the body; return the size of the whole file, if it is known."""
+        if response.status_code == requests.codes.ok:
+            self._start_over()
+            self._save_source(response)
+            length = response.headers.get("Content-Length", "")
+            return int(length) if length.isdecimal() else None
+        content_range = response.headers.get("Content-Range", "")
+        match = _CONTENT_RANGE.fullmatch(content_range)
+        complete = match is not None and int(match["total"]) == self._size
+        continued = match is not None and match["first"] == str(self._size)
+        if match is None or not (complete or continued):
+            self._start_over()
+            raise Cut(f"the server sent another part: {content_range or 'without its range'}")
+        return int(match["total"])
+
+    def _receive(self, response: requests.Response) -> None:
+        for chunk in chunks(response, self._deadline):
+            with writing(STAGE, self._path):
+                files.write_all(self._fd, chunk)
+            self._hash.update(chunk)
+            self._size += len(chunk)
+            self._listener.advance(self._size)
+
+    def _start_over(self) -> None:
+        with writing(STAGE, self._path):
+            os.ftruncate(self._fd, 0)
+            os.lseek(self._fd, 0, os.SEEK_SET)
+        self._size = 0
+        self._hash = hashlib.new(self._algorithm)
+        _source_file(self._path).unlink(missing_ok=True)
+
+    def _check_room(self, total: int | None) -> None:
+        folder, needed = self._path.parent, (total or 0) - self._size
+        free = shutil.disk_usage(folder).free
+        if needed > free:
+            raise InfrastructureError(
+                f"{STAGE}: no room for {shown(self._url)} in {folder}: {needed} bytes are needed,"
+                f" {free} are free",
+                f"make room, or {files.ELSEWHERE}",
+            )
+
+    def _save_source(self, response: requests.Response) -> None:
+        etag, modified = response.headers.get("ETag", ""), response.headers.get("Last-Modified")
+        # A weak ETag does not promise the same bytes.
+        validator = etag if etag.startswith('"') else modified
+        source = _SOURCES.dump_json(Source(self._url, validator))
+        files.write_atomically(_source_file(self._path), source)
+
+    def _validator(self) -> str | None:
+        """Return the validator of what is in the file, if this URL has given it."""
+        source = source_of(self._path)
+        return None if source is None or source.url != self._url else source.validator
+
+
+def source_of(path: Path) -> Source | None:
+    """Return where a file is from that is not complete, if that is known."""
+    try:
+        return _SOURCES.validate_json(_source_file(path).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _source_file(path: Path) -> Path:
+    return path.with_suffix(".json")
