@@ -24,6 +24,10 @@ MODULES = (
     r"policies|projects_negative|regions|services|users_negative)"
 )
 """Tests of many small modules, so that a resumed run has few tests to repeat."""
+KEYSTONE = ("--profile", "keystone")
+"""A cloud with one service, for tests that need no other: it starts in a third of the time."""
+IDENTITY = (*KEYSTONE, "--suite", "gate", "--tests", MODULES)
+"""A run of about fifty tests, to have time for signals."""
 LEFT = 3
 """The number of modules in the reports after which one of two workers has completed a module."""
 

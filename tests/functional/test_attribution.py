@@ -8,7 +8,7 @@ import pytest
 import yaml
 from functional.hooked import Hooked
 from functional.place import Place
-from functional.run_folder import FEW, TWO, assert_nothing_left, runs
+from functional.run_folder import FEW, KEYSTONE, TWO, assert_nothing_left, runs
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.downloads]
 
@@ -22,7 +22,7 @@ def test_defect_of_the_change_fails_and_is_attributed_to_the_change(
     place: Place, hooked: Hooked
 ) -> None:
     hooked.plant("policy_body['type'] = 'planted'")
-    asked = ["--tests", FEW, *TWO]
+    asked = [*KEYSTONE, "--tests", FEW, *TWO]
     done = place.start("bsdgate", "run", "--with", f"keystone={hooked.path}", *asked).done(600)
     assert done.code == 1, done
     folder = runs(place)[-1]
@@ -42,7 +42,7 @@ def test_defect_that_the_base_has_as_well_is_not_the_changes(
     place: Place, hooked: Hooked, tmp_path: Path
 ) -> None:
     """Keystone's settings are the defect: projects may have no parents."""
-    profile = yaml.safe_load((PROFILES / "embedded.yaml").read_text())
+    profile = yaml.safe_load((PROFILES / "keystone.yaml").read_text())
     profile["services"]["keystone"] = {"options": {"DEFAULT": {"max_project_tree_depth": 1}}}
     broken = tmp_path / "broken.yaml"
     broken.write_text(yaml.safe_dump(profile))

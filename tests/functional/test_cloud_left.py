@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 from functional.place import Place, Started, listening, wait_for
-from functional.run_folder import FEW, MANY, TWO, RunFolder, assert_nothing_left, begun
+from functional.run_folder import IDENTITY, TWO, RunFolder, assert_nothing_left, begun
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -76,7 +76,7 @@ def cloud_of(folder: RunFolder) -> Path:
 
 
 def test_cloud_of_a_killed_run_ends_and_that_of_a_kept_one_can_be_ended(place: Place) -> None:
-    started, folder = begun(place, "--tests", FEW + "|" + MANY, *TWO)
+    started, folder = begun(place, *IDENTITY, *TWO)
     ports = folder.ports()
     refused = place.bsdgate("down", folder.path)
     assert refused.code == 2, refused

@@ -33,10 +33,10 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def profile_with(folder: Path, **services: Any) -> Path:
-    """Write a copy of the embedded profile with these limits and settings."""
-    profile = yaml.safe_load((PROFILES / "embedded.yaml").read_text())
-    profile["timeouts"] |= {"test": SECONDS, "run": SECONDS}
+def profile_with(folder: Path, name: str = "keystone", **services: Any) -> Path:
+    """Write a copy of a profile with these limits and settings."""
+    profile = yaml.safe_load((PROFILES / f"{name}.yaml").read_text())
+    profile["timeouts"] = {"start": 120, "configure": 120, "test": SECONDS, "run": SECONDS}
     profile["services"] |= services
     path = folder / "hurried.yaml"
     path.write_text(yaml.safe_dump(profile))
@@ -90,7 +90,7 @@ def test_a_test_that_hangs_on_the_base_too_is_not_the_changes(
 ) -> None:
     """The defect is in Nova's settings: it requests networks from a server that never answers."""
     options = {"options": {"neutron": {"endpoint_override": silent}}}
-    profile = profile_with(tmp_path, nova=options)
+    profile = profile_with(tmp_path, "embedded", nova=options)
     folder, text = run(place, hooked, profile, NETWORKS, 3)
     assert folder.verdict["result"] == "ERROR"
     assert folder.reasons()["time-limit"]["level"] == "error"

@@ -23,7 +23,7 @@ ENTRY = f"""\
 
 
 def test_known_failures_of_a_run_are_in_its_directory(place: Place, tmp_path: Path) -> None:
-    profile = yaml.safe_load((PROFILES / "embedded.yaml").read_text())
+    profile = yaml.safe_load((PROFILES / "keystone.yaml").read_text())
     profile["services"]["keystone"] = {"options": {"DEFAULT": {"max_project_tree_depth": 1}}}
     broken, known = tmp_path / "broken.yaml", tmp_path / "known"
     broken.write_text(yaml.safe_dump(profile))

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from functional.hooked import Hooked
 from functional.place import BIN, SERVICES, Done, Place
-from functional.run_folder import FEW, TWO, RunFolder, runs
+from functional.run_folder import FEW, KEYSTONE, TWO, RunFolder, runs
 
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.judge import judge_run
@@ -212,7 +212,8 @@ def test_a_pattern_without_matching_tests_is_refused(place: Place) -> None:
 
 @pytest.mark.downloads
 def test_change_without_a_defect_passes(place: Place, hooked: Hooked) -> None:
-    done = place.bsdgate("run", "--with", f"keystone={hooked.path}", "--tests", FEW, *TWO)
+    change = f"keystone={hooked.path}"
+    done = place.bsdgate("run", "--with", change, *KEYSTONE, "--tests", FEW, *TWO)
     assert done.code == 0, done
     folder = runs(place)[-1]
     assert folder.verdict["result"] == "PASS"
@@ -240,7 +241,8 @@ def test_a_daemon_of_a_change_is_a_reason_and_does_not_prevent_the_verdict(
     place: Place, hooked: Hooked
 ) -> None:
     hooked.plant(DAEMON)
-    done = place.bsdgate("run", "--with", f"keystone={hooked.path}", "--tests", FEW, *TWO)
+    change = f"keystone={hooked.path}"
+    done = place.bsdgate("run", "--with", change, *KEYSTONE, "--tests", FEW, *TWO)
     place.wait_until_empty(10)
     assert done.code == 0, done
     assert "\nPASS:" in done.text

@@ -18,6 +18,7 @@ import pytest
 import yaml
 from functional.place import BIN, Place, listening
 from functional.run_folder import (
+    IDENTITY,
     LEFT,
     MANY,
     MODULES,
@@ -44,9 +45,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def profile(place: Place) -> Path:
-    """Copy the embedded profile to a file of the user."""
+    """Copy a profile to a file of the user."""
     made = place.root / "mine.yaml"
-    made.write_bytes((ROOT / "harness" / "profiles" / "embedded.yaml").read_bytes())
+    made.write_bytes((ROOT / "harness" / "profiles" / "keystone.yaml").read_bytes())
     return made
 
 
@@ -207,7 +208,7 @@ def tempest_workers(place: Place) -> list[psutil.Process]:
 
 
 def test_killed_tempest_worker_is_an_error_that_names_its_tests(place: Place) -> None:
-    started, folder = begun(place, "--tests", MANY, *TWO)
+    started, folder = begun(place, *IDENTITY, *TWO)
     ports = folder.ports()
     tempest_workers(place)[0].kill()
     done = started.done()
@@ -242,7 +243,7 @@ def test_a_killed_service_ends_the_run_at_once_and_is_reported(place: Place) -> 
 
 def test_a_full_disk_ends_the_run_and_is_reported(place: Place) -> None:
     """During the tests, the size of files that the harness can write is limited."""
-    started, folder = begun(place, "--tests", MANY, *TWO)
+    started, folder = begun(place, *IDENTITY, *TWO)
     ports = folder.ports()
     harness = psutil.Process(started.popen.pid)
     harness.rlimit(psutil.RLIMIT_FSIZE, (8192, 8192))

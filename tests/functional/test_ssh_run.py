@@ -17,7 +17,7 @@ import pytest
 import yaml
 from functional import sshd as servers
 from functional.place import Place
-from functional.run_folder import FEW, MANY, TWO, begun, runs
+from functional.run_folder import FEW, IDENTITY, TWO, begun, runs
 from functional.sshd import Sshd
 
 pytestmark = pytest.mark.timeout(400)
@@ -53,6 +53,14 @@ def assert_nothing_there(sshd: Sshd) -> None:
     assert left == []
 
 
+def answer_of(file: Path) -> bytes:
+    """Return the answer of the only Keystone in a clouds.yaml."""
+    (entry,) = yaml.safe_load(file.read_text())["clouds"].values()
+    with urlopen(entry["auth"]["auth_url"], timeout=30) as answer:  # noqa: S310 - it is ours
+        found: bytes = answer.read()
+    return found
+
+
 def on(sshd: Sshd) -> tuple[str, str]:
     return ("--on", sshd.url)
 
@@ -65,9 +73,7 @@ def test_a_cloud_on_a_node_is_used_from_here(place: Place, sshd: Sshd) -> None:
     up = place.bsdgate("up", *on(sshd), "--timeout-factor", "3")
     assert up.code == 0, up
     assert f"bsdgate down --on {sshd.url}" in up.text
-    (entry,) = yaml.safe_load(place.clouds_yaml.read_text())["clouds"].values()
-    with urlopen(entry["auth"]["auth_url"], timeout=30) as answer:  # noqa: S310 - it is ours
-        assert b"version" in answer.read()
+    assert b"version" in answer_of(place.clouds_yaml)
     again = place.bsdgate("up", *on(sshd))
     assert (again.code, f"is up already, on {sshd.url}" in again.text) == (2, True), again
     local = place.bsdgate("up")
@@ -121,19 +127,25 @@ def test_a_run_on_a_node_passes(place: Place, sshd: Sshd) -> None:
     place.wait_until_empty()
 
 
-def test_a_killed_run_leaves_nothing_and_is_resumed_on_the_node(place: Place, sshd: Sshd) -> None:
-    started, folder = begun(place, *on(sshd), "--tests", MANY, *TWO)
+def test_a_killed_run_leaves_nothing_and_is_resumed_and_kept_on_the_node(
+    place: Place, sshd: Sshd
+) -> None:
+    started, folder = begun(place, *on(sshd), *IDENTITY, *TWO)
     started.popen.send_signal(signal.SIGKILL)
     started.done()
     wait_until_idle(sshd)
-    resumed = place.bsdgate("run", "--resume", folder.path)
+    resumed = place.bsdgate("run", "--resume", folder.path, "--keep")
     assert resumed.code == 0, resumed
     assert folder.verdict["result"] == "PASS"
+    assert b"version" in answer_of(folder.path / "clouds.yaml")
+    down = place.bsdgate("down", folder.path)
+    assert down.code == 0, down
     assert_nothing_there(sshd)
+    place.wait_until_empty()
 
 
 def test_a_lost_connection_is_an_error_of_the_node(place: Place, sshd: Sshd) -> None:
-    started, folder = begun(place, *on(sshd), "--tests", MANY, *TWO)
+    started, folder = begun(place, *on(sshd), *IDENTITY, *TWO)
     sshd.cut()
     done = started.done()
     assert done.code == 3, done

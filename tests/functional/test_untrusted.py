@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from functional.place import Place
-from functional.run_folder import TWO, assert_nothing_left, runs
+from functional.run_folder import KEYSTONE, TWO, assert_nothing_left, runs
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.downloads]
 
@@ -107,7 +107,7 @@ def test_a_change_sees_no_secret_and_leaves_nothing_for_later_runs(
         "BSDGATE_HISTORY_URL": f"sqlite:///{tmp_path}/{SECRET}.sqlite",
         "PYTHONPATH": f"/nowhere/{SECRET}",
     }
-    asked = ("run", "--with", f"keystone={hostile}", "--tests", ONE, *TWO)
+    asked = ("run", "--with", f"keystone={hostile}", *KEYSTONE, "--tests", ONE, *TWO)
     done = place.bsdgate(*asked, **planted)
     ((_, build),) = seen(place.cache, "build")
     assert_only(build, BUILDS)
