@@ -163,7 +163,7 @@ def test_a_directory_that_openstack_cannot_use_is_refused(
 ) -> None:
     folder = place.root / "$(touch trap)"
     done = refused(place, command, **{setting: str(folder)})
-    assert "$(touch trap)' has '$' in it" in done.text
+    assert "$(touch trap)' contains '$'" in done.text
     assert f"choose another directory with {setting}" in done.text
     assert not folder.exists()
 

@@ -23,7 +23,7 @@ from functional.place import BIN, ODD, SERVICES, Done, Place, UpCloud, listening
 from functional.sdk import connected, create_server, names, seeds
 
 # openstacksdk emits warnings about itself.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
 
 USERS_OWN = """\
 # My clouds. Hands off!

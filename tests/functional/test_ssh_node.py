@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,6 +54,18 @@ def sshd() -> Iterator[Sshd]:
 
 
 @pytest.fixture(autouse=True)
+def own_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep connections of other processes out of ``folders_of_connections``.
+
+    The path is short, because it contains the path of a socket.
+    """
+    with tempfile.TemporaryDirectory(prefix="ssh-", dir="/tmp") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        monkeypatch.setenv("TMPDIR", folder)
+        yield
+
+
+@pytest.fixture(autouse=True)
 def ours_is_used(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("PATH", sshd.path)
     yield
@@ -82,7 +95,7 @@ def node(made: Callable[..., SshNode]) -> SshNode:
 
 
 def folders_of_connections() -> set[Path]:
-    return set(Path("/tmp").glob("bsdgate-ssh-*"))
+    return set(Path(tempfile.gettempdir()).glob("bsdgate-ssh-*"))
 
 
 def wait_until_idle(sshd: Sshd) -> None:
