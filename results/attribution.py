@@ -153,15 +153,19 @@ def attribute(
     return tuple(sorted(found, key=lambda finding: finding.id))
 
 
-def attribute_lost(cases: Iterable[Case], reasons: Iterable[Reason]) -> tuple[Attribution, ...]:
-    """Return the cause of the cases without an outcome, if the node, the cloud or a service failed.
+def attribute_lost(
+    cases: Iterable[Case], fixtures: Iterable[Case], reasons: Iterable[Reason]
+) -> tuple[Attribution, ...]:
+    """Return the cause of lost tests and failed fixtures if the node, cloud or a service failed.
 
-    Nothing else explains why a test has no outcome.
+    Nothing else explains why a test has no outcome. ``fixtures`` are the failed fixtures: they are
+    not run again.
     """
     trouble = _other_cause(reasons)
     if trouble is None or trouble[0] is not Cause.NODE:
         return ()
-    lost = (case.id for case in cases if case.outcome is Outcome.MISSING)
+    lost = [case.id for case in cases if case.outcome is Outcome.MISSING]
+    lost += [fixture.id for fixture in fixtures]
     return tuple(Attribution(each, Cause.NODE, "", trouble[1]) for each in lost)
 
 

@@ -49,7 +49,8 @@ def dispose(
     # A fixture may fail in two workers: it gets one disposition.
     by_id = {failure.id: failure for failure in failures}
     for name, tests in tests_of(by_id.values(), cases).items():
-        finding = _of_fixture(by_id[name], [causes[test] for test in tests if test in causes])
+        found_for = [causes[test] for test in (*tests, name) if test in causes]
+        finding = _of_fixture(by_id[name], found_for)
         # A fixture is excused by its own entry, or if all tests that failed due to it are excused.
         of_tests = [excuses.get(test) for test in tests]
         shared = of_tests[0] if of_tests and all(of_tests) else None
@@ -62,7 +63,8 @@ def dispose(
 def _of_fixture(failure: Case, findings: Sequence[Attribution]) -> Attribution:
     """Return the finding (cause, evidence) of a failed fixture.
 
-    The cause is the cause of the fixture's tests if it is the same for all of them, else UNKNOWN.
+    ``findings`` are those of the fixture and of its tests. Their cause is the fixture's cause if it
+    is the same for all of them, else UNKNOWN.
     """
     alike = len({finding.cause for finding in findings}) == 1
     cause, evidence = (findings[0].cause, findings[0].evidence) if alike else (Cause.UNKNOWN, ())

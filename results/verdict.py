@@ -116,7 +116,10 @@ def judge(
     findings = attribution.attribute(failed, ledger.confirmations, reasons, change=run.changed)
     findings = tuple(sorted((*findings, *hung.findings), key=lambda finding: finding.id))
     excuses, fallen = _excuses(findings, past or {}, len(ledger.cases), change=run.changed)
-    findings_of_all = (*findings, *attribution.attribute_lost(excused.cases, reasons))
+    findings_of_all = (
+        *findings,
+        *attribution.attribute_lost(excused.cases, ledger.setup_failures, reasons),
+    )
     dispositions = dispose(
         excused.cases, ledger.setup_failures, findings_of_all, excused.entries, excuses
     )

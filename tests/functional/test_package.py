@@ -141,7 +141,10 @@ def test_tempest_lists_the_plugin(programs: Path, outside: Path) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "asked",
-    [["--tests", r"^bsdgate|identity\.v3\.test_domains"], ["--suite", "rally-smoke"]],
+    [
+        ["--tests", r"^bsdgate|identity\.v3\.test_domains"],
+        ["--suite", "rally-smoke", "--profile", "keystone", "--tests", "^Authenticate"],
+    ],
     ids=["tempest", "rally"],
 )
 def test_a_run_from_the_wheel_passes(programs: Path, outside: Path, asked: list[str]) -> None:

@@ -135,5 +135,5 @@ class TestEmbeddedContract(DeploymentContract):
         monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path / "state"))
         node = LocalNode(tmp_path / "run")
         node.connect()
-        yield Embedded(node, load("ironic-standalone"))
+        yield Embedded(node, load("keystone"))
         node.close()

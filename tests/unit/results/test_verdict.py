@@ -12,6 +12,7 @@ from bsdgate.results.expectations import Expectation, Expectations
 from bsdgate.results.model import (
     Attempt,
     Case,
+    Cause,
     Code,
     Evidence,
     Kind,
@@ -94,6 +95,20 @@ def test_a_missing_kind_of_required_evidence_is_an_error() -> None:
 def test_a_failed_tear_down_fails_the_verdict() -> None:
     found = attempt([ONE, Case("tearDownClass (m.A)", Outcome.FAIL)], asked=["m.A.one"])
     assert codes(judge(evidence(found)), Level.FAIL) == [Code.SETUP_FAILED]
+
+
+@pytest.mark.parametrize(
+    ("errors", "cause"), [((), Cause.UNKNOWN), ((Code.NODE_LOST,), Cause.NODE)], ids=str
+)
+def test_a_failed_tear_down_on_a_lost_node_has_the_cause_node(
+    errors: tuple[Code, ...], cause: Cause
+) -> None:
+    found = attempt([ONE, Case("tearDownClass (m.A)", Outcome.FAIL)], asked=["m.A.one"])
+    problems = tuple(error(code, "the node does not answer") for code in errors)
+    verdict = judge(replace(evidence(found), problems=problems))
+    assert [(each.id, each.cause) for each in verdict.dispositions] == [
+        ("tearDownClass (m.A)", cause)
+    ]
 
 
 def test_a_known_failure_is_excused_and_reported() -> None:
