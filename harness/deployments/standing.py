@@ -43,8 +43,6 @@ from bsdgate.harness.request_log import RequestLog
 from bsdgate.results.codes import Code
 from bsdgate.results.problems import Finding, Problem
 
-PAUSE: Final = 2.0
-"""The number of seconds between two checks of the cloud."""
 ANSWER_TIMEOUT: Final = 30.0
 """The number of seconds without an answer after which a cloud of usual speed is lost."""
 IMAGE_BYTES: Final = 64 * 1024
@@ -83,7 +81,6 @@ class Standing:
     _options: dict[str, str] = field(default_factory=dict, init=False)
     _lock: int | None = field(default=None, init=False)
     _report_line: ReportLine = field(default=print, init=False)
-    _checked: float = field(default=0.0, init=False)
     _answered: float = field(default=0.0, init=False)
 
     def install(self, report_line: ReportLine) -> Installed:
@@ -112,18 +109,15 @@ class Standing:
 
     def health(self) -> Sequence[Problem]:
         """Return a problem if the cloud no longer answers or refuses the credentials."""
-        now = time.monotonic()
-        if now - self._checked < PAUSE:
-            return ()
         try:
             self.cloud.identify()
         except RefusedError as error:
             return [Problem(Code.CLOUD_LOST, error.message)]
         except InfrastructureError as error:
             limit = ANSWER_TIMEOUT * self.profile.timeouts.factor
-            late = now - self._answered > limit
+            late = time.monotonic() - self._answered > limit
             return [Problem(Code.CLOUD_LOST, error.message)] if late else ()
-        self._checked = self._answered = time.monotonic()
+        self._answered = time.monotonic()
         return ()
 
     def host_checks(self) -> HostCheckTarget | None:
