@@ -200,7 +200,7 @@ def test_service_that_does_not_start_ends_the_run_with_its_log(
 
 
 def test_a_pattern_without_matching_tests_is_refused(place: Place) -> None:
-    done = place.bsdgate("run", "--tests", "no_such_test_anywhere")
+    done = place.bsdgate("run", *KEYSTONE, "--tests", "no_such_test_anywhere")
     assert done.code == 2, done
     assert "no_such_test_anywhere" in done.text
     assert "PASS" not in done.text
