@@ -36,7 +36,7 @@ def silent() -> Iterator[str]:
 def profile_with(folder: Path, name: str = "keystone", **services: Any) -> Path:
     """Write a copy of a profile with these limits and settings."""
     profile = yaml.safe_load((PROFILES / f"{name}.yaml").read_text())
-    profile["timeouts"] = {"start": 120, "configure": 120, "test": SECONDS, "run": SECONDS}
+    profile["timeouts"] = {"start": 300, "configure": 120, "test": SECONDS, "run": SECONDS}
     profile["services"] |= services
     path = folder / "hurried.yaml"
     path.write_text(yaml.safe_dump(profile))

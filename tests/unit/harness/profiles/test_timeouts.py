@@ -34,10 +34,10 @@ def test_every_limit_is_multiplied() -> None:
 
 def test_the_profile_can_have_a_factor(tmp_path: Path) -> None:
     path = tmp_path / "slow.yaml"
-    path.write_text(EMBEDDED.read_text().replace("  start: 120", "  start: 120\n  factor: 4"))
-    assert load.load(str(path)).limits.start == 480
-    assert load.load(str(path), 2).limits.start == 240
-    path.write_text(EMBEDDED.read_text().replace("  start: 120", "  start: 120\n  factor: 0"))
+    path.write_text(EMBEDDED.read_text().replace("  start: 300", "  start: 300\n  factor: 4"))
+    assert load.load(str(path)).limits.start == 1200
+    assert load.load(str(path), 2).limits.start == 600
+    path.write_text(EMBEDDED.read_text().replace("  start: 300", "  start: 300\n  factor: 0"))
     with pytest.raises(ConfigurationError, match=r"timeouts\.factor: 0: .* greater than 0"):
         load.load(str(path))
 
