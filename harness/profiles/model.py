@@ -182,7 +182,8 @@ class Timeouts(Part):
     """The time limits in seconds, for a node of usual speed."""
 
     start: float = Field(default=300, gt=0)
-    """Until the services answer after a start, a restart or a reset. A first start makes templates."""
+    """Until the services answer after a start, a restart or a reset; a first start makes templates.
+    """
     stop: float = Field(default=10, gt=0)
     """Until the services have ended; after that time they are killed."""
     configure: float = Field(default=120, gt=0)
