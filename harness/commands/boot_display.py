@@ -3,7 +3,6 @@
 
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
@@ -36,12 +35,7 @@ class BootDisplay:
             self._print(f"{self._title} …")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Remove the display."""
         if self._console.is_terminal:
             self._live.stop()

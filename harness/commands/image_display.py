@@ -2,7 +2,6 @@
 """The progress of an image: a bar on a terminal, else a line now and then."""
 
 import time
-from types import TracebackType
 from typing import Final, Self
 
 from rich.console import Console
@@ -47,12 +46,7 @@ class ImageDisplay:
         """Show nothing yet."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Remove the bar."""
         if self._progress.live.is_started:
             self._progress.stop()
