@@ -58,6 +58,13 @@ class Deadline:
         """Whether the time is over."""
         return time.monotonic() >= self._end
 
+    def pause(self) -> None:
+        """Wait between two tries, not longer than the time that is left.
+
+        A server does not report when it can answer again, so there is no event to wait for.
+        """
+        time.sleep(min(self.limits.pause, self.left))
+
 
 class Client:
     """A client of HTTP servers; it follows redirects, and uses proxies as curl does."""
@@ -66,7 +73,7 @@ class Client:
         """Connect to no server yet."""
         self.limits: Final = limits
         self._session: Final = requests.Session()
-        # Parts of a compressed response could not be put together.
+        # A compressed response cannot be continued at an offset.
         self._session.headers.update({"User-Agent": "bsdgate", "Accept-Encoding": "identity"})
 
     def text(self, url: str, stage: str) -> str:
@@ -81,7 +88,7 @@ class Client:
             except Cut as cut:
                 if not left or deadline.is_over:
                     raise failure(stage, url, str(cut)) from cut
-                time.sleep(self.limits.pause)
+                deadline.pause()
         raise AssertionError("the last try returns or raises")
 
     def _text(self, url: str, stage: str, deadline: Deadline) -> str:
@@ -108,7 +115,8 @@ class Client:
         try:
             response = self._session.get(url, headers=dict(headers), stream=True, timeout=timeout)
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
-            raise UsageError(f"{stage}: {shown(url)} is no URL: {error}", "correct it") from error
+            what = f"{stage}: {shown(url)} is not a URL: {error}"
+            raise UsageError(what, "correct it") from error
         except requests.TooManyRedirects as error:
             raise failure(stage, url, "too many redirects") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:

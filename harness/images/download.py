@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A download that continues where an earlier one stopped, and computes the checksum meanwhile.
 
-The file of a download that is not complete stays, with a file ``.json`` beside it that has its URL
-and the validator of its content (an ETag or a date): the server continues only the same content.
+An incomplete file is kept, with a ``.json`` file beside it that contains its URL and the validator
+of its content (an ETag or a date): the server continues only the same content.
 """
 
 import contextlib
@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +40,7 @@ _CONTENT_RANGE: Final = re.compile(r"bytes (?:(?P<first>\d+)-\d+|\*)/(?P<total>\
 
 @dataclass(frozen=True)
 class Source:
-    """The URL of a file, and the validator of its content, if the server has named one."""
+    """The URL of a file, and the validator of its content, if the server sent one."""
 
     url: str
     validator: str | None
@@ -61,8 +60,8 @@ def download(
 ) -> Digest:
     """Complete the file ``path`` from a URL; return the digest of the whole file.
 
-    ``verified`` says that the caller compares this digest with a published one: only then is a
-    file continued when its server names no validator. The caller excludes other processes.
+    ``verified``: whether the caller compares this digest with a published one. Without that, a
+    file is continued only if the server sent a validator. The caller excludes other processes.
 
     :raises InfrastructureError: the file is not complete; the next call continues it.
     """
@@ -117,19 +116,19 @@ class _Download:
         os.close(self._fd)
 
     def run(self) -> Digest:
-        """Try until the file is complete, or until some tries have brought nothing."""
+        """Try until the file is complete, or until consecutive tries bring no new byte."""
         self._read_existing()
-        fruitless = 0
+        without_progress = 0
         while True:
             before = self._size
             try:
                 self._try()
                 return Digest(self._algorithm, self._hash.hexdigest())
             except Cut as cut:
-                fruitless = 0 if self._size > before else fruitless + 1
-                if fruitless >= self._client.limits.tries or self._deadline.is_over:
+                without_progress = 0 if self._size > before else without_progress + 1
+                if without_progress >= self._client.limits.tries or self._deadline.is_over:
                     raise self._failure(str(cut)) from cut
-                time.sleep(self._client.limits.pause)
+                self._deadline.pause()
 
     def _failure(self, why: str) -> InfrastructureError:
         hint = "check the network, the proxy variables and the URL"
@@ -218,13 +217,13 @@ class _Download:
         files.write_atomically(_source_file(self._path), source)
 
     def _validator(self) -> str | None:
-        """Return the validator of what is in the file, if this URL has given it."""
+        """Return the validator of the content of the file, if the content is from this URL."""
         source = source_of(self._path)
         return None if source is None or source.url != self._url else source.validator
 
 
 def source_of(path: Path) -> Source | None:
-    """Return where a file is from that is not complete, if that is known."""
+    """Return the URL and the validator of an incomplete file; None if they are not known."""
     try:
         return _SOURCES.validate_json(_source_file(path).read_bytes())
     except (OSError, ValidationError):

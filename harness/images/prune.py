@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Removes images that are not needed, and what killed processes have left."""
+"""Removes unused images, and the files that killed processes left."""
 
-from collections.abc import Iterator
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +21,7 @@ BLOCK: Final = 512
 
 @dataclass(frozen=True)
 class Removed:
-    """Something that was removed, or that is in use and was not."""
+    """An image or an incomplete download that was removed, or was kept because it is in use."""
 
     name: str
     size: int
@@ -29,7 +31,7 @@ class Removed:
 
 @dataclass(frozen=True)
 class Leftover:
-    """An image in the making, or what a process that was killed or failed has left of one."""
+    """The files of an image that a process is making, or that a killed or failed process left."""
 
     key: str
     name: str
@@ -71,7 +73,7 @@ def leftovers(cache: Cache) -> list[Leftover]:
 def _leftover(cache: Cache, key: str) -> Leftover:
     parts = cache.root / PARTS
     paths = [*parts.glob(f"{key}.*"), *cache.root.glob(f"{DRAFT}{key}")]
-    found = [path.stat() for each in paths for path in (each, *each.glob("*"))]
+    found = _stat(path for each in paths for path in (each, *each.glob("*")))
     source = source_of(parts / f"{key}{PART}")
     return Leftover(
         key,
@@ -83,7 +85,7 @@ def _leftover(cache: Cache, key: str) -> Leftover:
 
 
 def _remove_leftover(cache: Cache, leftover: Leftover) -> bool:
-    """Return whether they are gone."""
+    """Remove the files; return False if a process is working on them."""
     try:
         with locked(cache.root, leftover.key, 0):
             for path in leftover.paths:
@@ -97,8 +99,17 @@ def _remove_leftover(cache: Cache, leftover: Leftover) -> bool:
 
 
 def size_on_disk(folder: Path) -> int:
-    """Return the bytes that the files in a folder take; holes take none."""
-    return sum(path.stat().st_blocks * BLOCK for path in folder.glob("*"))
+    """Return the number of bytes that the files in a directory take on the disk, without holes."""
+    return sum(each.st_blocks * BLOCK for each in _stat(folder.glob("*")))
+
+
+def _stat(paths: Iterable[Path]) -> list[os.stat_result]:
+    """Return the status of files, except those that another process has removed meanwhile."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            found.append(path.stat())
+    return found
 
 
 def _remove_entry(cache: Cache, entry: Entry) -> Removed:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import random
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -213,7 +214,7 @@ def test_a_refusal_is_not_tried_again(load: Load, tree: ReleaseTree) -> None:
 
 
 def test_a_url_that_is_none_is_a_usage_error(load: Load) -> None:
-    with pytest.raises(UsageError, match="is no URL"):
+    with pytest.raises(UsageError, match="is not a URL"):
         load("http://")
 
 
@@ -276,6 +277,17 @@ def test_a_document_that_is_too_large_is_refused(client: Client, tree: ReleaseTr
     url = tree.write("CHECKSUM.SHA512", b"x" * 5_000_000)
     with pytest.raises(InfrastructureError, match="list of checksums: .* more than"):
         client.text(url, "list of checksums")
+
+
+def test_the_pause_between_two_tries_ends_with_the_time_limit(
+    tree: ReleaseTree, limits: Limits
+) -> None:
+    url = tree.write("CHECKSUM.SHA512", b"the list\n")
+    tree.fail("CHECKSUM.SHA512", release_tree.status(503), release_tree.status(503))
+    began = time.monotonic()
+    with pytest.raises(InfrastructureError, match="the server answered 503"):
+        Client(replace(limits, total=0.5, pause=60)).text(url, "list")
+    assert 0.4 < time.monotonic() - began < 30
 
 
 def test_a_document_that_is_always_cut_is_an_error(client: Client, tree: ReleaseTree) -> None:

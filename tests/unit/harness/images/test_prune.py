@@ -15,7 +15,13 @@ from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.images.cache import Cache, lock_path
 from bsdgate.harness.images.client import Client
 from bsdgate.harness.images.model import Image, ImageRef
-from bsdgate.harness.images.prune import Removed, prune, remove_leftovers, size_on_disk
+from bsdgate.harness.images.prune import (
+    Removed,
+    leftovers,
+    prune,
+    remove_leftovers,
+    size_on_disk,
+)
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
@@ -48,6 +54,19 @@ def test_images_are_removed_by_the_time_of_their_last_use(
     removed = list(prune(cache, cache.entries(), None))
     assert removed == [Removed("image-0", sizes[0]), Removed("image-20", sizes[1])]
     assert cache.entries() == []
+
+
+def test_files_that_another_process_removes_meanwhile_are_not_counted(
+    cache: Cache, images: list[Image]
+) -> None:
+    """A link without a target stands for a file that was listed and is removed now."""
+    folder = images[0].path.parent
+    size = size_on_disk(folder)
+    (folder / "removed").symlink_to("nowhere")
+    assert size_on_disk(folder) == size
+    (cache.root / "parts").mkdir(exist_ok=True)
+    (cache.root / "parts" / "key.part").symlink_to("nowhere")
+    assert [each.size for each in leftovers(cache)] == [0]
 
 
 def test_an_image_in_use_is_not_removed(cache: Cache, images: list[Image]) -> None:
