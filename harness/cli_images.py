@@ -128,10 +128,10 @@ def image_verify(names: tuple[str, ...]) -> None:
     "days",
     type=click.FloatRange(min=0),
     metavar="DAYS",
-    help="Remove what was not used for this number of days.",
+    help="Remove images that were not used for this number of days.",
     show_default="30",
 )
-@click.option("--all", "everything", is_flag=True, help="Remove all that is not in use.")
+@click.option("--all", "everything", is_flag=True, help="Remove all images that are not in use.")
 @_NAMES
 def image_prune(days: float | None, everything: bool, names: tuple[str, ...]) -> None:
     """Remove images and incomplete downloads that were not used for 30 days, or the named images.

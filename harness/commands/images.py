@@ -54,7 +54,7 @@ def show_published(settings: Settings, limits: Limits, variant: Variant, console
 def fetch(
     name: str, variant: Variant, settings: Settings, limits: Limits, console: Console
 ) -> None:
-    """Get an image, and print what is known of it."""
+    """Fetch an image into the cache, and print its properties."""
     client = Client(limits)
     with ImageDisplay(console) as display:
         cache = _cache(display)
@@ -88,7 +88,7 @@ def verify(names: Sequence[str], console: Console) -> None:
 
 
 def remove(names: Sequence[str], days: float | None, console: Console) -> None:
-    """Remove images with these names, or all that were not used for some days; None: all."""
+    """Remove the named images, or all that were not used for ``days`` days; None: all."""
     with ImageDisplay(console) as display:
         cache = _cache(display)
         entries = _named(cache, names)

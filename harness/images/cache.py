@@ -87,11 +87,11 @@ class Cache:
         return sorted(filter(None, found), key=lambda each: each.used, reverse=True)
 
     def get(self, ref: ImageRef, client: Client) -> Image:
-        """Return the image, from here or from its location.
+        """Return the image from the cache, or fetch it from its location.
 
         A local file that is not compressed is used where it is.
 
-        :raises InfrastructureError: it cannot be had; an incomplete download is kept.
+        :raises InfrastructureError: it cannot be fetched; an incomplete download is kept.
         """
         if isinstance(ref.location, str):
             return self._get(ref, client, None)
@@ -103,7 +103,7 @@ class Cache:
 
     @contextlib.contextmanager
     def hold(self, image: Image) -> Iterator[int | None]:
-        """Keep others from removing an image while a block runs, or a process with the descriptor.
+        """Prevent the removal of an image while a block runs, or a process that has the descriptor.
 
         None is yielded for a file that is not in the cache.
 
@@ -121,7 +121,7 @@ class Cache:
             os.close(fd)
 
     def check(self, entry: Entry) -> str | None:
-        """Compute the checksum of an image again; return what is wrong, if anything is."""
+        """Compute the checksum of an image again; return a description of the damage, or None."""
         record, path = entry.record, entry.path
         if record is None or path is None:
             return f"{entry.folder / RECORD} is missing or damaged"
@@ -133,7 +133,7 @@ class Cache:
         return None
 
     def remove(self, entry: Entry) -> bool:
-        """Remove an image; return whether it is gone: one that is in use is not removed."""
+        """Remove an image that is not in use; return whether it was removed."""
         try:
             with locked(self.root, entry.key, 0):
                 fd = _lock(entry.folder, fcntl.LOCK_EX)
@@ -204,7 +204,7 @@ class Cache:
             if ref.digest in {None, found}:
                 return part, found
             remove(part)
-            # What an earlier command has left may be of another file: try without it.
+            # The incomplete file of an earlier command may be another file: download all of it.
             if not continued:
                 raise InfrastructureError(
                     f"verify: {shown(ref.location)} has the wrong checksum: {found};"
@@ -287,7 +287,7 @@ def _entry(folder: Path) -> Entry | None:
 
 
 def _complete_record(folder: Path, record: Record, ref: ImageRef) -> None:
-    """Add to the record of a kept image what ``ref`` says beyond it."""
+    """Add the release, checksum and signature of ``ref`` to the record of a kept image."""
     known = record
     if record.release is None and ref.release is not None:
         known = replace(
@@ -300,10 +300,10 @@ def _complete_record(folder: Path, record: Record, ref: ImageRef) -> None:
 
 
 def _lock(folder: Path, operation: int) -> int | None:
-    """Lock the marker of an image; None if it is gone, or locked by another one.
+    """Lock the marker of an image; None if it is missing, or another process has locked it.
 
-    It is not the image that is locked: QEMU locks images itself, and on FreeBSD the two kinds of
-    locks exclude one another.
+    The image itself is not locked: QEMU locks images, and on FreeBSD ``flock`` and ``fcntl`` locks
+    exclude one another.
     """
     marker = folder / folders.MARKER
     try:

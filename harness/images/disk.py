@@ -33,7 +33,7 @@ _OTHERS: Final = {b"KDMV": "vmdk", b"conectix": "vhd", b"vhdxfile": "vhdx", b"\x
 
 
 class DamagedImage(InfrastructureError):
-    """The content of a file cannot be used; the same file again does not help."""
+    """The content of a file cannot be used; fetching the same file again does not help."""
 
 
 def format_of(path: Path, name: str) -> Format:

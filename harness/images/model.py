@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that the modules of images pass on: what is asked for, where it is, what was kept."""
+"""The values that the modules of images exchange: requests, locations, and kept images."""
 
 import hashlib
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True)
 class Variant:
-    """Which of the images of one version: each is another file of the release tree."""
+    """The properties that select one of the images of a version."""
 
     architecture: str = "amd64"
     filesystem: str = "ufs"
@@ -57,7 +57,7 @@ class Digest:
 
 
 class Signature(StrEnum):
-    """What is known of the signature of the published checksums."""
+    """Whether the published checksums are signed, and whether the signature was checked."""
 
     GOOD = "good"
     """A key of the user's keyring has signed the checksum of this image."""
@@ -90,7 +90,7 @@ class ImageRef:
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of an unpacked image: ``image.json`` beside it."""
+    """The properties of an unpacked image, stored in ``image.json`` beside it."""
 
     name: str
     location: str

@@ -67,14 +67,14 @@ class Resolver:
                 names = self._names(tree.parent(Version("0.0", branch), variant))
                 found += folders_of_versions(names)
             except NotFound as error:
-                # A mirror need not have both.
+                # A mirror may have only one of them.
                 missing = error
         if missing is not None and not found:
             raise missing
         return found
 
     def _cached(self, release: Release) -> ImageRef | None:
-        """Return the image if it is in the cache, with its signature checked if that is asked."""
+        """Return the image if it is in the cache; with a keyring, its signature must be checked."""
         for entry in self._cache.entries() if release.version.is_exact else ():
             record = entry.record
             if record is None or record.release != release or entry.image is None:
@@ -138,7 +138,7 @@ class Resolver:
         return index.names(self._client.text(f"{self._root}/{folder}/", "index"))
 
     def _unknown(self, release: Release) -> UsageError:
-        """Return an error about a version that the release tree has not, with the nearest one."""
+        """Return an error about a version that is not in the release tree, with the nearest one."""
         version = release.version
         url = f"{self._root}/{tree.build_folder(release)}"
         parent = tree.parent(version, release.variant)
@@ -149,7 +149,7 @@ class Resolver:
             dates = [int(name) for name in names if name.isdecimal()]
             near = min(dates, key=lambda date: abs(date - int(version.date)), default="Latest")
             close = f"{version.folder}-{near}"
-        hint = f"the nearest that it has is {close}" if close else f"look into {self._root}"
+        hint = f"the nearest is {close}" if close else f"look into {self._root}"
         return UsageError(f"{STAGE}: the release tree has no {version}: {shown(url)}", hint)
 
     def _names_if_any(self, folder: str) -> list[str]:
@@ -180,13 +180,13 @@ def of_url(text: str) -> ImageRef:
     name = parts.path.rpartition("/")[2]
     if parts.scheme not in {"http", "https"} or not parts.hostname or not name:
         raise UsageError(
-            f"{STAGE}: {shown(text)!r} is no URL of an image",
+            f"{STAGE}: {shown(text)!r} is not the URL of an image",
             "give a URL that begins with http:// or https:// and ends with the name of a file",
         )
     found = [checksums.of(key, value.lower()) for key, value in parse_qsl(parts.fragment)]
     if parts.fragment and (len(found) != 1 or found[0] is None):
         raise UsageError(
-            f"{STAGE}: {parts.fragment!r} in the URL is no checksum",
+            f"{STAGE}: {parts.fragment!r} in the URL is not a checksum",
             "write #sha512= and 128 hexadecimal digits, or #sha256= and 64",
         )
     return ImageRef(name, url, found[0] if found else None)
@@ -199,7 +199,7 @@ def _of_file(path: Path) -> ImageRef:
             f"correct the path, or give a version such as {Version('15.1')}",
         )
     if not os.access(path, os.R_OK):
-        raise UsageError(f"{STAGE}: you may not read {path}", "get the permission")
+        raise UsageError(f"{STAGE}: no permission to read {path}", "change its mode or owner")
     return ImageRef(path.name, path.absolute())
 
 
@@ -225,5 +225,5 @@ def _not_listed(url: str, release: Release, listed: dict[str, Digest]) -> Except
     close = nearest(str(release.variant), [str(each.variant) for each in same or there])
     return UsageError(
         f"{LIST}: {shown(url)}: there is no image {release}",
-        f"the nearest that it has is {close}",
+        f"the nearest is {close}",
     )

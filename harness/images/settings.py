@@ -31,8 +31,8 @@ class Limits:
     silence: float = 30
     """Without a byte from the server; then the download is continued on a new connection."""
     total: float = DOWNLOAD_SECONDS
-    """A download with all its tries."""
+    """The whole download, with all tries."""
     tries: int = 3
-    """Tries one after another that bring no new byte."""
+    """The maximum number of consecutive tries without a new byte."""
     pause: float = 1
     """Between two tries."""

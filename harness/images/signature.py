@@ -23,11 +23,12 @@ _SECONDS: Final = 60.0
 def check(
     client: Client, site: str, keyring: Path | None, release: Release, named: tuple[str, Digest]
 ) -> Signature:
-    """Check that a key of the keyring has signed the digest of a file: ``named`` are both.
+    """Check that a key of the keyring has signed the digest of a file.
 
-    ``site`` is the URL of the folder with a folder for each release.
+    ``site`` is the URL of the directory that has a directory for each release. ``named`` is the
+    name of the file and its digest.
 
-    :raises InfrastructureError: no key has, or the signed digest is another one.
+    :raises InfrastructureError: no key of the keyring has signed it, or the signed digest differs.
     """
     name, digest = named
     path = tree.signed_checksums(release, digest.algorithm)

@@ -18,7 +18,7 @@ from bsdgate.harness.images.versions import Version
 
 @dataclass(frozen=True)
 class Flavour:
-    """A kind of image: its folder in the tree, and what there is of it."""
+    """A kind of image: its directory in the tree, and the images that are built of it."""
 
     folder: str
     formats: tuple[Format, ...]
@@ -57,20 +57,20 @@ _PUBLISHED: Final = re.compile(
 
 
 def parent(version: Version, variant: Variant) -> str:
-    """Return the folder with the folders of all versions, from the root of the tree."""
+    """Return the path of the directory of all versions, relative to the root of the tree."""
     top = "snapshots" if version.is_snapshot else "releases"
     return f"{top}/{FLAVOURS[variant.flavour].folder}"
 
 
 def folder(release: Release) -> str:
-    """Return the folder of an architecture of a version, from the root of the tree."""
+    """Return the path of an architecture of a version, relative to the root of the tree."""
     architecture, _ = ARCHITECTURES[release.variant.architecture]
     top = parent(release.version, release.variant)
     return f"{top}/{release.version.folder}/{architecture}"
 
 
 def build_folder(release: Release) -> str:
-    """Return the folder of the build, from the root of the tree: the newest, or that of a date."""
+    """Return the path of the newest build, or of the build of a date, relative to the root."""
     return f"{folder(release)}/{release.version.date or 'Latest'}"
 
 
@@ -95,7 +95,7 @@ def signed_checksums(release: Release, algorithm: str) -> str | None:
 
 
 def published(name: str) -> Release | None:
-    """Return what the file with this name is; None if it is no image that is known here.
+    """Return the release of the image with this file name; None if it is not a known image.
 
     A file without the name of a file system is UFS: such names are older, or aliases.
     """
@@ -116,9 +116,9 @@ def published(name: str) -> Release | None:
 
 
 def choose(names: Iterable[str], asked: Release) -> tuple[str, Release] | None:
-    """Return the file that is the asked image, and what it is; None if there is none.
+    """Return the file name and the release of the requested image; None if there is none.
 
-    Of several builds it is the newest; of two names of one image, that with its file system.
+    Choose the newest of several builds, and of two names of one image the one with a file system.
     """
     found = [
         (name, release)

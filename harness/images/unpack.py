@@ -79,7 +79,7 @@ def _content(packed: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def _failure(name: str, why: str) -> DamagedImage:
-    return DamagedImage(f"{STAGE}: {name}: {why}", "get it again, or give another image")
+    return DamagedImage(f"{STAGE}: {name}: {why}", "fetch it again, or use another image")
 
 
 def _write(fd: int, chunk: bytes) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Versions of FreeBSD by the names that its release tree has: 15.1-RELEASE, 16.0-CURRENT."""
+"""Versions of FreeBSD, as named in its release tree: 15.1-RELEASE, 16.0-CURRENT."""
 
 import difflib
 import re
@@ -38,15 +38,15 @@ class Version:
     def parse(cls, text: str) -> Self:
         """Return the version with this name; ``15.1`` is 15.1-RELEASE.
 
-        :raises UsageError: it is no name of a version; the error has the nearest one.
+        :raises UsageError: the text is not a version; the error has the nearest one.
         """
         match = _VERSION.fullmatch(text)
         if match is None:
-            raise UsageError(f"{text!r} is no version of FreeBSD", _advice(text))
+            raise UsageError(f"{text!r} is not a version of FreeBSD", _advice(text))
         version = cls(**{name: value for name, value in match.groupdict().items() if value})
         if version.date and not version.is_snapshot:
             raise UsageError(
-                f"{text!r} is no version of FreeBSD: only snapshots have a date",
+                f"{text!r} is not a version of FreeBSD: only snapshots have a date",
                 f"use {version.folder}",
             )
         return version
@@ -58,7 +58,7 @@ class Version:
 
     @property
     def is_snapshot(self) -> bool:
-        """Whether it is built again and again, and each build has a date."""
+        """Whether it is a snapshot, which is built regularly; each build has a date."""
         return _SNAPSHOT.fullmatch(self.branch) is not None
 
     @property
@@ -68,7 +68,7 @@ class Version:
 
     @property
     def suffix(self) -> str:
-        """The date and the revision, as names of files have them."""
+        """The date and the revision, as in file names."""
         return "-".join(filter(None, (self.date, self.revision)))
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ def folders_of_versions(names: Iterable[str]) -> list[Version]:
 
 
 def nearest(wanted: str, known: Sequence[str]) -> str | None:
-    """Return the known name that is most like ``wanted``, whatever the case of letters."""
+    """Return the known name that is most like ``wanted``; upper and lower case are equal."""
     by_letters = {name.upper(): name for name in known}
     found = difflib.get_close_matches(wanted.upper(), by_letters, n=1, cutoff=0)
     return by_letters[found[0]] if found else None

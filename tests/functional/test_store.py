@@ -33,7 +33,7 @@ from bsdgate.results.store.tables import VERSION_TABLE, contents, metadata, runs
 # On Debian the programs of the server are not on the PATH.
 SERVERS = ":".join(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)))
 UNPRIVILEGED_USER = "nobody"
-"""The name of the user without rights, on Linux and on FreeBSD."""
+"""The account without rights that each Linux and FreeBSD has: PostgreSQL refuses to run as root."""
 PROGRAMS = {
     name: shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{SERVERS}") or ""
     for name in ("initdb", "postgres", "pg_isready")

@@ -130,7 +130,7 @@ def test_a_local_file_and_a_url_are_images(call: Call, tree: ReleaseTree, tmp_pa
     ("name", "code", "message"),
     [
         ("15.1-RELAESE", 2, "the nearest is 15.1-RELEASE"),
-        ("15.3", 2, "the nearest that it has is 15.1-RELEASE"),
+        ("15.3", 2, "the nearest is 15.1-RELEASE"),
         ("./nothing.qcow2", 2, "there is no file nothing.qcow2"),
         ("http://127.0.0.1:9/i.xz", 3, "download: http://127.0.0.1:9/i.xz: Connection refused"),
     ],

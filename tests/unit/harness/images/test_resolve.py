@@ -117,7 +117,7 @@ def test_an_unknown_version_is_an_error_with_the_nearest_one(
         resolver.resolve(text, Variant())
     assert "resolve: the release tree has no " in error.value.message
     assert tree.url in error.value.message
-    assert error.value.hint == f"the nearest that it has is {close}"
+    assert error.value.hint == f"the nearest is {close}"
 
 
 def test_an_unknown_version_in_a_tree_without_indexes_is_an_error(
@@ -137,7 +137,7 @@ def test_a_list_without_the_image_is_an_error_with_the_nearest_one(
         f"list of checksums: {tree.url}/{LATEST}/CHECKSUM.SHA512: there is no image"
         " 15.1-RELEASE PLAIN amd64 zfs qcow2"
     )
-    assert error.value.hint == "the nearest that it has is BASIC-CLOUDINIT amd64 zfs qcow2"
+    assert error.value.hint == "the nearest is BASIC-CLOUDINIT amd64 zfs qcow2"
 
 
 def test_a_page_in_place_of_the_list_is_an_error(resolver: Resolver, tree: ReleaseTree) -> None:

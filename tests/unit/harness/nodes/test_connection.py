@@ -9,7 +9,7 @@ from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.nodes.address import Address
 from bsdgate.harness.nodes.connection import Connection
 
-# Shows its arguments in the log, and waits for ever.
+# Prints its arguments to the log, and runs until it is killed.
 SSH = """\
 #!/bin/sh
 printf '%s\\n' "$@" >&2
