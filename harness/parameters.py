@@ -43,7 +43,7 @@ class FactorParameter(click.ParamType[float]):
         except ValueError:
             factor = math.nan
         if not 0 < factor <= FACTOR_MAX:
-            text = f"{value!r} is no factor; give a number above 0, at most {FACTOR_MAX}"
+            text = f"{value!r} is not a factor; give a number above 0, at most {FACTOR_MAX}"
             self.fail(text, param, ctx)
         return factor
 
@@ -61,7 +61,7 @@ class ReviewParameter(click.ParamType[tuple[str, str]]):
             return value
         change, _, patchset = str(value).partition(",")
         if not (change.isdecimal() and patchset.isdecimal()):
-            self.fail(f"{value!r} is no change; give two numbers, such as 912345,3", param, ctx)
+            self.fail(f"{value!r} is not a change; give two numbers, such as 912345,3", param, ctx)
         return change, patchset
 
 
@@ -78,5 +78,5 @@ class PortParameter(click.ParamType[tuple[str, int]]):
         if service not in SERVICES:
             self.fail(f"no service {service!r}; choose from {', '.join(SERVICES)}", param, ctx)
         if not port.isdecimal() or int(port) not in PORTS:
-            self.fail(f"{port!r} is no port; give a number from 1 to 65535", param, ctx)
+            self.fail(f"{port!r} is not a port; give a number from 1 to 65535", param, ctx)
         return service, int(port)

@@ -39,7 +39,7 @@ class DamagedImage(InfrastructureError):
 def format_of(path: Path, name: str) -> Format:
     """Return the format of an image; ``name`` is its name in errors.
 
-    :raises DamagedImage: it is no disk image, is cut, or refers to another file.
+    :raises DamagedImage: it is not a disk image, is cut, or refers to another file.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -116,7 +116,7 @@ def _problem_of_raw(file: BinaryIO, size: int) -> str | None:
         if head.startswith(magic):
             return f"it has the format {name}, which is not supported"
     if not size or size % _SECTOR or head.lstrip().startswith(b"<"):
-        return f"it is no disk image: neither qcow2 nor sectors of {_SECTOR} bytes ({size} bytes)"
+        return f"it is not a disk image: not qcow2, and not sectors of {_SECTOR} bytes ({size})"
     if head[_SECTOR:].startswith(_GPT_MAGIC):
         _, last = _GPT.unpack_from(head, _SECTOR)
         if (last + 1) * _SECTOR > size:

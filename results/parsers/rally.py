@@ -77,7 +77,7 @@ def workloads(entries: Iterable[Any]) -> dict[str, AskedWorkload]:
                 raise ValueError(f"more than {HOOKS_BOUND} hooks")
             hooks = None if hooks is None else tuple(_asked(one, iterations) for one in hooks)
         except documents.SHAPE_ERRORS as reason:
-            what = f"{reprlib.repr(entry):.80} is no workload with name, iterations and hooks"
+            what = f"{reprlib.repr(entry):.80} is not a workload with name, iterations and hooks"
             raise ValueError(f"{what}: {type(reason).__name__}: {reason}") from None
         asked[_id(seen, name)] = AskedWorkload(iterations, hooks)
     return asked

@@ -75,7 +75,7 @@ def refused(place: Place, *arguments: str | Path, **environment: str) -> Done:
         (["up", "--profile", "embeddid"], ["no profile 'embeddid'", "did you mean embedded?"]),
         (["up", "--profile", "morello"], ["profile morello", "--profile embedded"]),
         (["up", "--port", "cinder=1"], ["no service 'cinder'", "keystone, placement"]),
-        (["up", "--port", "nova=99999"], ["'99999' is no port", "1 to 65535"]),
+        (["up", "--port", "nova=99999"], ["'99999' is not a port", "1 to 65535"]),
         (["up", "--name", "../x"], ["'../x' cannot be the name of a cloud", "letters, digits"]),
         (["down"], ["no cloud 'bsdgate'", "bsdgate up"]),
         (["status", "--name", "x"], ["no cloud 'x'", "bsdgate up"]),

@@ -14,7 +14,7 @@ def test_a_change_is_two_numbers(value: object) -> None:
 
 @pytest.mark.parametrize("value", ["", "912345", "912345,", ",3", "I8f4c,3", "912345,3,1", "1 ,2"])
 def test_anything_else_is_no_change(value: str) -> None:
-    with pytest.raises(click.BadParameter, match="is no change; give two numbers"):
+    with pytest.raises(click.BadParameter, match="is not a change; give two numbers"):
         ReviewParameter().convert(value, None, None)
 
 
@@ -25,7 +25,7 @@ def test_a_factor_is_a_number_above_zero(value: object, factor: float) -> None:
 
 @pytest.mark.parametrize("value", ["", "0", "-1", "nan", "inf", "fast"])
 def test_anything_else_is_no_factor(value: str) -> None:
-    with pytest.raises(click.BadParameter, match="is no factor"):
+    with pytest.raises(click.BadParameter, match="is not a factor"):
         FactorParameter().convert(value, None, None)
 
 

@@ -173,7 +173,7 @@ def test_a_list_with_nested_aliases_is_refused(tmp_path: Path, report: Path) -> 
     task = tmp_path / "task.yaml"
     bombs = [f"&a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     task.write_text(f"- [&a0 [x, x, x, x, x, x, x, x, x, x], {', '.join(bombs)}]")
-    with pytest.raises(EvidenceError, match="is no workload") as caught:
+    with pytest.raises(EvidenceError, match="is not a workload") as caught:
         load_files(rally=[report], rally_task=[task])
     assert len(caught.value.message) < 1000
 

@@ -75,9 +75,8 @@ def test_another_value_than_a_factor_is_refused(
     monkeypatch.setattr(sys, "argv", ["bsdgate", verb])
     monkeypatch.setenv("BSDGATE_TIMEOUT_FACTOR", factor)
     assert main() == 2
-    assert (
-        f"{factor!r} is no factor; give a number above 0, at most 1000" in capsys.readouterr().err
-    )
+    text = f"{factor!r} is not a factor; give a number above 0, at most 1000"
+    assert text in capsys.readouterr().err
 
 
 def test_the_defaults_are_those_of_a_usual_node() -> None:

@@ -209,7 +209,7 @@ def test_a_list_without_hooks_is_read(report: dict[str, Any]) -> None:
 )
 def test_invalid_hooks_are_refused(hooks: int | list[Any]) -> None:
     entry = {"name": "a", "iterations": 1, "hooks": hooks}
-    with pytest.raises(ValueError, match="is no workload with name, iterations and hooks"):
+    with pytest.raises(ValueError, match="is not a workload with name, iterations and hooks"):
         read_asked(json.dumps([entry]).encode())
 
 
