@@ -20,7 +20,7 @@ from bsdgate.harness import files, folders
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.images import disk, unpack
 from bsdgate.harness.images.client import Client, shown
-from bsdgate.harness.images.download import download, remove, writing
+from bsdgate.harness.images.download import Download, remove, writing
 from bsdgate.harness.images.model import (
     Algorithm,
     Digest,
@@ -193,14 +193,11 @@ class Cache:
         algorithm = ref.digest.algorithm if ref.digest else _DEFAULT_ALGORITHM
         while True:
             continued = part.exists()
-            found = download(
-                client,
-                ref.location,
-                part,
-                algorithm,
-                self._listener,
-                verified=ref.digest is not None,
-            )
+            known = ref.digest is not None
+            with Download(
+                client, ref.location, part, algorithm, self._listener, verified=known
+            ) as made:
+                found = made.run()
             if ref.digest in {None, found}:
                 return part, found
             remove(part)

@@ -11,9 +11,9 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import requests
 from pydantic import TypeAdapter, ValidationError
@@ -49,26 +49,6 @@ class Source:
 _SOURCES: Final = TypeAdapter(Source)
 
 
-def download(
-    client: Client,
-    url: str,
-    path: Path,
-    algorithm: Algorithm,
-    listener: Listener,
-    *,
-    verified: bool,
-) -> Digest:
-    """Complete the file ``path`` from a URL; return the digest of the whole file.
-
-    ``verified``: whether the caller compares this digest with a published one. Without that, a
-    file is continued only if the server sent a validator. The caller excludes other processes.
-
-    :raises InfrastructureError: the file is not complete; the next call continues it.
-    """
-    with _Download(client, url, path, algorithm, listener, verified=verified) as made:
-        return made.run()
-
-
 def remove(path: Path) -> None:
     """Remove a file that was downloaded, complete or not."""
     path.unlink(missing_ok=True)
@@ -85,48 +65,52 @@ def writing(stage: str, path: Path) -> Iterator[None]:
         raise type(error)(f"{stage}: {error.message}", error.hint) from error
 
 
-class _Download:
-    """The state of one download: its file, the number of bytes in it, and their checksum."""
+@dataclass
+class Download:
+    """Completes the file ``path`` from a URL. The caller excludes other processes.
 
-    def __init__(
-        self,
-        client: Client,
-        url: str,
-        path: Path,
-        algorithm: Algorithm,
-        listener: Listener,
-        *,
-        verified: bool,
-    ) -> None:
-        self._client, self._url, self._path = client, url, path
-        self._algorithm: Final[Algorithm] = algorithm
-        self._listener = listener
-        self._name = name_in(url)
-        self._verified = verified
-        self._deadline = Deadline(client.limits)
-        self._hash = hashlib.new(algorithm)
+    ``verified``: whether the caller compares the digest of the file with a published one. Without
+    that, a file is continued only if the server sent a validator.
+    """
+
+    client: Client
+    url: str
+    path: Path
+    algorithm: Algorithm
+    listener: Listener
+    verified: bool = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._name = name_in(self.url)
+        self._deadline = Deadline(self.client.limits)
+        self._hash = hashlib.new(self.algorithm)
         self._size = 0
-        with writing(STAGE, path):
-            self._fd = files.open_private(path, 0)
+        with writing(STAGE, self.path):
+            self._fd = files.open_private(self.path, 0)
 
-    def __enter__(self) -> "_Download":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
 
     def run(self) -> Digest:
-        """Try until the file is complete, or until consecutive tries bring no new byte."""
+        """Try until the file is complete, or until consecutive tries bring no new byte.
+
+        Return the digest of the whole file.
+
+        :raises InfrastructureError: the file is not complete; another download continues it.
+        """
         self._read_existing()
         without_progress = 0
         while True:
             before = self._size
             try:
                 self._try()
-                return Digest(self._algorithm, self._hash.hexdigest())
+                return Digest(self.algorithm, self._hash.hexdigest())
             except Cut as cut:
                 without_progress = 0 if self._size > before else without_progress + 1
-                if without_progress >= self._client.limits.tries or self._deadline.is_over:
+                if without_progress >= self.client.limits.tries or self._deadline.is_over:
                     raise self._failure(str(cut)) from cut
                 self._deadline.pause()
 
@@ -136,25 +120,25 @@ class _Download:
             hint = f"start the command again: it continues after {self._size} bytes"
         if self._deadline.is_over:
             hint += ", or give it more time with --download-timeout"
-        return failure(STAGE, self._url, why, hint)
+        return failure(STAGE, self.url, why, hint)
 
     def _read_existing(self) -> None:
-        with writing(STAGE, self._path), self._path.open("rb") as file:
+        with writing(STAGE, self.path), self.path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 self._hash.update(chunk)
                 self._size += len(chunk)
         os.lseek(self._fd, self._size, os.SEEK_SET)
         validator = self._validator()
-        if self._size and validator is None and not self._verified:
+        if self._size and validator is None and not self.verified:
             self._start_over()
 
     def _try(self) -> None:
-        response = self._client.open(self._url, self._headers(), STAGE, self._deadline)
+        response = self.client.open(self.url, self._headers(), STAGE, self._deadline)
         with response:
             total = self._begin(response)
             self._check_room(total)
-            self._listener.stage(STAGE, self._name, total)
-            self._listener.advance(self._size)
+            self.listener.stage(STAGE, self._name, total)
+            self.listener.advance(self._size)
             if response.status_code != requests.codes.requested_range_not_satisfiable:
                 self._receive(response)
         if total is not None and self._size < total:
@@ -185,26 +169,26 @@ class _Download:
 
     def _receive(self, response: requests.Response) -> None:
         for chunk in chunks(response, self._deadline):
-            with writing(STAGE, self._path):
+            with writing(STAGE, self.path):
                 files.write_all(self._fd, chunk)
             self._hash.update(chunk)
             self._size += len(chunk)
-            self._listener.advance(self._size)
+            self.listener.advance(self._size)
 
     def _start_over(self) -> None:
-        with writing(STAGE, self._path):
+        with writing(STAGE, self.path):
             os.ftruncate(self._fd, 0)
             os.lseek(self._fd, 0, os.SEEK_SET)
         self._size = 0
-        self._hash = hashlib.new(self._algorithm)
-        _source_file(self._path).unlink(missing_ok=True)
+        self._hash = hashlib.new(self.algorithm)
+        _source_file(self.path).unlink(missing_ok=True)
 
     def _check_room(self, total: int | None) -> None:
-        folder, needed = self._path.parent, (total or 0) - self._size
+        folder, needed = self.path.parent, (total or 0) - self._size
         free = shutil.disk_usage(folder).free
         if needed > free:
             raise InfrastructureError(
-                f"{STAGE}: no room for {shown(self._url)} in {folder}: {needed} bytes are needed,"
+                f"{STAGE}: no room for {shown(self.url)} in {folder}: {needed} bytes are needed,"
                 f" {free} are free",
                 f"make room, or {files.ELSEWHERE}",
             )
@@ -213,13 +197,13 @@ class _Download:
         etag, modified = response.headers.get("ETag", ""), response.headers.get("Last-Modified")
         # A weak ETag does not promise the same bytes.
         validator = etag if etag.startswith('"') else modified
-        source = _SOURCES.dump_json(Source(self._url, validator))
-        files.write_atomically(_source_file(self._path), source)
+        source = _SOURCES.dump_json(Source(self.url, validator))
+        files.write_atomically(_source_file(self.path), source)
 
     def _validator(self) -> str | None:
         """Return the validator of the content of the file, if the content is from this URL."""
-        source = source_of(self._path)
-        return None if source is None or source.url != self._url else source.validator
+        source = source_of(self.path)
+        return None if source is None or source.url != self.url else source.validator
 
 
 def source_of(path: Path) -> Source | None:

@@ -16,7 +16,7 @@ import pytest
 from fakes.release_tree import serving
 
 from bsdgate.harness.images.client import Client
-from bsdgate.harness.images.download import download, remove
+from bsdgate.harness.images.download import Download, remove
 from bsdgate.harness.images.progress import Silent
 from bsdgate.harness.images.settings import Limits
 
@@ -42,7 +42,8 @@ def test_a_download_with_its_checksum(tmp_path: Path) -> None:
             by_curl.unlink()
 
         def bsdgate() -> None:
-            download(Client(Limits()), url, ours, "sha512", Silent(), verified=True)
+            with Download(Client(Limits()), url, ours, "sha512", Silent(), verified=True) as made:
+                made.run()
             remove(ours)
 
         times = [(seconds(curl), seconds(bsdgate)) for _ in range(TURNS)]

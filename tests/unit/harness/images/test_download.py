@@ -21,7 +21,7 @@ from fakes.release_tree import ReleaseTree
 from bsdgate.harness import files
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.images.client import Client, Deadline, NotFound
-from bsdgate.harness.images.download import download, remove
+from bsdgate.harness.images.download import Download, remove
 from bsdgate.harness.images.model import Digest
 from bsdgate.harness.images.settings import Limits
 
@@ -45,7 +45,8 @@ def load(tree: ReleaseTree, part: Path, recorder: Recorder, limits: Limits) -> L
     def call(url: str | None = None, *, verified: bool = True, **changed: Any) -> Digest:
         client = Client(replace(limits, **changed))
         url = url or f"{tree.url}/{PATH}"
-        return download(client, url, part, "sha512", recorder, verified=verified)
+        with Download(client, url, part, "sha512", recorder, verified=verified) as made:
+            return made.run()
 
     return call
 
