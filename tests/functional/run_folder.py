@@ -61,10 +61,12 @@ class RunFolder:
 
     def modules(self) -> int:
         """Return the number of modules in the reports of the newest attempt of Tempest."""
-        streams = sorted(self.path.glob("evidence/*-tempest/stream.subunit"))
-        if not streams:
+        newest = max(self.path.glob("evidence/*-tempest"), default=self.path)
+        stream = newest / "stream.subunit"
+        # The directory of an attempt is made before its stream.
+        if not stream.exists():
             return 0
-        events = StreamReader().feed(streams[-1].read_bytes())
+        events = StreamReader().feed(stream.read_bytes())
         ended = {each.id for each in events if each.status in {"success", "skip", "fail"}}
         return len({test.partition("[")[0].rsplit(".", 2)[0] for test in ended})
 
