@@ -114,6 +114,11 @@ class Ownership:
         """The recorded ids that are unique in the cloud."""
         return frozenset(each for _, each in self.made if request_log.is_id(each))
 
+    @property
+    def users(self) -> frozenset[str]:
+        """The ids of the recorded users."""
+        return frozenset(made_id for collection, made_id in self.made if collection == "users")
+
     def owned(self, found: Inventory) -> list[Resource]:
         """Return the resources that the runs have made, and all that belong to these projects."""
         ours = {each.id for each in found.values() if self._is_made(each)} | self.ids

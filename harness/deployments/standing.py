@@ -191,7 +191,7 @@ class Standing:
     def _sweep(self, runs: Sequence[Path]) -> tuple[Inventory, list[Resource]]:
         """Remove the resources of these runs; return the new inventory, and the remaining ones."""
         ownership = Ownership.of_runs(self.asked.prefix, runs)
-        return sweep(self.cloud, lambda: self._take(sorted(ownership.ids)), ownership.owned)
+        return sweep(self.cloud, lambda: self._take(sorted(ownership.users)), ownership.owned)
 
     def _remove_left(self, runs: Sequence[Path]) -> Inventory:
         """Remove the resources of earlier runs; return the new inventory."""

@@ -126,6 +126,18 @@ def test_a_clean_end_removes_only_the_resources_of_the_run(
     assert json.loads((made.folder / audit.AUDIT).read_text()) == {"differences": [], "left": []}
 
 
+def test_key_pairs_are_listed_for_users_only(tmp_path: Path, cloud: FakeCloud) -> None:
+    """A request for each of the hundreds of recorded ids would take many seconds."""
+    made = begun(tmp_path, cloud)
+    log, user, network = RequestLog(made.folder / REQUESTS), "1" * 32, "2" * 32
+    log.made("/v3/users", user)
+    log.made("/v2.0/networks", network)
+    cloud.add("key pair", name="key", user_id=user)
+    made.close()
+    assert cloud.of("key pair") == []
+    assert not [path for _, _, path in cloud.asked if network in path]
+
+
 @pytest.mark.parametrize(
     ("named", "code"), [(True, Code.FOREIGN_ALTERED), (False, Code.FOREIGN_CHANGED)]
 )

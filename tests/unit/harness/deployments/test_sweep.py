@@ -82,7 +82,7 @@ def test_a_resource_of_our_project_user_or_domain_is_ours(cloud: FakeCloud) -> N
     cloud.add("key pair", name="key", user_id=ID)
     cloud.add("port", name="", project_id="theirs")
     ownership = of({("users", ID)})
-    found = ownership.owned(inventory.take(cloud, SERVICES, ownership.ids))
+    found = ownership.owned(inventory.take(cloud, SERVICES, ownership.users))
     expected = {"project mine-r12ab-p", "domain mine-r12ab-d", "security group default"}
     assert names(found) == {*expected, "user u", "key pair key"}
 
