@@ -24,8 +24,12 @@ KEPT: Final = 8
 
 OF_ONE_RUN: Final = frozenset(
     {
+        ("DEFAULT", "resource_name_prefix"),
         ("auth", "admin_password"),
+        ("auth", "admin_project_id"),
         ("auth", "test_accounts_file"),
+        ("compute", "flavor_ref"),
+        ("compute", "flavor_ref_alt"),
         ("compute", "image_ref"),
         ("compute", "image_ref_alt"),
         ("identity", "uri"),
@@ -106,7 +110,8 @@ def _named_by_pth(packages: Path) -> Iterator[Path]:
 
 def _settings(config: Path) -> list[Any]:
     """Return the options of tempest.conf on which attributes of tests may depend."""
-    parser = configparser.RawConfigParser(strict=False)
+    # As a usual section: configparser adds the options of a default section to all others.
+    parser = configparser.RawConfigParser(strict=False, default_section="")
     parser.read(config, encoding="utf-8")
     # The order of values in a list varies.
     return [

@@ -89,6 +89,19 @@ def test_the_lists_used_last_are_kept(tmp_path: Path) -> None:
 # The fingerprint ------------------------------------------------------------------------------
 
 
+CONFIG = """\
+[DEFAULT]
+resource_name_prefix = one
+debug = False
+[compute]
+flavor_ref = 1
+[identity]
+uri = http://one
+[a-b]
+option = y,x
+"""
+
+
 @dataclass
 class Installed:
     """An environment: packages, a layer over them, an editable checkout, and tempest.conf."""
@@ -104,7 +117,7 @@ class Installed:
             (folder / "project" / "tests.py").write_text("before")
         (self.packages / "project.pth").write_text(f"import sys\n\n{self.checkout}\nnothing\n")
         self.config = self.root / "tempest.conf"
-        self.config.write_text("[identity]\nuri = http://one\n[a-b]\noption = y,x\n")
+        self.config.write_text(CONFIG)
 
     def fingerprint(self) -> str | None:
         return list_cache.fingerprint(self.root / "layer" / "bin" / "python", self.config)
@@ -176,17 +189,21 @@ def test_code_that_cannot_be_read_has_no_fingerprint(
 
 
 @pytest.mark.parametrize(
-    ("content", "same"),
+    ("old", "new", "same"),
     [
-        ("[identity]\nuri = http://two\n[a-b]\noption = x,y\n", True),
-        ("[identity]\nuri = http://one\n[a-b]\noption = x,y,z\n", False),
-        ("[identity]\nuri = http://one\n[a-b]\noption = x,y\nother = 1\n", False),
-        ("[other]\nuri = http://one\n[a-b]\noption = x,y\n", False),
+        ("http://one", "http://two", True),
+        ("resource_name_prefix = one", "resource_name_prefix = two", True),
+        ("flavor_ref = 1", "flavor_ref = 2", True),
+        ("y,x", "x,y", True),
+        ("y,x", "x,y,z", False),
+        ("y,x", "y,x\nother = 1", False),
+        ("debug = False", "debug = True", False),
+        ("[identity]", "[other]", False),
     ],
 )
 def test_settings_change_the_fingerprint_unless_each_run_has_its_own(
-    installed: Installed, content: str, same: bool
+    installed: Installed, old: str, new: str, same: bool
 ) -> None:
     before = installed.fingerprint()
-    installed.config.write_text(content)
+    installed.config.write_text(CONFIG.replace(old, new))
     assert (installed.fingerprint() == before) is same
