@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the commit that is built into the package: what is installed has no git to ask."""
+"""Writes the commit of the checkout to the package: an installed package has no git history."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ def write_commit(package: Path) -> None:
 
 
 class BuildWithCommit(build_py):
-    """What a wheel is made of; an editable installation asks git when it is used."""
+    """Makes the files of a wheel; an editable installation reads the commit with git."""
 
     def run(self) -> None:
         """Copy the files, then write the commit."""
@@ -43,10 +43,10 @@ class BuildWithCommit(build_py):
 
 
 class ArchiveWithCommit(sdist):
-    """What an sdist is made of."""
+    """Makes the files of an sdist."""
 
     def make_release_tree(self, base_dir: str, files: list[str]) -> None:
-        """Gather the files, then write the commit."""
+        """Copy the files, then write the commit."""
         super().make_release_tree(base_dir, files)
         write_commit(Path(base_dir, "src", "bsdgate"))
 
