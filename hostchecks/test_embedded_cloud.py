@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import testinfra
 from testinfra.host import Host
 
 # Without the variable the checks can still be imported; then they fail.
@@ -22,6 +23,17 @@ SERVICES = sorted(os.environ.get("BSDGATE_CLOUD_SERVICES", "").split(","))
 OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 Observation = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def host(pytestconfig: pytest.Config) -> Host:
+    """Return the node.
+
+    The fixture of testinfra would add the node to the id of each check: ``[local-nova]`` on this
+    machine, ``[ssh://host-nova]`` over ssh. The same check must have the same id on each node.
+    """
+    option = pytestconfig.option
+    return testinfra.get_host(option.hosts, ssh_config=option.ssh_config)
 
 
 @pytest.fixture(scope="module")

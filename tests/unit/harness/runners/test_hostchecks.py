@@ -113,6 +113,16 @@ def test_no_program_that_differs_between_systems_is_called(cloud: Path, tmp_path
     assert outcome(checks(cloud, tmp_path / "logs")) == (True, "")
 
 
+def test_a_check_has_the_same_id_on_each_node(tmp_path: Path) -> None:
+    """Otherwise a run on another node would lack the checks of the last good run."""
+    here, there = (
+        checks(tmp_path, tmp_path / name, host=host).list_ids()
+        for name, host in (("here", "local://"), ("there", "ssh://node?controlpersist=0"))
+    )
+    assert here == there
+    assert "test_embedded_cloud.py::test_service_is_a_process_of_the_user[nova]" in here
+
+
 def test_all_data_comes_from_the_node(cloud: Path, tmp_path: Path) -> None:
     relative = cloud.relative_to(cloud.parent)
     assert outcome(checks(relative, tmp_path / "logs", host="ssh://node")) == (True, "")
@@ -128,14 +138,14 @@ def test_a_file_that_others_can_read_fails(
     (cloud / file).chmod(0o755)
     passed, log = outcome(checks(cloud, tmp_path / "logs"))
     assert not passed
-    assert f"{check}[" in log
+    assert f"::{check}\n" in log
     assert "1 failed" in log
 
 
 def test_a_service_that_the_profile_does_not_have_fails(cloud: Path, tmp_path: Path) -> None:
     passed, log = outcome(checks(cloud, tmp_path / "logs", ["keystone", "ironic"]))
     assert not passed
-    assert "test_cloud_has_these_services_and_no_other[" in log
+    assert "::test_cloud_has_these_services_and_no_other\n" in log
     assert "1 failed" in log
 
 
@@ -163,7 +173,7 @@ def test_an_open_port_of_the_cloud_fails(cloud: Path, tmp_path: Path) -> None:
         passed, log = outcome(checks(cloud, tmp_path / "logs"))
         open_to_all.kill()
     assert not passed
-    assert "test_tree_holds_no_other_open_port[" in log
+    assert "::test_tree_holds_no_other_open_port\n" in log
 
 
 def test_the_checks_leave_no_byte_code(cloud: Path, tmp_path: Path) -> None:
