@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from bsdgate.harness.cli_images import image
+from bsdgate.harness.cli_nodes import node
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
 from bsdgate.harness.commands import version
@@ -418,6 +419,7 @@ def installation() -> None:
 
 
 bsdgate.add_command(image)
+bsdgate.add_command(node)
 
 
 def main() -> int:

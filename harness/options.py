@@ -72,8 +72,9 @@ WITH = click.option(
 
 ON = click.option(
     "--on",
-    metavar="ssh://USER@HOST[:PORT]",
-    help="Use another machine as the node; bsdgate must be installed on it.",
+    metavar="ssh://USER@HOST[:PORT]|qemu[:IMAGE]",
+    help="Use another machine as the node, or boot a guest in QEMU from IMAGE: a version of"
+    " FreeBSD, a file, a URL or @GUEST/SNAPSHOT. bsdgate must be installed on the node.",
     show_default="this machine",
 )
 

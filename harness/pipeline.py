@@ -117,7 +117,7 @@ def begin(options: Options, listener: Listener) -> Run:
     )
     for name, content in known.items():
         folder.write(f"{EXPECTATIONS}/{name}", content.decode())
-    node, deployment = _target(folder, profile, asked)
+    node, deployment = _target(folder, profile, asked, listener)
     return Run(
         folder,
         profile,
@@ -175,10 +175,12 @@ def _prepare_runners(
     )
 
 
-def _target(folder: RunDir, profile: Profile, asked: Sequence[Change]) -> tuple[Node, Deployment]:
+def _target(
+    folder: RunDir, profile: Profile, asked: Sequence[Change], listener: Listener
+) -> tuple[Node, Deployment]:
     """Return the node, and the deployment, which installs the changes that no runner uses."""
     others = [str(change) for change in asked if not runners.has(change.distribution)]
-    return deployments.make(profile, folder, others)
+    return deployments.make(profile, folder, others, listener.report)
 
 
 def _cloud(options: Options) -> AskedCloud | None:
@@ -248,7 +250,7 @@ def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | Non
                 "use the same change, or start a new run",
             )
         tools = _prepare_runners(asked, profile, listener)
-        node, deployment = _target(folder, profile, asked)
+        node, deployment = _target(folder, profile, asked, listener)
     except BaseException:
         folder.close()
         raise

@@ -313,6 +313,14 @@ def run(
         return running.finish(timeout, check=check)
 
 
+def find(name: str) -> str:
+    """Return the path of a program on the PATH.
+
+    :raises InfrastructureError: the program is not found.
+    """
+    return _find_program(Command((name,), Path.cwd(), environment(), Path(os.devnull)))
+
+
 def become(argv: Sequence[str]) -> NoReturn:
     """Replace this process by another program, found on the PATH."""
     sys.stdout.flush()

@@ -16,25 +16,29 @@ from bsdgate.harness.cloud.service import SERVICES, example
 from bsdgate.harness.cloud.spec import CloudName
 from bsdgate.harness.commands import cloud
 from bsdgate.harness.commands.boot_display import BootDisplay
+from bsdgate.harness.commands.guests import stage_reporter
 from bsdgate.harness.commands.node_connections import (
     ENTRY,
+    address_of,
     command_for,
     connected,
     end_cloud,
     folder_of,
     forget,
 )
+from bsdgate.harness.deployments import table
 from bsdgate.harness.deployments.embedded import HOST, Embedded
 from bsdgate.harness.errors import InfrastructureError, UsageError
-from bsdgate.harness.nodes.address import Address
+from bsdgate.harness.nodes import specs
 from bsdgate.harness.nodes.base import Node, ignore
 from bsdgate.harness.nodes.connection import KeptConnection
-from bsdgate.harness.nodes.ssh import KEPT, SshNode
+from bsdgate.harness.nodes.specs import NodeSpec
+from bsdgate.harness.nodes.ssh import KEPT
 from bsdgate.harness.profiles.model import Profile
 
 
 def up(
-    url: str,
+    on: str,
     name: CloudName,
     profile: Profile,
     texts: Sequence[str],
@@ -43,13 +47,13 @@ def up(
     console: Console,
 ) -> None:
     """Start a cloud on a node, and keep its ports forwarded to this machine."""
-    address = Address.parse(url)
+    spec = specs.parse(on)
     file = cloud.check_up(name, profile, ports)
     _refuse_local(name)
     here = folder_of(name)
     folders.make(here)
-    factor = profile.timeouts.factor
-    with _undone(name), contextlib.closing(SshNode(address, here, here, factor=factor)) as node:
+    made = table.remote_node(spec, profile, here, here, stage_reporter(console))
+    with _undone(name), contextlib.closing(made) as node:
         node.connect()
         deployment = Embedded(node, profile, texts, name=name, ports=ports, home=_home(node, name))
         deployment.install(console.print)
@@ -57,25 +61,26 @@ def up(
             entry = deployment.start(display).entry
             _hand_over(deployment, name, entry, file)
     console.print(
-        f"[green]ready[/]: cloud [bold]{name}[/] on {address} (entry in {file})",
+        f"[green]ready[/]: cloud [bold]{name}[/] on {spec} (entry in {file})",
         highlight=False,
         soft_wrap=True,
     )
     command = f"OS_CLOUD={name} {cloud.client(Path(sys.executable))} {example(profile.services)}"
     console.print(f"\n    {command}\n", highlight=False, soft_wrap=True)
     console.print(
-        f"`{command_for(name, 'down', address)}` ends the cloud.", highlight=False, soft_wrap=True
+        f"`{command_for(name, 'down', spec)}` ends the cloud.", highlight=False, soft_wrap=True
     )
 
 
-def down(url: str, name: CloudName, console: Console) -> None:
+def down(on: str, name: CloudName, console: Console) -> None:
     """End a cloud on a node; remove its files on this machine even if the node does not answer."""
-    address = Address.parse(url)
+    spec = specs.parse(on)
+    address = address_of(spec, name)
     kept = KeptConnection.load(folder_of(name) / KEPT)
     if kept is not None and kept.url != str(address):
         raise UsageError(
-            f"the cloud {name} of this machine is on {kept.url}, not on {address}",
-            f"end it with `{command_for(name, 'down', kept.url)}`",
+            f"the cloud {name} of this machine is on {kept.on}, not on {spec}",
+            f"end it with `{command_for(name, 'down', kept.on)}`",
         )
     try:
         with connected(address) as node:
@@ -84,29 +89,29 @@ def down(url: str, name: CloudName, console: Console) -> None:
         forget(name, kept)
     if state is None:
         raise UsageError(
-            f"there is no cloud {name!r} on {address}",
-            f"start one with `{command_for(name, 'up', address)}`",
+            f"there is no cloud {name!r} on {spec}",
+            f"start a cloud with `{command_for(name, 'up', spec)}`",
         )
-    console.print(f"cloud {name} on {address} was {state}, now it is removed", highlight=False)
+    console.print(f"cloud {name} on {spec} was {state}, now it is removed", highlight=False)
 
 
-def status(url: str, name: CloudName, console: Console) -> bool:
+def status(on: str, name: CloudName, console: Console) -> bool:
     """Show a cloud on a node; return whether it is ready."""
-    address = Address.parse(url)
-    with connected(address) as node:
-        state = _existing(node, name, address)
-    cloud.show_state(f"cloud {name} on {address}", state, console)
+    spec = specs.parse(on)
+    with connected(address_of(spec, name)) as node:
+        state = _existing(node, name, spec)
+    cloud.show_state(f"cloud {name} on {spec}", state, console)
     kept = KeptConnection.load(folder_of(name) / KEPT)
     if kept is None or not kept.alive():
         console.print("the cloud's ports are not forwarded to this machine", highlight=False)
     return bool(state["state"] == "ready")
 
 
-def logs(url: str, name: CloudName, services: Sequence[str], follow: bool, lines: int) -> None:
+def logs(on: str, name: CloudName, services: Sequence[str], follow: bool, lines: int) -> None:
     """Show logs of a cloud on a node, by ``tail`` on the node."""
-    address = Address.parse(url)
-    with connected(address) as node:
-        known = _existing(node, name, address)["logs"]
+    spec = specs.parse(on)
+    with connected(address_of(spec, name)) as node:
+        known = _existing(node, name, spec)["logs"]
         unknown = [service for service in services if service not in known]
         if unknown:
             raise UsageError(
@@ -134,13 +139,13 @@ def _home(node: Node, name: CloudName) -> Path:
     return Path(node.remote(HOST).call("home", ignore, name=name))
 
 
-def _existing(node: Node, name: CloudName, address: Address) -> dict[str, Any]:
+def _existing(node: Node, name: CloudName, spec: NodeSpec) -> dict[str, Any]:
     folder = str(_home(node, name))
     state: dict[str, Any] | None = node.remote(HOST).call("status", ignore, folder=folder)
     if state is None:
         raise UsageError(
-            f"there is no cloud {name!r} on {address}",
-            f"start one with `{command_for(name, 'up', address)}`",
+            f"there is no cloud {name!r} on {spec}",
+            f"start a cloud with `{command_for(name, 'up', spec)}`",
         )
     return state
 

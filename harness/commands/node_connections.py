@@ -21,6 +21,9 @@ from bsdgate.harness.errors import UsageError
 from bsdgate.harness.nodes.address import Address
 from bsdgate.harness.nodes.base import Node, ignore
 from bsdgate.harness.nodes.connection import KeptConnection
+from bsdgate.harness.nodes.qemu.boot import LOGS as GUEST_LOGS
+from bsdgate.harness.nodes.qemu.guest import Guest
+from bsdgate.harness.nodes.specs import NodeSpec
 from bsdgate.harness.nodes.ssh import KEPT, LOG, SshNode
 
 ENTRY: Final = "entry.json"
@@ -47,8 +50,8 @@ def refuse_connected(name: CloudName) -> None:
     kept = KeptConnection.load(folder_of(name) / KEPT)
     if kept is not None and kept.alive():
         raise UsageError(
-            f"a cloud named {name} is up already, on {kept.url}",
-            f"end it with `{command_for(name, 'down', kept.url)}`, or give the new one another name"
+            f"a cloud named {name} is up already, on {kept.on}",
+            f"end it with `{command_for(name, 'down', kept.on)}`, or give the new one another name"
             " (--name)",
         )
     forget(name, kept)
@@ -56,12 +59,21 @@ def refuse_connected(name: CloudName) -> None:
 
 def end_kept(run: Path, kept: KeptConnection, console: Console) -> None:
     """End the connection that a run kept, and the run's cloud on the node."""
-    address = Address.parse(kept.url)
+    address = kept.address
     kept.end()
-    with connected(address, run) as node:
-        end_cloud(node, str(node.folder / "cloud"))
+    if not end_guest(kept):
+        with connected(address, run) as node:
+            end_cloud(node, str(node.folder / "cloud"))
     (run / KEPT).unlink()
     console.print(f"the cloud of {run} on {address} is removed", highlight=False, soft_wrap=True)
+
+
+def end_guest(kept: KeptConnection) -> bool:
+    """End the guest in QEMU and the cloud on the guest; return False if the node is not a guest."""
+    if kept.config is None:
+        return False
+    Guest(Path(kept.config).parent).remove()
+    return True
 
 
 def end_cloud(node: Node, folder: str) -> str | None:
@@ -76,21 +88,41 @@ def end_cloud(node: Node, folder: str) -> str | None:
 
 
 def forget(name: CloudName, kept: KeptConnection | None) -> None:
-    """End the connection to a cloud on a node, and remove its entry from clouds.yaml."""
+    """End the connection to a cloud on a node, and remove its entry from clouds.yaml.
+
+    A guest in QEMU ends with its cloud.
+    """
     if kept is not None:
         kept.end()
+        end_guest(kept)
     here = folder_of(name)
     if not here.is_dir():
         return
     with contextlib.suppress(FileNotFoundError, ValueError):
         url = json.loads((here / ENTRY).read_bytes())["url"]
         clouds_yaml.drop(clouds_yaml.path(), name, url)
-    for each in (KEPT, ENTRY, LOG):
+    for each in (KEPT, ENTRY, LOG, *GUEST_LOGS):
         (here / each).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         here.rmdir()
 
 
-def command_for(name: CloudName, verb: str, address: Address | str) -> str:
+def address_of(spec: NodeSpec, name: CloudName) -> Address:
+    """Return the address of the node of a cloud. The kept connection has the address of a guest.
+
+    :raises UsageError: there is no cloud with this name in a guest.
+    """
+    if isinstance(spec, Address):
+        return spec
+    kept = KeptConnection.load(folder_of(name) / KEPT)
+    if kept is None or kept.config is None:
+        raise UsageError(
+            f"there is no cloud {name!r} in a guest in QEMU",
+            f"start a cloud with `{command_for(name, 'up', spec)}`",
+        )
+    return kept.address
+
+
+def command_for(name: CloudName, verb: str, spec: NodeSpec | str) -> str:
     """Return the command line of ``bsdgate VERB`` for a cloud on a node."""
-    return f"bsdgate {verb} --on {address}" + ("" if name == DEFAULT_NAME else f" --name {name}")
+    return f"bsdgate {verb} --on {spec}" + ("" if name == DEFAULT_NAME else f" --name {name}")

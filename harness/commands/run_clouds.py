@@ -46,7 +46,7 @@ def show(console: Console) -> None:
         since = _since(cloud.directory / "lock")
         table.add_row(state, since, f"bsdgate down {shlex.quote(str(run))}")
     for run, kept in on_nodes:
-        row = (f"kept on {kept.url}", _since(run / KEPT), f"bsdgate down {shlex.quote(str(run))}")
+        row = (f"kept on {kept.on}", _since(run / KEPT), f"bsdgate down {shlex.quote(str(run))}")
         table.add_row(*row)
     console.print(table)
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Returns the node and the deployment of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from bsdgate.harness.deployments import connection, ownership
 from bsdgate.harness.deployments.base import Deployment
@@ -9,39 +11,77 @@ from bsdgate.harness.deployments.embedded import Embedded
 from bsdgate.harness.deployments.standing import Standing
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.manifest import AskedCloud, RunnerKind
-from bsdgate.harness.nodes.address import Address
+from bsdgate.harness.nodes import specs
 from bsdgate.harness.nodes.base import Node
 from bsdgate.harness.nodes.local import LocalNode
+from bsdgate.harness.nodes.qemu import boot as boots
+from bsdgate.harness.nodes.qemu.console import Report, Stage
+from bsdgate.harness.nodes.qemu.machine import Machine
+from bsdgate.harness.nodes.qemu.node import Options, QemuNode, default_machine, ignore_stage
+from bsdgate.harness.nodes.specs import QemuSpec
 from bsdgate.harness.nodes.ssh import SshNode
 from bsdgate.harness.profiles import load as profiles
-from bsdgate.harness.profiles.model import Profile
+from bsdgate.harness.profiles.model import Profile, Qemu
 from bsdgate.harness.run_dir import RunDir
 from bsdgate.harness.suites.model import Suite
 
 
 def check(on: str | None) -> None:
-    """Raise UsageError if ``on``, the value of ``--on``, is not a node; None is this machine."""
-    if on is not None:
-        Address.parse(on)
+    """Check ``on``, the value of ``--on``; None is this machine.
+
+    :raises UsageError: the value is not valid.
+    :raises InfrastructureError: a program that boots guests is missing on this machine.
+    """
+    if on is not None and isinstance(specs.parse(on), QemuSpec):
+        boots.check_programs(default_machine())
 
 
-def make(profile: Profile, folder: RunDir, sources: Sequence[str]) -> tuple[Node, Deployment]:
+def make(
+    profile: Profile,
+    folder: RunDir,
+    sources: Sequence[str],
+    report: Callable[[str], None] = lambda _: None,
+) -> tuple[Node, Deployment]:
     """Return the node and the deployment of a run; neither is connected or started yet.
 
     ``folder`` is the run directory; its manifest contains the node and the cloud. ``sources`` are
-    the changes for the deployment, in the form of ``--with``.
+    the changes for the deployment, in the form of ``--with``. ``report`` receives lines for
+    the user with the progress of the node.
     """
+
+    def report_stage(stage: Stage, seconds: float) -> None:
+        report(f"{stage} after {seconds:.1f} s")
+
     manifest, path = folder.manifest, folder.path
     node: Node = LocalNode(path)
     if manifest.on is not None:
-        address = Address.parse(manifest.on)
-        node = SshNode(address, path, folder.logs, factor=profile.timeouts.factor)
+        spec = specs.parse(manifest.on)
+        node = remote_node(spec, profile, path, folder.logs, report_stage)
     if manifest.cloud is None:
         return node, Embedded(node, profile, sources)
     entry = connection.entry(manifest.cloud.name)
     timeout = connection.TIMEOUT * profile.timeouts.factor
     connected = connection.CloudConnection(manifest.cloud.name, timeout)
     return node, Standing(connected, entry, manifest.cloud, profile, path, manifest.run_id)
+
+
+def remote_node(
+    spec: specs.NodeSpec, profile: Profile, run: Path, logs: Path, report: Report = ignore_stage
+) -> SshNode | QemuNode:
+    """Return the node that ``spec`` selects. The node is not connected yet.
+
+    ``run`` is the run directory on this machine, ``logs`` the directory for logs. ``report``
+    receives the stages of the boot of a guest.
+    """
+    factor = profile.timeouts.factor
+    if not isinstance(spec, QemuSpec):
+        return SshNode(spec, run, logs, factor=factor)
+    options, nodes = Options(factor=factor, report=report), profile.nodes
+    if isinstance(nodes, Qemu):
+        machine = Machine(nodes.architecture, nodes.cpus, nodes.memory_mib)
+        options = replace(options, machine=machine, filesystem=nodes.filesystem)
+        spec = QemuSpec(spec.image or nodes.image)
+    return QemuNode(spec, run, logs, options=options)
 
 
 def load_profile(name: str, cloud: AskedCloud | None, factor: float | None) -> Profile:

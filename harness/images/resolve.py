@@ -51,9 +51,8 @@ class Resolver:
         """
         if "://" in text:
             return of_url(text)
-        path = Path(text).expanduser()
-        if "/" in text or path.suffix in _SUFFIXES:
-            return _of_file(path)
+        if is_path(text):
+            return _of_file(Path(text).expanduser())
         release = Release(Version.parse(text), variant)
         _check_variant(variant)
         return self._cached(release) or self._published(release)
@@ -171,6 +170,11 @@ class Resolver:
         if not found:
             return error
         return type(error)(error.message, f"{error.hint}; in the cache is {', '.join(found)}")
+
+
+def is_path(text: str) -> bool:
+    """Return whether the name of an image is a path: it has a slash or the suffix of an image."""
+    return "/" in text or Path(text).suffix in _SUFFIXES
 
 
 def of_url(text: str) -> ImageRef:

@@ -6,6 +6,7 @@ HOST may be an alias in the user's ssh configuration. USER and PORT have the def
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Self
 
 from bsdgate.harness.errors import UsageError
@@ -24,11 +25,15 @@ _PORT_MAX: Final = 65535
 
 @dataclass(frozen=True)
 class Address:
-    """The host, and the user and the port if the URL has them."""
+    """The host, and the user and the port if the URL has them.
+
+    With ``config``, ssh uses this configuration file instead of the configuration of the user.
+    """
 
     host: str
     user: str | None = None
     port: int | None = None
+    config: Path | None = None
 
     @classmethod
     def parse(cls, url: str) -> Self:
@@ -63,7 +68,8 @@ class Address:
 
     @property
     def options(self) -> list[str]:
-        """The arguments of ssh for the user, the port and the host."""
+        """The arguments of ssh for the configuration, the user, the port and the host."""
+        config = ["-F", str(self.config)] if self.config else []
         user = ["-l", self.user] if self.user else []
         port = ["-p", str(self.port)] if self.port else []
-        return [*user, *port, self.host]
+        return [*config, *user, *port, self.host]

@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -97,12 +97,16 @@ _HINT: Final = "this must connect without a question: {by_hand}"
 
 @dataclass(frozen=True)
 class KeptConnection:
-    """A connection that outlives its command: the guard process of ssh, and the directory."""
+    """A connection that outlives its command: the guard process of ssh, and the directory.
+
+    ``config`` is the ssh configuration file of a guest in QEMU, in the directory of the guest.
+    """
 
     url: str
     pid: int
     created: float
     folder: str
+    config: str | None = None
 
     @classmethod
     def load(cls, path: Path) -> Self | None:
@@ -116,6 +120,17 @@ class KeptConnection:
         """Write the connection to a private file."""
         folders.make(path.parent)
         files.write_atomically(path, json.dumps(asdict(self)).encode())
+
+    @property
+    def address(self) -> Address:
+        """The address of the node."""
+        config = None if self.config is None else Path(self.config)
+        return replace(Address.parse(self.url), config=config)
+
+    @property
+    def on(self) -> str:
+        """The value of ``--on`` that selects the node in other commands."""
+        return self.url if self.config is None else "qemu"
 
     def alive(self) -> bool:
         """Return whether the connection is still open."""
@@ -215,7 +230,10 @@ class Connection:
         assert self._running is not None, "open the connection first"
         assert self._folder is not None
         created = psutil.Process(self._running.pid).create_time()
-        kept = KeptConnection(str(self.address), self._running.pid, created, str(self._folder))
+        config = None if self.address.config is None else str(self.address.config)
+        kept = KeptConnection(
+            str(self.address), self._running.pid, created, str(self._folder), config
+        )
         kept.save(self._folder / "kept.json")
         with self._running:
             self._running.detach()

@@ -11,10 +11,15 @@ from bsdgate.harness.deployments import connection, table
 from bsdgate.harness.deployments.connection import CloudConnection
 from bsdgate.harness.deployments.embedded import Embedded
 from bsdgate.harness.deployments.standing import Standing
+from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.manifest import AskedCloud
 from bsdgate.harness.nodes.local import LocalNode
+from bsdgate.harness.nodes.qemu.console import Stage
+from bsdgate.harness.nodes.qemu.node import QemuNode
+from bsdgate.harness.nodes.specs import QemuSpec
 from bsdgate.harness.nodes.ssh import SshNode
 from bsdgate.harness.profiles.load import load
+from bsdgate.harness.profiles.model import Qemu
 from bsdgate.harness.run_dir import RunDir
 
 AUTH = {"auth_url": "http://x/v3", "username": "u", "password": "p", "project_name": "q"}
@@ -50,3 +55,34 @@ def test_a_standing_cloud_has_more_time_to_answer_with_a_factor(
     assert isinstance(deployment.cloud, CloudConnection)
     assert (deployment.cloud.name, deployment.entry.name) == ("theirs", "theirs")
     assert deployment.cloud.timeout == 3 * connection.TIMEOUT
+
+
+def test_with_on_the_node_can_be_a_guest_in_qemu(tmp_path: Path) -> None:
+    lines: list[str] = []
+    with RunDir.create(tmp_path, manifest(on="qemu:14.4")) as folder:
+        node, deployment = table.make(load("embedded"), folder, [], lines.append)
+    assert isinstance(node, QemuNode)
+    node.options.report(Stage.KERNEL, 2.34)
+    assert lines == ["kernel after 2.3 s"]
+    assert (node.spec, node.name) == (QemuSpec("14.4"), "qemu-14.4")
+    assert isinstance(deployment, Embedded)
+
+
+def test_a_guest_has_the_size_and_the_image_in_the_profile(tmp_path: Path) -> None:
+    profile = load("freebsd")
+    assert isinstance(profile.nodes, Qemu)
+    node = table.remote_node(QemuSpec(), profile, tmp_path, tmp_path)
+    assert isinstance(node, QemuNode)
+    assert node.spec == QemuSpec(profile.nodes.image)
+    assert node.options.machine.cpus == profile.nodes.cpus
+    assert node.options.machine.memory_mib == profile.nodes.memory_mib
+
+
+def test_a_missing_qemu_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InfrastructureError, match="no program qemu-system-"):
+        table.check("qemu")
+    with pytest.raises(UsageError, match="is not a version"):
+        table.check("qemu:nonsense")
+    table.check("ssh://me@there")
+    table.check(None)

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node in QEMU: a guest that boots when the node connects. Its commands are run over ssh."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from bsdgate.harness import paths, process
+from bsdgate.harness.images.cache import Cache
+from bsdgate.harness.images.client import Client
+from bsdgate.harness.images.model import Format, Image, Variant
+from bsdgate.harness.images.progress import Listener, Silent
+from bsdgate.harness.images.resolve import Resolver
+from bsdgate.harness.images.settings import Limits, Settings
+from bsdgate.harness.nodes.base import NodeLostError, Remote
+from bsdgate.harness.nodes.qemu import DEFAULT_IMAGE
+from bsdgate.harness.nodes.qemu import accelerator as accelerators
+from bsdgate.harness.nodes.qemu import boot as boots
+from bsdgate.harness.nodes.qemu import machine as hardware
+from bsdgate.harness.nodes.qemu.accelerator import Accelerator, Choice
+from bsdgate.harness.nodes.qemu.boot import BootRequest, RunningGuest
+from bsdgate.harness.nodes.qemu.console import Report, Stage
+from bsdgate.harness.nodes.qemu.guest import Guest
+from bsdgate.harness.nodes.qemu.machine import Machine
+from bsdgate.harness.nodes.specs import QemuSpec, SavedGuest
+from bsdgate.harness.nodes.ssh import SshNode
+
+
+def ignore_stage(stage: Stage, seconds: float) -> None:
+    """Receive a stage of a boot, and do nothing."""
+    del stage, seconds
+
+
+def default_machine() -> Machine:
+    """Return a guest with the architecture of this machine, or amd64, and with the default size."""
+    return Machine(hardware.default_architecture())
+
+
+def settings() -> Settings:
+    """Return the settings for images, with the values in the environment."""
+    tree = os.environ.get("BSDGATE_IMAGE_TREE")
+    keyring = os.environ.get("BSDGATE_IMAGE_KEYRING")
+    found = Settings(tree) if tree else Settings()
+    return replace(found, keyring=Path(keyring)) if keyring else found
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options for the boot of a guest.
+
+    ``port`` is the port of this machine that is forwarded to sshd on the guest; None selects a free
+    port. ``filesystem`` is for an image that is named by a version. ``factor`` multiplies the time
+    limits. If the boot fails, the logs of the guest are copied to the directory ``logs``.
+    ``settings`` are for images; ``listener`` receives the progress of a download, ``report`` the
+    stages of the boot.
+    """
+
+    machine: Machine = field(default_factory=default_machine)
+    accelerator: Choice = field(default_factory=accelerators.choice)
+    port: int | None = None
+    filesystem: str = "ufs"
+    factor: float = 1.0
+    logs: Path | None = None
+    settings: Settings = field(default_factory=settings)
+    listener: Listener = field(default_factory=Silent)
+    report: Report = ignore_stage
+
+
+def boot(name: str, spec: QemuSpec, options: Options) -> RunningGuest:
+    """Boot a guest from the image of ``spec``, or start a copy of a guest from its snapshot.
+
+    :raises UsageError: the image, the guest or the snapshot does not exist.
+    :raises InfrastructureError: a program is missing, or the guest does not boot.
+    """
+    if isinstance(spec.image, SavedGuest):
+        return _boot_copy(name, spec.image, options)
+    boots.check_programs(options.machine)
+    accelerator = accelerators.choose(options.machine, options.accelerator, paths.state())
+    cache = _cache(options)
+    image = _image(spec.image or DEFAULT_IMAGE, options, cache)
+    with cache.hold(image) as lock:
+        request = _request(image, options.machine, accelerator, options, lock)
+        return boots.boot(name, request, options.report)
+
+
+def _boot_copy(name: str, saved: SavedGuest, options: Options) -> RunningGuest:
+    """Start a copy of a guest from a snapshot; the machine of the guest is used."""
+    source = Guest.named(saved.guest)
+    record = source.require_record()
+    boots.check_programs(record.machine)
+    image = Image(Path(record.base), Format.QCOW2, record.sha256, record.image)
+    accelerator = Accelerator(record.accelerator, f"as the guest {source.name}")
+    with _cache(options).hold(image) as lock:
+        request = _request(image, record.machine, accelerator, options, lock)
+        return boots.boot_copy(name, source, saved.snapshot, request, options.report)
+
+
+def _request(
+    image: Image, machine: Machine, accelerator: Accelerator, options: Options, lock: int | None
+) -> BootRequest:
+    factor, port, logs = options.factor, options.port, options.logs
+    return BootRequest(image, machine, accelerator, factor, port, lock, logs)
+
+
+def _cache(options: Options) -> Cache:
+    return Cache(paths.cache() / "images", options.listener)
+
+
+def _image(name: str, options: Options, cache: Cache) -> Image:
+    client = Client(Limits())
+    variant = Variant(options.machine.architecture, options.filesystem)
+    resolver = Resolver(options.settings, cache, client)
+    return cache.get(resolver.resolve(name, variant), client)
+
+
+class QemuNode:
+    """A guest that is booted for a run.
+
+    ``run`` is the run directory on this machine, ``logs`` the directory for the logs of ssh, QEMU
+    and the console.
+    """
+
+    def __init__(
+        self,
+        spec: QemuSpec,
+        run: Path,
+        logs: Path,
+        options: Options | None = None,
+    ) -> None:
+        self.spec: Final = spec
+        self.name: Final = f"qemu-{_name_part(str(spec.image or DEFAULT_IMAGE))}"
+        self._run = run
+        self._logs = logs
+        self.options: Final = replace(options or Options(), logs=logs)
+        self._running: RunningGuest | None = None
+        self._node: SshNode | None = None
+        self._kept = False
+
+    @property
+    def python(self) -> str:
+        """The Python interpreter of bsdgate on the guest."""
+        return self._ssh.python
+
+    @property
+    def folder(self) -> Path:
+        """The directory of the run, in bsdgate's state directory on the guest."""
+        return self._ssh.folder
+
+    @property
+    def running(self) -> RunningGuest:
+        """The guest and its QEMU process.
+
+        :raises NodeLostError: the guest is not booted.
+        """
+        if self._running is None:
+            raise NodeLostError(f"the node {self.name} is not booted")
+        return self._running
+
+    def connect(self) -> None:
+        """Boot the guest, and connect to its sshd.
+
+        :raises BsdgateError: the guest does not boot, or does not have the same bsdgate.
+        """
+        if self._running is None:
+            name = _name_part(f"{self.name}-{self._run.name}").lower()[-63:].lstrip(".-")
+            self._running = boot(name, self.spec, self.options)
+        guest = self._running.guest
+        factor = self.options.factor
+        self._node = SshNode(guest.address, self._run, self._logs, factor=factor)
+        try:
+            self._node.connect()
+        except BaseException:
+            self.close()
+            raise
+
+    def facts(self) -> Mapping[str, str]:
+        """Return the properties of the node, with its image and its accelerator."""
+        record = self.running.guest.require_record()
+        own = {"image": record.image, "accelerator": record.accelerator, "url": str(self.spec)}
+        return {**self._ssh.facts(), **own}
+
+    def start(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        log: Path,
+        stdout: Path | int | None = None,
+        stdin: int | None = None,
+    ) -> process.Running:
+        """Start a command."""
+        return self._ssh.start(argv, log=log, stdout=stdout, stdin=stdin)
+
+    def remote(self, path: str) -> Remote:
+        """Return an object of the agent."""
+        return self._ssh.remote(path)
+
+    def push(self, source: Path, names: Sequence[Path] | None = None) -> Path:
+        """Copy the files to a new directory on the guest."""
+        return self._ssh.push(source, names)
+
+    def pull(self, source: Path, target: Path) -> None:
+        """Copy the regular files of a directory of the guest."""
+        self._ssh.pull(source, target)
+
+    def choose_ports(self, count: int) -> Sequence[int]:
+        """Return ports that are free on this machine."""
+        return self._ssh.choose_ports(count)
+
+    def forward(self, ports: Sequence[int]) -> None:
+        """Forward the ports."""
+        self._ssh.forward(ports)
+
+    def keep(self) -> None:
+        """Let the guest and the connection outlive this process."""
+        self._ssh.keep()
+        self.running.keep()
+        self._kept = True
+
+    def testinfra(self) -> Sequence[str]:
+        """Return the arguments for the ssh backend."""
+        return self._ssh.testinfra()
+
+    def close(self) -> None:
+        """Disconnect. If the guest is not kept, end and remove it. A second call is harmless."""
+        if self._node is not None:
+            self._node.close()
+            self._node = None
+        if self._running is not None and not self._kept:
+            boots.copy_logs(self._running.guest, self._logs)
+            self._running.close()
+            self._running = None
+
+    @property
+    def _ssh(self) -> SshNode:
+        if self._node is None:
+            raise NodeLostError(f"the node {self.name} is not connected")
+        return self._node
+
+
+def _name_part(text: str) -> str:
+    """Return the last part of a path, a URL or a name, with hyphens for special characters."""
+    last = text.rstrip("/").rpartition("/")[2]
+    return re.sub(r"[^A-Za-z0-9.-]", "-", last)

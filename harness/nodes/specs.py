@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The value of ``--on``: a machine over ssh, or a guest in QEMU that is booted for the run.
+
+``qemu`` boots the default version of FreeBSD. In ``qemu:IMAGE`` the image is a version, a file or a
+URL. ``qemu:@GUEST/SNAPSHOT`` starts a copy of a guest from one of its snapshots.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bsdgate.harness.errors import UsageError
+from bsdgate.harness.images.resolve import is_path, of_url
+from bsdgate.harness.images.versions import Version
+from bsdgate.harness.nodes.address import FORM, Address
+from bsdgate.harness.nodes.qemu import DEFAULT_IMAGE
+from bsdgate.harness.nodes.qemu.names import check_guest_name, check_snapshot_name
+
+QEMU: Final = "qemu"
+FORMS: Final = f"{FORM}, qemu, qemu:VERSION, qemu:PATH, qemu:URL or qemu:@GUEST/SNAPSHOT"
+
+
+@dataclass(frozen=True)
+class SavedGuest:
+    """A snapshot of a guest."""
+
+    guest: str
+    snapshot: str
+
+    def __str__(self) -> str:
+        """Return the part of ``--on`` after the colon."""
+        return f"@{self.guest}/{self.snapshot}"
+
+
+@dataclass(frozen=True)
+class QemuSpec:
+    """A guest in QEMU that is started from an image or from a snapshot of another guest.
+
+    None is the default image.
+    """
+
+    image: str | SavedGuest | None = None
+
+    def __str__(self) -> str:
+        """Return the value of ``--on``."""
+        return QEMU if self.image is None else f"{QEMU}:{self.image}"
+
+
+NodeSpec = Address | QemuSpec
+"""A node that ``--on`` can select."""
+
+
+def parse(on: str) -> NodeSpec:
+    """Return the node that the value of ``--on`` selects.
+
+    :raises UsageError: the value is not valid, or the image file does not exist.
+    """
+    kind, colon, image = on.partition(":")
+    if kind == QEMU:
+        return _qemu(on, image) if colon else QemuSpec()
+    if "://" not in on:
+        raise UsageError(f"--on {on}: this is not a node", f"give {FORMS}")
+    return Address.parse(on)
+
+
+def _qemu(on: str, image: str) -> QemuSpec:
+    if not image:
+        raise UsageError(f"--on {on}: the image is missing", f"give {FORMS}")
+    if not image.startswith("@"):
+        check_image(image)
+        return QemuSpec(image)
+    guest, _, snapshot = image.removeprefix("@").partition("/")
+    check_guest_name(guest)
+    check_snapshot_name(snapshot)
+    return QemuSpec(SavedGuest(guest, snapshot))
+
+
+def check_image(image: str) -> None:
+    """Check the name of an image.
+
+    :raises UsageError: the name is not a version, a URL or the path of a file.
+    """
+    if "://" in image:
+        of_url(image)
+    elif is_path(image):
+        if not Path(image).expanduser().is_file():
+            hint = f"correct the path, or give a version such as {DEFAULT_IMAGE}"
+            raise UsageError(f"there is no file {image}", hint)
+    else:
+        Version.parse(image)
