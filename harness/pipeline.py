@@ -103,7 +103,7 @@ def begin(options: Options, listener: Listener) -> Run:
     if cloud is not None:
         deployments.check_cloud(cloud, suite, disruptive=options.allow_disruptive)
     suites.check_pattern(options.tests)
-    deployments.check(options.on)
+    deployments.check(options.on, cloud, profile)
     _check_policy(options)
     history.check(options.history, POLICIES[options.policy])
     concurrency = runners.concurrency(

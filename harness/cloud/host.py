@@ -13,7 +13,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bsdgate.harness import folders, paths
+from bsdgate.harness.cloud import templates
 from bsdgate.harness.cloud.client import Cloud
+from bsdgate.harness.cloud.service import distributions
 from bsdgate.harness.cloud.spec import Limits, checked_name
 from bsdgate.harness.environments import changes, environment
 from bsdgate.harness.nodes.base import Report
@@ -39,6 +41,7 @@ class CloudHost:
         *,
         sources: Sequence[str],
         release: str,
+        services: Sequence[str],
         snapshots: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
         factor: float = 1.0,
     ) -> dict[str, Any]:
@@ -62,13 +65,36 @@ class CloudHost:
                 for change in changes.parse_all(sources, release)
             ]
             self._environments[changed] = environment.prepare(
-                wanted, release, paths.cache(), report_line, factor
+                wanted,
+                release,
+                paths.cache(),
+                report_line,
+                factor,
+                needed=distributions(services),
             )
         prepared = self._environments[changed]
         return {
             "versions": prepared.versions(),
             "changes": [each.model_dump() for each in prepared.changes],
         }
+
+    def missing_templates(
+        self, _report: Report, *, services: Sequence[str], nodes: Sequence[Mapping[str, Any]]
+    ) -> list[str]:
+        """Return the names of templates with which a cloud without a change would start sooner.
+
+        The first template replaces all others.
+        """
+        store = templates.default()
+        whole = templates.cloud_name(services, nodes)
+        if store.has(whole):
+            return []
+        schemas = [templates.schema_name(name) for name in services]
+        return [whole, *(name for name in schemas if not store.has(name))]
+
+    def add_template(self, _report: Report, *, folder: str) -> None:
+        """Add a template that was copied to this machine; ``folder`` is its directory."""
+        templates.default().add(Path(folder))
 
     def start(
         self,
@@ -95,7 +121,7 @@ class CloudHost:
             path,
             name=checked_name(name),
             python=self._environments[changed].python,
-            templates=paths.cache() / "templates",
+            templates=templates.default().root,
             services=services,
             ports=ports,
             options=options,

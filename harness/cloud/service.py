@@ -93,6 +93,11 @@ def load(name: str) -> ServiceModule:
     return service
 
 
+def distributions(names: Iterable[str]) -> list[str]:
+    """Return the distributions of services."""
+    return [load(name).DISTRIBUTION for name in names]
+
+
 def call_main(entry: str, argv: Sequence[str]) -> None:
     """Call ``main`` of a command line as the console script does; RuntimeError if it fails."""
     module, function = entry.split(":")

@@ -10,18 +10,24 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from bsdgate.harness import folders
+from bsdgate.harness import folders, paths
 from bsdgate.harness.cloud import service
 
 LIBRARIES = ("SQLAlchemy", "alembic", "oslo.db")
 """Distributions that affect the database of every service."""
+
+_ADDED: Final = re.compile(
+    r"^\.\./|\.pyc$|\.dist-info/(INSTALLER|REQUESTED|RECORD|direct_url\.json|uv_[a-z]+\.json)$"
+)
+"""Files that an installer adds: commands, byte code, and its notes."""
 
 KEPT = 12
 """The maximum number of templates per kind and service; the least recently used is removed."""
@@ -32,7 +38,11 @@ class TemplateStore:
 
     def __init__(self, root: Path) -> None:
         """Keep templates under ``root``, which is made when the first template is kept."""
-        self._root = root
+        self.root: Final = root
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a template with a name."""
+        return (self.root / name / "origin").exists()
 
     def copy(self, name: str, target: Path, *, inside: Path) -> Path | None:
         """Copy a template to ``target``; return the directory in which the template was made.
@@ -41,7 +51,7 @@ class TemplateStore:
         in which ``target`` is. Paths in the data begin with the returned directory:
         ``ServiceModule.relocate`` replaces it.
         """
-        template = self._root / name
+        template = self.root / name
         try:
             origin = Path((template / "origin").read_text())
             os.utime(template)
@@ -52,24 +62,36 @@ class TemplateStore:
 
     def keep(self, name: str, data: Path) -> None:
         """Keep a copy of ``data``, to which no service writes any more."""
-        folders.make(self._root)
-        draft = Path(tempfile.mkdtemp(dir=self._root, prefix="draft-"))
+        self._keep(name, data, str(data))
+
+    def add(self, template: Path) -> None:
+        """Keep a copy of a template of another store; ``template`` is its directory."""
+        self._keep(template.name, template / "data", (template / "origin").read_text())
+
+    def _keep(self, name: str, data: Path, origin: str) -> None:
+        folders.make(self.root)
+        draft = Path(tempfile.mkdtemp(dir=self.root, prefix="draft-"))
         folders.mark(draft)
         try:
             copy_data(data, draft / "data", inside=draft)
-            (draft / "origin").write_text(str(data))
+            (draft / "origin").write_text(origin)
             # Another cloud may have kept an equal template meanwhile.
-            if not (self._root / name).exists():
-                draft.rename(self._root / name)
+            if not (self.root / name).exists():
+                draft.rename(self.root / name)
         finally:
-            folders.remove_tree(draft, inside=self._root)
+            folders.remove_tree(draft, inside=self.root)
         self._prune(name)
 
     def _prune(self, name: str) -> None:
         kind = name.rpartition("-")[0]
-        kept = sorted(self._root.glob(f"{kind}-*"), key=lambda each: each.stat().st_mtime)
+        kept = sorted(self.root.glob(f"{kind}-*"), key=lambda each: each.stat().st_mtime)
         for template in filter(folders.is_marked, kept[:-KEPT]):
-            folders.remove_tree(template, inside=self._root)
+            folders.remove_tree(template, inside=self.root)
+
+
+def default() -> TemplateStore:
+    """Return the store in the cache directory."""
+    return TemplateStore(paths.cache() / "templates")
 
 
 def schema_name(name: str) -> str:
@@ -94,14 +116,24 @@ def _digest(distributions: Iterable[str], sources: Iterable[str], extra: Iterabl
     digest = hashlib.sha256()
     for name in distributions:
         distribution = importlib.metadata.distribution(name)
-        # RECORD has the digest of each file, so two builds of one version differ.
-        record = distribution.read_text("RECORD") or distribution.version
-        digest.update("\n".join(sorted(record.splitlines())).encode())
+        digest.update("\n".join(_files(distribution)).encode())
     for source in sources:
         digest.update((Path(__file__).parent / source).read_bytes())
     for line in extra:
         digest.update(line.encode())
     return digest.hexdigest()[:16]
+
+
+def _files(distribution: importlib.metadata.Distribution) -> list[str]:
+    """Return the files of a wheel with their digests: two builds of one version differ.
+
+    Installers add other files to RECORD, so two machines with the same wheel would differ too.
+    """
+    record = distribution.read_text("RECORD")
+    if record is None:
+        return [distribution.version]
+    found = (line for line in record.splitlines() if not _ADDED.search(line.partition(",")[0]))
+    return sorted(found)
 
 
 def copy_data(source: Path, target: Path, *, inside: Path) -> None:

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bsdgate.harness import clouds_yaml, folders, paths, process
+from bsdgate.harness.cloud import templates
 from bsdgate.harness.cloud.client import Cloud
-from bsdgate.harness.cloud.service import SERVICES, example
+from bsdgate.harness.cloud.service import SERVICES, distributions, example
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName, Limits
 from bsdgate.harness.commands import node_connections, run_clouds
 from bsdgate.harness.commands.boot_display import BootDisplay
@@ -45,14 +46,19 @@ def up(
     file = check_up(name, profile, ports)
     wanted = changes.parse_all(texts, profile.release)
     python = environment.prepare(
-        wanted, profile.release, paths.cache(), console.print, profile.timeouts.factor
+        wanted,
+        profile.release,
+        paths.cache(),
+        console.print,
+        profile.timeouts.factor,
+        needed=distributions(profile.services),
     ).python
     with BootDisplay(console) as display:
         cloud = Cloud.start(
             home(name),
             name=name,
             python=python,
-            templates=paths.cache() / "templates",
+            templates=templates.default().root,
             services=profile.services,
             ports=ports,
             options=service_options(profile),

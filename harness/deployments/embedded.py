@@ -4,8 +4,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from bsdgate.harness.cloud import templates
 from bsdgate.harness.cloud.spec import CloudName, checked_name
 from bsdgate.harness.deployments.base import (
     Access,
@@ -61,6 +62,7 @@ class Embedded:
             lambda message: report_line(message["line"]),
             sources=[str(each) for each in there],
             release=self.profile.release,
+            services=list(self.profile.services),
             snapshots={str(each): each.snapshot.dump() for each in there if each.snapshot},
             factor=self.profile.timeouts.factor,
         )
@@ -78,6 +80,9 @@ class Embedded:
     def start(self, report: ReportEvent) -> Access:
         """Start the services on the node, and forward their ports to this machine."""
         services = list(self.profile.services)
+        nodes = boards.nodes(self.profile.boards)
+        if not self.changed:
+            self._push_templates(services, nodes)
         ports = self.node.choose_ports(len(services))
         started = self.host.call(
             "start",
@@ -88,11 +93,22 @@ class Embedded:
             services=services,
             ports={**dict(zip(services, ports, strict=True)), **self.ports},
             options=service_options(self.profile),
-            nodes=boards.nodes(self.profile.boards),
+            nodes=nodes,
             limits=[self.profile.limits.start, self.profile.limits.stop],
         )
         self.node.forward(started["ports"])
         return Access(started["entry"], started["accounts"])
+
+    def _push_templates(self, services: Sequence[str], nodes: Sequence[Mapping[str, Any]]) -> None:
+        """Copy templates that the node lacks and this machine has: to make them takes minutes."""
+        store = templates.default()
+        wanted = self.host.call("missing_templates", ignore, services=services, nodes=nodes)
+        for name in wanted:
+            if store.has(name):
+                folder = self.node.push(store.root / name)
+                self.host.call("add_template", ignore, folder=str(folder))
+                if name == wanted[0]:
+                    return
 
     def health(self) -> Sequence[Problem]:
         """Return a problem for each service that died, or one for a lost node."""

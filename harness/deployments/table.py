@@ -2,13 +2,14 @@
 """Returns the node and the deployment of a run."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
+from bsdgate.harness.cloud.service import distributions
 from bsdgate.harness.deployments import connection, ownership
 from bsdgate.harness.deployments.base import Deployment
 from bsdgate.harness.deployments.embedded import Embedded
 from bsdgate.harness.deployments.standing import Standing
+from bsdgate.harness.environments import environment
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.manifest import AskedCloud, RunnerKind
 from bsdgate.harness.nodes import specs
@@ -16,24 +17,29 @@ from bsdgate.harness.nodes.base import Node
 from bsdgate.harness.nodes.local import LocalNode
 from bsdgate.harness.nodes.qemu import boot as boots
 from bsdgate.harness.nodes.qemu.console import Report, Stage
-from bsdgate.harness.nodes.qemu.machine import Machine
 from bsdgate.harness.nodes.qemu.node import Options, QemuNode, default_machine, ignore_stage
 from bsdgate.harness.nodes.specs import QemuSpec
 from bsdgate.harness.nodes.ssh import SshNode
 from bsdgate.harness.profiles import load as profiles
-from bsdgate.harness.profiles.model import Profile, Qemu
+from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import RunDir
 from bsdgate.harness.suites.model import Suite
 
 
-def check(on: str | None) -> None:
-    """Check ``on``, the value of ``--on``; None is this machine.
+def check(on: str | None, cloud: AskedCloud | None, profile: Profile) -> None:
+    """Check, without a connection, that a run can use its node.
 
-    :raises UsageError: the value is not valid.
+    ``on`` is the value of ``--on``; None is this machine, which needs the services of the profile
+    for its own cloud.
+
+    :raises UsageError: ``on`` is not a node, or a service is not installed.
     :raises InfrastructureError: a program that boots guests is missing on this machine.
     """
-    if on is not None and isinstance(specs.parse(on), QemuSpec):
-        boots.check_programs(default_machine())
+    if on is not None:
+        if isinstance(specs.parse(on), QemuSpec):
+            boots.check_programs(default_machine())
+    elif cloud is None:
+        environment.check_installed(distributions(profile.services), profile.release)
 
 
 def make(
@@ -74,14 +80,9 @@ def remote_node(
     receives the stages of the boot of a guest.
     """
     factor = profile.timeouts.factor
-    if not isinstance(spec, QemuSpec):
-        return SshNode(spec, run, logs, factor=factor)
-    options, nodes = Options(factor=factor, report=report), profile.nodes
-    if isinstance(nodes, Qemu):
-        machine = Machine(nodes.architecture, nodes.cpus, nodes.memory_mib)
-        options = replace(options, machine=machine, filesystem=nodes.filesystem)
-        spec = QemuSpec(spec.image or nodes.image)
-    return QemuNode(spec, run, logs, options=options)
+    if isinstance(spec, QemuSpec):
+        return QemuNode(spec, run, logs, options=Options(factor=factor, report=report))
+    return SshNode(spec, run, logs, factor=factor)
 
 
 def load_profile(name: str, cloud: AskedCloud | None, factor: float | None) -> Profile:

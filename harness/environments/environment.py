@@ -37,17 +37,8 @@ from bsdgate.harness.profiles import releases
 
 ReportStep = Callable[[str], None]
 
-SERVICES: Final = (
-    "glance",
-    "ironic",
-    "keystone",
-    "neutron",
-    "nova",
-    "openstack-placement",
-    "python-tempestconf",
-    "tempest",
-)
-"""The distributions that every run needs."""
+RUNNERS: Final = ("python-tempestconf", "tempest")
+"""The distributions that the runners need, on the machine that runs the tests."""
 
 _KEPT: Final = 5
 _UNUSED_SECONDS: Final = 24 * 3600.0
@@ -102,18 +93,20 @@ def prepare(
     cache_dir: Path,
     progress: ReportStep,
     factor: float = 1.0,
+    *,
+    needed: Iterable[str] = RUNNERS,
 ) -> Environment:
-    """Return an environment with the release's services and ``changes`` over them.
+    """Return an environment with the release's distributions and ``changes`` over them.
 
-    ``cache_dir`` keeps the result; ``progress`` is called before each step that takes time;
-    ``factor`` multiplies the time limits.
+    ``needed`` are the distributions that must be installed. ``cache_dir`` keeps the result;
+    ``progress`` is called before each step that takes time; ``factor`` multiplies the time limits.
 
-    :raises UsageError: the services of the release are not installed, or a change is unknown.
+    :raises UsageError: a distribution of the release is not installed, or a change is unknown.
     :raises ConfigurationError: a change requires something that the release does not have.
     :raises InfrastructureError: the build failed; the error ends with the last lines of its log.
     """
     paths.check_installation()
-    check_services(release)
+    check_installed(needed, release)
     if not changes:
         return Environment(Path(sys.executable))
     home = cache_dir / "environments"
@@ -158,14 +151,14 @@ def resolve(changes: Sequence[Change], cache_dir: Path) -> list[Resolved]:
             log.unlink(missing_ok=True)
 
 
-def check_services(release: str) -> None:
-    """Check that the running environment has the services in the versions of the release.
+def check_installed(names: Iterable[str], release: str) -> None:
+    """Check that the running environment has distributions in the versions of the release.
 
-    :raises UsageError: a service is not installed, or has another version.
+    :raises UsageError: a distribution is not installed, or has another version.
     """
     pins = releases.pins(release)
     wrong = []
-    for name in SERVICES:
+    for name in names:
         try:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -176,7 +169,7 @@ def check_services(release: str) -> None:
             wrong.append(f"{name} is {version}, not {pinned}")
     if wrong:
         raise UsageError(
-            f"{sys.executable} lacks the services of OpenStack {release}: {'; '.join(wrong)}",
+            f"{sys.executable} lacks distributions of OpenStack {release}: {'; '.join(wrong)}",
             f"run through tox, or install bsdgate[cloud] with -c {releases.constraints(release)}",
         )
 

@@ -279,8 +279,9 @@ class SshNode:
     @property
     def _install_hint(self) -> str:
         return (
-            f"on the node, install bsdgate {identity.version()} with its extra `cloud`, by Python"
-            " 3.11 or newer, and put the command bsdgate on the PATH of the user's login shell"
+            f"on the node, install bsdgate {identity.version()} with its extra `services`, by"
+            " Python 3.11 or newer, and put the command bsdgate on the PATH of the user's login"
+            " shell"
         )
 
     def _is_loopback_shared(self) -> bool:

@@ -7,10 +7,12 @@ from lint import structure
 HASH = " \\\n    --hash=sha256:00\n"
 PYPROJECT = """\
 [project]
+name = "bsdgate"
 dependencies = ["PyYAML"]
 
 [project.optional-dependencies]
-cloud = ["keystone"]
+services = ["keystone"]
+cloud = ["bsdgate[services]"]
 
 [dependency-groups]
 linters = ["ruff"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bsdgate.harness.cloud import templates
 from bsdgate.harness.cloud.client import Cloud
 from bsdgate.harness.cloud.host import CloudHost
 from bsdgate.harness.nodes.base import ignore
@@ -57,3 +58,23 @@ def test_a_directory_without_a_cloud_has_the_state_killed(tmp_path: Path) -> Non
     assert CloudHost().health(ignore, folder=str(tmp_path)) == [
         ("cloud-not-ready", "the cloud is killed")
     ]
+
+
+def test_templates_that_make_the_start_faster_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BSDGATE_CACHE_DIR", str(tmp_path))
+
+    def missing() -> list[str]:
+        found: list[str] = CloudHost().missing_templates(ignore, services=["keystone"], nodes=[])
+        return found
+
+    whole, schema = missing()
+    assert (whole[:6], schema) == ("cloud-", templates.schema_name("keystone"))
+    for name in (schema, whole):
+        (tmp_path / name / "data").mkdir(parents=True)
+        (tmp_path / name / "origin").write_text("/data")
+    CloudHost().add_template(ignore, folder=str(tmp_path / schema))
+    assert missing() == [whole]
+    CloudHost().add_template(ignore, folder=str(tmp_path / whole))
+    assert missing() == []

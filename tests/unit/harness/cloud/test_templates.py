@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -129,6 +130,19 @@ def test_templates_of_other_services_are_not_removed(
     assert (tmp_path / "templates" / "schema-y-1").exists()
 
 
+def test_a_template_of_another_store_is_added(
+    store: templates.TemplateStore, data: Path, tmp_path: Path, cloud: Path
+) -> None:
+    other = templates.TemplateStore(tmp_path / "other")
+    other.keep("schema-x-1", data)
+    assert not store.has("schema-x-1")
+    for _ in range(2):
+        store.add(tmp_path / "other" / "schema-x-1")
+    assert store.has("schema-x-1")
+    assert store.copy("schema-x-1", cloud / "copy", inside=cloud) == data
+    assert rows(cloud / "copy") == [(7,)]
+
+
 def test_names_differ_by_service_and_are_stable() -> None:
     names = [templates.schema_name(name) for name in ("keystone", "nova")]
     assert len(set(names)) == 2
@@ -153,3 +167,33 @@ def test_another_build_of_a_service_has_another_name(monkeypatch: pytest.MonkeyP
     )
     assert templates.schema_name("nova") != before
     assert templates.cloud_name(["keystone", "nova"]) != cloud_before
+
+
+@pytest.mark.parametrize(
+    ("line", "same"),
+    [
+        ("nova-34.0.0.dist-info/INSTALLER,sha256=pip,4", True),
+        ("nova-34.0.0.dist-info/direct_url.json,sha256=url,4", True),
+        ("nova/__pycache__/api.cpython-311.pyc,,", True),
+        ("../../../bin/nova-manage,sha256=path,5", True),
+        ("nova-34.0.0.dist-info/entry_points.txt,sha256=points,6", False),
+        ("nova/compute.py,sha256=code,7", False),
+    ],
+)
+def test_files_that_an_installer_adds_do_not_change_the_name(
+    monkeypatch: pytest.MonkeyPatch, line: str, same: bool
+) -> None:
+    """Another machine has the same wheel, but another installer or other paths."""
+    distribution = importlib.metadata.distribution
+
+    def name_with(record: str) -> str:
+        fake = SimpleNamespace(version="34.0.0", read_text=lambda _: record)
+        monkeypatch.setattr(
+            importlib.metadata,
+            "distribution",
+            lambda name: fake if name == "nova" else distribution(name),
+        )
+        return templates.schema_name("nova")
+
+    record = "nova/api.py,sha256=one,1\n"
+    assert (name_with(record) == name_with(f"{record}{line}\n")) is same

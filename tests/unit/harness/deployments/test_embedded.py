@@ -30,15 +30,32 @@ class FakeHost:
         self.closed = False
         self.snapshots: dict[str, Any] = {}
         self.factor = 0.0
+        self.services: list[str] = []
+        self.missing: list[str] = []
+        self.added: list[str] = []
 
     def prepare(
-        self, report: Any, *, sources: list[str], release: str, snapshots: Any, factor: float
+        self,
+        report: Any,
+        *,
+        sources: list[str],
+        release: str,
+        services: list[str],
+        snapshots: Any,
+        factor: float,
     ) -> dict[str, Any]:
+        self.services = services
         report({"line": f"preparing {release}"})
         self.snapshots = snapshots
         self.factor = factor
         built = [CHANGED | {"source": text.partition("=")[2]} for text in sources]
         return {"versions": {"keystone": "30.0.1"}, "changes": built}
+
+    def missing_templates(self, _report: Any, **_: Any) -> list[str]:
+        return self.missing
+
+    def add_template(self, _report: Any, *, folder: str) -> None:
+        self.added.append(Path(folder).name)
 
     def start(self, report: Any, *, folder: str, **cloud: Any) -> dict[str, Any]:
         if folder in self.clouds:
@@ -92,6 +109,49 @@ class TestChangedEmbeddedOnAFakeNode(DeploymentContract):
 def test_the_factor_of_the_profile_is_used_on_the_node(node: FakeNode, host: FakeHost) -> None:
     Embedded(node, load("embedded").with_factor(3)).install(drop)
     assert host.factor == 3
+
+
+def test_the_node_needs_only_the_services_of_the_profile(node: FakeNode, host: FakeHost) -> None:
+    Embedded(node, load("keystone")).install(drop)
+    assert host.services == ["keystone"]
+
+
+@pytest.mark.parametrize(
+    ("here", "added"),
+    [
+        (["cloud-1", "schema-keystone-1"], ["cloud-1"]),
+        (["schema-keystone-1"], ["schema-keystone-1"]),
+        ([], []),
+    ],
+)
+def test_templates_of_this_machine_are_copied_to_the_node(
+    node: FakeNode,
+    host: FakeHost,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    here: list[str],
+    added: list[str],
+) -> None:
+    monkeypatch.setenv("BSDGATE_CACHE_DIR", str(tmp_path / "cache"))
+    for name in here:
+        folder = tmp_path / "cache" / "templates" / name
+        folder.mkdir(parents=True)
+        (folder / "origin").write_text("/data")
+    host.missing = ["cloud-1", "schema-keystone-1", "schema-nova-1"]
+    Embedded(node, load("embedded")).start(drop)
+    assert host.added == added
+
+
+def test_no_template_is_copied_for_a_change(
+    node: FakeNode, host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BSDGATE_CACHE_DIR", str(tmp_path / "cache"))
+    folder = tmp_path / "cache" / "templates" / "cloud-1"
+    folder.mkdir(parents=True)
+    (folder / "origin").write_text("/data")
+    host.missing = ["cloud-1"]
+    Embedded(node, load("embedded"), ["keystone=30.0.1"]).start(drop)
+    assert host.added == []
 
 
 def test_its_accounts_are_those_of_the_cloud(node: FakeNode) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """bsdgate.harness.deployments.table."""
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,6 @@ from bsdgate.harness.nodes.qemu.node import QemuNode
 from bsdgate.harness.nodes.specs import QemuSpec
 from bsdgate.harness.nodes.ssh import SshNode
 from bsdgate.harness.profiles.load import load
-from bsdgate.harness.profiles.model import Qemu
 from bsdgate.harness.run_dir import RunDir
 
 AUTH = {"auth_url": "http://x/v3", "username": "u", "password": "p", "project_name": "q"}
@@ -31,6 +31,25 @@ def test_by_default_it_is_an_embedded_cloud_on_this_machine(tmp_path: Path) -> N
     assert isinstance(node, LocalNode)
     assert isinstance(deployment, Embedded)
     assert (deployment.node, deployment.changed) == (node, True)
+
+
+def test_services_must_be_installed_only_for_a_cloud_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = metadata.version
+
+    def without_nova(name: str) -> str:
+        if name == "nova":
+            raise metadata.PackageNotFoundError
+        return real(name)
+
+    monkeypatch.setattr(metadata, "version", without_nova)
+    standing = AskedCloud(name="theirs", prefix="mine")
+    table.check("ssh://me@there", None, load("embedded"))
+    table.check(None, standing, load("embedded"))
+    table.check(None, None, load("keystone"))
+    with pytest.raises(UsageError, match="nova is not installed"):
+        table.check(None, None, load("embedded"))
 
 
 def test_with_on_it_is_on_another_machine(tmp_path: Path) -> None:
@@ -68,21 +87,11 @@ def test_with_on_the_node_can_be_a_guest_in_qemu(tmp_path: Path) -> None:
     assert isinstance(deployment, Embedded)
 
 
-def test_a_guest_has_the_size_and_the_image_in_the_profile(tmp_path: Path) -> None:
-    profile = load("freebsd")
-    assert isinstance(profile.nodes, Qemu)
-    node = table.remote_node(QemuSpec(), profile, tmp_path, tmp_path)
-    assert isinstance(node, QemuNode)
-    assert node.spec == QemuSpec(profile.nodes.image)
-    assert node.options.machine.cpus == profile.nodes.cpus
-    assert node.options.machine.memory_mib == profile.nodes.memory_mib
-
-
 def test_a_missing_qemu_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InfrastructureError, match="no program qemu-system-"):
-        table.check("qemu")
+        table.check("qemu", None, load("embedded"))
     with pytest.raises(UsageError, match="is not a version"):
-        table.check("qemu:nonsense")
-    table.check("ssh://me@there")
-    table.check(None)
+        table.check("qemu:nonsense", None, load("embedded"))
+    table.check("ssh://me@there", None, load("embedded"))
+    table.check(None, None, load("embedded"))

@@ -39,7 +39,9 @@ def test_without_changes_the_running_environment_is_used(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_services_and_other_versions_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_distributions_and_other_versions_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = metadata.version
 
     def pretend(name: str) -> str:
@@ -49,7 +51,7 @@ def test_missing_services_and_other_versions_are_reported(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(metadata, "version", pretend)
     with pytest.raises(UsageError, match="nova is not installed") as caught:
-        environment.check_services(RELEASE)
+        environment.prepare([], RELEASE, tmp_path, never, needed=["keystone", "nova", "glance"])
     assert "glance is 1.0, not 33.0.0" in str(caught.value)
     assert "2026.2.txt" in str(caught.value)
 
