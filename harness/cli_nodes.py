@@ -4,6 +4,7 @@
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from bsdgate.harness.nodes.qemu import DEFAULT_IMAGE, PROGRAMS
@@ -16,6 +17,8 @@ _FACTOR = click.option(
     envvar="BSDGATE_TIMEOUT_FACTOR",
     help="Multiply all time limits by this factor, for a slow machine.",
 )
+_MACHINE = ("architecture", "cpus", "memory", "filesystem", "accelerator")
+"""The options that a copy of a guest cannot have."""
 _GUEST = click.argument("name", metavar="NAME")
 
 
@@ -57,14 +60,20 @@ def node() -> None:
 )
 @_FACTOR
 @click.argument("image", metavar="[VERSION|PATH|URL|@GUEST/SNAPSHOT]", default=DEFAULT_IMAGE)
-def node_boot(image: str, **options: Any) -> None:
+@click.pass_context
+def node_boot(context: click.Context, image: str, **options: Any) -> None:
     """Boot a guest that outlives this command, and print the commands to use the guest.
 
     @GUEST/SNAPSHOT starts a copy of another guest from one of its snapshots.
     """
     from bsdgate.harness.commands import guests
 
-    guests.boot(image, guests.BootOptions(**options), Console())
+    given = [
+        option
+        for option in _MACHINE
+        if context.get_parameter_source(option) is ParameterSource.COMMANDLINE
+    ]
+    guests.boot(image, guests.BootOptions(**options), given, Console())
 
 
 @node.command("list")

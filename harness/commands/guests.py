@@ -10,6 +10,7 @@ from rich.text import Text
 
 from bsdgate.harness import process
 from bsdgate.harness.commands.image_display import ImageDisplay, size
+from bsdgate.harness.errors import UsageError
 from bsdgate.harness.nodes import specs
 from bsdgate.harness.nodes.qemu import guest as guests
 from bsdgate.harness.nodes.qemu import machine as hardware
@@ -19,7 +20,7 @@ from bsdgate.harness.nodes.qemu.console import Report, Stage
 from bsdgate.harness.nodes.qemu.guest import Guest, State
 from bsdgate.harness.nodes.qemu.machine import Machine
 from bsdgate.harness.nodes.qemu.names import check_guest_name
-from bsdgate.harness.nodes.specs import QemuSpec
+from bsdgate.harness.nodes.specs import QemuSpec, SavedGuest
 from bsdgate.results.reporters.text import plain
 
 NO_GUESTS = "there are no guests: `bsdgate node boot` boots a guest"
@@ -41,10 +42,18 @@ class BootOptions:
     timeout_factor: float
 
 
-def boot(image: str, options: BootOptions, console: Console) -> None:
-    """Boot a guest that outlives this command."""
+def boot(image: str, options: BootOptions, machine: Sequence[str], console: Console) -> None:
+    """Boot a guest that outlives this command.
+
+    ``machine`` are the names of the options for the machine that the user gave.
+    """
     spec = specs.parse(f"{specs.QEMU}:{image}")
     assert isinstance(spec, QemuSpec)
+    if machine and isinstance(spec.image, SavedGuest):
+        raise UsageError(
+            f"--{machine[0]} cannot be used with {image}",
+            f"leave out --{machine[0]}: a copy has the machine of its guest",
+        )
     check_guest_name(options.name)
     architecture = options.architecture or hardware.default_architecture()
     started = time.monotonic()

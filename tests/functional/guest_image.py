@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds a small image for guests of tests, from a kernel and other packages of Debian.
 
+The image contains bsdgate with Keystone, if Debian's Python has the version of this Python.
+
 The guest has a serial console, DHCP and sshd, and reads the seed of bsdgate at its first boot like
 nuageinit of FreeBSD. The build needs no root permission and installs no package on this machine: it
 downloads the packages with apt, and unpacks them. The digest of the contents is in the file name of
@@ -25,12 +27,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from functional import guest_runtime
+
 KERNEL = "linux-image-cloud-amd64"
-PACKAGES = ("openssh-server", "busybox-static", "dash")
+PACKAGES = ("openssh-server", "busybox-static", "dash", "python3")
 """The packages of the guest; apt adds their dependencies.
 
 /bin/sh is dash: the shell of busybox would not run /bin/su, but a su of its own.
 """
+SERVICES = ("keystone",)
+"""The services in the guest."""
 TOOLS = ("syslinux", "syslinux-common", "mtools")
 """The packages that are used only for the build."""
 LEFT_OUT = re.compile(r"perl|libperl|debconf|usrmerge|adduser|ucf|dpkg|lib(number|text|file)-")
@@ -44,7 +50,7 @@ SECTOR = 512
 BOOT_START, BOOT_SECTORS = 2048, 64 << 11
 ROOT_START = BOOT_START + BOOT_SECTORS
 MIB = 1 << 20
-ROOT_MIB = 512
+ROOT_MIB = 1024
 """The size of the root file system."""
 
 _EARLY = """\
@@ -164,8 +170,9 @@ def build(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         packages = _resolve(PACKAGES)
+        runtime = _has_this_python(packages)
         kernel, tools = (_resolve(each, dependencies=False) for each in ([_kernel()], TOOLS))
-        image = folder / f"guest-{_digest([*packages, *kernel, *tools])}.qcow2"
+        image = folder / f"guest-{_digest([*packages, *kernel, *tools], runtime)}.qcow2"
         if not image.exists():
             _remove_old(folder)
             with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as work:
@@ -173,6 +180,8 @@ def build(folder: Path) -> Path:
                 _unpack(work_folder, packages, work_folder / "root")
                 _unpack(work_folder, kernel, work_folder / "kernel")
                 _unpack(work_folder, tools, work_folder / "tools")
+                if runtime:
+                    guest_runtime.install(SERVICES, work_folder / "root")
                 made = _make(work_folder)
                 made.chmod(0o444)
                 made.rename(image)
@@ -223,8 +232,16 @@ def _kernel() -> str:
     return found[1]
 
 
-def _digest(packages: Iterable[Package]) -> str:
+def _has_this_python(packages: Iterable[Package]) -> bool:
+    """Return whether the guest can use compiled Python packages of this machine."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return f"python{version}" in {each.name for each in packages}
+
+
+def _digest(packages: Iterable[Package], runtime: bool) -> str:
     parts = [Path(__file__).read_text()]
+    if runtime:
+        parts += [Path(guest_runtime.__file__).read_text(), guest_runtime.digest(SERVICES)]
     parts += sorted(f"{each.file} {each.size}" for each in packages)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 

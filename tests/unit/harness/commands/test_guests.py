@@ -111,6 +111,7 @@ def test_a_directory_without_a_record_is_listed_and_destroyed(call: Call) -> Non
     [
         (("boot", "no/such.qcow2"), "there is no file no/such.qcow2"),
         (("boot", "15"), "'15' is not a version of FreeBSD"),
+        (("boot", "--cpus", "3", "@guest/ready"), "--cpus cannot be used with @guest/ready"),
         (("boot", "--name", "A B", "15.1"), "'A B' is not a valid guest name"),
         (("ssh", "none"), "there is no guest 'none'"),
         (("destroy", "none"), "there is no guest 'none'"),
