@@ -11,10 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 from functional import guest_image
-from functional.test_qemu_node import BUILT, FACTOR, MEMORY, pytestmark, ssh, state
+from functional.test_qemu_node import BUILT, FACTOR, MEMORY, kill_harness, pytestmark, ssh, state
 
 from bsdgate.harness.nodes.qemu import guest as guests
 from bsdgate.harness.nodes.qemu import node
+from bsdgate.harness.nodes.qemu.console import Stage
 from bsdgate.harness.nodes.qemu.machine import Machine
 from bsdgate.harness.nodes.qemu.node import Options
 from bsdgate.harness.nodes.specs import QemuSpec
@@ -67,3 +68,8 @@ def test_three_guests_at_the_same_time_share_one_image_and_leave_nothing(image: 
     assert guests.every() == []
     assert qemu_processes() == []
     assert subprocess.run(["sha256sum", image], check=True, capture_output=True).stdout == digest
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_the_next_boot_removes_a_guest_of_a_killed_harness(image: Path, stage: Stage) -> None:
+    kill_harness(image, stage)

@@ -22,6 +22,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from functional import guest_image
+from functional.place import Place, Started, wait_for
+from functional.run_folder import KEYSTONE, TWO, RunFolder, runs
 
 from bsdgate.harness import process
 from bsdgate.harness.errors import InfrastructureError
@@ -40,6 +42,9 @@ FACTOR = float(os.environ.get("BSDGATE_TIMEOUT_FACTOR", "1"))
 BUILT = Path(sys.prefix).parent / "guests"
 """The directory for the images that the tests build."""
 MEMORY = int(os.environ.get("BSDGATE_TEST_MEMORY", "512"))
+IDENTITY_SMOKE = r"tempest\.api\.identity"
+SLOW = "10"
+"""The factor for time limits of a run with an emulated guest."""
 # Boots a guest and waits to be killed at a stage.
 CONTROLLER = """
 import signal, sys
@@ -196,10 +201,13 @@ def test_a_taken_port_is_an_error(running: RunningGuest, image: Path) -> None:
     assert [guest.name for guest in guests.every()] == ["guest"]
 
 
-@pytest.mark.parametrize("stage", [Stage.LOADER, Stage.KERNEL, Stage.SSH])
-def test_the_next_boot_removes_a_guest_of_a_killed_harness(
-    image: Path, state: Path, stage: Stage
-) -> None:
+def test_the_next_boot_removes_a_guest_of_a_killed_harness(image: Path, state: Path) -> None:
+    """The campaign has the other stages: CI boots a guest three times only."""
+    kill_harness(image, Stage.SSH)
+
+
+def kill_harness(image: Path, stage: Stage) -> None:
+    """Kill a harness when its guest reaches a stage, and check that nothing is left."""
     argv = [sys.executable, "-c", CONTROLLER, str(image), stage.value, str(MEMORY)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as harness:
         assert harness.stdout is not None
@@ -251,3 +259,62 @@ def test_an_arm64_guest_starts_its_firmware(image: Path, state: Path, tmp_path: 
         node.boot("arm", QemuSpec(str(image)), arm64)
     assert list(reached) == [Stage.LOADER]
     assert "arm" not in [guest.name for guest in guests.every()]
+
+
+# Runs with a cloud in a guest -----------------------------------------------------------------
+
+
+@pytest.fixture
+def has_bsdgate(running: RunningGuest) -> None:
+    """Skip the test if bsdgate is not in the image, as in one that the environment names."""
+    if not ssh(running.guest, "command -v bsdgate || true"):
+        pytest.skip("the image does not contain bsdgate")
+
+
+def start_run(place: Place, on: str, **variables: str) -> Started:
+    arguments = ("run", "--on", on, *KEYSTONE, "--tests", IDENTITY_SMOKE, *TWO)
+    return place.start("bsdgate", *arguments, "--timeout-factor", SLOW, **variables)
+
+
+@pytest.mark.usefixtures("has_bsdgate")
+def test_keystone_in_a_guest_passes_the_smoke_tests(place: Place, image: Path) -> None:
+    done = start_run(place, f"qemu:{image}").done(800)
+    sys.stderr.write(f"\n{done.text}\n")
+    assert done.code == 0, done
+    folder = runs(place)[-1]
+    assert folder.verdict["result"] == "PASS"
+    node_document = folder.read("node.json")
+    assert node_document["facts"]["accelerator"] in {"kvm", "tcg"}
+    assert list(folder.attempts) == ["01-hostchecks", "02-tempest"]
+    assert len(folder.asked("02-tempest")) > 10
+    assert (folder.path / "logs" / "services" / "keystone.log").stat().st_size > 0
+    assert b"login: " in (folder.path / "logs" / hardware.CONSOLE_LOG).read_bytes()
+    assert list((place.state / "guests").iterdir()) == []
+    place.wait_until_empty()
+
+
+@pytest.mark.usefixtures("has_bsdgate")
+def test_a_guest_that_is_killed_during_a_run_is_an_error_of_the_node(
+    running: RunningGuest, state: Path, place: Place
+) -> None:
+    if "ready" not in snapshots.names(running.guest):
+        snapshots.save(running.guest, "ready", FACTOR)
+    before = {guest.name for guest in guests.every()}
+    started = start_run(place, "qemu:@guest/ready", BSDGATE_STATE_DIR=str(state))
+
+    def deploying() -> bool:
+        assert started.popen.poll() is None, started.text
+        return "building" in started.text or "keystone" in started.text
+
+    wait_for(deploying, "the services are being started", 300)
+    (name,) = {guest.name for guest in guests.every()} - before
+    guard = psutil.Process(Guest.named(name).require_record().pid)
+    for process_of_qemu in guard.children():
+        process_of_qemu.kill()
+    done = started.done(300)
+    assert done.code == 3, done
+    (folder,) = (state / "runs").iterdir()
+    verdict = RunFolder(folder).verdict
+    assert verdict["result"] == "ERROR"
+    assert "node-lost" in {reason["code"] for reason in verdict["reasons"]}
+    assert {guest.name for guest in guests.every()} == before
