@@ -12,6 +12,7 @@ other end closes. So no process is left behind when any of them is killed.
 import contextlib
 import gc
 import importlib
+import importlib.util
 import io
 import os
 import signal
@@ -90,6 +91,8 @@ def preload(name: str, spec: CloudSpec, listener: socket.socket, supervisor: Con
 def import_shared() -> None:
     """Import the modules that most services import, with threads for oslo.service.
 
+    A module that is not installed is left out: a node has only the services of its profile.
+
     futurist would import eventlet only to find out whether it is installed, and
     Nova refuses to run on threads once eventlet is imported.
     """
@@ -97,8 +100,12 @@ def import_shared() -> None:
 
     backend.init_backend(backend.BackendType.THREADING)
     sys.modules["eventlet"] = None  # type: ignore[assignment]
-    import_all(service.SHARED_IMPORTS)
+    import_all([name for name in service.SHARED_IMPORTS if _is_installed(name)])
     del sys.modules["eventlet"]
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module.partition(".")[0]) is not None
 
 
 def import_all(names: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ import sys
 from bsdgate.harness.__main__ import main
 sys.exit(main())
 """
-SERVERS = ("cheroot", "eventlet")
+SERVERS = ("cheroot", "eventlet", "oslo.service[threading]")
 """The distributions of the extra ``services`` that are not services."""
 LEFT_OUT = frozenset({"uv"})
 """Distributions that only a change under test uses."""
@@ -66,19 +66,23 @@ def closure(names: Iterable[str]) -> list[metadata.Distribution]:
     """Return distributions and all distributions that they require, sorted by name."""
     found: dict[NormalizedName, metadata.Distribution] = {}
     needed = [Requirement(each) for each in names]
+    seen: set[tuple[NormalizedName, str]] = set()
     while needed:
-        name = canonicalize_name(needed.pop().name)
-        if name not in found and name not in LEFT_OUT:
-            found[name] = metadata.distribution(name)
-            needed += required(found[name])
+        requirement = needed.pop()
+        name = canonicalize_name(requirement.name)
+        for extra in {"", *requirement.extras}:
+            if name not in LEFT_OUT and (name, extra) not in seen:
+                seen.add((name, extra))
+                found[name] = metadata.distribution(name)
+                needed += required(found[name], extra)
     return [found[name] for name in sorted(found)]
 
 
-def required(distribution: metadata.Distribution) -> Iterator[Requirement]:
-    """Yield the requirements of a distribution without its extras."""
+def required(distribution: metadata.Distribution, extra: str) -> Iterator[Requirement]:
+    """Yield the requirements of a distribution with an extra; "" is no extra."""
     for text in distribution.requires or ():
         requirement = Requirement(text)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
             yield requirement
 
 
