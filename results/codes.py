@@ -96,6 +96,13 @@ class Code(StrEnum):
     """Resources that the run has not made changed, and requests of the run contained their ids."""
     FOREIGN_CHANGED = "foreign-changed", Level.NOTE
     """Resources that the run has not made changed; no request of the run contained their ids."""
+    # The versions of FreeBSD and OpenStack, on the day on which the run began.
+    END_OF_LIFE = "end-of-life", None
+    """The version of FreeBSD, or the release of OpenStack, was past its end of life."""
+    END_OF_LIFE_NEAR = "end-of-life-near", Level.NOTE
+    """The end of life of the version or release was at most 60 days away."""
+    NOT_IN_MATRIX = "not-in-matrix", Level.NOTE
+    """The matrix does not have this version of FreeBSD with this architecture and release."""
     # Problems that the harness found (results.problems).
     SERVICE_DIED = "service-died"
     """A service of the cloud died while the tests ran."""

@@ -102,6 +102,8 @@ class _NodeDocument(BaseModel):
 
 _DEPLOYMENT = frozenset({"deploy", "close"})
 _CLOSED = ("close", "end")
+_CHECKS = frozenset({"close", "matrix"})
+"""The steps in the journal that have findings."""
 
 
 def load(run_dir: Path) -> Evidence:
@@ -174,10 +176,10 @@ def _check_journal(path: Path, names: Collection[str], *, audited: bool = False)
     Only the journal shows that the last attempts are lost: their loss leaves no gap in the numbers.
     An incomplete last line is ignored. A lost journal is an error, because attempts may be lost
     too, for example from a truncated archive. The journal also lists processes that had to be
-    killed, modifications of the base (the environment without the change under test), and that the
-    node was lost. A modified base makes its results worthless. At its end a run compares the
-    resources of a cloud that is not bsdgate's own with the resources before the run (``audited``);
-    it is an error if this was not done.
+    killed, modifications of the base (the environment without the change under test), that the node
+    was lost, and versions past their end of life. A modified base makes its results worthless. At
+    its end a run compares the resources of a cloud that is not bsdgate's own with the resources
+    before the run (``audited``); it is an error if this was not done.
     """
     try:
         with open_plain(path, DOCUMENT_BOUND) as file:
@@ -186,8 +188,8 @@ def _check_journal(path: Path, names: Collection[str], *, audited: bool = False)
         left = [str(line["message"]) for line in lines if line["step"] == "left-behind"]
         altered = [str(line["message"]) for line in lines if line["step"] == "base-altered"]
         steps = [(line["step"], line["event"]) for line in lines if line["step"] in _DEPLOYMENT]
-        closing = [line for line in lines if line["step"] == "close"]
-        found = [_finding(line) for line in closing if line["event"] == "fail"]
+        checks = [line for line in lines if line["step"] in _CHECKS]
+        found = [_finding(line) for line in checks if line["event"] == "fail"]
         lost_nodes = _lost_nodes(lines)
     except UnreadableError as reason:
         # A run that has not begun to test has no journal.
@@ -209,7 +211,7 @@ def _check_journal(path: Path, names: Collection[str], *, audited: bool = False)
 
 
 def _finding(line: Mapping[str, Any]) -> Reason:
-    """Return a finding of the harness from the end of the deployment.
+    """Return a finding of the harness.
 
     :raises ValueError: the code is not allowed for a finding.
     """

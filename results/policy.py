@@ -21,7 +21,8 @@ class Policy:
     requested tests; all policies make that an error, because without a list a run with lost
     evidence could pass. ``undated``: known failures excused something in evidence without times, so
     it is not known whether they had expired. ``left_behind``: processes outlived the cloud or the
-    tests and had to be killed.
+    tests and had to be killed. ``end_of_life``: the run began after the end of life of the version
+    of FreeBSD or of the OpenStack release.
     """
 
     name: str
@@ -34,10 +35,12 @@ class Policy:
     unlisted: Level = Level.ERROR
     undated: Level = Level.ERROR
     left_behind: Level = Level.NOTE
+    end_of_life: Level = Level.ERROR
 
     def level(self, code: Code) -> Level:
         """Return the level of reasons with this code."""
         by_policy = {
+            Code.END_OF_LIFE: self.end_of_life,
             Code.FAILS_ON_BASE: self.base,
             Code.LEFT_BEHIND: self.left_behind,
             Code.NARROWED: self.narrowed,
@@ -50,7 +53,11 @@ class Policy:
 
 
 DEVELOPER: Final = Policy(
-    "developer", narrowed=Level.NOTE, no_history=Level.NOTE, undated=Level.NOTE
+    "developer",
+    narrowed=Level.NOTE,
+    no_history=Level.NOTE,
+    undated=Level.NOTE,
+    end_of_life=Level.NOTE,
 )
 CHECK: Final = Policy("check")
 GATE: Final = Policy(
@@ -60,7 +67,7 @@ GATE: Final = Policy(
     invalid=Level.FAIL,
     left_behind=Level.FAIL,
 )
-NIGHTLY: Final = replace(GATE, name="nightly", base=Level.FAIL)
+NIGHTLY: Final = replace(GATE, name="nightly", base=Level.FAIL, end_of_life=Level.NOTE)
 
 POLICIES: Final = MappingProxyType(
     {policy.name: policy for policy in (DEVELOPER, CHECK, GATE, NIGHTLY)}

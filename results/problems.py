@@ -52,13 +52,22 @@ class Problem:
         return {"code": self.code, "text": self.text}
 
 
-FOUND_CODES: Final = frozenset({Code.FOREIGN_ALTERED, Code.FOREIGN_CHANGED, Code.LEFT_BEHIND})
+FOUND_CODES: Final = frozenset(
+    {
+        Code.FOREIGN_ALTERED,
+        Code.FOREIGN_CHANGED,
+        Code.LEFT_BEHIND,
+        Code.END_OF_LIFE,
+        Code.END_OF_LIFE_NEAR,
+        Code.NOT_IN_MATRIX,
+    }
+)
 """The codes that a finding may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem that the harness found when it ended a deployment, as recorded in the journal."""
+    """A problem of the node, or of the end of a deployment, as recorded in the journal."""
 
     code: Code
     text: str

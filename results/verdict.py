@@ -132,7 +132,7 @@ def judge(
     left_out = {*left_out, *hung.unfinished}
     reasons += _coverage(excused, known, run, earlier=earlier, left_out=left_out)
     reasons += _of_run(run, earlier, policy)
-    ordered = tuple(sorted(set(reasons), key=_severity))
+    ordered = tuple(sorted(set(_with_levels(reasons, policy, _NO_CAUSES)), key=_severity))
     attempts = sorted(evidence.attempts, key=lambda attempt: attempt.name)
     return Verdict(
         run=run,
@@ -156,6 +156,13 @@ def _graded(reasons: Sequence[Reason], policy: Policy, excused: _Excused) -> lis
     graded = {Code.NO_LIST, Code.LEFT_BEHIND}
     if excused.skips or excused.known:
         graded.add(Code.UNDATED)
+    return _with_levels(reasons, policy, graded)
+
+
+def _with_levels(
+    reasons: Iterable[Reason], policy: Policy, graded: Collection[Code]
+) -> list[Reason]:
+    """Return the reasons; those with a code in ``graded`` have the level in the policy."""
     return [
         replace(one, level=policy.level(one.code)) if one.code in graded else one for one in reasons
     ]
@@ -274,7 +281,12 @@ def _severity(reason: Reason) -> tuple[int, bool, str, str, tuple[str, ...]]:
     return level, reason.code not in _WHOLE_RUN, reason.code, reason.message, reason.ids
 
 
-_WHOLE_RUN = problems.CODES | {Code.NODE_FAILED, Code.BASE_ALTERED, Code.HARNESS_PROBLEM}
+_NO_CAUSES = frozenset({Code.END_OF_LIFE})
+"""Codes that are not the cause of failures: they get their level when the causes are known."""
+_WHOLE_RUN = problems.CODES | {
+    *(Code.NODE_FAILED, Code.BASE_ALTERED, Code.HARNESS_PROBLEM),
+    *(Code.END_OF_LIFE, Code.END_OF_LIFE_NEAR, Code.NOT_IN_MATRIX),
+}
 
 
 def _check_owed(evidence: Evidence) -> list[Reason]:

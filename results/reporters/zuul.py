@@ -36,6 +36,8 @@ _SHOWN_NOTES = frozenset(
         Code.NO_SEAL,
         Code.NOT_REPORTED,
         Code.LEFT_BEHIND,
+        Code.END_OF_LIFE,
+        Code.END_OF_LIFE_NEAR,
         Code.UNEXPECTED_SUCCESS,
         Code.EXPECTATION_EXPIRED,
         Code.COVERAGE_LOST,

@@ -13,8 +13,8 @@ from unit.results.conftest import RunDir
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.external_evidence import load_files
 from bsdgate.results.judge import judge_run
-from bsdgate.results.model import Code, Result
-from bsdgate.results.policy import POLICIES
+from bsdgate.results.model import Cause, Code, Result
+from bsdgate.results.policy import GATE, POLICIES
 
 
 @pytest.fixture
@@ -119,10 +119,54 @@ def test_the_policy_sets_the_level_of_left_behind_processes(run_dir: RunDir, cle
     assert (reason.code, reason.message) == (Code.LEFT_BEHIND, "the cloud left x (process 7)")
 
 
+def of_versions(code: str, message: str = "15.1") -> str:
+    line = {"step": "matrix", "event": "fail", "code": code, "message": message}
+    return f"{json.dumps(line)}\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "levels"),
+    [
+        ("end-of-life", ["note", "error", "error", "note"]),
+        ("end-of-life-near", ["note"] * 4),
+        ("not-in-matrix", ["note"] * 4),
+    ],
+)
+def test_the_policy_sets_the_level_of_an_end_of_life(
+    run_dir: RunDir, clean: Path, code: str, levels: list[str]
+) -> None:
+    begun(run_dir, "01-tempest", end=of_versions(code))
+    for policy, level in zip(POLICIES.values(), levels, strict=True):
+        verdict = judge_run(run_dir.path, policy=policy)
+        found = [(one.level, one.message) for one in verdict.reasons if one.code == code]
+        assert found == [(level, "15.1")], policy.name
+        assert verdict.result is (Result.ERROR if level == "error" else Result.PASS), policy.name
+
+
+def test_an_end_of_life_in_a_resumed_run_is_one_reason(run_dir: RunDir, clean: Path) -> None:
+    begun(run_dir, "01-tempest", end=of_versions("end-of-life") * 2)
+    assert [one.code for one in run_dir.judge().reasons] == [Code.END_OF_LIFE]
+
+
+def test_an_end_of_life_is_not_the_cause_of_a_failure(
+    run_dir: RunDir, subunit_stream: Callable[..., bytes], sealed: Callable[..., bytes]
+) -> None:
+    stream = sealed(subunit_stream(("m.A", "fail")), "01-tempest")
+    run_dir.attempt("01-tempest", b"m.A\n", stream)
+    before = judge_run(run_dir.path, policy=GATE)
+    begun(run_dir, "01-tempest", end=of_versions("end-of-life"))
+    after = judge_run(run_dir.path, policy=GATE)
+    assert (before.result, after.result) == (Result.FAIL, Result.ERROR)
+    assert [one.cause for one in after.dispositions] == [Cause.UNKNOWN]
+    assert after.dispositions == before.dispositions
+
+
 @pytest.mark.parametrize(
     "line",
     [
         "",
+        '{"step": "matrix"}\n',
+        of_versions("known-failure"),
         "[]\n",
         '{"event": "begin"}\n',
         '{"step": "attempt"}\n',

@@ -52,8 +52,10 @@ def test_warnings_have_the_reasons_and_the_tests() -> None:
     ]
 
 
-@pytest.mark.parametrize("code", [Code.FEWER_RAN, Code.COVERAGE_LOST])
-def test_lost_coverage_is_a_warning_of_a_pass_too(code: Code) -> None:
+@pytest.mark.parametrize(
+    "code", [Code.FEWER_RAN, Code.COVERAGE_LOST, Code.END_OF_LIFE, Code.END_OF_LIFE_NEAR]
+)
+def test_some_notes_are_warnings_of_a_pass_too(code: Code) -> None:
     reasons = [Reason(Level.NOTE, code, "1 test gone", ("m.gone",))]
     verdict = verdict_of(Result.PASS, Case("m.a", Outcome.SUCCESS), reasons=reasons)
     assert zuul.render(verdict)["zuul"]["warnings"][1:] == [f"NOTE {code}: 1 test gone: m.gone"]
