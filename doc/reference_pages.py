@@ -20,6 +20,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from bsdgate.harness import identity, manifest
+from bsdgate.harness.profiles import matrix
 from bsdgate.harness.profiles import model as profiles
 from bsdgate.harness.run_dir import LAYOUT
 from bsdgate.harness.suites import model as suites
@@ -46,12 +47,25 @@ these numbers and counts the cases. The outcomes are {", ".join(model.Outcome)}.
 Fields without a value are absent. Times are ISO 8601 in UTC.
 """
 
+_VERSIONS_HEAD = f"""\
+The versions that bsdgate is meant for are in ``harness/releases/matrix.yaml``;
+:doc:`/user/freebsd` has the tests that were made on them. The day on which a run began decides, so
+a later verdict on the same run is the same:
+
+- After the end of life of the node's version of FreeBSD, or of the profile's OpenStack release, the
+  run is an ERROR (``end-of-life``) under the policies ``check`` and ``gate``. Under ``developer``
+  and ``nightly`` this is a note.
+- In the {matrix.NOTICE.days} days before that day the verdict has a note (``end-of-life-near``).
+- A version that is not listed, or not with this architecture and release, is a note
+  (``not-in-matrix``).
+"""
 _PROFILE_TYPES = (
     *(profiles.Profile, profiles.Local, profiles.Qemu, profiles.Static, profiles.Host),
     *(profiles.Zuul, profiles.Service, profiles.Board, profiles.Feature, profiles.Exclusion),
     profiles.Timeouts,
 )
 _SUITE_TYPES = (suites.Suite, suites.Inclusion, profiles.Exclusion)
+_MATRIX_TYPES = (matrix.Matrix, matrix.FreeBSD, matrix.OpenStack)
 _RUN_TYPES = (
     *(manifest.Manifest, manifest.AskedProject, manifest.AskedCloud, identity.Settings),
     *(
@@ -84,6 +98,7 @@ def pages() -> dict[str, str]:
         "profiles.rst": render("Profiles", _PROFILE_TYPES),
         "suites.rst": render("Suites", _SUITE_TYPES),
         "run-directory.rst": _after_title(render("Run directory", _RUN_TYPES), _layout()),
+        "versions.rst": _after_title(render("Versions", _MATRIX_TYPES), _versions()),
         "expectations.rst": render("Files of known failures", [Entry, Scope]),
         "verdict.rst": f"{verdict}\n{values('Codes', Code)}",
     }
@@ -204,6 +219,24 @@ def _layout() -> str:
     parts += ["   :widths: 34 66", "", *_row(["File", "Content"])]
     for name, meaning in LAYOUT.items():
         parts += _row([f"``{name}``", meaning])
+    return "\n".join([*parts, ""])
+
+
+def _versions() -> str:
+    """Return sections with the versions in the matrix."""
+    parts = [_VERSIONS_HEAD, *_heading("Versions of FreeBSD", "=")]
+    parts += [".. list-table::", "   :header-rows: 1", "   :widths: 22 22 28 28", ""]
+    parts += _row(["Version", "End of life", "Architectures", "OpenStack releases"])
+    for each in matrix.load().freebsd:
+        shown = f"{each.version} (default)" if each.default else each.version
+        tested = (", ".join(each.architectures), ", ".join(each.releases))
+        parts += _row(
+            [shown, str(each.end_of_life or "none"), *(text or "none" for text in tested)]
+        )
+    parts += ["", *_heading("Releases of OpenStack", "="), ".. list-table::"]
+    parts += ["   :header-rows: 1", "", *_row(["Release", "End of life"])]
+    for release in matrix.load().openstack:
+        parts += _row([release.release, str(release.end_of_life)])
     return "\n".join([*parts, ""])
 
 

@@ -22,6 +22,7 @@ from bsdgate.harness.environments import environment
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.manifest import AskedProject, NodeDocument
 from bsdgate.harness.nodes.base import Node
+from bsdgate.harness.profiles import matrix
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, RunDir
 from bsdgate.harness.runners import durations
@@ -41,6 +42,8 @@ ALTERED: Final = "base-altered"
 """The journal's step for a change that altered the base; the judge reads it."""
 CLOSE: Final = "close"
 """The journal's step for the end of a deployment, with its problems; the judge reads it."""
+MATRIX: Final = "matrix"
+"""The journal's step for the problems of the versions; the judge reads it."""
 LEFT: Final = "left-behind"
 """The journal's step for processes that outlived a step and were killed; the judge reads it."""
 
@@ -153,6 +156,7 @@ def provision(run: Run) -> None:
         changes=(*installed.changes, *run.environment.changes),
     )
     _refuse_another_change(run.folder.manifest.changes, found.changes)
+    _check_versions(run, facts)
     before = run.folder.read_node()
     if before is None:
         run.folder.write_node(found)
@@ -162,6 +166,17 @@ def provision(run: Run) -> None:
             f" {run.folder.path}/node.json",
             "install the versions in this file again, or start a new run",
         )
+
+
+def _check_versions(run: Run, facts: Mapping[str, str]) -> None:
+    """Write the problems of the node's and the run's versions to the journal for the judge.
+
+    The day is the day on which the run began: a later verdict on the same run is the same.
+    """
+    began = run.folder.manifest.created.date()
+    for found in matrix.problems(facts, run.profile.release, began):
+        run.folder.record(MATRIX, "fail", code=found.code, message=found.text)
+        run.listener.report(found.text)
 
 
 def _own_version(run: Run) -> dict[str, str]:

@@ -32,7 +32,7 @@ _PKG_TIMEOUT: Final = 60.0
 
 
 def local() -> dict[str, str]:
-    """Return the facts of this machine; ``freebsd`` and the ports only on FreeBSD.
+    """Return the facts of this machine; those of FreeBSD and of its ports only on FreeBSD.
 
     ``utc_offset`` is the offset of local time, which the services use in logs, such as ``+0100``.
     """
@@ -43,7 +43,9 @@ def local() -> dict[str, str]:
         "utc_offset": f"{datetime.now().astimezone():%z}",
     }
     if platform.system() == "FreeBSD":
-        found["freebsd"] = platform.release().partition("-")[0]
+        # Such as 15.1-RELEASE-p2.
+        number, _, rest = platform.release().partition("-")
+        found |= {"freebsd": number, "freebsd_branch": rest.partition("-")[0]}
         found |= _ports()
     return found
 

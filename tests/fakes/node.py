@@ -31,7 +31,8 @@ class FakeRemote:
 class FakeNode:
     """A node with directories of this machine; ``lose`` cuts the connection.
 
-    ``objects`` are its objects, by the path of their class. ``forwarded`` are the ports that were
+    ``objects`` are its objects, by the path of their class. ``properties`` are its facts.
+    ``forwarded`` are the ports that were
     forwarded.
     """
 
@@ -41,6 +42,7 @@ class FakeNode:
     def __init__(self, folder: Path, objects: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
         self.objects = dict(objects or {})
+        self.properties = {"architecture": "amd64", "utc_offset": "+0000"}
         self.forwarded: list[int] = []
         self.pushed: dict[Path, Sequence[Path] | None] = {}
         self.connected = False
@@ -61,9 +63,9 @@ class FakeNode:
         self.connected = True
 
     def facts(self) -> Mapping[str, str]:
-        """Return two properties."""
+        """Return the properties."""
         self.check_connected()
-        return {"architecture": "amd64", "utc_offset": "+0000"}
+        return dict(self.properties)
 
     def start(
         self,

@@ -72,7 +72,8 @@ def test_ironic_alone_is_restarted_and_reset(alone: UpCloud) -> None:
 
 
 def test_a_run_of_ironic_alone_passes(place: Place) -> None:
-    done = place.bsdgate("run", "--profile", "ironic-standalone", "--policy", "gate")
+    # Not gate: after the end of life of the release, that policy makes the run an ERROR.
+    done = place.bsdgate("run", "--profile", "ironic-standalone", "--policy", "nightly")
     assert done.code == 0, done
     assert "PASS" in done.text
     folder = runs(place)[-1]

@@ -4,6 +4,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from bsdgate.harness.steps import (
     ALTERED,
     CLOSE,
     LEFT,
+    MATRIX,
     Run,
     check_base_unaltered,
     cleanup,
@@ -147,6 +149,45 @@ def test_other_code_of_a_change_than_was_requested_is_refused(
         UsageError, match="was sha256:1 when the run began, but the node built sha256:2"
     ):
         provision(run_with(folder, FakeDeployment(changes=(other,))))
+
+
+# The versions of the node and of the run ----------------------------------------------------
+
+
+def provisioned(tmp_path: Path, day: str, **facts: str) -> tuple[list[dict[str, Any]], str]:
+    """Return the events about versions of a run that began on a day, and the lines for the user."""
+    made = manifest(created=datetime.fromisoformat(f"{day}T23:59:00+00:00"))
+    with RunDir.create(tmp_path / day, made) as folder:
+        run = run_with(folder, FakeDeployment())
+        assert isinstance(run.node, FakeNode)
+        run.node.properties |= facts
+        provision(run)
+        return [event for event in folder.events() if event["step"] == MATRIX], reported(run)
+
+
+def test_a_version_past_its_end_of_life_is_recorded_and_reported(tmp_path: Path) -> None:
+    ((event,), shown) = provisioned(
+        tmp_path, "2027-04-01", freebsd="15.1", freebsd_branch="RELEASE"
+    )
+    assert (event["event"], event["code"]) == ("fail", "end-of-life")
+    assert event["message"].startswith("FreeBSD 15.1 reached its end of life on 2027-03-31: ")
+    assert event["message"] in shown
+
+
+def test_the_day_on_which_the_run_began_decides(tmp_path: Path) -> None:
+    ((event,), _) = provisioned(tmp_path, "2027-03-31", freebsd="15.1", freebsd_branch="RELEASE")
+    assert event["code"] == "end-of-life-near"
+
+
+def test_supported_versions_have_no_event(tmp_path: Path) -> None:
+    assert provisioned(tmp_path, "2026-11-28")[0] == []
+    assert provisioned(tmp_path, "2026-11-29", freebsd="15.1")[0] == []
+
+
+def test_the_release_of_the_profile_is_checked_on_any_system(tmp_path: Path) -> None:
+    ((event,), _) = provisioned(tmp_path, "2028-03-31")
+    assert event["code"] == "end-of-life"
+    assert event["message"].startswith("OpenStack 2026.2 reached its end of life on 2028-03-30: ")
 
 
 # Deploy and collect -------------------------------------------------------------------------

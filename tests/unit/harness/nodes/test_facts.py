@@ -92,12 +92,21 @@ def test_facts_use_the_names_of_freebsd(
     assert scoped() == expected
 
 
+@pytest.mark.parametrize("release", ["15.1-STABLE", "15.1-STABLE-p1"])
+def test_the_branch_of_freebsd_is_a_fact(machine: Callable[..., None], release: str) -> None:
+    machine("FreeBSD", release, "amd64")
+    assert facts.local()["freebsd_branch"] == "STABLE"
+    machine("Linux", "6.1.0-18-amd64", "x86_64")
+    assert "freebsd_branch" not in facts.local()
+
+
 def test_facts_have_the_system_the_interpreter_and_the_offset_of_local_time(
     machine: Callable[..., None],
 ) -> None:
     machine("FreeBSD", "15.1-RELEASE", "amd64")
     found = facts.local()
     assert found["system"] == "FreeBSD 15.1-RELEASE"
+    assert found["freebsd_branch"] == "RELEASE"
     assert found["python"] == platform.python_version()
     assert datetime.strptime(found["utc_offset"], "%z").utcoffset() is not None
 
