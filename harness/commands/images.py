@@ -17,12 +17,13 @@ from bsdgate.harness.images.model import Image, Signature, Variant
 from bsdgate.harness.images.prune import Removed, leftovers, prune, remove_leftovers, size_on_disk
 from bsdgate.harness.images.resolve import Resolver
 from bsdgate.harness.images.settings import Limits, Settings
-from bsdgate.harness.images.versions import nearest
+from bsdgate.harness.images.versions import Version, nearest
+from bsdgate.harness.profiles import matrix
 from bsdgate.results.reporters.text import plain
 
 NOTHING: Final = "no image is in the cache: `bsdgate image fetch 15.1` gets one"
 
-_TITLES: Final = ("size", "fetched", "used", "signature", "name")
+_TITLES: Final = ("size", "fetched", "used", "signature", "end of life", "name")
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -36,7 +37,9 @@ def show(console: Console) -> None:
         return
     now = datetime.now(UTC)
     rows = [_TITLES, *(_row(entry, now) for entry in entries)]
-    rows += [(size(each.size), "", _age(each.changed, now), "", each.name) for each in incomplete]
+    rows += [
+        (size(each.size), "", _age(each.changed, now), "", "", each.name) for each in incomplete
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_TITLES))]
     for number, row in enumerate(rows):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
@@ -48,7 +51,8 @@ def show_published(settings: Settings, limits: Limits, variant: Variant, console
     with ImageDisplay(console) as display:
         resolver = Resolver(settings, _cache(display), Client(limits))
         for version in resolver.versions(variant):
-            _print(console, str(version))
+            end = _end_of_life(version)
+            _print(console, f"{version!s:16} end of life {end}" if end else str(version))
 
 
 def fetch(
@@ -126,8 +130,14 @@ def _row(entry: Entry, now: datetime) -> tuple[str, ...]:
     taken, used = size(size_on_disk(entry.folder)), _age(entry.used, now)
     record = entry.record
     if record is None or entry.image is None:
-        return taken, "", used, "", f"{_name(entry)} (damaged)"
-    return taken, _age(record.fetched, now), used, record.signature, _name(entry)
+        return taken, "", used, "", "", f"{_name(entry)} (damaged)"
+    end = _end_of_life(record.release.version) if record.release else ""
+    return taken, _age(record.fetched, now), used, record.signature, end, _name(entry)
+
+
+def _end_of_life(version: Version) -> str:
+    """Return the last day of support of a version; empty if the matrix has none."""
+    return str(matrix.end_of_life(matrix.name(version.number, version.branch)) or "")
 
 
 def _age(moment: datetime, now: datetime) -> str:

@@ -19,10 +19,12 @@ from rich.console import Console
 from bsdgate.harness.cli import main
 from bsdgate.harness.commands import image_display
 from bsdgate.harness.commands.image_display import ImageDisplay, size
+from bsdgate.harness.profiles import matrix
 
 CONTENT = disks.qcow2()
 NAME = "FreeBSD-15.1-RELEASE-amd64-BASIC-CLOUDINIT-ufs.qcow2"
 LATEST = "releases/VM-IMAGES/15.1-RELEASE/amd64/Latest"
+END, STABLE_END = map(matrix.end_of_life, ("15.1", "stable/15"))
 STABLE = "FreeBSD-15.1-STABLE-amd64-BASIC-CLOUDINIT-20261119-2222222bbbbb-281077-zfs.qcow2"
 
 
@@ -169,18 +171,32 @@ def test_the_list_has_sizes_and_ages(call: Call) -> None:
     used = time.time() - 3 * 86400 - 60
     os.utime(path.parent, (used, used))
     head, row = call("list").out.splitlines()
-    assert head.split() == ["size", "fetched", "used", "signature", "name"]
-    assert re.fullmatch(rf"[\d.]+ KiB +now +3 d ago +not checked +{re.escape(NAME)}", row)
+    assert re.split(" {2,}", head) == [
+        "size",
+        "fetched",
+        "used",
+        "signature",
+        "end of life",
+        "name",
+    ]
+    expected = rf"[\d.]+ KiB +now +3 d ago +not checked +{END} +{re.escape(NAME)}"
+    assert re.fullmatch(expected, row)
     path.chmod(0o600)
     path.write_bytes(b"cut")
     assert call("list").out.endswith(f"{NAME} (damaged)\n")
 
 
 def test_the_published_versions_are_listed(call: Call) -> None:
-    assert call("list", "--published").out == "15.1-RELEASE\n15.1-STABLE\n"
+    listed = f"15.1-RELEASE     end of life {END}\n15.1-STABLE      end of life {STABLE_END}\n"
+    assert call("list", "--published").out == listed
     ended = call("list", "--published", "--tree", "http://127.0.0.1:9")
     assert ended.code == 3
     assert "index: http://127.0.0.1:9/releases/VM-IMAGES/: Connection refused" in ended.err
+
+
+def test_a_version_without_an_end_of_life_is_only_named(call: Call, tree: ReleaseTree) -> None:
+    tree.publish("releases/VM-IMAGES/15.7-RELEASE/amd64/Latest", {f"{NAME}.xz": disks.xz(CONTENT)})
+    assert "15.7-RELEASE\n" in call("list", "--published").out
 
 
 def test_an_image_is_verified_again(call: Call) -> None:
