@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 
-from bsdgate.harness.nodes.qemu import DEFAULT_IMAGE, PROGRAMS
+from bsdgate.harness.nodes.qemu import PROGRAMS
 from bsdgate.harness.parameters import FactorParameter
 
 _FACTOR = click.option(
@@ -59,20 +59,18 @@ def node() -> None:
     show_default="any free port",
 )
 @_FACTOR
-@click.argument("image", metavar="[VERSION|PATH|URL|@GUEST/SNAPSHOT]", default=DEFAULT_IMAGE)
-@click.pass_context
-def node_boot(context: click.Context, image: str, **options: Any) -> None:
+@click.argument("image", metavar="[VERSION|PATH|URL|@GUEST/SNAPSHOT]", required=False)
+def node_boot(image: str | None, **options: Any) -> None:
     """Boot a guest that outlives this command, and print the commands to use the guest.
+
+    Without an image, the default version of FreeBSD is booted.
 
     @GUEST/SNAPSHOT starts a copy of another guest from one of its snapshots.
     """
     from bsdgate.harness.commands import guests
 
-    given = [
-        option
-        for option in _MACHINE
-        if context.get_parameter_source(option) is ParameterSource.COMMANDLINE
-    ]
+    source = click.get_current_context().get_parameter_source
+    given = [option for option in _MACHINE if source(option) is ParameterSource.COMMANDLINE]
     guests.boot(image, guests.BootOptions(**options), given, Console())
 
 

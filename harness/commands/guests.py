@@ -42,12 +42,12 @@ class BootOptions:
     timeout_factor: float
 
 
-def boot(image: str, options: BootOptions, machine: Sequence[str], console: Console) -> None:
+def boot(image: str | None, options: BootOptions, machine: Sequence[str], console: Console) -> None:
     """Boot a guest that outlives this command.
 
     ``machine`` are the names of the options for the machine that the user gave.
     """
-    spec = specs.parse(f"{specs.QEMU}:{image}")
+    spec = specs.parse(f"{specs.QEMU}:{image}" if image else specs.QEMU)
     assert isinstance(spec, QemuSpec)
     if machine and isinstance(spec.image, SavedGuest):
         raise UsageError(

@@ -13,8 +13,8 @@ from bsdgate.harness.errors import UsageError
 from bsdgate.harness.images.resolve import is_path, of_url
 from bsdgate.harness.images.versions import Version
 from bsdgate.harness.nodes.address import FORM, Address
-from bsdgate.harness.nodes.qemu import DEFAULT_IMAGE
 from bsdgate.harness.nodes.qemu.names import check_guest_name, check_snapshot_name
+from bsdgate.harness.profiles import matrix
 
 QEMU: Final = "qemu"
 FORMS: Final = f"{FORM}, qemu, qemu:VERSION, qemu:PATH, qemu:URL or qemu:@GUEST/SNAPSHOT"
@@ -84,7 +84,7 @@ def check_image(image: str) -> None:
         of_url(image)
     elif is_path(image):
         if not Path(image).expanduser().is_file():
-            hint = f"correct the path, or give a version such as {DEFAULT_IMAGE}"
+            hint = f"correct the path, or give a version such as {matrix.default()}"
             raise UsageError(f"there is no file {image}", hint)
     else:
         Version.parse(image)

@@ -4,9 +4,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-DEFAULT_IMAGE: Final = "15.1"
-"""The version of FreeBSD that ``--on qemu`` and ``bsdgate node boot`` boot."""
-
 PROGRAMS: Final[Mapping[str, str]] = {
     "amd64": "qemu-system-x86_64",
     "arm64": "qemu-system-aarch64",

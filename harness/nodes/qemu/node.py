@@ -16,7 +16,6 @@ from bsdgate.harness.images.progress import Listener, Silent
 from bsdgate.harness.images.resolve import Resolver
 from bsdgate.harness.images.settings import Limits, Settings
 from bsdgate.harness.nodes.base import NodeLostError, Remote
-from bsdgate.harness.nodes.qemu import DEFAULT_IMAGE
 from bsdgate.harness.nodes.qemu import accelerator as accelerators
 from bsdgate.harness.nodes.qemu import boot as boots
 from bsdgate.harness.nodes.qemu import machine as hardware
@@ -27,6 +26,7 @@ from bsdgate.harness.nodes.qemu.guest import Guest
 from bsdgate.harness.nodes.qemu.machine import Machine
 from bsdgate.harness.nodes.specs import QemuSpec, SavedGuest
 from bsdgate.harness.nodes.ssh import SshNode
+from bsdgate.harness.profiles import matrix
 
 
 def ignore_stage(stage: Stage, seconds: float) -> None:
@@ -80,7 +80,7 @@ def boot(name: str, spec: QemuSpec, options: Options) -> RunningGuest:
     boots.check_programs(options.machine)
     accelerator = accelerators.choose(options.machine, options.accelerator, paths.state())
     cache = _cache(options)
-    image = _image(spec.image or DEFAULT_IMAGE, options, cache)
+    image = _image(spec.image or matrix.default(), options, cache)
     with cache.hold(image) as lock:
         request = _request(image, options.machine, accelerator, options, lock)
         return boots.boot(name, request, options.report)
@@ -131,7 +131,7 @@ class QemuNode:
         options: Options | None = None,
     ) -> None:
         self.spec: Final = spec
-        self.name: Final = f"qemu-{_name_part(str(spec.image or DEFAULT_IMAGE))}"
+        self.name: Final = f"qemu-{_name_part(str(spec.image or matrix.default()))}"
         self._run = run
         self._logs = logs
         self.options: Final = replace(options or Options(), logs=logs)
