@@ -210,7 +210,7 @@ def _namespace(root: Path) -> Iterator[int | None]:
     if shutil.which("unshare") is None:
         yield None
         return
-    lines = [f"{sys.executable} -c {shlex.quote(_HOLD)}"]
+    lines = [shlex.join([sys.executable, "-c", _HOLD])]
     for top, folders in _closed(sys.base_prefix, sys.prefix, str(TESTS.parent)).items():
         words = ["sh", "-c", _OPEN, "sh", str(root / "stage"), str(top), *map(str, folders)]
         lines.insert(0, f"{shlex.join(words)} || exit 1")

@@ -365,7 +365,12 @@ def test_ctrl_c_while_it_connects_leaves_nothing(
 ) -> None:
     node, before = made(), folders_of_connections()
     monkeypatch.setattr(SshNode, "_ask_installation", lambda _: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        node.connect()
+    # SIGINT is ignored in tests that a script has started in the background.
+    disposition = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            node.connect()
+    finally:
+        signal.signal(signal.SIGINT, disposition)
     assert folders_of_connections() == before
     wait_until_idle(sshd)
