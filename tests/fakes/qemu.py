@@ -38,8 +38,12 @@ echo "$now"
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHhIMnJ0Z2w1b0JwV3h5dGZyYnJvd25mb3hqdW1w"
 
+# The path of Python may contain a space, which a "#!" line cannot: a shell carries out the first
+# lines, and Python reads them as a string.
 _QEMU = """\
-#!{python}
+#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
 import json, os, re, socket, subprocess, sys, threading, time
 from pathlib import Path
 
