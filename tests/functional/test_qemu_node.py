@@ -61,7 +61,7 @@ node.boot("killed", QemuSpec(sys.argv[1]), options)
 
 pytestmark = [
     pytest.mark.downloads,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(
         shutil.which("qemu-system-x86_64") is None or shutil.which("qemu-img") is None,
         reason="QEMU is missing: install qemu-system-x86 and qemu-utils",
@@ -278,7 +278,7 @@ def start_run(place: Place, on: str, **variables: str) -> Started:
 
 @pytest.mark.usefixtures("has_bsdgate")
 def test_keystone_in_a_guest_passes_the_smoke_tests(place: Place, image: Path) -> None:
-    done = start_run(place, f"qemu:{image}").done(800)
+    done = start_run(place, f"qemu:{image}").done(1500)
     sys.stderr.write(f"\n{done.text}\n")
     assert done.code == 0, done
     folder = runs(place)[-1]
@@ -304,9 +304,9 @@ def test_a_guest_that_is_killed_during_a_run_is_an_error_of_the_node(
 
     def deploying() -> bool:
         assert started.popen.poll() is None, started.text
-        return "building" in started.text or "keystone" in started.text
+        return " deploy\n" in started.text
 
-    wait_for(deploying, "the services are being started", 300)
+    wait_for(deploying, "the step deploy begins", 300)
     (name,) = {guest.name for guest in guests.every()} - before
     guard = psutil.Process(Guest.named(name).require_record().pid)
     for process_of_qemu in guard.children():
