@@ -15,6 +15,7 @@ import importlib
 import importlib.util
 import io
 import os
+import selectors
 import signal
 import socket
 import sys
@@ -32,6 +33,9 @@ from bsdgate.harness.cloud import ports, service
 from bsdgate.harness.cloud.spec import CloudSpec
 
 PipeMessage = tuple[Any, ...]
+
+WAIT_SECONDS = 0.5
+POLL_SECONDS = 0.02
 
 
 class Private:
@@ -274,6 +278,8 @@ def bound_server(listener: socket.socket, application: service.Application, thre
     from cheroot import wsgi
 
     class BoundServer(wsgi.Server):
+        expiration_interval = wait_seconds()
+
         def bind(self, family: int, type: int, proto: int = 0) -> socket.socket:  # noqa: A002
             del family, type, proto
             self.socket = listener
@@ -282,3 +288,13 @@ def bound_server(listener: socket.socket, application: service.Application, thre
     return BoundServer(
         listener.getsockname(), application, numthreads=threads, request_queue_size=ports.QUEUE
     )
+
+
+def wait_seconds() -> float:
+    """Return the maximum number of seconds in which a server waits for its idle connections.
+
+    A thread that has answered a request adds the connection to those for which another thread
+    waits. epoll and kqueue notice this at once, poll and select only when the next wait begins.
+    """
+    late = (selectors.SelectSelector, getattr(selectors, "PollSelector", None))
+    return POLL_SECONDS if selectors.DefaultSelector in late else WAIT_SECONDS

@@ -2,16 +2,21 @@
 """Descriptors that the processes of a cloud inherit, with real forks."""
 
 import contextlib
+import http.client
 import io
 import json
 import os
+import selectors
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bsdgate.harness.cloud.worker import Private
+from bsdgate.harness.cloud.worker import Private, bound_server
 
 # Eventlet, where another test has imported it, warns of each fork.
 pytestmark = pytest.mark.filterwarnings("ignore:Using fork:DeprecationWarning")
@@ -63,3 +68,32 @@ def test_a_process_that_a_service_forks_gets_no_socket_pipe_or_lock(held: Held) 
 def test_a_process_of_the_cloud_inherits_all(held: Held) -> None:
     assert held.open_after(held.private.fork) == [True] * 4
     assert held.open_after(os.fork) == [False] * 4, "only forks by Private.fork inherit"
+
+
+def greeting(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"hi"]
+
+
+@pytest.fixture
+def port_of_poll(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Return the port of a server on a system with neither epoll nor kqueue."""
+    monkeypatch.setattr(selectors, "DefaultSelector", selectors.PollSelector)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = bound_server(listener, greeting, threads=1)
+    server.prepare()
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    yield listener.getsockname()[1]
+    server.stop()
+    thread.join()
+
+
+def test_requests_on_one_connection_are_answered_soon_with_poll(port_of_poll: int) -> None:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port_of_poll)) as connection:
+        began = time.monotonic()
+        for _ in range(11):
+            connection.request("GET", "/")
+            assert connection.getresponse().read() == b"hi"
+        seconds = time.monotonic() - began
+    assert seconds < 2.5, "each request waited half a second"
