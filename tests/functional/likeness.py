@@ -86,6 +86,10 @@ class Likeness:
         """Run a command to its end."""
         return self.place.start(*self._bwrap(), *argv).done()
 
+    def bsdgate(self, *arguments: str | Path) -> Done:
+        """Run the bsdgate command to its end."""
+        return self.run(BIN / "bsdgate", *arguments)
+
     def python(self, code: str, *options: str) -> Done:
         """Run Python code."""
         return self.run(BIN / "python", *options, "-c", code)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands on a Linux without what FreeBSD lacks: see ``likeness.py``."""
+"""Runs on a Linux without what FreeBSD lacks: see ``likeness.py``."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +8,22 @@ import pytest
 from functional import likeness
 from functional.likeness import Likeness, Record
 from functional.place import ODD, Place
+from functional.run_folder import FEW, KEYSTONE, TWO, runs
 
 pytestmark = pytest.mark.timeout(300)
+
+PROFILE = Path(__file__).parent / "profiles" / "identity-and-network.yaml"
+SMOKE = r"^tempest\.api\.(identity|network)\.(?!test_routers)"
+"""The smoke tests for identity and networks, except routers: these take half of the time."""
+
+WITHOUT = {
+    ("keystoneauth1._utils", "/proc/version"),
+    ("oslo_utils.netutils", "/proc/net/ipv6_route"),
+    ("oslo_utils.netutils", "/proc/net/route"),
+    ("prometheus_client.process_collector", "/proc/stat"),
+    ("pyroute2.netlink.rtnl.tcmsg.common", "/proc/net/psched"),
+}
+"""The modules that try to open a file, and handle the error: they work without it on FreeBSD."""
 
 BIND = """
 import socket
@@ -77,10 +91,49 @@ def test_only_psutil_opens_files_of_proc(like: Likeness, path: str) -> None:
     assert done.code == 1, done
     assert "bin/python" in done.text.splitlines()[0]
     assert f"FreeBSD has no such file: {path!r}" in done.text
-    assert [(each.refused, each.caller) for each in refused(like.take_records())] == [
-        (path, "__main__")
-    ]
+    assert opened(like.take_records()) == {("__main__", path)}
 
 
-def refused(records: list[Record]) -> list[Record]:
-    return [each for each in records if each.refused is not None]
+def opened(records: list[Record]) -> set[tuple[str | None, str]]:
+    """Return the paths that processes could not open, each with the module that tried it."""
+    return {(each.caller, each.refused) for each in records if each.refused is not None}
+
+
+# Runs -----------------------------------------------------------------------------------------
+
+
+def test_identity_and_network_smoke_passes(like: Likeness) -> None:
+    like.take_records()
+    done = like.bsdgate("run", "--profile", PROFILE, "--tests", SMOKE)
+    assert done.code == 0, done
+    folder = runs(like.place)[-1]
+    assert folder.verdict["result"] == "PASS"
+    succeeded = [each["id"] for each in folder.verdict["cases"] if each["outcome"] == "success"]
+    for area in ("identity", "network"):
+        assert len([each for each in succeeded if each.startswith(f"tempest.api.{area}.")]) > 10
+    records = like.take_records()
+    assert opened(records) <= WITHOUT
+    assert_changed(records)
+
+
+def assert_changed(records: list[Record]) -> None:
+    """Check that no process had a name that FreeBSD lacks, and that all kinds of them are there."""
+    assert [each for each in records if each.present] == []
+    services = {each.services for each in records}
+    assert {("keystone",), ("neutron",)} <= services
+    lines = [" ".join(each.argv) for each in records]
+    for program in ("bsdgate run", "guard.py", "supervisor", "tempest", "hostchecks"):
+        assert any(program in line for line in lines), program
+
+
+def test_use_of_linux_in_a_service_fails_the_run(like: Likeness) -> None:
+    created = "policy = self._assign_unique_id(self._normalize_dict(policy_body))"
+    like.plant("keystone", "api/policy.py", created, "open('/proc/self/status').close()")
+    like.take_records()
+    done = like.bsdgate("run", *KEYSTONE, "--tests", FEW, *TWO)
+    assert done.code == 1, done
+    folder = runs(like.place)[-1]
+    assert folder.verdict["result"] == "FAIL"
+    log = (folder.path / "logs" / "services" / "keystone.log").read_text()
+    assert "FreeBSD has no such file: '/proc/self/status'" in log
+    assert opened(like.take_records()) - WITHOUT == {("keystone.api.policy", "/proc/self/status")}
