@@ -35,7 +35,9 @@ from bsdgate.harness.cloud.spec import CloudSpec
 PipeMessage = tuple[Any, ...]
 
 WAIT_SECONDS = 0.5
+"""The number of seconds of ``wait_seconds`` with epoll or kqueue: cheroot's default."""
 POLL_SECONDS = 0.02
+"""The same with poll or select: a delay of each request on a connection that is kept alive."""
 
 
 class Private:
