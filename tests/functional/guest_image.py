@@ -263,7 +263,10 @@ def _unpack(work: Path, packages: Sequence[Package], target: Path) -> None:
     downloads.mkdir(exist_ok=True)
     names = [f"{each.name}={_version(each)}" for each in packages]
     options = ["-qq", "-oAPT::Sandbox::User=root"]
-    _run("apt-get", *options, "download", *names, cwd=downloads)
+    try:
+        _run("apt-get", *options, "download", *names, cwd=downloads)
+    except RuntimeError as error:
+        raise Missing(f"apt cannot download the packages: {error}") from error
     target.mkdir(exist_ok=True)
     for each in packages:
         _run("dpkg-deb", "-x", downloads / each.file, target)
