@@ -44,7 +44,7 @@ _QEMU = """\
 #!/bin/sh
 '''exec' "{python}" "$0" "$@"
 ' '''
-import json, os, re, socket, subprocess, sys, threading, time
+import json, os, re, signal, socket, subprocess, sys, threading
 from pathlib import Path
 
 here = Path(sys.argv[0]).resolve().parent
@@ -98,7 +98,6 @@ def serve_monitor():
                     send({{"event": "JOB_STATUS_CHANGE", "data": {{"status": "running"}}}})
                     job = {{"id": given["job-id"], "status": "running"}}
                     send({{"return": {{}}}})
-                    time.sleep(0.05)
                     if command == "snapshot-save":
                         saved.append(given["tag"])
                     if command == "snapshot-delete":
@@ -129,8 +128,7 @@ client.sendall(text)
 if behaviour["end"]:
     served.wait()
     os._exit(1)
-while True:
-    time.sleep(60)
+signal.pause()
 """
 
 

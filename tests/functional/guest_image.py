@@ -60,9 +60,9 @@ _EARLY = """\
 /bin/busybox mount -t devtmpfs devtmpfs /dev
 for each in {modules}; do /bin/busybox insmod /modules/$each; done
 while ! test -b /dev/vda2; do /bin/busybox usleep 50000; done
-/bin/busybox mount -t ext4 /dev/vda2 /root
-/bin/busybox mount --move /dev /root/dev
-exec /bin/busybox switch_root /root /sbin/init
+/bin/busybox mount -t ext4 /dev/vda2 /new
+/bin/busybox mount --move /dev /new/dev
+exec /bin/busybox switch_root /new /sbin/init
 """
 _INIT = """\
 #!/bin/sh
@@ -132,7 +132,7 @@ _FILES: Mapping[str, tuple[str, int]] = {
     "etc/udhcpc.script": (_DHCP, 0o755),
     "etc/ssh/sshd_config": (_SSHD, 0o644),
     "etc/passwd": (
-        "root:x:0:0:root:/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/bin/false\n",
+        "root:x:0:0:root:/:/bin/sh\nsshd:x:100:65534::/run/sshd:/bin/false\n",
         0o644,
     ),
     # root does not have a password, as in the images of FreeBSD; sshd accepts no passwords.
@@ -278,7 +278,7 @@ def _version(package: Package) -> str:
 
 def _fill(root: Path) -> None:
     busybox = root / "bin" / "busybox"
-    for name in ("proc", "sys", "dev", "run", "tmp", "mnt", "root", "var/empty", "home", "sbin"):
+    for name in ("proc", "sys", "dev", "run", "tmp", "mnt", "var/empty", "home", "sbin"):
         (root / name).mkdir(parents=True, exist_ok=True)
     for line in _run(busybox, "--list-full").splitlines():
         path = root / line
@@ -304,7 +304,7 @@ def _write_initrd(path: Path, busybox: Path, kernel: Path) -> None:
     modules = _modules(next((kernel / "lib" / "modules").iterdir()))
     names = " ".join(each.name for each in modules)
     with path.open("wb") as file:
-        for name in ("bin", "modules", "proc", "sys", "dev", "root"):
+        for name in ("bin", "modules", "proc", "sys", "dev", "new"):
             file.write(_cpio(name, stat.S_IFDIR | 0o755, b""))
         file.write(_cpio("bin/busybox", stat.S_IFREG | 0o755, busybox.read_bytes()))
         for each in modules:

@@ -66,7 +66,7 @@ def why_impossible() -> str | None:
 
 
 class Likeness:
-    """A place whose commands run in bubblewrap."""
+    """Runs the commands of a place in bubblewrap."""
 
     def __init__(self, place: Place) -> None:
         """Make a copy of the package encodings that begins with ``freebsd_python``."""

@@ -3,14 +3,13 @@
 
 import http.client
 import io
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from fakes.wsgi import serving
 
-from bsdgate.harness.cloud import glance, worker
+from bsdgate.harness.cloud import glance
 
 
 def test_body_has_all_methods_for_reading() -> None:
@@ -39,14 +38,8 @@ def port() -> Iterator[int]:
         environ["wsgi.input"] = glance.RequestBody(environ["wsgi.input"])
         return closing(environ, start_response)
 
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = worker.bound_server(listener, application, threads=1)
-    server.prepare()
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    yield listener.getsockname()[1]
-    server.stop()
-    thread.join()
+    with serving(application) as port:
+        yield port
 
 
 def test_a_connection_stays_open_after_an_upload(port: int) -> None:

@@ -8,15 +8,15 @@ import json
 import os
 import selectors
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.wsgi import serving
 
-from bsdgate.harness.cloud.worker import Private, bound_server
+from bsdgate.harness.cloud.worker import Private
 
 # Eventlet, where another test has imported it, warns of each fork.
 pytestmark = pytest.mark.filterwarnings("ignore:Using fork:DeprecationWarning")
@@ -79,14 +79,8 @@ def greeting(environ: dict[str, Any], start_response: Callable[..., Any]) -> lis
 def port_of_poll(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Return the port of a server on a system with neither epoll nor kqueue."""
     monkeypatch.setattr(selectors, "DefaultSelector", selectors.PollSelector)
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = bound_server(listener, greeting, threads=1)
-    server.prepare()
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    yield listener.getsockname()[1]
-    server.stop()
-    thread.join()
+    with serving(greeting) as port:
+        yield port
 
 
 def test_requests_on_one_connection_are_answered_soon_with_poll(port_of_poll: int) -> None:

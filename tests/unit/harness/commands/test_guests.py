@@ -4,31 +4,20 @@
 import os
 import re
 import socket
-import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 from fakes import disks
 from fakes.qemu import FREEBSD, LATE_CLOCK, SimulatedQemu
+from unit.harness.commands.calls import Call, caller
 
 from bsdgate.harness import process
-from bsdgate.harness.cli import main
 from bsdgate.harness.commands import guest_console
 from bsdgate.harness.nodes.qemu import guest as guests
 from bsdgate.harness.nodes.qemu.guest import Guest, State
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Ended]
 
 
 @pytest.fixture
@@ -51,17 +40,10 @@ def call(
 ) -> Iterator[Call]:
     """Yield a function that runs the command line; remove all guests after the test."""
 
-    def run(*words: Any) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["bsdgate", "node", *map(str, words)])
-        ended = Ended(main(), *capsys.readouterr())
-        assert "Traceback" not in ended.err
-        return ended
-
     with tempfile.TemporaryDirectory(prefix="bsdgate-test-") as folder:
         monkeypatch.setenv("BSDGATE_STATE_DIR", folder)
         monkeypatch.setenv("BSDGATE_CACHE_DIR", f"{folder}/cache")
-        monkeypatch.setenv("COLUMNS", "80")
-        yield run
+        yield caller("node", monkeypatch, capsys)
         for guest in guests.every():
             guest.remove()
 

@@ -5,18 +5,16 @@ import hashlib
 import io
 import os
 import re
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 from fakes import disks, release_tree
 from fakes.release_tree import ReleaseTree, serving
 from rich.console import Console
+from unit.harness.commands.calls import Call, Ended, caller
 
-from bsdgate.harness.cli import main
 from bsdgate.harness.commands import image_display
 from bsdgate.harness.commands.image_display import ImageDisplay, size
 from bsdgate.harness.profiles import matrix
@@ -26,15 +24,6 @@ NAME = "FreeBSD-15.1-RELEASE-amd64-BASIC-CLOUDINIT-ufs.qcow2"
 LATEST = "releases/VM-IMAGES/15.1-RELEASE/amd64/Latest"
 END, STABLE_END = map(matrix.end_of_life, ("15.1", "stable/15"))
 STABLE = "FreeBSD-15.1-STABLE-amd64-BASIC-CLOUDINIT-20261119-2222222bbbbb-281077-zfs.qcow2"
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Ended]
 
 
 @pytest.fixture
@@ -66,15 +55,7 @@ def call(
     """Run the command line, with the cache and the tree of this test."""
     monkeypatch.setenv("BSDGATE_CACHE_DIR", str(cache.parent))
     monkeypatch.setenv("BSDGATE_IMAGE_TREE", tree.url)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*words: Any) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["bsdgate", "image", *map(str, words)])
-        ended = Ended(main(), *capsys.readouterr())
-        assert "Traceback" not in ended.err
-        return ended
-
-    return run
+    return caller("image", monkeypatch, capsys)
 
 
 def fact(ended: Ended, name: str) -> str:
