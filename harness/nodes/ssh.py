@@ -61,19 +61,23 @@ class SshNode:
         *,
         factor: float = 1.0,
     ) -> None:
-        self.address = address
         self.log = logs / LOG
         self.name = address.name
         self._run = run
         self._logs = logs
         self._program = program
         self._factor = factor
-        self._connection = Connection(address, self.log, factor)
+        self.set_address(address)
         self._installation: Installation | None = None
         self._caller: agent.Caller | None = None
         self._folder: Path | None = None
         self._pushed = 0
         self._shares_loopback = False
+
+    def set_address(self, address: Address) -> None:
+        """Set the address of the node; ``connect`` uses it."""
+        self.address = address
+        self._connection = Connection(address, self.log, self._factor)
 
     @property
     def python(self) -> str:

@@ -3,26 +3,27 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from bsdgate.harness import paths, process
+from bsdgate.harness import paths
 from bsdgate.harness.images.cache import Cache
 from bsdgate.harness.images.client import Client
 from bsdgate.harness.images.model import Format, Image, Variant
 from bsdgate.harness.images.progress import Listener, Silent
 from bsdgate.harness.images.resolve import Resolver
 from bsdgate.harness.images.settings import Limits, Settings
-from bsdgate.harness.nodes.base import NodeLostError, Remote
+from bsdgate.harness.nodes.address import Address
+from bsdgate.harness.nodes.base import NodeLostError
 from bsdgate.harness.nodes.qemu import accelerator as accelerators
 from bsdgate.harness.nodes.qemu import boot as boots
 from bsdgate.harness.nodes.qemu import machine as hardware
 from bsdgate.harness.nodes.qemu.accelerator import Accelerator, Choice
 from bsdgate.harness.nodes.qemu.boot import BootRequest, RunningGuest
 from bsdgate.harness.nodes.qemu.console import Report, Stage
-from bsdgate.harness.nodes.qemu.guest import Guest
+from bsdgate.harness.nodes.qemu.guest import LOOPBACK, Guest
 from bsdgate.harness.nodes.qemu.machine import Machine
 from bsdgate.harness.nodes.specs import QemuSpec, SavedGuest
 from bsdgate.harness.nodes.ssh import SshNode
@@ -116,8 +117,8 @@ def _image(name: str, options: Options, cache: Cache) -> Image:
     return cache.get(resolver.resolve(name, variant), client)
 
 
-class QemuNode:
-    """A guest that is booted for a run.
+class QemuNode(SshNode):
+    """A guest that is booted for a run, and then a node over ssh.
 
     ``run`` is the run directory on this machine, ``logs`` the directory for the logs of ssh, QEMU
     and the console.
@@ -131,23 +132,12 @@ class QemuNode:
         options: Options | None = None,
     ) -> None:
         self.spec: Final = spec
-        self.name: Final = f"qemu-{_name_part(str(spec.image or matrix.default()))}"
-        self._run = run
-        self._logs = logs
         self.options: Final = replace(options or Options(), logs=logs)
-        self._running: RunningGuest | None = None
-        self._node: SshNode | None = None
+        # The boot chooses the port.
+        super().__init__(Address(LOOPBACK), run, logs, factor=self.options.factor)
+        self.name = f"qemu-{_name_part(str(spec.image or matrix.default()))}"
+        self._guest: RunningGuest | None = None
         self._kept = False
-
-    @property
-    def python(self) -> str:
-        """The Python interpreter of bsdgate on the guest."""
-        return self._ssh.python
-
-    @property
-    def folder(self) -> Path:
-        """The directory of the run, in bsdgate's state directory on the guest."""
-        return self._ssh.folder
 
     @property
     def running(self) -> RunningGuest:
@@ -155,23 +145,21 @@ class QemuNode:
 
         :raises NodeLostError: the guest is not booted.
         """
-        if self._running is None:
+        if self._guest is None:
             raise NodeLostError(f"the node {self.name} is not booted")
-        return self._running
+        return self._guest
 
     def connect(self) -> None:
         """Boot the guest, and connect to its sshd.
 
         :raises BsdgateError: the guest does not boot, or does not have the same bsdgate.
         """
-        if self._running is None:
+        if self._guest is None:
             name = _name_part(f"{self.name}-{self._run.name}").lower()[-63:].lstrip(".-")
-            self._running = boot(name, self.spec, self.options)
-        guest = self._running.guest
-        factor = self.options.factor
-        self._node = SshNode(guest.address, self._run, self._logs, factor=factor)
+            self._guest = boot(name, self.spec, self.options)
         try:
-            self._node.connect()
+            self.set_address(self._guest.guest.address)
+            super().connect()
         except BaseException:
             self.close()
             raise
@@ -180,64 +168,23 @@ class QemuNode:
         """Return the properties of the node, with its image and its accelerator."""
         record = self.running.guest.require_record()
         own = {"image": record.image, "accelerator": record.accelerator, "url": str(self.spec)}
-        return {**self._ssh.facts(), **own}
-
-    def start(
-        self,
-        argv: Sequence[str | Path],
-        *,
-        log: Path,
-        stdout: Path | int | None = None,
-        stdin: int | None = None,
-    ) -> process.Running:
-        """Start a command."""
-        return self._ssh.start(argv, log=log, stdout=stdout, stdin=stdin)
-
-    def remote(self, path: str) -> Remote:
-        """Return an object of the agent."""
-        return self._ssh.remote(path)
-
-    def push(self, source: Path, names: Sequence[Path] | None = None) -> Path:
-        """Copy the files to a new directory on the guest."""
-        return self._ssh.push(source, names)
-
-    def pull(self, source: Path, target: Path) -> None:
-        """Copy the regular files of a directory of the guest."""
-        self._ssh.pull(source, target)
-
-    def choose_ports(self, count: int) -> Sequence[int]:
-        """Return ports that are free on this machine."""
-        return self._ssh.choose_ports(count)
-
-    def forward(self, ports: Sequence[int]) -> None:
-        """Forward the ports."""
-        self._ssh.forward(ports)
+        return {**super().facts(), **own}
 
     def keep(self) -> None:
         """Let the guest and the connection outlive this process."""
-        self._ssh.keep()
+        super().keep()
         self.running.keep()
         self._kept = True
 
-    def testinfra(self) -> Sequence[str]:
-        """Return the arguments for the ssh backend."""
-        return self._ssh.testinfra()
-
     def close(self) -> None:
         """Disconnect. If the guest is not kept, end and remove it. A second call is harmless."""
-        if self._node is not None:
-            self._node.close()
-            self._node = None
-        if self._running is not None and not self._kept:
-            boots.copy_logs(self._running.guest, self._logs)
-            self._running.close()
-            self._running = None
-
-    @property
-    def _ssh(self) -> SshNode:
-        if self._node is None:
-            raise NodeLostError(f"the node {self.name} is not connected")
-        return self._node
+        try:
+            super().close()
+        finally:
+            if self._guest is not None and not self._kept:
+                boots.copy_logs(self._guest.guest, self._logs)
+                self._guest.close()
+                self._guest = None
 
 
 def _name_part(text: str) -> str:
