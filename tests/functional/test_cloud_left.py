@@ -14,8 +14,13 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def kill_with_guard(started: Started) -> None:
-    """Kill a command and the guards that would end its processes."""
+    """Kill a command and the guards that would end its processes.
+
+    The command is stopped first: it would kill the process group of a guard that has ended.
+    """
     harness = psutil.Process(started.popen.pid)
+    harness.suspend()
+    wait_for(lambda: harness.status() == psutil.STATUS_STOPPED, "the command is stopped")
     for guard in harness.children():
         assert "guard.py" in " ".join(guard.cmdline())
         guard.kill()
