@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from bsdgate.harness import files, paths, process
+from bsdgate.harness import files, paths
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.profiles import load as profiles
 from bsdgate.harness.profiles.model import Profile, Timeouts
@@ -123,7 +123,4 @@ def _list() -> list[str]:
         workspace = Workspace(folder / "tempest", programs, folder / "clouds.yaml", folder)
         workspace.create()
         workspace.config.touch()
-        # Tempest needs a stestr repository even to list tests.
-        init: list[str | Path] = [programs / "stestr", "init"]
-        process.run(init, log=folder / "init.log", timeout=TIMEOUT, cwd=workspace.path)
         return workspace.list_tests(TIMEOUT)

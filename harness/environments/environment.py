@@ -8,6 +8,7 @@ the index has no packages for this system. A layer shares all byte code.
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -75,8 +76,7 @@ class Environment:
     def versions(self) -> dict[str, str]:
         """Return the version of each distribution in the environment, by name."""
         layer = _packages_of(self.python.parents[1]) if self.changes else []
-        found = _distributions([*layer, *map(Path, sys.path)])
-        return {dist.metadata["Name"]: dist.version for _, dist in sorted(found.items())}
+        return dict(_versions((*layer, *map(Path, sys.path))))
 
     def check_base_unaltered(self, log: Path) -> None:
         """Check that the changes have not altered the base.
@@ -347,6 +347,19 @@ def _running_packages() -> list[str]:
     """Return the package directories of the running environment, in the order of its path."""
     own = {os.path.normcase(path) for path in site.getsitepackages()}
     return [path for path in sys.path if os.path.normcase(path) in own]
+
+
+@functools.cache
+def _versions(folders: tuple[Path, ...]) -> Mapping[str, str]:
+    """Return the version of each distribution in ``folders``, by name.
+
+    The result is kept: the metadata of all distributions takes half a second to read.
+    """
+    first: dict[NormalizedName, tuple[str, str]] = {}
+    for dist in metadata.distributions(path=list(map(str, folders))):
+        about = dist.metadata  # each access parses the file again
+        first.setdefault(canonicalize_name(about["Name"]), (about["Name"], about["Version"]))
+    return dict(value for _, value in sorted(first.items()))
 
 
 def _distributions(folders: Sequence[Path]) -> dict[NormalizedName, metadata.Distribution]:

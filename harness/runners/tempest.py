@@ -90,8 +90,7 @@ class Workspace:
     ) -> None:
         """Write tempest.conf by python-tempestconf.
 
-        With the argument ``--create`` it also makes resources for the tests in the cloud. At the
-        same time stestr makes its repository, which takes a second.
+        With the argument ``--create`` it also makes resources for the tests in the cloud.
         """
         settings = {SECTION_MISSPELT: str(self._locks), **overrides}
         argv: list[str | Path] = [self.bin / "discover-tempest-config", *arguments]
@@ -99,10 +98,8 @@ class Workspace:
         argv += ["--image", self._image, "--image-disk-format", "raw"]
         for option, value in settings.items():
             argv += [option, value]
-        with self._start("repository", [self.bin / "stestr", "init"]) as repository:
-            with self._start("tempestconf", argv) as tempestconf:
-                tempestconf.finish(timeout)
-            repository.finish(timeout)
+        with self._start("tempestconf", argv) as tempestconf:
+            tempestconf.finish(timeout)
 
     def list_tests(self, timeout: float) -> list[str]:
         """Return the ids of all installed tests, in Tempest's form.

@@ -7,6 +7,9 @@ character in one of these paths, every run would fail.
 
 Each of these processes would also import all installed tests, to run some of them. If requests are
 logged, ``recorded_tests`` runs the tests.
+
+The repository of stestr is made here: ``stestr init`` takes a second to import what is imported
+here anyway.
 """
 
 import os
@@ -14,9 +17,11 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 from stestr import test_processor
+from stestr.repository import file as repositories
 from tempest.cmd.main import main
 
 from bsdgate.harness import request_log
@@ -61,6 +66,13 @@ def _narrow(line: str, test_ids: Iterable[str]) -> str:
     return _DISCOVER.sub(lambda _: shlex.join(modules), line, count=1)
 
 
+def make_repository() -> None:
+    """Make stestr's repository in the working directory; Tempest needs it even to list tests."""
+    if not Path(".stestr").exists():
+        repositories.RepositoryFactory().initialise(".")
+
+
 if __name__ == "__main__":
+    make_repository()
     test_processor.TestProcessorFixture = QuotedProcessor
     sys.exit(main())

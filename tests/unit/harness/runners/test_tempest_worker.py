@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
-from bsdgate.harness.runners.tempest_worker import MODULES_BOUND, QuotedProcessor
+from bsdgate.harness.runners.tempest_worker import (
+    MODULES_BOUND,
+    QuotedProcessor,
+    make_repository,
+)
 
 # As stestr.config_file has it.
 TEMPLATE = '${PYTHON} -c "import sys; print(*sys.argv[1:])" "x y" $LISTOPT $IDOPTION'
@@ -54,6 +58,20 @@ def test_the_template_of_stestr_is_the_one_that_is_quoted(
     python = shlex.quote(sys.executable)
     assert processor.template.startswith(f"{python} -m stestr.subunit_runner.run ")
     assert 'discover -t "y" "x"' in processor.template
+
+
+def test_a_repository_is_made_once_and_its_records_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stestr.repository import util
+
+    monkeypatch.chdir(tmp_path)
+    make_repository()
+    inserter = util.get_repo_open().get_inserter()
+    inserter.startTestRun()
+    inserter.stopTestRun()
+    make_repository()
+    assert util.get_repo_open().count() == 1
 
 
 DISCOVER = '${PYTHON} -m stestr.subunit_runner.run discover -t "a b" "c d" $LISTOPT $IDOPTION'
