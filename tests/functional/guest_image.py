@@ -8,7 +8,7 @@ nuageinit of FreeBSD. The build needs no root permission and installs no package
 downloads the packages with apt, and unpacks them. The digest of the contents is in the file name of
 an image, so an image is built once. To build the image and print its path:
 
-    python -m functional.guest_image FOLDER
+    python -m functional.guest_image FOLDER [ARCHITECTURE]
 """
 
 import contextlib
@@ -17,9 +17,6 @@ import hashlib
 import os
 import re
 import shutil
-import stat
-import struct
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,9 +24,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from functional import guest_runtime
+from functional import guest_disk, guest_runtime
+from functional.guest_disk import BOARDS, Board, Missing, run, tool_path
 
-KERNEL = "linux-image-cloud-amd64"
 PACKAGES = ("openssh-server", "busybox-static", "dash", "python3")
 """The packages of the guest; apt adds their dependencies.
 
@@ -37,33 +34,22 @@ PACKAGES = ("openssh-server", "busybox-static", "dash", "python3")
 """
 SERVICES = ("keystone",)
 """The services in the guest."""
-TOOLS = ("syslinux", "syslinux-common", "mtools")
-"""The packages that are used only for the build."""
+TOOLS = ("syslinux", "syslinux-common", "mtools", "busybox-static")
+"""The packages that are used only for the build, for the architecture of this machine."""
 LEFT_OUT = re.compile(r"perl|libperl|debconf|usrmerge|adduser|ucf|dpkg|lib(number|text|file)-")
 """The packages that are used only for the installation of packages."""
-MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "crc32c_generic", "ext4", "isofs")
 
 KEPT_SECONDS = 7 * 24 * 3600
 """The number of seconds after which an image that is no longer current is removed."""
 
-SECTOR = 512
-BOOT_START, BOOT_SECTORS = 2048, 64 << 11
-ROOT_START = BOOT_START + BOOT_SECTORS
-MIB = 1 << 20
+# The list of installed packages is empty, so that apt returns all dependencies.
+APT = ("-qq", "-oDir::State::status=/dev/null", "-oDebug::NoLocking=1", "-oAPT::Sandbox::User=root")
+"""The options of apt."""
+TERMINAL = "TERMINAL"
+"""The word that stands for the serial port in the files below."""
 ROOT_MIB = 1024
 """The size of the root file system."""
 
-_EARLY = """\
-#!/bin/busybox sh
-/bin/busybox mount -t proc proc /proc
-/bin/busybox mount -t sysfs sysfs /sys
-/bin/busybox mount -t devtmpfs devtmpfs /dev
-for each in {modules}; do /bin/busybox insmod /modules/$each; done
-while ! test -b /dev/vda2; do /bin/busybox usleep 50000; done
-/bin/busybox mount -t ext4 /dev/vda2 /new
-/bin/busybox mount --move /dev /new/dev
-exec /bin/busybox switch_root /new /sbin/init
-"""
 _INIT = """\
 #!/bin/sh
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -81,7 +67,7 @@ test -e /etc/seeded || /sbin/read-seed
 hostname -F /etc/hostname
 chmod 755 /run/sshd
 /usr/sbin/sshd
-while true; do getty -L 115200 ttyS0 vt100; done
+while true; do getty -L 115200 TERMINAL vt100; done
 """
 _SEED = """\
 #!/bin/sh
@@ -117,15 +103,6 @@ UseDNS no
 PrintMotd no
 Subsystem sftp internal-sftp
 """
-_SYSLINUX = """\
-SERIAL 0 115200
-DEFAULT linux
-PROMPT 0
-LABEL linux
- KERNEL vmlinuz
- INITRD initrd
- APPEND console=ttyS0,115200 loglevel=7
-"""
 _FILES: Mapping[str, tuple[str, int]] = {
     "sbin/init": (_INIT, 0o755),
     "sbin/read-seed": (_SEED, 0o755),
@@ -144,10 +121,6 @@ _FILES: Mapping[str, tuple[str, int]] = {
 }
 
 
-class Missing(Exception):
-    """A program or package for the build is missing on this machine."""
-
-
 @dataclass(frozen=True)
 class Package:
     """The name and the size of a package's file."""
@@ -161,28 +134,39 @@ class Package:
         return self.file.partition("_")[0]
 
 
-def build(folder: Path) -> Path:
+def build(folder: Path, architecture: str | None = None) -> Path:
     """Return the image. The image is built if it is not in the folder.
+
+    ``architecture`` is that of the guest, by default that of this machine. A guest of another
+    architecture has no bsdgate.
 
     :raises Missing: a program or package for the build is missing.
     """
     _check_programs()
     folder.mkdir(parents=True, exist_ok=True)
+    native = run("dpkg", "--print-architecture").strip()
+    board = BOARDS[architecture or native]
     with _locked(folder):
-        packages = _resolve(PACKAGES)
-        runtime = _has_this_python(packages)
-        kernel, tools = (_resolve(each, dependencies=False) for each in ([_kernel()], TOOLS))
-        image = folder / f"guest-{_digest([*packages, *kernel, *tools], runtime)}.qcow2"
+        foreign = architecture not in {None, native}
+        apt = _foreign_apt(folder / str(architecture), str(architecture)) if foreign else []
+        packages = _resolve(PACKAGES, apt)
+        runtime = not foreign and _has_this_python(packages)
+        parts = {
+            "root": (packages, apt),
+            "kernel": (_resolve([_kernel(board, apt)], apt, dependencies=False), apt),
+            "loader": (_resolve(board.loader, apt, dependencies=False), apt),
+            "tools": (_resolve(TOOLS, dependencies=False), []),
+        }
+        contents = [each for found, _ in parts.values() for each in found]
+        image = folder / f"guest-{_digest(contents, runtime)}.qcow2"
         if not image.exists():
             _remove_old(folder)
             with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as work:
-                work_folder = Path(work)
-                _unpack(work_folder, packages, work_folder / "root")
-                _unpack(work_folder, kernel, work_folder / "kernel")
-                _unpack(work_folder, tools, work_folder / "tools")
+                for name, (found, options) in parts.items():
+                    _unpack(Path(work), found, Path(work) / name, options)
                 if runtime:
-                    guest_runtime.install(SERVICES, work_folder / "root")
-                made = _make(work_folder)
+                    guest_runtime.install(SERVICES, Path(work) / "root")
+                made = _make(Path(work), board)
                 made.chmod(0o444)
                 made.rename(image)
         return image
@@ -201,20 +185,41 @@ def _check_programs() -> None:
     :raises Missing: a program is missing on this machine.
     """
     for program in ("apt-get", "apt-cache", "dpkg-deb", "mke2fs", "qemu-img"):
-        if shutil.which(program, path=_path()) is None:
+        if shutil.which(program, path=tool_path()) is None:
             raise Missing(f"{program} is missing: the image of the guest cannot be built")
 
 
-def _resolve(names: Sequence[str], *, dependencies: bool = True) -> list[Package]:
+def _foreign_apt(folder: Path, architecture: str) -> list[str]:
+    """Get the lists of packages of another architecture; return the options of apt to use them.
+
+    :raises Missing: apt cannot get the lists.
+    """
+    lists, cache = (folder.absolute() / name for name in ("lists", "cache"))
+    for each in (lists / "partial", cache):
+        each.mkdir(parents=True, exist_ok=True)
+    options = [
+        *(f"-oAPT::Architecture={architecture}", f"-oAPT::Architectures::={architecture}"),
+        *(f"-oDir::State::lists={lists}", f"-oDir::Cache={cache}"),
+    ]
+    try:
+        run("apt-get", *options, *APT, "update")
+    except RuntimeError as error:
+        raise Missing(f"apt cannot get the lists for {architecture}: {error}") from error
+    return options
+
+
+def _resolve(
+    names: Sequence[str], apt: Sequence[str] = (), *, dependencies: bool = True
+) -> list[Package]:
     """Return the packages with these names and, by default, their dependencies.
+
+    ``apt`` are options of apt.
 
     :raises Missing: apt does not find a package.
     """
-    # The list of installed packages is empty, so that apt returns all dependencies.
-    options = ["-qq", "--print-uris", "-o", "Dir::State::status=/dev/null", "-oDebug::NoLocking=1"]
     verb = ["install", "-y", "--no-install-recommends"] if dependencies else ["download"]
     try:
-        lines = _run("apt-get", *options, *verb, *names).splitlines()
+        lines = run("apt-get", *apt, *APT, "--print-uris", *verb, *names).splitlines()
     except RuntimeError as error:
         raise Missing(f"apt does not know the packages: {error}") from error
     found = [line.split() for line in lines if line.startswith("'")]
@@ -222,13 +227,13 @@ def _resolve(names: Sequence[str], *, dependencies: bool = True) -> list[Package
     return [each for each in packages if not LEFT_OUT.match(each.name)]
 
 
-def _kernel() -> str:
+def _kernel(board: Board, apt: Sequence[str]) -> str:
     """Return the name of the package of the newest kernel."""
     try:
-        found = re.search(r"Depends: (\S+)", _run("apt-cache", "depends", KERNEL))
+        found = re.search(r"Depends: (\S+)", run("apt-cache", *apt, "depends", board.kernel))
     except RuntimeError as error:
-        raise Missing(f"apt does not know {KERNEL}: {error}") from error
-    assert found is not None, f"{KERNEL} does not depend on a kernel"
+        raise Missing(f"apt does not know {board.kernel}: {error}") from error
+    assert found is not None, f"{board.kernel} does not depend on a kernel"
     return found[1]
 
 
@@ -239,48 +244,45 @@ def _has_this_python(packages: Iterable[Package]) -> bool:
 
 
 def _digest(packages: Iterable[Package], runtime: bool) -> str:
-    parts = [Path(__file__).read_text()]
+    parts = [Path(__file__).read_text(), Path(guest_disk.__file__).read_text()]
     if runtime:
         parts += [Path(guest_runtime.__file__).read_text(), guest_runtime.digest(SERVICES)]
     parts += sorted(f"{each.file} {each.size}" for each in packages)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def _make(work: Path) -> Path:
+def _make(work: Path, board: Board) -> Path:
     """Make the image from the unpacked packages, and return its path."""
-    root, tools, kernel = work / "root", work / "tools", work / "kernel"
-    _fill(root)
-    _write_initrd(work / "initrd", root / "bin" / "busybox", kernel)
-    boot = _make_boot(work, tools, next((kernel / "boot").glob("vmlinuz-*")))
-    disk, image = work / "disk.raw", work / "image.qcow2"
-    _make_disk(disk, boot, _make_root(work, root), tools)
-    _run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", disk, image)
+    root, image = work / "root", work / "image.qcow2"
+    _fill(root, work / "tools" / "bin" / "busybox", board.terminal)
+    disk = guest_disk.make(work, board, _make_root(work, root))
+    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", disk, image)
     return image
 
 
-def _unpack(work: Path, packages: Sequence[Package], target: Path) -> None:
+def _unpack(work: Path, packages: Sequence[Package], target: Path, apt: Sequence[str] = ()) -> None:
     downloads = work / "downloads"
     downloads.mkdir(exist_ok=True)
     names = [f"{each.name}={_version(each)}" for each in packages]
-    options = ["-qq", "-oAPT::Sandbox::User=root"]
     try:
-        _run("apt-get", *options, "download", *names, cwd=downloads)
+        run("apt-get", *apt, *APT, "download", *names, cwd=downloads)
     except RuntimeError as error:
         raise Missing(f"apt cannot download the packages: {error}") from error
     target.mkdir(exist_ok=True)
     for each in packages:
-        _run("dpkg-deb", "-x", downloads / each.file, target)
+        run("dpkg-deb", "-x", downloads / each.file, target)
 
 
 def _version(package: Package) -> str:
     return package.file.split("_")[1].replace("%3a", ":")
 
 
-def _fill(root: Path) -> None:
+def _fill(root: Path, tool: Path, terminal: str) -> None:
+    """Add links to busybox, and the files of this module. ``tool`` is busybox for this machine."""
     busybox = root / "bin" / "busybox"
     for name in ("proc", "sys", "dev", "run", "tmp", "mnt", "var/empty", "home", "sbin"):
         (root / name).mkdir(parents=True, exist_ok=True)
-    for line in _run(busybox, "--list-full").splitlines():
+    for line in run(tool, "--list-full").splitlines():
         path = root / line
         if not os.path.lexists(path) and not os.path.lexists(root / "usr" / line):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -294,76 +296,10 @@ def _fill(root: Path) -> None:
         path = root / name
         path.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text.replace(TERMINAL, terminal))
         path.chmod(mode)
     for name in ("usr/share/doc", "usr/share/man", "usr/share/locale"):
         shutil.rmtree(root / name, ignore_errors=True)
-
-
-def _write_initrd(path: Path, busybox: Path, kernel: Path) -> None:
-    modules = _modules(next((kernel / "lib" / "modules").iterdir()))
-    names = " ".join(each.name for each in modules)
-    with path.open("wb") as file:
-        for name in ("bin", "modules", "proc", "sys", "dev", "new"):
-            file.write(_cpio(name, stat.S_IFDIR | 0o755, b""))
-        file.write(_cpio("bin/busybox", stat.S_IFREG | 0o755, busybox.read_bytes()))
-        for each in modules:
-            file.write(_cpio(f"modules/{each.name}", stat.S_IFREG | 0o644, each.read_bytes()))
-        script = _EARLY.format(modules=names).encode()
-        file.write(_cpio("init", stat.S_IFREG | 0o755, script))
-        file.write(_cpio("TRAILER!!!", 0, b""))
-
-
-def _modules(folder: Path) -> list[Path]:
-    """Return the files of the modules and of their dependencies, in the order of loading."""
-    files = {each.stem.replace("-", "_"): each for each in folder.rglob("*.ko")}
-    builtin = (folder / "modules.builtin").read_text().replace("-", "_")
-    found: list[Path] = []
-
-    def add(name: str) -> None:
-        path = files.get(name.replace("-", "_"))
-        if path is None:
-            if f"/{name.replace('-', '_')}.ko" not in builtin:
-                raise Missing(f"the kernel has no module {name}")
-        elif path not in found:
-            for each in _needed(path):
-                add(each)
-            found.append(path)
-
-    for module in MODULES:
-        add(module)
-    return found
-
-
-def _needed(module: Path) -> list[str]:
-    """Return the names of the dependencies of a module, which are in its file."""
-    depends = re.search(rb"\0depends=([^\0]*)\0", module.read_bytes())
-    return [each for each in (depends[1].decode().split(",") if depends else []) if each]
-
-
-def _cpio(name: str, mode: int, data: bytes) -> bytes:
-    """Return an entry of a cpio archive in the format newc."""
-    fields = (0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0)
-    head = b"070701" + b"".join(b"%08x" % each for each in fields) + name.encode() + b"\0"
-    return _padded(head, 4) + _padded(data, 4)
-
-
-def _padded(data: bytes, size: int) -> bytes:
-    return data + bytes(-len(data) % size)
-
-
-def _make_boot(work: Path, tools: Path, vmlinuz: Path) -> Path:
-    """Make the file system of the boot partition with the boot loader, and return its path."""
-    image, config = work / "boot.fat", work / "syslinux.cfg"
-    config.write_text(_SYSLINUX)
-    with image.open("wb") as file:
-        file.truncate(BOOT_SECTORS * SECTOR)
-    path = f"{tools / 'usr' / 'bin'}:{_path()}"
-    _run("mformat", "-i", image, "-h", "255", "-s", "63", "-H", str(BOOT_START), "::", path=path)
-    for source, target in ((vmlinuz, "vmlinuz"), (work / "initrd", "initrd"), (config, None)):
-        _run("mcopy", "-i", image, source, f"::{target or config.name}", path=path)
-    _run("syslinux", "--install", image, path=path)
-    return image
 
 
 def _make_root(work: Path, root: Path) -> Path:
@@ -380,44 +316,13 @@ def _make_root(work: Path, root: Path) -> Path:
         image,
         f"{ROOT_MIB}M",
     ]
-    _run(*_as_root(), *argv)
+    run(*_as_root(), *argv)
     return image
 
 
 def _as_root() -> list[str]:
     """Return a prefix for a command: the command sees the user's files as files of root."""
     return [] if os.geteuid() == 0 else ["unshare", "--map-root-user"]
-
-
-def _make_disk(disk: Path, boot: Path, root: Path, tools: Path) -> None:
-    """Write the disk: the boot code and the partition table, then the two partitions."""
-    code = (tools / "usr" / "lib" / "syslinux" / "mbr" / "mbr.bin").read_bytes()
-    sectors = root.stat().st_size // SECTOR
-    entries = [_entry(0x80, 0x0C, BOOT_START, BOOT_SECTORS), _entry(0, 0x83, ROOT_START, sectors)]
-    table = b"".join(entries).ljust(64, b"\0") + b"\x55\xaa"
-    with disk.open("wb") as file:
-        file.write(code.ljust(446, b"\0") + table)
-        for start, part in ((BOOT_START, boot), (ROOT_START, root)):
-            file.seek(start * SECTOR)
-            with part.open("rb") as source:
-                shutil.copyfileobj(source, file, MIB)
-
-
-def _entry(active: int, kind: int, start: int, sectors: int) -> bytes:
-    anywhere = b"\xfe\xff\xff"
-    return struct.pack("<B3sB3sII", active, anywhere, kind, anywhere, start, sectors)
-
-
-def _path() -> str:
-    return f"{os.environ['PATH']}:/usr/sbin:/sbin"
-
-
-def _run(*argv: str | Path, cwd: Path | None = None, path: str | None = None) -> str:
-    env = {**os.environ, "PATH": path or _path(), "LC_ALL": "C"}
-    done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(map(str, argv))}:\n{done.stdout}{done.stderr}")
-    return done.stdout
 
 
 @contextlib.contextmanager
@@ -428,4 +333,4 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{build(Path(sys.argv[1]))}\n")
+    sys.stdout.write(f"{build(Path(sys.argv[1]), *sys.argv[2:])}\n")

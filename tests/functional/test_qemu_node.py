@@ -21,7 +21,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from functional import guest_image
+from functional import guest_disk, guest_image
 from functional.place import Place, Started, wait_for
 from functional.run_folder import KEYSTONE, TWO, RunFolder, runs
 
@@ -77,7 +77,7 @@ def image() -> Path:
         return Path(named)
     try:
         return guest_image.build(BUILT)
-    except guest_image.Missing as missing:
+    except guest_disk.Missing as missing:
         pytest.skip(str(missing))
 
 
@@ -204,10 +204,12 @@ def test_a_taken_port_is_an_error(running: RunningGuest, image: Path) -> None:
 def test_the_next_boot_removes_a_guest_of_a_killed_harness(image: Path, state: Path) -> None:
     """The campaign has the other stages: CI boots a guest three times only."""
     kill_harness(image, Stage.SSH)
+    Guest.make("next").remove()
+    assert "killed" not in [each.name for each in guests.every()]
 
 
 def kill_harness(image: Path, stage: Stage) -> None:
-    """Kill a harness when its guest reaches a stage, and check that nothing is left."""
+    """Kill a harness when its guest reaches a stage, and check that only files are left."""
     argv = [sys.executable, "-c", CONTROLLER, str(image), stage.value, str(MEMORY)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as harness:
         assert harness.stdout is not None
@@ -221,8 +223,6 @@ def kill_harness(image: Path, stage: Stage) -> None:
     assert guest.state is State.LEFT
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", record.port))
-    Guest.make("next").remove()
-    assert "killed" not in [each.name for each in guests.every()]
 
 
 def test_the_kernel_of_the_probe_works_under_emulation(tmp_path: Path) -> None:
