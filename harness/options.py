@@ -72,9 +72,10 @@ WITH = click.option(
 
 ON = click.option(
     "--on",
-    metavar="ssh://USER@HOST[:PORT]|qemu[:IMAGE]",
+    metavar="ssh://USER@HOST[:PORT]|qemu[:IMAGE]|zuul:NODE",
     help="Use another machine as the node, or boot a guest in QEMU from IMAGE: a version of"
-    " FreeBSD, a file, a URL or @GUEST/SNAPSHOT. bsdgate must be installed on the node.",
+    " FreeBSD, a file, a URL or @GUEST/SNAPSHOT. zuul:NODE is a node of a Zuul build, in the"
+    " inventory BSDGATE_ZUUL_INVENTORY. bsdgate must be installed on the node.",
     show_default="this machine",
 )
 

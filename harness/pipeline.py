@@ -104,6 +104,8 @@ def begin(options: Options, listener: Listener) -> Run:
         deployments.check_cloud(cloud, suite, disruptive=options.allow_disruptive)
     suites.check_pattern(options.tests)
     deployments.check(options.on, cloud, profile)
+    if options.keep:
+        deployments.check_keep(options.on)
     _check_policy(options)
     history.check(options.history, POLICIES[options.policy])
     concurrency = runners.concurrency(
@@ -237,6 +239,8 @@ def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | Non
     folder = RunDir.open(path)
     try:
         manifest = folder.manifest
+        if keep:
+            deployments.check_keep(manifest.on)
         history.check(url, POLICIES[manifest.policy])
         profile = profiles.load(manifest.profile, factor_of(manifest))
         suite = suites.load(manifest.suite)

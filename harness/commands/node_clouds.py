@@ -32,7 +32,7 @@ from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.nodes import specs
 from bsdgate.harness.nodes.base import Node, ignore
 from bsdgate.harness.nodes.connection import KeptConnection
-from bsdgate.harness.nodes.specs import NodeSpec
+from bsdgate.harness.nodes.specs import LastingSpec
 from bsdgate.harness.nodes.ssh import KEPT
 from bsdgate.harness.profiles.model import Profile
 
@@ -47,7 +47,7 @@ def up(
     console: Console,
 ) -> None:
     """Start a cloud on a node, and keep its ports forwarded to this machine."""
-    spec = specs.parse(on)
+    spec = specs.parse_lasting(on)
     file = cloud.check_up(name, profile, ports)
     _refuse_local(name)
     here = folder_of(name)
@@ -74,7 +74,7 @@ def up(
 
 def down(on: str, name: CloudName, console: Console) -> None:
     """End a cloud on a node; remove its files on this machine even if the node does not answer."""
-    spec = specs.parse(on)
+    spec = specs.parse_lasting(on)
     address = address_of(spec, name)
     kept = KeptConnection.load(folder_of(name) / KEPT)
     if kept is not None and kept.url != str(address):
@@ -97,7 +97,7 @@ def down(on: str, name: CloudName, console: Console) -> None:
 
 def status(on: str, name: CloudName, console: Console) -> bool:
     """Show a cloud on a node; return whether it is ready."""
-    spec = specs.parse(on)
+    spec = specs.parse_lasting(on)
     with connected(address_of(spec, name)) as node:
         state = _existing(node, name, spec)
     cloud.show_state(f"cloud {name} on {spec}", state, console)
@@ -109,7 +109,7 @@ def status(on: str, name: CloudName, console: Console) -> bool:
 
 def logs(on: str, name: CloudName, services: Sequence[str], follow: bool, lines: int) -> None:
     """Show logs of a cloud on a node, by ``tail`` on the node."""
-    spec = specs.parse(on)
+    spec = specs.parse_lasting(on)
     with connected(address_of(spec, name)) as node:
         known = _existing(node, name, spec)["logs"]
         unknown = [service for service in services if service not in known]
@@ -139,7 +139,7 @@ def _home(node: Node, name: CloudName) -> Path:
     return Path(node.remote(HOST).call("home", ignore, name=name))
 
 
-def _existing(node: Node, name: CloudName, spec: NodeSpec) -> dict[str, Any]:
+def _existing(node: Node, name: CloudName, spec: LastingSpec) -> dict[str, Any]:
     folder = str(_home(node, name))
     state: dict[str, Any] | None = node.remote(HOST).call("status", ignore, folder=folder)
     if state is None:

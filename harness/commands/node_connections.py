@@ -23,7 +23,7 @@ from bsdgate.harness.nodes.base import Node, ignore
 from bsdgate.harness.nodes.connection import KeptConnection
 from bsdgate.harness.nodes.qemu.boot import LOGS as GUEST_LOGS
 from bsdgate.harness.nodes.qemu.guest import Guest
-from bsdgate.harness.nodes.specs import NodeSpec
+from bsdgate.harness.nodes.specs import LastingSpec
 from bsdgate.harness.nodes.ssh import KEPT, LOG, SshNode
 
 ENTRY: Final = "entry.json"
@@ -107,7 +107,7 @@ def forget(name: CloudName, kept: KeptConnection | None) -> None:
         here.rmdir()
 
 
-def address_of(spec: NodeSpec, name: CloudName) -> Address:
+def address_of(spec: LastingSpec, name: CloudName) -> Address:
     """Return the address of the node of a cloud. The kept connection has the address of a guest.
 
     :raises UsageError: there is no cloud with this name in a guest.
@@ -123,6 +123,6 @@ def address_of(spec: NodeSpec, name: CloudName) -> Address:
     return kept.address
 
 
-def command_for(name: CloudName, verb: str, spec: NodeSpec | str) -> str:
+def command_for(name: CloudName, verb: str, spec: LastingSpec | str) -> str:
     """Return the command line of ``bsdgate VERB`` for a cloud on a node."""
     return f"bsdgate {verb} --on {spec}" + ("" if name == DEFAULT_NAME else f" --name {name}")

@@ -20,6 +20,7 @@ from bsdgate.harness.nodes.qemu.console import Report, Stage
 from bsdgate.harness.nodes.qemu.node import Options, QemuNode, default_machine, ignore_stage
 from bsdgate.harness.nodes.specs import QemuSpec
 from bsdgate.harness.nodes.ssh import SshNode
+from bsdgate.harness.nodes.zuul import ZuulSpec
 from bsdgate.harness.profiles import load as profiles
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import RunDir
@@ -36,10 +37,22 @@ def check(on: str | None, cloud: AskedCloud | None, profile: Profile) -> None:
     :raises InfrastructureError: a program that boots guests is missing on this machine.
     """
     if on is not None:
-        if isinstance(specs.parse(on), QemuSpec):
+        spec = specs.parse(on)
+        if isinstance(spec, QemuSpec):
             boots.check_programs(default_machine())
+        elif isinstance(spec, ZuulSpec):
+            spec.address()
     elif cloud is None:
         environment.check_installed(distributions(profile.services), profile.release)
+
+
+def check_keep(on: str | None) -> None:
+    """Check that a cloud can be kept on the node that ``--on`` selects; None is this machine.
+
+    :raises UsageError: the node is one of a Zuul build.
+    """
+    if on is not None:
+        specs.parse_lasting(on)
 
 
 def make(
@@ -82,7 +95,8 @@ def remote_node(
     factor = profile.timeouts.factor
     if isinstance(spec, QemuSpec):
         return QemuNode(spec, run, logs, options=Options(factor=factor, report=report))
-    return SshNode(spec, run, logs, factor=factor)
+    address = spec.address() if isinstance(spec, ZuulSpec) else spec
+    return SshNode(address, run, logs, factor=factor)
 
 
 def load_profile(name: str, cloud: AskedCloud | None, factor: float | None) -> Profile:

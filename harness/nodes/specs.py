@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The value of ``--on``: a machine over ssh, or a guest in QEMU that is booted for the run.
+"""The value of ``--on``: a machine over ssh, a guest in QEMU, or a node of a Zuul build.
 
 ``qemu`` boots the default version of FreeBSD. In ``qemu:IMAGE`` the image is a version, a file or a
 URL. ``qemu:@GUEST/SNAPSHOT`` starts a copy of a guest from one of its snapshots.
+``zuul:NODE`` is a node in the inventory of a Zuul build.
 """
 
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from bsdgate.harness.images.resolve import is_path, of_url
 from bsdgate.harness.images.versions import Version
 from bsdgate.harness.nodes.address import FORM, Address
 from bsdgate.harness.nodes.qemu.names import check_guest_name, check_snapshot_name
+from bsdgate.harness.nodes.zuul import ZUUL, ZuulSpec
 from bsdgate.harness.profiles import matrix
 
 QEMU: Final = "qemu"
-FORMS: Final = f"{FORM}, qemu, qemu:VERSION, qemu:PATH, qemu:URL or qemu:@GUEST/SNAPSHOT"
+FORMS: Final = f"{FORM}, qemu, qemu:VERSION, qemu:PATH, qemu:URL, qemu:@GUEST/SNAPSHOT or zuul:NODE"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,9 @@ class QemuSpec:
         return QEMU if self.image is None else f"{QEMU}:{self.image}"
 
 
-NodeSpec = Address | QemuSpec
+LastingSpec = Address | QemuSpec
+"""A node that a cloud can be kept on after the command."""
+NodeSpec = LastingSpec | ZuulSpec
 """A node that ``--on`` can select."""
 
 
@@ -58,9 +62,31 @@ def parse(on: str) -> NodeSpec:
     kind, colon, image = on.partition(":")
     if kind == QEMU:
         return _qemu(on, image) if colon else QemuSpec()
+    if kind == ZUUL:
+        return _zuul(on, image)
     if "://" not in on:
         raise UsageError(f"--on {on}: this is not a node", f"give {FORMS}")
     return Address.parse(on)
+
+
+def parse_lasting(on: str) -> LastingSpec:
+    """Return the node that the value of ``--on`` selects, for a cloud that outlives the command.
+
+    :raises UsageError: the value is not valid, or it is a node of a Zuul build.
+    """
+    spec = parse(on)
+    if isinstance(spec, ZuulSpec):
+        raise UsageError(
+            f"--on {on}: a cloud cannot be kept on a node of a Zuul build, which Zuul removes",
+            "hold the node with `zuul-client autohold`, and connect to it by ssh",
+        )
+    return spec
+
+
+def _zuul(on: str, node: str) -> ZuulSpec:
+    if not node:
+        raise UsageError(f"--on {on}: the name of the node is missing", f"give {FORMS}")
+    return ZuulSpec(node)
 
 
 def _qemu(on: str, image: str) -> QemuSpec:

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from functional import sshd as servers
 from functional.place import free_port
 from functional.sshd import Sshd
 from unit.harness.nodes.test_contract import ECHO, NodeContract
 
 from bsdgate.harness import process
+from bsdgate.harness.deployments import table
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.nodes import connection
 from bsdgate.harness.nodes import ssh as ssh_node
@@ -28,6 +30,8 @@ from bsdgate.harness.nodes.address import Address
 from bsdgate.harness.nodes.base import Node, NodeLostError, ignore
 from bsdgate.harness.nodes.connection import KeptConnection
 from bsdgate.harness.nodes.ssh import KEPT, SshNode
+from bsdgate.harness.nodes.zuul import ZuulSpec
+from bsdgate.harness.profiles.load import load
 
 RUN_FOLDER = "bsdgate.harness.nodes.run_folder:RunFolder"
 SLEEP = ["sh", "-c", "echo begun; sleep 600 & wait"]
@@ -112,6 +116,25 @@ class TestSshNode(NodeContract):
         node = made()
         node.connect()
         return node
+
+
+class TestNodeOfZuulBuild(NodeContract):
+    """The node has the ssh configuration file that the inventory names, not the user's."""
+
+    @pytest.fixture
+    def node(self, sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
+        variables = {"ansible_host": servers.HOST, "ansible_user": sshd.user}
+        variables["bsdgate_ssh_config"] = str(sshd.root / "ssh_config")
+        inventory = tmp_path / "inventory.yaml"
+        inventory.write_text(yaml.safe_dump({"all": {"hosts": {"freebsd": variables}}}))
+        monkeypatch.setenv("BSDGATE_ZUUL_INVENTORY", str(inventory))
+        monkeypatch.setenv("PATH", sshd.path.partition(":")[2])
+        spec, profile = ZuulSpec("freebsd"), load("keystone")
+        with contextlib.closing(
+            table.remote_node(spec, profile, tmp_path / "zuul-run", tmp_path)
+        ) as node:
+            node.connect()
+            yield node
 
 
 def test_it_is_like_another_machine_if_the_system_allows(sshd: Sshd, node: SshNode) -> None:

@@ -135,6 +135,7 @@ def test_with_a_standing_cloud_the_nodes_of_the_profile_do_not_matter(clouds: Pa
         ({"cloud": "empty"}, "has no auth_url, username, password, project_name"),
         ({"cloud": "theirs", "changes": ("nova=1",)}, "--with cannot be used with --cloud"),
         ({"cloud": "theirs", "keep": True}, "--keep cannot be used with --cloud"),
+        ({"on": "zuul", "profile": "keystone"}, "the name of the node is missing"),
         ({"cloud": "theirs", "prefix": "No"}, "--prefix 'No' is invalid"),
         ({"cloud": "theirs", "suite": "gate"}, r"gate can disturb .*--allow-disruptive"),
         ({"cloud": "theirs", "suite": "nightly"}, "nightly can disturb"),

@@ -87,6 +87,25 @@ def test_with_on_the_node_can_be_a_guest_in_qemu(tmp_path: Path) -> None:
     assert isinstance(deployment, Embedded)
 
 
+def test_with_on_the_node_can_be_one_of_a_zuul_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inventory = tmp_path / "inventory.yaml"
+    inventory.write_text("all: {hosts: {freebsd: {ansible_host: there, ansible_user: zuul}}}")
+    monkeypatch.setenv("BSDGATE_ZUUL_INVENTORY", str(inventory))
+    table.check("zuul:freebsd", None, load("embedded"))
+    with RunDir.create(tmp_path, manifest(on="zuul:freebsd")) as folder:
+        node, _ = table.make(load("embedded"), folder, [])
+    assert isinstance(node, SshNode)
+    assert str(node.address) == "ssh://zuul@there"
+    with pytest.raises(UsageError, match="has no host other"):
+        table.check("zuul:other", None, load("embedded"))
+    with pytest.raises(UsageError, match="cannot be kept"):
+        table.check_keep("zuul:freebsd")
+    table.check_keep("ssh://me@there")
+    table.check_keep(None)
+
+
 def test_a_missing_qemu_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InfrastructureError, match="no program qemu-system-"):

@@ -9,6 +9,7 @@ from bsdgate.harness.errors import UsageError
 from bsdgate.harness.nodes import specs
 from bsdgate.harness.nodes.address import Address
 from bsdgate.harness.nodes.specs import QemuSpec, SavedGuest
+from bsdgate.harness.nodes.zuul import ZuulSpec
 
 SHA512 = "0" * 128
 
@@ -20,6 +21,7 @@ SHA512 = "0" * 128
         ("qemu", QemuSpec()),
         ("qemu:15.1", QemuSpec("15.1")),
         ("qemu:@one/ready", QemuSpec(SavedGuest("one", "ready"))),
+        ("zuul:freebsd", ZuulSpec("freebsd")),
         ("qemu:16.0-CURRENT", QemuSpec("16.0-CURRENT")),
         ("qemu:https://mirror/a.qcow2.xz", QemuSpec("https://mirror/a.qcow2.xz")),
         (
@@ -49,6 +51,8 @@ def test_a_spec_can_have_the_path_of_a_file(tmp_path: Path) -> None:
         ("qemu:ftp://mirror/a.raw", "is not the URL", "http://"),
         ("qemu:@one", "not a valid snapshot name", "letter first"),
         ("qemu:@../one/ready", "not a valid guest name", "lower-case letters"),
+        ("zuul", "the name of the node is missing", "zuul:NODE"),
+        ("zuul:", "the name of the node is missing", "zuul:NODE"),
         ("kvm", "this is not a node", "ssh://"),
         ("node", "this is not a node", "qemu"),
     ],
