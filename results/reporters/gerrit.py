@@ -57,7 +57,7 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a message tells about the CI: how to run the tests again, whom to ask, its wiki page."""
+    """The text about the CI in a message: how to run the tests again, whom to ask, its wiki page."""
 
     recheck: str = ""
     contact: str = ""
@@ -193,9 +193,9 @@ def _reason(verdict: Verdict, level: Level) -> str:
 
 def _job_line(job: _Job) -> str:
     build = job.build
-    told = _cut(_outcomes(job), TEXT_BOUND)
+    outcomes = _cut(_outcomes(job), TEXT_BOUND)
     voting = "" if build.voting else " (non-voting)"
-    rest = f" : {job.word} {told}{voting}"
+    rest = f" : {job.word} {outcomes}{voting}"
     head = f"* {_cut(build.job, TEXT_BOUND)}"
     # Half an address leads nowhere.
     with_url = f"{head} {plain(build.url)}"
@@ -256,8 +256,8 @@ def _tail(jobs: Sequence[_Job], about: About) -> Iterator[str]:
     yield f"bsdgate is a CI that tests OpenStack on FreeBSD.{where}"
     contact = f"Questions: {about.contact}" if about.contact else ""
     wiki = f"About this CI: {about.wiki}" if about.wiki else ""
-    if told := ". ".join(filter(None, [about.recheck, contact, wiki])):
-        yield told
+    if help_text := ". ".join(filter(None, [about.recheck, contact, wiki])):
+        yield help_text
 
 
 def _place(run: Run) -> str:
