@@ -57,7 +57,7 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """The text about the CI in a message: how to run the tests again, whom to ask, its wiki page."""
+    """The text about the CI: how to run the tests again, whom to ask, and the wiki page."""
 
     recheck: str = ""
     contact: str = ""

@@ -184,7 +184,7 @@ def test_silence_ends_an_agent_during_a_call(
     started: Callable[..., process.Running], tmp_path: Path
 ) -> None:
     """The input is not closed, as with a connection that is cut."""
-    log, running = tmp_path / "log", started("0.5")
+    log, running = tmp_path / "log", started("3")
     sample = Caller(running, "node-1").remote(SAMPLE)
     sample.call("note", ignore, log=str(log))
     with pytest.raises(NodeLostError, match="ended with status 0"):
@@ -194,8 +194,8 @@ def test_silence_ends_an_agent_during_a_call(
 
 
 def test_keepalive_lines_keep_an_agent(started: Callable[..., process.Running]) -> None:
-    with Caller(started("0.5"), "node-1", alive=0.1) as caller:
-        assert caller.remote(SAMPLE).call("work", ignore, seconds=1.5) == "done"
+    with Caller(started("2"), "node-1", alive=0.1) as caller:
+        assert caller.remote(SAMPLE).call("work", ignore, seconds=3) == "done"
         assert caller.remote(SAMPLE).call("work", ignore, seconds=0) == "done"
 
 

@@ -12,10 +12,7 @@ from bsdgate.harness.images.model import Format, Image
 from bsdgate.harness.nodes.qemu import guest as guests
 from bsdgate.harness.nodes.qemu.accelerator import Accelerator
 from bsdgate.harness.nodes.qemu.boot import BootRequest
-from bsdgate.harness.nodes.qemu.console import BootLimits
 from bsdgate.harness.nodes.qemu.machine import Machine
-
-QUICK = BootLimits(loader=0.4, kernel=0.4, rc=0.4, login=0.4, ssh=0.6)
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from pathlib import Path
 import psutil
 import pytest
 from fakes.qemu import FREEBSD, HOST_KEY, LATE_CLOCK, SimulatedQemu
-from unit.harness.nodes.qemu.conftest import QUICK
 
 from bsdgate.harness import files, folders
 from bsdgate.harness.errors import InfrastructureError, UsageError
@@ -26,9 +25,11 @@ from bsdgate.harness.nodes.qemu import guest as guests
 from bsdgate.harness.nodes.qemu import monitor, names, snapshots
 from bsdgate.harness.nodes.qemu.accelerator import Accelerator
 from bsdgate.harness.nodes.qemu.boot import BootRequest, RunningGuest
-from bsdgate.harness.nodes.qemu.console import Stage
+from bsdgate.harness.nodes.qemu.console import BootLimits, Stage
 from bsdgate.harness.nodes.qemu.guest import Guest, State
 from bsdgate.harness.nodes.qemu.machine import Machine
+
+SILENT = BootLimits(loader=0.4)
 
 # Boots a guest, prints a line when a stage is reached, and waits to be killed.
 CONTROLLER = """
@@ -154,12 +155,17 @@ def test_another_port_is_tried_if_a_port_was_taken_meanwhile(
 
 
 @pytest.mark.parametrize(
-    ("console", "message"),
+    ("console", "limits", "message"),
     [
-        (b"", "stage loader: not within 0.4 s, and its console printed nothing"),
-        (FREEBSD[:60], "stage kernel after the stage loader: not within 0.4 s"),
-        (FREEBSD[:-10], "stage login after the stage rc"),
-        (bytes(range(128, 256)) * 99, "prints binary data"),
+        (b"", SILENT, "stage loader: not within 0.4 s, and its console printed nothing"),
+        (
+            FREEBSD[:60],
+            BootLimits(kernel=0.4),
+            "stage kernel after the stage loader: not within 0.4 s",
+        ),
+        (FREEBSD[:-10], BootLimits(login=0.4), "stage login after the stage rc"),
+        # The stage ends only by its limit: it must be long enough to receive the data.
+        (bytes(range(128, 256)) * 99, BootLimits(loader=2), "prints binary data"),
     ],
     ids=["silent", "only loader", "no login", "garbage"],
 )
@@ -170,13 +176,14 @@ def test_an_image_that_does_not_boot_leaves_only_its_logs(
     tmp_path: Path,
     state: Path,
     console: bytes,
+    limits: BootLimits,
     message: str,
 ) -> None:
     qemu.behave(console)
     logs = tmp_path / "logs"
     logs.mkdir()
     with pytest.raises(InfrastructureError, match=message):
-        boot(replace(boot_request, limits=QUICK, logs=logs))
+        boot(replace(boot_request, limits=limits, logs=logs))
     assert (logs / "console.log").read_bytes() == console
     assert guests.every() == []
     assert processes_in(state) == []
@@ -188,7 +195,7 @@ def test_the_hint_after_a_failed_boot_under_kvm_is_emulation(
     qemu.behave(b"")
     kvm = Accelerator("kvm", "")
     with pytest.raises(InfrastructureError, match="printed nothing") as error:
-        boot(replace(boot_request, limits=QUICK, accelerator=kvm))
+        boot(replace(boot_request, limits=SILENT, accelerator=kvm))
     assert "BSDGATE_ACCELERATOR=tcg" in (error.value.hint or "")
 
 
@@ -197,7 +204,7 @@ def test_a_guest_without_sshd_is_an_error_of_the_stage_ssh(
 ) -> None:
     qemu.behave(ssh=False)
     with pytest.raises(InfrastructureError, match="stage ssh after the stage login") as error:
-        boot(replace(boot_request, limits=QUICK))
+        boot(replace(boot_request, limits=BootLimits(ssh=0.6)))
     assert "sshd" in (error.value.hint or "")
 
 
