@@ -76,16 +76,16 @@ BOARDS: Mapping[str, Board] = {
 def make(work: Path, board: Board, root: Path) -> Path:
     """Make the disk from the unpacked packages in ``work`` and the image of the root file system.
 
-    Return its path. The packages are in the directories ``kernel``, ``tools`` and ``loader``, the
-    files of the root file system in ``root``.
+    Return its path. The packages are in the directories ``boot`` and ``tools``, the files of the
+    root file system in ``root``.
     """
-    kernel, tools, disk = work / "kernel", work / "tools", work / "disk.raw"
-    _write_initrd(work / "initrd", work / "root" / "bin" / "busybox", kernel)
-    vmlinuz = next((kernel / "boot").glob("vmlinuz-*"))
+    packages, tools, disk = work / "boot", work / "tools", work / "disk.raw"
+    _write_initrd(work / "initrd", work / "root" / "bin" / "busybox", packages)
+    vmlinuz = next((packages / "boot").glob("vmlinuz-*"))
     files = {"vmlinuz": vmlinuz, "initrd": work / "initrd"}
     path = f"{tools / 'usr' / 'bin'}:{tool_path()}"
     if board.loader:
-        loader = next((work / "loader").rglob("systemd-bootaa64.efi"))
+        loader = next(packages.rglob("systemd-bootaa64.efi"))
         entry = _written(work / "linux.conf", _SYSTEMD_BOOT)
         files |= {"EFI/BOOT/BOOTAA64.EFI": loader, "loader/entries/linux.conf": entry}
         _write_disk(disk, b"", board, _make_boot(work, files, path), root)

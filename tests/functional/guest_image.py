@@ -153,8 +153,7 @@ def build(folder: Path, architecture: str | None = None) -> Path:
         runtime = not foreign and _has_this_python(packages)
         parts = {
             "root": (packages, apt),
-            "kernel": (_resolve([_kernel(board, apt)], apt, dependencies=False), apt),
-            "loader": (_resolve(board.loader, apt, dependencies=False), apt),
+            "boot": (_resolve([_kernel(board, apt), *board.loader], apt, dependencies=False), apt),
             "tools": (_resolve(TOOLS, dependencies=False), []),
         }
         contents = [each for found, _ in parts.values() for each in found]
