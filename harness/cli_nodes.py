@@ -47,10 +47,11 @@ def node() -> None:
 )
 @click.option(
     "--accelerator",
-    type=click.Choice(["auto", "kvm", "tcg"]),
+    type=click.Choice(["auto", "kvm", "bhyve", "tcg"]),
     default="auto",
     envvar="BSDGATE_ACCELERATOR",
-    help="Use KVM or emulation (TCG); auto uses KVM if a probe shows that KVM works.",
+    help="Use KVM, bhyve or emulation (TCG); auto uses KVM if a probe shows that KVM works, and"
+    " bhyve on FreeBSD.",
 )
 @click.option(
     "--port",

@@ -15,9 +15,8 @@ from bsdgate.harness.manifest import AskedCloud, RunnerKind
 from bsdgate.harness.nodes import specs
 from bsdgate.harness.nodes.base import Node
 from bsdgate.harness.nodes.local import LocalNode
-from bsdgate.harness.nodes.qemu import boot as boots
 from bsdgate.harness.nodes.qemu.console import Report, Stage
-from bsdgate.harness.nodes.qemu.node import Options, QemuNode, default_machine, ignore_stage
+from bsdgate.harness.nodes.qemu.node import Options, QemuNode, check_host, ignore_stage
 from bsdgate.harness.nodes.specs import QemuSpec
 from bsdgate.harness.nodes.ssh import SshNode
 from bsdgate.harness.nodes.zuul import ZuulSpec
@@ -39,7 +38,7 @@ def check(on: str | None, cloud: AskedCloud | None, profile: Profile) -> None:
     if on is not None:
         spec = specs.parse(on)
         if isinstance(spec, QemuSpec):
-            boots.check_programs(default_machine())
+            check_host(Options())
         elif isinstance(spec, ZuulSpec):
             spec.address()
     elif cloud is None:

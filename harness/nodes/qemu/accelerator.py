@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chooses between the processor's virtualization (KVM) and emulation (TCG), by a probe.
+"""Chooses between the processor's virtualization (KVM, bhyve) and emulation (TCG).
 
-In some virtual machines the device of KVM exists, but a kernel does not run under KVM. So the probe
-boots a tiny kernel, once for each boot of this machine. bhyve is not supported: on a FreeBSD host a
-guest is emulated.
+In some virtual machines the device of KVM exists, but a kernel does not run under KVM. So a probe
+boots a tiny kernel, once for each boot of this machine. On a FreeBSD host bhyve is used if it has
+what it needs (``bhyve.problem``); there is no probe.
 """
 
 import json
 import os
+import platform
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -18,16 +19,16 @@ import psutil
 
 from bsdgate.harness import files, folders, process
 from bsdgate.harness.errors import InfrastructureError, UsageError
+from bsdgate.harness.nodes.qemu import bhyve, probe
 from bsdgate.harness.nodes.qemu import machine as hardware
-from bsdgate.harness.nodes.qemu import probe
 from bsdgate.harness.nodes.qemu.machine import Machine
 
 DEVICE: Final = Path("/dev/kvm")
 PROBE_SECONDS: Final = 10.0
 """The time limit of the probe. A working probe needs less than a second."""
 
-Kind = Literal["kvm", "tcg"]
-Choice = Literal["auto", "kvm", "tcg"]
+Kind = Literal["kvm", "bhyve", "tcg"]
+Choice = Literal["auto", "kvm", "bhyve", "tcg"]
 
 VARIABLE: Final = "BSDGATE_ACCELERATOR"
 """The environment variable with the choice of the user."""
@@ -41,7 +42,7 @@ _PROBE_ARCHITECTURE: Final = "amd64"
 
 @dataclass(frozen=True)
 class Accelerator:
-    """KVM or TCG, and the reason for this choice."""
+    """KVM, bhyve or TCG, and the reason for this choice."""
 
     kind: Kind
     reason: str
@@ -88,8 +89,11 @@ def choose(machine: Machine, choice: Choice, state: Path, device: Path = DEVICE)
 
     :raises InfrastructureError: the choice is ``kvm``, and KVM cannot be used.
     """
-    if choice == "tcg":
-        return Accelerator("tcg", "selected by the user")
+    if choice in {"bhyve", "tcg"}:
+        return Accelerator(choice, "selected by the user")
+    if choice == "auto" and platform.system() == "FreeBSD":
+        problem = bhyve.problem(machine)
+        return Accelerator("tcg", problem) if problem else Accelerator("bhyve", "it can be used")
     problem = _problem(machine, state, device)
     if problem is None:
         return Accelerator("kvm", "the probe has booted")

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boots a guest: makes its disk and seed, starts QEMU, and waits for the stages and for sshd."""
+"""Boots a guest: makes its disk and seed, starts its hypervisor, and waits for the stages and sshd.
+
+The hypervisor is QEMU, or bhyve on a FreeBSD host.
+"""
 
 import contextlib
 import math
@@ -9,10 +12,10 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import psutil
 
@@ -20,11 +23,11 @@ from bsdgate.harness import files, process
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.images.model import Image
 from bsdgate.harness.nodes.connection import environment
-from bsdgate.harness.nodes.qemu import accelerator, clock, monitor, snapshots, sockets
+from bsdgate.harness.nodes.qemu import accelerator, bhyve, clock, monitor, snapshots, sockets
 from bsdgate.harness.nodes.qemu import guest as guests
 from bsdgate.harness.nodes.qemu import machine as hardware
 from bsdgate.harness.nodes.qemu import seed as seeds
-from bsdgate.harness.nodes.qemu.accelerator import Accelerator
+from bsdgate.harness.nodes.qemu.accelerator import Accelerator, Kind
 from bsdgate.harness.nodes.qemu.console import BootLimits, Console, Report, Stage, Watch
 from bsdgate.harness.nodes.qemu.guest import Guest, Record
 from bsdgate.harness.nodes.qemu.machine import Machine, Wiring
@@ -37,11 +40,40 @@ LOGS: Final = (hardware.CONSOLE_LOG, guests.LOG)
 _PORT_TRIES: Final = 5
 """The maximum number of free ports that are tried; another process can take a port meanwhile."""
 _TOOL_SECONDS: Final = 60.0
+_DISK_SECONDS: Final = 600.0
+"""The time limit to make a disk; it may be a copy of the image."""
 _POLL: Final = 0.25
 _BANNER_SECONDS: Final = 10.0
 _SCAN_SECONDS: Final = 15.0
 _BANNER: Final = b"SSH-"
 _PORT_TAKEN: Final = re.compile(r"Could not set up host forwarding|Address already in use")
+
+
+class Hypervisor(Protocol):
+    """A program that runs guests: a module with these functions."""
+
+    def programs(self, machine: Machine) -> Sequence[str]:
+        """Return the names of the programs that start a guest."""
+
+    def check(self, machine: Machine) -> None:
+        """Raise InfrastructureError if this machine cannot run the guest."""
+
+    def disk_command(self, image: Image) -> Sequence[str]:
+        """Return the command that makes a disk; raise UsageError if the image is not supported."""
+
+    def disk_space(self, image: Image) -> int:
+        """Return the number of bytes that a new disk needs."""
+
+    def command(self, machine: Machine, accelerator: str, wiring: Wiring) -> Sequence[str]:
+        """Return the command that starts a guest."""
+
+
+HYPERVISORS: Final[Mapping[Kind, Hypervisor]] = {
+    "kvm": hardware,
+    "tcg": hardware,
+    "bhyve": bhyve,
+}
+"""The hypervisor of each accelerator."""
 
 
 class PortTakenError(InfrastructureError):
@@ -68,14 +100,15 @@ class BootRequest:
     limits: BootLimits = field(default_factory=BootLimits)
 
 
-def check_programs(machine: Machine) -> None:
+def check_programs(machine: Machine, kind: Kind) -> None:
     """Check that this machine can boot a guest; call this function before an image is downloaded.
 
     :raises InfrastructureError: a program or the firmware is missing.
     """
-    for program in (machine.program, "qemu-img", "ssh", "ssh-keygen", "ssh-keyscan"):
+    hypervisor = HYPERVISORS[kind]
+    hypervisor.check(machine)
+    for program in (*hypervisor.programs(machine), "ssh", "ssh-keygen", "ssh-keyscan"):
         process.find(program)
-    hardware.check(machine)
 
 
 class RunningGuest:
@@ -161,7 +194,10 @@ def copy_logs(guest: Guest, folder: Path) -> None:
 
 def _prepare(guest: Guest, request: BootRequest) -> None:
     """Make the disk, the key, the seed and the record of a new guest."""
-    guests.check_free_space(guest.folder, guests.FREE_SPACE)
+    hypervisor = HYPERVISORS[request.accelerator.kind]
+    make_disk = hypervisor.disk_command(request.image)
+    needed = guests.FREE_SPACE + hypervisor.disk_space(request.image)
+    guests.check_free_space(guest.folder, needed)
     record = Record(
         guest.name,
         request.image.name,
@@ -174,7 +210,7 @@ def _prepare(guest: Guest, request: BootRequest) -> None:
         hardware.new_mac(),
     )
     guest.write(record)
-    _make_disk(guest, request.image)
+    _run(guest, *make_disk, seconds=_DISK_SECONDS)
     _run(guest, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", guest.name, "-f", guests.KEY)
     key = guest.path(f"{guests.KEY}.pub").read_text().strip()
     instance = f"{guest.name}-{secrets.token_hex(4)}"
@@ -211,15 +247,8 @@ def _start(
     return running
 
 
-def _make_disk(guest: Guest, image: Image) -> None:
-    """Make the disk: an overlay with the differences to the image. The image is not changed."""
-    base = ["-b", str(image.path.absolute()), "-F", image.format.value]
-    _run(guest, "qemu-img", "create", "-q", "-f", "qcow2", *base, hardware.DISK)
-
-
-def _run(guest: Guest, *argv: str) -> None:
-    log = guest.path(guests.LOG)
-    process.run(argv, log=log, timeout=_TOOL_SECONDS, cwd=guest.folder)
+def _run(guest: Guest, *argv: str, seconds: float = _TOOL_SECONDS) -> None:
+    process.run(argv, log=guest.path(guests.LOG), timeout=seconds, cwd=guest.folder)
 
 
 def _launch(guest: Guest, request: BootRequest, snapshot: str | None) -> RunningGuest:
@@ -228,6 +257,8 @@ def _launch(guest: Guest, request: BootRequest, snapshot: str | None) -> Running
     :raises PortTakenError: the port is in use.
     """
     record = replace(guest.require_record(), port=request.port or free_port())
+    hypervisor = HYPERVISORS[record.accelerator]
+    _check_port(record.port)
     with contextlib.ExitStack() as stack:
         console = stack.enter_context(sockets.listen(guest.path(guests.CONSOLE)))
         control = stack.enter_context(sockets.listen(guest.path(guests.MONITOR)))
@@ -237,7 +268,7 @@ def _launch(guest: Guest, request: BootRequest, snapshot: str | None) -> Running
         image_lock = [] if request.image_lock is None else [request.image_lock]
         wiring = Wiring(record.port, record.mac, console.fileno(), control.fileno(), snapshot)
         qemu = process.start(
-            hardware.command(record.machine, record.accelerator, wiring),
+            hypervisor.command(record.machine, record.accelerator, wiring),
             log=guest.path(guests.LOG),
             cwd=guest.folder,
             pass_fds=[console.fileno(), control.fileno(), lock, *image_lock],
@@ -247,7 +278,8 @@ def _launch(guest: Guest, request: BootRequest, snapshot: str | None) -> Running
         guest.configure_ssh()
         source = sockets.connect(guest.path(guests.CONSOLE), _TOOL_SECONDS)
     running = RunningGuest(guest, qemu, Console(source), request.accelerator.reason)
-    _check_started(running, request.factor)
+    if record.accelerator != "bhyve":  # it has no monitor; the console shows whether it started
+        _check_started(running, request.factor)
     return running
 
 
@@ -264,12 +296,25 @@ def _check_started(running: RunningGuest, factor: float) -> None:
         error = running.failure("did not start")
         running.end()
     if _PORT_TAKEN.search(error.message):
-        port = running.guest.require_record().port
-        raise PortTakenError(
-            f"the port {port} of this machine is in use: QEMU cannot forward it to the guest",
-            "end the process that uses this port, or give another port (--port)",
-        ) from error
+        raise _port_taken(running.guest.require_record().port) from error
     raise error
+
+
+def _check_port(port: int) -> None:
+    """Raise PortTakenError if the port is in use. bhyve does not report this."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((guests.LOOPBACK, port))
+        except OSError as error:
+            raise _port_taken(port) from error
+
+
+def _port_taken(port: int) -> PortTakenError:
+    return PortTakenError(
+        f"the port {port} of this machine is in use: it cannot be forwarded to the guest",
+        "end the process that uses this port, or give another port (--port)",
+    )
 
 
 def free_port() -> int:
@@ -287,8 +332,9 @@ def _await_boot(running: RunningGuest, watch: Watch, factor: float) -> None:
     except InfrastructureError as error:
         if running.console.ended:
             raise running.failure(f"ended: {error.message}") from error
-        if running.guest.require_record().accelerator == "kvm":
-            hint = f"{error.hint}; to boot without KVM set {accelerator.VARIABLE}=tcg"
+        kind = running.guest.require_record().accelerator
+        if kind != "tcg":
+            hint = f"{error.hint}; to boot without {kind} set {accelerator.VARIABLE}=tcg"
             raise InfrastructureError(error.message, hint) from error
         raise
 

@@ -264,7 +264,7 @@ class Watch:
             if pattern.search(self._console.data):
                 raise self._error(stage, what, hint)
         if self._console.ended:
-            raise self._error(stage, "QEMU ended", "see the messages of QEMU above")
+            raise self._error(stage, "QEMU or bhyve ended", "see its messages above")
 
     def _record_stages(self) -> None:
         """Record the stages that the console shows; earlier stages are then reached too."""

@@ -19,8 +19,9 @@ import psutil
 from bsdgate.harness import files, folders, paths, process
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.nodes.address import Address
+from bsdgate.harness.nodes.qemu import bhyve
 from bsdgate.harness.nodes.qemu.accelerator import Kind
-from bsdgate.harness.nodes.qemu.machine import Machine
+from bsdgate.harness.nodes.qemu.machine import Machine, allocated
 from bsdgate.harness.nodes.qemu.names import check_guest_name
 
 RECORD: Final = "guest.json"
@@ -37,8 +38,6 @@ LOOPBACK: Final = "127.0.0.1"
 FREE_SPACE: Final = 512 << 20
 """The minimum free space for a new guest, in bytes."""
 
-_BLOCK: Final = 512
-"""The number of bytes in a block of ``st_blocks``."""
 _ROOT_LOCK: Final = ".lock"
 # Not multiplied by the factor for slow machines: a process holds the lock only to make or remove
 # directories, and a killed QEMU ends at once.
@@ -261,6 +260,8 @@ class Guest:
         lock = self.path(LOCK)
         if lock.exists():
             self._wait_until_free(lock, _END_SECONDS if guard else process.GRACE)
+        if record is not None and record.accelerator == "bhyve":
+            bhyve.destroy_rest(bhyve.machine_name(record.mac), self.path(LOG))
 
     def _wait_until_free(self, lock: Path, seconds: float) -> None:
         try:
@@ -297,11 +298,6 @@ def every() -> list[Guest]:
 def _is_guest(folder: Path) -> bool:
     # A killed command may leave an empty directory.
     return folder.is_dir() and (folders.is_marked(folder) or not any(folder.iterdir()))
-
-
-def allocated(file: Path) -> int:
-    """Return the number of bytes that a file uses on the disk; a sparse file uses fewer."""
-    return file.stat().st_blocks * _BLOCK
 
 
 def check_free_space(folder: Path, needed: int) -> None:

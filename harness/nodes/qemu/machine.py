@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The virtual hardware of a guest, as arguments of QEMU.
+"""The virtual hardware of a guest, and the arguments of QEMU for it.
 
 The working directory of QEMU is the directory of the guest, and all paths are relative. An absolute
 path could contain characters that are special in QEMU's options.
@@ -10,9 +10,11 @@ import platform
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.images.model import Image
 from bsdgate.harness.nodes.facts import ARCHITECTURES
 from bsdgate.harness.nodes.qemu import PROGRAMS
 
@@ -34,6 +36,8 @@ FIRMWARE: Final = (
 """The paths of the UEFI firmware for arm64 guests. An amd64 guest uses the BIOS of QEMU."""
 
 _MAC_PREFIX: Final = "52:54:00"
+_BLOCK: Final = 512
+"""The number of bytes in a block of ``st_blocks``."""
 
 
 def native() -> str:
@@ -66,7 +70,7 @@ class Wiring:
 
     ``port`` is the port of this machine that is forwarded to sshd on the guest, ``mac`` the address
     of the guest's network card. ``console`` and ``monitor`` are descriptors of listening sockets.
-    With ``snapshot``, QEMU restores this snapshot and does not boot the guest.
+    bhyve has no monitor. With ``snapshot``, QEMU restores it and does not boot the guest.
     """
 
     port: int
@@ -105,7 +109,32 @@ def check(machine: Machine) -> None:
         firmware()
 
 
-def command(machine: Machine, accelerator: str, wiring: Wiring) -> list[str]:
+def programs(machine: Machine) -> Sequence[str]:
+    """Return the names of the programs that start a guest."""
+    return machine.program, "qemu-img"
+
+
+def disk_command(image: Image) -> Sequence[str]:
+    """Return the command that makes the disk of a guest in the working directory.
+
+    The disk is an overlay with the differences to the image. The image is not changed.
+    """
+    base = ("-b", str(image.path.absolute()), "-F", image.format.value)
+    return "qemu-img", "create", "-q", "-f", "qcow2", *base, DISK
+
+
+def disk_space(image: Image) -> int:
+    """Return the number of bytes that a new disk needs."""
+    del image
+    return 0
+
+
+def allocated(file: Path) -> int:
+    """Return the number of bytes that a file uses on the disk; a sparse file uses fewer."""
+    return file.stat().st_blocks * _BLOCK
+
+
+def command(machine: Machine, accelerator: str, wiring: Wiring) -> Sequence[str]:
     """Return the command that starts QEMU in the directory of the guest."""
     restored = ["-loadvm", wiring.snapshot] if wiring.snapshot else []
     return [

@@ -78,20 +78,29 @@ def boot(name: str, spec: QemuSpec, options: Options) -> RunningGuest:
     """
     if isinstance(spec.image, SavedGuest):
         return _boot_copy(name, spec.image, options)
-    boots.check_programs(options.machine)
-    accelerator = accelerators.choose(options.machine, options.accelerator, paths.state())
+    accelerator = check_host(options)
     cache = _cache(options)
-    image = _image(spec.image or matrix.default(), options, cache)
+    image = _image(spec.image or matrix.default(), options, accelerator, cache)
     with cache.hold(image) as lock:
         request = _request(image, options.machine, accelerator, options, lock)
         return boots.boot(name, request, options.report)
+
+
+def check_host(options: Options) -> Accelerator:
+    """Check that this machine can boot a guest; return the accelerator of the guest.
+
+    :raises InfrastructureError: a program or the firmware is missing.
+    """
+    accelerator = accelerators.choose(options.machine, options.accelerator, paths.state())
+    boots.check_programs(options.machine, accelerator.kind)
+    return accelerator
 
 
 def _boot_copy(name: str, saved: SavedGuest, options: Options) -> RunningGuest:
     """Start a copy of a guest from a snapshot; the machine of the guest is used."""
     source = Guest.named(saved.guest)
     record = source.require_record()
-    boots.check_programs(record.machine)
+    boots.check_programs(record.machine, record.accelerator)
     image = Image(Path(record.base), Format.QCOW2, record.sha256, record.image)
     accelerator = Accelerator(record.accelerator, f"as the guest {source.name}")
     with _cache(options).hold(image) as lock:
@@ -110,9 +119,10 @@ def _cache(options: Options) -> Cache:
     return Cache(paths.cache() / "images", options.listener)
 
 
-def _image(name: str, options: Options, cache: Cache) -> Image:
+def _image(name: str, options: Options, accelerator: Accelerator, cache: Cache) -> Image:
     client = Client(Limits())
-    variant = Variant(options.machine.architecture, options.filesystem)
+    disk_format = Format.RAW if accelerator.kind == "bhyve" else Format.QCOW2
+    variant = Variant(options.machine.architecture, options.filesystem, format=disk_format)
     resolver = Resolver(options.settings, cache, client)
     return cache.get(resolver.resolve(name, variant), client)
 

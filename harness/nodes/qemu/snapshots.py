@@ -7,7 +7,7 @@ from typing import Final
 
 from bsdgate.harness import files
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.nodes.qemu import clock, monitor
+from bsdgate.harness.nodes.qemu import accelerator, clock, monitor
 from bsdgate.harness.nodes.qemu import guest as guests
 from bsdgate.harness.nodes.qemu import machine as hardware
 from bsdgate.harness.nodes.qemu.guest import Guest, State
@@ -26,8 +26,9 @@ _COPIED: Final = (
 def save(guest: Guest, name: str, factor: float = 1.0) -> None:
     """Save a snapshot of a guest that runs. A snapshot with the same name is replaced.
 
-    :raises UsageError: the name is not valid, or the guest does not run.
+    :raises UsageError: the name is not valid, or the guest does not run, or runs in bhyve.
     """
+    _check_supported(guest)
     check_snapshot_name(name)
     guest.require_state(State.RUNNING)
     guests.check_free_space(guest.folder, guest.require_record().machine.memory_mib << 20)
@@ -45,6 +46,7 @@ def restore(guest: Guest, name: str, factor: float = 1.0) -> float:
     :raises UsageError: the guest does not run, or does not have this snapshot.
     :raises InfrastructureError: the clock cannot be set.
     """
+    _check_supported(guest)
     check_snapshot_name(name)
     guest.require_state(State.RUNNING)
     with monitor.connected(guest.path(guests.MONITOR), factor) as control:
@@ -60,9 +62,10 @@ def copy(source: Guest, name: str, target: Guest, factor: float = 1.0) -> None:
 
     :raises UsageError: ``source`` does not run, or does not have this snapshot.
     """
+    _check_supported(source)
     check_snapshot_name(name)
     source.require_state(State.RUNNING)
-    needed = guests.allocated(source.path(hardware.DISK)) + guests.FREE_SPACE
+    needed = hardware.allocated(source.path(hardware.DISK)) + guests.FREE_SPACE
     guests.check_free_space(target.folder, needed)
     with monitor.connected(source.path(guests.MONITOR), factor) as control:
         _check_exists(source, name, control)
@@ -81,8 +84,23 @@ def copy(source: Guest, name: str, target: Guest, factor: float = 1.0) -> None:
 
 def names(guest: Guest) -> list[str]:
     """Return the names of the snapshots of a guest that runs."""
+    if guest.require_record().accelerator == "bhyve":
+        return []
     with monitor.connected(guest.path(guests.MONITOR)) as control:
         return control.snapshots()
+
+
+def _check_supported(guest: Guest) -> None:
+    """Check that the guest can have snapshots.
+
+    :raises UsageError: the guest runs in bhyve.
+    """
+    if guest.require_record().accelerator == "bhyve":
+        raise UsageError(
+            f"the guest {guest.name} runs in bhyve, which saves no snapshots of the memory: FreeBSD"
+            " is built without BHYVE_SNAPSHOT, which is experimental",
+            f"boot the guest again, or boot it with {accelerator.VARIABLE}=tcg",
+        )
 
 
 def _check_exists(guest: Guest, name: str, control: Monitor) -> None:

@@ -109,10 +109,10 @@ def test_the_environment_selects_the_accelerator(monkeypatch: pytest.MonkeyPatch
     assert accelerators.choice() == "auto"
     monkeypatch.setenv("BSDGATE_ACCELERATOR", "tcg")
     assert accelerators.choice() == "tcg"
-    monkeypatch.setenv("BSDGATE_ACCELERATOR", "bhyve")
-    with pytest.raises(UsageError, match="bhyve: this is not a valid accelerator") as error:
+    monkeypatch.setenv("BSDGATE_ACCELERATOR", "xen")
+    with pytest.raises(UsageError, match="xen: this is not a valid accelerator") as error:
         accelerators.choice()
-    assert error.value.hint == "use auto, kvm, tcg"
+    assert error.value.hint == "use auto, kvm, bhyve, tcg"
 
 
 def test_another_architecture_is_emulated(

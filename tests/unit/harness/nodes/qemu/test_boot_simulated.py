@@ -127,7 +127,7 @@ def test_a_missing_program_is_found_first(
     (qemu.bin / program).unlink()
     monkeypatch.setenv("PATH", str(qemu.bin))
     with pytest.raises(InfrastructureError, match=f"no program {program}") as error:
-        boots.check_programs(Machine())
+        boots.check_programs(Machine(), "tcg")
     assert "install it" in (error.value.hint or "")
 
 
@@ -221,7 +221,7 @@ def test_the_end_of_qemu_during_the_boot_is_an_error(
     boot: Boot, qemu: SimulatedQemu, boot_request: BootRequest
 ) -> None:
     qemu.behave(FREEBSD[:60], end=True)
-    with pytest.raises(InfrastructureError, match="the stage kernel .* QEMU ended"):
+    with pytest.raises(InfrastructureError, match="the stage kernel .* QEMU or bhyve ended"):
         boot(boot_request)
 
 

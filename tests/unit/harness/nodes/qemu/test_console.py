@@ -125,7 +125,7 @@ def test_a_failed_boot_is_an_error_at_once(guest: Guest, output: bytes, message:
 def test_the_end_of_qemu_is_an_error_of_the_stage(guest: Guest) -> None:
     guest.write(FREEBSD[:60])
     guest.serial.close()
-    with pytest.raises(InfrastructureError, match="the stage kernel .* QEMU ended"):
+    with pytest.raises(InfrastructureError, match="the stage kernel .* QEMU or bhyve ended"):
         guest.watch(BootLimits(kernel=1e6)).wait_for_login()
 
 
