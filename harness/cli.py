@@ -410,6 +410,17 @@ def trends(history: str | None, limit: int, prefix: str, **options: Any) -> None
     command.show(series, Console(), thresholds)
 
 
+@bsdgate.command()
+@PROFILE
+@ON
+def doctor(profile: str, on: str | None) -> int:
+    """List what this machine or a node has and lacks for a profile; change nothing."""
+    from bsdgate.harness.commands import doctor as command
+    from bsdgate.harness.profiles.load import load_local
+
+    return command.show(on, load_local(profile), Console())
+
+
 @bsdgate.command(hidden=True)
 def installation() -> None:
     """Print the version and the paths of this bsdgate as JSON, for a controller."""

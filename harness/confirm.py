@@ -62,7 +62,7 @@ def confirm(run: Run) -> None:
     """Run failed tests again, if there are any, to find the cause of each failure."""
     plan = results.to_confirm(run.folder.path, [known_failures()])
     failed = [rerun for rerun in plan if not rerun.hung]
-    bound = SECONDS_BOUND * run.profile.timeouts.factor
+    bound = SECONDS_BOUND * run.profile.factor
     deadline = time.monotonic() + bound
     try:
         _rerun(run, [rerun for rerun in failed if rerun.side is Side.CHANGE], deadline)
@@ -119,7 +119,7 @@ def hung_seconds(run: Run, tests: int) -> float:
     The fixtures of a test that hung may need the same time again.
     """
     waves = math.ceil(tests / run.folder.manifest.concurrency)
-    set_up = SET_UP_SECONDS * run.profile.timeouts.factor
+    set_up = SET_UP_SECONDS * run.profile.factor
     return set_up + 2 * waves * run.profile.limits.test
 
 

@@ -59,13 +59,14 @@ def digest() -> str:
 def digest_of(package: Path) -> str:
     """Return the SHA-256 of all files of a package, also of those behind links to its parts."""
     whole = hashlib.sha256()
-    for path in sorted(_files(package)):
+    for path in sorted(files(package)):
         content = hashlib.sha256(path.read_bytes()).digest()
         whole.update(b"%s\0%s\0" % (os.fsencode(path.relative_to(package)), content))
     return whole.hexdigest()
 
 
-def _files(package: Path) -> Iterator[Path]:
+def files(package: Path) -> Iterator[Path]:
+    """Yield the files of a package, without byte code and files that are not shipped."""
     for folder, folders, names in os.walk(package, followlinks=True):
         folders[:] = [name for name in folders if name != "__pycache__" and name[0] != "."]
         for name in names:

@@ -75,7 +75,7 @@ ON = click.option(
     metavar="ssh://USER@HOST[:PORT]|qemu[:IMAGE]|zuul:NODE",
     help="Use another machine as the node, or boot a guest in QEMU from IMAGE: a version of"
     " FreeBSD, a file, a URL or @GUEST/SNAPSHOT. zuul:NODE is a node of a Zuul build, in the"
-    " inventory BSDGATE_ZUUL_INVENTORY. bsdgate must be installed on the node.",
+    " inventory BSDGATE_ZUUL_INVENTORY. A node without bsdgate gets it.",
     show_default="this machine",
 )
 

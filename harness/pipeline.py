@@ -173,7 +173,7 @@ def _prepare_runners(
     """Make the Python environment of the runners on this machine."""
     changed = [change for change in asked if runners.has(change.distribution)]
     return environment.prepare(
-        changed, profile.release, paths.cache(), listener.report, profile.timeouts.factor
+        changed, profile.release, paths.cache(), listener.report, profile.factor
     )
 
 
@@ -261,9 +261,10 @@ def resume(path: Path, listener: Listener, *, keep: bool = False, url: str | Non
     return Run(folder, profile, suite, node, deployment, tools, listener, keep=keep, history=url)
 
 
-def factor_of(manifest: Manifest) -> float:
-    """Return the factor for time limits with which a run began."""
-    return float(manifest.profile_settings.content["timeouts"]["factor"])
+def factor_of(manifest: Manifest) -> float | None:
+    """Return the factor for time limits with which a run began; None: it is measured."""
+    factor: float | None = manifest.profile_settings.content["timeouts"]["factor"]
+    return factor
 
 
 STEPS: Final[tuple[Callable[[Run], None], ...]] = (

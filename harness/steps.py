@@ -21,7 +21,7 @@ from bsdgate.harness.deployments.base import Deployment
 from bsdgate.harness.environments import environment
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.manifest import AskedProject, NodeDocument
-from bsdgate.harness.nodes.base import Node
+from bsdgate.harness.nodes.base import Node, report_factor
 from bsdgate.harness.profiles import matrix
 from bsdgate.harness.profiles.model import Profile
 from bsdgate.harness.run_dir import Attempt, RunDir
@@ -147,11 +147,15 @@ def provision(run: Run) -> None:
     :raises UsageError: the run is resumed, and the installed versions or changes differ.
     """
     run.node.connect()
-    facts, installed = run.node.facts(), run.deployment.install(run.listener.report)
+    factor = run.node.factor
+    report_factor(factor, run.listener.report)
+    run.profile = run.profile.with_factor(factor.value)
+    facts = {**run.node.facts(), **factor.facts()}
+    installed = run.deployment.install(run.listener.report)
     found = NodeDocument(
         run_id=run.folder.manifest.run_id,
         name=run.node.name,
-        facts=dict(facts),
+        facts=facts,
         versions={**run.environment.versions(), **installed.versions, **_own_version(run)},
         changes=(*installed.changes, *run.environment.changes),
     )

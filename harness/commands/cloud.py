@@ -50,7 +50,7 @@ def up(
         profile.release,
         paths.cache(),
         console.print,
-        profile.timeouts.factor,
+        profile.factor,
         needed=distributions(profile.services),
     ).python
     with BootDisplay(console) as display:

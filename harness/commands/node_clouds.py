@@ -4,7 +4,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from bsdgate.harness.cloud.service import SERVICES, example
 from bsdgate.harness.cloud.spec import CloudName
 from bsdgate.harness.commands import cloud
 from bsdgate.harness.commands.boot_display import BootDisplay
-from bsdgate.harness.commands.guests import stage_reporter
 from bsdgate.harness.commands.node_connections import (
     ENTRY,
     address_of,
@@ -30,7 +29,7 @@ from bsdgate.harness.deployments import table
 from bsdgate.harness.deployments.embedded import HOST, Embedded
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.nodes import specs
-from bsdgate.harness.nodes.base import Node, ignore
+from bsdgate.harness.nodes.base import Node, ignore, report_factor
 from bsdgate.harness.nodes.connection import KeptConnection
 from bsdgate.harness.nodes.specs import LastingSpec
 from bsdgate.harness.nodes.ssh import KEPT
@@ -52,11 +51,13 @@ def up(
     _refuse_local(name)
     here = folder_of(name)
     folders.make(here)
-    made = table.remote_node(spec, profile, here, here, stage_reporter(console))
+    needs, report = table.needs_of(profile, texts), _reporter(console)
+    made = table.remote_node(spec, profile, here, here, needs=needs, report=report)
     with _undone(name), contextlib.closing(made) as node:
         node.connect()
+        report_factor(node.factor, report)
         deployment = Embedded(node, profile, texts, name=name, ports=ports, home=_home(node, name))
-        deployment.install(console.print)
+        deployment.install(report)
         with BootDisplay(console) as display, _ended(deployment):
             entry = deployment.start(display).entry
             _hand_over(deployment, name, entry, file)
@@ -124,6 +125,15 @@ def logs(on: str, name: CloudName, services: Sequence[str], follow: bool, lines:
         with node.start(argv, log=node.log, stdout=sys.stdout.fileno()) as running:
             if running.wait():
                 raise running.failure("failed")
+
+
+def _reporter(console: Console) -> Callable[[str], None]:
+    """Return a function that prints a line."""
+
+    def report(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    return report
 
 
 def _refuse_local(name: CloudName) -> None:

@@ -64,7 +64,7 @@ class Embedded:
             release=self.profile.release,
             services=list(self.profile.services),
             snapshots={str(each): each.snapshot.dump() for each in there if each.snapshot},
-            factor=self.profile.timeouts.factor,
+            factor=self.node.factor.value,
         )
         built = (ChangedProject(**each) for each in found["changes"])
         return Installed(found["versions"], tuple(map(_named_as_asked, built, asked)))
@@ -84,6 +84,7 @@ class Embedded:
         if not self.changed:
             self._push_templates(services, nodes)
         ports = self.node.choose_ports(len(services))
+        limits = self.profile.with_factor(self.node.factor.value).limits
         started = self.host.call(
             "start",
             lambda message: report(message["event"]),
@@ -94,7 +95,7 @@ class Embedded:
             ports={**dict(zip(services, ports, strict=True)), **self.ports},
             options=service_options(self.profile),
             nodes=nodes,
-            limits=[self.profile.limits.start, self.profile.limits.stop],
+            limits=[limits.start, limits.stop],
         )
         self.node.forward(started["ports"])
         return Access(started["entry"], started["accounts"])

@@ -114,7 +114,7 @@ class Standing:
         except RefusedError as error:
             return [Problem(Code.CLOUD_LOST, error.message)]
         except InfrastructureError as error:
-            limit = ANSWER_TIMEOUT * self.profile.timeouts.factor
+            limit = ANSWER_TIMEOUT * self.profile.factor
             late = time.monotonic() - self._answered > limit
             return [Problem(Code.CLOUD_LOST, error.message)] if late else ()
         self._answered = time.monotonic()

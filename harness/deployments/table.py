@@ -13,10 +13,11 @@ from bsdgate.harness.environments import environment
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.manifest import AskedCloud, RunnerKind
 from bsdgate.harness.nodes import specs
-from bsdgate.harness.nodes.base import Node
+from bsdgate.harness.nodes.base import Node, TimeoutFactor
+from bsdgate.harness.nodes.bootstrap.plan import Needs
 from bsdgate.harness.nodes.local import LocalNode
-from bsdgate.harness.nodes.qemu.console import Report, Stage
-from bsdgate.harness.nodes.qemu.node import Options, QemuNode, check_host, ignore_stage
+from bsdgate.harness.nodes.qemu.console import Stage
+from bsdgate.harness.nodes.qemu.node import Options, QemuNode, check_host
 from bsdgate.harness.nodes.specs import QemuSpec
 from bsdgate.harness.nodes.ssh import SshNode
 from bsdgate.harness.nodes.zuul import ZuulSpec
@@ -66,36 +67,55 @@ def make(
     the changes for the deployment, in the form of ``--with``. ``report`` receives lines for
     the user with the progress of the node.
     """
-
-    def report_stage(stage: Stage, seconds: float) -> None:
-        report(f"{stage} after {seconds:.1f} s")
-
     manifest, path = folder.manifest, folder.path
-    node: Node = LocalNode(path)
+    node: Node = _local_node(path, profile)
     if manifest.on is not None:
         spec = specs.parse(manifest.on)
-        node = remote_node(spec, profile, path, folder.logs, report_stage)
+        needs = needs_of(profile, sources)
+        node = remote_node(spec, profile, path, folder.logs, needs=needs, report=report)
     if manifest.cloud is None:
         return node, Embedded(node, profile, sources)
     entry = connection.entry(manifest.cloud.name)
-    timeout = connection.TIMEOUT * profile.timeouts.factor
+    timeout = connection.TIMEOUT * profile.factor
     connected = connection.CloudConnection(manifest.cloud.name, timeout)
     return node, Standing(connected, entry, manifest.cloud, profile, path, manifest.run_id)
 
 
+def _local_node(folder: Path, profile: Profile) -> LocalNode:
+    factor = profile.timeouts.factor
+    chosen = TimeoutFactor() if factor is None else TimeoutFactor.given(factor)
+    return LocalNode(folder, factor=chosen)
+
+
+def needs_of(profile: Profile, sources: Sequence[str] = ()) -> Needs:
+    """Return the needs of a profile on a node; ``sources`` are changes that are built there."""
+    return Needs(profile.release, tuple(profile.services), change=bool(sources))
+
+
 def remote_node(
-    spec: specs.NodeSpec, profile: Profile, run: Path, logs: Path, report: Report = ignore_stage
-) -> SshNode | QemuNode:
+    spec: specs.NodeSpec,
+    profile: Profile,
+    run: Path,
+    logs: Path,
+    *,
+    needs: Needs | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> SshNode:
     """Return the node that ``spec`` selects. The node is not connected yet.
 
-    ``run`` is the run directory on this machine, ``logs`` the directory for logs. ``report``
-    receives the stages of the boot of a guest.
+    ``run`` is the run directory on this machine, ``logs`` the directory for logs. With ``needs``, a
+    node without bsdgate gets it. ``report`` receives lines for the user with the progress.
     """
+
+    def report_stage(stage: Stage, seconds: float) -> None:
+        report(f"{stage} after {seconds:.1f} s")
+
     factor = profile.timeouts.factor
     if isinstance(spec, QemuSpec):
-        return QemuNode(spec, run, logs, options=Options(factor=factor, report=report))
+        options = Options(factor=factor, report=report_stage)
+        return QemuNode(spec, run, logs, options, needs=needs, progress=report)
     address = spec.address() if isinstance(spec, ZuulSpec) else spec
-    return SshNode(address, run, logs, factor=factor)
+    return SshNode(address, run, logs, factor=factor, needs=needs, progress=report)
 
 
 def load_profile(name: str, cloud: AskedCloud | None, factor: float | None) -> Profile:

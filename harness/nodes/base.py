@@ -5,6 +5,7 @@ The runners of the tests do not run on the node, but on this machine, the contro
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +25,35 @@ def ignore(message: Message) -> None:
 
 class NodeLostError(InfrastructureError):
     """The node no longer answers."""
+
+
+@dataclass(frozen=True)
+class TimeoutFactor:
+    """The factor for time limits that wait for a node, and how it was determined."""
+
+    value: float = 1.0
+    source: str = "the node is this machine"
+
+    @classmethod
+    def given(cls, factor: float) -> "TimeoutFactor":
+        """Return the factor that the user chose by an option or in the profile."""
+        return cls(factor, "given")
+
+    @classmethod
+    def measured(cls, there: float, here: float) -> "TimeoutFactor":
+        """Return the factor by the seconds of one benchmark on the node and on this machine."""
+        source = f"measured: imports take {there:.2f} s on the node, {here:.2f} s on this machine"
+        return cls(max(1.0, round(there / here, 1)), source)
+
+    def facts(self) -> dict[str, str]:
+        """Return the factor as facts of the node."""
+        return {"timeout_factor": f"{self.value:g}", "timeout_factor_source": self.source}
+
+
+def report_factor(factor: TimeoutFactor, report: Callable[[str], None]) -> None:
+    """Report a factor that is not 1, and how it was determined."""
+    if factor.value != 1:
+        report(f"time limits are multiplied by {factor.value:g} ({factor.source})")
 
 
 class Remote(Protocol):
@@ -52,11 +82,15 @@ class Node(Protocol):
         """The path, on the node, of the Python interpreter that can import bsdgate."""
 
     @property
+    def factor(self) -> TimeoutFactor:
+        """The factor for time limits that wait for the node; ``connect`` can measure it."""
+
+    @property
     def folder(self) -> Path:
         """The directory, on the node, for the files of the run."""
 
     def connect(self) -> None:
-        """Connect to the node, and check that it has the same bsdgate.
+        """Connect to the node; it has the same bsdgate then.
 
         :raises BsdgateError: the node cannot be used.
         """

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final, Self
+from typing import IO, Final, Self
 
 import psutil
 
@@ -38,6 +38,7 @@ LOST: Final = 255
 ALIAS: Final = "bsdgate-node"
 """The name of the node in the file ``config``, for other programs."""
 
+_CHUNK: Final = 1 << 16
 _CONNECTED: Final = b"connected"
 _PREFIX: Final = "bsdgate-ssh-"
 _SOCKET_MAX: Final = 80
@@ -154,6 +155,24 @@ class KeptConnection:
         return None
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The end of a command on the host: its exit status, its output and its last messages.
+
+    The status is None if the command did not end within the time limit, and LOST if the connection
+    failed.
+    """
+
+    status: int | None
+    output: str
+    last_lines: str
+
+    @property
+    def ending(self) -> str:
+        """How the command ended, in words."""
+        return "did not end" if self.status is None else f"ended with status {self.status}"
+
+
 class Connection:
     """A connection to one host. ``log`` receives the output of ssh.
 
@@ -192,6 +211,24 @@ class Connection:
     def argv(self, line: str) -> list[str]:
         """Return the ssh command that runs this line in the login shell of the host."""
         return ["ssh", "-T", *self._client_options(), *self.address.options, line]
+
+    def call(self, line: str, seconds: float, source: IO[bytes] | None = None) -> Answer:
+        """Run a line in the login shell of the host, and wait for its end.
+
+        ``source`` is the input of the command; by default it has none.
+        """
+        with tempfile.TemporaryDirectory(dir=self.log.parent) as folder:
+            output, argv = Path(folder) / "output", self.argv(line)
+            with process.start(
+                argv, log=self.log, stdout=output, stdin=process.PIPE, env=environment()
+            ) as running:
+                with contextlib.suppress(BrokenPipeError):
+                    while source is not None and (chunk := source.read(_CHUNK)):
+                        running.write(chunk)
+                running.close_input()
+                status = running.wait(seconds)
+                lines = running.last_lines()
+            return Answer(status, output.read_text(errors="replace").strip(), lines)
 
     def forward(self, ports: Sequence[int]) -> None:
         """Make these loopback ports of the host answer on the same ports of this machine.

@@ -10,7 +10,7 @@ from typing import Any
 
 from bsdgate.harness import files, process
 from bsdgate.harness.nodes import facts
-from bsdgate.harness.nodes.base import Remote, Report
+from bsdgate.harness.nodes.base import Remote, Report, TimeoutFactor
 
 
 class Here:
@@ -36,6 +36,7 @@ class LocalNode:
     folder: Path
     name: str = "local"
     python: str = sys.executable
+    factor: TimeoutFactor = field(default_factory=TimeoutFactor)
     _made: dict[str, Here] = field(default_factory=dict, init=False)
 
     def connect(self) -> None:

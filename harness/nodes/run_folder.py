@@ -6,13 +6,14 @@ The agent locks the directory until it ends: a directory without a lock was left
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from bsdgate.harness import files, folders, paths
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.nodes import facts
+from bsdgate.harness.nodes import facts, speed
 
 LOCK: Final = "lock"
 # Not multiplied by the factor for slow nodes: another process holds the lock only for a moment,
@@ -49,12 +50,19 @@ class RunFolder:
             lock = files.take_lock(folder / LOCK)
         if lock is None:
             raise UsageError(f"the run {name} is in progress", "wait until it ends, or stop it")
+        if folders.is_marked(Path(sys.prefix)):
+            # The installer of a bootstrap removes environments that are not used any more.
+            os.utime(sys.prefix)
         self._folder, self._lock = folder, lock
         return str(folder)
 
     def facts(self, _report: Any) -> dict[str, str]:
         """Return the properties of the node."""
         return facts.local()
+
+    def speed(self, _report: Any) -> float:
+        """Return the seconds of the import benchmark on the node."""
+        return speed.seconds()
 
     def listen(self, _report: Any) -> int:
         """Listen on a loopback port, and return its number; ``receive`` accepts a client."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node over ssh: another machine, with the same bsdgate."""
+"""A node over ssh: another machine, which has the same bsdgate or gets it."""
 
 import contextlib
 import secrets
@@ -11,9 +11,11 @@ from typing import Final
 
 from bsdgate.harness import identity, process
 from bsdgate.harness.errors import InfrastructureError, UsageError
-from bsdgate.harness.nodes import agent, archive, shell
+from bsdgate.harness.nodes import agent, archive, shell, speed
 from bsdgate.harness.nodes.address import Address
-from bsdgate.harness.nodes.base import NodeLostError, Remote, ignore
+from bsdgate.harness.nodes.base import NodeLostError, Remote, TimeoutFactor, ignore
+from bsdgate.harness.nodes.bootstrap.bootstrap import Bootstrap, Progress
+from bsdgate.harness.nodes.bootstrap.plan import Needs, Plan
 from bsdgate.harness.nodes.connection import ALIAS, LOST, Connection, environment
 from bsdgate.harness.nodes.installation import Installation
 
@@ -33,6 +35,8 @@ KEPT: Final = "connection.json"
 _RUN_FOLDER: Final = "bsdgate.harness.nodes.run_folder:RunFolder"
 _NOT_INSTALLED: Final = 44
 _PROGRAM: Final = "bsdgate"
+_FACTOR: Final = 1.0
+"""The factor for time limits before it is measured."""
 # Prints the installation of bsdgate; without one, the version of Python and the PATH.
 _ASK: Final = """
 PATH="$PATH:/usr/local/bin:$HOME/.local/bin"
@@ -44,12 +48,18 @@ exit 44
 """  # noqa: E501 - each line is a command
 
 
+class NotInstalledError(UsageError):
+    """The node does not have the same bsdgate on its PATH."""
+
+
 class SshNode:
     """A machine at an address.
 
     ``run`` is the run directory on this machine; the directory on the node has the same name. The
     log of ssh is in the directory ``logs``. ``program`` is the bsdgate command on the node.
-    ``factor`` multiplies the time limits.
+    With ``needs``, a node without the same bsdgate gets an environment, else it is refused.
+    ``factor`` multiplies the time limits; by default, and with ``needs``, it is measured when the
+    node is connected. ``progress`` receives lines for the user.
     """
 
     def __init__(
@@ -59,14 +69,20 @@ class SshNode:
         logs: Path,
         program: str = _PROGRAM,
         *,
-        factor: float = 1.0,
+        factor: float | None = None,
+        needs: Needs | None = None,
+        progress: Progress = lambda _: None,
     ) -> None:
         self.log = logs / LOG
         self.name = address.name
         self._run = run
         self._logs = logs
         self._program = program
-        self._factor = factor
+        self._given = None if factor is None else TimeoutFactor.given(factor)
+        self._measured: TimeoutFactor | None = None
+        self._needs = needs
+        self._progress = progress
+        self._source: str | None = None
         self.set_address(address)
         self._installation: Installation | None = None
         self._caller: agent.Caller | None = None
@@ -77,7 +93,12 @@ class SshNode:
     def set_address(self, address: Address) -> None:
         """Set the address of the node; ``connect`` uses it."""
         self.address = address
-        self._connection = Connection(address, self.log, self._factor)
+        self._connection = Connection(address, self.log, self.factor.value)
+
+    @property
+    def factor(self) -> TimeoutFactor:
+        """The factor for time limits: the given or the measured one."""
+        return self._given or self._measured or TimeoutFactor(_FACTOR, "not measured yet")
 
     @property
     def python(self) -> str:
@@ -99,18 +120,18 @@ class SshNode:
         return self._folder
 
     def connect(self) -> None:
-        """Connect, check that the node has the same bsdgate, and make the directory of the run.
+        """Connect, find or make the same bsdgate there, and make the directory of the run.
 
-        :raises UsageError: no key is accepted, or the node has another bsdgate or none.
-        :raises InfrastructureError: the node does not answer.
+        :raises UsageError: no key is accepted, or the node has another bsdgate and gets none.
+        :raises InfrastructureError: the node does not answer, or does not get bsdgate.
         """
-        self._connection.open()
+        self.reach()
         try:
-            self._installation = self._ask_installation()
-            self._refuse_another()
-            line = shell.command([*self._module("agent"), f"{SILENCE:g}"])
-            running, stop = self._start(line, process.PIPE), agent.STOP_TIMEOUT * self._factor
-            self._caller = agent.Caller(running, self.name, ALIVE, stop)
+            self._installation = self._find_installation()
+            self._start_agent()
+            if self._given is None and self._needs is not None:
+                there: float = self.remote(_RUN_FOLDER).call("speed", ignore)
+                self._measured = TimeoutFactor.measured(there, speed.seconds())
             folder = self.remote(_RUN_FOLDER).call("make", ignore, name=self._run.name)
             self._folder = Path(folder)
             self._shares_loopback = self._is_loopback_shared()
@@ -118,10 +139,31 @@ class SshNode:
             self.close()
             raise
 
+    def reach(self) -> None:
+        """Connect to sshd on the node, and start nothing there.
+
+        :raises UsageError: no key is accepted.
+        :raises InfrastructureError: the node does not answer.
+        """
+        self._connection.open()
+
+    def has_same_bsdgate(self) -> bool:
+        """Return whether the node has the same bsdgate on its PATH, after ``reach``."""
+        try:
+            self._ask_installation(shell.script(_ASK, self._program))
+        except NotInstalledError:
+            return False
+        return True
+
+    def look(self, needs: Needs) -> Plan:
+        """Return what a node has and lacks, after ``reach``; nothing is changed."""
+        return self._bootstrap(needs).look()
+
     def facts(self) -> Mapping[str, str]:
-        """Return the properties of the node, and its URL."""
+        """Return the properties of the node, its URL, and the source of its compiled packages."""
         facts: dict[str, str] = self.remote(_RUN_FOLDER).call("facts", ignore)
-        return {**facts, "url": str(self.address)}
+        source = {} if self._source is None else {"packages_from": self._source}
+        return {**facts, **source, "url": str(self.address)}
 
     def start(
         self,
@@ -157,7 +199,7 @@ class SshNode:
                     while chunk := packed.read(1 << 16):
                         unpacking.write(chunk)
                 unpacking.close_input()
-                self._finish(unpacking, COPY_TIMEOUT * self._factor)
+                self._finish(unpacking, COPY_TIMEOUT * self.factor.value)
         return target
 
     def pull(self, source: Path, target: Path) -> None:
@@ -166,7 +208,7 @@ class SshNode:
         with tempfile.TemporaryDirectory(dir=self._logs) as folder:
             packed = Path(folder) / "packed.tar"
             with self._start(line, packed) as packing:
-                self._finish(packing, COPY_TIMEOUT * self._factor)
+                self._finish(packing, COPY_TIMEOUT * self.factor.value)
             with packed.open("rb") as file:
                 archive.unpack(file, target)
 
@@ -233,28 +275,66 @@ class SshNode:
                 ) from error
             raise InfrastructureError(f"on the node {self.name}: {error.message}") from error
 
-    def _ask_installation(self) -> Installation:
-        with tempfile.TemporaryDirectory(dir=self._logs) as folder:
-            output = Path(folder) / "installation"
-            with self._start(shell.script(_ASK, self._program), output) as asking:
-                asking.close_input()
-                status = asking.wait(COMMAND_TIMEOUT * self._factor)
-                lines = asking.last_lines()
-            text = output.read_text(errors="replace").strip()
-        if status == 0:
-            return self._parse(text)
-        if status == LOST:
-            raise NodeLostError(f"the node {self.address} does not answer:\n{lines}")
-        if status == _NOT_INSTALLED:
-            *version, path = text.splitlines()
+    def _start_agent(self) -> None:
+        line = shell.command([*self._module("agent"), f"{SILENCE:g}"])
+        running, stop = self._start(line, process.PIPE), agent.STOP_TIMEOUT * self.factor.value
+        self._caller = agent.Caller(running, self.name, ALIVE, stop)
+
+    def _find_installation(self) -> Installation:
+        """Return the bsdgate on the node's PATH, or in an environment that a bootstrap made."""
+        try:
+            return self._ask_installation(shell.script(_ASK, self._program))
+        except NotInstalledError as error:
+            if self._program != _PROGRAM:
+                raise
+            reason = error
+        if self._needs is None:
+            python = self._find_environment()
+            if python is None:
+                raise reason
+        else:
+            made = self._bootstrap(self._needs).make()
+            python, self._source = made.python, made.source
+        return self._ask_installation(
+            shell.command([python, "-P", "-m", "bsdgate.harness", "installation"])
+        )
+
+    def _find_environment(self) -> str | None:
+        """Return the interpreter of an environment with this bsdgate; None without one."""
+        try:
+            return self._bootstrap(None).find()
+        except NodeLostError:
+            raise
+        except InfrastructureError:
+            # The node cannot be probed, so no bootstrap was possible there.
+            return None
+
+    def _bootstrap(self, needs: Needs | None) -> Bootstrap:
+        factor = self.factor.value
+        return Bootstrap(self._connection, str(self.address), needs, self._progress, factor)
+
+    def _ask_installation(self, line: str) -> Installation:
+        """Return the installation that a command line on the node prints.
+
+        :raises NotInstalledError: there is none, or not the same bsdgate.
+        """
+        answer = self._connection.call(line, COMMAND_TIMEOUT * self.factor.value)
+        if answer.status == 0:
+            found = self._parse(answer.output)
+            self._refuse_another(found)
+            return found
+        if answer.status == LOST:
+            raise NodeLostError(f"the node {self.address} does not answer:\n{answer.last_lines}")
+        if answer.status == _NOT_INSTALLED:
+            *version, path = answer.output.splitlines()
             python = version[-1] if version else "no Python"
-            raise UsageError(
+            raise NotInstalledError(
                 f"the node {self.address} has no {self._program} on {path}, and has {python}",
                 self._install_hint,
             )
-        how = "did not end" if status is None else f"ended with status {status}"
-        raise UsageError(
-            f"on the node {self.address}, `{self._program} installation` {how}:\n{lines}",
+        raise NotInstalledError(
+            f"on the node {self.address}, `{self._program} installation` {answer.ending}:\n"
+            f"{answer.last_lines}",
             self._install_hint,
         )
 
@@ -270,10 +350,10 @@ class SshNode:
             " print nothing",
         )
 
-    def _refuse_another(self) -> None:
-        own, there = Installation.own(), self.installation
+    def _refuse_another(self, there: Installation) -> None:
+        own = Installation.own()
         if there.sha256 != own.sha256:
-            raise UsageError(
+            raise NotInstalledError(
                 f"the node {self.address} has bsdgate {there.version}, but this machine has"
                 f" {own.version}: the SHA-256 of bsdgate's files is {there.sha256:.12} on the node,"
                 f" and {own.sha256:.12} on this machine",
@@ -283,9 +363,9 @@ class SshNode:
     @property
     def _install_hint(self) -> str:
         return (
-            f"on the node, install bsdgate {identity.version()} with its extra `services`, by"
-            " Python 3.11 or newer, and put the command bsdgate on the PATH of the user's login"
-            " shell"
+            f"start a run or a cloud on the node, which copies bsdgate {identity.version()} to it;"
+            " or install the same bsdgate there with its extra `services`, by Python 3.11 or newer,"
+            " on the PATH of the user's login shell"
         )
 
     def _is_loopback_shared(self) -> bool:

@@ -192,14 +192,16 @@ class Timeouts(Part):
     """One test."""
     run: float = Field(default=7200, gt=0)
     """All tests."""
-    factor: float = Field(default=1, gt=0, le=FACTOR_MAX)
-    """The factor for all of these limits, for a slow node."""
+    factor: float | None = Field(default=None, gt=0, le=FACTOR_MAX)
+    """The factor for all of these limits, for a slow node. By default the speed of the node is
+    measured; for this machine the factor is 1 then.
+    """
 
     def scaled(self) -> Self:
-        """Return the limits multiplied by the factor."""
-        limits = self.model_dump(exclude={"factor"})
+        """Return the limits multiplied by the factor, without a factor."""
+        limits, factor = self.model_dump(exclude={"factor"}), self.factor or 1.0
         return self.model_copy(
-            update={name: limit * self.factor for name, limit in limits.items()} | {"factor": 1.0}
+            update={name: limit * factor for name, limit in limits.items()} | {"factor": None}
         )
 
 
@@ -253,6 +255,11 @@ class Profile(Part):
         return self
 
     @property
+    def factor(self) -> float:
+        """The factor for time limits; 1 if it is neither given nor measured."""
+        return self.timeouts.factor or 1.0
+
+    @property
     def limits(self) -> Timeouts:
         """The time limits, multiplied by the factor."""
         return self.timeouts.scaled()
@@ -290,4 +297,4 @@ class Profile(Part):
         # bool is a subclass of int.
         if not option.endswith("_timeout") or isinstance(value, bool | str):
             return value
-        return math.ceil(value * self.timeouts.factor)
+        return math.ceil(value * self.factor)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bsdgate.harness import files, process
-from bsdgate.harness.nodes.base import NodeLostError, Remote, Report
+from bsdgate.harness.nodes.base import NodeLostError, Remote, Report, TimeoutFactor
 
 
 class FakeRemote:
@@ -45,6 +45,7 @@ class FakeNode:
         self.properties = {"architecture": "amd64", "utc_offset": "+0000"}
         self.forwarded: list[int] = []
         self.pushed: dict[Path, Sequence[Path] | None] = {}
+        self.factor = TimeoutFactor()
         self.connected = False
         self.kept = False
         self.closed = 0

@@ -361,7 +361,7 @@ def test_a_host_with_another_bsdgate(sshd: Sshd, made: Callable[..., SshNode]) -
     message, hint = refusal(made(), sshd, UsageError)
     assert "has bsdgate 9.9, but this machine has" in message
     assert "0123456789ab on the node" in message
-    assert "install bsdgate" in hint
+    assert "install the same bsdgate there" in hint
 
 
 def test_a_login_shell_that_prints(sshd: Sshd, made: Callable[..., SshNode]) -> None:
@@ -387,7 +387,9 @@ def test_ctrl_c_while_it_connects_leaves_nothing(
     sshd: Sshd, made: Callable[..., SshNode], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node, before = made(), folders_of_connections()
-    monkeypatch.setattr(SshNode, "_ask_installation", lambda _: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(
+        SshNode, "_find_installation", lambda _: os.kill(os.getpid(), signal.SIGINT)
+    )
     # SIGINT is ignored in tests that a script has started in the background.
     disposition = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

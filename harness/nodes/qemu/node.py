@@ -17,6 +17,8 @@ from bsdgate.harness.images.resolve import Resolver
 from bsdgate.harness.images.settings import Limits, Settings
 from bsdgate.harness.nodes.address import Address
 from bsdgate.harness.nodes.base import NodeLostError
+from bsdgate.harness.nodes.bootstrap.bootstrap import Progress
+from bsdgate.harness.nodes.bootstrap.plan import Needs
 from bsdgate.harness.nodes.qemu import accelerator as accelerators
 from bsdgate.harness.nodes.qemu import boot as boots
 from bsdgate.harness.nodes.qemu import machine as hardware
@@ -54,16 +56,16 @@ class Options:
 
     ``port`` is the port of this machine that is forwarded to sshd on the guest; None selects a free
     port. ``filesystem`` is for an image that is named by a version. ``factor`` multiplies the time
-    limits. If the boot fails, the logs of the guest are copied to the directory ``logs``.
-    ``settings`` are for images; ``listener`` receives the progress of a download, ``report`` the
-    stages of the boot.
+    limits; None: the time limits of the boot are not multiplied. If the boot fails, the logs of the
+    guest are copied to the directory ``logs``. ``settings`` are for images; ``listener`` receives
+    the progress of a download, ``report`` the stages of the boot.
     """
 
     machine: Machine = field(default_factory=default_machine)
     accelerator: Choice = field(default_factory=accelerators.choice)
     port: int | None = None
     filesystem: str = "ufs"
-    factor: float = 1.0
+    factor: float | None = None
     logs: Path | None = None
     settings: Settings = field(default_factory=settings)
     listener: Listener = field(default_factory=Silent)
@@ -111,7 +113,7 @@ def _boot_copy(name: str, saved: SavedGuest, options: Options) -> RunningGuest:
 def _request(
     image: Image, machine: Machine, accelerator: Accelerator, options: Options, lock: int | None
 ) -> BootRequest:
-    factor, port, logs = options.factor, options.port, options.logs
+    factor, port, logs = options.factor or 1.0, options.port, options.logs
     return BootRequest(image, machine, accelerator, factor, port, lock, logs)
 
 
@@ -140,11 +142,17 @@ class QemuNode(SshNode):
         run: Path,
         logs: Path,
         options: Options | None = None,
+        *,
+        needs: Needs | None = None,
+        progress: Progress = lambda _: None,
     ) -> None:
         self.spec: Final = spec
         self.options: Final = replace(options or Options(), logs=logs)
         # The boot chooses the port.
-        super().__init__(Address(LOOPBACK), run, logs, factor=self.options.factor)
+        factor = self.options.factor
+        super().__init__(
+            Address(LOOPBACK), run, logs, factor=factor, needs=needs, progress=progress
+        )
         self.name = f"qemu-{_name_part(str(spec.image or matrix.default()))}"
         self._guest: RunningGuest | None = None
         self._kept = False
@@ -159,17 +167,17 @@ class QemuNode(SshNode):
             raise NodeLostError(f"the node {self.name} is not booted")
         return self._guest
 
-    def connect(self) -> None:
+    def reach(self) -> None:
         """Boot the guest, and connect to its sshd.
 
-        :raises BsdgateError: the guest does not boot, or does not have the same bsdgate.
+        :raises BsdgateError: the guest does not boot, or does not accept the connection.
         """
         if self._guest is None:
             name = _name_part(f"{self.name}-{self._run.name}").lower()[-63:].lstrip(".-")
             self._guest = boot(name, self.spec, self.options)
         try:
             self.set_address(self._guest.guest.address)
-            super().connect()
+            super().reach()
         except BaseException:
             self.close()
             raise

@@ -20,6 +20,7 @@ from bsdgate.harness.deployments.base import ForRunner
 from bsdgate.harness.environments.environment import Environment
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.manifest import ChangedProject, NodeDocument
+from bsdgate.harness.nodes.base import TimeoutFactor
 from bsdgate.harness.profiles.load import load
 from bsdgate.harness.run_dir import RunDir
 from bsdgate.harness.runners import table
@@ -89,10 +90,35 @@ def test_the_node_and_the_installation_are_recorded(folder: RunDir) -> None:
     found = folder.read_node()
     assert found is not None
     assert (found.name, found.run_id) == ("fake", folder.manifest.run_id)
-    assert found.facts == {"architecture": "amd64", "utc_offset": "+0000"}
+    assert found.facts == {
+        "architecture": "amd64",
+        "utc_offset": "+0000",
+        "timeout_factor": "1",
+        "timeout_factor_source": "the node is this machine",
+    }
     assert found.versions["keystone"] == "30.0.0"
     assert found.changes == (CHANGED,)
     assert "installing first" in reported(run)
+
+
+def test_the_measured_factor_is_used_shown_and_recorded(folder: RunDir) -> None:
+    run = run_with(folder, FakeDeployment())
+    assert isinstance(run.node, FakeNode)
+    run.node.factor = TimeoutFactor.measured(6.2, 0.2)
+    usual = run.profile.limits.start
+    provision(run)
+    assert run.profile.limits.start == 31 * usual
+    found = folder.read_node()
+    assert found is not None
+    assert found.facts["timeout_factor"] == "31"
+    text = "measured: imports take 6.20 s on the node, 0.20 s on this machine"
+    assert found.facts["timeout_factor_source"] == text
+    assert f"time limits are multiplied by 31 ({text})" in reported(run)
+
+
+@pytest.mark.parametrize(("there", "factor"), [(0.1, 1.0), (0.2, 1.0), (0.25, 1.2), (5.0, 25.0)])
+def test_a_measured_factor_is_at_least_one(there: float, factor: float) -> None:
+    assert TimeoutFactor.measured(there, 0.2).value == factor
 
 
 def test_the_versions_of_the_runners_are_recorded(folder: RunDir) -> None:

@@ -11,6 +11,7 @@ from unit.harness.deployments.test_contract import DeploymentContract, drop
 from bsdgate.harness.deployments.base import Deployment
 from bsdgate.harness.deployments.embedded import HOST, Embedded
 from bsdgate.harness.errors import UsageError
+from bsdgate.harness.nodes.base import TimeoutFactor
 from bsdgate.harness.profiles.load import load
 from bsdgate.results.codes import Code
 
@@ -106,9 +107,14 @@ class TestChangedEmbeddedOnAFakeNode(DeploymentContract):
         return Embedded(node, load("embedded"), ["keystone=30.0.1"])
 
 
-def test_the_factor_of_the_profile_is_used_on_the_node(node: FakeNode, host: FakeHost) -> None:
-    Embedded(node, load("embedded").with_factor(3)).install(drop)
+def test_the_factor_of_the_node_is_used_on_the_node(node: FakeNode, host: FakeHost) -> None:
+    node.factor = TimeoutFactor.measured(3.0, 1.0)
+    deployment, usual = Embedded(node, load("embedded")), load("embedded").limits
+    deployment.install(drop)
+    deployment.start(drop)
     assert host.factor == 3
+    (cloud,) = host.clouds.values()
+    assert cloud["limits"] == [3 * usual.start, 3 * usual.stop]
 
 
 def test_the_node_needs_only_the_services_of_the_profile(node: FakeNode, host: FakeHost) -> None:
