@@ -71,6 +71,9 @@ _RUN_TYPES = (
     *(
         manifest.NodeDocument,
         manifest.ChangedProject,
+        manifest.Inspection,
+        manifest.ClockDifference,
+        manifest.Repository,
         attempts.AttemptDocument,
         attempts.NodeRef,
         Problem,

@@ -35,6 +35,19 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
+def append(path: Path, data: bytes) -> None:
+    """Append to a private file.
+
+    :raises InfrastructureError: the disk is full or broken.
+    """
+    with explain_errors(path):
+        fd = open_private(path, os.O_APPEND)
+        try:
+            write_all(fd, data)
+        finally:
+            os.close(fd)
+
+
 def write_atomically(path: Path, content: bytes, elsewhere: str = ELSEWHERE) -> None:
     """Write a private file in one step: a reader finds the old or the new content.
 

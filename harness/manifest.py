@@ -14,7 +14,8 @@ from bsdgate.harness.errors import ConfigurationError, UsageError
 from bsdgate.harness.identity import Settings
 
 SCHEMA: Final = 3
-NODE_SCHEMA: Final = 1
+NODE_SCHEMA: Final = 2
+INSPECTION_SCHEMA: Final = 1
 
 RunnerKind = Literal["tempest", "hostchecks", "apichecks", "rally"]
 
@@ -73,6 +74,57 @@ class NodeDocument(BaseModel):
     """The installed Python distributions."""
     changes: tuple[ChangedProject, ...] = Field(default=(), alias="with")
     """The projects under test."""
+
+
+class Repository(BaseModel):
+    """A package repository that is configured on a node."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """The name of the repository, such as ``FreeBSD-ports``."""
+    url: str
+    """The URL of the repository, without a user and a password."""
+    enabled: bool
+    """Whether packages are installed from the repository."""
+    priority: int
+    """The priority: the repository with the highest number is used first."""
+
+
+class ClockDifference(BaseModel):
+    """The difference between the clock of a node and the clock of the controller."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float = 0.0
+    """The number of seconds by which the clock of the node is ahead; negative: behind."""
+    uncertainty: float = 0.0
+    """The maximum error of the number, in seconds."""
+
+
+class Inspection(BaseModel):
+    """``node/NN-begin.json`` and ``node/NN-end.json``: the node before and after the tests."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_version: int = Field(default=INSPECTION_SCHEMA, alias="schema")
+    """The version of the document."""
+    run_id: str
+    """The id of the run."""
+    name: str
+    """The name of the node."""
+    taken: datetime
+    """The time of the inspection, by the clock of the controller."""
+    booted: datetime
+    """The time at which the node was booted, by the clock of the controller."""
+    clock: ClockDifference
+    """The difference between the clocks."""
+    facts: dict[str, str]
+    """The properties of the node."""
+    packages: dict[str, str]
+    """The version of each installed package of FreeBSD, by name; empty on other systems."""
+    repositories: tuple[Repository, ...]
+    """The package repositories of FreeBSD."""
 
 
 class Manifest(BaseModel):

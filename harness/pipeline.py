@@ -23,6 +23,7 @@ from bsdgate.harness.environments import changes, environment
 from bsdgate.harness.environments.changes import Change
 from bsdgate.harness.errors import InfrastructureError, Interrupted, UsageError
 from bsdgate.harness.identity import Settings
+from bsdgate.harness.inspection import inspect, inspect_again
 from bsdgate.harness.manifest import AskedCloud, Manifest
 from bsdgate.harness.nodes.base import Node, NodeLostError
 from bsdgate.harness.profiles import load as profiles
@@ -275,6 +276,7 @@ STEPS: Final[tuple[Callable[[Run], None], ...]] = (
     test,
     collect,
     confirm,
+    inspect,
 )
 
 
@@ -318,7 +320,10 @@ def _take_all(run: Run) -> InfrastructureError | None:
         # The same error, such as a full disk, may prevent the copy of the logs.
         with contextlib.suppress(BsdgateError):
             collect(run)
-        return _find_cause(run, error)
+        found = _find_cause(run, error)
+        with contextlib.suppress(BsdgateError):
+            inspect_again(run, lost=isinstance(found, NodeLostError))
+        return found
     return None
 
 

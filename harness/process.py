@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -311,6 +312,22 @@ def run(
     """
     with start(argv, log=log, cwd=cwd, env=env, stdout=stdout) as running:
         return running.finish(timeout, check=check)
+
+
+def output(argv: Sequence[str | Path], *, timeout: float, bound: int | None = None) -> str:
+    """Return what a command prints to its standard output; ``bound`` keeps the last bytes only.
+
+    The log is removed: the error has the last lines of the log.
+
+    :raises ProcessError: the time is exceeded, or the exit status is not 0.
+    """
+    with tempfile.TemporaryDirectory(prefix="bsdgate-") as folder:
+        printed = Path(folder) / "stdout"
+        run(argv, log=Path(folder) / "log", timeout=timeout, cwd=Path(folder), stdout=printed)
+        with printed.open("rb") as file:
+            if bound is not None:
+                file.seek(max(0, printed.stat().st_size - bound))
+            return file.read().decode(errors="replace")
 
 
 def find(name: str) -> str:

@@ -17,13 +17,15 @@ from typing import Any, BinaryIO, Final, Literal, Self
 
 from bsdgate.harness import files, folders
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.manifest import Manifest, NodeDocument, RunnerKind
+from bsdgate.harness.manifest import Inspection, Manifest, NodeDocument, RunnerKind
 from bsdgate.results.problems import Problem
 
 ATTEMPT_SCHEMA: Final = 3
 
 Format = Literal["subunit", "junit", "rally"]
 NODE: Final = "node.json"
+INSPECTIONS: Final = "node"
+"""The folder with the inspections of the node."""
 RUNNER_RECORD: Final = "runner-record.json"
 ATTEMPT: Final = "attempt"
 """The journal's step for the begin of an attempt: the judge detects attempts that are missing."""
@@ -33,6 +35,8 @@ JournalEvent = Literal["begin", "end", "fail", "interrupt"]
 LAYOUT: Final = {
     "manifest.json": "The request: what to run. Written once, before all other files.",
     "node.json": "The properties of the node, and the versions that are installed on it.",
+    "node/*-begin.json": "The node when the run began, or was resumed: packages, boot, clock.",
+    "node/*-end.json": "The node after the tests. The judge compares both inspections.",
     "journal.jsonl": "A line of JSON for each begin, failure and end of a step or an attempt.",
     "lock": "Locked by the process that uses the directory; contains its process id.",
     "excluded.json": "The tests that the suite or the profile leaves out, with the reasons.",
@@ -261,6 +265,19 @@ class RunDir:
             return None
         except ValueError as error:
             raise UsageError(f"{self._node} is damaged: {error}", "start a new run") from error
+
+    def write_inspection(self, moment: Literal["begin", "end"], inspection: Inspection) -> None:
+        """Write an inspection of the node; the number counts how often the run began.
+
+        A second inspection at the end replaces the first one.
+        """
+        folder = self.path / INSPECTIONS
+        with files.explain_errors(folder):
+            folders.make(folder)
+            begun = len(list(folder.glob("*-begin.json")))
+        number = begun + (moment == "begin")
+        text = inspection.model_dump_json(by_alias=True, indent=2)
+        files.write_atomically(folder / f"{number:02d}-{moment}.json", f"{text}\n".encode())
 
     def begin_attempt(
         self,

@@ -21,6 +21,7 @@ from bsdgate.harness.deployments.base import Deployment
 from bsdgate.harness.environments import environment
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.manifest import AskedProject, NodeDocument
+from bsdgate.harness.nodes import specs
 from bsdgate.harness.nodes.base import Node, report_factor
 from bsdgate.harness.profiles import matrix
 from bsdgate.harness.profiles.model import Profile
@@ -44,6 +45,8 @@ CLOSE: Final = "close"
 """The journal's step for the end of a deployment, with its problems; the judge reads it."""
 MATRIX: Final = "matrix"
 """The journal's step for the problems of the versions; the judge reads it."""
+NODE: Final = "node"
+"""The journal's step for the problems of the node; the judge reads it."""
 LEFT: Final = "left-behind"
 """The journal's step for processes that outlived a step and were killed; the judge reads it."""
 
@@ -142,16 +145,18 @@ class Run:
 
 
 def provision(run: Run) -> None:
-    """Connect to the node and install the deployment on it; write ``node.json``.
+    """Connect to the node, install the deployment on it and inspect it; write ``node.json``.
 
     :raises UsageError: the run is resumed, and the installed versions or changes differ.
+    :raises InfrastructureError: the node does not have the requested version of FreeBSD.
     """
     run.node.connect()
     factor = run.node.factor
     report_factor(factor, run.listener.report)
     run.profile = run.profile.with_factor(factor.value)
-    facts = {**run.node.facts(), **factor.facts()}
     installed = run.deployment.install(run.listener.report)
+    inspection = run.node.inspect(run.folder.manifest.run_id)
+    facts = {**inspection.facts, **factor.facts()}
     found = NodeDocument(
         run_id=run.folder.manifest.run_id,
         name=run.node.name,
@@ -160,6 +165,7 @@ def provision(run: Run) -> None:
         changes=(*installed.changes, *run.environment.changes),
     )
     _refuse_another_change(run.folder.manifest.changes, found.changes)
+    _refuse_other_version(run, facts)
     _check_versions(run, facts)
     before = run.folder.read_node()
     if before is None:
@@ -169,6 +175,22 @@ def provision(run: Run) -> None:
             "the installed versions or the change under test differ from those in"
             f" {run.folder.path}/node.json",
             "install the versions in this file again, or start a new run",
+        )
+    run.folder.write_inspection("begin", inspection)
+    # Only later messages of the kernel are about the run.
+    run.node.kernel_messages()
+
+
+def _refuse_other_version(run: Run, facts: Mapping[str, str]) -> None:
+    """Raise InfrastructureError if the node does not have the version of FreeBSD in ``--on``."""
+    on = run.folder.manifest.on
+    found = None if on is None else specs.other_version(on, facts)
+    if found is not None:
+        run.folder.record(NODE, "fail", code=Code.NODE_NOT_AS_ASKED, message=found)
+        raise InfrastructureError(
+            f"the node {run.node.name} does not have the requested version: {found}",
+            "remove the image (`bsdgate image list`, `bsdgate image prune NAME`) and run again, or"
+            " request the version that the node has",
         )
 
 

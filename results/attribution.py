@@ -61,7 +61,11 @@ _VARYING: Final = tuple(
 
 # If an error has one of these codes, the node is the cause, not a test or the change.
 _NODE_CODES: Final = frozenset(
-    {Code.SERVICE_DIED, Code.CLOUD_NOT_READY, Code.NODE_LOST, Code.HARNESS_PROBLEM}
+    {
+        *(Code.SERVICE_DIED, Code.CLOUD_NOT_READY, Code.HARNESS_PROBLEM),
+        *(Code.NODE_LOST, Code.NODE_REBOOTED, Code.NODE_CHANGED),
+        *(Code.KERNEL_PANIC, Code.OUT_OF_MEMORY, Code.PROCESS_CRASHED),
+    }
 )
 _NODE_SIGNS: Final = re.compile(
     r"No space left on device|database or disk is full|Cannot allocate memory"

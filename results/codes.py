@@ -103,6 +103,21 @@ class Code(StrEnum):
     """The end of life of the version or release was at most 60 days away."""
     NOT_IN_MATRIX = "not-in-matrix", Level.NOTE
     """The matrix does not have this version of FreeBSD with this architecture and release."""
+    # The node before and after the tests (results.inspections), and the messages of its kernel.
+    NODE_NOT_AS_ASKED = "node-not-as-asked"
+    """The node does not have the version of FreeBSD that was requested."""
+    NODE_CHANGED = "node-changed"
+    """The versions or packages of the node changed during the run."""
+    NODE_REBOOTED = "node-rebooted"
+    """The node was rebooted during the run."""
+    KERNEL_PANIC = "kernel-panic"
+    """The kernel of the node panicked."""
+    OUT_OF_MEMORY = "out-of-memory"
+    """The node ran out of memory, and its kernel killed a process."""
+    PROCESS_CRASHED = "process-crashed"
+    """A process of the user that runs the services ended on a signal such as SIGSEGV."""
+    CLOCK_DIFFERS = "clock-differs", Level.NOTE
+    """The clock of the node differed from the clock of the controller, or was set in the run."""
     # Problems that the harness found (results.problems).
     SERVICE_DIED = "service-died"
     """A service of the cloud died while the tests ran."""

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from bsdgate.results import strict_json
+from bsdgate.results import inspections, strict_json
 from bsdgate.results.attempts import (
     DOCUMENT_BOUND,
     HEAD_BOUND,
@@ -39,6 +39,7 @@ from bsdgate.results.model import (
     Reason,
     Run,
     Source,
+    State,
     error,
     note,
 )
@@ -48,8 +49,11 @@ from bsdgate.results.problems import FOUND_CODES
 SCHEMAS = (1, 2, 3)
 NODE_SCHEMA = 3
 """The first schema of a manifest that requires ``node.json`` in the run directory."""
+JOURNAL = "journal.jsonl"
 NODE = "node.json"
 """The document of the node, in a run directory: its facts, and the installed versions."""
+INSPECTED_SCHEMA = 2
+"""The first schema of ``node.json`` of a run that inspects its node before and after the tests."""
 EXPECTATIONS = "expectations"
 """The folder, in a run directory, with the known failures of ``--expectations``."""
 
@@ -77,6 +81,8 @@ class _Manifest(Run):
     """The whole document."""
     node: NodeRef | None = None
     """The node of the run; None before schema 3, or if its document cannot be used."""
+    inspected: bool = False
+    """Whether the run inspects its node before and after the tests."""
     cloud: Mapping[str, Any] | None = None
     """The cloud that is not bsdgate's own, if the run was against one."""
 
@@ -92,7 +98,7 @@ class _Manifest(Run):
 class _NodeDocument(BaseModel):
     """The fields that are read from node.json."""
 
-    schema_version: Annotated[int, Field(alias="schema", ge=1, le=1)]
+    schema_version: Annotated[int, Field(alias="schema", ge=1, le=INSPECTED_SCHEMA)]
     run_id: str
     name: str
     facts: dict[str, str]
@@ -102,16 +108,21 @@ class _NodeDocument(BaseModel):
 
 _DEPLOYMENT = frozenset({"deploy", "close"})
 _CLOSED = ("close", "end")
-_CHECKS = frozenset({"close", "matrix"})
+_PROVISIONED = ("provision", "end")
+_CHECKS = frozenset({"close", "matrix", "node"})
 """The steps in the journal that have findings."""
 
 
-def load(run_dir: Path) -> Evidence:
-    """Read the manifest and all attempts in ``run_dir``; raise EvidenceError without a manifest."""
+def load(run_dir: Path, *, in_progress: bool = False) -> Evidence:
+    """Read the manifest and all attempts in ``run_dir``; raise EvidenceError without a manifest.
+
+    A run that is ``in_progress`` has not inspected its node after the tests yet.
+    """
     manifest, problems = _read_manifest(run_dir)
     attempts: list[Attempt] = []
     names, lost = _names(run_dir / "evidence")
-    lost += _check_journal(run_dir / "journal.jsonl", names, audited=manifest.cloud is not None)
+    lines, unread = _read_journal(run_dir / JOURNAL, names)
+    lost += unread or _check_journal(lines, names, audited=manifest.cloud is not None)
     for name in names:
         try:
             if not _NUMBERED.fullmatch(name):
@@ -124,6 +135,8 @@ def load(run_dir: Path) -> Evidence:
     if not manifest.evidence and not any(one.code is Code.NO_EVIDENCE for one in problems):
         message = "manifest.json does not list the kinds of attempts to expect (evidence: [kinds])"
         problems.append(error(Code.NO_EVIDENCE, message))
+    if manifest.inspected:
+        problems += _check_node(run_dir, manifest, lines, attempts, in_progress=in_progress)
     known, changed = _expectations(run_dir, manifest)
     problems += [*changed, *lost, *_gaps(names)]
     return Evidence(manifest.run, manifest.evidence, tuple(attempts), tuple(problems), known)
@@ -170,20 +183,60 @@ def _names(folder: Path) -> tuple[list[str], list[Reason]]:
         return [], [error(Code.ATTEMPT_UNREADABLE, f"{folder.name}: {reason.strerror}")]
 
 
-def _check_journal(path: Path, names: Collection[str], *, audited: bool = False) -> list[Reason]:
-    """Compare the attempts in the harness's journal with the existing attempts.
+def _read_journal(path: Path, names: Collection[str]) -> tuple[list[dict[str, Any]], list[Reason]]:
+    """Return the lines of the harness's journal, or the problem if they cannot be used.
 
-    Only the journal shows that the last attempts are lost: their loss leaves no gap in the numbers.
-    An incomplete last line is ignored. A lost journal is an error, because attempts may be lost
-    too, for example from a truncated archive. The journal also lists processes that had to be
-    killed, modifications of the base (the environment without the change under test), that the node
-    was lost, and versions past their end of life. A modified base makes its results worthless. At
-    its end a run compares the resources of a cloud that is not bsdgate's own with the resources
-    before the run (``audited``); it is an error if this was not done.
+    ``names`` are the existing attempts. A run that has not begun to test has no journal. An
+    incomplete last line is ignored. A lost journal is an error, because attempts may be lost too,
+    for example from a truncated archive.
     """
     try:
         with open_plain(path, DOCUMENT_BOUND) as file:
             lines = [strict_json.loads_object(line) for line in file if line.endswith(b"\n")]
+        for line in lines:
+            line["step"], line["event"]
+    except UnreadableError as reason:
+        begun = names or reason.code is not Code.EVIDENCE_LOST
+        return [], [error(reason.code, str(reason))] if begun else []
+    except (ValueError, KeyError) as reason:
+        return [], [error(Code.DAMAGED, f"{path.name}: {reason}")]
+    return lines, []
+
+
+def _check_node(
+    run_dir: Path,
+    manifest: _Manifest,
+    lines: Sequence[Mapping[str, Any]],
+    attempts: Sequence[Attempt],
+    *,
+    in_progress: bool,
+) -> list[Reason]:
+    """Compare the inspections of the node before and after the tests.
+
+    A run whose node was lost has no inspection after the tests, nor has a run that was stopped.
+    """
+    assert manifest.node is not None
+    begun = sum((one["step"], one["event"]) == _PROVISIONED for one in lines)
+    last = max(attempts, key=lambda one: one.name, default=None)
+    ended = last is not None and last.state is State.ENDED and not _lost_nodes(lines)
+    sessions, problems = inspections.load(run_dir, manifest.run_id, manifest.node.name)
+    found = inspections.check(sessions, begun, ended=ended and not in_progress)
+    return [*problems, *found]
+
+
+def _check_journal(
+    lines: Sequence[Mapping[str, Any]], names: Collection[str], *, audited: bool = False
+) -> list[Reason]:
+    """Compare the attempts in the harness's journal with the existing attempts.
+
+    Only the journal shows that the last attempts are lost: their loss leaves no gap in the numbers.
+    The journal also lists processes that had to be killed, modifications of the base (the
+    environment without the change under test), that the node was lost, and versions past their end
+    of life. A modified base makes its results worthless. At its end a run compares the resources of
+    a cloud that is not bsdgate's own with the resources before the run (``audited``); it is an
+    error if this was not done.
+    """
+    try:
         journalled = {str(line["name"]) for line in lines if line["step"] == "attempt"}
         left = [str(line["message"]) for line in lines if line["step"] == "left-behind"]
         altered = [str(line["message"]) for line in lines if line["step"] == "base-altered"]
@@ -191,22 +244,18 @@ def _check_journal(path: Path, names: Collection[str], *, audited: bool = False)
         checks = [line for line in lines if line["step"] in _CHECKS]
         found = [_finding(line) for line in checks if line["event"] == "fail"]
         lost_nodes = _lost_nodes(lines)
-    except UnreadableError as reason:
-        # A run that has not begun to test has no journal.
-        begun = names or reason.code is not Code.EVIDENCE_LOST
-        return [error(reason.code, str(reason))] if begun else []
     except (ValueError, KeyError) as reason:
-        return [error(Code.DAMAGED, f"{path.name}: {reason}")]
+        return [error(Code.DAMAGED, f"{JOURNAL}: {reason}")]
     lost = sorted(journalled.difference(names))
     extra = sorted(name for name in names if _NUMBERED.fullmatch(name) and name not in journalled)
     return [
         *(error(Code.EVIDENCE_LOST, f"evidence/ has no attempt {name}") for name in lost),
-        *(error(Code.TRUNCATED, f"{path.name} does not list the attempt {name}") for name in extra),
+        *(error(Code.TRUNCATED, f"{JOURNAL} does not list the attempt {name}") for name in extra),
         *(note(Code.LEFT_BEHIND, message) for message in left),
         *(error(Code.BASE_ALTERED, message) for message in altered),
         *(error(Code.NODE_LOST, message) for message in lost_nodes),
         *found,
-        *(_audit_lost(path) if audited and names and steps[-1:] != [_CLOSED] else ()),
+        *(_audit_lost() if audited and names and steps[-1:] != [_CLOSED] else ()),
     ]
 
 
@@ -221,9 +270,9 @@ def _finding(line: Mapping[str, Any]) -> Reason:
     return Reason(code.level or Level.NOTE, code, str(line["message"]))
 
 
-def _audit_lost(path: Path) -> list[Reason]:
+def _audit_lost() -> list[Reason]:
     message = (
-        f"{path.name} does not show that other resources of the cloud were compared after the run"
+        f"{JOURNAL} does not show that other resources of the cloud were compared after the run"
     )
     return [error(Code.EVIDENCE_LOST, message)]
 
@@ -285,7 +334,12 @@ def _with_node(manifest: _Manifest, path: Path) -> _Manifest:
         raise UnreadableError(message, Code.FOREIGN_EVIDENCE)
     node = NodeRef(name=found.name, sha256=hashlib.sha256(content).hexdigest())
     return replace(
-        manifest, node=node, facts=found.facts, versions=found.versions, sources=found.sources
+        manifest,
+        node=node,
+        inspected=found.schema_version >= INSPECTED_SCHEMA,
+        facts=found.facts,
+        versions=found.versions,
+        sources=found.sources,
     )
 
 

@@ -106,7 +106,7 @@ def to_confirm(run_dir: Path, expectations: Sequence[Path] = ()) -> tuple[Rerun,
     attempt was reached, they are the tests that were in progress then. Raises the same errors as
     ``judge_run``.
     """
-    found = evidence.load(run_dir)
+    found = evidence.load(run_dir, in_progress=True)
     known = load_expectations([*expectations, *found.expectations])
     verdict = judge(found, known)
     change = verdict.run.changed

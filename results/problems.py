@@ -60,6 +60,8 @@ FOUND_CODES: Final = frozenset(
         Code.END_OF_LIFE,
         Code.END_OF_LIFE_NEAR,
         Code.NOT_IN_MATRIX,
+        *(Code.NODE_NOT_AS_ASKED, Code.NODE_REBOOTED),
+        *(Code.KERNEL_PANIC, Code.OUT_OF_MEMORY, Code.PROCESS_CRASHED),
     }
 )
 """The codes that a finding may have."""

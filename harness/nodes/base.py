@@ -5,12 +5,15 @@ The runners of the tests do not run on the node, but on this machine, the contro
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from bsdgate.harness import process
 from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.manifest import Inspection
+from bsdgate.harness.nodes.kernel import Messages
 
 Message = Mapping[str, Any]
 """A JSON object that a call on the node sends before its result."""
@@ -99,6 +102,25 @@ class Node(Protocol):
         """Return the properties of the node (``bsdgate.harness.nodes.facts``).
 
         :raises NodeLostError: the node does not answer.
+        """
+
+    def inspect(self, run_id: str) -> Inspection:
+        """Return what must not change during a run, and the difference between the clocks.
+
+        :raises InfrastructureError: the packages cannot be listed.
+        :raises NodeLostError: the node does not answer.
+        """
+
+    def kernel_messages(self) -> Messages:
+        """Return the messages of the kernel since the last call; the first call returns none.
+
+        Messages that cannot be read, for example of a lost node, are missing.
+        """
+
+    def reconnected(self) -> AbstractContextManager[None]:
+        """Connect to a lost node again, only to inspect it in the block.
+
+        :raises BsdgateError: the node does not answer, or cannot be used.
         """
 
     def start(

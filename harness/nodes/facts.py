@@ -9,10 +9,8 @@ import platform
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from bsdgate.harness import process
@@ -27,8 +25,18 @@ _OURS: Final = re.compile(
 )
 # poudriere's annotation of a package: the commit of the ports tree.
 _COMMIT: Final = "ports_top_git_hash"
+# The versions of FreeBSD: of the installed kernel (-k), of the running kernel (-r) and of the
+# userland (-u); as a number (__FreeBSD_version) of the running kernel (-K) and the userland (-U).
+_VERSIONS: Final[Mapping[str, str]] = {
+    "freebsd_kernel": "freebsd-version -k",
+    "freebsd_running_kernel": "freebsd-version -r",
+    "freebsd_userland": "freebsd-version -u",
+    "osreldate": "uname -K",
+    "userland_osreldate": "uname -U",
+}
 # Not multiplied by the factor for slow nodes: pkg reads a small database in a second.
 _PKG_TIMEOUT: Final = 60.0
+_VERSIONS_TIMEOUT: Final = 60.0
 
 
 def local() -> dict[str, str]:
@@ -46,8 +54,20 @@ def local() -> dict[str, str]:
         # Such as 15.1-RELEASE-p2.
         number, _, rest = platform.release().partition("-")
         found |= {"freebsd": number, "freebsd_branch": rest.partition("-")[0]}
+        found |= _versions()
         found |= _ports()
     return found
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of the kernel and the userland, without those that are not known.
+
+    A jail can have no kernel, so that ``freebsd-version -k`` fails.
+    """
+    script = "\n".join(f'echo "{name} $({line} 2>/dev/null)"' for name, line in _VERSIONS.items())
+    text = process.output(["/bin/sh", "-c", script], timeout=_VERSIONS_TIMEOUT)
+    pairs = (line.partition(" ") for line in text.splitlines())
+    return {name: value for name, _, value in pairs if name in _VERSIONS and value}
 
 
 def _ports() -> dict[str, str]:
@@ -69,12 +89,8 @@ def _ports() -> dict[str, str]:
 
 def _query(form: str) -> list[list[str]]:
     """Return these columns of pkg for each of our packages; the first column is the name."""
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "packages"
-        command = ["pkg", "query", form]
-        log = output.with_suffix(".log")
-        process.run(command, log=log, timeout=_PKG_TIMEOUT, cwd=Path(folder), stdout=output)
-        rows = [line.split(" ") for line in output.read_text(errors="replace").splitlines()]
+    text = process.output(["pkg", "query", form], timeout=_PKG_TIMEOUT)
+    rows = [line.split(" ") for line in text.splitlines()]
     return [row for row in rows if len(row) == form.count("%") and _OURS.search(row[0])]
 
 

@@ -4,13 +4,16 @@
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bsdgate.harness import files, process
-from bsdgate.harness.nodes import facts
+from bsdgate.harness.manifest import ClockDifference, Inspection
+from bsdgate.harness.nodes import facts, inspection
 from bsdgate.harness.nodes.base import Remote, Report, TimeoutFactor
+from bsdgate.harness.nodes.kernel import Messages
 
 
 class Here:
@@ -45,6 +48,19 @@ class LocalNode:
     def facts(self) -> Mapping[str, str]:
         """Return the properties of this machine."""
         return facts.local()
+
+    def inspect(self, run_id: str) -> Inspection:
+        """Inspect this machine; there is only one clock."""
+        found, same = inspection.here(), ClockDifference()
+        return inspection.make(run_id, self.name, self.facts(), found, same)
+
+    def kernel_messages(self) -> Messages:
+        """Return none: other programs on this machine cause messages too."""
+        return Messages()
+
+    def reconnected(self) -> AbstractContextManager[None]:
+        """Do nothing: this machine is not lost."""
+        return nullcontext()
 
     def start(
         self,

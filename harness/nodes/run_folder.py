@@ -7,13 +7,14 @@ The agent locks the directory until it ends: a directory without a lock was left
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from bsdgate.harness import files, folders, paths
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.nodes import facts, speed
+from bsdgate.harness.nodes import facts, inspection, kernel, speed
 
 LOCK: Final = "lock"
 # Not multiplied by the factor for slow nodes: another process holds the lock only for a moment,
@@ -63,6 +64,18 @@ class RunFolder:
     def speed(self, _report: Any) -> float:
         """Return the seconds of the import benchmark on the node."""
         return speed.seconds()
+
+    def inspect(self, _report: Any) -> dict[str, Any]:
+        """Return the packages, the repositories and the uptime of the node."""
+        return inspection.here()
+
+    def kernel_buffer(self, _report: Any) -> dict[str, Any]:
+        """Return the lines of the kernel's message buffer, and the user id."""
+        return kernel.here()
+
+    def time(self, _report: Any) -> float:
+        """Return the time of the node, in seconds since 1970."""
+        return time.time()
 
     def listen(self, _report: Any) -> int:
         """Listen on a loopback port, and return its number; ``receive`` accepts a client."""

@@ -6,6 +6,7 @@ URL. ``qemu:@GUEST/SNAPSHOT`` starts a copy of a guest from one of its snapshots
 ``zuul:NODE`` is a node in the inventory of a Zuul build.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -53,6 +54,13 @@ LastingSpec = Address | QemuSpec
 NodeSpec = LastingSpec | ZuulSpec
 """A node that ``--on`` can select."""
 
+_OF_VERSION: Final[Mapping[str, str]] = {
+    "freebsd_kernel": "installed kernel",
+    "freebsd_running_kernel": "running kernel",
+    "freebsd_userland": "userland",
+}
+"""The facts of a node that are versions of FreeBSD, each with its name in messages."""
+
 
 def parse(on: str) -> NodeSpec:
     """Return the node that the value of ``--on`` selects.
@@ -99,6 +107,32 @@ def _qemu(on: str, image: str) -> QemuSpec:
     check_guest_name(guest)
     check_snapshot_name(snapshot)
     return QemuSpec(SavedGuest(guest, snapshot))
+
+
+def other_version(on: str, facts: Mapping[str, str]) -> str | None:
+    """Return how a node with these facts differs from the version in the value of ``--on``.
+
+    None: the node has this version, or ``on`` does not have one. Patch levels are not compared.
+    """
+    wanted = _version(parse(on))
+    if wanted is None:
+        return None
+    if "freebsd" not in facts:
+        return f"FreeBSD {wanted.folder} was requested, but the node runs {facts['system']}"
+    found = [
+        f"its {what} is {facts[name]}"
+        for name, what in _OF_VERSION.items()
+        if name in facts and not f"{facts[name]}-".startswith(f"{wanted.folder}-")
+    ]
+    return f"FreeBSD {wanted.folder} was requested, but {', '.join(found)}" if found else None
+
+
+def _version(spec: NodeSpec) -> Version | None:
+    """Return the version that a node must have; None if its image has no version in its name."""
+    if not isinstance(spec, QemuSpec) or isinstance(spec.image, SavedGuest):
+        return None
+    image = spec.image or matrix.default()
+    return None if "://" in image or is_path(image) else Version.parse(image)
 
 
 def check_image(image: str) -> None:

@@ -5,19 +5,22 @@ import contextlib
 import secrets
 import socket
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from bsdgate.harness import identity, process
 from bsdgate.harness.errors import InfrastructureError, UsageError
-from bsdgate.harness.nodes import agent, archive, shell, speed
+from bsdgate.harness.manifest import Inspection
+from bsdgate.harness.nodes import agent, archive, clock, inspection, kernel, shell, speed
 from bsdgate.harness.nodes.address import Address
 from bsdgate.harness.nodes.base import NodeLostError, Remote, TimeoutFactor, ignore
 from bsdgate.harness.nodes.bootstrap.bootstrap import Bootstrap, Progress
 from bsdgate.harness.nodes.bootstrap.plan import Needs, Plan
 from bsdgate.harness.nodes.connection import ALIAS, LOST, Connection, environment
 from bsdgate.harness.nodes.installation import Installation
+from bsdgate.harness.nodes.kernel import Messages
 
 ALIVE: Final = 10.0
 """The number of seconds between two keepalive lines to the agent on the node."""
@@ -27,6 +30,8 @@ COMMAND_TIMEOUT: Final = 120.0
 """The maximum number of seconds for a command, on a node of usual speed."""
 COPY_TIMEOUT: Final = 600.0
 """The maximum number of seconds to copy a directory, with a node of usual speed."""
+REBOOT_TIMEOUT: Final = 60.0
+"""The maximum number of seconds in which a lost node of usual speed must accept a connection."""
 LOG: Final = "ssh.log"
 """The log of ssh, in the directory of the logs."""
 KEPT: Final = "connection.json"
@@ -34,6 +39,7 @@ KEPT: Final = "connection.json"
 
 _RUN_FOLDER: Final = "bsdgate.harness.nodes.run_folder:RunFolder"
 _NOT_INSTALLED: Final = 44
+_POLL: Final = 1.0
 _PROGRAM: Final = "bsdgate"
 _FACTOR: Final = 1.0
 """The factor for time limits before it is measured."""
@@ -88,6 +94,7 @@ class SshNode:
         self._caller: agent.Caller | None = None
         self._folder: Path | None = None
         self._pushed = 0
+        self._kernel_buffer: Sequence[str] | None = None
         self._shares_loopback = False
 
     def set_address(self, address: Address) -> None:
@@ -165,6 +172,45 @@ class SshNode:
         source = {} if self._source is None else {"packages_from": self._source}
         return {**facts, **source, "url": str(self.address)}
 
+    def inspect(self, run_id: str) -> Inspection:
+        """Inspect the node through its agent."""
+        facts, folder = self.facts(), self.remote(_RUN_FOLDER)
+        difference = clock.difference(lambda: float(folder.call("time", ignore)))
+        found = folder.call("inspect", ignore)
+        return inspection.make(run_id, self.name, facts, found, difference)
+
+    def kernel_messages(self) -> Messages:
+        """Return the new messages in the kernel's buffer, if the user may read the buffer."""
+        try:
+            found = self.remote(_RUN_FOLDER).call("kernel_buffer", ignore)
+        except NodeLostError:
+            return Messages()
+        before, lines = self._kernel_buffer, found["lines"]
+        if lines is None:
+            return Messages(user=found["user"])
+        self._kernel_buffer = lines
+        added = () if before is None else kernel.added(before, lines)
+        return Messages(added, user=found["user"])
+
+    @contextlib.contextmanager
+    def reconnected(self) -> Iterator[None]:
+        """Connect with a new agent, which does not use the directory of the run."""
+        self._disconnect()
+        deadline = time.monotonic() + REBOOT_TIMEOUT * self.factor.value
+        while True:
+            try:
+                self._connection.open()
+                break
+            except InfrastructureError:
+                if time.monotonic() > deadline or not self._may_answer():
+                    raise
+            time.sleep(_POLL)
+        try:
+            self._start_agent()
+            yield
+        finally:
+            self._disconnect()
+
     def start(
         self,
         argv: Sequence[str | Path],
@@ -240,6 +286,13 @@ class SshNode:
 
     def close(self) -> None:
         """End the agent, which ends its processes and removes the directory; then disconnect."""
+        self._disconnect()
+
+    def _may_answer(self) -> bool:
+        """Return whether a lost node may answer later, for example after a reboot."""
+        return True
+
+    def _disconnect(self) -> None:
         try:
             if self._caller is not None:
                 self._caller.close()

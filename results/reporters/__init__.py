@@ -10,7 +10,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
-from bsdgate.results import document
+from bsdgate.results import document, inspections
 from bsdgate.results.errors import ReportError
 from bsdgate.results.model import Verdict
 from bsdgate.results.reporters import html, junit, servicelogs, text, zuul
@@ -78,7 +78,8 @@ def _search_logs(verdict: Verdict, run_dir: Path) -> tuple[Mapping[str, Lines], 
     """Return the lines that services logged about failures, by case id, and the problems."""
     cases = [failure.case for group in groups(verdict) for failure in group][:LOGGED_BOUND]
     zone = _zone(verdict.run.facts.get("utc_offset", ""))
-    found, problems = servicelogs.search(run_dir / "logs" / "services", cases, zone)
+    clock = inspections.node_clock(run_dir, verdict.run.run_id)
+    found, problems = servicelogs.search(run_dir / "logs" / "services", cases, zone, clock)
     return {case.id: lines for case, lines in zip(cases, found, strict=True)}, problems
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from bsdgate.results.attempts import UnreadableError, open_plain
+from bsdgate.results.inspections import NodeClock
 from bsdgate.results.model import Case
 
 READ_BOUND: Final = 128 * 1024 * 1024
@@ -72,18 +73,22 @@ def requests_of(case: Case) -> list[str]:
 
 
 def search(
-    folder: Path, failures: Sequence[Case], zone: tzinfo | None = None
+    folder: Path,
+    failures: Sequence[Case],
+    zone: tzinfo | None = None,
+    clock: NodeClock | None = None,
 ) -> tuple[list[Lines], list[str]]:
     """Return the lines for each failure in the ``*.log`` files of ``folder``, and the problems.
 
     oslo.log writes times without a time zone: ``zone`` is the time zone of the services, by default
-    of this machine. Links and devices are not read. A problem is the reason why a log was not read.
+    of this machine, and ``clock`` their clock, by default that of the tests. Links and devices are
+    not read. A problem is the reason why a log was not read.
     """
     kept = [_Kept() for _ in failures]
     problems: list[str] = []
     real = failures and folder.is_dir() and not folder.is_symlink()
     logs = sorted(folder.glob("*.log")) if real else []
-    index = _Index(failures, zone)
+    index = _Index(failures, zone, clock or NodeClock())
     found = (_find(path, index, problems) for path in logs[:FILES_BOUND])
     for number, (time, line, about) in enumerate(chain.from_iterable(found)):
         for failure in about:
@@ -116,7 +121,7 @@ class _Kept:
 class _Index:
     """Finds the failures, by number, to which a line belongs. Times are compared as texts."""
 
-    def __init__(self, failures: Sequence[Case], zone: tzinfo | None) -> None:
+    def __init__(self, failures: Sequence[Case], zone: tzinfo | None, clock: NodeClock) -> None:
         self._by_request: dict[bytes, set[int]] = defaultdict(set)
         self._moments = []
         self._silent = []
@@ -126,7 +131,9 @@ class _Index:
                 self._by_request[request.encode()].add(number)
             if case.started:
                 ended = case.started + timedelta(seconds=case.seconds or 0)
-                began, end = _written(case.started - MARGIN, zone), _written(ended + MARGIN, zone)
+                margin = MARGIN + clock.error
+                began = _written(clock.of_node(case.started) - margin, zone)
+                end = _written(clock.of_node(ended) + margin, zone)
                 self._moments.append((number, began, end))
                 if not requests:
                     self._silent.append((number, began, end))

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node without a machine."""
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from bsdgate.harness import files, process
+from bsdgate.harness.manifest import ClockDifference, Inspection
 from bsdgate.harness.nodes.base import NodeLostError, Remote, Report, TimeoutFactor
+from bsdgate.harness.nodes.kernel import Messages
 
 
 class FakeRemote:
@@ -32,8 +36,9 @@ class FakeNode:
     """A node with directories of this machine; ``lose`` cuts the connection.
 
     ``objects`` are its objects, by the path of their class. ``properties`` are its facts.
-    ``forwarded`` are the ports that were
-    forwarded.
+    ``packages`` are its packages. ``forwarded`` are the ports that were forwarded. ``booted`` is
+    the time of its boot, ``messages`` are those of its kernel. ``reboots``: whether the node can be
+    connected again after it was lost.
     """
 
     name = "fake"
@@ -42,7 +47,12 @@ class FakeNode:
     def __init__(self, folder: Path, objects: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
         self.objects = dict(objects or {})
-        self.properties = {"architecture": "amd64", "utc_offset": "+0000"}
+        self.properties = {"system": "Other", "architecture": "amd64", "utc_offset": "+0000"}
+        self.packages: dict[str, str] = {}
+        self.clock = ClockDifference()
+        self.booted = datetime.now(UTC) - timedelta(hours=1)
+        self.reboots = False
+        self.messages = Messages()
         self.forwarded: list[int] = []
         self.pushed: dict[Path, Sequence[Path] | None] = {}
         self.factor = TimeoutFactor()
@@ -67,6 +77,34 @@ class FakeNode:
         """Return the properties."""
         self.check_connected()
         return dict(self.properties)
+
+    def inspect(self, run_id: str) -> Inspection:
+        """Return the properties and the packages."""
+        return Inspection(
+            run_id=run_id,
+            name=self.name,
+            taken=datetime.now(UTC),
+            booted=self.booted,
+            clock=self.clock,
+            facts=dict(self.facts()),
+            packages=dict(self.packages),
+            repositories=(),
+        )
+
+    def kernel_messages(self) -> Messages:
+        """Return the messages, once."""
+        found, self.messages = self.messages, Messages()
+        return found
+
+    @contextlib.contextmanager
+    def reconnected(self) -> Iterator[None]:
+        """Connect in the block, if the node reboots."""
+        if not self.reboots:
+            raise NodeLostError(f"the node {self.name} does not answer")
+        self.booted = datetime.now(UTC)
+        self.connected = True
+        yield
+        self.connected = False
 
     def start(
         self,

@@ -8,6 +8,7 @@ them. Else it is the same user with another HOME.
 """
 
 import contextlib
+import math
 import os
 import secrets
 import shlex
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,6 +120,19 @@ class Sshd:
         program.parent.mkdir(exist_ok=True)
         program.write_text(f'#!/bin/sh\nexec {SSH} -F {self.root}/ssh_config "$@"\n')
         program.chmod(0o755)
+
+    def pretend_reboot(self) -> None:
+        """Make the node report that it was booted now; skip the test if the node has no namespace.
+
+        psutil reads the time of the boot, in whole seconds, from /proc/stat.
+        """
+        if self.namespace is None:
+            pytest.skip("the node has the /proc of this machine: its boot cannot be simulated")
+        lines = Path("/proc/stat").read_text().splitlines(keepends=True)
+        booted = f"btime {math.ceil(time.time())}\n"
+        changed = [booted if line.startswith("btime ") else line for line in lines]
+        (self.root / "stat").write_text("".join(changed))
+        run(*_entering(self.namespace), "mount", "--bind", self.root / "stat", "/proc/stat")
 
     def processes(self) -> list[psutil.Process]:
         """Return the running processes of bsdgate and sshd there."""

@@ -19,12 +19,14 @@ from functional.sshd import BIN, SSHD, TESTS
 from unit.harness.nodes.test_contract import NodeContract
 
 from bsdgate.harness.errors import UsageError
+from bsdgate.harness.nodes import kernel
 from bsdgate.harness.nodes.base import Node, NodeLostError
 from bsdgate.harness.nodes.qemu import boot as boots
 from bsdgate.harness.nodes.qemu import guest as guests
 from bsdgate.harness.nodes.qemu.guest import Guest, State
 from bsdgate.harness.nodes.qemu.node import Options, QemuNode
 from bsdgate.harness.nodes.specs import QemuSpec
+from bsdgate.results.codes import Code
 
 Make = Callable[[], QemuNode]
 
@@ -97,6 +99,18 @@ def test_the_facts_have_the_image_and_the_accelerator(make: Make) -> None:
     facts = node.facts()
     assert (facts["image"], facts["accelerator"]) == ("image.qcow2", "tcg")
     assert facts["url"] == str(node.spec)
+
+
+def test_only_messages_on_the_console_after_the_boot_count(make: Make) -> None:
+    node = make()
+    node.connect()
+    assert node.kernel_messages().console == ()
+    with node.running.guest.path("console.log").open("ab") as log:
+        log.write(b"\xff\xfe\r\npanic: page fault\r\ncpuid = 0\r\n")
+    messages = node.kernel_messages()
+    assert messages.console[-2:] == ["panic: page fault", "cpuid = 0"]
+    assert {each.code for each in kernel.findings(messages, node.name)} == {Code.KERNEL_PANIC}
+    assert node.kernel_messages().console == []
 
 
 def test_a_closed_node_leaves_only_its_logs(make: Make, tmp_path: Path, state: Path) -> None:

@@ -203,6 +203,57 @@ def test_a_cut_connection_is_a_lost_node_and_ends_its_processes(sshd: Sshd, node
     assert not list((sshd.state / "nodes").glob("*"))
 
 
+def test_only_new_messages_of_the_kernel_are_returned(
+    sshd: Sshd, made: Callable[..., SshNode]
+) -> None:
+    buffer, folder = sshd.root / "buffer", sshd.root / "programs"
+    folder.mkdir()
+    program = folder / "dmesg"
+    program.write_text(f"#!/bin/sh\ncat {buffer}\n")
+    program.chmod(0o755)
+    sshd.configure(PATH=f"{folder}:{servers.BIN}:/usr/bin:/bin")
+    buffer.write_text("panic: before the run\n")
+    node = made()
+    node.connect()
+    assert node.kernel_messages().buffer == ()
+    buffer.write_text("panic: before the run\npid 1 (a), jid 0, uid 7: exited on signal 11\n")
+    messages = node.kernel_messages()
+    assert messages.buffer == ["pid 1 (a), jid 0, uid 7: exited on signal 11"]
+    assert messages.user == int(servers.run("id", "-u", sshd.user))
+    buffer.unlink()
+    assert node.kernel_messages().buffer == ()
+
+
+def test_a_lost_node_is_connected_again_and_shows_whether_it_was_rebooted(
+    sshd: Sshd, node: SshNode
+) -> None:
+    before = node.inspect("one")
+    sshd.cut()
+    with node.reconnected():
+        after = node.inspect("one")
+        assert abs((after.booted - before.booted).total_seconds()) < 2
+        node.kernel_messages()
+    with pytest.raises(NodeLostError, match="is not connected"):
+        node.inspect("one")
+    assert node.kernel_messages().buffer == ()
+    wait_until_idle(sshd)
+    assert not folders_of_connections()
+    sshd.pretend_reboot()
+    with node.reconnected():
+        assert node.inspect("one").booted > before.taken
+
+
+def test_a_lost_node_that_stays_away_is_an_error(
+    sshd: Sshd, node: SshNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh_node, "REBOOT_TIMEOUT", 0.0)
+    sshd.configure(client="Host *\n  ProxyCommand false")
+    sshd.cut()
+    with pytest.raises(InfrastructureError, match="cannot connect to the node"), node.reconnected():
+        pytest.fail("it is connected")
+    assert not folders_of_connections()
+
+
 def test_a_silent_connection_is_a_lost_node_and_ends_its_processes(
     sshd: Sshd, made: Callable[..., SshNode], monkeypatch: pytest.MonkeyPatch
 ) -> None:

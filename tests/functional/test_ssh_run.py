@@ -118,6 +118,11 @@ def test_a_run_on_a_node_passes(place: Place, sshd: Sshd) -> None:
     node = folder.read("node.json")
     assert (node["name"], node["facts"]["url"]) == (f"ssh-{sshd.user}-{servers.HOST}", sshd.url)
     assert folder.read("manifest.json")["on"] == sshd.url
+    begin, end = (folder.read(f"node/01-{moment}.json") for moment in ("begin", "end"))
+    assert begin["facts"] == end["facts"] == node["facts"]
+    assert begin["booted"] < begin["taken"] < end["taken"]
+    for each in (begin, end):
+        assert abs(each["clock"]["seconds"]) <= each["clock"]["uncertainty"] + 0.01
     checks = folder.asked("01-hostchecks")
     good = {case["id"] for case in folder.verdict["cases"] if case["outcome"] == "success"}
     assert len(checks) > 10
@@ -154,8 +159,26 @@ def test_a_lost_connection_is_an_error_of_the_node(place: Place, sshd: Sshd) -> 
     lost = [reason for reason in verdict["reasons"] if reason["code"] == "node-lost"]
     assert lost
     assert servers.HOST in lost[0]["message"]
+    # bsdgate has connected again and found that the node was not rebooted.
+    assert folder.read("node/01-end.json")["name"] == folder.read("node.json")["name"]
+    assert "node-rebooted" not in folder.reasons()
     causes = {one["cause"] for one in verdict["dispositions"]}
     assert causes <= {"node"}, verdict["dispositions"]
+    assert_nothing_there(sshd)
+    place.wait_until_empty()
+
+
+def test_a_node_that_reboots_during_the_tests_is_an_error(place: Place, sshd: Sshd) -> None:
+    started, folder = begun(place, *on(sshd), *IDENTITY, *TWO)
+    sshd.pretend_reboot()
+    sshd.cut()
+    done = started.done()
+    assert done.code == 3, done
+    assert folder.verdict["result"] == "ERROR"
+    reasons = folder.reasons()
+    assert {"node-lost", "node-rebooted"} <= reasons.keys()
+    assert "evidence-lost" not in reasons
+    assert "was rebooted during the run" in reasons["node-rebooted"]["message"]
     assert_nothing_there(sshd)
     place.wait_until_empty()
 

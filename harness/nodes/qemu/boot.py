@@ -121,6 +121,11 @@ class RunningGuest:
         self.console: Final = console
         self._qemu = qemu
 
+    @property
+    def runs(self) -> bool:
+        """Whether QEMU runs."""
+        return self._qemu.exit_status is None
+
     def failure(self, what: str) -> process.ProcessError:
         """Return an error with the text ``what`` and the last messages of QEMU."""
         return self._qemu.failure(what)

@@ -6,6 +6,7 @@ are errors. Their message has the stage and the last lines of the console. The o
 is not trusted: it can contain any bytes.
 """
 
+import os
 import re
 import select
 import socket
@@ -13,12 +14,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 from bsdgate.harness.errors import InfrastructureError
 
 KEPT_BYTES: Final = 1 << 16
 """The maximum number of bytes, at the end of the output, in which a stage is searched for."""
+LOG_BYTES: Final = 1 << 22
+"""The maximum number of bytes that are read of the log of a console."""
 LAST_LINES: Final = 20
 """The maximum number of lines of the console in an error."""
 LINE_LENGTH: Final = 200
@@ -169,6 +173,22 @@ class Console:
 
 def _without_escapes(data: bytes) -> bytes:
     return _ESCAPES.sub(b"", data)
+
+
+def read_log(path: Path, offset: int) -> tuple[list[str], int]:
+    """Return the lines of the log of a console from ``offset`` on, and the size of the log.
+
+    Of a log with more new bytes than ``LOG_BYTES``, the first and the last bytes are read.
+    """
+    try:
+        with path.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(offset)
+            data = log.read(LOG_BYTES // 2)
+            log.seek(max(log.tell(), size - LOG_BYTES // 2))
+            return printable_lines(data + log.read(LOG_BYTES // 2)), size
+    except FileNotFoundError:
+        return [], offset
 
 
 def last_lines(data: bytes) -> str:

@@ -19,14 +19,15 @@ from bsdgate.harness.nodes.address import Address
 from bsdgate.harness.nodes.base import NodeLostError
 from bsdgate.harness.nodes.bootstrap.bootstrap import Progress
 from bsdgate.harness.nodes.bootstrap.plan import Needs
+from bsdgate.harness.nodes.kernel import Messages
 from bsdgate.harness.nodes.qemu import accelerator as accelerators
 from bsdgate.harness.nodes.qemu import boot as boots
 from bsdgate.harness.nodes.qemu import machine as hardware
 from bsdgate.harness.nodes.qemu.accelerator import Accelerator, Choice
 from bsdgate.harness.nodes.qemu.boot import BootRequest, RunningGuest
-from bsdgate.harness.nodes.qemu.console import Report, Stage
+from bsdgate.harness.nodes.qemu.console import Report, Stage, read_log
 from bsdgate.harness.nodes.qemu.guest import LOOPBACK, Guest
-from bsdgate.harness.nodes.qemu.machine import Machine
+from bsdgate.harness.nodes.qemu.machine import CONSOLE_LOG, Machine
 from bsdgate.harness.nodes.specs import QemuSpec, SavedGuest
 from bsdgate.harness.nodes.ssh import SshNode
 from bsdgate.harness.profiles import matrix
@@ -156,6 +157,7 @@ class QemuNode(SshNode):
         self.name = f"qemu-{_name_part(str(spec.image or matrix.default()))}"
         self._guest: RunningGuest | None = None
         self._kept = False
+        self._console_size: int | None = None
 
     @property
     def running(self) -> RunningGuest:
@@ -187,6 +189,17 @@ class QemuNode(SshNode):
         record = self.running.guest.require_record()
         own = {"image": record.image, "accelerator": record.accelerator, "url": str(self.spec)}
         return {**super().facts(), **own}
+
+    def kernel_messages(self) -> Messages:
+        """Return the new messages in the kernel's buffer, and the new lines on the console."""
+        log = self.running.guest.path(CONSOLE_LOG)
+        before = self._console_size
+        lines, self._console_size = read_log(log, before or 0)
+        return replace(super().kernel_messages(), console=() if before is None else lines)
+
+    def _may_answer(self) -> bool:
+        """Return whether QEMU runs."""
+        return self._guest is not None and self._guest.runs
 
     def keep(self) -> None:
         """Let the guest and the connection outlive this process."""

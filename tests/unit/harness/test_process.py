@@ -106,6 +106,14 @@ def test_run_can_write_stdout_to_another_file(log: Path, tmp_path: Path) -> None
     assert (listing.read_text(), log.read_text()) == ("out\n", "err\n")
 
 
+def test_output_is_returned_with_replaced_bytes_and_within_the_bound() -> None:
+    argv = ["printf", "first\\n\\377\\n"]
+    assert process.output(argv, timeout=30) == "first\n\N{REPLACEMENT CHARACTER}\n"
+    assert process.output(argv, timeout=30, bound=2) == "\N{REPLACEMENT CHARACTER}\n"
+    with pytest.raises(process.ProcessError, match="(?s)status 3.*broken"):
+        process.output(["sh", "-c", "echo broken >&2; exit 3"], timeout=30)
+
+
 def test_arguments_reach_the_program_unchanged(log: Path) -> None:
     odd = ["", "a b", "$HOME", "`id`", "*", "-n", 'q"q', "é\n"]
     code = "import json, sys; print(json.dumps([sys.argv[1:], sys.stdin.read()]))"

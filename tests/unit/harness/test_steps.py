@@ -91,8 +91,7 @@ def test_the_node_and_the_installation_are_recorded(folder: RunDir) -> None:
     assert found is not None
     assert (found.name, found.run_id) == ("fake", folder.manifest.run_id)
     assert found.facts == {
-        "architecture": "amd64",
-        "utc_offset": "+0000",
+        **run.node.facts(),
         "timeout_factor": "1",
         "timeout_factor_source": "the node is this machine",
     }
@@ -214,6 +213,30 @@ def test_the_release_of_the_profile_is_checked_on_any_system(tmp_path: Path) -> 
     ((event,), _) = provisioned(tmp_path, "2028-03-31")
     assert event["code"] == "end-of-life"
     assert event["message"].startswith("OpenStack 2026.2 reached its end of life on 2028-03-30: ")
+
+
+def test_the_node_is_inspected_each_time_that_the_run_begins(folder: RunDir) -> None:
+    for name in ("01-begin.json", "02-begin.json"):
+        run = run_with(folder, FakeDeployment())
+        provision(run)
+        written = json.loads((folder.path / "node" / name).read_text())
+        assert (written["schema"], written["run_id"]) == (1, folder.manifest.run_id)
+        assert (written["name"], written["facts"]) == ("fake", dict(run.node.facts()))
+    found = folder.read_node()
+    assert found is not None
+    assert found.schema_version == 2
+
+
+def test_a_node_with_another_version_than_was_requested_is_refused(tmp_path: Path) -> None:
+    with RunDir.create(tmp_path / "runs", manifest(on="qemu:15.1")) as folder:
+        run = run_with(folder, FakeDeployment())
+        assert isinstance(run.node, FakeNode)
+        run.node.properties |= {"freebsd": "15.2", "freebsd_userland": "15.2-RELEASE"}
+        with pytest.raises(InfrastructureError, match=r"its userland is 15\.2-RELEASE") as caught:
+            provision(run)
+        assert "bsdgate image prune" in (caught.value.hint or "")
+        (event,) = (event for event in folder.events() if event["step"] == "node")
+        assert (event["event"], event["code"]) == ("fail", "node-not-as-asked")
 
 
 # Deploy and collect -------------------------------------------------------------------------

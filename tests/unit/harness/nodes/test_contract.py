@@ -48,6 +48,21 @@ class NodeContract:
         assert len(facts["utc_offset"]) == len("+0000")
         assert all(isinstance(value, str) for value in facts.values())
 
+    def test_it_can_be_inspected_again(self, node: Node) -> None:
+        first, second = node.inspect("one"), node.inspect("one")
+        assert (first.run_id, first.name) == ("one", node.name)
+        assert first.facts == second.facts == dict(node.facts())
+        assert first.packages == second.packages
+        assert first.booted < first.taken < second.taken
+        assert abs((second.booted - first.booted).total_seconds()) < 2
+        assert abs(first.clock.seconds) <= first.clock.uncertainty + 0.001
+
+    def test_the_messages_of_its_kernel_are_returned_once(self, node: Node) -> None:
+        first, second = node.kernel_messages(), node.kernel_messages()
+        assert (list(first.buffer), list(first.console)) == ([], [])
+        assert len(second.buffer) + len(second.console) < 100
+        assert all(isinstance(line, str) for line in second.buffer)
+
     def test_a_command_runs_on_the_node_and_its_output_is_here(
         self, node: Node, tmp_path: Path
     ) -> None:

@@ -100,6 +100,28 @@ def test_the_branch_of_freebsd_is_a_fact(machine: Callable[..., None], release: 
     assert "freebsd_branch" not in facts.local()
 
 
+VERSIONS = {
+    "freebsd-version": (
+        'case "$1" in -k) echo 15.1-RELEASE;; -r) exit 1;; -u) echo 15.1-RELEASE-p2;; esac'
+    ),
+    "uname": 'case "$1" in -K) echo 1501000;; -U) echo 1501001;; esac',
+}
+
+
+def test_the_versions_of_kernel_and_userland_are_facts(
+    machine: Callable[..., None], tmp_path: Path
+) -> None:
+    machine("FreeBSD", "15.1-RELEASE", "amd64")
+    for name, line in VERSIONS.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / "bin" / name).chmod(0o700)
+    found = facts.local()
+    assert found["freebsd_kernel"] == "15.1-RELEASE"
+    assert "freebsd_running_kernel" not in found
+    assert found["freebsd_userland"] == "15.1-RELEASE-p2"
+    assert (found["osreldate"], found["userland_osreldate"]) == ("1501000", "1501001")
+
+
 def test_facts_have_the_system_the_interpreter_and_the_offset_of_local_time(
     machine: Callable[..., None],
 ) -> None:

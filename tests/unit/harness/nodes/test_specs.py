@@ -63,3 +63,49 @@ def test_a_value_that_is_not_valid_is_refused_with_the_next_step(
     with pytest.raises(UsageError, match=message) as error:
         specs.parse(on)
     assert hint in (error.value.hint or "")
+
+
+# The version that was requested ---------------------------------------------------------------
+
+FREEBSD = {
+    "system": "FreeBSD 15.1-RELEASE-p1",
+    "freebsd": "15.1",
+    "freebsd_kernel": "15.1-RELEASE",
+    "freebsd_running_kernel": "15.1-RELEASE-p1",
+    "freebsd_userland": "15.1-RELEASE-p2",
+}
+
+
+@pytest.mark.parametrize(
+    "on",
+    [
+        *("qemu", "qemu:15.1", "qemu:15.1-RELEASE"),
+        *("ssh://host", "qemu:@one/ready", "qemu:https://mirror/16.0.raw"),
+    ],
+)
+def test_a_node_with_the_requested_version_is_as_requested(on: str) -> None:
+    assert specs.other_version(on, FREEBSD) is None
+
+
+@pytest.mark.parametrize(
+    ("on", "other", "said"),
+    [
+        ("qemu:15.2", {}, "15.2-RELEASE was requested, but its installed kernel is 15.1-RELEASE"),
+        ("qemu:15.1-STABLE", {}, "its userland is 15.1-RELEASE-p2"),
+        ("qemu", {"freebsd_userland": "15.2-RELEASE"}, "but its userland is 15.2-RELEASE"),
+        (
+            "qemu",
+            {"freebsd_running_kernel": "15.10-RELEASE"},
+            "its running kernel is 15.10-RELEASE",
+        ),
+    ],
+)
+def test_a_node_with_another_version_is_reported(on: str, other: dict[str, str], said: str) -> None:
+    found = specs.other_version(on, FREEBSD | other)
+    assert found is not None
+    assert said in found
+
+
+def test_a_node_that_is_not_freebsd_is_reported() -> None:
+    found = specs.other_version("qemu:15.1", {"system": "Linux 6.1"})
+    assert found == "FreeBSD 15.1-RELEASE was requested, but the node runs Linux 6.1"

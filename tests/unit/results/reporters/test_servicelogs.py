@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.results.reporters.made import REQUEST, failed, later
 
+from bsdgate.results.inspections import NodeClock
 from bsdgate.results.model import Case
 from bsdgate.results.reporters import servicelogs
 from bsdgate.results.reporters.servicelogs import requests_of, search
@@ -119,6 +120,24 @@ def test_the_times_of_logs_are_in_the_zone_of_the_services(folder: Path) -> None
     east = timezone(timedelta(hours=1))
     assert texts(search(folder, [SILENT], east)[0][0]) == ["an hour east"]
     assert texts(search(folder, [SILENT], UTC)[0][0]) == []
+
+
+@pytest.mark.parametrize("ahead", [3600.0, -40.0])
+def test_the_times_of_logs_are_those_of_the_clock_of_the_node(folder: Path, ahead: float) -> None:
+    log = line(ahead + 0.5, "at its time") + line(0.5, "at the time of the controller")
+    (folder / "nova.log").write_text(log)
+    difference = timedelta(seconds=ahead)
+    clock = NodeClock(((later(0), difference, timedelta()), (later(60), difference, timedelta())))
+    (found,), _ = search(folder, [SILENT], UTC, clock)
+    assert texts(found) == ["at its time"]
+
+
+def test_the_error_of_the_clock_extends_the_time_of_the_test(folder: Path) -> None:
+    (folder / "nova.log").write_text(line(-6, "before the margin"))
+    assert search(folder, [SILENT], UTC)[0][0].lines == ()
+    clock = NodeClock(((later(0), timedelta(), timedelta(seconds=10)),))
+    (found,), _ = search(folder, [SILENT], UTC, clock)
+    assert texts(found) == ["before the margin"]
 
 
 def test_each_failure_has_its_own_lines(folder: Path) -> None:

@@ -4,11 +4,13 @@
 import random
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fakes.qemu import FREEBSD
 
 from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.nodes.qemu import console
 from bsdgate.harness.nodes.qemu.console import BootLimits, Console, Stage, Watch, last_lines
 
 LINUX = (
@@ -147,3 +149,33 @@ def test_the_number_and_the_length_of_the_last_lines_are_limited() -> None:
     text = last_lines(b"\r\n".join(b"x" * 1000 for _ in range(50)))
     assert len(text.splitlines()) == 20
     assert max(map(len, text.splitlines())) < 210
+
+
+# The log of the console ----------------------------------------------------------------------
+
+
+def test_only_new_lines_of_a_log_are_read(tmp_path: Path) -> None:
+    log = tmp_path / "console.log"
+    assert console.read_log(log, 0) == ([], 0)
+    log.write_bytes(b"login: ")
+    lines, size = console.read_log(log, 0)
+    assert lines == ["login:"]
+    log.write_bytes(b"login: \r\n\x1b[1mpanic: page fault\xff\r\n")
+    lines, size = console.read_log(log, size)
+    assert lines == ["panic: page fault\N{REPLACEMENT CHARACTER}"]
+    assert console.read_log(log, size) == ([], size)
+
+
+def test_the_begin_and_the_end_of_a_huge_log_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "LOG_BYTES", 8)
+    log = tmp_path / "console.log"
+    for content, expected in (
+        (b"abcd\n" + b"x" * 100 + b"\nend", ["abcd", "end"]),
+        (b"one\ntwo", ["one", "two"]),
+        (b"one\ntwo\n", ["one", "two"]),
+    ):
+        log.write_bytes(content)
+        lines, size = console.read_log(log, 0)
+        assert (lines, size) == (expected, len(content))
