@@ -95,6 +95,12 @@ def users(tmp_path: Path) -> Users:
     return Users(tmp_path / "keystone")
 
 
+@pytest.fixture
+def without(users: Users) -> tuple[object, object]:
+    """Return the checkout's state, and the results without variables, once for all examples."""
+    return users.state(), users.used()
+
+
 @contextmanager
 def planted(**variables: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
@@ -126,9 +132,9 @@ NAMES = st.sampled_from(HARMFUL) | st.from_regex(r"GIT_[A-Z0-9_]{1,12}", fullmat
 @example(variables=dict.fromkeys(HARMFUL, "{root}/.git/index"))
 @example(variables=dict.fromkeys(HARMFUL, "1"))
 def test_variables_of_git_change_neither_the_result_nor_the_users_checkout(
-    users: Users, variables: dict[str, str]
+    users: Users, without: tuple[object, object], variables: dict[str, str]
 ) -> None:
-    before, expected = users.state(), users.used()
+    before, expected = without
     real = {name: value.format(root=users.root) for name, value in variables.items()}
     with planted(**real):
         assert users.used() == expected
