@@ -10,17 +10,39 @@ from typing import Any
 import pytest
 from functional.hooked import Hooked
 from functional.place import ODD, Place
+from functional.shared import locked, made_once
 from xdist.scheduler import LoadScopeScheduling
 
-OF_CHANGES = (
-    "test_attribution",
-    "test_environment",
+ALTER_THE_BASE = ("test_environment", "test_untrusted")
+"""The modules with tests that write to the base; a run with a change must not see this."""
+
+FIRST = (
+    *ALTER_THE_BASE,
+    "test_qemu_node",
+    "test_standing",
     "test_hang",
-    "test_index",
+    "test_ssh_run",
+    "test_run_stopped",
     "test_run",
-    "test_untrusted",
+    "test_package",
+    "test_services",
+    "test_attribution",
+    "test_cloud",
+    "test_cloud_left",
+    "test_freebsd_likeness",
+    "test_run_killed",
+    "test_cloud_killed",
 )
-"""Run these tests in one process: some of them alter the base, which fails other tests."""
+"""The modules that begin first. The others are shorter: no process is long alone at the end."""
+
+TEMPLATES = ("embedded", "keystone")
+"""The profiles of the clouds that most tests start."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests: the modules of ``FIRST`` are the first."""
+    order = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 class ByModule(LoadScopeScheduling):
@@ -28,24 +50,54 @@ class ByModule(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         module = Path(nodeid.partition("::")[0]).stem
-        return "base" if module in OF_CHANGES else module
+        # In two processes they would wait for each other.
+        return "base" if module in ALTER_THE_BASE else module
+
+    def _reschedule(self, node: Any) -> None:
+        """Assign the next module when the last test of a module begins, not the test before it."""
+        if not self.workqueue or self._pending_of(self.assigned_work[node]) < 2:
+            super()._reschedule(node)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
     """Return the scheduler that assigns tests to processes."""
+    # By default, the modules with the most tests would be the first.
+    config.option.loadscopereorder = False
     return ByModule(config, log)
 
 
 @pytest.fixture(scope="session")
-def cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a cache directory for all tests of all processes."""
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory that all processes share."""
     root = tmp_path_factory.getbasetemp()
+    return root.parent if hasattr(request.config, "workerinput") else root
+
+
+@pytest.fixture(scope="session")
+def cache(
+    request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return a cache directory for all tests of all processes.
+
+    If there are several processes, the first one makes the templates that most tests need: all
+    would make them at the same time.
+    """
+    folder = shared / f"cache {ODD}"
     if hasattr(request.config, "workerinput"):
-        root = root.parent
-    folder = root / f"cache {ODD}"
+        root = tmp_path_factory.mktemp(f"templates {ODD}")
+        return made_once(folder, lambda draft: make_templates(Place(root, draft)))
     folder.mkdir(exist_ok=True)
     return folder
+
+
+def make_templates(place: Place) -> None:
+    """Start and end a cloud of each of the profiles ``TEMPLATES``."""
+    for profile in TEMPLATES:
+        for command in (["up", "--profile", profile], ["down"]):
+            done = place.bsdgate(*command)
+            assert done.code == 0, done
+    place.close()
 
 
 @pytest.fixture(scope="module")
@@ -57,29 +109,32 @@ def place(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
 
 
 @pytest.fixture(scope="session")
-def sdist(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sdist(uv: str, shared: Path) -> Path:
     """Fetch a released Keystone. A session fixture runs before the network is closed."""
-    folder = tmp_path_factory.mktemp("sdist")
-    subprocess.run([uv, "venv", "--quiet", "--seed", folder / "pip"], check=True)
-    pip = [str(folder / "pip" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-    wanted = ["--no-deps", "--no-binary", ":all:", "--dest", str(folder), "keystone==30.0.0"]
-    subprocess.run([*pip, "download", "--quiet", *wanted], check=True)
-    return folder / "keystone-30.0.0.tar.gz"
+
+    def download(folder: Path) -> None:
+        subprocess.run([uv, "venv", "--quiet", "--seed", folder / "pip"], check=True)
+        pip = [str(folder / "pip" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+        wanted = ["--no-deps", "--no-binary", ":all:", "--dest", str(folder), "keystone==30.0.0"]
+        subprocess.run([*pip, "download", "--quiet", *wanted], check=True)
+
+    return made_once(shared / "sdist", download) / "keystone-30.0.0.tar.gz"
 
 
 @pytest.fixture(scope="session")
-def hooked_checkout(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Hooked:
+def hooked_checkout(sdist: Path, shared: Path) -> Path:
     """Unpack a released Keystone, and add the hook."""
-    folder = tmp_path_factory.mktemp("hooked")
-    return Hooked.make(unpack(sdist, folder / "sources"), folder / "code.py")
+    return made_once(shared / "hooked", lambda folder: Hooked.add_hook(unpack(sdist, folder)))
 
 
 @pytest.fixture
-def hooked(request: pytest.FixtureRequest, hooked_checkout: Hooked) -> Hooked:
-    """Return the checkout with the hook; its code file is empty."""
-    of_changes(request)
-    hooked_checkout.plant("")
-    return hooked_checkout
+def hooked(base: None, hooked_checkout: Path, place: Place) -> Hooked:
+    """Return the checkout with the hook; the code for this place is empty."""
+    del base
+    (checkout,) = hooked_checkout.iterdir()
+    hooked = Hooked(checkout, place)
+    hooked.plant("")
+    return hooked
 
 
 def unpack(sdist: Path, into: Path) -> Path:
@@ -90,13 +145,15 @@ def unpack(sdist: Path, into: Path) -> Path:
     return found
 
 
-def of_changes(request: pytest.FixtureRequest) -> None:
-    """Check that the module of the test runs in the process of the base."""
-    assert request.path.stem in OF_CHANGES, f"add {request.path.stem} to OF_CHANGES"
+@pytest.fixture
+def base(request: pytest.FixtureRequest, shared: Path) -> Iterator[None]:
+    """Hold the lock of the base: no other test alters it, or uses it if this test alters it."""
+    with locked(shared / "base lock", alone=request.path.stem in ALTER_THE_BASE):
+        yield
 
 
 @pytest.fixture
-def checkout(request: pytest.FixtureRequest, sdist: Path, tmp_path: Path) -> Path:
+def checkout(base: None, sdist: Path, tmp_path: Path) -> Path:
     """Unpack a released Keystone, to use as a checkout with a change."""
-    of_changes(request)
+    del base
     return unpack(sdist, tmp_path / "sources")

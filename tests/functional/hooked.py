@@ -3,7 +3,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+
+from functional.place import Place
+
+CODE = "code.py"
+_READ = f"""\
+import os, pathlib
+exec(pathlib.Path(os.environ["HOME"]).with_name({CODE!r}).read_text())
+"""
 
 
 @dataclass(frozen=True)
@@ -11,23 +18,22 @@ class Hooked:
     """A checkout of Keystone that runs the code in a file before it creates a policy.
 
     All tests use this change: another change would need another environment and other templates,
-    which takes half a minute.
+    which takes half a minute. The file is in the place that runs Keystone.
     """
 
     path: Path
-    code: Path
+    place: Place
 
-    @classmethod
-    def make(cls, checkout: Path, code: Path) -> Self:
-        """Add the hook for the file ``code`` to an unchanged checkout."""
+    @staticmethod
+    def add_hook(checkout: Path) -> None:
+        """Add the hook to an unchanged checkout."""
         module = checkout / "keystone" / "api" / "policy.py"
         created = "policy = self._assign_unique_id(self._normalize_dict(policy_body))\n"
         text = module.read_text()
         assert text.count(created) == 1
-        hook = f"exec(__import__('pathlib').Path({str(code)!r}).read_text())"
-        module.write_text(text.replace(created, f"{hook}\n        {created}"))
-        return cls(checkout, code)
+        indented = "".join(f"{line}\n        " for line in _READ.splitlines())
+        module.write_text(text.replace(created, f"{indented}{created}"))
 
     def plant(self, code: str) -> None:
         """Run this code in the function that creates a policy from ``policy_body``."""
-        self.code.write_text(code)
+        self.place.home.with_name(CODE).write_text(code)

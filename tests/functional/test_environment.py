@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,28 +18,13 @@ from bsdgate.harness.environments import builds, changes
 from bsdgate.harness.environments.environment import Environment, prepare
 from bsdgate.harness.errors import ConfigurationError, InfrastructureError
 
+# A test may wait until no other uses the base.
+pytestmark = pytest.mark.timeout(600)
+
 RELEASE = "2026.2"
 MARK = "\nCHANGED_HERE = True\n"
 
 Prepare = Callable[..., Environment]
-
-
-@pytest.fixture(scope="module")
-def sdist(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fetch a released Keystone. A module fixture runs before the network is closed."""
-    folder = tmp_path_factory.mktemp("sdist")
-    subprocess.run([uv, "venv", "--quiet", "--seed", folder / "pip"], check=True)
-    pip = [str(folder / "pip" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-    wanted = ["--no-deps", "--no-binary", ":all:", "--dest", str(folder), "keystone==30.0.0"]
-    subprocess.run([*pip, "download", "--quiet", *wanted], check=True)
-    return folder / "keystone-30.0.0.tar.gz"
-
-
-@pytest.fixture
-def checkout(sdist: Path, tmp_path: Path) -> Path:
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
-    return tmp_path / "keystone-30.0.0"
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from bsdgate.harness.environments import changes
 from bsdgate.harness.environments.environment import Environment, prepare
 from bsdgate.harness.errors import UsageError
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("base")]
 
 RELEASE = "2026.2"
 SECRET = "swordfish"

@@ -22,7 +22,8 @@ from bsdgate.results.errors import EvidenceError
 from bsdgate.results.judge import judge_run
 from bsdgate.results.model import Result
 
-pytestmark = pytest.mark.timeout(300)
+# The first test may wait for the templates, and a test of a change for the tests before it.
+pytestmark = pytest.mark.timeout(600)
 
 ROOT = Path(__file__).parents[2]
 

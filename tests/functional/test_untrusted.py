@@ -11,7 +11,7 @@ import pytest
 from functional.place import Place
 from functional.run_folder import KEYSTONE, TWO, assert_nothing_left, runs
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.downloads]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.downloads]
 
 ONE = r"tempest\.api\.identity\.v3\.test_api_discovery\.TestApiDiscovery\.test_list_api_versions"
 SECRET = "swordfish"
