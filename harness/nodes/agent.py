@@ -70,7 +70,7 @@ class Caller:
     ) -> None:
         self._running = running
         self._node = node
-        self._stop = stop
+        self.stop = stop
         self._rest = b""
         self._lines: deque[bytes] = deque()
         self._numbers = itertools.count(1)
@@ -110,7 +110,7 @@ class Caller:
         with self._writing:
             self._running.close_input()
         with self._running:
-            self._running.wait(self._stop)
+            self._running.wait(self.stop)
 
     def __enter__(self) -> Self:
         return self
@@ -163,7 +163,7 @@ class Caller:
         """Interrupt a call, and wait for its end: it ends the processes that it has started."""
         with contextlib.suppress(NodeLostError):
             self._write({"cancel": number})
-            self._await(number, lambda _: None, self._stop)
+            self._await(number, lambda _: None, self.stop)
 
     def _lost(self) -> NodeLostError:
         status = self._running.wait(process.GRACE)

@@ -182,7 +182,7 @@ class Connection:
     def __init__(self, address: Address, log: Path, factor: float = 1.0) -> None:
         self.address = address
         self.log = log
-        self._factor = factor
+        self.factor = factor
         self._running: process.Running | None = None
         self._folder: Path | None = None
         self._lock = -1
@@ -201,7 +201,7 @@ class Connection:
             stdout=process.PIPE,
         )
         self._running = running
-        output = running.read(CONNECT_TIMEOUT * self._factor)
+        output = running.read(CONNECT_TIMEOUT * self.factor)
         if output is None or not output.strip().endswith(_CONNECTED):
             error = self._refusal(running, output)
             self.close()
@@ -253,7 +253,7 @@ class Connection:
         """
         options = [*self._client_options(), "-O", command, *arguments]
         argv = ["ssh", *options, *self.address.options]
-        limit = FORWARD_TIMEOUT * self._factor
+        limit = FORWARD_TIMEOUT * self.factor
         process.run(argv, log=self.log, timeout=limit, env=environment())
 
     @property
@@ -317,7 +317,7 @@ class Connection:
     def _master_options(self) -> list[str]:
         # ssh runs the local command when it listens on its socket.
         own = {
-            "ConnectTimeout": str(math.ceil(ANSWER_TIMEOUT * self._factor)),
+            "ConnectTimeout": str(math.ceil(ANSWER_TIMEOUT * self.factor)),
             "ControlMaster": "yes",
             "ControlPath": str(self._socket),
             "LocalCommand": f"echo {_CONNECTED.decode()}",
@@ -329,7 +329,7 @@ class Connection:
 
     def _refusal(self, running: process.Running, output: bytes | None) -> Refusal:
         if output is None:
-            what, lines = f"it did not answer within {CONNECT_TIMEOUT * self._factor:g} s", ""
+            what, lines = f"it did not answer within {CONNECT_TIMEOUT * self.factor:g} s", ""
         else:
             status = running.wait(process.GRACE)
             what, lines = f"ssh ended with status {status}", running.last_lines()

@@ -137,8 +137,7 @@ class SshNode:
             self._installation = self._find_installation()
             self._start_agent()
             if self._given is None and self._needs is not None:
-                there: float = self.remote(_RUN_FOLDER).call("speed", ignore)
-                self._measured = TimeoutFactor.measured(there, speed.seconds())
+                self._measure_factor()
             folder = self.remote(_RUN_FOLDER).call("make", ignore, name=self._run.name)
             self._folder = Path(folder)
             self._shares_loopback = self._is_loopback_shared()
@@ -332,6 +331,14 @@ class SshNode:
         line = shell.command([*self._module("agent"), f"{SILENCE:g}"])
         running, stop = self._start(line, process.PIPE), agent.STOP_TIMEOUT * self.factor.value
         self._caller = agent.Caller(running, self.name, ALIVE, stop)
+
+    def _measure_factor(self) -> None:
+        """Measure the speed of the node, and multiply the time limits of the connection too."""
+        there: float = self.remote(_RUN_FOLDER).call("speed", ignore)
+        self._measured = TimeoutFactor.measured(there, speed.seconds())
+        self._connection.factor = self._measured.value
+        if self._caller is not None:
+            self._caller.stop = agent.STOP_TIMEOUT * self._measured.value
 
     def _find_installation(self) -> Installation:
         """Return the bsdgate on the node's PATH, or in an environment that a bootstrap made."""

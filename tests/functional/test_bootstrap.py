@@ -123,7 +123,7 @@ def test_a_cloud_starts_on_a_node_that_had_nothing(
     # It may build the templates.
     up = place.bsdgate("up", "--on", sshd.url, *KEYSTONE, "--timeout-factor", "3")
     assert up.code == 0, up
-    assert "bootstrap: from the image: Python 3." in up.text
+    assert "bootstrap: already there: Python 3." in up.text
     assert [each.suffix for each in environments(sshd)] == [""]
     assert b"version" in answer_of(place.clouds_yaml)
     status = place.bsdgate("status", "--on", sshd.url)
@@ -144,7 +144,7 @@ def test_a_second_bootstrap_does_nothing(place: Place, sshd: Sshd, freebsd: Simu
     assert (environments(sshd), len(freebsd.calls)) == (before, calls)
     (node,) = (place.state / "runs").glob("*/node.json")
     facts = json.loads(node.read_text())["facts"]
-    assert facts["packages_from"] == "image"
+    assert facts["packages_from"] == "node"
     assert float(facts["timeout_factor"]) >= 1
     assert facts["timeout_factor_source"].startswith("measured: imports take ")
     assert_nothing_there(sshd)

@@ -168,7 +168,8 @@ class Bootstrap:
     def _report_packages(self, found: Plan, source: str) -> None:
         there = [item for item in found.items if item.state is State.THERE and item.version]
         versions = ", ".join(f"{item.name} {item.version}" for item in there)
-        self.progress(f"bootstrap: from the {source}: {versions}")
+        origin = "already there" if source == "node" else f"from the {source}"
+        self.progress(f"bootstrap: {origin}: {versions}")
 
     def _copy(self, found: Plan, wanted: Content) -> None:
         """Copy the packages of this machine, and make the environment of them."""
@@ -236,9 +237,12 @@ def python_of(report: Report, environment: str) -> str:
 
 
 def _origin(found: Plan) -> str:
-    """Return the source of the compiled packages if none was installed."""
+    """Return the source of the compiled packages if none was installed.
+
+    The node had them before: they are in its image, or an earlier bootstrap has installed them.
+    """
     copied = any(item.state is State.COPIED for item in found.items)
-    return "controller" if copied else "image"
+    return "controller" if copied else "node"
 
 
 def _label(item: Item) -> str:

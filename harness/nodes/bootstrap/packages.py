@@ -2,8 +2,8 @@
 """Packages that a node has from its system, and their versions, as data.
 
 Packages with compiled code cannot be copied from a machine with another system. The ranges replace
-the pins of the release, because the system's packages have other versions. The lower limits were
-tested: see doc/source/design/0009-bootstrap.rst.
+the pins of the release, because the system's packages have other versions. See
+doc/source/design/0009-bootstrap.rst for the lower limits.
 """
 
 from collections.abc import Collection

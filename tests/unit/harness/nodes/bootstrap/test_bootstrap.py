@@ -81,9 +81,9 @@ def test_a_new_machine_gets_its_packages_and_then_the_environment(make: Made) ->
 def test_an_image_with_the_packages_needs_no_repository(make: Made) -> None:
     made, connection, lines = make(ready(repositories=(), root="none"))
     found = made.make()
-    assert found.source == "image"
+    assert found.source == "node"
     assert len(connection.lines) == 1
-    assert "bootstrap: from the image: Python 3.11.12, sqlite3 3.46.0" in "\n".join(lines)
+    assert "bootstrap: already there: Python 3.11.12, sqlite3 3.46.0" in "\n".join(lines)
 
 
 def test_the_second_bootstrap_does_nothing_and_reports_one_line(make: Made) -> None:

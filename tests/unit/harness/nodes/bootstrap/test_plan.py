@@ -3,6 +3,7 @@
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 from unit.harness.nodes.bootstrap.reports import freebsd, installed, linux, python
@@ -154,3 +155,11 @@ def test_the_pins_of_the_release_are_in_the_ranges() -> None:
     for each in packages.SYSTEM:
         if each.name != packages.SQLITE:
             assert each.accepts(str(pins[each.distribution])), each
+
+
+def test_the_documentation_has_the_ranges() -> None:
+    page = Path(__file__).parents[5] / "doc" / "source" / "user" / "nodes.rst"
+    text = page.read_text()
+    for each in packages.SYSTEM:
+        versions = f"``{each.versions}``" if each.versions else "any"
+        assert f"   * - ``{each.package('311')}``\n     - {versions}\n" in text
