@@ -21,6 +21,7 @@ FIRST = (
     "test_qemu_node",
     "test_standing",
     "test_hang",
+    "test_bootstrap",
     "test_ssh_run",
     "test_run_stopped",
     "test_run",

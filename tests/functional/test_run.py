@@ -87,7 +87,7 @@ def test_a_good_run_records_its_settings(passed: RunFolder) -> None:
     for moment in ("begin", "end"):
         inspection = passed.read(f"node/01-{moment}.json")
         assert (inspection["run_id"], inspection["name"]) == (manifest["run_id"], "local")
-        assert inspection["facts"] == node["facts"]
+        assert inspection["facts"].items() < node["facts"].items()
     for attempt in passed.attempts.values():
         assert (attempt["state"], attempt["exit_status"], attempt["problems"]) == ("ended", 0, [])
         assert attempt["run_id"] == manifest["run_id"]

@@ -206,12 +206,11 @@ def test_a_cut_connection_is_a_lost_node_and_ends_its_processes(sshd: Sshd, node
 def test_only_new_messages_of_the_kernel_are_returned(
     sshd: Sshd, made: Callable[..., SshNode]
 ) -> None:
-    buffer, folder = sshd.root / "buffer", sshd.root / "programs"
-    folder.mkdir()
-    program = folder / "dmesg"
+    buffer, program = sshd.root / "buffer", sshd.root / "programs" / "dmesg"
+    program.parent.mkdir()
     program.write_text(f"#!/bin/sh\ncat {buffer}\n")
     program.chmod(0o755)
-    sshd.configure(PATH=f"{folder}:{servers.BIN}:/usr/bin:/bin")
+    sshd.configure(PATH=f"{program.parent}:{servers.BIN}:/usr/bin:/bin")
     buffer.write_text("panic: before the run\n")
     node = made()
     node.connect()
@@ -230,8 +229,7 @@ def test_a_lost_node_is_connected_again_and_shows_whether_it_was_rebooted(
     before = node.inspect("one")
     sshd.cut()
     with node.reconnected():
-        after = node.inspect("one")
-        assert abs((after.booted - before.booted).total_seconds()) < 2
+        assert abs((node.inspect("one").booted - before.booted).total_seconds()) < 2
         node.kernel_messages()
     with pytest.raises(NodeLostError, match="is not connected"):
         node.inspect("one")

@@ -29,8 +29,6 @@ from bsdgate.harness.nodes.qemu.console import BootLimits, Stage
 from bsdgate.harness.nodes.qemu.guest import Guest, State
 from bsdgate.harness.nodes.qemu.machine import Machine
 
-SILENT = BootLimits(loader=0.4)
-
 # Boots a guest, prints a line when a stage is reached, and waits to be killed.
 CONTROLLER = """
 import signal, sys
@@ -157,12 +155,8 @@ def test_another_port_is_tried_if_a_port_was_taken_meanwhile(
 @pytest.mark.parametrize(
     ("console", "limits", "message"),
     [
-        (b"", SILENT, "stage loader: not within 0.4 s, and its console printed nothing"),
-        (
-            FREEBSD[:60],
-            BootLimits(kernel=0.4),
-            "stage kernel after the stage loader: not within 0.4 s",
-        ),
+        (b"", BootLimits(loader=0.4), "loader: not within 0.4 s, and its console printed nothing"),
+        (FREEBSD[:60], BootLimits(kernel=0.4), "kernel after the stage loader: not within 0.4 s"),
         (FREEBSD[:-10], BootLimits(login=0.4), "stage login after the stage rc"),
         # The stage ends only by its limit: it must be long enough to receive the data.
         (bytes(range(128, 256)) * 99, BootLimits(loader=2), "prints binary data"),
@@ -195,7 +189,7 @@ def test_the_hint_after_a_failed_boot_under_kvm_is_emulation(
     qemu.behave(b"")
     kvm = Accelerator("kvm", "")
     with pytest.raises(InfrastructureError, match="printed nothing") as error:
-        boot(replace(boot_request, limits=SILENT, accelerator=kvm))
+        boot(replace(boot_request, limits=BootLimits(loader=0.4), accelerator=kvm))
     assert "BSDGATE_ACCELERATOR=tcg" in (error.value.hint or "")
 
 
