@@ -2,8 +2,10 @@
 """The command ``bsdgate doctor``: what a machine has and lacks. Nothing is changed."""
 
 import contextlib
+import os
 import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -135,14 +137,19 @@ def _version(name: str) -> str:
 
 
 def _programs() -> Iterator[_Row]:
+    # uv is in the environment of bsdgate, which need not be on the PATH.
+    place = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     for name, purpose in _PROGRAMS:
-        state = "there" if shutil.which(name) else "missing"
+        state = "there" if shutil.which(name, path=place) else "missing"
         yield _Row(name, state, "", f"for {purpose}")
 
 
 def _table(rows: Sequence[_Row], console: Console) -> None:
-    lines = [_TITLES, *(row.cells for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_TITLES))]
+    columns = [column for column in range(len(_TITLES)) if any(row.cells[column] for row in rows)]
+    lines = [
+        [row[column] for column in columns] for row in (_TITLES, *(each.cells for each in rows))
+    ]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     for number, line in enumerate(lines):
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
         console.print(Text("  ".join(cells).rstrip(), "" if number else "dim"), soft_wrap=True)
