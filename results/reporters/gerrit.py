@@ -52,7 +52,7 @@ class Build:
     problem: str = ""
     voting: bool = True
     url: str = ""
-    comments: Sequence[LineComment] = ()
+    comments: tuple[LineComment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
