@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Posts all reviews of a spool, in rounds, until each of them is settled or the time is over."""
 
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,8 +47,7 @@ class _Waiting(Exception):
 class Delivery:
     """Posts the reviews of a spool to one server.
 
-    ``report`` gets a line about each event that somebody may have to know. ``stop`` ends a pause,
-    and with it the delivery.
+    ``report`` gets a line about each event that somebody may have to know.
     """
 
     def __init__(
@@ -59,14 +57,12 @@ class Delivery:
         report: Callable[[str], None],
         *,
         patience: Patience | None = None,
-        stop: threading.Event | None = None,
     ) -> None:
         """Post nothing yet."""
         self._spool: Final = spool
         self._client: Final = client
         self._report: Final = report
         self._patience: Final = patience or Patience()
-        self._stop: Final = stop or threading.Event()
 
     def run(self) -> list[Settled]:
         """Post all reviews for the server. The caller has locked the spool.
@@ -107,10 +103,7 @@ class Delivery:
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_Waiting),
             wait=wait,
-            stop=tenacity.stop_any(
-                tenacity.stop_before_delay(patience.total), tenacity.stop_when_event_set(self._stop)
-            ),
-            sleep=tenacity.sleep_using_event(self._stop),
+            stop=tenacity.stop_before_delay(patience.total),
             before_sleep=announce,
             reraise=True,
         )
