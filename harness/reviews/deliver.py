@@ -113,7 +113,7 @@ class Delivery:
         why, after = "", 0.0
         for path, entry in list(pending.items()):
             try:
-                outcome = _replaced(entry, pending.values()) or self._post(entry, pending)
+                outcome = self._post(entry, pending)
             except Unavailable as error:
                 why, after = error.message, max(after, error.after)
                 continue
@@ -124,22 +124,27 @@ class Delivery:
             raise _Waiting(why, after)
 
     def _post(self, entry: Entry, pending: dict[Path, Entry]) -> Outcome:
-        if (left := self._in_progress(entry)) > 0:
+        replaced = _replaced(entry, pending.values())
+        if replaced and entry.sent is None:
+            return replaced
+        # An older review of the change must not be executed after this one.
+        change = entry.review.buildset.change
+        same = [one for one in pending.values() if one.review.buildset.change == change]
+        if (left := max(map(self._in_progress, same))) > 0:
             raise Unavailable("an earlier post may still be in progress", left)
 
         def sending() -> None:
             pending[entry.path] = self._spool.mark_sent(entry)
 
-        return post(entry.review, self._client, sending)
+        return post(entry.review, self._client, sending, replaced)
 
     def _in_progress(self, entry: Entry) -> float:
         """Return for how many seconds Gerrit may still execute an earlier post of the review."""
-        deadline = self._client.limits.deadline
         if entry.sent is None:
             return 0
         age = (datetime.now(UTC) - entry.sent).total_seconds()
-        # The clock may have been set back.
-        return min(deadline - age, deadline)
+        # Without a limit, a clock that was set back would stop all posts.
+        return self._client.limits.deadline - age if age >= 0 else 0
 
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
         if outcome.kind is Kind.REFUSED:

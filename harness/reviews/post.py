@@ -39,10 +39,16 @@ class Outcome:
         return f"{self.kind}: {self.text}" if self.text else str(self.kind)
 
 
-def post(review: Review, client: Client, sending: Callable[[], None]) -> Outcome:
+def post(
+    review: Review,
+    client: Client,
+    sending: Callable[[], None],
+    replaced: Outcome | None = None,
+) -> Outcome:
     """Post a review if it is not there yet, and if it is still the valid one.
 
-    ``sending`` is called before each request that adds a message.
+    ``sending`` is called before each request that adds a message. ``replaced`` is the outcome if it
+    is not there and must not be posted any more.
 
     :raises Unavailable: it is not known whether Gerrit has accepted it: call this again later.
     :raises Blocked: nothing can be posted with these credentials.
@@ -53,7 +59,8 @@ def post(review: Review, client: Client, sending: Callable[[], None]) -> Outcome
         posted = list(_posted(change, account))
         if review.buildset in posted:
             return _confirmed(review, client, Outcome(Kind.THERE))
-        return _unwanted(review, change, posted) or _post(review, client, sending)
+        unwanted = replaced or _unwanted(review, change, posted)
+        return unwanted or _post(review, client, sending)
     except Refused as refusal:
         return _refused(refusal)
 

@@ -285,6 +285,33 @@ def test_an_older_buildset_is_not_posted_before_a_newer_one(run: Run) -> None:
     assert run.left == []
 
 
+def test_a_newer_buildset_waits_until_an_older_post_cannot_be_executed_any_more(run: Run) -> None:
+    run.spool.mark_sent(run.spool.add(SERVER, review_of(EARLIER)))
+    run.spool.add(SERVER, review_of())
+    client = Scripted(limits=Limits(deadline=60))
+    assert [outcome.kind for outcome in run.deliver(client)] == [Kind.WAITING, Kind.WAITING]
+    client.limits = SOON
+    assert run.deliver(client)[0].kind is Kind.SUPERSEDED
+    assert [one.buildset for one in client.posts] == [BUILDSET]
+
+
+def test_a_race_of_an_older_buildset_is_found_though_a_newer_one_waits(run: Run) -> None:
+    run.spool.mark_sent(run.spool.add(SERVER, review_of()))
+    newer = replace(LATER, patchset=4)
+    run.spool.add(SERVER, review_of(newer))
+    client = Scripted(patchset=4, messages=[(OURS, BUILDSET.mark)], limits=SOON)
+    assert [outcome.kind for outcome in run.deliver(client)] == [Kind.THERE, Kind.POSTED]
+    assert [one.buildset for one in client.cleared] == [BUILDSET]
+    assert [one.buildset for one in client.posts] == [newer]
+
+
+def test_a_clock_that_was_set_back_stops_no_post(run: Run) -> None:
+    entry = run.spool.mark_sent(run.spool.add(SERVER, review_of()))
+    assert entry.sent is not None
+    run.spool._write(replace(entry, sent=entry.sent + timedelta(days=1)))
+    assert run.deliver(Scripted()) == [Outcome(Kind.POSTED)]
+
+
 def test_reviews_for_another_server_are_left(run: Run) -> None:
     run.spool.add("https://other.example.org", review_of())
     assert run.deliver(Scripted()) == []
