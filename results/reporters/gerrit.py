@@ -268,7 +268,8 @@ def _place(run: Run) -> str:
     else:
         name = facts.get("system", "").partition(" ")[0]
         system = f"{name}, which stands in for FreeBSD" if name else "an unknown system"
-    setting = f"profile {run.profile}" if run.profile else ""
+    # A profile may be a file; its folder is a detail of the machine.
+    setting = f"profile {run.profile.rpartition('/')[2]}" if run.profile else ""
     release = f"OpenStack {run.release}" if run.release else ""
     inner = ", ".join(filter(None, [facts.get("architecture", ""), setting, release]))
     return f"{system} ({inner})" if inner else system

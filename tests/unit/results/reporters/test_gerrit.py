@@ -197,6 +197,12 @@ def test_a_failed_policy_is_the_reason_if_no_test_failed() -> None:
     assert head == "FAIL: 1 known failure is past its last day (expectation-expired)."
 
 
+def test_the_folder_of_a_profile_is_not_shown() -> None:
+    message = reviewed(Build("a", passed(profile="/home/jane/ours.yaml"))).message
+    assert "profile ours.yaml" in message
+    assert "jane" not in message
+
+
 def test_comments_are_those_of_failed_jobs_without_repetition() -> None:
     comment, other = LineComment("a.py", 3, "Boom"), LineComment("a.py", 4, "Boom")
     builds = [
