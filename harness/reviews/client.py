@@ -203,7 +203,7 @@ class Client:
     def clear(self, review: Review) -> None:
         """Set the labels of a review to 0; without a vote this does nothing, and adds no message.
 
-        Nobody is notified.
+        Gerrit notifies no user.
         """
         body = {**review.body(), "labels": dict.fromkeys(review.labels, 0), "notify": "NONE"}
         del body["message"]

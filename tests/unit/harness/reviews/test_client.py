@@ -141,7 +141,7 @@ def test_a_post_sends_what_a_dry_run_shows(server: Server) -> None:
     assert "Authorization" not in shown
 
 
-def test_clearing_a_vote_sends_only_the_label_and_notifies_nobody(server: Server) -> None:
+def test_clearing_a_vote_sends_only_the_label_and_notifies_no_user(server: Server) -> None:
     server.answers(of_gerrit({"labels": {"Verified": 0}}))
     server.client().clear(REVIEW)
     body = json.loads(server.requests[0].partition("\r\n\r\n")[2])
