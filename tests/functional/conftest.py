@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from functional import gerrit
 from functional.hooked import Hooked
 from functional.place import ODD, Place
 from functional.shared import locked, made_once
@@ -136,6 +137,17 @@ def hooked(base: None, hooked_checkout: Path, place: Place) -> Hooked:
     hooked = Hooked(checkout, place)
     hooked.plant("")
     return hooked
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Iterator[gerrit.Gerrit]:
+    """Run a Gerrit. A session fixture runs before the network is closed."""
+    try:
+        home = gerrit.find(request.config.rootpath / ".tox" / "gerrit")
+    except gerrit.Missing as missing:
+        pytest.skip(str(missing))
+    with gerrit.serving(home) as running:
+        yield running
 
 
 def unpack(sdist: Path, into: Path) -> Path:
