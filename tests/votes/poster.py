@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Posts the reviews of a spool in a process of its own for each line of input.
+
+``python -m votes.poster`` reads lines with JSON (Job). For each it forks a process, prints the
+process id, waits for the process, and prints its exit status (negative: ended by a signal).
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bsdgate.harness.reviews.client import Client, Limits
+from bsdgate.harness.reviews.credentials import Credentials
+from bsdgate.harness.reviews.deliver import Delivery, Patience
+from bsdgate.harness.reviews.spool import Spool
+
+DEADLINE = 3.0
+"""The time after which Gerrit executes no post any more, on a busy machine."""
+
+LIMITS = Limits(connect=20.0, total=8.0, deadline=DEADLINE)
+PATIENCE = Patience(total=120.0, first=0.05, longest=0.3, jitter=0.05)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A spool, the server, the account, and the file for the lines of the delivery."""
+
+    spool: str
+    url: str
+    user: str
+    password: str
+    log: str
+
+    def dump(self) -> str:
+        """Return the job as a line."""
+        return json.dumps(asdict(self))
+
+
+def run(job: Job) -> None:
+    """Post all reviews."""
+    spool = Spool(Path(job.spool))
+    client = Client(job.url, Credentials(job.user, job.password), LIMITS)
+    with Path(job.log).open("a", encoding="utf-8", buffering=1) as log, spool.locked():
+        Delivery(spool, client, lambda line: print(line, file=log), patience=PATIENCE).run()
+
+
+def main() -> None:
+    """Carry out the jobs on standard input, one after another."""
+    for line in sys.stdin:
+        job = Job(**json.loads(line))
+        if not (pid := os.fork()):
+            try:
+                run(job)
+            except BaseException as error:  # noqa: BLE001 - the trial reports it
+                with Path(job.log).open("a", encoding="utf-8") as log:
+                    log.write(f"{error!r}\n")
+                os._exit(1)
+            os._exit(0)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
+        _, status = os.waitpid(pid, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
