@@ -3,7 +3,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,9 +60,10 @@ def vote(
     made = make(runs, change, content)
     client = Client(url, credentials.find(url, server.credentials, os.environ))
     spool = Spool(paths.state() / "reviews")
-    with spool.locked():
+    report = _printing(console)
+    with spool.locked(report):
         entry = spool.add(url, made)
-        settled = _deliver(spool, client, server, console)
+        settled = _deliver(spool, client, server, report)
     return _exit_code([one for one in settled if one.entry.path == entry.path])
 
 
@@ -71,10 +72,11 @@ def post_waiting(server: Server, console: Console) -> int:
     url = check_url(server.url)
     client = Client(url, credentials.find(url, server.credentials, os.environ))
     spool = Spool(paths.state() / "reviews")
-    with spool.locked():
-        settled = _deliver(spool, client, server, console)
+    report = _printing(console)
+    with spool.locked(report):
+        settled = _deliver(spool, client, server, report)
     if not settled:
-        console.print("no review waits", highlight=False)
+        report("no review waits")
     return _exit_code(settled)
 
 
@@ -137,13 +139,24 @@ def _buildset(builds: Sequence[Build], change: tuple[str, str]) -> Buildset:
     runs = [build.verdict.run for build in builds if isinstance(build.verdict, Verdict)]
     ids = sorted(run.run_id for run in runs)
     uuid = ids[0] if len(ids) == 1 else hashlib.sha256("\n".join(ids).encode()).hexdigest()[:32]
-    return Buildset(int(change[0]), int(change[1]), uuid, max(run.created for run in runs))
+    try:
+        return Buildset(int(change[0]), int(change[1]), uuid, max(run.created for run in runs))
+    except ValueError as error:
+        raise UsageError(
+            f"no review can be posted: {error}", "correct --change or RUN_DIR"
+        ) from None
 
 
-def _deliver(spool: Spool, client: Client, server: Server, console: Console) -> list[Settled]:
+def _printing(console: Console) -> Callable[[str], None]:
     def report(line: str) -> None:
         console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
 
+    return report
+
+
+def _deliver(
+    spool: Spool, client: Client, server: Server, report: Callable[[str], None]
+) -> list[Settled]:
     report(f"posting to {client.server}")
     settled = Delivery(spool, client, report, patience=Patience(total=server.patience)).run()
     for one in settled:

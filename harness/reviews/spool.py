@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -62,10 +62,16 @@ class Spool:
             folders.make(folder / ASIDE)
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Wait until no other process posts reviews, and exclude others."""
+    def locked(self, report: Callable[[str], None]) -> Iterator[None]:
+        """Wait until no other process posts reviews, and exclude others; report the wait."""
+        path = self.folder / _LOCK
         with files.explain_errors(self.folder):
-            fd = files.take_lock(self.folder / _LOCK, wait=True)
+            fd = files.take_lock(path)
+            if fd is None:
+                report(
+                    f"waiting for process {files.holder(path) or 'unknown'}, which posts reviews"
+                )
+                fd = files.take_lock(path, wait=True)
         assert fd is not None, "with wait, the lock is always taken"
         try:
             yield

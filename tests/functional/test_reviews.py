@@ -251,7 +251,7 @@ def test_two_processes_do_not_post_at_the_same_time(server: Gerrit, spool: Spool
 
     def post() -> None:
         own = Spool(spool.folder)
-        with own.locked():
+        with own.locked(lambda line: None):
             own.add(server.url, review_of(change))
             outcomes.extend(deliver(own, server.url))
 

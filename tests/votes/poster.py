@@ -42,8 +42,13 @@ def run(job: Job) -> None:
     """Post all reviews."""
     spool = Spool(Path(job.spool))
     client = Client(job.url, Credentials(job.user, job.password), LIMITS)
-    with Path(job.log).open("a", encoding="utf-8", buffering=1) as log, spool.locked():
-        Delivery(spool, client, lambda line: print(line, file=log), patience=PATIENCE).run()
+    with Path(job.log).open("a", encoding="utf-8", buffering=1) as log:
+
+        def report(line: str) -> None:
+            log.write(f"{line}\n")
+
+        with spool.locked(report):
+            Delivery(spool, client, report, patience=PATIENCE).run()
 
 
 def main() -> None:

@@ -102,6 +102,21 @@ def test_each_run_has_a_url_or_none_has(folder: Path) -> None:
         make([run_of(folder, passed())], CHANGE, Content("Verified", ["a", "b"]))
 
 
+@pytest.mark.parametrize("change", [("0", "3"), ("912345", "0"), ("9" * 13, "3"), ("1", "9" * 7)])
+def test_a_change_that_cannot_be_is_refused(folder: Path, change: tuple[str, str]) -> None:
+    run = run_of(folder, passed(), change=change[0], patchset=change[1])
+    with pytest.raises(UsageError, match="is not a change with its patchset"):
+        make([run], change, Content("Verified"))
+
+
+def test_a_run_with_an_id_that_cannot_be_is_refused(folder: Path) -> None:
+    run = run_of(folder, passed())
+    path = run / "report" / "verdict.json"
+    path.write_text(path.read_text().replace('"a1"', '"a b"'))
+    with pytest.raises(UsageError, match="cannot be the id of a buildset"):
+        make([run], CHANGE, Content("Verified"))
+
+
 @pytest.mark.parametrize("name", ["verdict.json", "zuul.json"])
 @pytest.mark.parametrize("content", [None, "", "{", "[]", '{"zuul": {"file_comments": [1]}}'])
 def test_a_report_that_cannot_be_read_is_an_error(

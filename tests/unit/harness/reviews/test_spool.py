@@ -4,6 +4,7 @@
 import json
 import os
 import stat
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -146,3 +147,25 @@ def test_a_name_is_written_to_the_disk_before_add_returns(
     monkeypatch.setattr(os, "fsync", lambda fd: folders.append(stat.S_ISDIR(os.fstat(fd).st_mode)))
     spool.add(SERVER, REVIEW)
     assert folders == [False, True]
+
+
+def test_a_process_that_waits_for_another_one_reports_it(spool: Spool) -> None:
+    waits, entered = threading.Event(), threading.Event()
+    lines: list[str] = []
+
+    def report(line: str) -> None:
+        lines.append(line)
+        waits.set()
+
+    def enter() -> None:
+        with Spool(spool.folder).locked(report):
+            entered.set()
+
+    thread = threading.Thread(target=enter)
+    with spool.locked(lambda line: None):
+        thread.start()
+        assert waits.wait(30)
+        assert not entered.is_set()
+    thread.join()
+    assert entered.is_set()
+    assert lines == [f"waiting for process {os.getpid()}, which posts reviews"]
