@@ -345,13 +345,14 @@ def _await_boot(running: RunningGuest, watch: Watch, factor: float) -> None:
 
 
 def _await_ssh(running: RunningGuest, watch: Watch, factor: float) -> None:
-    """Wait until sshd answers and its host key is saved."""
+    """Wait until sshd answers and its host key is saved, then log in once."""
     guest = running.guest
     port = guest.require_record().port
     while not (_sshd_answers(port, watch) and _save_host_key(guest, _SCAN_SECONDS * factor)):
         if watch.seconds_left(Stage.SSH) <= 0:
             raise watch.timeout_error(Stage.SSH)
         watch.check_for(_POLL)
+    _log_in(guest, watch)
     watch.reach(Stage.SSH)
 
 
@@ -363,6 +364,18 @@ def _sshd_answers(port: int, watch: Watch) -> bool:
             return connection.recv(64).startswith(_BANNER)
     except OSError:
         return False
+
+
+def _log_in(guest: Guest, watch: Watch) -> None:
+    """Log in with the key of the guest: sshd also answers in a guest that did not read the seed."""
+    argv = ["ssh", "-T", "-o", "BatchMode=yes", *guest.address.options, "true"]
+    limit = max(1.0, watch.seconds_left(Stage.SSH))
+    try:
+        process.run(argv, log=guest.path(guests.LOG), timeout=limit, env=environment())
+    except process.ProcessError as error:
+        if error.exit_status is None:
+            raise watch.timeout_error(Stage.SSH) from error
+        raise watch.login_error() from error
 
 
 def _save_host_key(guest: Guest, seconds: float) -> bool:

@@ -266,6 +266,15 @@ class Watch:
         what = f"not within {limit:g} s, and its console {self._last_state()}"
         return self._error(stage, what, self._advice(stage))
 
+    def login_error(self) -> InfrastructureError:
+        """Return the error for a guest in which sshd answers, but refuses the login."""
+        return self._error(
+            Stage.SSH,
+            "sshd answers, but the login with the key of the seed failed",
+            "give an image that reads the seed at its first boot (FreeBSD: nuageinit and the file"
+            " /firstboot), and look for its messages with `bsdgate node console` or in console.log",
+        )
+
     def _wait_for(self, stage: Stage) -> None:
         remaining = self.seconds_left(stage)
         if remaining <= 0:

@@ -52,6 +52,7 @@ Host *
   IdentityFile "{folder}/key"
   IdentitiesOnly yes
   IdentityAgent none
+  PreferredAuthentications publickey
   HostKeyAlias {alias}
   UserKnownHostsFile "{folder}/known_hosts"
   GlobalKnownHostsFile /dev/null

@@ -2,17 +2,20 @@
 """A simulated QEMU on the PATH, and a state directory with a short path."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from fakes.qemu import SimulatedQemu
 
 from bsdgate.harness.images.model import Format, Image
+from bsdgate.harness.nodes.qemu import boot as boots
 from bsdgate.harness.nodes.qemu import guest as guests
 from bsdgate.harness.nodes.qemu.accelerator import Accelerator
-from bsdgate.harness.nodes.qemu.boot import BootRequest
+from bsdgate.harness.nodes.qemu.boot import BootRequest, RunningGuest
 from bsdgate.harness.nodes.qemu.machine import Machine
+
+Boot = Callable[..., RunningGuest]
 
 
 @pytest.fixture
@@ -36,3 +39,17 @@ def boot_request(tmp_path: Path) -> BootRequest:
     base.write_bytes(b"QFI\xfb")
     image = Image(base, Format.QCOW2, "0" * 64, "an image")
     return BootRequest(image, Machine(), Accelerator("tcg", "selected by the user"))
+
+
+@pytest.fixture
+def boot(qemu: SimulatedQemu) -> Iterator[Boot]:
+    """Return a function that boots a guest, which is closed after the test."""
+    made: list[RunningGuest] = []
+
+    def boot(boot_request: BootRequest, name: str = "guest") -> RunningGuest:
+        made.append(boots.boot(name, boot_request, lambda *_: None))
+        return made[-1]
+
+    yield boot
+    for each in made:
+        each.close()
