@@ -147,11 +147,10 @@ class SimulatedQemu:
             made.write(name, _QEMU.format(python=sys.executable))
         made.write("qemu-img", '#!/bin/sh\nfor last; do :; done\n: >"$last"\n')
         made.write("ssh-keyscan", f"#!/bin/sh\necho '127.0.0.1 {HOST_KEY}'\n")
-        ssh, keygen = shutil.which("ssh"), shutil.which("ssh-keygen")
-        # Each login succeeds; ssh's own configuration can be read.
-        made.write("ssh", f'#!/bin/sh\ntest "$1" != -G || exec {ssh} "$@"\n')
-        if keygen is not None:
-            (folder / "ssh-keygen").symlink_to(keygen)
+        for name in ("ssh", "ssh-keygen"):
+            found = shutil.which(name)
+            if found is not None:
+                (folder / name).symlink_to(found)
         made.behave()
         return made
 
@@ -161,6 +160,11 @@ class SimulatedQemu:
         made = cls.make(folder)
         patch.setenv("PATH", f"{made.bin}:{os.environ['PATH']}")
         return made
+
+    def accept_logins(self) -> None:
+        """Simulate ssh: each login succeeds. ``ssh -G`` is the real one."""
+        ssh = (self.bin / "ssh").resolve()
+        self.write("ssh", f'#!/bin/sh\ntest "$1" != -G || exec {ssh} "$@"\n')
 
     def write(self, name: str, text: str) -> None:
         """Write a program, or replace a program or a link."""

@@ -136,6 +136,10 @@ def main() -> int:
             sys.stdout.write("The package management tool is not yet installed\n")
             return 1
         installed.touch()
+    if arguments[0] == "query":
+        for name in (each for call in simulation.calls for each in call):
+            sys.stdout.write(f"{arguments[1].replace('%n', name).replace('%v', '1')}\n")
+        return 0
     assert arguments[:2] == ["install", "-y"], arguments
     sys.stdout.write(f"{NOTICE}\n")
     return install(simulation, arguments[2:])

@@ -22,7 +22,9 @@ from bsdgate.harness.nodes.qemu.guest import Guest, State
 
 @pytest.fixture
 def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimulatedQemu:
-    return SimulatedQemu.on_path(tmp_path / "bin", monkeypatch)
+    made = SimulatedQemu.on_path(tmp_path / "bin", monkeypatch)
+    made.accept_logins()
+    return made
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ NAME = checked_name("mine")
 @pytest.fixture
 def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guest]:
     """Return a kept guest with a cloud. The connection to the guest has ended."""
-    SimulatedQemu.on_path(tmp_path / "bin", monkeypatch)
+    SimulatedQemu.on_path(tmp_path / "bin", monkeypatch).accept_logins()
     image = tmp_path / "own.qcow2"
     image.write_bytes(disks.qcow2())
     with tempfile.TemporaryDirectory(prefix="bsdgate-test-") as folder:

@@ -20,7 +20,9 @@ Boot = Callable[..., RunningGuest]
 
 @pytest.fixture
 def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimulatedQemu:
-    return SimulatedQemu.on_path(tmp_path / "bin", monkeypatch)
+    made = SimulatedQemu.on_path(tmp_path / "bin", monkeypatch)
+    made.accept_logins()
+    return made
 
 
 @pytest.fixture(autouse=True)
