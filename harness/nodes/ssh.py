@@ -203,6 +203,7 @@ class SshNode:
             except InfrastructureError:
                 if time.monotonic() > deadline or not self._may_answer():
                     raise
+            # No event reports that sshd of a rebooted machine accepts connections again.
             time.sleep(_POLL)
         try:
             self._start_agent()
@@ -371,7 +372,7 @@ class SshNode:
 
     def _bootstrap(self, needs: Needs | None) -> Bootstrap:
         factor = self.factor.value
-        return Bootstrap(self._connection, str(self.address), needs, self._progress, factor)
+        return Bootstrap(self._connection, self.name, needs, self._progress, factor)
 
     def _ask_installation(self, line: str) -> Installation:
         """Return the installation that a command line on the node prints.

@@ -13,11 +13,12 @@ import fcntl
 import hashlib
 import inspect
 import json
+import queue
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from functional.place import free_port
 
 VERSION = "3.10.0"
 JARS = (
@@ -46,6 +48,8 @@ START = 120.0
 """The maximum time of a start in seconds, on a busy machine."""
 
 _FAST = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xlog:cds=off")
+_READY = f" {VERSION} ready\n".encode()
+"""The end of the line that the server prints when it accepts requests."""
 _POM = """\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -228,17 +232,19 @@ def serving(home: Home) -> Iterator[Gerrit]:
 
 @contextlib.contextmanager
 def _running(home: Home, site: Path, options: Sequence[str]) -> Iterator[Gerrit]:
-    port = _free_port()
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{free_port()}"
     _configure(site, url)
     # The server ends with the process of the tests, also if that is killed.
     dies = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     command = [*dies, *home.java(*options), "daemon", "-d", str(site), "--console-log"]
     log = site.parent / "daemon.log"
-    with log.open("wb") as output:
-        popen = subprocess.Popen([*command, "--headless"], stdout=output, stderr=output)
+    pipe, both = subprocess.PIPE, subprocess.STDOUT
+    popen = subprocess.Popen([*command, "--headless"], stdout=pipe, stderr=both)
+    reports: queue.Queue[bool] = queue.Queue()
+    copying = threading.Thread(target=_copy_output, args=(popen, log, reports))
+    copying.start()
     try:
-        _wait_for(url, popen, log)
+        _wait_until_ready(reports, log)
         yield Gerrit(url, log)
     finally:
         popen.terminate()
@@ -247,6 +253,7 @@ def _running(home: Home, site: Path, options: Sequence[str]) -> Iterator[Gerrit]
         except subprocess.TimeoutExpired:
             popen.kill()
             popen.wait()
+        copying.join()
 
 
 def _configure(site: Path, url: str) -> None:
@@ -260,23 +267,23 @@ def _configure(site: Path, url: str) -> None:
         _run("git", "config", "--file", str(site / "etc" / "gerrit.config"), name, value)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _copy_output(popen: subprocess.Popen[bytes], log: Path, reports: queue.Queue[bool]) -> None:
+    """Copy the output to the log. Put True when the server is ready, False when it has ended."""
+    assert popen.stdout is not None, "the output is a pipe"
+    with popen.stdout as output, log.open("wb", buffering=0) as file:
+        for line in output:
+            file.write(line)
+            if line.endswith(_READY):
+                reports.put(True)
+    reports.put(False)
 
 
-def _wait_for(url: str, popen: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START
-    # Gerrit reports its start to no other process.
-    while time.monotonic() < deadline:
-        assert popen.poll() is None, log.read_text()
-        with contextlib.suppress(requests.RequestException):
-            if requests.get(f"{url}/config/server/version", timeout=START).ok:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"Gerrit did not start within {START:g} s:\n{log.read_text()}")
+def _wait_until_ready(reports: queue.Queue[bool], log: Path) -> None:
+    try:
+        ready = reports.get(timeout=START)
+    except queue.Empty:
+        ready = False
+    assert ready, f"Gerrit did not start within {START:g} s, or it ended:\n{log.read_text()}"
 
 
 if __name__ == "__main__":

@@ -14,10 +14,8 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata, resources
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.utils import NormalizedName, canonicalize_name
-
 from bsdgate.harness import identity
+from bsdgate.harness.nodes.bootstrap import content
 
 COMMAND = """\
 #!/usr/bin/python3
@@ -27,15 +25,13 @@ sys.exit(main())
 """
 SERVERS = ("cheroot", "eventlet", "oslo.service[threading]")
 """The distributions of the extra ``services`` that are not services."""
-LEFT_OUT = frozenset({"uv"})
-"""Distributions that only a change under test uses."""
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def install(services: Iterable[str], root: Path) -> None:
     """Copy bsdgate and services with their requirements to a root file system, and compile them."""
     packages = Path("usr/local/lib") / VERSION / "dist-packages"
-    for distribution in closure(["bsdgate", *SERVERS, *services]):
+    for distribution in distributions(services):
         for name in files_of(distribution):
             source, target = Path(str(distribution.locate_file(name))), root / packages / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -57,33 +53,15 @@ def install(services: Iterable[str], root: Path) -> None:
 def digest(services: Iterable[str]) -> str:
     """Return a digest of the files that ``install`` copies."""
     found = hashlib.sha256(identity.digest().encode())
-    for distribution in closure(["bsdgate", *SERVERS, *services]):
+    for distribution in distributions(services):
         found.update((distribution.read_text("RECORD") or "").encode())
     return found.hexdigest()
 
 
-def closure(names: Iterable[str]) -> list[metadata.Distribution]:
-    """Return distributions and all distributions that they require, sorted by name."""
-    found: dict[NormalizedName, metadata.Distribution] = {}
-    needed = [Requirement(each) for each in names]
-    seen: set[tuple[NormalizedName, str]] = set()
-    while needed:
-        requirement = needed.pop()
-        name = canonicalize_name(requirement.name)
-        for extra in {"", *requirement.extras}:
-            if name not in LEFT_OUT and (name, extra) not in seen:
-                seen.add((name, extra))
-                found[name] = metadata.distribution(name)
-                needed += required(found[name], extra)
+def distributions(services: Iterable[str]) -> list[metadata.Distribution]:
+    """Return bsdgate, the services and all distributions that they require, sorted by name."""
+    found = content.closure(["bsdgate", *SERVERS, *services])
     return [found[name] for name in sorted(found)]
-
-
-def required(distribution: metadata.Distribution, extra: str) -> Iterator[Requirement]:
-    """Yield the requirements of a distribution with an extra; "" is no extra."""
-    for text in distribution.requires or ():
-        requirement = Requirement(text)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-            yield requirement
 
 
 def files_of(distribution: metadata.Distribution) -> Iterator[str]:
