@@ -87,6 +87,9 @@ class Plan:
 
     def next_step(self) -> str:
         """Return how the user installs what is missing."""
+        if self.report.system == FREEBSD and self.report.pkg is None:
+            names = ", ".join(item.package for item in self.missing)
+            return f"use a machine or an image that has pkg, or these packages: {names}"
         if self.report.system == FREEBSD:
             install = pkg.install(self.report, [item.package for item in self.missing])
             if self.report.root in {None, "none"}:

@@ -272,7 +272,7 @@ class Watch:
             Stage.SSH,
             "sshd answers, but the login with the key of the seed failed",
             "give an image that reads the seed at its first boot (FreeBSD: nuageinit and the file"
-            " /firstboot), and look for its messages with `bsdgate node console` or in console.log",
+            " /firstboot); in a run, logs/console.log has its messages",
         )
 
     def _wait_for(self, stage: Stage) -> None:

@@ -64,6 +64,8 @@ class Seed:
             "hostname": self.hostname,
             "ssh_pwauth": False,
             "users": [user],
+            # nuageinit only writes the name to a file, which FreeBSD reads at the next boot.
+            "runcmd": [f"hostname {self.hostname}"],
             "write_files": [_no_upgrade("freebsd_update"), _no_upgrade("pkg_upgrade")],
         }
 

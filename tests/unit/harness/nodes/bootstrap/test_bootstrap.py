@@ -104,7 +104,6 @@ def test_the_second_bootstrap_does_nothing_and_reports_one_line(make: Made) -> N
             {"repositories": (replace(REPOSITORY, reachable=False),)},
             r"does not reach its package repositories \(pkg\+https://pkg.example.org/quarterly\)",
         ),
-        ({"pkg": None}, "the node has no pkg"),
         ({"pkg": None, "system": "Linux"}, "installs packages of the system only on FreeBSD"),
         ({"old_python": "3.9 /usr/bin/python3.9", "root": "none"}, "lacks Python 3.9, sqlite3"),
     ],
@@ -117,6 +116,15 @@ def test_missing_packages_are_listed_with_the_command(
         made.make()
     assert error.value.exit_code == 3
     assert "install" in (error.value.hint or "")
+    assert connection.lines == []
+
+
+def test_missing_packages_without_pkg_need_another_image(make: Made) -> None:
+    made, connection, _ = make(freebsd(pkg=None))
+    with pytest.raises(InfrastructureError, match="the node has no pkg") as error:
+        made.make()
+    assert error.value.exit_code == 3
+    assert "an image that has pkg, or these packages: " in (error.value.hint or "")
     assert connection.lines == []
 
 

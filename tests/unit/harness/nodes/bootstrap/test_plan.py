@@ -98,6 +98,14 @@ def test_an_old_python_is_named() -> None:
     assert (item.name, item.state, item.version) == ("Python", State.MISSING, "3.9")
 
 
+def test_without_pkg_the_next_step_is_another_image() -> None:
+    without = {name: value for name, value in installed().items() if name != "psutil"}
+    found = plan.make(freebsd(pythons=(python(without),), pkg=None), KEYSTONE)
+    package = "py311-psutil"
+    step = f"use a machine or an image that has pkg, or these packages: {package}"
+    assert found.next_step() == step
+
+
 @pytest.mark.parametrize(
     ("root", "step"),
     [

@@ -64,6 +64,7 @@ def test_the_first_line_names_the_format(
 def test_the_guest_has_its_name_and_a_user_with_the_key(read: dict[str, str]) -> None:
     meta = yaml.safe_load(read["meta-data"])
     assert meta == {"instance-id": "guest-1-ab12", "local-hostname": "guest-1"}
+    assert user_data(read)["runcmd"] == ["hostname guest-1"]
     (user,) = user_data(read)["users"]
     assert user["name"] == "freebsd"
     assert user["ssh_authorized_keys"] == [SEED.key]
