@@ -22,7 +22,7 @@ from bsdgate.harness.parameters import ReviewParameter
 @click.option(
     "--url", "urls", multiple=True, help="The address of the report, one for each RUN_DIR."
 )
-@click.option("--contact", default="", help="Whom to ask about the review.")
+@click.option("--contact", default="", help="The address for questions about the review.")
 @click.option("--wiki", default="", metavar="URL", help="The page about this CI.")
 @click.option(
     "--credentials",
@@ -31,7 +31,7 @@ from bsdgate.harness.parameters import ReviewParameter
     show_default="~/.netrc",
 )
 @click.option(
-    "--patience",
+    "--retry-for",
     default=300.0,
     type=click.FloatRange(min=0),
     metavar="SECONDS",
@@ -52,7 +52,7 @@ def vote(
 
     if bool(runs) != (change is not None) or (dry_run and not runs):
         raise click.UsageError("give RUN_DIR and --change, or neither")
-    server = command.Server(options["gerrit"], options["credentials"], options["patience"])
+    server = command.Server(options["gerrit"], options["credentials"], options["retry_for"])
     if change is None:
         return command.post_waiting(server, Console())
     content = command.Content(

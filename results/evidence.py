@@ -213,7 +213,7 @@ def _check_node(
 ) -> list[Reason]:
     """Compare the inspections of the node before and after the tests.
 
-    A run whose node was lost has no inspection after the tests, nor has a run that was stopped.
+    If the node was lost or the run was stopped, there is no inspection after the tests.
     """
     assert manifest.node is not None
     begun = sum((one["step"], one["event"]) == _PROVISIONED for one in lines)

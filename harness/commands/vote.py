@@ -13,7 +13,7 @@ from bsdgate.harness import paths
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.reviews import credentials
 from bsdgate.harness.reviews.client import Client, Limits, Post, check_url
-from bsdgate.harness.reviews.deliver import Delivery, Patience, Settled
+from bsdgate.harness.reviews.deliver import Delivery, Retries, Settled
 from bsdgate.harness.reviews.post import Kind
 from bsdgate.harness.reviews.spool import Spool
 from bsdgate.results import judge, strict_json
@@ -35,7 +35,7 @@ class Server:
 
     url: str
     credentials: Path | None
-    patience: float
+    retry_for: float
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _deliver(
     spool: Spool, client: Client, server: Server, report: Callable[[str], None]
 ) -> list[Settled]:
     report(f"posting to {client.server}")
-    settled = Delivery(spool, client, report, patience=Patience(total=server.patience)).run()
+    settled = Delivery(spool, client, report, retries=Retries(total=server.retry_for)).run()
     for one in settled:
         if one.outcome.kind is Kind.WAITING:
             report(f"{one.entry}: {one.outcome}")

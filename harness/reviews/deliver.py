@@ -16,14 +16,14 @@ from bsdgate.harness.reviews.spool import Entry, Spool
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A review of the spool, and what became of it."""
+    """A review of the spool, and the result of its delivery."""
 
     entry: Entry
     outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Retries:
     """For how long posts are tried again, in seconds, and the pauses between two rounds.
 
     Each pause is twice as long as the last one, with up to ``jitter`` more: several clients do not
@@ -56,13 +56,13 @@ class Delivery:
         client: Client,
         report: Callable[[str], None],
         *,
-        patience: Patience | None = None,
+        retries: Retries | None = None,
     ) -> None:
         """Post nothing yet."""
         self._spool: Final = spool
         self._client: Final = client
         self._report: Final = report
-        self._patience: Final = patience or Patience()
+        self._retries: Final = retries or Retries()
 
     def run(self) -> list[Settled]:
         """Post all reviews for the server. The caller has locked the spool.
@@ -87,9 +87,9 @@ class Delivery:
         return settled
 
     def _attempts(self) -> tenacity.Retrying:
-        patience = self._patience
+        retries = self._retries
         backoff = tenacity.wait_exponential_jitter(
-            multiplier=patience.first, max=patience.longest, jitter=patience.jitter
+            multiplier=retries.first, max=retries.longest, jitter=retries.jitter
         )
 
         def wait(state: tenacity.RetryCallState) -> float:
@@ -103,7 +103,7 @@ class Delivery:
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_Waiting),
             wait=wait,
-            stop=tenacity.stop_before_delay(patience.total),
+            stop=tenacity.stop_before_delay(retries.total),
             before_sleep=announce,
             reraise=True,
         )

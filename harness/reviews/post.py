@@ -16,7 +16,7 @@ from bsdgate.results.reporters.review import Buildset, Review, marked
 
 
 class Kind(StrEnum):
-    """What became of a review."""
+    """The result of the delivery of a review."""
 
     POSTED = "posted"
     WITHOUT_VOTE = "posted without the vote"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a review, and why."""
+    """The result of the delivery of a review, and the reason."""
 
     kind: Kind
     text: str = ""
@@ -66,7 +66,10 @@ def post(
 
 
 def _posted(change: Change, account: int) -> Iterator[Buildset]:
-    """Yield the buildsets whose reviews are on a change. Others may quote them: no others count."""
+    """Yield the buildsets of the reviews that the account ``account`` has posted on a change.
+
+    Messages of other accounts do not count: they may quote a review.
+    """
     for message in change.messages:
         own = message.author is not None and message.author.account == account
         if own and (found := marked(message.message)):

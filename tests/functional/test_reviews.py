@@ -20,7 +20,7 @@ from unit.results.reporters.made import attributions, failed, failure_reason, ve
 
 from bsdgate.harness.reviews.client import Blocked, Client, Limits
 from bsdgate.harness.reviews.credentials import Credentials
-from bsdgate.harness.reviews.deliver import Delivery, Patience
+from bsdgate.harness.reviews.deliver import Delivery, Retries
 from bsdgate.harness.reviews.post import Kind, Outcome
 from bsdgate.harness.reviews.spool import Spool
 from bsdgate.results import document, model
@@ -75,9 +75,9 @@ def deliver(
 ) -> list[Outcome]:
     given = Limits(**{"connect": 10.0, "total": 30.0, "deadline": 2.0, **limits})
     client = Client(url, Credentials(*who), given)
-    patience = Patience(total=60, first=0.1, longest=0.1, jitter=0.1)
+    retries = Retries(total=60, first=0.1, longest=0.1, jitter=0.1)
     return [
-        one.outcome for one in Delivery(spool, client, lambda line: None, patience=patience).run()
+        one.outcome for one in Delivery(spool, client, lambda line: None, retries=retries).run()
     ]
 
 

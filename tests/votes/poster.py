@@ -13,14 +13,14 @@ from pathlib import Path
 
 from bsdgate.harness.reviews.client import Client, Limits
 from bsdgate.harness.reviews.credentials import Credentials
-from bsdgate.harness.reviews.deliver import Delivery, Patience
+from bsdgate.harness.reviews.deliver import Delivery, Retries
 from bsdgate.harness.reviews.spool import Spool
 
 DEADLINE = 3.0
 """The time after which Gerrit executes no post any more, on a busy machine."""
 
 LIMITS = Limits(connect=20.0, total=8.0, deadline=DEADLINE)
-PATIENCE = Patience(total=120.0, first=0.05, longest=0.3, jitter=0.05)
+RETRIES = Retries(total=120.0, first=0.05, longest=0.3, jitter=0.05)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def run(job: Job) -> None:
             log.write(f"{line}\n")
 
         with spool.locked(report):
-            Delivery(spool, client, report, patience=PATIENCE).run()
+            Delivery(spool, client, report, retries=RETRIES).run()
 
 
 def main() -> None:

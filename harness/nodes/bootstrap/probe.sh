@@ -1,5 +1,5 @@
 # Prints the properties of this machine, one on each line: a key, a space, and the value.
-# The arguments are Python distributions, whose versions are printed.
+# The arguments are names of Python distributions. The script prints their versions.
 # A POSIX shell runs this script. It needs no other programs than those of FreeBSD's base.
 unset PYTHONPATH PYTHONHOME
 PATH="$PATH:/usr/sbin:/sbin:/usr/local/bin:/usr/local/sbin:$HOME/.local/bin"

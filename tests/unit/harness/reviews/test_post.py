@@ -20,7 +20,7 @@ from bsdgate.harness.reviews.client import (
     Refused,
     Unavailable,
 )
-from bsdgate.harness.reviews.deliver import Delivery, Patience
+from bsdgate.harness.reviews.deliver import Delivery, Retries
 from bsdgate.harness.reviews.post import Kind, Outcome, post
 from bsdgate.harness.reviews.spool import ASIDE, Spool
 from bsdgate.results.reporters.review import Buildset, LineComment, Review
@@ -39,7 +39,7 @@ def review_of(buildset: Buildset = BUILDSET, **fields: Any) -> Review:
 
 @dataclass
 class Scripted:
-    """A change whose answers to a post are scripted: exceptions, else the label is set."""
+    """A change with prepared answers to posts: an exception, or the label is set."""
 
     status: str = "NEW"
     patchset: int = 3
@@ -189,7 +189,7 @@ def test_a_comment_without_a_vote_is_not_cleared() -> None:
     assert client.cleared == []
 
 
-BRIEF = Patience(total=0.2, first=0.01, longest=0.01, jitter=0.01)
+BRIEF = Retries(total=0.2, first=0.01, longest=0.01, jitter=0.01)
 
 
 @dataclass
@@ -200,7 +200,7 @@ class Run:
     lines: list[str] = field(default_factory=list)
 
     def deliver(self, client: Scripted) -> Sequence[Outcome]:
-        delivery = Delivery(self.spool, cast("Client", client), self.lines.append, patience=BRIEF)
+        delivery = Delivery(self.spool, cast("Client", client), self.lines.append, retries=BRIEF)
         return [one.outcome for one in delivery.run()]
 
     @property

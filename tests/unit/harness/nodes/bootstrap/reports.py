@@ -35,7 +35,7 @@ def python(found: Mapping[str, str] | None = None, **fields: Any) -> Python:
 
 
 def freebsd(**fields: Any) -> Report:
-    """Return a FreeBSD machine without Python, whose user becomes root by su."""
+    """Return a FreeBSD machine without Python. Its user becomes root by su."""
     report = Report(
         "FreeBSD",
         "15.1-RELEASE-p2",
