@@ -21,11 +21,13 @@ from unit.harness.nodes.test_contract import NodeContract
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.nodes import kernel
 from bsdgate.harness.nodes.base import Node, NodeLostError
+from bsdgate.harness.nodes.connection import KeptConnection
 from bsdgate.harness.nodes.qemu import boot as boots
 from bsdgate.harness.nodes.qemu import guest as guests
 from bsdgate.harness.nodes.qemu.guest import Guest, State
 from bsdgate.harness.nodes.qemu.node import Options, QemuNode
 from bsdgate.harness.nodes.specs import QemuSpec
+from bsdgate.harness.nodes.ssh import KEPT
 from bsdgate.results.codes import Code
 
 Make = Callable[[], QemuNode]
@@ -145,3 +147,7 @@ def test_a_guest_that_is_kept_outlives_its_node(make: Make, tmp_path: Path) -> N
     address = Guest.named(name).address
     argv = ["ssh", "-o", "BatchMode=yes", *address.options, "echo", "here"]
     assert subprocess.run(argv, check=True, capture_output=True, text=True).stdout == "here\n"
+    kept = KeptConnection.load(tmp_path / "a-run" / KEPT)
+    assert kept is not None
+    kept.end()
+    assert not Path(kept.folder).exists()
