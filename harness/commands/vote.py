@@ -63,7 +63,8 @@ def vote(
     report = _printing(console)
     with spool.locked(report):
         entry = spool.add(url, made)
-        settled = _deliver(spool, client, server, report)
+        delivery = _delivery(spool, client, server, report)
+        settled = _run(delivery, client, report)
     return _exit_code([one for one in settled if one.entry.path == entry.path])
 
 
@@ -74,7 +75,10 @@ def post_waiting(server: Server, console: Console) -> int:
     spool = Spool(paths.state() / "reviews")
     report = _printing(console)
     with spool.locked(report):
-        settled = _deliver(spool, client, server, report)
+        delivery = _delivery(spool, client, server, report)
+        settled = _run(delivery, client, report)
+    if delivery.damaged:
+        return InfrastructureError.exit_code
     if not settled:
         report("no review waits")
     return _exit_code(settled)
@@ -154,11 +158,15 @@ def _printing(console: Console) -> Callable[[str], None]:
     return report
 
 
-def _deliver(
+def _delivery(
     spool: Spool, client: Client, server: Server, report: Callable[[str], None]
-) -> list[Settled]:
+) -> Delivery:
+    return Delivery(spool, client, report, retries=Retries(total=server.retry_for))
+
+
+def _run(delivery: Delivery, client: Client, report: Callable[[str], None]) -> list[Settled]:
     report(f"posting to {client.server}")
-    settled = Delivery(spool, client, report, retries=Retries(total=server.retry_for)).run()
+    settled = delivery.run()
     for one in settled:
         if one.outcome.kind is Kind.WAITING:
             report(f"{one.entry}: {one.outcome}")

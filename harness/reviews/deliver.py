@@ -63,6 +63,8 @@ class Delivery:
         self._client: Final = client
         self._report: Final = report
         self._retries: Final = retries or Retries()
+        self.damaged = 0
+        """The number of damaged files that ``run`` has set aside."""
 
     def run(self) -> list[Settled]:
         """Post all reviews for the server. The caller has locked the spool.
@@ -72,6 +74,7 @@ class Delivery:
         :raises Blocked: the server does not accept the account; the reviews stay in the spool.
         """
         entries, problems = self._spool.read()
+        self.damaged = len(problems)
         for problem in problems:
             self._report(problem)
         pending = {one.path: one for one in entries if one.server == self._client.server}

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from unit.results.reporters.made import failed, failure_reason, verdict_of
 
-from bsdgate.harness.commands.vote import Content, make, show_request
+from bsdgate.harness.commands.vote import Content, Server, make, post_waiting, show_request
 from bsdgate.harness.errors import UsageError
 from bsdgate.results import document
 from bsdgate.results.errors import EvidenceError
@@ -137,3 +137,18 @@ def test_a_dry_run_prints_the_request(folder: Path) -> None:
     assert head.startswith("POST https://x.example/a/changes/912345/revisions/3/review\n")
     made = make([run], CHANGE, Content("Verified"))
     assert json.loads(body) == made.body()
+
+
+def test_a_damaged_review_in_the_spool_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("BSDGATE_GERRIT_USER", "ci")
+    monkeypatch.setenv("BSDGATE_GERRIT_PASSWORD", "secret")
+    server, output = Server("http://127.0.0.1:9", None, 0), io.StringIO()
+    assert post_waiting(server, Console(file=output)) == 0
+    (tmp_path / "reviews" / "1-1-a.json").write_text('{"schema": 1')
+    assert post_waiting(server, Console(file=output)) == 3
+    assert "1-1-a.json is damaged" in output.getvalue()
+    assert (tmp_path / "reviews" / "set-aside" / "1-1-a.json").exists()
+    assert post_waiting(server, Console(file=output)) == 0
