@@ -43,18 +43,10 @@ def place(tmp_path: Path) -> Iterator[Place]:
     made.close()
 
 
-def bare_boot(folder: Path, image: Path) -> float:
-    """Boot the image in QEMU without bsdgate; return the seconds from its start until a login.
-
-    The machine is the same. The key and the seed are made before.
-    """
-    folder.mkdir()
-    key, port, mac = folder / "key", boots.free_port(), hardware.new_mac()
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    public = key.with_suffix(".pub").read_text().strip()
-    seed.write(folder / hardware.SEED, seed.Seed("bare", "bare", boots.USER, public, mac))
+def qemu_command(port: int, mac: str) -> list[str]:
+    """Return the command of the same machine, without a console and a monitor for bsdgate."""
     machine = options().machine
-    command = [
+    return [
         machine.program,
         *("-machine", "q35", "-accel", "tcg", "-cpu", "max,la57=off"),
         *("-smp", str(machine.cpus), "-m", str(machine.memory_mib), "-nodefaults"),
@@ -64,45 +56,31 @@ def bare_boot(folder: Path, image: Path) -> float:
         *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"),
         *("-device", f"virtio-net-pci,netdev=net,mac={mac},romfile=", "-device", "virtio-rng-pci"),
     ]
-    overlay: list[str | Path] = [
-        "qemu-img",
-        "create",
-        "-q",
-        "-f",
-        "qcow2",
-        "-b",
-        image,
-        "-F",
-        "qcow2",
-        hardware.DISK,
-    ]
-    login: list[str | Path] = [
-        "ssh",
-        "-i",
-        key,
-        "-p",
-        str(port),
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        "ConnectTimeout=30",
-    ]
-    trusting = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+
+
+def bare_boot(folder: Path, image: Path) -> float:
+    """Boot the image in QEMU without bsdgate; return the seconds from its start until a login.
+
+    The key and the seed are made before.
+    """
+    folder.mkdir()
+    key, port, mac = folder / "key", boots.free_port(), hardware.new_mac()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    public = key.with_suffix(".pub").read_text().strip()
+    seed.write(folder / hardware.SEED, seed.Seed("bare", "bare", boots.USER, public, mac))
+    disk = ("-b", image, "-F", "qcow2", hardware.DISK)
+    trusting = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
+    login = ("ssh", "-i", str(key), "-p", str(port), "-o", "BatchMode=yes", *trusting)
+
+    def can_log_in() -> bool:
+        argv = [*login, "-o", "ConnectTimeout=30", f"{boots.USER}@127.0.0.1", "true"]
+        return subprocess.run(argv, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
     began = time.perf_counter()
-    subprocess.run(overlay, check=True, cwd=folder)
-    with subprocess.Popen(command, cwd=folder) as qemu:
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *disk], check=True, cwd=folder)
+    with subprocess.Popen(qemu_command(port, mac), cwd=folder) as qemu:
         try:
-            wait_for(
-                lambda: (
-                    not subprocess.run(
-                        [*login, *trusting, f"{boots.USER}@127.0.0.1", "true"],
-                        stderr=subprocess.DEVNULL,
-                        check=False,
-                    ).returncode
-                ),
-                "a login",
-                300,
-            )
+            wait_for(can_log_in, "a login", 300)
             return time.perf_counter() - began
         finally:
             qemu.kill()
