@@ -9,6 +9,7 @@ from rich.console import Console
 
 from bsdgate.harness.cli_images import image
 from bsdgate.harness.cli_nodes import node
+from bsdgate.harness.cli_reproduce import reproduce
 from bsdgate.harness.cli_reviews import vote
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
@@ -432,6 +433,7 @@ def installation() -> None:
 
 bsdgate.add_command(image)
 bsdgate.add_command(node)
+bsdgate.add_command(reproduce)
 bsdgate.add_command(vote)
 
 

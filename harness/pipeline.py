@@ -8,6 +8,7 @@ cloud.
 
 import contextlib
 import hashlib
+import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,9 +29,10 @@ from bsdgate.harness.manifest import AskedCloud, Manifest
 from bsdgate.harness.nodes.base import Node, NodeLostError
 from bsdgate.harness.profiles import load as profiles
 from bsdgate.harness.profiles.model import Profile
-from bsdgate.harness.run_dir import RunDir
+from bsdgate.harness.run_dir import SPLIT, RunDir
 from bsdgate.harness.runners import accounts
 from bsdgate.harness.runners import table as runners
+from bsdgate.harness.runners.split import Split
 from bsdgate.harness.steps import (
     Listener,
     Run,
@@ -63,7 +65,8 @@ class Options:
     additional known failures. ``review`` is the change on the review server and its
     patchset. ``on`` is the URL of the node; None: this machine. ``cloud`` is the name of a standing
     cloud in clouds.yaml; ``accounts``, ``prefix`` and ``allow_disruptive`` (whether the suite may
-    disturb other users) are only for standing clouds.
+    disturb other users) are only for standing clouds. ``split`` has the ids of the tests of each
+    worker of Tempest; if it is empty, the tests are split by their durations.
     """
 
     profile: str = "embedded"
@@ -82,6 +85,7 @@ class Options:
     prefix: str | None = None
     allow_disruptive: bool = False
     on: str | None = None
+    split: Split = ()
 
 
 # Before the steps: a new or an existing run directory --------------------------------------
@@ -120,6 +124,8 @@ def begin(options: Options, listener: Listener) -> Run:
     )
     for name, content in known.items():
         folder.write(f"{EXPECTATIONS}/{name}", content.decode())
+    if options.split:
+        folder.write(SPLIT, json.dumps(options.split, indent=1))
     node, deployment = _target(folder, profile, asked, listener)
     return Run(
         folder,

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, Self
 
+from pydantic import TypeAdapter
+
 from bsdgate.harness import files, folders
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.manifest import Inspection, Manifest, NodeDocument, RunnerKind
@@ -30,6 +32,9 @@ RUNNER_RECORD: Final = "runner-record.json"
 ATTEMPT: Final = "attempt"
 """The journal's step for the begin of an attempt: the judge detects attempts that are missing."""
 
+SPLIT: Final = "split.json"
+"""The file with the ids of the tests of each worker, in a run that reproduces another run."""
+
 JournalEvent = Literal["begin", "end", "fail", "interrupt"]
 
 LAYOUT: Final = {
@@ -39,6 +44,7 @@ LAYOUT: Final = {
     "node/*-end.json": "The node after the tests. The judge compares both inspections.",
     "journal.jsonl": "A line of JSON for each begin, failure and end of a step or an attempt.",
     "lock": "Locked by the process that uses the directory; contains its process id.",
+    "split.json": "The tests of each worker in the run that this run reproduces.",
     "excluded.json": "The tests that the suite or the profile leaves out, with the reasons.",
     "clouds.yaml": "The URL and the credentials of the cloud, for OpenStack's clients.",
     "connection.json": "The connection to the node of a cloud that was kept (``--keep``).",
@@ -76,6 +82,14 @@ _FILES: Final[dict[Format, tuple[str, str]]] = {
     "junit": ("asked.txt", "stream.xml"),
     "rally": ("asked.json", "stream.json"),
 }
+
+
+def read_workers(path: Path) -> Sequence[Sequence[str]]:
+    """Return the ids of the tests of each worker in a file, such as ``workers.json``.
+
+    :raises ValueError: the file is damaged.
+    """
+    return TypeAdapter(tuple[tuple[str, ...], ...]).validate_json(path.read_bytes())
 
 
 def _now() -> datetime:
@@ -265,6 +279,19 @@ class RunDir:
             return None
         except ValueError as error:
             raise UsageError(f"{self._node} is damaged: {error}", "start a new run") from error
+
+    def read_split(self) -> Sequence[Sequence[str]]:
+        """Return the ids of the tests of each worker of ``split.json``; empty without this file.
+
+        :raises UsageError: the file is damaged.
+        """
+        path = self.path / SPLIT
+        try:
+            return read_workers(path)
+        except FileNotFoundError:
+            return ()
+        except ValueError as error:
+            raise UsageError(f"{path} is damaged: {error}", "start a new run") from error
 
     def write_inspection(self, moment: Literal["begin", "end"], inspection: Inspection) -> None:
         """Write an inspection of the node; the number counts how often the run began.

@@ -140,6 +140,7 @@ class Run:
             given.options,
             given.tempestconf,
             given.requests,
+            self.folder.read_split(),
         )
         return runners.make(site, self.profile, self.suite, self.folder.manifest.concurrency)
 

@@ -15,6 +15,7 @@ from bsdgate.harness.commands.run_display import RunDisplay
 from bsdgate.harness.pipeline import Options
 from bsdgate.harness.runners import durations
 from bsdgate.harness.steps import Run
+from bsdgate.results.errors import BsdgateError
 from bsdgate.results.model import Result, Verdict
 from bsdgate.results.reporters import text
 
@@ -23,6 +24,11 @@ _STYLES = {Result.PASS: "green", Result.FAIL: "red", Result.ERROR: "yellow"}
 
 def new(options: Options, console: Console) -> int:
     """Run a suite; return the exit code."""
+    return exit_code(*carry_out(options, console))
+
+
+def carry_out(options: Options, console: Console) -> tuple[Verdict, BsdgateError | None]:
+    """Run a suite; return the verdict, and the error with which the run ended."""
     folders.tighten(*paths.by_default())
     display = RunDisplay(console, durations.newest(paths.state() / "runs", options.suite))
     with _stoppable(display):
@@ -33,18 +39,23 @@ def again(path: Path, keep: bool, history: str | None, console: Console) -> int:
     """Resume an interrupted run; return the exit code."""
     display = RunDisplay(console, durations.newest(path.parent))
     with _stoppable(display):
-        return _finish(pipeline.resume(path, display, keep=keep, url=history), console)
+        return exit_code(*_finish(pipeline.resume(path, display, keep=keep, url=history), console))
 
 
-def _finish(run: Run, console: Console) -> int:
+def exit_code(verdict: Verdict, failure: BsdgateError | None) -> int:
+    """Return the exit code of a run; raise the error with which it ended."""
+    if failure is not None:
+        raise failure
+    return verdict.result.exit_code
+
+
+def _finish(run: Run, console: Console) -> tuple[Verdict, BsdgateError | None]:
     folder = run.folder.path
     failure = pipeline.execute(run)
     verdict = pipeline.judge(folder, run.history, run.listener)
     show(verdict, console)
     console.print(f"\nreport  {folder / 'report' / 'report.html'}", soft_wrap=True, highlight=False)
-    if failure is not None:
-        raise failure
-    return verdict.result.exit_code
+    return verdict, failure
 
 
 def show(verdict: Verdict, console: Console) -> None:

@@ -28,7 +28,8 @@ class Site:
     ``accounts`` is the file of the cloud's accounts for tests; None if the cloud has none.
     ``options`` are options of tempest.conf for this cloud, ``tempestconf`` are arguments of
     python-tempestconf. ``requests`` is the file for the log of requests that can alter the cloud;
-    None: no log. ``seconds`` are the durations of tests in an earlier run, by id.
+    None: no log. ``seconds`` are the durations of tests in an earlier run, by id. ``split`` has the
+    ids of the tests of each worker in an earlier run that is reproduced.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Site:
     options: Mapping[str, str] = field(default_factory=dict)
     tempestconf: Sequence[str] = ("--create",)
     requests: Path | None = None
+    split: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import yaml
 
 from bsdgate.results.ids import bare
 
-Split = list[list[str]]
+Split = Sequence[Sequence[str]]
 """The ids of each worker."""
 
 
@@ -30,12 +30,29 @@ def split(ids: Sequence[str], workers: int, seconds: Mapping[str, float]) -> Spl
         name: mean + sum(seconds.get(each, mean) for each in tests)
         for name, tests in classes.items()
     }
-    shares: Split = [[] for _ in range(workers)]
+    shares: list[list[str]] = [[] for _ in range(workers)]
     loads = [(0.0, 0, number) for number in range(workers)]
     for name in sorted(classes, key=lambda name: lengths[name], reverse=True):
         load, count, number = loads[0]
         shares[number] += classes[name]
         heapq.heapreplace(loads, (load + lengths[name], count + 1, number))
+    return [share for share in shares if share]
+
+
+def replay(
+    recorded: Split, ids: Sequence[str], workers: int, seconds: Mapping[str, float]
+) -> Split:
+    """Return the ids for each worker as in ``recorded``, in the same order.
+
+    Ids that are not recorded are split by ``split``, and added to the workers.
+    """
+    requested = set(ids)
+    shares = [[each for each in share if each in requested] for share in recorded]
+    known = {each for share in shares for each in share}
+    added = split([each for each in ids if each not in known], workers, seconds)
+    shares += [[] for _ in range(len(added) - len(shares))]
+    for share, more in zip(shares, added, strict=False):
+        share += more
     return [share for share in shares if share]
 
 

@@ -19,7 +19,7 @@ from bsdgate.harness.profiles.model import Profile, ServiceName
 from bsdgate.harness.run_dir import Attempt, Format
 from bsdgate.harness.runners import accounts, list_cache
 from bsdgate.harness.runners.base import Ended, Events, Look, Site
-from bsdgate.harness.runners.split import Split, split, worker_file
+from bsdgate.harness.runners.split import Split, replay, split, worker_file
 from bsdgate.harness.runners.watch import watch
 from bsdgate.harness.suites.model import Suite
 from bsdgate.results import crosscheck
@@ -203,6 +203,8 @@ class TempestRunner:
     lists: Path | None = None
     """The directory of the cache for lists of tests; None: no cache."""
     tempestconf: Sequence[str] = ("--create",)
+    split: Split = ()
+    """The ids of the tests of each worker in an earlier run that is reproduced."""
     kind: RunnerKind = "tempest"
     form: Format = "subunit"
 
@@ -235,6 +237,7 @@ class TempestRunner:
             site.seconds,
             paths.cache() / "lists",
             site.tempestconf,
+            site.split,
         )
 
     def prepare(self) -> None:
@@ -274,7 +277,7 @@ class TempestRunner:
             for event in reader.feed(chunk):
                 events.test(event)
 
-        shares = split(ids, self.concurrency, self.seconds)
+        shares = self._split(ids)
         files.write_atomically(attempt.folder / WORKERS, json.dumps(shares, indent=1).encode())
         before = len(self.workspace.records())
         with self.workspace.running(shares, self.test_timeout) as running:
@@ -291,6 +294,11 @@ class TempestRunner:
             text = "stestr record missing: the stream cannot be cross-checked"
             problems = [Problem(Code.RECORD_MISSING, text)]
         return Ended(status, problems, record, running.left)
+
+    def _split(self, ids: Sequence[str]) -> Split:
+        if self.split:
+            return replay(self.split, ids, self.concurrency, self.seconds)
+        return split(ids, self.concurrency, self.seconds)
 
     def _take_accounts(self) -> dict[str, str]:
         """Write the accounts file of the workspace; return the options of tempest.conf for it."""

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from functional.hooked import Hooked
 from functional.place import Place
-from functional.run_folder import FEW, KEYSTONE, TWO, assert_nothing_left, runs
+from functional.run_folder import FEW, KEYSTONE, TWO, RunFolder, assert_nothing_left, runs
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.downloads]
 
@@ -36,6 +36,24 @@ def test_defect_of_the_change_fails_and_is_attributed_to_the_change(
     again = "confirm-change, with the change: fail, the same failure"
     assert shown == [again] * 2 + ["confirm-base, on the base: success"] * 2
     assert_nothing_left(place, [])
+    check_reproduction(place, folder)
+
+
+def check_reproduction(place: Place, folder: RunFolder) -> None:
+    """Check that the run can be reproduced, as a whole and with its failed test only."""
+    whole = place.start("bsdgate", "reproduce", folder.path).done(600)
+    assert whole.code == 1, whole
+    assert f"reproduced {folder.path.name}: FAIL, " in whole.text
+    second = runs(place)[-1]
+    workers = "evidence/02-tempest/workers.json"
+    assert second.read(workers) == folder.read(workers)
+    only = ["--only-failed", "--until-fail", "2"]
+    part = place.start("bsdgate", "reproduce", folder.path, *only).done(600)
+    assert part.code == 1, part
+    assert "try 1 of 2" in part.text
+    assert "try 2 of 2" not in part.text
+    assert f"reproduced {folder.path.name}: FAIL, 1 of its tests" in part.text
+    assert len(runs(place)[-1].asked("02-tempest")) == 1
 
 
 def test_defect_that_the_base_has_as_well_is_not_the_changes(

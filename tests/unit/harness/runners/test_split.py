@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stestr.scheduler import generate_worker_partitions
 
-from bsdgate.harness.runners.split import split, worker_file
+from bsdgate.harness.runners.split import replay, split, worker_file
 
 IDS = [
     f"{module}.{name}.test_{number}{attributes}"
@@ -70,3 +70,27 @@ def test_stestr_reads_the_same_shares_from_the_file(
     file.write_text(worker_file(shares))
     made = generate_worker_partitions(set(ids), str(file))
     assert [sorted(each) for each in made] == [sorted(each) for each in shares]
+
+
+@given(
+    ids=st.lists(st.sampled_from(IDS), min_size=1, unique=True),
+    workers=st.integers(1, 6),
+    seconds=st.dictionaries(st.sampled_from(IDS), st.floats(0, 1000)),
+)
+def test_a_recorded_split_is_replayed(
+    ids: list[str], workers: int, seconds: dict[str, float]
+) -> None:
+    recorded = split(ids, workers, seconds)
+    assert replay(recorded, sorted(ids), workers, {}) == recorded
+
+
+def test_tests_that_are_not_requested_are_left_out_of_a_recorded_split() -> None:
+    recorded = [["m.A.one", "m.A.two"], ["m.B.one"], ["m.C.one"]]
+    assert replay(recorded, ["m.C.one", "m.A.two"], 3, {}) == [["m.A.two"], ["m.C.one"]]
+
+
+def test_tests_that_are_not_recorded_are_added_to_the_workers() -> None:
+    shares = replay([["m.A.one"]], ["m.B.one", "m.A.one", "m.C.one"], 2, {})
+    assert shares[0][0] == "m.A.one"
+    assert sorted(itertools.chain(*shares)) == ["m.A.one", "m.B.one", "m.C.one"]
+    assert len(shares) == 2
