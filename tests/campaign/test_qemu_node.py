@@ -5,7 +5,6 @@ The harness is killed at each stage of a boot, and an arm64 guest is booted once
 """
 
 import io
-import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,16 @@ from pathlib import Path
 import psutil
 import pytest
 from functional import guest_image
-from functional.test_qemu_node import BUILT, FACTOR, MEMORY, kill_harness, pytestmark, ssh, state
+from functional.test_qemu_node import (
+    BUILT,
+    FACTOR,
+    IMAGE,
+    MEMORY,
+    kill_harness,
+    pytestmark,
+    ssh,
+    state,
+)
 from rich.console import Console
 
 from bsdgate.harness.commands import guests as commands
@@ -33,7 +41,7 @@ __all__ = ("pytestmark", "state")
 
 @pytest.fixture(scope="module")
 def image() -> Path:
-    return Path(os.environ.get("BSDGATE_TEST_IMAGE") or guest_image.build(BUILT))
+    return Path(IMAGE or guest_image.build(BUILT))
 
 
 def boot(image: Path, name: str, architecture: str = "amd64") -> float:

@@ -28,7 +28,7 @@ from functional.run_folder import KEYSTONE, TWO, RunFolder, runs
 
 from bsdgate.harness import process
 from bsdgate.harness.deployments.table import needs_of
-from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.nodes.qemu import accelerator as accelerators
 from bsdgate.harness.nodes.qemu import clock, node, probe, snapshots
 from bsdgate.harness.nodes.qemu import guest as guests
@@ -42,6 +42,9 @@ from bsdgate.harness.nodes.specs import QemuSpec, SavedGuest
 from bsdgate.harness.nodes.ssh import SshNode
 from bsdgate.harness.profiles.load import load
 
+# The fixture ``home`` removes the variables, so they are read before.
+IMAGE = os.environ.get("BSDGATE_TEST_IMAGE")
+"""The image that the environment names."""
 FACTOR = float(os.environ.get("BSDGATE_TIMEOUT_FACTOR", "1"))
 BUILT = Path(sys.prefix).parent / "guests"
 """The directory for the images that the tests build."""
@@ -76,9 +79,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def image() -> Path:
     """Return the image that the environment names, or else the image that is built."""
-    named = os.environ.get("BSDGATE_TEST_IMAGE")
-    if named:
-        return Path(named)
+    if IMAGE:
+        return Path(IMAGE)
     try:
         return guest_image.build(BUILT)
     except guest_disk.Missing as missing:
@@ -269,8 +271,10 @@ def test_an_arm64_guest_starts_its_firmware(image: Path, state: Path, tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def next_step(running: RunningGuest, tmp_path_factory: pytest.TempPathFactory) -> str | None:
-    """Return None if a run can use the image, else the next step that a run must print.
+def refusal(
+    running: RunningGuest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[int, str] | None:
+    """Return None if a run can use the image, else the exit code and a part of the run's error.
 
     An image without bsdgate needs packages, or a package repository that it reaches.
     """
@@ -280,9 +284,13 @@ def next_step(running: RunningGuest, tmp_path_factory: pytest.TempPathFactory) -
         connected.reach()
         if connected.has_same_bsdgate():
             return None
-        plan = connected.look(needs_of(load("keystone")))
+        try:
+            plan = connected.look(needs_of(load("keystone")))
+        except UsageError as error:
+            # The Python of the guest needs a package that this machine does not have.
+            return 2, error.message
     has_source = plan.report.pkg is not None and plan.report.reachable
-    return None if plan.ready or (has_source and not plan.wrong) else plan.next_step()
+    return None if plan.ready or (has_source and not plan.wrong) else (3, plan.next_step())
 
 
 def versions(guest: Guest) -> dict[str, str]:
@@ -304,7 +312,7 @@ def start_run(place: Place, on: str, **variables: str) -> Started:
 
 
 def test_keystone_in_a_guest_passes_the_smoke_tests(
-    running: RunningGuest, next_step: str | None, place: Place, image: Path
+    running: RunningGuest, refusal: tuple[int, str] | None, place: Place, image: Path
 ) -> None:
     """An image without bsdgate is bootstrapped; if that is impossible, the run prints why."""
     # Emulation needs minutes to build the templates: the run copies the templates of this machine.
@@ -313,8 +321,9 @@ def test_keystone_in_a_guest_passes_the_smoke_tests(
     done = start_run(place, f"qemu:{image}").done(1500 * FACTOR)
     sys.stderr.write(f"\n{done.text}\n")
     place.wait_until_empty()
-    if next_step is not None:
-        assert (done.code, next_step in done.text) == (3, True), done
+    if refusal is not None:
+        code, text = refusal
+        assert (done.code, text in done.text) == (code, True), done
         return
     assert done.code == 0, done
     folder = runs(place)[-1]
@@ -330,10 +339,10 @@ def test_keystone_in_a_guest_passes_the_smoke_tests(
 
 
 def test_a_guest_that_is_killed_during_a_run_is_an_error_of_the_node(
-    running: RunningGuest, next_step: str | None, state: Path, place: Place
+    running: RunningGuest, refusal: tuple[int, str] | None, state: Path, place: Place
 ) -> None:
-    if next_step is not None:
-        pytest.skip(f"a run does not start its services in this image: {next_step}")
+    if refusal is not None:
+        pytest.skip(f"a run does not start its services in this image: {refusal[1]}")
     if "ready" not in snapshots.names(running.guest):
         snapshots.save(running.guest, "ready", FACTOR)
     before = {guest.name for guest in guests.every()}
