@@ -23,6 +23,7 @@ TEMPEST_TESTS = Path("tempest_plugin", "tests")
 RECORDED_PROJECTS = Path("tests", "golden", "projects")
 TOOLS = Path("constraints", "tools.txt")
 TOX = Path("constraints", "tox.txt")
+ZUUL = Path("constraints", "zuul.txt")
 
 MODULE_LINES = 450
 FUNCTION_LINES = 45
@@ -112,7 +113,7 @@ def check_import_root(root: Path) -> Iterator[Finding]:
 
 def check_pins(root: Path) -> Iterator[Finding]:
     """Check that every pin has a hash, and that no file of pins names a host."""
-    for path in (TOOLS, TOX, *releases(root)):
+    for path in (TOOLS, TOX, ZUUL, *releases(root)):
         text = (root / path).read_text(encoding="utf-8")
         for line, package, hashes in pins(text):
             if not hashes:
@@ -132,8 +133,9 @@ def check_dependencies(root: Path) -> Iterator[Finding]:
     needed = [*project["dependencies"], *extras["services"], *cloud]
     for path in releases(root):
         yield from check_pinned(root, path, needed)
-    groups = pyproject["dependency-groups"].values()
-    yield from check_pinned(root, TOOLS, [each for group in groups for each in group])
+    groups = pyproject["dependency-groups"]
+    yield from check_pinned(root, ZUUL, groups.pop("zuul"))
+    yield from check_pinned(root, TOOLS, [each for group in groups.values() for each in group])
 
 
 def check_pinned(root: Path, path: Path, requirements: list[str]) -> Iterator[Finding]:

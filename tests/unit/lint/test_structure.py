@@ -16,6 +16,7 @@ cloud = ["bsdgate[services]"]
 
 [dependency-groups]
 linters = ["ruff"]
+zuul = ["zuul>=14"]
 """
 
 
@@ -25,6 +26,7 @@ def root(tmp_path: Path) -> Path:
     for file, text in {
         "constraints/tools.txt": f"ruff==1{HASH}",
         "constraints/tox.txt": f"tox==4{HASH}",
+        "constraints/zuul.txt": f"zuul==14{HASH}",
         "doc/source/jobs.rst": "``bsdgate-smoke`` runs the main job.\n",
         "harness/releases/2026.2.txt": f"keystone==29{HASH}pyyaml==6{HASH}",
         "harness/run.py": "class Run:\n    pass\n",
@@ -107,6 +109,11 @@ def test_a_checkout_that_keeps_the_rules_has_no_findings(root: Path) -> None:
             "constraints/tools.txt",
             f"mypy==1{HASH}",
             "constraints/tools.txt:1: ruff is in pyproject.toml and has no pin",
+        ),
+        (
+            "constraints/zuul.txt",
+            f"ansible==11{HASH}",
+            "constraints/zuul.txt:1: zuul is in pyproject.toml and has no pin",
         ),
         (
             "zuul.d/jobs.yaml",
