@@ -13,12 +13,10 @@ import fcntl
 import hashlib
 import inspect
 import json
-import queue
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -28,6 +26,7 @@ from typing import Any
 
 import requests
 from functional.place import free_port
+from functional.server_process import START, ServerProcess
 
 VERSION = "3.10.0"
 JARS = (
@@ -44,11 +43,9 @@ GUEST = ("guest", "canary-of-the-guest")
 """An account that may comment and not vote."""
 AUTHOR = ("author", "canary-of-the-author")
 PROJECT = "demo"
-START = 120.0
-"""The maximum time of a start in seconds, on a busy machine."""
 
 _FAST = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xlog:cds=off")
-_READY = f" {VERSION} ready\n".encode()
+_READY = f" {VERSION} ready\n"
 """The end of the line that the server prints when it accepts requests."""
 _POM = """\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -83,6 +80,10 @@ class Home:
     @property
     def archive(self) -> Path:
         return self.path / "classes.jsa"
+
+    def loading(self) -> list[str]:
+        """Return the option of Java that loads the archive."""
+        return [f"-XX:SharedArchiveFile={self.archive}"] if self.archive.exists() else []
 
     def java(self, *options: str) -> list[str]:
         """Return the beginning of a command that runs Gerrit."""
@@ -225,65 +226,36 @@ def serving(home: Home) -> Iterator[Gerrit]:
     with tempfile.TemporaryDirectory(prefix="bsdgate-gerrit-") as folder:
         site = Path(folder) / "site"
         shutil.copytree(home.site, site)
-        archive = [f"-XX:SharedArchiveFile={home.archive}"] if home.archive.exists() else []
-        with _running(home, site, archive) as server:
+        with _running(home, site, home.loading()) as server:
             yield server
 
 
 @contextlib.contextmanager
 def _running(home: Home, site: Path, options: Sequence[str]) -> Iterator[Gerrit]:
     url = f"http://127.0.0.1:{free_port()}"
-    _configure(site, url)
-    # The server ends with the process of the tests, also if that is killed.
-    dies = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-    command = [*dies, *home.java(*options), "daemon", "-d", str(site), "--console-log"]
-    log = site.parent / "daemon.log"
-    pipe, both = subprocess.PIPE, subprocess.STDOUT
-    popen = subprocess.Popen([*command, "--headless"], stdout=pipe, stderr=both)
-    reports: queue.Queue[bool] = queue.Queue()
-    copying = threading.Thread(target=_copy_output, args=(popen, log, reports))
-    copying.start()
-    try:
-        _wait_until_ready(reports, log)
-        yield Gerrit(url, log)
-    finally:
-        popen.terminate()
-        try:
-            popen.wait(START)
-        except subprocess.TimeoutExpired:
-            popen.kill()
-            popen.wait()
-        copying.join()
+    with started(home, site, url, options) as process:
+        process.wait_until_ready()
+        yield Gerrit(url, process.log)
 
 
-def _configure(site: Path, url: str) -> None:
+def started(
+    home: Home, site: Path, url: str, options: Sequence[str], ssh: str = "off"
+) -> ServerProcess:
+    """Start a server on a site, at a URL; ``ssh`` is the address of its sshd."""
+    _configure(site, url, ssh)
+    command = [*home.java(*options), "daemon", "-d", str(site), "--console-log", "--headless"]
+    return ServerProcess(command, site.parent / "daemon.log", _READY)
+
+
+def _configure(site: Path, url: str, ssh: str) -> None:
     settings = {
         "gerrit.canonicalWebUrl": f"{url}/",
         "httpd.listenUrl": f"{url}/",
-        "sshd.listenAddress": "off",
+        "sshd.listenAddress": ssh,
         "sendemail.enable": "false",
     }
     for name, value in settings.items():
         _run("git", "config", "--file", str(site / "etc" / "gerrit.config"), name, value)
-
-
-def _copy_output(popen: subprocess.Popen[bytes], log: Path, reports: queue.Queue[bool]) -> None:
-    """Copy the output to the log. Put True when the server is ready, False when it has ended."""
-    assert popen.stdout is not None, "the output is a pipe"
-    with popen.stdout as output, log.open("wb", buffering=0) as file:
-        for line in output:
-            file.write(line)
-            if line.endswith(_READY):
-                reports.put(True)
-    reports.put(False)
-
-
-def _wait_until_ready(reports: queue.Queue[bool], log: Path) -> None:
-    try:
-        ready = reports.get(timeout=START)
-    except queue.Empty:
-        ready = False
-    assert ready, f"Gerrit did not start within {START:g} s, or it ended:\n{log.read_text()}"
 
 
 if __name__ == "__main__":
