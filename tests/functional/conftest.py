@@ -12,6 +12,8 @@ from functional import gerrit
 from functional.hooked import Hooked
 from functional.place import ODD, Place
 from functional.shared import locked, made_once
+from functional.zuul_stack import stack
+from functional.zuul_stack.stack import Stack
 from xdist.scheduler import LoadScopeScheduling
 
 ALTER_THE_BASE = ("test_environment", "test_untrusted")
@@ -53,7 +55,10 @@ class ByModule(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         module = Path(nodeid.partition("::")[0]).stem
         # In two processes they would wait for each other.
-        return "base" if module in ALTER_THE_BASE else module
+        if module in ALTER_THE_BASE:
+            return "base"
+        # All tests of Zuul use one stack.
+        return "zuul" if module.startswith("test_zuul_stack") else module
 
     def _reschedule(self, node: Any) -> None:
         """Assign the next module when the last test of a module begins, not the test before it."""
@@ -147,6 +152,18 @@ def server(request: pytest.FixtureRequest) -> Iterator[gerrit.Gerrit]:
     except gerrit.Missing as missing:
         pytest.skip(str(missing))
     with gerrit.serving(home) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def zuul(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """Run a Zuul with all that it needs. A session fixture runs before the network is closed."""
+    tox = request.config.rootpath / ".tox"
+    try:
+        home = stack.find(tox / "zuul-stack", tox / "gerrit", tox / "zuul")
+    except gerrit.Missing as missing:
+        pytest.skip(str(missing))
+    with stack.serving(home) as running:
         yield running
 
 

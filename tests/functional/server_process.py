@@ -37,6 +37,7 @@ class ServerProcess:
         self.popen = subprocess.Popen(
             [*dies, *argv], stdin=subprocess.DEVNULL, stdout=pipe, stderr=both, env=given
         )
+        self._terminated = False
         self._copying = threading.Thread(target=self._copy_output)
         self._copying.start()
 
@@ -50,8 +51,10 @@ class ServerProcess:
         assert ready, f"{what}:\n{self.log.read_text(errors='replace')}"
 
     def terminate(self) -> None:
-        """Tell the server to end."""
-        self.popen.terminate()
+        """Tell the server to end, only once: a second signal can block Zuul's executor."""
+        if not self._terminated:
+            self._terminated = True
+            self.popen.terminate()
 
     def end(self, timeout: float = START) -> None:
         """End the server, by force after the timeout."""
