@@ -22,6 +22,7 @@ ALTER_THE_BASE = ("test_environment", "test_untrusted")
 FIRST = (
     *ALTER_THE_BASE,
     "test_qemu_node",
+    "test_zuul_stack",
     "test_standing",
     "test_hang",
     "test_bootstrap",
