@@ -11,6 +11,7 @@ from bsdgate.harness.cli_images import image
 from bsdgate.harness.cli_nodes import node
 from bsdgate.harness.cli_reproduce import reproduce
 from bsdgate.harness.cli_reviews import vote
+from bsdgate.harness.cli_zuul import zuul
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
 from bsdgate.harness.commands import version
@@ -435,6 +436,7 @@ bsdgate.add_command(image)
 bsdgate.add_command(node)
 bsdgate.add_command(reproduce)
 bsdgate.add_command(vote)
+bsdgate.add_command(zuul)
 
 
 def main() -> int:

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options and arguments of ``bsdgate zuul``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from bsdgate.harness.options import EXPECTATIONS, HISTORY, POLICY_OF, RUN_DIR
+from bsdgate.harness.parameters import ReviewParameter
+
+
+@click.group()
+def zuul() -> None:
+    """Commands for the jobs of Zuul."""
+
+
+@zuul.command()
+@click.argument("run_dir", type=RUN_DIR)
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A new directory for the files that the build publishes.",
+)
+@click.option(
+    "--change", type=ReviewParameter(), help="The change and patchset of the build: 912345,3."
+)
+@POLICY_OF
+@EXPECTATIONS
+@HISTORY
+def collect(run_dir: Path, output: Path, change: tuple[str, str] | None, **terms: Any) -> int:
+    """Judge the run in RUN_DIR again, and write what its build publishes, without secrets.
+
+    bsdgate/return.json in the output has the data for zuul_return.
+    """
+    from bsdgate.harness.commands import collect as command
+    from bsdgate.harness.commands.verdict import Terms
+
+    return command.collect(run_dir, output, change, Terms(**terms), Console())
