@@ -40,3 +40,20 @@ def collect(run_dir: Path, output: Path, change: tuple[str, str] | None, **terms
     from bsdgate.harness.commands.verdict import Terms
 
     return command.collect(run_dir, output, change, Terms(**terms), Console())
+
+
+@zuul.command()
+@click.option(
+    "--checkout",
+    default=Path(),
+    type=RUN_DIR,
+    metavar="DIR",
+    help="The checkout of bsdgate.",
+    show_default="the current directory",
+)
+@click.option("--check", is_flag=True, help="Write nothing; fail if a file is not up to date.")
+def generate(checkout: Path, check: bool) -> int:
+    """Write the jobs and their page from the matrix of versions."""
+    from bsdgate.harness.commands import zuul_files
+
+    return zuul_files.generate(checkout, check)

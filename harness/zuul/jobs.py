@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files in ``zuul.d`` that follow from the matrix of versions, and the page about the jobs.
+
+``bsdgate zuul generate`` writes them. Jobs that no version has an influence on are in
+``zuul.d/base.yaml``, which a person writes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from bsdgate.harness.profiles.matrix import FreeBSD, Matrix
+
+PROJECTS: Final = ("keystone", "ironic", "nova", "neutron", "glance", "placement")
+SUITES: Final[Mapping[str, tuple[str, int]]] = {
+    "smoke": ("The basic functions of each service", 3600),
+    "gate": ("The whole API of each service", 10800),
+}
+"""The suites of the jobs: what they test, and the time limit in seconds."""
+ARCHITECTURE: Final = "amd64"
+"""The architecture of the jobs of a project."""
+
+BASE: Final = Path("zuul.d", "base.yaml")
+JOBS: Final = Path("zuul.d", "generated.yaml")
+PAGE: Final = Path("doc", "source", "reference", "jobs.rst")
+COMMAND: Final = "bsdgate zuul generate"
+
+Stanza = dict[str, Any]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents the items of a sequence, as yamllint requires."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        """Increase the indentation, also for a sequence."""
+        super().increase_indent(flow, indentless=False)
+
+
+def generated(matrix: Matrix, base: str) -> dict[Path, str]:
+    """Return the generated files by their paths in the checkout.
+
+    ``base`` is the content of ``zuul.d/base.yaml``.
+    """
+    made = stanzas(matrix)
+    return {JOBS: _yaml(made), PAGE: _page([*yaml.safe_load(base), *made])}
+
+
+def stanzas(matrix: Matrix) -> list[Stanza]:
+    """Return nodesets, jobs and templates."""
+    tested = [each for each in matrix.freebsd if each.architectures]
+    return [*_nodesets(tested), *_embedded(tested), *_jobs(tested), *_templates(tested)]
+
+
+def label(version: FreeBSD, architecture: str) -> str:
+    """Return the label of nodes with a version, which is also the end of the nodeset's name."""
+    return f"bsdgate-freebsd-{_word(version)}-{architecture}"
+
+
+def _word(version: FreeBSD) -> str:
+    return version.version.replace("/", "-")
+
+
+def _nodesets(versions: Sequence[FreeBSD]) -> Iterator[Stanza]:
+    for version in versions:
+        for architecture in version.architectures:
+            nodes = [
+                {"name": "controller", "label": "bsdgate-controller"},
+                {"name": "freebsd", "label": label(version, architecture)},
+            ]
+            yield {"nodeset": {"name": label(version, architecture), "nodes": nodes}}
+
+
+def _embedded(versions: Sequence[FreeBSD]) -> Iterator[Stanza]:
+    for version in versions:
+        for architecture in version.architectures:
+            suffix = f"{_suffix(version)}{'' if architecture == ARCHITECTURE else '-arm64'}"
+            yield {
+                "job": {
+                    "name": f"bsdgate-embedded{suffix}",
+                    "parent": "bsdgate-freebsd",
+                    "description": f"The embedded cloud on FreeBSD {version.version}"
+                    f" ({architecture}), without a change of a service: the suite smoke.",
+                    "final": True,
+                    "nodeset": label(version, architecture),
+                    "timeout": SUITES["smoke"][1],
+                    "vars": {"bsdgate_suite": "smoke"},
+                }
+            }
+
+
+def _jobs(versions: Sequence[FreeBSD]) -> Iterator[Stanza]:
+    for project in PROJECTS:
+        for suite in SUITES:
+            for version in versions:
+                yield _job(project, suite, version)
+            default = next(each for each in versions if each.default)
+            yield _guest_job(project, suite, default)
+
+
+def _job(project: str, suite: str, version: FreeBSD) -> Stanza:
+    what, seconds = SUITES[suite]
+    return {
+        "job": {
+            "name": f"{_name(project, suite)}{_suffix(version)}",
+            "parent": "bsdgate-freebsd",
+            "description": f"{what}, with the change of {project.capitalize()} on FreeBSD"
+            f" {version.version}: the suite {suite}.",
+            "final": True,
+            "nodeset": label(version, ARCHITECTURE),
+            "timeout": seconds,
+            "vars": {"bsdgate_project": project, "bsdgate_suite": suite},
+        }
+    }
+
+
+def _guest_job(project: str, suite: str, version: FreeBSD) -> Stanza:
+    what, seconds = SUITES[suite]
+    return {
+        "job": {
+            "name": f"{_name(project, suite)}-guest",
+            "parent": "bsdgate-guest",
+            "description": f"{what}, with the change of {project.capitalize()} in a guest with"
+            f" FreeBSD {version.version} on a Linux node: the suite {suite}.",
+            "final": True,
+            "timeout": seconds + 1800,
+            "vars": {
+                "bsdgate_on": f"qemu:{version.version}-RELEASE",
+                "bsdgate_project": project,
+                "bsdgate_suite": suite,
+            },
+        }
+    }
+
+
+def _templates(versions: Sequence[FreeBSD]) -> Iterator[Stanza]:
+    for project in PROJECTS:
+        title = project.capitalize()
+        nightly = [f"{_name(project, 'gate')}{_suffix(version)}" for version in versions]
+        yield _template(
+            f"bsdgate-{project}",
+            f"{title} on nodes with FreeBSD: smoke for each change, gate each night.",
+            {"check": [_name(project, "smoke")], "periodic-nightly": nightly},
+        )
+        yield _template(
+            f"bsdgate-{project}-guest",
+            f"{title} in a guest with FreeBSD, for a Zuul without nodes that have FreeBSD.",
+            {"check": [f"{_name(project, 'smoke')}-guest"]},
+        )
+
+
+def _template(name: str, description: str, pipelines: Mapping[str, Sequence[str]]) -> Stanza:
+    jobs = {pipeline: {"jobs": list(names)} for pipeline, names in pipelines.items()}
+    return {"project-template": {"name": name, "description": description, **jobs}}
+
+
+def _name(project: str, suite: str) -> str:
+    return f"bsdgate-{project}-{suite}"
+
+
+def _suffix(version: FreeBSD) -> str:
+    return "" if version.default else f"-freebsd-{_word(version)}"
+
+
+def _yaml(content: Sequence[Stanza]) -> str:
+    head = f"---\n# SPDX-License-Identifier: Apache-2.0\n# Generated by: {COMMAND}\n\n"
+    parts = (yaml.dump([stanza], Dumper=_Dumper, sort_keys=False, width=80) for stanza in content)
+    return head + "\n".join(parts)
+
+
+def _page(content: Sequence[Stanza]) -> str:
+    """Return the page that documents each job and template."""
+    lines = [f".. Generated by: {COMMAND}", "", "Zuul jobs", "=========", ""]
+    for title, kind in (("Jobs", "job"), ("Templates", "project-template")):
+        lines += [title, "-" * len(title), ""]
+        for stanza in content:
+            if found := stanza.get(kind):
+                lines += [f"``{found['name']}``", *_description(found), ""]
+    return "\n".join(lines)
+
+
+def _description(stanza: Stanza) -> Iterator[str]:
+    for line in stanza.get("description", "").strip().splitlines():
+        yield f"    {line}".rstrip()
