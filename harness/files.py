@@ -76,6 +76,16 @@ def _replace(path: Path, content: bytes) -> None:
         raise
 
 
+def sync(folder: Path) -> None:
+    """Sync a directory, so that a file that was renamed or removed stays so after a crash."""
+    with explain_errors(folder):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
 def copy_tree(source: Path, target: Path) -> None:
     """Copy a directory to another, which may exist; dangling links are left out.
 

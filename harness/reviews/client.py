@@ -6,26 +6,23 @@ A request is never repeated here: after a time-out it is not known whether Gerri
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from ipaddress import ip_address
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
-import urllib3
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.reviews.credentials import Credentials
+from bsdgate.harness.reviews.exchange import FAILURES, exchange, reason
 from bsdgate.results.reporters.review import Review
 
-ANSWER_BOUND: Final = 32 << 20
-"""The maximum size of an answer in bytes."""
-
 TEXT_BOUND: Final = 200
-_CHUNK: Final = 1 << 16
 _PREFIX: Final = b")]}'"
 """The beginning of each JSON answer of Gerrit."""
 
@@ -107,6 +104,51 @@ class Change(BaseModel):
         return self.revisions[self.current_revision].number
 
 
+class _RecentRevision(BaseModel):
+    number: int = Field(alias="_number")
+    created: str
+
+
+class Recent(BaseModel):
+    """A change in a list, with its current patchset."""
+
+    number: int = Field(alias="_number")
+    project: str
+    current_revision: str
+    revisions: Mapping[str, _RecentRevision]
+
+    @property
+    def patchset(self) -> int:
+        """The number of the current patchset."""
+        return self.revisions[self.current_revision].number
+
+    @property
+    def uploaded(self) -> datetime:
+        """When the current patchset was uploaded."""
+        text = self.revisions[self.current_revision].created.partition(".")[0]
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+class _Section(BaseModel):
+    """A part of a diff: equal lines (``ab``), new lines (``b``), or a number of left out lines."""
+
+    ab: Sequence[str] = ()
+    b: Sequence[str] = ()
+    skip: int = 0
+
+
+class _Diff(BaseModel):
+    content: Sequence[_Section] = ()
+
+    def lines(self) -> Iterator[int]:
+        """Yield the numbers of the new lines."""
+        line = 1
+        for section in self.content:
+            line += len(section.ab) + section.skip
+            yield from range(line, line + len(section.b))
+            line += len(section.b)
+
+
 class _Answer(BaseModel):
     labels: Mapping[str, int] | None = None
 
@@ -126,12 +168,13 @@ def check_url(server: str) -> str:
         raise UsageError("the URL of the server has a user or a password", hint)
     if not host or parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
         raise UsageError(f"{server!r} is not the URL of a server", hint)
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise UsageError(f"{server!r} would get the password without encryption", hint)
     return server.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a name or address is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -196,6 +239,22 @@ class Client:
         path = f"/a/changes/{change}/revisions/{patchset}/files"
         return frozenset(self._get(path, Mapping[str, Any]))
 
+    def lines(self, change: int, patchset: int, path: str) -> frozenset[int]:
+        """Return the lines of a file that a patchset has added or altered."""
+        name = quote(path, safe="")
+        diff: _Diff = self._get(
+            f"/a/changes/{change}/revisions/{patchset}/files/{name}/diff", _Diff
+        )
+        return frozenset(diff.lines())
+
+    def recent(self, projects: Sequence[str], hours: int) -> Sequence[Recent]:
+        """Return the open changes of projects with a new patchset in this number of hours."""
+        names = " OR ".join(f'project:"{name}"' for name in projects)
+        query = quote(f"status:open -age:{hours}h ({names})", safe="")
+        path = f"/a/changes/?q={query}&n=500&o=CURRENT_REVISION"
+        found: Sequence[Recent] = self._get(path, Sequence[Recent])
+        return found
+
     def post(self, review: Review) -> Mapping[str, int]:
         """Post a review; return the labels that Gerrit has set."""
         return self._labels(review.path, review.body())
@@ -222,9 +281,9 @@ class Client:
     def _send(self, request: requests.Request, kind: Any) -> Any:
         end = time.monotonic() + self.limits.total
         try:
-            response, body = self._exchange(request, end)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unavailable(f"{self.server}: {_reason(error)}") from error
+            response, body = exchange(self._session, request, self.limits.connect, end)
+        except FAILURES as error:
+            raise Unavailable(f"{self.server}: {reason(error)}") from error
         self._check(response, body)
         try:
             if not body.startswith(_PREFIX):
@@ -238,32 +297,6 @@ class Client:
             ) from None
         except ValueError as error:
             raise Unavailable(f"{self.server}: unexpected answer: {error}") from None
-
-    def _exchange(self, request: requests.Request, end: float) -> tuple[requests.Response, bytes]:
-        """Send a request; return the response and its body."""
-        prepared = self._session.prepare_request(request)
-        settings = self._session.merge_environment_settings(
-            prepared.url or "", {}, True, None, None
-        )
-        timeout = self.limits.connect, self.limits.total
-        with self._session.send(
-            # A redirected POST would become a GET.
-            prepared,
-            timeout=timeout,
-            allow_redirects=False,
-            **settings,
-        ) as response:
-            found = b""
-            # Unlike read, read1 returns what has come, so that the time is checked.
-            while chunk := response.raw.read1(_CHUNK):
-                found += chunk
-                if time.monotonic() > end:
-                    raise TimeoutError("the time limit of the request is over")
-                if len(found) > ANSWER_BOUND:
-                    raise OSError(f"the answer has more than {ANSWER_BOUND} bytes")
-            if str(len(found)) != response.headers.get("Content-Length", str(len(found))):
-                raise requests.ConnectionError("cut")
-            return response, found
 
     def _check(self, response: requests.Response, body: bytes) -> None:
         status = response.status_code
@@ -287,16 +320,3 @@ class Client:
 
 def _as_utf8(text: str) -> str:
     return text.encode().decode("latin-1")
-
-
-def _reason(error: BaseException) -> str:
-    """Return why a connection failed, without the request: libraries nest errors deeply."""
-    if isinstance(error, requests.ConnectTimeout):
-        return "no connection within the time limit"
-    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
-        return "no answer within the time limit"
-    if isinstance(error, requests.exceptions.SSLError):
-        return f"the encrypted connection failed: {error}"
-    if isinstance(error, requests.ConnectionError | urllib3.exceptions.HTTPError):
-        return "the connection failed or was cut"
-    return str(error)

@@ -100,7 +100,7 @@ class Spool:
         }
         text = json.dumps({"sha256": _digest(_text(content)), **content}, indent=1)
         files.write_atomically(entry.path, f"{text}\n".encode())
-        self._sync()
+        files.sync(self.folder)
 
     def read(self) -> tuple[list[Entry], list[str]]:
         """Return the reviews, the oldest buildset first, and a line for each damaged file.
@@ -121,7 +121,7 @@ class Spool:
         """Remove a review that was posted, or that must not be posted any more."""
         with files.explain_errors(entry.path):
             entry.path.unlink(missing_ok=True)
-        self._sync()
+        files.sync(self.folder)
 
     def set_aside(self, entry: Entry, reason: str) -> Path:
         """Keep a review that cannot be posted in another folder; return its new path."""
@@ -132,17 +132,8 @@ class Spool:
         with files.explain_errors(kept):
             path.replace(kept)
             kept.with_suffix(".reason").write_text(f"{reason}\n", encoding="utf-8")
-        self._sync()
+        files.sync(self.folder)
         return kept
-
-    def _sync(self) -> None:
-        """Sync the folder, so that a file that was renamed or removed stays so after a crash."""
-        with files.explain_errors(self.folder):
-            fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
 
 
 def _read(path: Path) -> Entry:

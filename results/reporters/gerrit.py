@@ -27,6 +27,9 @@ JOBS_SHOWN: Final = 6
 FAILURES_SHOWN: Final = 4
 """The maximum numbers of jobs, and of failures, in a message."""
 
+TEXT_SHOWN: Final = 19
+"""The maximum number of lines of another program's text."""
+
 TEXT_BOUND: Final = 200
 """The maximum size in bytes of a text in a line, such as the message of a failure."""
 
@@ -101,6 +104,24 @@ def review(
         labels={label: vote} if label and vote else {},
         comments=_comments(jobs),
     )
+
+
+def notice(
+    headline: str,
+    text: str,
+    buildset: Buildset,
+    about: About,
+    *,
+    labels: Mapping[str, int] | None = None,
+    comments: tuple[LineComment, ...] = (),
+) -> Review:
+    """Return a review about a buildset without verdicts, with a text of another program."""
+    # Four spaces begin a block without formatting, and no line of the text can be a mark.
+    shown = [f"    {_cut(line, LINE_BOUND)}" for line in text.strip("\n").splitlines()]
+    if len(shown) > TEXT_SHOWN:
+        shown = [*shown[: TEXT_SHOWN - 1], "    …"]
+    lines = [_cut(headline, LINE_BOUND), "", *shown, "", *_tail((), about), buildset.mark]
+    return Review(buildset, "\n".join(lines), labels or {}, comments)
 
 
 def _job(

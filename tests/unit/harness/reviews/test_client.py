@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.reviews import client as client_module
+from bsdgate.harness.reviews import exchange as exchange_module
 from bsdgate.harness.reviews.client import (
     Blocked,
     Client,
@@ -230,7 +230,7 @@ def test_a_server_that_sends_slowly_is_left(server: Server) -> None:
 
 
 def test_an_answer_without_end_is_left(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "ANSWER_BOUND", 1000)
+    monkeypatch.setattr(exchange_module, "ANSWER_BOUND", 1000)
     server.answers(answer("200 OK", "x" * 5000))
     with pytest.raises(Unavailable, match="more than 1000 bytes"):
         server.client().change(912345)
