@@ -32,6 +32,8 @@ RUNNER_RECORD: Final = "runner-record.json"
 ATTEMPT: Final = "attempt"
 """The journal's step for the begin of an attempt: the judge detects attempts that are missing."""
 
+WORKERS: Final = "workers.json"
+"""The file, in the directory of an attempt, with the ids of the tests of each worker."""
 SPLIT: Final = "split.json"
 """The file with the ids of the tests of each worker, in a run that reproduces another run."""
 

@@ -3,7 +3,8 @@
 
 import json
 import re
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final
@@ -11,14 +12,14 @@ from typing import Final
 from rich.console import Console
 
 from bsdgate.harness import pipeline
+from bsdgate.harness.commands import builds
 from bsdgate.harness.commands import run as runs
 from bsdgate.harness.errors import UsageError
 from bsdgate.harness.manifest import Manifest
 from bsdgate.harness.pipeline import Options
 from bsdgate.harness.profiles import load as profiles
-from bsdgate.harness.run_dir import read_workers
+from bsdgate.harness.run_dir import WORKERS, read_workers
 from bsdgate.harness.runners.split import Split
-from bsdgate.harness.runners.tempest import WORKERS
 from bsdgate.harness.suites import model as suites
 from bsdgate.results import judge, reproduction
 from bsdgate.results.evidence import EXPECTATIONS
@@ -26,6 +27,10 @@ from bsdgate.results.model import Result, Verdict
 
 _NARROWED: Final = "developer"
 """The policy for a part of a run; the other policies judge whole suites only."""
+
+
+HERE: Final = ""
+"""The node ``on`` of a reproduction on this machine, in place of the node of the run."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,45 @@ class Original:
     split: Split
 
 
-def reproduce(run_dir: Path, asked: Reproduction, console: Console) -> int:
+def reproduce(source: str, asked: Reproduction, console: Console) -> int:
     """Carry out a run again; return the exit code of the last new run.
 
+    ``source`` is the run directory, or the URL of a build in Zuul.
+
     :raises UsageError: the run cannot be reproduced.
+    :raises InfrastructureError: the files of the build cannot be fetched.
     """
-    original = read(run_dir)
+    if not source.startswith(("http://", "https://")):
+        return _repeat(read(Path(source)), asked, console)
+    with tempfile.TemporaryDirectory(prefix="bsdgate-build-") as folder:
+        console.print(f"fetching the run of {source}", highlight=False, markup=False)
+        build = builds.fetch(source, Path(folder))
+        original = read(Path(folder))
+        return _repeat(original, _as_build(original.manifest, build, asked, console), console)
+
+
+def _as_build(
+    manifest: Manifest, build: builds.Build, asked: Reproduction, console: Console
+) -> Reproduction:
+    """Return the options for a build: its checkouts and its nodes are not on this machine.
+
+    :raises UsageError: the source of a change is not known.
+    """
+    if manifest.on is not None and asked.on is None:
+        line = f"the build ran on {manifest.on}, this run is on this machine: --on chooses a node"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if not manifest.changes or asked.changes:
+        return replace(asked, on=asked.on or HERE)
+    names = [each.project for each in manifest.changes]
+    if build.change is None or [build.change.partition("=")[0]] != names:
+        raise UsageError(
+            f"the build tested {', '.join(names)}, and its source is not known",
+            f"give it: {' '.join(f'--with {name}=PATH' for name in names)}",
+        )
+    return replace(asked, on=asked.on or HERE, changes=(build.change,))
+
+
+def _repeat(original: Original, asked: Reproduction, console: Console) -> int:
     options = options_of(original, asked)
     for number in range(1, asked.tries + 1):
         if asked.tries > 1:
@@ -79,6 +117,8 @@ def read(run_dir: Path) -> Original:
     :raises EvidenceError: the run has no verdict.
     """
     path = run_dir.absolute()
+    if not (path / "manifest.json").is_file():
+        raise UsageError(f"{path} is not a run directory", "`bsdgate history` lists the runs")
     manifest = Manifest.read(path / "manifest.json")
     profile = profiles.load(manifest.profile, pipeline.factor_of(manifest))
     manifest.refuse_other_settings(path, profile, suites.load(manifest.suite))
@@ -117,7 +157,7 @@ def options_of(original: Original, asked: Reproduction) -> Options:
         policy=policy,
         history=asked.history,
         expectations=tuple(sorted((original.path / EXPECTATIONS).glob("*"))),
-        on=asked.on or manifest.on,
+        on=None if asked.on == HERE else asked.on or manifest.on,
         split=original.split,
     )
 

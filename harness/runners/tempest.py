@@ -16,7 +16,7 @@ from bsdgate.harness import files, folders, paths, process, request_log
 from bsdgate.harness.errors import InfrastructureError
 from bsdgate.harness.manifest import RunnerKind
 from bsdgate.harness.profiles.model import Profile, ServiceName
-from bsdgate.harness.run_dir import Attempt, Format
+from bsdgate.harness.run_dir import WORKERS, Attempt, Format
 from bsdgate.harness.runners import accounts, list_cache
 from bsdgate.harness.runners.base import Ended, Events, Look, Site
 from bsdgate.harness.runners.split import Split, replay, split, worker_file
@@ -29,8 +29,6 @@ from bsdgate.results.problems import Problem
 
 TEST_TIMEOUT: Final = "OS_TEST_TIMEOUT"
 """The environment variable with the time limit of a test, read by Tempest's base class."""
-WORKERS: Final = "workers.json"
-"""The file, in the directory of an attempt, with the ids of the tests of each worker."""
 IMAGE_BYTES: Final = 64 * 1024
 SECTION_MISSPELT: Final = "oslo_concurrency.lock_path"
 """python-tempestconf writes ``[oslo-concurrency]``, which no program reads."""
