@@ -157,14 +157,19 @@ def server(request: pytest.FixtureRequest) -> Iterator[gerrit.Gerrit]:
 
 
 @pytest.fixture(scope="session")
-def zuul(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """Run a Zuul with all that it needs. A session fixture runs before the network is closed."""
+def zuul_home(request: pytest.FixtureRequest) -> stack.Home:
+    """Return what a Zuul is started from; the first call makes it."""
     tox = request.config.rootpath / ".tox"
     try:
-        home = stack.find(tox / "zuul-stack", tox / "gerrit", tox / "zuul")
+        return stack.find(tox / "zuul-stack", tox / "gerrit", tox / "zuul")
     except gerrit.Missing as missing:
         pytest.skip(str(missing))
-    with stack.serving(home) as running:
+
+
+@pytest.fixture(scope="session")
+def zuul(zuul_home: stack.Home) -> Iterator[Stack]:
+    """Run a Zuul with all that it needs. A session fixture runs before the network is closed."""
+    with stack.serving(zuul_home) as running:
         yield running
 
 

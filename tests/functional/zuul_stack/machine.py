@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the stack needs from the machine: Debian's packages, and namespaces."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -65,3 +66,18 @@ def missing(environment: Path) -> str | None:
     if tried.returncode:
         return f"this user may not make namespaces: {tried.stderr.strip()}"
     return None
+
+
+def namespace(pid: int) -> str:
+    """Return the name of the network namespace of a process."""
+    return str(Path(f"/proc/{pid}/ns/net").readlink())
+
+
+def processes_in(name: str) -> list[int]:
+    """Return the processes in a network namespace: without any, the namespace is gone."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if namespace(int(each.name)) == name:
+                found.append(int(each.name))
+    return found

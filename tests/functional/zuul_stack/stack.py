@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import psutil
 from functional import gerrit
 from functional.gerrit import Gerrit, Missing
 from functional.server_process import START
@@ -47,6 +48,8 @@ class Stack:
     gerrit: Gerrit
     pid: int
     """The process id of ``unshare``, which ends with the stack."""
+    namespace: str
+    """The name of its network namespace."""
     seconds: dict[str, float]
     """The seconds from the start to the end of each step."""
 
@@ -104,6 +107,10 @@ def serving(home: Home) -> Iterator[Stack]:
         _copy(home.state, folder / "state")
         with _running(home, folder, "run") as stack:
             yield stack
+        left = machine.processes_in(stack.namespace)
+        assert not left, f"left in {stack.namespace}: {left}"
+        mounts = Path("/proc/self/mountinfo").read_text()
+        assert str(folder) not in mounts, mounts
 
 
 @contextlib.contextmanager
@@ -128,7 +135,10 @@ def _running(home: Home, folder: Path, what: str) -> Iterator[Stack]:
             seconds = _read_report(popen, layout)
             gerrit_log = layout.folder / "state" / "daemon.log"
             server = Gerrit(layout.gerrit_url, gerrit_log)
-            yield Stack(layout, server, popen.pid, seconds)
+            # The namespaces are those of unshare's children.
+            (child,) = psutil.Process(popen.pid).children()
+            namespace = machine.namespace(child.pid)
+            yield Stack(layout, server, popen.pid, namespace, seconds)
 
 
 @contextlib.contextmanager
