@@ -25,7 +25,7 @@ import psutil
 from functional import gerrit
 from functional.gerrit import Gerrit, Missing
 from functional.server_process import START
-from functional.zuul_stack import machine
+from functional.zuul_stack import machine, seed
 from functional.zuul_stack.layout import Layout, Ports
 
 _TESTS = Path(__file__).parents[2]
@@ -79,8 +79,10 @@ def find(folder: Path, gerrit_folder: Path, environment: Path) -> Home:
 
 def _digest(gerrit_home: Path, environment: Path) -> str:
     made = hashlib.sha256(f"{gerrit_home} {environment.resolve()}".encode())
-    inputs = [*Path(__file__).parent.rglob("*"), _TESTS.parent / "constraints" / "zuul.txt"]
-    for file in sorted(each for each in inputs if each.is_file() and each.suffix != ".pyc"):
+    here = Path(__file__).parent
+    modules = [here / f"{name}.py" for name in ("layout", "seed", "servers", "settings")]
+    content = [each for each in sorted(seed.CONTENT.rglob("*")) if each.is_file()]
+    for file in (*modules, *content, _TESTS.parent / "constraints" / "zuul.txt"):
         made.update(file.name.encode() + file.read_bytes())
     return made.hexdigest()[:16]
 
@@ -145,7 +147,9 @@ def _running(home: Home, folder: Path, what: str) -> Iterator[Stack]:
 def _supervised(layout: Layout, what: str, sockets: list[int]) -> Iterator[subprocess.Popen[bytes]]:
     """Start the supervisor; end it by the end of its input, and after a time by force."""
     command = [sys.executable, "-m", "functional.zuul_stack.supervisor", layout.to_json(), what]
-    environment = {**os.environ, "PYTHONPATH": str(_TESTS)}
+    # A proxy of the user does not reach the servers.
+    direct = dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
+    environment = {**os.environ, **direct, "PYTHONPATH": str(_TESTS)}
     with (layout.folder / "supervisor.log").open("wb") as log:
         popen = subprocess.Popen(
             [*machine.NAMESPACES, *command, *map(str, sockets)],
