@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import requests
+from functional.place import wait_for
 from functional.zuul_stack.api import Api
 from functional.zuul_stack.layout import LISTENER, STRANGER
 from functional.zuul_stack.reviews import push
@@ -75,6 +76,10 @@ def test_a_push_runs_a_job_and_a_recheck_runs_it_again(
     second = broker.wait(change.number, *ENDS, count=2)
     assert second["action"] == "success"
     assert builds(second)["judged"]["uuid"] != build["uuid"]
+    known = api.build(builds(second)["judged"]["uuid"])
+    assert known["uuid"] in {each["uuid"] for each in api.builds(change.number)}
+    reported = {each["buildset"]["uuid"] for each in (first, second)}
+    assert {each["uuid"] for each in api.buildsets(change.number)} == reported
     # Zuul reports on the broker only.
     assert change.messages("zuul") == []
     assert change.vote("zuul") == 0
@@ -162,3 +167,14 @@ def test_only_zuul_publishes(zuul: Stack, broker: Subscriber) -> None:
     for account in (LISTENER, STRANGER):
         assert publish(port, account, "zuul/example/check/999/1", forged) == NOT_AUTHORIZED
     assert broker.of(999) == []
+
+
+def test_a_merged_change_of_the_config_project_reconfigures_zuul(
+    zuul: Stack, broker: Subscriber, api: Api, tmp_path: Path
+) -> None:
+    extra = "- job:\n    name: extra\n    parent: base\n    run: playbooks/judged.yaml\n"
+    change = push(zuul.gerrit, tmp_path, {"zuul.d/extra.yaml": extra}, "ci-config")
+    assert broker.wait(change.number, *ENDS)["action"] == "no-jobs"
+    assert "extra" not in {each["name"] for each in api.get("jobs")}
+    change.merge()
+    wait_for(lambda: "extra" in {each["name"] for each in api.get("jobs")}, "the new job")

@@ -22,11 +22,6 @@ class Change:
     checkout: Path
 
     @property
-    def project(self) -> str:
-        found: str = self._get("")["project"]
-        return found
-
-    @property
     def revision(self) -> str:
         """The commit of the current patchset."""
         found: str = self._get("?o=CURRENT_REVISION")["current_revision"]
