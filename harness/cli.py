@@ -10,7 +10,7 @@ from rich.console import Console
 from bsdgate.harness.cli_images import image
 from bsdgate.harness.cli_nodes import node
 from bsdgate.harness.cli_reproduce import reproduce
-from bsdgate.harness.cli_reviews import vote
+from bsdgate.harness.cli_reviews import listen, vote
 from bsdgate.harness.cli_zuul import zuul
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import DEFAULT_NAME, CloudName
@@ -436,6 +436,7 @@ bsdgate.add_command(image)
 bsdgate.add_command(node)
 bsdgate.add_command(reproduce)
 bsdgate.add_command(vote)
+bsdgate.add_command(listen)
 bsdgate.add_command(zuul)
 
 

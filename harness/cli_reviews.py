@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options and arguments of ``bsdgate vote``."""
+"""The options and arguments of ``bsdgate vote`` and ``bsdgate listen``."""
 
 from pathlib import Path
 from typing import Any
@@ -65,3 +65,19 @@ def vote(
         command.show_request(runs, change, content, server.url, Console())
         return None
     return command.vote(runs, change, content, server, Console())
+
+
+@click.command()
+@click.option("--config", type=FILE, required=True, help="The settings of the listener, in YAML.")
+@click.option("--check", is_flag=True, help="Only print whether the running listener is healthy.")
+def listen(config: Path, check: bool) -> int:
+    """Post a review on each change that Zuul has tested, until it is stopped.
+
+    It listens to Zuul's messages on an MQTT broker, and polls Zuul's API. SIGTERM and Ctrl-C stop
+    it; what is not posted yet is continued at the next start.
+    """
+    from bsdgate.harness.commands import listen as command
+
+    if check:
+        return command.check(config, Console())
+    return command.listen(config, Console())

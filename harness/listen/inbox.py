@@ -41,11 +41,15 @@ class Seen(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A buildset that waits, when it was stored, and the builds of its message by uuid."""
+    """A buildset that waits, when it was stored, and the builds of its message by uuid.
+
+    Without a message it was found in Zuul's API.
+    """
 
     uuid: str
     received: datetime
     builds: Mapping[str, MessageBuild] = field(default_factory=dict)
+    has_message: bool = True
 
     @property
     def age(self) -> float:
@@ -139,7 +143,7 @@ class Inbox:
 
     def _has_message(self, path: Path) -> bool:
         try:
-            return bool(_read(path).builds)
+            return _read(path).has_message
         except (ValueError, KeyError, TypeError, AttributeError):
             return False
 
@@ -150,4 +154,4 @@ def _read(path: Path) -> Item:
     text = content["message"]
     builds = parse(text.encode()).buildset.builds if text else ()
     by_uuid = {build.uuid: build for build in builds if build.uuid}
-    return Item(path.stem, received, by_uuid)
+    return Item(path.stem, received, by_uuid, has_message=bool(text))

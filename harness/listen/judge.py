@@ -8,7 +8,7 @@ from typing import Final
 from bsdgate.harness.listen import rules
 from bsdgate.harness.listen.inbox import Item
 from bsdgate.harness.listen.logs import AwayError, Logs
-from bsdgate.harness.listen.returned import File, UnusableError
+from bsdgate.harness.listen.returned import File, UnusableError, has_document
 from bsdgate.harness.listen.rules import Subject
 from bsdgate.harness.listen.settings import Settings
 from bsdgate.harness.listen.zuul import Api, Buildset
@@ -61,6 +61,9 @@ class Judge:
         _check_message(item, buildset)
         if buildset.result is None:
             raise NotYetError("Zuul's API has no result of the buildset yet")
+        early = not item.has_message and item.age < self._settings.zuul.grace
+        if early and not all(has_document(each.artifacts) for each in buildset.builds):
+            raise NotYetError("the message about the buildset may still come")
         return Judged(buildset, tuple(self._reviews(item, buildset)))
 
     def _reviews(self, item: Item, buildset: Buildset) -> Iterator[Review]:

@@ -63,6 +63,11 @@ class Returned(BaseModel):
     items: tuple[Item, ...] | None = None
 
 
+def has_document(artifacts: Sequence[Artifact]) -> bool:
+    """Return whether the data is in the metadata of an artifact."""
+    return any(KEY in each.metadata for each in artifacts)
+
+
 def find(data: dict[str, Any], artifacts: Sequence[Artifact]) -> Returned:
     """Return what a build has returned.
 

@@ -70,6 +70,8 @@ class Zuul(Part):
     """The beginnings of the addresses from which verdicts may be fetched."""
     poll: float = Field(default=60.0, ge=0.1, le=_DAY)
     """The seconds between two requests for the buildsets that have ended."""
+    grace: float = Field(default=10.0, ge=0, le=_DAY)
+    """The seconds for which the message about a buildset may follow its result in the API."""
     give_up: float = Field(default=3600.0, ge=0, le=_DAY)
     """After this number of seconds without an answer of a log server, there is no verdict."""
 
@@ -112,6 +114,8 @@ class Settings(Part):
     watch: tuple[Name, ...] = ()
     """The projects of which each patchset must get a report within the deadline."""
     about: About = About()
+    state: Path | None = None
+    """The state directory; by default ``listen`` in the state directory of bsdgate."""
 
     @model_validator(mode="after")
     def _check_jobs(self) -> Self:
@@ -130,6 +134,7 @@ def read(path: Path) -> Settings:
     broker, gerrit, base = found.broker, found.gerrit, path.absolute().parent
     return found.model_copy(
         update={
+            "state": found.state and base / found.state,
             "broker": broker.model_copy(
                 update={
                     "ca": broker.ca and base / broker.ca,

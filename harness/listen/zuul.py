@@ -123,13 +123,18 @@ class Api:
         """Return all buildsets that match, the newest first."""
         found: list[Buildset] = []
         while True:
-            words = urlencode({**query, "limit": PAGE, "skip": len(found)})
-            page = self._get(f"/buildsets?{words}", Sequence[Buildset])
-            if page is None:
-                raise NoAnswer(f"{self._base}: Zuul does not know this tenant")
+            page = self.page(**query, skip=len(found))
             found += page
             if len(page) < PAGE:
                 return found
+
+    def page(self, **query: str | int) -> Sequence[Buildset]:
+        """Return the first buildsets that match, the newest first."""
+        words = urlencode({**query, "limit": PAGE})
+        found: Sequence[Buildset] | None = self._get(f"/buildsets?{words}", Sequence[Buildset])
+        if found is None:
+            raise NoAnswer(f"{self._base}: Zuul does not know this tenant")
+        return found
 
     def _get(self, path: str, kind: Any) -> Any:
         end = time.monotonic() + self._limits.total

@@ -30,25 +30,31 @@ class Credentials:
     password: str = field(repr=False)
 
 
-def find(server: str, file: Path | None, environment: Mapping[str, str]) -> Credentials:
+def find(
+    server: str,
+    file: Path | None,
+    environment: Mapping[str, str],
+    variables: tuple[str, str] = (USER, PASSWORD),
+) -> Credentials:
     """Return the credentials for a server.
 
-    They are in ``file`` if it is given; else in the variables, in the file that the variable NETRC
-    names, or in ``~/.netrc``.
+    They are in ``file`` if it is given; else in ``variables`` of the environment, in the file that
+    the variable NETRC names, or in ``~/.netrc``.
 
     :raises UsageError: there are none, or others may read the file.
     """
-    user, password = environment.get(USER), environment.get(PASSWORD)
+    user, password = map(environment.get, variables)
     if file is None and user and password:
         return Credentials(user, password)
     if file is None and (user or password):
-        raise UsageError(f"{USER if user else PASSWORD} is set alone", "set both or none of them")
+        raise UsageError(f"{variables[0 if user else 1]} is set alone", "set both or none of them")
     path = file or Path(environment.get("NETRC") or Path.home() / ".netrc")
-    return _in_file(path, urlsplit(server).hostname or "")
+    return _in_file(path, urlsplit(server).hostname or "", variables)
 
 
-def _in_file(path: Path, host: str) -> Credentials:
-    hint = f"add `machine {host} login USER password PASSWORD`, or set {USER} and {PASSWORD}"
+def _in_file(path: Path, host: str, variables: tuple[str, str]) -> Credentials:
+    names = " and ".join(variables)
+    hint = f"add `machine {host} login USER password PASSWORD`, or set {names}"
     try:
         with path.open(encoding="utf-8") as file:
             _check_private(path, os.fstat(file.fileno()))

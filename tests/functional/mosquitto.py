@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Mosquitto on loopback, with accounts and an ACL: only Zuul publishes under its topics."""
+
+import contextlib
+import json
+import queue
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from functional.place import free_port
+from paho.mqtt.enums import CallbackAPIVersion
+
+ZUUL = ("zuul", "canary-of-zuul")
+LISTENER = ("listener", "canary-of-the-listener")
+OTHER = ("other", "canary-of-another-account")
+START = 60.0
+_DAEMON = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+_ACL = """\
+user zuul
+topic write zuul/#
+user listener
+topic read zuul/#
+user other
+topic readwrite other/#
+"""
+
+
+class Missing(Exception):
+    """Mosquitto is missing on this machine."""
+
+
+class Broker:
+    """A broker that can be ended and started again; it keeps sessions and messages on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        if _DAEMON is None or shutil.which("mosquitto_passwd") is None:
+            raise Missing("mosquitto is missing: install the package mosquitto")
+        self.port = free_port()
+        self._folder = folder
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
+        folder.mkdir()
+        passwords, acl = folder / "passwords", folder / "acl"
+        passwords.touch(mode=0o600)
+        for name, password in (ZUUL, LISTENER, OTHER):
+            subprocess.run(["mosquitto_passwd", "-b", passwords, name, password], check=True)
+        acl.write_text(_ACL)
+        acl.chmod(0o600)
+        (folder / "mosquitto.conf").write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\n"
+            f"acl_file {acl}\npersistence true\npersistence_location {folder}/\n"
+            "autosave_interval 1\nautosave_on_changes true\nlog_dest stderr\n"
+            + (f"user {folder.owner()}\n")
+        )
+
+    def start(self) -> None:
+        assert _DAEMON is not None
+        dies = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        command = [*dies, _DAEMON, "-c", str(self._folder / "mosquitto.conf")]
+        self._popen = subprocess.Popen(command, stderr=subprocess.PIPE)
+        ready: queue.Queue[bool] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, args=[self._popen, ready])
+        self._reader.start()
+        assert ready.get(timeout=START), (self._folder / "log").read_text()
+
+    def _read(self, popen: subprocess.Popen[bytes], ready: queue.Queue[bool]) -> None:
+        assert popen.stderr is not None
+        with popen.stderr, (self._folder / "log").open("ab") as log:
+            for line in popen.stderr:
+                log.write(line)
+                log.flush()
+                if line.rstrip().endswith(b"running"):
+                    ready.put(True)
+        ready.put(False)
+
+    def stop(self) -> None:
+        if self._popen is not None and self._reader is not None:
+            self._popen.terminate()
+            self._popen.wait()
+            self._reader.join()
+            self._popen = None
+
+    def publish(self, message: Mapping[str, Any] | bytes, who: tuple[str, str] = ZUUL) -> None:
+        """Publish a message with qos 1; return when the broker has acknowledged it."""
+        client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        client.username_pw_set(*who)
+        client.connect("127.0.0.1", self.port)
+        client.loop_start()
+        payload = message if isinstance(message, bytes) else json.dumps(message)
+        client.publish("zuul/openstack/check/1/1", payload, qos=1).wait_for_publish(START)
+        client.disconnect()
+        client.loop_stop()
+
+
+@contextlib.contextmanager
+def broker(folder: Path) -> Iterator[Broker]:
+    """Run a broker."""
+    found = Broker(folder)
+    try:
+        found.start()
+        yield found
+    finally:
+        found.stop()

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The listener with a real broker and a real Gerrit; Zuul's API and log server are simulated."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fakes.faults import Fault, proxying
+from fakes.zuul import JOB, PROJECT, TENANT, Zuul, simulated, verdict
+from functional import gerrit as real
+from functional import mosquitto
+from functional.gerrit import Gerrit
+from functional.mosquitto import LISTENER, OTHER, Broker
+from functional.place import BIN
+
+from bsdgate.results.model import Result
+from bsdgate.results.reporters.review import marked
+
+# The first test may make the site of Gerrit, which takes minutes on a busy machine.
+pytestmark = pytest.mark.timeout(600)
+
+WAIT = 60.0
+CONNECTED = "connected to the broker"
+
+
+class Listener:
+    """The command ``bsdgate listen``, with its files in a folder."""
+
+    def __init__(self, folder: Path, zuul: Zuul, broker: Broker, server: str) -> None:
+        self.folder = folder
+        self.lines: queue.Queue[str] = queue.Queue()
+        self.output: list[str] = []
+        for name, (user, password) in (("broker", LISTENER), ("gerrit", real.CI)):
+            path = folder / name
+            path.touch(mode=0o600)
+            path.write_text(f"machine 127.0.0.1 login {user} password {password}\n")
+        self.settings: dict[str, Any] = {
+            "broker": {
+                "host": "127.0.0.1",
+                "port": broker.port,
+                "credentials": "broker",
+                "topics": [f"zuul/{TENANT}/#"],
+            },
+            "zuul": {
+                "url": zuul.url,
+                "tenant": TENANT,
+                "logs": [f"{zuul.url}/logs/"],
+                "poll": 0.5,
+                "grace": 60.0,
+            },
+            "gerrit": {"url": server, "credentials": "gerrit"},
+            "pipelines": {"check": {}},
+            "jobs": [JOB],
+            "required": {PROJECT: [JOB]},
+            "refused": ["bsdgate"],
+            "state": "state",
+        }
+        self._popen: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        (self.folder / "listen.yaml").write_text(yaml.safe_dump(self.settings))
+        command: list[str | Path] = [
+            BIN / "bsdgate",
+            "listen",
+            "--config",
+            self.folder / "listen.yaml",
+        ]
+        pipe, both = subprocess.PIPE, subprocess.STDOUT
+        self._popen = subprocess.Popen(command, stdout=pipe, stderr=both, text=True)
+        self._reader = threading.Thread(target=self._read, args=[self._popen])
+        self._reader.start()
+
+    def _read(self, popen: subprocess.Popen[str]) -> None:
+        assert popen.stdout is not None
+        for line in popen.stdout:
+            self.output.append(line)
+            self.lines.put(line)
+        popen.stdout.close()
+        self.lines.put("")
+
+    def until(self, text: str) -> str:
+        """Wait for a line with a text; return it."""
+        while line := self.lines.get(timeout=WAIT):
+            if text in line:
+                return line
+        raise AssertionError(f"it ended without {text!r}: {''.join(self.output)}")
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        assert self._popen is not None
+        self._popen.send_signal(number)
+        status = self._popen.wait(WAIT)
+        self._reader.join()
+        self._popen = None
+        while not self.lines.empty():
+            self.lines.get()
+        return status
+
+    def check(self) -> tuple[int, str]:
+        command: list[str | Path] = [
+            BIN / "bsdgate",
+            "listen",
+            "--check",
+            "--config",
+            self.folder / "listen.yaml",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def close(self) -> None:
+        if self._popen is not None:
+            self.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def zuul() -> Iterator[Zuul]:
+    with simulated() as found:
+        yield found
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    try:
+        with mosquitto.broker(tmp_path / "mosquitto") as found:
+            yield found
+    except mosquitto.Missing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def listener(tmp_path: Path, zuul: Zuul, broker: Broker, server: Gerrit) -> Iterator[Listener]:
+    found = Listener(tmp_path, zuul, broker, server.url)
+    yield found
+    found.close()
+    output = "".join(found.output)
+    assert not [each for each in (LISTENER[1], real.CI[1]) if each in output]
+
+
+@pytest.fixture
+def running(listener: Listener) -> Listener:
+    listener.start()
+    listener.until(CONNECTED)
+    return listener
+
+
+def uuids(server: Gerrit, change: int) -> list[str]:
+    return [found.uuid for each in server.messages(change) if (found := marked(each))]
+
+
+def test_each_buildset_is_posted_once_with_its_vote(
+    server: Gerrit, zuul: Zuul, broker: Broker, running: Listener
+) -> None:
+    good, bad = server.new_change(), server.new_change()
+    first = zuul.add("b1", good, verdict(good, run="r1"))
+    second = zuul.add("b2", bad, verdict(bad, result=Result.FAIL, run="r2"))
+    broker.publish(b"not JSON")
+    running.until("is dropped")
+    for message in (second, first, first, second):
+        broker.publish(message)
+    running.until("posted")
+    running.until("posted")
+    broker.publish(first)
+    code, output = running.check()
+    assert (code, "healthy" in output) == (0, True), output
+    assert running.end() == 0
+    assert (uuids(server, good), uuids(server, bad)) == (["b1"], ["b2"])
+    assert (server.vote(good), server.vote(bad)) == (1, -1)
+    code, output = running.check()
+    assert (code, "no listener runs" in output) == (3, True)
+
+
+def test_an_older_buildset_never_speaks_after_a_newer_one(
+    server: Gerrit, zuul: Zuul, broker: Broker, running: Listener
+) -> None:
+    change = server.new_change()
+    older = zuul.add("old", change, verdict(change, run="r1"), second=1)
+    zuul.buildsets["old"]["result"] = None
+    newer = zuul.add("new", change, verdict(change, result=Result.FAIL, run="r2"), second=2)
+    broker.publish(newer)
+    running.until("new: posted")
+    zuul.buildsets["old"]["result"] = "SUCCESS"
+    broker.publish(older)
+    running.until("old: superseded")
+    assert uuids(server, change) == ["new"]
+    assert server.vote(change) == -1
+
+
+def test_a_message_that_is_lost_with_the_broker_is_found_by_polling(
+    server: Gerrit, zuul: Zuul, broker: Broker, running: Listener
+) -> None:
+    change, next_change = server.new_change(), server.new_change()
+    broker.stop()
+    running.until("has ended")
+    message = zuul.add("lost", change, verdict(change))
+    returned = message["buildset"]["builds"][0]["returned_data"]["bsdgate"]
+    artifact = {"name": "bsdgate verdict", "metadata": {"bsdgate": returned}}
+    zuul.buildsets["lost"]["builds"][0]["artifacts"] = [artifact]
+    running.until("lost: posted")
+    assert server.vote(change) == 1
+    broker.start()
+    running.until(CONNECTED)
+    broker.publish(zuul.add("next", next_change, verdict(next_change)))
+    running.until("next: posted")
+    assert server.vote(next_change) == 1
+
+
+def test_messages_and_reviews_survive_a_kill_and_a_restart(
+    server: Gerrit, zuul: Zuul, broker: Broker, listener: Listener
+) -> None:
+    changes = [server.new_change() for _ in range(3)]
+    with proxying(server.url) as proxy:
+        listener.settings["gerrit"]["url"] = proxy.url
+        proxy.faults = {"GET": [Fault.ERROR] * 100}
+        listener.start()
+        listener.until(CONNECTED)
+        broker.publish(zuul.add("b0", changes[0], verdict(changes[0], run="r0")))
+        listener.until("b0: waiting")
+        listener.end(signal.SIGKILL)
+        # The broker keeps these for the session.
+        for each in (1, 2):
+            broker.publish(
+                zuul.add(f"b{each}", changes[each], verdict(changes[each], run=f"r{each}"))
+            )
+        proxy.faults = {}
+        listener.start()
+        for _ in changes:
+            listener.until(": posted")
+        assert listener.end() == 0
+    assert [uuids(server, each) for each in changes] == [["b0"], ["b1"], ["b2"]]
+    assert [server.vote(each) for each in changes] == [1, 1, 1]
+
+
+def test_a_forged_success_is_refused_by_the_acl_and_by_the_api(
+    server: Gerrit, zuul: Zuul, broker: Broker, running: Listener
+) -> None:
+    change, other = server.new_change(), server.new_change()
+    message = zuul.add("real", change, verdict(change, run="r1"))
+    zuul.buildsets["real"]["builds"][0]["result"] = "NODE_FAILURE"
+    zuul.buildsets["real"]["result"] = None
+    broker.publish(message, OTHER)
+    # What comes after it proves that it did not come.
+    broker.publish(zuul.add("after", other, verdict(other, run="r2")))
+    running.until("after: posted")
+    assert not (running.folder / "state" / "inbox" / "real.json").exists()
+    assert uuids(server, change) == []
+    forged = json.loads(json.dumps(message).replace('"real"', '"forged"'))
+    broker.publish(forged)
+    running.until("buildset forged is refused: Zuul's API has no such buildset")
+    broker.publish(message)
+    zuul.buildsets["real"]["result"] = "FAILURE"
+    running.until("real: posted")
+    (text,) = server.messages(change)
+    assert "NODE_FAILURE" in text
+    assert server.vote(change) == 0
+
+
+def test_a_verdict_with_a_wrong_digest_gives_no_vote_and_a_log_server_may_be_away(
+    server: Gerrit, zuul: Zuul, broker: Broker, running: Listener
+) -> None:
+    wrong, late = server.new_change(), server.new_change()
+    message = zuul.add("wrong", wrong, verdict(wrong, run="r1"))
+    zuul.files["/logs/wrong/bsdgate/verdict.json"] += b" "
+    broker.publish(message)
+    running.until("wrong: posted")
+    (text,) = server.messages(wrong)
+    assert "another digest" in text
+    assert server.vote(wrong) == 0
+    zuul.away = True
+    asked = len(zuul.asked)
+    broker.publish(zuul.add("late", late, verdict(late, run="r2")))
+    for _ in range(2):
+        while not any("/logs/late/" in each for each in zuul.asked[asked:]):
+            running.folder.stat()
+        asked = len(zuul.asked)
+    assert server.messages(late) == []
+    zuul.away = False
+    running.until("late: posted")
+    assert server.vote(late) == 1
+
+
+def test_a_wrong_configuration_names_file_line_and_value(
+    tmp_path: Path, listener: Listener
+) -> None:
+    listener.settings["zuul"]["logs"] = ["https://logs.example.org/logs"]
+    listener.start()
+    line = listener.until("it must end with a slash")
+    assert f"{tmp_path / 'listen.yaml'}:" in line
+    assert os.fspath(listener.folder) in line
