@@ -75,7 +75,7 @@ class Connection:
         self._client.loop_stop()
 
     def _subscribe(
-        self, client: mqtt.Client, data: Any, flags: Any, reason: ReasonCode, more: Any
+        self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _more: Any
     ) -> None:
         if reason.is_failure:
             self._report(f"the broker {self._name} refuses the connection: {reason}")
@@ -83,7 +83,7 @@ class Connection:
         client.subscribe([(topic, QOS) for topic in self._broker.topics])
 
     def _subscribed(
-        self, client: mqtt.Client, data: Any, mid: int, reasons: list[ReasonCode], more: Any
+        self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _more: Any
     ) -> None:
         refused = [
             topic
@@ -97,16 +97,16 @@ class Connection:
         self.connected.set()
 
     def _disconnected(
-        self, client: mqtt.Client, data: Any, flags: Any, reason: ReasonCode, more: Any
+        self, _client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _more: Any
     ) -> None:
         if self.connected.is_set():
             self._report(f"the connection to the broker {self._name} has ended: {reason}")
         self.connected.clear()
 
-    def _failed(self, client: mqtt.Client, data: Any) -> None:
+    def _failed(self, _client: mqtt.Client, _data: Any) -> None:
         self._report(f"no connection to the broker {self._name}; trying again")
 
-    def _keep(self, client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:
+    def _keep(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         try:
             self._store(bytes(message.payload))
         except (BsdgateError, OSError) as error:

@@ -55,7 +55,7 @@ class Broker:
             f"listener {self.port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\n"
             f"acl_file {acl}\npersistence true\npersistence_location {folder}/\n"
             "autosave_interval 1\nautosave_on_changes true\nlog_dest stderr\n"
-            + (f"user {folder.owner()}\n")
+            f"user {folder.owner()}\n"
         )
 
     def start(self) -> None:
