@@ -18,7 +18,7 @@ from bsdgate.harness import files, history
 from bsdgate.harness.commands.run import show
 from bsdgate.harness.commands.verdict import Terms
 from bsdgate.harness.errors import UsageError
-from bsdgate.harness.zuul.secrets import Masker, known_values
+from bsdgate.harness.zuul.masking import Masker, known_values
 from bsdgate.results import document, strict_json
 from bsdgate.results.errors import EvidenceError
 from bsdgate.results.model import Run, Verdict

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bsdgate.harness.errors import ConfigurationError
-from bsdgate.harness.zuul.secrets import Masker, known_values
+from bsdgate.harness.zuul.masking import Masker, known_values
 
 KEY = """\
 -----BEGIN OPENSSH PRIVATE KEY-----
