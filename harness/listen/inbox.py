@@ -6,6 +6,7 @@ A message is acknowledged to the broker only after it is here. A file is complet
 
 import json
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -64,6 +65,7 @@ class Inbox:
         """Make the folder, if it is not there."""
         self.folder: Final = folder
         self._state: Final = folder / "seen.state"
+        self._adding: Final = threading.Lock()
         with files.explain_errors(folder):
             folders.make(folder)
             folders.make(folder / ASIDE)
@@ -77,14 +79,16 @@ class Inbox:
         """
         if not _UUID.fullmatch(uuid):
             raise ValueError(f"{uuid!r} cannot be the id of a buildset")
-        path = self._path(uuid)
-        if path.exists() and (payload is None or self._has_message(path)):
-            return False
         content = {
             "received": datetime.now(UTC).isoformat(),
             "message": payload and payload.decode("utf-8"),
         }
-        files.write_atomically(path, json.dumps(content).encode())
+        path = self._path(uuid)
+        # The poll must not replace a message that another thread stores at the same time.
+        with self._adding:
+            if path.exists() and (payload is None or self._has_message(path)):
+                return False
+            files.write_atomically(path, json.dumps(content).encode())
         files.sync(self.folder)
         return True
 

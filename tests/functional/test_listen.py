@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from functional import gerrit as real
 from functional import mosquitto
 from functional.gerrit import Gerrit
 from functional.mosquitto import LISTENER, OTHER, Broker
-from functional.place import BIN
+from functional.place import BIN, wait_for
 
 from bsdgate.results.model import Result
 from bsdgate.results.reporters.review import marked
@@ -237,6 +238,11 @@ def test_messages_and_reviews_survive_a_kill_and_a_restart(
     assert [server.vote(each) for each in changes] == [1, 1, 1]
 
 
+def has_log_request(zuul: Zuul, since: int) -> bool:
+    """Return whether the logs of the buildset "late" were requested again."""
+    return any("/logs/late/" in each for each in zuul.asked[since:])
+
+
 def test_a_forged_success_is_refused_by_the_acl_and_by_the_api(
     server: Gerrit, zuul: Zuul, broker: Broker, running: Listener
 ) -> None:
@@ -276,8 +282,7 @@ def test_a_verdict_with_a_wrong_digest_gives_no_vote_and_a_log_server_may_be_awa
     asked = len(zuul.asked)
     broker.publish(zuul.add("late", late, verdict(late, run="r2")))
     for _ in range(2):
-        while not any("/logs/late/" in each for each in zuul.asked[asked:]):
-            running.folder.stat()
+        wait_for(partial(has_log_request, zuul, asked), "a request for the logs")
         asked = len(zuul.asked)
     assert server.messages(late) == []
     zuul.away = False

@@ -2,6 +2,7 @@
 """The inbox, the settings, the poll and the health of the listener."""
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -211,3 +212,25 @@ def test_the_state_counts_only_while_a_listener_runs(tmp_path: Path) -> None:
     assert "process 1" in lines
     (tmp_path / health.FILE).write_text("{}")
     assert "is damaged" in health.check(tmp_path)[1][0]
+
+
+def test_the_poll_does_not_replace_a_message_that_comes_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zuul: Zuul
+) -> None:
+    inbox = Inbox(tmp_path)
+    payload = json.dumps(zuul.add("b", 1, verdict(1))).encode()
+    message = threading.Thread(target=inbox.add, args=("b", payload))
+    write = files.write_atomically
+
+    def write_slowly(path: Path, content: bytes) -> None:
+        if message.ident is None:
+            message.start()
+            # Without a lock, the message is stored within this time, and then replaced.
+            message.join(0.2)
+        write(path, content)
+
+    monkeypatch.setattr(files, "write_atomically", write_slowly)
+    assert inbox.add("b")
+    message.join()
+    (item,), _ = inbox.read()
+    assert item.has_message
