@@ -57,3 +57,29 @@ def generate(checkout: Path, check: bool) -> int:
     from bsdgate.harness.commands import zuul_files
 
     return zuul_files.generate(checkout, check)
+
+
+@zuul.command()
+@click.option(
+    "--checkout",
+    default=Path(),
+    type=RUN_DIR,
+    metavar="DIR",
+    help="The checkout of bsdgate.",
+    show_default="the current directory",
+)
+@click.option(
+    "--python",
+    type=click.Path(path_type=Path),
+    help="The interpreter of an environment with Zuul.",
+    show_default="that of tox",
+)
+def lint(checkout: Path, python: Path | None) -> int:
+    """Check zuul.d, the playbooks and the example tenant with Zuul's parser.
+
+    Also found: unknown labels, pipelines, semaphores and roles, missing playbooks, jobs that are
+    not documented, and files that are not up to date with the matrix of versions.
+    """
+    from bsdgate.harness.commands import zuul_lint
+
+    return zuul_lint.lint(checkout, python)

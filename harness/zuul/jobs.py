@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files in ``zuul.d`` that follow from the matrix of versions, and the page about the jobs.
+"""The files of Zuul that follow from the matrix of versions, and the page about the jobs.
 
 ``bsdgate zuul generate`` writes them. Jobs that no version has an influence on are in
 ``zuul.d/base.yaml``, which a person writes.
@@ -24,6 +24,8 @@ ARCHITECTURE: Final = "amd64"
 
 BASE: Final = Path("zuul.d", "base.yaml")
 JOBS: Final = Path("zuul.d", "generated.yaml")
+LABELS: Final = Path("doc", "zuul-tenant", "zuul.d", "labels.yaml")
+"""The labels of the example tenant."""
 PAGE: Final = Path("doc", "source", "reference", "jobs.rst")
 COMMAND: Final = "bsdgate zuul generate"
 
@@ -44,7 +46,11 @@ def generated(matrix: Matrix, base: str) -> dict[Path, str]:
     ``base`` is the content of ``zuul.d/base.yaml``.
     """
     made = stanzas(matrix)
-    return {JOBS: _yaml(made), PAGE: _page([*yaml.safe_load(base), *made])}
+    return {
+        JOBS: _yaml(made),
+        LABELS: _yaml(list(_labels(matrix))),
+        PAGE: _page([*yaml.safe_load(base), *made]),
+    }
 
 
 def stanzas(matrix: Matrix) -> list[Stanza]:
@@ -70,6 +76,15 @@ def _nodesets(versions: Sequence[FreeBSD]) -> Iterator[Stanza]:
                 {"name": "freebsd", "label": label(version, architecture)},
             ]
             yield {"nodeset": {"name": label(version, architecture), "nodes": nodes}}
+
+
+def _labels(matrix: Matrix) -> Iterator[Stanza]:
+    """Yield an image and a label for each tested version and architecture."""
+    for version in matrix.freebsd:
+        for architecture in version.architectures:
+            name = label(version, architecture)
+            yield {"image": {"name": name, "type": "cloud"}}
+            yield {"label": {"name": name, "image": name, "flavor": "bsdgate"}}
 
 
 def _embedded(versions: Sequence[FreeBSD]) -> Iterator[Stanza]:

@@ -29,7 +29,7 @@ def zuul(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    for path in (jobs.BASE, jobs.JOBS, jobs.PAGE):
+    for path in (jobs.BASE, jobs.JOBS, jobs.LABELS, jobs.PAGE):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
     return tmp_path
