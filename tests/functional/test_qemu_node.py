@@ -289,8 +289,9 @@ def refusal(
         except UsageError as error:
             # The Python of the guest needs a package that this machine does not have.
             return 2, error.message
-    has_source = plan.report.pkg is not None and plan.report.reachable
-    return None if plan.ready or (has_source and not plan.wrong) else (3, plan.next_step())
+    report = plan.report
+    can_install = report.pkg is not None and report.root != "none" and report.reachable
+    return None if plan.ready or (can_install and not plan.wrong) else (3, plan.next_step())
 
 
 def versions(guest: Guest) -> dict[str, str]:
