@@ -10,6 +10,15 @@ from rich.console import Console
 from bsdgate.harness.options import EXPECTATIONS, HISTORY, POLICY_OF, RUN_DIR
 from bsdgate.harness.parameters import ReviewParameter
 
+CHECKOUT = click.option(
+    "--checkout",
+    default=Path(),
+    type=RUN_DIR,
+    metavar="DIR",
+    help="The checkout of bsdgate.",
+    show_default="the current directory",
+)
+
 
 @click.group()
 def zuul() -> None:
@@ -43,14 +52,7 @@ def collect(run_dir: Path, output: Path, change: tuple[str, str] | None, **terms
 
 
 @zuul.command()
-@click.option(
-    "--checkout",
-    default=Path(),
-    type=RUN_DIR,
-    metavar="DIR",
-    help="The checkout of bsdgate.",
-    show_default="the current directory",
-)
+@CHECKOUT
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file is not up to date.")
 def generate(checkout: Path, check: bool) -> int:
     """Write the jobs and their page from the matrix of versions."""
@@ -60,14 +62,7 @@ def generate(checkout: Path, check: bool) -> int:
 
 
 @zuul.command()
-@click.option(
-    "--checkout",
-    default=Path(),
-    type=RUN_DIR,
-    metavar="DIR",
-    help="The checkout of bsdgate.",
-    show_default="the current directory",
-)
+@CHECKOUT
 @click.option(
     "--python",
     type=click.Path(path_type=Path),
