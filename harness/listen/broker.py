@@ -21,7 +21,9 @@ _LONGEST_PAUSE: Final = 30
 
 
 class Connection:
-    """A client with a fixed id and a lasting session: the broker keeps messages while it is away.
+    """A client with a fixed id and a lasting session.
+
+    The broker keeps messages while the client is not connected.
 
     ``store`` gets each message, in another thread; the message is acknowledged when it returns. If
     it raises, the connection is made anew, so that the broker sends the message again.

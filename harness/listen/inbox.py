@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bsdgate.harness import files, folders
 from bsdgate.harness.listen.zuul import MessageBuild, parse
+from bsdgate.harness.reviews import aside
+from bsdgate.harness.reviews.aside import ASIDE, DamagedError
 
-ASIDE: Final = "set-aside"
 MESSAGE_BOUND: Final = 16 << 20
 """The maximum size of a message in bytes."""
 
@@ -97,13 +98,7 @@ class Inbox:
 
         The damaged files are set aside.
         """
-        items, problems = [], []
-        for path in sorted(self.folder.glob("*.json")):
-            try:
-                items.append(_read(path))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                kept = self._set_aside(path, f"damaged: {error}")
-                problems.append(f"{path.name} is damaged ({error}); kept as {kept}")
+        items, problems = aside.read_all(self.folder, _read)
         items.sort(key=lambda item: item.received)
         return items, problems
 
@@ -118,15 +113,7 @@ class Inbox:
 
     def set_aside(self, item: Item, reason: str) -> Path:
         """Keep a buildset that cannot be judged in another folder; return its new path."""
-        return self._set_aside(self._path(item.uuid), reason)
-
-    def _set_aside(self, path: Path, reason: str) -> Path:
-        kept = self.folder / ASIDE / path.name
-        with files.explain_errors(kept):
-            path.replace(kept)
-            kept.with_suffix(".reason").write_text(f"{reason}\n", encoding="utf-8")
-        files.sync(self.folder)
-        return kept
+        return aside.set_aside(self._path(item.uuid), reason)
 
     def seen(self) -> Seen:
         """Return the state; an empty one if the file is not there or damaged.
@@ -148,14 +135,17 @@ class Inbox:
     def _has_message(self, path: Path) -> bool:
         try:
             return _read(path).has_message
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except DamagedError:
             return False
 
 
 def _read(path: Path) -> Item:
-    content: dict[str, Any] = json.loads(path.read_bytes())
-    received = datetime.fromisoformat(content["received"]).astimezone(UTC)
-    text = content["message"]
-    builds = parse(text.encode()).buildset.builds if text else ()
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        received = datetime.fromisoformat(content["received"]).astimezone(UTC)
+        text = content["message"]
+        builds = parse(text.encode()).buildset.builds if text else ()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedError(f"{type(error).__name__}: {error}") from error
     by_uuid = {build.uuid: build for build in builds if build.uuid}
     return Item(path.stem, received, by_uuid, has_message=bool(text))

@@ -7,7 +7,7 @@ from typing import Final
 
 from bsdgate.harness.listen import rules
 from bsdgate.harness.listen.inbox import Item
-from bsdgate.harness.listen.logs import AwayError, Logs
+from bsdgate.harness.listen.logs import Logs, LogsUnavailableError
 from bsdgate.harness.listen.returned import File, UnusableError, has_document
 from bsdgate.harness.listen.rules import Subject
 from bsdgate.harness.listen.settings import Settings
@@ -23,7 +23,7 @@ class RejectedError(Exception):
 
 
 class NotYetError(Exception):
-    """A buildset has not ended in Zuul's API, or a log server is away: try again later."""
+    """A buildset has not ended in Zuul's API, or a log server does not answer: try again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,16 @@ class Judge:
         return gerrit.review(found, identity, self._about, self._settings.gerrit.label)
 
     def _fetching(self, item: Item) -> Callable[[str, File], bytes]:
-        """Return a function that fetches a file. After a time, a server that is away counts."""
+        """Return a function that fetches a file.
+
+        After ``give_up`` seconds, a server that does not answer means that there is no verdict.
+        """
         given_up = item.age >= self._settings.zuul.give_up
 
         def fetch(log_url: str, file: File) -> bytes:
             try:
                 return self._logs.fetch(log_url, file)
-            except AwayError as error:
+            except LogsUnavailableError as error:
                 if given_up:
                     raise UnusableError(f"its log server is away: {error}") from error
                 raise NotYetError(str(error)) from error

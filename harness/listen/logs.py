@@ -16,12 +16,12 @@ _BUSY: Final = 408, 425, 429
 _SERVER_ERROR: Final = 500
 
 
-class AwayError(Exception):
+class LogsUnavailableError(Exception):
     """A log server does not answer, or asks to try later."""
 
 
 class Logs:
-    """The log servers whose files count. ``prefixes`` are the beginnings of their addresses."""
+    """The log servers from which verdicts are fetched. A file must have one of the ``prefixes``."""
 
     def __init__(self, prefixes: Sequence[str], limits: Limits | None = None) -> None:
         """Connect to no server yet."""
@@ -35,7 +35,7 @@ class Logs:
     def fetch(self, log_url: str, file: File) -> bytes:
         """Return the content of a file below the log URL of a build.
 
-        :raises AwayError: the server does not answer.
+        :raises LogsUnavailableError: the server does not answer.
         :raises UnusableError: the file is not there, or is not the one that was returned.
         """
         url = self._address(log_url, file)
@@ -46,10 +46,10 @@ class Logs:
                 self._session, request, self._limits.connect, end, file.size + 1
             )
         except FAILURES as error:
-            raise AwayError(f"{url}: {reason(error)}") from error
+            raise LogsUnavailableError(f"{url}: {reason(error)}") from error
         status = response.status_code
         if status in _BUSY or status >= _SERVER_ERROR:
-            raise AwayError(f"{url}: the answer is {status}")
+            raise LogsUnavailableError(f"{url}: the answer is {status}")
         if status != requests.codes.ok:
             raise UnusableError(f"the log server answers {status} for {file.path}")
         if len(body) != file.size or hashlib.sha256(body).hexdigest() != file.sha256:

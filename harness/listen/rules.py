@@ -62,7 +62,7 @@ def builds(
 
     ``returned`` is the data that builds returned, by job and uuid as in the message.
 
-    :raises AwayError: ``fetch`` could not get a file.
+    :raises LogsUnavailableError: ``fetch`` could not get a file.
     """
     final = [each for each in buildset.builds if each.final is not False]
     found = [_judged(each, change, returned.get(each.uuid, {}), settings, fetch) for each in final]

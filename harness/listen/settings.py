@@ -106,7 +106,7 @@ class Settings(Part):
     gerrit: Gerrit
     pipelines: Mapping[Name, Pipeline] = Field(min_length=1)
     jobs: tuple[Name, ...] = Field(min_length=1)
-    """The jobs whose verdicts count; all of them are defined in a config project."""
+    """The jobs that vote; a config project defines all of them."""
     required: Mapping[Name, tuple[Name, ...]] = Field(default_factory=dict)
     """By project, the jobs without which a buildset gives no vote."""
     refused: tuple[Name, ...] = ()

@@ -20,10 +20,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from bsdgate.harness import files, folders
 from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.reviews import aside
+from bsdgate.harness.reviews.aside import ASIDE, DamagedError
 from bsdgate.results.reporters.review import Review
 
 SCHEMA: Final = 1
-ASIDE: Final = "set-aside"
 """The folder of files that are damaged, and of reviews that Gerrit has refused."""
 
 _LOCK: Final = "lock"
@@ -45,10 +46,6 @@ class Entry:
         """Return the change, the patchset and the buildset."""
         buildset = self.review.buildset
         return f"{buildset.change},{buildset.patchset} {buildset.uuid}"
-
-
-class DamagedError(Exception):
-    """A file of the spool is not as it was written."""
 
 
 class Spool:
@@ -107,13 +104,7 @@ class Spool:
 
         The damaged files are set aside.
         """
-        entries, problems = [], []
-        for path in sorted(self.folder.glob("*.json")):
-            try:
-                entries.append(_read(path))
-            except DamagedError as damage:
-                kept = self._set_aside(path, f"damaged: {damage}")
-                problems.append(f"{path.name} is damaged ({damage}): not posted; kept as {kept}")
+        entries, problems = aside.read_all(self.folder, _read)
         entries.sort(key=lambda entry: entry.review.buildset.started)
         return entries, problems
 
@@ -125,15 +116,7 @@ class Spool:
 
     def set_aside(self, entry: Entry, reason: str) -> Path:
         """Keep a review that cannot be posted in another folder; return its new path."""
-        return self._set_aside(entry.path, reason)
-
-    def _set_aside(self, path: Path, reason: str) -> Path:
-        kept = self.folder / ASIDE / path.name
-        with files.explain_errors(kept):
-            path.replace(kept)
-            kept.with_suffix(".reason").write_text(f"{reason}\n", encoding="utf-8")
-        files.sync(self.folder)
-        return kept
+        return aside.set_aside(entry.path, reason)
 
 
 def _read(path: Path) -> Entry:

@@ -19,7 +19,8 @@ from fakes.faults import Fault, proxying
 from functional import gerrit
 from functional.gerrit import Gerrit
 
-from bsdgate.harness.reviews.spool import ASIDE, Spool
+from bsdgate.harness.reviews.aside import ASIDE
+from bsdgate.harness.reviews.spool import Spool
 from bsdgate.results.reporters.review import Buildset, Review, marked
 from votes.plan import CLOSED_BEFORE, SUPERSEDED_BEFORE, Plan, Planned
 from votes.poster import Job

@@ -293,7 +293,7 @@ def _labels(stanza: Stanza, known: set[str]) -> Iterator[Problem]:
     for node in _items(stanza.fields.get("nodes")):
         label = _value(node, "label")
         if label is not None and label.value not in known:
-            message = f"unknown label {label.value}: the build would wait for ever"
+            message = f"unknown label {label.value}: a build that requests it never starts"
             yield _at(stanza, label, message)
 
 

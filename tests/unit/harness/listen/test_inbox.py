@@ -16,9 +16,10 @@ from bsdgate.harness import files
 from bsdgate.harness.errors import ConfigurationError
 from bsdgate.harness.listen import health, settings
 from bsdgate.harness.listen.health import Health
-from bsdgate.harness.listen.inbox import ASIDE, Inbox
+from bsdgate.harness.listen.inbox import Inbox
 from bsdgate.harness.listen.poll import Poll
 from bsdgate.harness.listen.zuul import Api, NoAnswer, parse
+from bsdgate.harness.reviews.aside import ASIDE
 
 NOW = datetime(2026, 11, 29, 2, tzinfo=UTC)
 GOOD: dict[str, Any] = {

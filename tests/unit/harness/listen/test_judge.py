@@ -233,7 +233,7 @@ def test_a_buildset_without_a_result_waits(zuul: Zuul) -> None:
 
 def test_a_log_server_that_is_away_is_waited_for_and_then_given_up(zuul: Zuul) -> None:
     message = zuul.add("b1", 1, verdict(1))
-    zuul.away = True
+    zuul.logs_unavailable = True
     with pytest.raises(NotYetError, match="503"):
         judged(zuul, message)
     review = judged(zuul, message, age=3601)

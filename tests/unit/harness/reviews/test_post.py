@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from bsdgate.harness.reviews.aside import ASIDE
 from bsdgate.harness.reviews.client import (
     Author,
     Blocked,
@@ -22,7 +23,7 @@ from bsdgate.harness.reviews.client import (
 )
 from bsdgate.harness.reviews.deliver import Delivery, Retries
 from bsdgate.harness.reviews.post import Kind, Outcome, post
-from bsdgate.harness.reviews.spool import ASIDE, Spool
+from bsdgate.harness.reviews.spool import Spool
 from bsdgate.results.reporters.review import Buildset, LineComment, Review
 
 SERVER = "https://review.example.org"

@@ -15,7 +15,8 @@ import pytest
 
 from bsdgate.harness import files
 from bsdgate.harness.errors import InfrastructureError
-from bsdgate.harness.reviews.spool import ASIDE, Spool
+from bsdgate.harness.reviews.aside import ASIDE
+from bsdgate.harness.reviews.spool import Spool
 from bsdgate.results.reporters.review import Buildset, LineComment, Review
 
 SERVER = "https://review.example.org"
