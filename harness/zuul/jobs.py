@@ -19,6 +19,8 @@ SUITES: Final[Mapping[str, tuple[str, int]]] = {
     "gate": ("The whole API of each service", 10800),
 }
 """The suites of the jobs: what they test, and the time limit in seconds."""
+GUEST_SECONDS: Final = 1800
+"""The additional time of a job that boots a guest."""
 ARCHITECTURE: Final = "amd64"
 """The architecture of the jobs of a project."""
 
@@ -115,37 +117,32 @@ def _jobs(versions: Sequence[FreeBSD]) -> Iterator[Stanza]:
 
 
 def _job(project: str, suite: str, version: FreeBSD) -> Stanza:
-    what, seconds = SUITES[suite]
-    return {
-        "job": {
-            "name": f"{_name(project, suite)}{_suffix(version)}",
-            "parent": "bsdgate-freebsd",
-            "description": f"{what}, with the change of {project.capitalize()} on FreeBSD"
-            f" {version.version}: the suite {suite}.",
-            "final": True,
-            "nodeset": label(version, ARCHITECTURE),
-            "timeout": seconds,
-            "vars": {"bsdgate_project": project, "bsdgate_suite": suite},
-        }
-    }
+    name = f"{_name(project, suite)}{_suffix(version)}"
+    place = f"on FreeBSD {version.version}"
+    more = {"nodeset": label(version, ARCHITECTURE)}
+    return {"job": _project_job(name, "bsdgate-freebsd", project, suite, place) | more}
 
 
 def _guest_job(project: str, suite: str, version: FreeBSD) -> Stanza:
+    name = f"{_name(project, suite)}-guest"
+    place = f"in a guest with FreeBSD {version.version} on a Linux node"
+    job = _project_job(name, "bsdgate-guest", project, suite, place)
+    job["timeout"] += GUEST_SECONDS
+    job["vars"]["bsdgate_on"] = f"qemu:{version.version}-RELEASE"
+    return {"job": job}
+
+
+def _project_job(name: str, parent: str, project: str, suite: str, place: str) -> Stanza:
+    """Return a job that tests a change of a project; ``place`` describes the node."""
     what, seconds = SUITES[suite]
     return {
-        "job": {
-            "name": f"{_name(project, suite)}-guest",
-            "parent": "bsdgate-guest",
-            "description": f"{what}, with the change of {project.capitalize()} in a guest with"
-            f" FreeBSD {version.version} on a Linux node: the suite {suite}.",
-            "final": True,
-            "timeout": seconds + 1800,
-            "vars": {
-                "bsdgate_on": f"qemu:{version.version}-RELEASE",
-                "bsdgate_project": project,
-                "bsdgate_suite": suite,
-            },
-        }
+        "name": name,
+        "parent": parent,
+        "description": f"{what}, with the change of {project.capitalize()} {place}:"
+        f" the suite {suite}.",
+        "final": True,
+        "timeout": seconds,
+        "vars": {"bsdgate_project": project, "bsdgate_suite": suite},
     }
 
 
