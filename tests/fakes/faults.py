@@ -8,9 +8,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
+
+from fakes.http_server import serving
 
 TIMEOUT = 60.0
 _BODY_OF_A_PROXY = b"<html>upstream error</html>"
@@ -73,17 +75,14 @@ def proxying(upstream: str) -> Iterator[Proxy]:
     class Handler(_Handler):
         of = proxy
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        proxy.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=[0.05])
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            proxy.closing.set()
-            server.shutdown()
-            thread.join()
-            proxy.settle()
+    try:
+        with serving(Handler) as proxy.url:
+            try:
+                yield proxy
+            finally:
+                proxy.closing.set()
+    finally:
+        proxy.settle()
 
 
 class _Handler(BaseHTTPRequestHandler):

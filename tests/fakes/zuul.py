@@ -4,13 +4,13 @@
 import contextlib
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from fakes.http_server import serving
 from unit.results.reporters.made import attributions, failed, failure_reason, verdict_of
 
 from bsdgate.results import document, model
@@ -48,12 +48,12 @@ def described(path: str, content: bytes) -> dict[str, Any]:
 
 @dataclass
 class Zuul:
-    """The buildsets and the log files. ``away``: the log server answers 503."""
+    """The buildsets and the log files. ``logs_unavailable``: the log server answers 503."""
 
     url: str = ""
     buildsets: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
-    away: bool = False
+    logs_unavailable: bool = False
     asked: list[str] = field(default_factory=list)
 
     def add(
@@ -143,7 +143,13 @@ class Zuul:
         parts = urlsplit(path)
         if parts.path.startswith("/logs/"):
             found = self.files.get(parts.path)
-            return (503, b"") if self.away else (200, found) if found is not None else (404, b"")
+            return (
+                (503, b"")
+                if self.logs_unavailable
+                else (200, found)
+                if found is not None
+                else (404, b"")
+            )
         if parts.path == f"/api/tenant/{TENANT}/buildsets":
             return 200, json.dumps(self._matching(parse_qs(parts.query))).encode()
         uuid = parts.path.removeprefix(f"/api/tenant/{TENANT}/buildset/")
@@ -184,12 +190,5 @@ def simulated() -> Iterator[Zuul]:
         def log_message(self, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        found.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=[0.05])
-        thread.start()
-        try:
-            yield found
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as found.url:
+        yield found

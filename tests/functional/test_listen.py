@@ -267,7 +267,7 @@ def test_a_forged_success_is_refused_by_the_acl_and_by_the_api(
     assert server.vote(change) == 0
 
 
-def test_a_verdict_with_a_wrong_digest_gives_no_vote_and_a_log_server_may_be_away(
+def test_a_verdict_with_a_wrong_digest_gives_no_vote_and_logs_are_requested_again(
     server: Gerrit, zuul: Zuul, broker: Broker, running: Listener
 ) -> None:
     wrong, late = server.new_change(), server.new_change()
@@ -278,14 +278,14 @@ def test_a_verdict_with_a_wrong_digest_gives_no_vote_and_a_log_server_may_be_awa
     (text,) = server.messages(wrong)
     assert "another digest" in text
     assert server.vote(wrong) == 0
-    zuul.away = True
+    zuul.logs_unavailable = True
     asked = len(zuul.asked)
     broker.publish(zuul.add("late", late, verdict(late, run="r2")))
     for _ in range(2):
         wait_for(partial(has_log_request, zuul, asked), "a request for the logs")
         asked = len(zuul.asked)
     assert server.messages(late) == []
-    zuul.away = False
+    zuul.logs_unavailable = False
     running.until("late: posted")
     assert server.vote(late) == 1
 

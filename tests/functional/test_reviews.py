@@ -9,22 +9,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fakes.faults import Fault, Proxy, proxying
+from fakes.zuul import verdict
 from functional import gerrit as real
 from functional.gerrit import Gerrit
 from functional.place import BIN
-from unit.results.reporters.made import attributions, failed, failure_reason, verdict_of
+from unit.results.reporters.made import failed, verdict_of
 
 from bsdgate.harness.reviews.client import Blocked, Client, Limits
 from bsdgate.harness.reviews.credentials import Credentials
 from bsdgate.harness.reviews.deliver import Delivery, Retries
 from bsdgate.harness.reviews.post import Kind, Outcome
 from bsdgate.harness.reviews.spool import Spool
-from bsdgate.results import document, model
-from bsdgate.results.model import Case, Cause, Result, Verdict
+from bsdgate.results import document
+from bsdgate.results.model import Result, Verdict
 from bsdgate.results.reporters import gerrit, zuul
 from bsdgate.results.reporters.gerrit import About, Build
 from bsdgate.results.reporters.review import Buildset, LineComment, Review, marked
@@ -46,20 +46,6 @@ def proxy(server: Gerrit) -> Iterator[Proxy]:
 @pytest.fixture
 def spool(tmp_path: Path) -> Spool:
     return Spool(tmp_path / "reviews")
-
-
-def verdict(change: int, patchset: int = 1, result: Result = Result.PASS) -> Verdict:
-    if result is Result.FAIL:
-        case = failed(USERS, reason="AssertionError: 404 != 200")
-        about: dict[str, Any] = {
-            "reasons": [failure_reason(USERS)],
-            "findings": attributions(Cause.CHANGE, USERS),
-        }
-        found = verdict_of(result, case, **about)
-    else:
-        found = verdict_of(result, Case(USERS, model.Outcome.SUCCESS))
-    run = replace(found.run, change=str(change), patchset=str(patchset))
-    return replace(found, run=replace(run, profile="keystone", suite="smoke"))
 
 
 def review_of(
@@ -296,7 +282,7 @@ def test_the_command_posts_the_verdict_of_a_run(
     server: Gerrit, vote: Command, tmp_path: Path
 ) -> None:
     change = server.new_change()
-    run = run_dir(tmp_path / "run", verdict(change, result=Result.FAIL))
+    run = run_dir(tmp_path / "run", verdict(change, result=Result.FAIL, run="1234"))
     words: list[str | Path] = [
         run,
         "--change",
@@ -321,7 +307,7 @@ def test_the_command_continues_after_wrong_credentials(
     server: Gerrit, vote: Command, tmp_path: Path
 ) -> None:
     change = server.new_change()
-    run = run_dir(tmp_path / "run", verdict(change))
+    run = run_dir(tmp_path / "run", verdict(change, run="1234"))
     code, output = vote(run, "--change", f"{change},1", password=WRONG)
     assert (code, "does not accept the user" in output) == (3, True)
     code, output = vote()
@@ -334,7 +320,7 @@ def test_the_command_refuses_a_run_of_another_patchset(
     server: Gerrit, vote: Command, tmp_path: Path
 ) -> None:
     change = server.new_change()
-    run = run_dir(tmp_path / "run", verdict(change))
+    run = run_dir(tmp_path / "run", verdict(change, run="1234"))
     code, output = vote(run, "--change", f"{change},2")
     assert (code, f"has tested change {change},1" in output) == (2, True)
     assert server.messages(change) == []

@@ -17,6 +17,12 @@ IDS = [
         ("a.b", "a.b.Long", "a+b.c"), ("Long", "LongTest"), range(2), ("", "[id-1.2,smoke](x.y)")
     )
 ]
+SPLITS = given(
+    ids=st.lists(st.sampled_from(IDS), min_size=1, unique=True),
+    workers=st.integers(1, 6),
+    seconds=st.dictionaries(st.sampled_from(IDS), st.floats(0, 1000)),
+)
+"""The decorator of a test with any ids, number of workers, and known durations."""
 SECONDS = {"m.Long.one": 200.0, "m.A.one": 21.0, "m.B.one": 20.0, "m.C.one": 19.0, "m.C.two": 1.0}
 
 
@@ -24,11 +30,7 @@ def owner(test_id: str) -> str:
     return test_id.partition("[")[0].rpartition(".")[0]
 
 
-@given(
-    ids=st.lists(st.sampled_from(IDS), min_size=1, unique=True),
-    workers=st.integers(1, 6),
-    seconds=st.dictionaries(st.sampled_from(IDS), st.floats(0, 1000)),
-)
+@SPLITS
 def test_each_test_is_given_once_and_each_class_to_one_worker(
     ids: list[str], workers: int, seconds: dict[str, float]
 ) -> None:
@@ -72,11 +74,7 @@ def test_stestr_reads_the_same_shares_from_the_file(
     assert [sorted(each) for each in made] == [sorted(each) for each in shares]
 
 
-@given(
-    ids=st.lists(st.sampled_from(IDS), min_size=1, unique=True),
-    workers=st.integers(1, 6),
-    seconds=st.dictionaries(st.sampled_from(IDS), st.floats(0, 1000)),
-)
+@SPLITS
 def test_a_recorded_split_is_replayed(
     ids: list[str], workers: int, seconds: dict[str, float]
 ) -> None:
