@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from bsdgate.harness.options import EXPECTATIONS, HISTORY, POLICY_OF, RUN_DIR
-from bsdgate.harness.parameters import ReviewParameter
+from bsdgate.harness.parameters import ItemParameter, ReviewParameter
 
 CHECKOUT = click.option(
     "--checkout",
@@ -37,10 +37,23 @@ def zuul() -> None:
 @click.option(
     "--change", type=ReviewParameter(), help="The change and patchset of the build: 912345,3."
 )
+@click.option(
+    "--item",
+    "items",
+    multiple=True,
+    type=ItemParameter(),
+    help="A change that was tested together with it: openstack/nova=912345,3. Can be repeated.",
+)
 @POLICY_OF
 @EXPECTATIONS
 @HISTORY
-def collect(run_dir: Path, output: Path, change: tuple[str, str] | None, **terms: Any) -> int:
+def collect(
+    run_dir: Path,
+    output: Path,
+    change: tuple[str, str] | None,
+    items: tuple[tuple[str, str, str], ...],
+    **terms: Any,
+) -> int:
     """Judge the run in RUN_DIR again, and write what its build publishes, without secrets.
 
     bsdgate/return.json in the output has the data for zuul_return.
@@ -48,7 +61,8 @@ def collect(run_dir: Path, output: Path, change: tuple[str, str] | None, **terms
     from bsdgate.harness.commands import collect as command
     from bsdgate.harness.commands.verdict import Terms
 
-    return command.collect(run_dir, output, change, Terms(**terms), Console())
+    tested = command.Tested(change, items)
+    return command.collect(run_dir, output, tested, Terms(**terms), Console())
 
 
 @zuul.command()

@@ -65,6 +65,24 @@ class ReviewParameter(click.ParamType[tuple[str, str]]):
         return change, patchset
 
 
+class ItemParameter(click.ParamType[tuple[str, str, str]]):
+    """A project, a change of it on the review server, and the patchset."""
+
+    name = "PROJECT=CHANGE,PATCHSET"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str, str]:
+        """Check the project and both numbers."""
+        if isinstance(value, tuple):
+            return value
+        project, _, review = str(value).rpartition("=")
+        if not project:
+            text = f"{value!r} has no project; give a value such as openstack/nova=912345,3"
+            self.fail(text, param, ctx)
+        return project, *ReviewParameter().convert(review, param, ctx)
+
+
 class PortParameter(click.ParamType[tuple[str, int]]):
     """A service and its port."""
 

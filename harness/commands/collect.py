@@ -77,9 +77,18 @@ class Output:
         files.write_atomically(path, content)
 
 
-def collect(
-    run_dir: Path, folder: Path, change: tuple[str, str] | None, terms: Terms, console: Console
-) -> int:
+@dataclass(frozen=True)
+class Tested:
+    """The change of a build, and all changes that Zuul tested together with it.
+
+    ``items`` are the changes of ``zuul.items``: the project, the change and the patchset of each.
+    """
+
+    change: tuple[str, str] | None = None
+    items: tuple[tuple[str, str, str], ...] = ()
+
+
+def collect(run_dir: Path, folder: Path, tested: Tested, terms: Terms, console: Console) -> int:
     """Judge a run and write the files that its build publishes; return the verdict's exit code.
 
     :raises UsageError: the output directory is not empty, or is in the run directory.
@@ -91,18 +100,18 @@ def collect(
         console.print("\n".join(map(plain, text.split("\n"))), markup=False, highlight=False)
 
     verdict = history.judge(run_dir, terms.of(run_dir), terms.history, warn, terms.expectations)
-    _check_change(verdict.run, change)
+    _check_change(verdict.run, tested.change)
     known = known_values(run_dir / name for name in _WITH_SECRETS)
     output = Output(folder, Masker(known), {})
     with files.explain_errors(folder):
-        _publish(run_dir, verdict, output)
+        _publish(run_dir, verdict, tested, output)
     show(verdict, console)
     for warning in _warnings(output.hits):
         warn(warning)
     return verdict.result.exit_code
 
 
-def _publish(run_dir: Path, verdict: Verdict, output: Output) -> None:
+def _publish(run_dir: Path, verdict: Verdict, tested: Tested, output: Output) -> None:
     for name in _PUBLISHED:
         for path in _regular(run_dir / name):
             output.copy(f"run/{path.relative_to(run_dir)}", path)
@@ -121,9 +130,18 @@ def _publish(run_dir: Path, verdict: Verdict, output: Output) -> None:
         "patchset": verdict.run.patchset,
         "verdict": _reference("bsdgate/verdict.json", published),
         "comments": _reference("bsdgate/zuul.json", returned),
+        "items": [
+            {"project": project, "change": change, "patchset": patchset}
+            for project, change, patchset in tested.items
+        ],
     }
     # Read from the published file, so that the comments have no secrets here either.
-    output.store(RETURN, _json(strict_json.loads_object(returned) | {"bsdgate": data}))
+    result = strict_json.loads_object(returned) | {"bsdgate": data}
+    # Zuul's API has the artifacts of a build, and not the other data that it returned.
+    result["zuul"]["artifacts"].append(
+        {"name": "bsdgate data", "url": RETURN, "metadata": {"bsdgate": data}}
+    )
+    output.store(RETURN, _json(result))
 
 
 def _check_output(run_dir: Path, folder: Path) -> None:

@@ -101,8 +101,12 @@ def check_unaltered(before: Listing, log: Path, factor: float = 1.0) -> None:
 
 
 def scan(folder: str) -> Iterator[tuple[str, tuple[FileState, int]]]:
-    """Yield path and entry of each file below a directory; a link is a file, and not followed."""
-    with os.scandir(folder) as entries:
+    """Yield path and entry of each file below a directory; a link is a file, and not followed.
+
+    A directory that the user may not read has no files: its owner may be another user, who ran
+    services with a strict umask. If the permissions change later, the listings differ.
+    """
+    with contextlib.suppress(PermissionError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 yield from scan(entry.path)

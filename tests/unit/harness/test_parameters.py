@@ -4,7 +4,12 @@
 import click
 import pytest
 
-from bsdgate.harness.parameters import FactorParameter, PortParameter, ReviewParameter
+from bsdgate.harness.parameters import (
+    FactorParameter,
+    ItemParameter,
+    PortParameter,
+    ReviewParameter,
+)
 
 
 @pytest.mark.parametrize("value", ["912345,3", ("912345", "3")], ids=repr)
@@ -37,3 +42,15 @@ def test_a_port_belongs_to_a_service() -> None:
 def test_anything_else_is_no_port(value: str) -> None:
     with pytest.raises(click.BadParameter):
         PortParameter().convert(value, None, None)
+
+
+def test_an_item_has_a_project_and_a_change() -> None:
+    given = ItemParameter().convert("openstack/nova=7,1", None, None)
+    assert given == ("openstack/nova", "7", "1")
+    assert ItemParameter().convert(given, None, None) == given
+
+
+@pytest.mark.parametrize("value", ["", "7,1", "=7,1", "openstack/nova", "openstack/nova=7"])
+def test_an_item_without_a_project_or_a_change_is_refused(value: str) -> None:
+    with pytest.raises(click.BadParameter, match="give"):
+        ItemParameter().convert(value, None, None)

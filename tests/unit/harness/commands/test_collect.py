@@ -44,8 +44,11 @@ def returned(out: Path) -> dict[str, Any]:
 def test_the_verdict_is_published_with_its_reference(
     zuul: Call, made: conftest.RunDir, out: Path
 ) -> None:
-    assert zuul("collect", made.path, "--output", out, "--change", "912345,3").code == 0
+    items = ("--item", "openstack/keystone=912345,3", "--item", "openstack/nova=7,1")
+    assert zuul("collect", made.path, "--output", out, "--change", "912345,3", *items).code == 0
     data = returned(out)["bsdgate"]
+    artifacts = returned(out)["zuul"]["artifacts"]
+    assert artifacts[-1]["metadata"] == {"bsdgate": data}
     for name in ("verdict", "comments"):
         content = (out / data[name]["path"]).read_bytes()
         assert data[name]["size"] == len(content)
@@ -53,13 +56,18 @@ def test_the_verdict_is_published_with_its_reference(
     verdict = document.parse((out / data.pop("verdict")["path"]).read_bytes())
     comments = json.loads((out / data.pop("comments")["path"]).read_text())
     assert verdict.run.run_id == data["run_id"]
-    assert comments["zuul"] == returned(out)["zuul"]
+    shown = returned(out)["zuul"]
+    assert comments["zuul"] == shown | {"artifacts": artifacts[:-1]}
     assert data == {
         "schema": 1,
         "run_id": conftest.RUN_ID,
         "result": "PASS",
         "change": "912345",
         "patchset": "3",
+        "items": [
+            {"project": "openstack/keystone", "change": "912345", "patchset": "3"},
+            {"project": "openstack/nova", "change": "7", "patchset": "1"},
+        ],
     }
 
 

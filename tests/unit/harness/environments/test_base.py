@@ -9,6 +9,7 @@ import py_compile
 import site
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,6 +104,26 @@ def test_a_base_without_changes_is_unaltered(packages: Path, log: Path) -> None:
     before = base.take()
     (packages / "p" / "__init__.py").read_text()
     base.check_unaltered(before, log)
+
+
+def test_a_directory_that_the_user_may_not_read_has_no_files(
+    packages: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = [str(packages / "p")]
+
+    def scandir(folder: str) -> Any:
+        if folder in refused:
+            raise PermissionError(13, "Permission denied", folder)
+        return scan(folder)
+
+    # root may read all directories.
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    before = base.take()
+    base.check_unaltered(before, log)
+    refused.clear()
+    with pytest.raises(InfrastructureError, match="1 files of .* were altered"):
+        base.check_unaltered(before, log)
 
 
 def test_another_environments_hard_link_alters_nothing(
