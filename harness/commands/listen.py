@@ -23,7 +23,7 @@ from bsdgate.harness.listen.poll import Poll
 from bsdgate.harness.listen.settings import Settings
 from bsdgate.harness.listen.zuul import Api
 from bsdgate.harness.reviews import credentials
-from bsdgate.harness.reviews.client import Client
+from bsdgate.harness.reviews.client import Client, Limits
 from bsdgate.harness.reviews.spool import Spool
 from bsdgate.results.reporters.text import plain
 
@@ -41,7 +41,8 @@ def listen(config: Path, console: Console) -> int:
         inbox, spool = Inbox(folder / "inbox"), Spool(folder / "reviews")
         gerrit = given.gerrit
         account = credentials.find(gerrit.url, gerrit.credentials, os.environ)
-        client = Client(gerrit.url, account)
+        limits = Limits(total=gerrit.timeout, deadline=gerrit.timeout / 2)
+        client = Client(gerrit.url, account, limits)
         api = Api(given.zuul.url, given.zuul.tenant)
         judge = Judge(given, api, Logs(given.zuul.logs), client)
         poll = Poll(given, api, client, inbox, report)

@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bsdgate.harness import files
+from bsdgate.harness.reviews.aside import ASIDE
 
 FILE: Final = "health.state"
 LOCK: Final = "lock"
@@ -37,6 +38,8 @@ class Health(BaseModel):
     """The age of the oldest of them in seconds."""
     reviews: int
     """The number of reviews that are not posted yet."""
+    aside: int = 0
+    """The number of files that were set aside."""
     blocked: str = ""
     """Why Gerrit accepts no review, such as a wrong password."""
     overdue: tuple[str, ...] = ()
@@ -65,6 +68,11 @@ class Health(BaseModel):
         yield f"last poll of Zuul's API: {polled}"
         yield f"buildsets that wait: {self.waiting} (the oldest for {self.oldest:.0f} s)"
         yield f"reviews that wait: {self.reviews}"
+        if self.aside:
+            yield (
+                f"warning: {self.aside} files are set aside; read the reasons in {ASIDE} below"
+                f" inbox and reviews, then remove them"
+            )
 
 
 def write(folder: Path, health: Health) -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Judges one buildset: asks Zuul about it, fetches its verdicts, and makes its reviews."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from bsdgate.harness.listen import rules
 from bsdgate.harness.listen.inbox import Item
@@ -17,9 +17,12 @@ from bsdgate.results.reporters import gerrit, review
 from bsdgate.results.reporters.gerrit import About
 from bsdgate.results.reporters.review import LineComment, Review
 
+RUNS_ON: Final = 900.0
+"""The seconds after which a message about the end of a buildset that still runs is wrong."""
+
 
 class RejectedError(Exception):
-    """A message is about no buildset of Zuul's API: nothing is posted."""
+    """A message is about no buildset of Zuul's API that has ended: nothing is posted."""
 
 
 class NotYetError(Exception):
@@ -58,10 +61,11 @@ class Judge:
             raise RejectedError("Zuul's API has no such buildset")
         if buildset.pipeline not in self._settings.pipelines:
             raise RejectedError(f"the pipeline {buildset.pipeline} is not in the settings")
-        _check_message(item, buildset)
         if buildset.result is None:
+            if item.age > RUNS_ON:
+                raise RejectedError(f"Zuul's API has no result of it after {RUNS_ON:.0f} s")
             raise NotYetError("Zuul's API has no result of the buildset yet")
-        early = not item.has_message and item.age < self._settings.zuul.grace
+        early = not _fitting(item, buildset) and item.age < self._settings.zuul.grace
         if early and not all(has_document(each.artifacts) for each in buildset.builds):
             raise NotYetError("the message about the buildset may still come")
         return Judged(buildset, tuple(self._reviews(item, buildset)))
@@ -86,8 +90,11 @@ class Judge:
     def _of_builds(
         self, item: Item, buildset: Buildset, change: Subject, identity: review.Buildset
     ) -> Review:
-        data = {uuid: build.returned_data for uuid, build in item.builds.items()}
-        fetch = self._fetching(item)
+        fitting, fetch = _fitting(item, buildset), self._fetching(item)
+        data = {
+            each.uuid: [builds[each.uuid] for builds in fitting if each.uuid in builds]
+            for each in buildset.builds
+        }
         found = rules.builds(buildset, change, data, self._settings, fetch)
         return gerrit.review(found, identity, self._about, self._settings.gerrit.label)
 
@@ -144,10 +151,11 @@ class Judge:
         return (-1 if own else 0), (LineComment(path, line, message),)
 
 
-def _check_message(item: Item, buildset: Buildset) -> None:
-    """Check that the builds of a message are builds of the buildset."""
-    known = {build.uuid: build.job_name for build in buildset.builds}
-    for uuid, build in item.builds.items():
-        # A buildset that has not ended may not have all of its builds yet.
-        if known.get(uuid, build.job_name if buildset.result is None else None) != build.job_name:
-            raise RejectedError(f"Zuul's API has no build {uuid} of {build.job_name} in it")
+def _fitting(item: Item, buildset: Buildset) -> list[Mapping[str, Mapping[str, Any]]]:
+    """Return the returned data by build of each message that has only builds of the buildset."""
+    known = {each.uuid: each.job_name for each in buildset.builds}
+    return [
+        {uuid: build.returned_data for uuid, build in builds.items()}
+        for builds in item.messages
+        if all(known.get(uuid) == build.job_name for uuid, build in builds.items())
+    ]

@@ -20,10 +20,11 @@ from bsdgate.harness.listen.judge import Judge, Judged, NotYetError, RejectedErr
 from bsdgate.harness.listen.poll import Poll
 from bsdgate.harness.listen.settings import Settings
 from bsdgate.harness.listen.zuul import SILENT, NoAnswer, parse
+from bsdgate.harness.reviews import aside
 from bsdgate.harness.reviews.client import Blocked, Client, Unavailable
 from bsdgate.harness.reviews.deliver import Delivery, Retries
 from bsdgate.harness.reviews.post import Kind
-from bsdgate.harness.reviews.spool import Spool
+from bsdgate.harness.reviews.spool import Spool, uuid_of
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 30.0
@@ -38,10 +39,10 @@ class Pause:
     until: float = 0.0
     seconds: float = FIRST_PAUSE
 
-    def longer(self) -> "Pause":
+    def longer(self, least: float = 0.0) -> "Pause":
         """Return the pause from now on, which is twice as long next time."""
         doubled = min(2 * self.seconds, LONGEST_PAUSE)
-        return Pause(time.monotonic() + self.seconds, doubled)
+        return Pause(time.monotonic() + max(self.seconds, least), doubled)
 
     @property
     def over(self) -> bool:
@@ -71,9 +72,10 @@ class Listener:
         self._folder: Final = folder
         self._report: Final = report
         self._wake: Final = threading.Event()
-        self._stopping = False
+        self._stopping: Final = threading.Event()
         self._pauses: dict[str, Pause] = {}
         self._posting = Pause()
+        self._waits: dict[Path, str] = {}
         self._next_poll = 0.0
         self._polled: datetime | None = None
         self._blocked = ""
@@ -81,7 +83,7 @@ class Listener:
 
     def stop(self) -> None:
         """Let ``run`` end soon; a signal handler may call this."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
 
     def store(self, payload: bytes) -> None:
@@ -102,18 +104,31 @@ class Listener:
         except ValueError as error:
             self._report(f"a message is not one of Zuul, and is dropped: {error}")
 
+    def _judge_again(self, path: Path) -> None:
+        """Judge the buildset of a damaged review again; Gerrit may still execute the review."""
+        uuid = uuid_of(path)
+        inbox = self._parts.inbox
+        try:
+            inbox.add(uuid)
+        except ValueError as error:
+            self._report(f"{path.name} is a review of no buildset: {error}")
+            return
+        inbox.remember(inbox.seen().with_again(uuid))
+        self._report(f"buildset {uuid} is judged again, because its review is damaged")
+        self._wake.set()
+
     def run(self) -> None:
         """Work until ``stop`` is called."""
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._poll_if_due()
             items, problems = self._parts.inbox.read()
             for problem in problems:
                 self._report(problem)
             for item in items:
-                if self._pauses.get(item.uuid, Pause()).over:
+                if not self._stopping.is_set() and self._pauses.get(item.uuid, Pause()).over:
                     self._judge(item)
             self._post()
-            self._write_health()
+            self._write_health(items)
             self._wake.wait(self._idle())
             self._wake.clear()
 
@@ -156,10 +171,10 @@ class Listener:
         parts = self._parts
         seen = parts.inbox.seen()
         if item.uuid not in seen.done:
+            sent = datetime.now(UTC) if item.uuid in seen.again else None
             for review in judged.reviews:
-                parts.spool.add(parts.client.server, review)
-            done = {**seen.done, item.uuid: judged.buildset.id}
-            parts.inbox.remember(seen.model_copy(update={"done": done}))
+                parts.spool.add(parts.client.server, review, sent)
+            parts.inbox.remember(seen.with_done(item.uuid, judged.buildset.id))
             self._posting = replace(self._posting, until=0.0)
         parts.inbox.remove(item)
         self._pauses.pop(item.uuid, None)
@@ -167,11 +182,18 @@ class Listener:
     def _post(self) -> None:
         if not any(self._parts.spool.folder.glob("*.json")):
             self._posting = Pause()
+            self._waits = {}
             return
         if not self._posting.over:
             return
-        retries = Retries(total=0)
-        delivery = Delivery(self._parts.spool, self._parts.client, self._report, retries=retries)
+        delivery = Delivery(
+            self._parts.spool,
+            self._parts.client,
+            self._report,
+            retries=Retries(total=0),
+            stopping=self._stopping.is_set,
+            on_damage=self._judge_again,
+        )
         try:
             settled = delivery.run()
         except Blocked as error:
@@ -179,10 +201,16 @@ class Listener:
             self._posting = self._posting.longer()
             return
         self._blocked = ""
-        waiting = [one for one in settled if one.outcome.kind is Kind.WAITING]
-        for one in waiting:
-            self._report(f"{one.entry}: {one.outcome}")
-        self._posting = self._posting.longer() if waiting else Pause()
+        waits = {
+            one.entry.path: f"{one.entry}: {one.outcome}"
+            for one in settled
+            if one.outcome.kind is Kind.WAITING
+        }
+        for path, line in waits.items():
+            if self._waits.get(path) != line:
+                self._report(line)
+        self._waits = waits
+        self._posting = self._posting.longer(delivery.after) if waits else Pause()
 
     def _block(self, error: Blocked) -> None:
         if self._blocked != error.message:
@@ -197,17 +225,18 @@ class Listener:
         until = min([*moments, self._next_poll]) - time.monotonic()
         return min(max(until, 0.0), IDLE)
 
-    def _write_health(self) -> None:
+    def _write_health(self, items: list[Item]) -> None:
         parts = self._parts
-        items, _ = parts.inbox.read()
+        ages = [item.age for item in items if item.uuid in self._pauses]
         state = Health(
             pid=os.getpid(),
             written=datetime.now(UTC),
             connected=parts.connected(),
             polled=self._polled,
             poll=parts.settings.zuul.poll,
-            waiting=len(items),
-            oldest=max((item.age for item in items), default=0.0),
+            waiting=len(parts.inbox),
+            oldest=max(ages, default=0.0),
+            aside=aside.prune(parts.inbox.folder) + aside.prune(parts.spool.folder),
             reviews=sum(1 for _ in parts.spool.folder.glob("*.json")),
             blocked=self._blocked,
             overdue=self._overdue,

@@ -39,12 +39,12 @@ class Poll:
     def buildsets(self) -> list[Buildset]:
         """Store each buildset that has ended and is not settled; return those that run.
 
-        At the first start, only buildsets that end later count.
+        At the first start, only buildsets that run or begin later count.
 
         :raises NoAnswer: Zuul's API does not answer.
         """
         seen = self._inbox.seen()
-        floor = seen.floor if seen.floor is not None else self._newest()
+        floor = seen.floor if seen.floor is not None else self._first(seen.since)
         found = [
             each
             for name in self._settings.pipelines
@@ -56,20 +56,27 @@ class Poll:
             if one.result is not None and one.uuid not in seen.done and self._inbox.add(one.uuid):
                 self._report(f"found buildset {one.uuid} in Zuul's API")
         # A buildset of a lower id may end after those of higher ids.
-        left = [one.id for one in found if one in running or one.uuid not in seen.done]
+        left = [one.id for one in running]
+        left += [one.id for one in found if one.result is not None and one.uuid not in seen.done]
         newest = max([one.id + 1 for one in found], default=floor)
         floor = min(left, default=newest)
         done = {uuid: number for uuid, number in seen.done.items() if number >= floor}
         self._inbox.remember(seen.model_copy(update={"floor": floor, "done": done}))
         return running
 
-    def _newest(self) -> int:
-        """Return the lowest id of the buildsets that run, or the next id."""
-        found = [
-            each for name in self._settings.pipelines for each in self._api.page(pipeline=name)
-        ]
-        running = [one.id for one in found if one.result is None]
-        return min(running, default=max((one.id for one in found), default=0) + 1)
+    def _first(self, since: datetime) -> int:
+        """Return the lowest id of the buildsets that run or began later, or the next id."""
+        moment = since.isoformat(timespec="seconds")
+        self._report(f"buildsets that run or began after {moment} count")
+        found: list[Buildset] = []
+        for name in self._settings.pipelines:
+            for page in self._api.pages(pipeline=name):
+                found += page
+                if page[-1].began < since:
+                    break
+        runs = datetime.now(UTC) - FORGET
+        counting = [one.id for one in found if one.began >= (runs if one.result is None else since)]
+        return min(counting, default=max((one.id for one in found), default=0) + 1)
 
     def overdue(self, running: list[Buildset]) -> list[str]:
         """Return what has no report within its deadline, and report what is new.

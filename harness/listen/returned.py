@@ -5,7 +5,7 @@ The data is in Zuul's message (``bsdgate`` in the returned data), and in the met
 with the key ``bsdgate``, which Zuul's API has too. If both exist, they must be equal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -68,12 +68,12 @@ def has_document(artifacts: Sequence[Artifact]) -> bool:
     return any(KEY in each.metadata for each in artifacts)
 
 
-def find(data: dict[str, Any], artifacts: Sequence[Artifact]) -> Returned:
-    """Return what a build has returned.
+def find(data: Sequence[Mapping[str, Any]], artifacts: Sequence[Artifact]) -> Returned:
+    """Return what a build has returned; ``data`` is from each message about it.
 
     :raises UnusableError: it has returned nothing, or not one valid document.
     """
-    found = [data[KEY]] if KEY in data else []
+    found = [each[KEY] for each in data if KEY in each]
     found += [each.metadata[KEY] for each in artifacts if KEY in each.metadata]
     if not found:
         raise UnusableError("its post-run returned no verdict")

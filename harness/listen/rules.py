@@ -5,7 +5,7 @@ Zuul's API says which builds a buildset has; a message only adds the data that t
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -54,18 +54,18 @@ def subjects(buildset: Buildset) -> Iterator[Subject]:
 def builds(
     buildset: Buildset,
     change: Subject,
-    returned: Mapping[str, Mapping[str, Any]],
+    returned: Mapping[str, Sequence[Mapping[str, Any]]],
     settings: Settings,
     fetch: Fetch,
 ) -> list[gerrit.Build]:
     """Return the builds of a buildset with their verdicts.
 
-    ``returned`` is the data that builds returned, by job and uuid as in the message.
+    ``returned`` is the data that builds returned, by uuid: of each message about the buildset.
 
     :raises LogsUnavailableError: ``fetch`` could not get a file.
     """
     final = [each for each in buildset.builds if each.final is not False]
-    found = [_judged(each, change, returned.get(each.uuid, {}), settings, fetch) for each in final]
+    found = [_judged(each, change, returned.get(each.uuid, ()), settings, fetch) for each in final]
     present = {each.job_name for each in final}
     absent = [job for job in settings.required.get(change.project, ()) if job not in present]
     found += [gerrit.Build(job, None, "the job is not in the buildset") for job in absent]
@@ -73,7 +73,11 @@ def builds(
 
 
 def _judged(
-    build: Build, change: Subject, data: Mapping[str, Any], settings: Settings, fetch: Fetch
+    build: Build,
+    change: Subject,
+    data: Sequence[Mapping[str, Any]],
+    settings: Settings,
+    fetch: Fetch,
 ) -> gerrit.Build:
     """Return a build with its verdict, or with the reason why it has none."""
     url = build.log_url or ""
@@ -83,7 +87,7 @@ def _judged(
         return replace(shown, problem="it is not a job of this CI (the key jobs of the settings)")
     try:
         _check_build(build, change)
-        given = find(dict(data), build.artifacts)
+        given = find(data, build.artifacts)
         _check_items(given, change, settings)
         verdict = _verdict(given, build, change, fetch)
         comments = _comments(given, build, fetch)

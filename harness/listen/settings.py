@@ -82,6 +82,8 @@ class Gerrit(Part):
     url: Server
     credentials: Path | None = None
     label: Name | None = "Verified"
+    timeout: float = Field(default=60.0, ge=1, le=_DAY)
+    """The seconds that a request may take; after half of it, Gerrit gives up a post."""
 
 
 class Pipeline(Part):

@@ -3,7 +3,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from urllib.parse import quote, urlencode
@@ -121,15 +121,18 @@ class Api:
 
     def buildsets(self, **query: str | int) -> list[Buildset]:
         """Return all buildsets that match, the newest first."""
-        found: list[Buildset] = []
-        while True:
-            page = self.page(**query, skip=len(found))
-            found += page
-            if len(page) < PAGE:
-                return found
+        return [each for page in self.pages(**query) for each in page]
 
-    def page(self, **query: str | int) -> Sequence[Buildset]:
-        """Return the first buildsets that match, the newest first."""
+    def pages(self, **query: str | int) -> Iterator[Sequence[Buildset]]:
+        """Yield the buildsets that match in parts, the newest first."""
+        skip = 0
+        while page := self._page(**query, skip=skip):
+            yield page
+            skip += len(page)
+            if len(page) < PAGE:
+                return
+
+    def _page(self, **query: str | int) -> Sequence[Buildset]:
         words = urlencode({**query, "limit": PAGE})
         found: Sequence[Buildset] | None = self._get(f"/buildsets?{words}", Sequence[Buildset])
         if found is None:

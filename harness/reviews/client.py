@@ -42,6 +42,10 @@ class Unavailable(InfrastructureError):
         self.after = after
 
 
+class InProgress(Unavailable):
+    """An earlier post may still be executed for ``after`` seconds."""
+
+
 class Blocked(InfrastructureError):
     """Nothing can be posted until somebody corrects the credentials or the URL."""
 

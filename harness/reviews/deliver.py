@@ -9,7 +9,7 @@ from typing import Final
 
 import tenacity
 
-from bsdgate.harness.reviews.client import Client, Unavailable
+from bsdgate.harness.reviews.client import Client, InProgress, Unavailable
 from bsdgate.harness.reviews.post import Kind, Outcome, post
 from bsdgate.harness.reviews.spool import Entry, Spool
 
@@ -57,14 +57,23 @@ class Delivery:
         report: Callable[[str], None],
         *,
         retries: Retries | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+        on_damage: Callable[[Path], None] | None = None,
     ) -> None:
-        """Post nothing yet."""
+        """Post nothing yet. No other post begins when ``stopping`` returns true.
+
+        ``on_damage`` is called with the path of each damaged file before it is set aside.
+        """
         self._spool: Final = spool
         self._client: Final = client
         self._report: Final = report
         self._retries: Final = retries or Retries()
+        self._stopping: Final = stopping
+        self._on_damage: Final = on_damage
         self.damaged = 0
         """The number of damaged files that ``run`` has set aside."""
+        self.after = 0.0
+        """The seconds after which to try again, as far as that is known, if reviews wait."""
 
     def run(self) -> list[Settled]:
         """Post all reviews for the server. The caller has locked the spool.
@@ -73,7 +82,7 @@ class Delivery:
 
         :raises Blocked: the server does not accept the account; the reviews stay in the spool.
         """
-        entries, problems = self._spool.read()
+        entries, problems = self._spool.read(self._on_damage)
         self.damaged = len(problems)
         for problem in problems:
             self._report(problem)
@@ -84,6 +93,7 @@ class Delivery:
                 with attempt:
                     self._round(pending, settled)
         except _Waiting as waiting:
+            self.after = waiting.after
             settled += [
                 Settled(one, Outcome(Kind.WAITING, str(waiting))) for one in pending.values()
             ]
@@ -113,20 +123,22 @@ class Delivery:
 
     def _round(self, pending: dict[Path, Entry], settled: list[Settled]) -> None:
         """Try each review once; move those that are settled from ``pending`` to ``settled``."""
-        why, after = "", 0.0
+        failures: list[Unavailable] = []
         for path, entry in list(pending.items()):
             try:
                 outcome = self._post(entry, pending)
             except Unavailable as error:
-                why, after = error.message, max(after, error.after)
+                failures.append(error)
                 continue
             self._settle(entry, outcome)
             del pending[path]
             settled.append(Settled(entry, outcome))
-        if pending:
-            raise _Waiting(why, after)
+        if failures:
+            raise _waiting(failures)
 
     def _post(self, entry: Entry, pending: dict[Path, Entry]) -> Outcome:
+        if self._stopping():
+            raise Unavailable("bsdgate is being stopped")
         replaced = _replaced(entry, pending.values())
         if replaced and entry.sent is None:
             return replaced
@@ -134,7 +146,7 @@ class Delivery:
         change = entry.review.buildset.change
         same = [one for one in pending.values() if one.review.buildset.change == change]
         if (left := max(map(self._in_progress, same))) > 0:
-            raise Unavailable("an earlier post may still be in progress", left)
+            raise InProgress("an earlier post may still be in progress", left)
 
         def sending() -> None:
             pending[entry.path] = self._spool.mark_sent(entry)
@@ -156,6 +168,15 @@ class Delivery:
         else:
             self._spool.remove(entry)
             self._report(f"{entry}: {outcome}")
+
+
+def _waiting(failures: list[Unavailable]) -> _Waiting:
+    """Return the last failure of the server, else the post that ends first."""
+    failed = [each for each in failures if not isinstance(each, InProgress)]
+    if failed:
+        return _Waiting(failed[-1].message, max(each.after for each in failed))
+    first = min(failures, key=lambda each: each.after)
+    return _Waiting(first.message, first.after)
 
 
 def _replaced(entry: Entry, pending: Iterable[Entry]) -> Outcome | None:

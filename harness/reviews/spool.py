@@ -75,10 +75,17 @@ class Spool:
         finally:
             os.close(fd)
 
-    def add(self, server: str, review: Review) -> Entry:
-        """Add a review; when this returns, it is on the disk."""
+    def add(self, server: str, review: Review, sent: datetime | None = None) -> Entry:
+        """Add a review; when this returns, it is on the disk.
+
+        The review of the buildset that waits already stays: it may have been sent. ``sent`` is when
+        a lost file with this review was possibly sent.
+        """
         path = self.folder / f"{_digest(server)[:8]}-{_name(review)}.json"
-        entry = Entry(path, server, review)
+        if path.exists():
+            with contextlib.suppress(DamagedError):
+                return _read(path)
+        entry = Entry(path, server, review, sent)
         self._write(entry)
         return entry
 
@@ -99,12 +106,12 @@ class Spool:
         files.write_atomically(entry.path, f"{text}\n".encode())
         files.sync(self.folder)
 
-    def read(self) -> tuple[list[Entry], list[str]]:
+    def read(self, damaged: Callable[[Path], None] | None = None) -> tuple[list[Entry], list[str]]:
         """Return the reviews, the oldest buildset first, and a line for each damaged file.
 
-        The damaged files are set aside.
+        The damaged files are set aside, each after ``damaged`` was called with its path.
         """
-        entries, problems = aside.read_all(self.folder, _read)
+        entries, problems = aside.read_all(self.folder, _read, damaged)
         entries.sort(key=lambda entry: entry.review.buildset.started)
         return entries, problems
 
@@ -143,6 +150,11 @@ def _read(path: Path) -> Entry:
 @cache
 def _adapter() -> TypeAdapter[Review]:
     return TypeAdapter(Review)
+
+
+def uuid_of(path: Path) -> str:
+    """Return the id of the buildset in the name of a file."""
+    return path.stem.split("-", 3)[-1]
 
 
 def _name(review: Review) -> str:

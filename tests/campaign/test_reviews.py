@@ -19,8 +19,9 @@ from queue import SimpleQueue
 import pytest
 from functional import gerrit
 from functional.gerrit import Gerrit
+from votes.forking import Forker
 from votes.plan import plan
-from votes.trial import Poster, Trial
+from votes.trial import Trial, poster
 
 TRIALS = int(os.environ.get("BSDGATE_VOTES_TRIALS", "500"))
 FIRST = random.SystemRandom().randrange(1_000_000)
@@ -37,17 +38,17 @@ def server(request: pytest.FixtureRequest) -> Iterator[Gerrit]:
 
 
 def test_each_review_is_posted_once_or_is_superseded(server: Gerrit, tmp_path: Path) -> None:
-    posters: SimpleQueue[Poster] = SimpleQueue()
+    posters: SimpleQueue[Forker] = SimpleQueue()
     began, events = time.monotonic(), Counter[str]()
     print(f"\n{len(SEEDS)} trials from seed {SEEDS[0]}")
 
     def run(seed: int) -> list[str]:
         folder = tmp_path / str(seed)
         folder.mkdir()
-        poster = posters.get()
-        trial = Trial(plan(seed), server, folder, poster)
+        forker = posters.get()
+        trial = Trial(plan(seed), server, folder, forker)
         problems = trial.run()
-        posters.put(poster)
+        posters.put(forker)
         events["reviews"] += sum(len(change.reviews) for change in trial.changes)
         events["starts"] += trial.starts
         events["faults"] += sum(map(len, trial.plan.faults.values()))
@@ -55,7 +56,7 @@ def test_each_review_is_posted_once_or_is_superseded(server: Gerrit, tmp_path: P
 
     with ExitStack() as stack:
         for _ in range(AT_ONCE):
-            posters.put(stack.enter_context(Poster()))
+            posters.put(stack.enter_context(poster()))
         pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
         # Pydantic makes its types at the first use, which several threads must not do together.
         problems = run(SEEDS[0])

@@ -3,8 +3,10 @@
 
 import contextlib
 import http.client
+import math
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -43,7 +45,9 @@ class Fault(StrEnum):
 class Proxy:
     """The faults of the next requests by method, and what the events of faults do.
 
-    ``new_patchset`` and ``abandon`` get the path of the request.
+    ``new_patchset`` and ``abandon`` get the path of the request; after that, ``raced`` gets it if
+    the request was or will be executed within ``hold`` seconds. ``unavailable``: each answer is
+    503, as if the server were down for a time.
     """
 
     upstream: str
@@ -52,8 +56,13 @@ class Proxy:
     new_patchset: Callable[[str], None] = lambda path: None
     abandon: Callable[[str], None] = lambda path: None
     kill: Callable[[], None] = lambda: None
+    raced: Callable[[str], None] = lambda path: None
+    hold: float = math.inf
+    unavailable: bool = False
     late: list[threading.Thread] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
+    handling: set[int] = field(default_factory=set)
+    """The threads that handle a request."""
 
     def next(self, method: str) -> Fault:
         """Return the fault of a request, and remove it."""
@@ -105,7 +114,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self._answer(self.of.next(self.command), body)
+        if self.of.unavailable:
+            self._send(503, [], _BODY_OF_A_PROXY)
+            return
+        self.of.handling.add(threading.get_ident())
+        try:
+            self._answer(self.of.next(self.command), body)
+        finally:
+            self.of.handling.discard(threading.get_ident())
 
     def _answer(self, fault: Fault, body: bytes) -> None:
         match fault:
@@ -141,13 +157,20 @@ class _Handler(BaseHTTPRequestHandler):
                 self._forward_with_events(fault, body)
 
     def _forward_with_events(self, fault: Fault, body: bytes) -> None:
+        end = time.monotonic() + self.of.hold
         if fault is Fault.PATCHSET:
             self.of.new_patchset(self.path)
         if fault is Fault.ABANDON:
             self.of.abandon(self.path)
-        answer = self._forward(body)
+        if time.monotonic() > end:
+            # The client may rely on it that a request that was held for so long is not executed.
+            self._cut()
+            return
+        answer = self._forward(body, end - time.monotonic())
         if fault is Fault.PATCHSET_AFTER:
             self.of.new_patchset(self.path)
+        if fault in {Fault.PATCHSET, Fault.PATCHSET_AFTER} and time.monotonic() < end:
+            self.of.raced(self.path)
         self._send(*answer)
 
     def _forward_if(self, condition: bool, body: bytes) -> None:
@@ -161,8 +184,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.of.late.append(thread)
         thread.start()
 
-    def _forward(self, body: bytes) -> tuple[int, Sequence[tuple[str, str]], bytes]:
-        return _forward(self.of, self.command, self.path, dict(self.headers), body)
+    def _forward(
+        self, body: bytes, left: float = math.inf
+    ) -> tuple[int, Sequence[tuple[str, str]], bytes]:
+        """Forward the request; after ``left`` seconds, the server does not execute it."""
+        headers = dict(self.headers)
+        if left < math.inf:
+            headers["X-Gerrit-Deadline"] = f"{left * 1000:.0f}ms"
+        return _forward(self.of, self.command, self.path, headers, body)
 
     def _send(
         self, status: int, headers: Sequence[tuple[str, str]], body: bytes, cut: int | None = None

@@ -4,8 +4,10 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -20,6 +22,7 @@ from bsdgate.results.reporters import zuul
 TENANT = "openstack"
 PROJECT = "demo"
 JOB = "bsdgate-keystone-smoke"
+BEGAN = datetime(2026, 11, 29, 1, 40, tzinfo=UTC)
 USERS = "tempest.api.identity.v3.test_users.UsersTest.test_get_user"
 ITEMS = [{"project": PROJECT, "change": "1", "patchset": "1"}]
 
@@ -48,13 +51,20 @@ def described(path: str, content: bytes) -> dict[str, Any]:
 
 @dataclass
 class Zuul:
-    """The buildsets and the log files. ``logs_unavailable``: the log server answers 503."""
+    """The buildsets and the log files. Servers that are unavailable answer 503.
+
+    ``answered`` is called after each answer, with the number of requests so far.
+    """
 
     url: str = ""
     buildsets: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     logs_unavailable: bool = False
+    api_unavailable: bool = False
     asked: list[str] = field(default_factory=list)
+    answered: Callable[[int], None] = lambda number: None
+    _running: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _adding: threading.Lock = field(default_factory=threading.Lock)
 
     def add(
         self,
@@ -64,11 +74,20 @@ class Zuul:
         *,
         patchset: int = 1,
         second: int = 0,
+        began: datetime = BEGAN,
         result: str = "SUCCESS",
         message: str = "",
+        ended: bool = True,
+        artifact: bool = False,
     ) -> dict[str, Any]:
-        """Add a buildset with one build that has ended; return Zuul's message about it."""
+        """Add a buildset with one build; return Zuul's message about its end.
+
+        ``artifact``: the data of its verdict is in the metadata of an artifact too. Without
+        ``ended``, the buildset runs until ``end``.
+        """
         ref = {"project": PROJECT, "change": change, "patchset": str(patchset), "ref": "r"}
+        data = self._publish(uuid, found) if found else {}
+        returned = {"bsdgate": data} if data else {}
         build = {
             "uuid": f"build-{uuid}",
             "job_name": JOB,
@@ -77,20 +96,29 @@ class Zuul:
             "log_url": f"{self.url}/logs/{uuid}/",
             "final": True,
             "ref": ref,
-            "artifacts": [],
+            "artifacts": [{"name": "verdict", "metadata": returned}] if artifact else [],
         }
-        self.buildsets[uuid] = {
-            "_id": len(self.buildsets) + 1,
+        moment = began + timedelta(seconds=second)
+        buildset: dict[str, Any] = {
             "uuid": uuid,
             "result": result,
             "message": message,
             "pipeline": "check",
-            "event_timestamp": f"2026-11-29T01:40:{second:02}",
+            "event_timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S"),
             "refs": [ref],
             "builds": [build] if result in {"SUCCESS", "FAILURE"} else [],
         }
-        data = self._publish(uuid, found) if found else {}
-        return self.message(uuid, {"bsdgate": data} if data else {})
+        about = self._message(buildset, returned)
+        with self._adding:
+            buildset["_id"] = len(self.buildsets) + 1
+            self.buildsets[uuid] = buildset if ended else {**buildset, "result": None, "builds": []}
+        if not ended:
+            self._running[uuid] = buildset
+        return about
+
+    def end(self, uuid: str) -> None:
+        """End a buildset that runs."""
+        self.buildsets[uuid] = self._running.pop(uuid)
 
     def _publish(self, uuid: str, found: Verdict) -> dict[str, Any]:
         content = {
@@ -111,10 +139,9 @@ class Zuul:
             "items": ITEMS,
         }
 
-    def message(self, uuid: str, returned: dict[str, Any]) -> dict[str, Any]:
+    def _message(self, buildset: dict[str, Any], returned: dict[str, Any]) -> dict[str, Any]:
         """Return the message about a buildset, in the form of Zuul's mqtt reporter."""
-        buildset = self.buildsets[uuid]
-        result = buildset["result"] or "SUCCESS"
+        uuid, result = buildset["uuid"], buildset["result"]
         builds = [
             {
                 "job_name": each["job_name"],
@@ -132,7 +159,7 @@ class Zuul:
             "tenant": TENANT,
             "pipeline": "check",
             "change": buildset["refs"][0]["change"],
-            "patchset": "1",
+            "patchset": buildset["refs"][0]["patchset"],
             "message": buildset["message"],
             "buildset": {"uuid": uuid, "result": result, "builds": builds, "retry_builds": []},
         }
@@ -150,6 +177,8 @@ class Zuul:
                 if found is not None
                 else (404, b"")
             )
+        if self.api_unavailable:
+            return 503, b""
         if parts.path == f"/api/tenant/{TENANT}/buildsets":
             return 200, json.dumps(self._matching(parse_qs(parts.query))).encode()
         uuid = parts.path.removeprefix(f"/api/tenant/{TENANT}/buildset/")
@@ -166,7 +195,9 @@ class Zuul:
                 and str(one["refs"][0]["change"]) == change
             )
 
-        found = sorted(filter(fits, self.buildsets.values()), key=lambda one: -int(one["_id"]))
+        found = sorted(
+            filter(fits, list(self.buildsets.values())), key=lambda one: -int(one["_id"])
+        )
         skip, limit = (
             int(query.get(key, [value])[0]) for key, value in (("skip", "0"), ("limit", "50"))
         )
@@ -186,6 +217,12 @@ def simulated() -> Iterator[Zuul]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+            found.answered(len(found.asked))
+
+        def handle(self) -> None:
+            # The client may have gone or been killed.
+            with contextlib.suppress(ConnectionError):
+                super().handle()
 
         def log_message(self, *args: object) -> None:
             pass

@@ -19,6 +19,7 @@ ZUUL = ("zuul", "canary-of-zuul")
 LISTENER = ("listener", "canary-of-the-listener")
 OTHER = ("other", "canary-of-another-account")
 START = 60.0
+TRIES = 10
 _DAEMON = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 _ACL = """\
 user zuul
@@ -34,12 +35,21 @@ class Missing(Exception):
     """Mosquitto is missing on this machine."""
 
 
+def find() -> str:
+    """Return the path of Mosquitto.
+
+    :raises Missing: it is not installed.
+    """
+    if _DAEMON is None or shutil.which("mosquitto_passwd") is None:
+        raise Missing("mosquitto is missing: install the package mosquitto")
+    return _DAEMON
+
+
 class Broker:
     """A broker that can be ended and started again; it keeps sessions and messages on disk."""
 
     def __init__(self, folder: Path) -> None:
-        if _DAEMON is None or shutil.which("mosquitto_passwd") is None:
-            raise Missing("mosquitto is missing: install the package mosquitto")
+        self._daemon = find()
         self.port = free_port()
         self._folder = folder
         self._popen: subprocess.Popen[bytes] | None = None
@@ -58,15 +68,28 @@ class Broker:
             f"user {folder.owner()}\n"
         )
 
+    @property
+    def running(self) -> bool:
+        return self._popen is not None
+
     def start(self) -> None:
-        assert _DAEMON is not None
+        """Start the broker, if it does not run."""
+        tries = 0
+        while not self.running:
+            tries += 1
+            # A client of another server may have the port for a moment.
+            assert self._try_to_start() or tries < TRIES, (self._folder / "log").read_text()
+
+    def _try_to_start(self) -> bool:
         dies = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        command = [*dies, _DAEMON, "-c", str(self._folder / "mosquitto.conf")]
+        command = [*dies, self._daemon, "-c", str(self._folder / "mosquitto.conf")]
         self._popen = subprocess.Popen(command, stderr=subprocess.PIPE)
         ready: queue.Queue[bool] = queue.Queue()
         self._reader = threading.Thread(target=self._read, args=[self._popen, ready])
         self._reader.start()
-        assert ready.get(timeout=START), (self._folder / "log").read_text()
+        if not (started := ready.get(timeout=START)):
+            self.stop()
+        return started
 
     def _read(self, popen: subprocess.Popen[bytes], ready: queue.Queue[bool]) -> None:
         assert popen.stderr is not None

@@ -238,6 +238,29 @@ def test_messages_and_reviews_survive_a_kill_and_a_restart(
     assert [server.vote(each) for each in changes] == [1, 1, 1]
 
 
+def test_a_damaged_review_is_judged_again(
+    server: Gerrit, zuul: Zuul, broker: Broker, listener: Listener
+) -> None:
+    change = server.new_change()
+    with proxying(server.url) as proxy:
+        listener.settings["gerrit"] |= {"url": proxy.url, "timeout": 4}
+        proxy.unavailable = True
+        listener.start()
+        listener.until(CONNECTED)
+        broker.publish(zuul.add("b0", change, verdict(change), artifact=True))
+        listener.until("b0: waiting")
+        listener.end(signal.SIGKILL)
+        (review,) = (listener.folder / "state" / "reviews").glob("*.json")
+        review.write_bytes(review.read_bytes()[:99])
+        proxy.unavailable = False
+        listener.start()
+        listener.until("buildset b0 is judged again")
+        listener.until("b0: posted")
+        code, output = listener.check()
+        assert (code, "warning: 1 files are set aside" in output) == (0, True), output
+    assert (uuids(server, change), server.vote(change)) == (["b0"], 1)
+
+
 def has_log_request(zuul: Zuul, since: int) -> bool:
     """Return whether the logs of the buildset "late" were requested again."""
     return any("/logs/late/" in each for each in zuul.asked[since:])

@@ -50,7 +50,13 @@ def plan(seed: int) -> Plan:
         )
         for _ in range(choose.choice([1, 2, 3]))
     ]
+    found = faults(seed, choose)
+    kill_after = choose.uniform(0.0, 1.5) if choose.random() < 0.3 else None
+    return Plan(seed, changes, found, kill_after)
+
+
+def faults(seed: int, choose: random.Random) -> Mapping[str, Sequence[Fault]]:
+    """Return faults by method."""
     posts = [POSTS[seed % len(POSTS)], *choose.choices([*POSTS, Fault.NONE], k=choose.randrange(4))]
     reads = choose.choices([Fault.NONE] * 4 + [*READS], k=choose.randrange(6))
-    kill_after = choose.uniform(0.0, 1.5) if choose.random() < 0.3 else None
-    return Plan(seed, changes, {"POST": posts, "GET": reads}, kill_after)
+    return {"POST": posts, "GET": reads}

@@ -1,13 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Posts the reviews of a spool in a process of its own for each line of input.
-
-``python -m votes.poster`` reads lines with JSON (Job). For each it forks a process, prints the
-process id, waits for the process, and prints its exit status (negative: ended by a signal).
-"""
+"""Posts the reviews of a spool in a process of its own for each line of input, which is a Job."""
 
 import json
-import os
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +9,7 @@ from bsdgate.harness.reviews.client import Client, Limits
 from bsdgate.harness.reviews.credentials import Credentials
 from bsdgate.harness.reviews.deliver import Delivery, Retries
 from bsdgate.harness.reviews.spool import Spool
+from votes.forking import serve
 
 DEADLINE = 3.0
 """The time after which Gerrit executes no post any more, on a busy machine."""
@@ -51,24 +46,17 @@ def run(job: Job) -> None:
             Delivery(spool, client, report, retries=RETRIES).run()
 
 
-def main() -> None:
-    """Carry out the jobs on standard input, one after another."""
-    for line in sys.stdin:
-        job = Job(**json.loads(line))
-        if not (pid := os.fork()):
-            try:
-                run(job)
-            except BaseException as error:  # noqa: BLE001 - the trial reports it
-                with Path(job.log).open("a", encoding="utf-8") as log:
-                    log.write(f"{error!r}\n")
-                os._exit(1)
-            os._exit(0)
-        sys.stdout.write(f"{pid}\n")
-        sys.stdout.flush()
-        _, status = os.waitpid(pid, 0)
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
-        sys.stdout.flush()
+def main(line: str) -> int:
+    """Carry out a job; return the exit status."""
+    job = Job(**json.loads(line))
+    try:
+        run(job)
+    except BaseException as error:  # noqa: BLE001 - the trial reports it
+        with Path(job.log).open("a", encoding="utf-8") as log:
+            log.write(f"{error!r}\n")
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    serve(main)

@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trial: reviews are posted until the spool is empty; then Gerrit has what it must have."""
 
-import contextlib
-import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
 
 from fakes.faults import Fault, proxying
 from functional import gerrit
@@ -22,6 +17,7 @@ from functional.gerrit import Gerrit
 from bsdgate.harness.reviews.aside import ASIDE
 from bsdgate.harness.reviews.spool import Spool
 from bsdgate.results.reporters.review import Buildset, Review, marked
+from votes.forking import Forker
 from votes.plan import CLOSED_BEFORE, SUPERSEDED_BEFORE, Plan, Planned
 from votes.poster import Job
 
@@ -29,7 +25,6 @@ BEGAN = datetime(2026, 11, 29, 1, 40, tzinfo=UTC)
 STARTS = 12
 """The maximum number of starts of a trial; each kill needs one more."""
 
-TESTS = Path(__file__).parents[1]
 _HEAD = re.compile(r"Patch Set (\d+):(?: (-?)Verified([+-]\d)?)?")
 
 
@@ -55,42 +50,9 @@ def _review(change: Change, each: int) -> Review:
     return Review(buildset, f"PASS\n\n{buildset.mark}", labels)
 
 
-class Poster:
-    """A process that forks a process for each start, so that a start takes no time."""
-
-    def __init__(self) -> None:
-        self._popen = subprocess.Popen(
-            [sys.executable, "-m", "votes.poster"],
-            cwd=TESTS,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.pid = 0
-
-    def start(self, job: Job) -> None:
-        assert self._popen.stdin is not None
-        assert self._popen.stdout is not None
-        self._popen.stdin.write(f"{job.dump()}\n")
-        self._popen.stdin.flush()
-        self.pid = int(self._popen.stdout.readline())
-
-    def wait(self) -> int:
-        """Return the exit status of the started process."""
-        assert self._popen.stdout is not None
-        return int(self._popen.stdout.readline())
-
-    def kill(self) -> None:
-        """Kill the started process, if it still runs."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._popen:
-            pass
+def poster() -> Forker:
+    """Return a process that posts the reviews of a spool at each start."""
+    return Forker("votes.poster")
 
 
 @dataclass
@@ -100,7 +62,7 @@ class Trial:
     plan: Plan
     server: Gerrit
     folder: Path
-    poster: Poster
+    poster: Forker
     changes: list[Change] = field(default_factory=list)
     starts: int = 0
 
@@ -150,7 +112,7 @@ class Trial:
     def _post(self, spool: Spool, job: Job) -> list[str]:
         while self.starts < STARTS:
             timer = None
-            self.poster.start(job)
+            self.poster.start(job.dump())
             if not self.starts and self.plan.kill_after is not None:
                 timer = threading.Timer(self.plan.kill_after, self.poster.kill)
                 timer.start()

@@ -16,7 +16,7 @@ from bsdgate.harness import files
 from bsdgate.harness.errors import ConfigurationError
 from bsdgate.harness.listen import health, settings
 from bsdgate.harness.listen.health import Health
-from bsdgate.harness.listen.inbox import Inbox
+from bsdgate.harness.listen.inbox import MESSAGES, Inbox
 from bsdgate.harness.listen.poll import Poll
 from bsdgate.harness.listen.zuul import Api, NoAnswer, parse
 from bsdgate.harness.reviews.aside import ASIDE
@@ -78,8 +78,8 @@ def test_a_wrong_setting_is_an_error_with_its_place(
     assert f"{tmp_path / 'listen.yaml'}:" in str(error.value)
 
 
-def message(uuid: str = "b1") -> bytes:
-    builds = [{"job_name": JOB, "uuid": "u1", "returned_data": {"bsdgate": {}}}]
+def message(uuid: str = "b1", build: str = "u1") -> bytes:
+    builds = [{"job_name": JOB, "uuid": build, "returned_data": {"bsdgate": {}}}]
     about = {"action": "success", "tenant": "t", "pipeline": "check"}
     return json.dumps({**about, "buildset": {"uuid": uuid, "builds": builds}}).encode()
 
@@ -92,17 +92,27 @@ def test_what_is_no_message_is_a_value_error(payload: bytes) -> None:
         parse(payload)
 
 
-def test_the_first_message_of_a_buildset_stays(tmp_path: Path) -> None:
+def test_each_different_message_of_a_buildset_stays(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path / "inbox")
     assert inbox.add("b1")
     assert not inbox.add("b1")
     assert inbox.add("b1", message())
-    assert not inbox.add("b1", message())
+    assert not inbox.add("b1", message() + b" ")
     assert not inbox.add("b1")
+    assert inbox.add("b1", message(build="u2"))
     ((item,), problems) = inbox.read()
-    assert (item.uuid, list(item.builds), item.has_message, problems) == ("b1", ["u1"], True, [])
+    assert (item.uuid, list(map(list, item.messages)), problems) == ("b1", [["u1"], ["u2"]], [])
     inbox.remove(item)
     assert inbox.read() == ([], [])
+
+
+def test_the_messages_of_a_buildset_are_limited(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox")
+    for each in range(MESSAGES):
+        assert inbox.add("b1", message(build=f"u{each}"))
+    with pytest.raises(ValueError, match="has 4 different messages already"):
+        inbox.add("b1", message(build="another"))
+    assert len(inbox.read()[0][0].messages) == MESSAGES
 
 
 @pytest.mark.parametrize("uuid", ["", "../b", "a/b", ".", "a" * 65])
@@ -156,6 +166,29 @@ def test_the_poll_finds_what_ends_after_the_first_start(zuul: Zuul, tmp_path: Pa
     inbox.remember(inbox.seen().model_copy(update={"done": {"between": 3, "running": 2}}))
     poll.buildsets()
     assert (inbox.seen().floor, dict(inbox.seen().done)) == (4, {})
+
+
+def test_a_damaged_state_makes_the_buildsets_of_the_last_days_count_again(
+    zuul: Zuul, tmp_path: Path
+) -> None:
+    inbox, now = Inbox(tmp_path / "inbox"), datetime.now(UTC)
+    zuul.add("ancient", 1, verdict(1), began=now - timedelta(days=9))
+    zuul.add("recent", 2, verdict(2), began=now - timedelta(days=1))
+    poll = poll_of(zuul, inbox, [])
+    poll.buildsets()
+    assert (inbox.read()[0], inbox.seen().floor) == ([], 3)
+    (inbox.folder / "seen.state").write_text("{")
+    poll.buildsets()
+    assert [item.uuid for item in inbox.read()[0]] == ["recent"]
+
+
+def test_a_buildset_that_never_ends_does_not_stay(zuul: Zuul, tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox")
+    poll = poll_of(zuul, inbox, [])
+    poll.buildsets()
+    zuul.add("endless", 1, verdict(1), ended=False, began=datetime.now(UTC) - timedelta(days=9))
+    assert poll.buildsets() == []
+    assert inbox.seen().floor == 2
 
 
 def test_an_api_without_the_tenant_is_no_answer(zuul: Zuul) -> None:
@@ -234,4 +267,4 @@ def test_the_poll_does_not_replace_a_message_that_comes_at_the_same_time(
     assert inbox.add("b")
     message.join()
     (item,), _ = inbox.read()
-    assert item.has_message
+    assert item.messages

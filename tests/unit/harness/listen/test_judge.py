@@ -13,7 +13,7 @@ from bsdgate.harness.listen.inbox import Item
 from bsdgate.harness.listen.judge import Judge, NotYetError, RejectedError
 from bsdgate.harness.listen.logs import Logs
 from bsdgate.harness.listen.settings import Settings
-from bsdgate.harness.listen.zuul import Api, parse
+from bsdgate.harness.listen.zuul import Api, MessageBuild, parse
 from bsdgate.results.model import Result
 from bsdgate.results.reporters.review import Review
 
@@ -58,13 +58,17 @@ def settings(zuul: Zuul, **more: Any) -> Settings:
     )
 
 
+def builds(message: dict[str, Any]) -> dict[str, MessageBuild]:
+    found = parse(json.dumps(message).encode()).buildset.builds
+    return {each.uuid: each for each in found if each.uuid}
+
+
 def judged(
-    zuul: Zuul, message: dict[str, Any] | None, uuid: str = "b1", age: float = 0, **more: Any
+    zuul: Zuul, *messages: dict[str, Any], uuid: str = "b1", age: float = 0, **more: Any
 ) -> Review | None:
     given = settings(zuul, **more)
-    builds = parse(json.dumps(message).encode()).buildset.builds if message else ()
     received = datetime.now(UTC) - timedelta(seconds=age)
-    item = Item(uuid, received, {each.uuid: each for each in builds if each.uuid})
+    item = Item(uuid, received, tuple(map(builds, messages)))
     client: Any = Files()
     judge = Judge(given, Api(zuul.url, TENANT), Logs(given.zuul.logs), client)
     found = judge.judge(item).reviews
@@ -210,18 +214,42 @@ def test_a_lost_message_is_replaced_by_the_metadata_of_an_artifact(zuul: Zuul) -
     message = zuul.add("b1", 1, verdict(1))
     metadata = {"type": "json_verdict", "bsdgate": returned(message)}
     zuul.buildsets["b1"]["builds"][0]["artifacts"] = [{"name": "v", "metadata": metadata}]
-    review = judged(zuul, None)
+    review = judged(zuul)
     assert review is not None
     assert review.labels == {"Verified": 1}
 
 
-def test_a_message_about_another_build_is_rejected(zuul: Zuul) -> None:
+def test_a_message_about_another_build_is_not_used(zuul: Zuul) -> None:
     message = zuul.add("b1", 1, verdict(1))
-    message["buildset"]["builds"][0]["uuid"] = "forged"
-    with pytest.raises(RejectedError, match="no build forged"):
-        judged(zuul, message)
+    forged = json.loads(json.dumps(message).replace("build-b1", "forged"))
+    with pytest.raises(NotYetError, match="may still come"):
+        judged(zuul, forged)
+    review = judged(zuul, forged, age=60)
+    assert review is not None
+    assert "returned no verdict" in review.message
+    review = judged(zuul, forged, message)
+    assert review is not None
+    assert review.labels == {"Verified": 1}
     with pytest.raises(RejectedError, match="no such buildset"):
-        judged(zuul, None, uuid="forged")
+        judged(zuul, uuid="forged")
+
+
+def test_two_messages_with_two_verdicts_give_no_vote(zuul: Zuul) -> None:
+    message = zuul.add("b1", 1, verdict(1))
+    forged = json.loads(json.dumps(message))
+    returned(forged)["run_id"] = "another"
+    review = judged(zuul, forged, message)
+    assert review is not None
+    assert "two verdicts" in review.message
+    assert review.labels == {}
+
+
+def test_a_message_about_a_buildset_that_runs_on_does_not_stay(zuul: Zuul) -> None:
+    message = zuul.add("b1", 1, verdict(1), ended=False)
+    with pytest.raises(NotYetError, match="no result of the buildset yet"):
+        judged(zuul, message)
+    with pytest.raises(RejectedError, match="no result of it after 900 s"):
+        judged(zuul, message, age=901)
 
 
 def test_a_buildset_without_a_result_waits(zuul: Zuul) -> None:

@@ -266,6 +266,32 @@ def test_the_server_says_when_to_try_again(run: Run) -> None:
     assert run.lines == []
 
 
+def test_the_time_of_the_next_try_is_known_after_one_round(run: Run) -> None:
+    run.spool.add(SERVER, review_of())
+    once = Retries(total=0)
+    for failure in (Unavailable("busy", after=30), Unavailable("cut")):
+        client = cast("Client", Scripted(failure=failure))
+        delivery = Delivery(run.spool, client, run.lines.append, retries=once)
+        delivery.run()
+        assert delivery.after == failure.after
+    run.spool.mark_sent(run.spool.read()[0][0])
+    client = cast("Client", Scripted(limits=Limits(deadline=60)))
+    delivery = Delivery(run.spool, client, run.lines.append, retries=once)
+    delivery.run()
+    assert 50 < delivery.after <= 60
+
+
+def test_no_post_begins_while_bsdgate_is_stopped(run: Run) -> None:
+    run.spool.add(SERVER, review_of())
+    client = Scripted()
+    delivery = Delivery(
+        run.spool, cast("Client", client), run.lines.append, retries=BRIEF, stopping=lambda: True
+    )
+    assert [each.outcome.kind for each in delivery.run()] == [Kind.WAITING]
+    assert client.posts == []
+    assert run.left == ["8f3c"]
+
+
 def test_refused_credentials_stop_all_posts(run: Run) -> None:
     run.spool.add(SERVER, review_of())
     run.spool.add(SERVER, review_of(replace(LATER, change=5)))

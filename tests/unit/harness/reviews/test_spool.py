@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,13 +16,16 @@ import pytest
 
 from bsdgate.harness import files
 from bsdgate.harness.errors import InfrastructureError
+from bsdgate.harness.reviews import aside
 from bsdgate.harness.reviews.aside import ASIDE
-from bsdgate.harness.reviews.spool import Spool
+from bsdgate.harness.reviews.spool import Spool, uuid_of
 from bsdgate.results.reporters.review import Buildset, LineComment, Review
 
 SERVER = "https://review.example.org"
 BUILDSET = Buildset(912345, 3, "8f3c", datetime(2026, 11, 29, 1, 40, tzinfo=UTC))
 REVIEW = Review(BUILDSET, "☃\nm", {"Verified": -1}, (LineComment("a.py", 3, "Boom"),))
+
+NOW = time.time()
 
 
 @pytest.fixture
@@ -59,6 +63,45 @@ def test_a_review_is_there_once_for_each_server(spool: Spool) -> None:
     spool.add(SERVER, REVIEW)
     spool.add("https://other.example.org", REVIEW)
     assert len(read(spool)) == 2
+
+
+def test_a_review_that_was_possibly_sent_is_not_replaced(spool: Spool) -> None:
+    sent = spool.mark_sent(spool.add(SERVER, REVIEW))
+    assert spool.add(SERVER, REVIEW) == sent
+    assert spool.read() == ([sent], [])
+
+
+def test_a_damaged_review_is_replaced(spool: Spool) -> None:
+    moment = datetime.now(UTC)
+    spool.add(SERVER, REVIEW).path.write_text("{")
+    entry = spool.add(SERVER, REVIEW, moment)
+    assert (entry.sent, spool.read()) == (moment, ([entry], []))
+
+
+def test_a_damaged_review_is_reported_before_it_is_set_aside(tmp_path: Path) -> None:
+    found: list[tuple[str, bool]] = []
+    spool = Spool(tmp_path)
+    spool.add(SERVER, of("a-b", 0)).path.write_text("{")
+    spool.read(lambda path: found.append((uuid_of(path), path.exists())))
+    assert found == [("a-b", True)]
+
+
+def test_files_that_were_set_aside_are_limited_in_number_and_age(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aside, "KEPT", 2)
+    for each in range(3):
+        path = spool.set_aside(spool.add(SERVER, of(f"u{each}", 0)), "refused")
+        os.utime(path, (NOW + each, NOW + each))
+    assert aside.prune(spool.folder) == 2
+    kept = sorted((spool.folder / ASIDE).glob("*.json"))
+    assert [uuid_of(each) for each in kept] == ["u1", "u2"]
+    os.utime(kept[0], (NOW - 31 * 86400, NOW - 31 * 86400))
+    assert aside.prune(spool.folder) == 1
+    assert [each.suffix for each in sorted((spool.folder / ASIDE).iterdir())] == [
+        ".json",
+        ".reason",
+    ]
 
 
 def test_a_removed_review_is_gone(spool: Spool) -> None:
