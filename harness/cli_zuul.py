@@ -8,7 +8,13 @@ import click
 from rich.console import Console
 
 from bsdgate.harness.options import EXPECTATIONS, HISTORY, POLICY_OF, RUN_DIR
-from bsdgate.harness.parameters import ItemParameter, ReviewParameter
+from bsdgate.harness.parameters import (
+    ItemParameter,
+    NodeAddressParameter,
+    ProjectParameter,
+    ReviewParameter,
+    VariableParameter,
+)
 
 CHECKOUT = click.option(
     "--checkout",
@@ -17,6 +23,13 @@ CHECKOUT = click.option(
     metavar="DIR",
     help="The checkout of bsdgate.",
     show_default="the current directory",
+)
+
+PYTHON = click.option(
+    "--python",
+    type=click.Path(path_type=Path),
+    help="The interpreter of an environment with Zuul.",
+    show_default="that of tox",
 )
 
 
@@ -77,12 +90,7 @@ def generate(checkout: Path, check: bool) -> int:
 
 @zuul.command()
 @CHECKOUT
-@click.option(
-    "--python",
-    type=click.Path(path_type=Path),
-    help="The interpreter of an environment with Zuul.",
-    show_default="that of tox",
-)
+@PYTHON
 def lint(checkout: Path, python: Path | None) -> int:
     """Check zuul.d, the playbooks and the example tenant with Zuul's parser.
 
@@ -92,3 +100,56 @@ def lint(checkout: Path, python: Path | None) -> int:
     from bsdgate.harness.commands import zuul_lint
 
     return zuul_lint.lint(checkout, python)
+
+
+@zuul.command()
+@click.argument("job")
+@CHECKOUT
+@PYTHON
+@click.option(
+    "--project",
+    "projects",
+    multiple=True,
+    type=ProjectParameter(),
+    help="A checkout, first that of the change; repeatable. NAME is the name of the project in the"
+    " tenant.",
+    show_default="NAME: that in .gitreview; no project: the build is one of bsdgate",
+)
+@click.option("--change", type=ReviewParameter(), help="The change of the build: 912345,3.")
+@click.option(
+    "--node",
+    "nodes",
+    multiple=True,
+    type=NodeAddressParameter(),
+    metavar="NAME=ssh://USER@HOST[:PORT]",
+    help="A node of the job's nodeset; repeatable. The node controller is this machine.",
+)
+@click.option(
+    "--var",
+    "variables",
+    multiple=True,
+    type=VariableParameter(),
+    help="A site variable, which overrides the variables of the job; repeatable.",
+)
+@click.option("--pipeline", default="check", help="The pipeline of the build.")
+@click.option("--branch", default="master", help="The branch of the build.")
+@click.option(
+    "--logs",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The directory below which the logs are published.",
+    show_default="zuul-logs in the state directory",
+)
+@click.option("--keep", is_flag=True, help="Keep the directory of the build.")
+@click.option("--dry-run", is_flag=True, help="Only print the job as Zuul would run it.")
+def run(python: Path | None, **options: Any) -> int:
+    """Run the playbooks of JOB as Zuul's executor does, without a Zuul.
+
+    The node controller is this machine, in a directory of its own. The exit code is that of the
+    verdict: 3 if the build has none.
+    """
+    from bsdgate.harness.commands import zuul_run
+
+    for name in ("nodes", "variables"):
+        options[name] = dict(options[name])
+    return zuul_run.run(zuul_run.Build(**options), python)

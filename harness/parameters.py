@@ -2,13 +2,16 @@
 """Types of command-line arguments; click checks the values before it calls the command."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 from bsdgate.harness.cloud.service import SERVICES
 from bsdgate.harness.cloud.spec import CloudName, checked_name
 from bsdgate.harness.errors import UsageError
+from bsdgate.harness.nodes.address import FORM, Address
 from bsdgate.harness.profiles.model import FACTOR_MAX
 
 PORTS = range(1, 65536)
@@ -98,3 +101,60 @@ class PortParameter(click.ParamType[tuple[str, int]]):
         if not port.isdecimal() or int(port) not in PORTS:
             self.fail(f"{port!r} is not a port; give a number from 1 to 65535", param, ctx)
         return service, int(port)
+
+
+class NodeAddressParameter(click.ParamType[tuple[str, Address]]):
+    """A node of a job, and its address."""
+
+    name = "NODE=URL"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Address]:
+        """Check the address."""
+        if isinstance(value, tuple):
+            return value
+        node, _, url = str(value).partition("=")
+        if not (node and url):
+            self.fail(f"{value!r} is not a node; give one such as freebsd={FORM}", param, ctx)
+        try:
+            return node, Address.parse(url)
+        except UsageError as error:
+            self.fail(f"{error.message}; {error.hint}", param, ctx)
+
+
+class VariableParameter(click.ParamType[tuple[str, Any]]):
+    """A variable of Ansible, and its value in YAML."""
+
+    name = "NAME=VALUE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        """Check the name, and parse the value."""
+        if isinstance(value, tuple):
+            return value
+        variable, equals, text = str(value).partition("=")
+        if not (equals and variable.isidentifier()):
+            self.fail(f"{value!r} is not a variable; give NAME=VALUE", param, ctx)
+        try:
+            return variable, yaml.safe_load(text)
+        except yaml.YAMLError:
+            self.fail(f"the value of {variable} is not YAML: {text}", param, ctx)
+
+
+class ProjectParameter(click.ParamType[tuple[str | None, Path]]):
+    """The checkout of a project, and the name of the project if it is given."""
+
+    name = "[NAME=]PATH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str | None, Path]:
+        """Check that the checkout is a directory."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, path = str(value).rpartition("=")
+        if not Path(path).is_dir():
+            self.fail(f"{path or value!r} is not a directory; give [NAME=]PATH", param, ctx)
+        return (name if equals else None), Path(path)

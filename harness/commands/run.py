@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command ``bsdgate run``: begin a new run, or resume one; print the verdict."""
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 from rich.markup import escape
 
 from bsdgate.harness import folders, paths, pipeline
 from bsdgate.harness.commands.run_display import RunDisplay
+from bsdgate.harness.commands.stopping import stoppable
 from bsdgate.harness.pipeline import Options
 from bsdgate.harness.runners import durations
 from bsdgate.harness.steps import Run
@@ -70,27 +69,9 @@ def show(verdict: Verdict, console: Console) -> None:
 
 @contextmanager
 def _stoppable(display: RunDisplay) -> Iterator[None]:
-    """Let SIGTERM and SIGHUP stop the run as Ctrl-C does; end the display afterwards.
-
-    A signal that was ignored when bsdgate started, such as SIGHUP under nohup, stays ignored.
-    """
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        # Only once: a second Ctrl-C must not interrupt the clean-up.
-        for number in before:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {
-        number: signal.getsignal(number)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        display.end()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    """Let signals stop the run; end the display afterwards."""
+    with stoppable():
+        try:
+            yield
+        finally:
+            display.end()

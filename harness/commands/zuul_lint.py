@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command ``bsdgate zuul lint``: check the Zuul files of a checkout of bsdgate."""
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
-from bsdgate.harness import process
-from bsdgate.harness.commands import zuul_files
-from bsdgate.harness.errors import InfrastructureError, UsageError
-from bsdgate.harness.zuul import lint as program
+from bsdgate.harness.commands import zuul_environment, zuul_files
+from bsdgate.harness.errors import InfrastructureError
 
+PROGRAM: Final = "bsdgate.harness.zuul.lint"
 TIMEOUT: Final = 120.0
 """The maximum number of seconds; Zuul is imported in two on an idle machine."""
 _PROBLEMS: Final = 1
@@ -24,20 +22,12 @@ def lint(checkout: Path, python: Path | None) -> int:
     :raises UsageError: there is no such interpreter, or the directory is not a checkout.
     :raises InfrastructureError: the program failed.
     """
-    interpreter = python or Path(sys.prefix).parent / "zuul" / "bin" / "python"
-    if not interpreter.is_file():
-        raise UsageError(
-            f"there is no environment with Zuul: {interpreter} is missing",
-            "run `tox -e linters`, which makes one, or give --python",
-        )
+    interpreter = zuul_environment.find(python)
     drift = zuul_files.generate(checkout, check=True)
     with tempfile.TemporaryDirectory(prefix="bsdgate-") as folder:
         printed = Path(folder) / "stdout"
-        started = process.start(
-            [interpreter.absolute(), Path(program.__file__).parent, checkout.absolute()],
-            log=Path(folder) / "log",
-            cwd=Path(folder),
-            stdout=printed,
+        started = zuul_environment.start(
+            interpreter, [PROGRAM, checkout.absolute()], Path(folder), printed
         )
         with started as running:
             status = running.finish(TIMEOUT, check=False).exit_status

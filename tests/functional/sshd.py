@@ -109,7 +109,7 @@ class Sshd:
             f"\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no"
             f"\nStrictModes no\nPidFile none\nLogLevel ERROR\nSetEnv {setenv}\n"
         )
-        enter = " ".join([*_entering(self.namespace), ""])
+        enter = " ".join([*entering(self.namespace), ""])
         (self.root / "ssh_config").write_text(
             f"{client}\nHost {HOST}\n  ProxyCommand {enter}{SSHD} -i -f {self.root}/sshd_config"
             f"\n  IdentityFile {self.root}/key\n  IdentitiesOnly yes\n  IdentityAgent none"
@@ -132,7 +132,7 @@ class Sshd:
         booted = f"btime {math.ceil(time.time())}\n"
         changed = [booted if line.startswith("btime ") else line for line in lines]
         (self.root / "stat").write_text("".join(changed))
-        run(*_entering(self.namespace), "mount", "--bind", self.root / "stat", "/proc/stat")
+        run(*entering(self.namespace), "mount", "--bind", self.root / "stat", "/proc/stat")
 
     def processes(self) -> list[psutil.Process]:
         """Return the running processes of bsdgate and sshd there."""
@@ -194,7 +194,7 @@ def _user(root: Path, namespace: int | None) -> Iterator[tuple[str, Path]]:
     try:
         reads = [sys.executable, "-c", "import bsdgate.harness.cli"]
         asked = subprocess.run(
-            [*_entering(namespace), "runuser", "-u", name, "--", *reads],
+            [*entering(namespace), "runuser", "-u", name, "--", *reads],
             cwd="/",
             capture_output=True,
             check=False,
@@ -212,7 +212,7 @@ def _user(root: Path, namespace: int | None) -> Iterator[tuple[str, Path]]:
         run("userdel", "--force", name)
 
 
-def _entering(namespace: int | None) -> list[str]:
+def entering(namespace: int | None) -> list[str]:
     """Return the beginning of a command that enters the namespaces of a process."""
     if namespace is None:
         return []

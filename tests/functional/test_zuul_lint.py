@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(sys.prefix).parent / "zuul" / "bin" / "python"
-PROGRAM = ROOT / "harness" / "zuul" / "lint"
+PROGRAM = ("-m", "bsdgate.harness.zuul.lint")
+ENVIRONMENT = {"PYTHONPATH": str(ROOT / "src")}
 CHECKED = ("zuul.d", "playbooks", "roles", "doc/zuul-tenant", "doc/source/reference")
 BASE = "zuul.d/base.yaml"
 GENERATED = "zuul.d/generated.yaml"
@@ -158,6 +159,14 @@ PLANTED = (
 )
 
 
+def checked(*checkouts: Path) -> subprocess.CompletedProcess[str]:
+    """Run the program on checkouts."""
+    command: list[str | Path] = [PYTHON, *PROGRAM, *checkouts]
+    return subprocess.run(
+        command, env=ENVIRONMENT, cwd=ROOT.parent, capture_output=True, text=True, check=False
+    )
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[Planted, tuple[str, list[str]]]:
     """Return where each problem must be, and the lines about the checkout with this error.
@@ -172,9 +181,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[Planted, tuple[str, 
             shutil.copytree(ROOT / name, checkout / name)
         places[planted] = planted.plant(checkout)
     checkouts = sorted(root.iterdir())
-    done = subprocess.run(
-        [PYTHON, PROGRAM, *checkouts], capture_output=True, text=True, check=False
-    )
+    done = checked(*checkouts)
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
     return {
@@ -192,5 +199,5 @@ def test_a_planted_error_is_found_at_its_line(
 
 
 def test_the_files_of_the_project_have_no_problem() -> None:
-    done = subprocess.run([PYTHON, PROGRAM, ROOT], capture_output=True, text=True, check=False)
+    done = checked(ROOT)
     assert (done.returncode, done.stdout) == (0, ""), done

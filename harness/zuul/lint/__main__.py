@@ -1,30 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks the Zuul files of a checkout with Zuul's own parser, and what Zuul does not check.
 
-    .tox/zuul/bin/python harness/zuul/lint [CHECKOUT]...
+    PYTHONPATH=src .tox/zuul/bin/python -m bsdgate.harness.zuul.lint [CHECKOUT]...
 
 Each problem is a line ``FILE:LINE: message``; with problems the exit status is 1. This program
-needs Zuul and runs in Zuul's own environment, so it imports nothing of bsdgate. It connects to no
-server.
+runs in Zuul's own environment, which has no package that bsdgate needs, except PyYAML. It connects
+to no server.
 """
 
-import configparser
 import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final
 
 import yaml
-from zuul import configloader, model
-from zuul.lib.connections import ConnectionRegistry
 
-OURS: Final = "freebsd/bsdgate"
-"""The name of this project in the example tenant."""
-TENANT: Final = Path("doc", "zuul-tenant")
-CONNECTION: Final = "opendev"
+from bsdgate.harness.zuul.layout import CONNECTION, TENANT, parse, zuul_files
+
 PROJECT_KEYS: Final = frozenset(
     {
         "name",
@@ -38,21 +32,6 @@ PROJECT_KEYS: Final = frozenset(
     }
 )
 """The keys of projects and templates that are not pipelines."""
-_CONFIG: Final = f"""
-[connection {CONNECTION}]
-driver=gerrit
-server=review.example.org
-user=zuul
-baseurl=https://review.example.org
-[connection mqtt]
-driver=mqtt
-server=broker.example.org
-[connection static]
-driver=static
-[connection cloud]
-driver=openstack
-cloud=example
-"""
 KINDS: Final = frozenset(
     {
         *("flavor", "image", "job", "label", "nodeset", "pipeline", "pragma", "project"),
@@ -106,14 +85,6 @@ def check(root: Path) -> list[Problem]:
     return sorted(found)
 
 
-def zuul_files(root: Path) -> list[tuple[str, Path]]:
-    """Return the files of the config projects: the name of the project and the path of each."""
-    folders = {OURS: root / "zuul.d", "freebsd/ci-config": root / TENANT / "zuul.d"}
-    return [
-        (name, path) for name, folder in folders.items() for path in sorted(folder.glob("*.yaml"))
-    ]
-
-
 def check_syntax(root: Path) -> Iterator[Problem]:
     """Yield the files that are not YAML, or not lists of stanzas."""
     files = [path for _, path in zuul_files(root)]
@@ -145,25 +116,7 @@ def _playbook_files(root: Path) -> list[Path]:
 
 def _zuul_problems(root: Path) -> Iterator[Problem]:
     """Yield the errors of Zuul's parser, for this checkout and the example tenant together."""
-    connections = _connections()
-    source = connections.getSource(CONNECTION)
-    tenant, config_projects = _tenant(root, source)
-    system = model.SystemAttributes()
-    system.system_id = "lint"
-    context = configloader.ParseContext(
-        connections, SimpleNamespace(max_hold_expiration=0), system, _Ansible()
-    )
-    parser = _Parser(connections, None, SimpleNamespace(), None, None, None, None, None)
-    parsed = model.ParsedConfig()
-    for name, path in zuul_files(root):
-        tpc = config_projects[name]
-        where = model.SourceContext(
-            tpc.project.canonical_name, name, CONNECTION, "master", str(path.relative_to(root))
-        )
-        branch = parser.loadProjectYAML(path.read_text(encoding="utf-8"), where, context)
-        parser.addProjectBranchConfig(context, parsed, tenant, tpc, branch, trusted=True)
-    layout = parser._parseLayout(tenant, parsed, context)  # noqa: SLF001 - Zuul has no other way
-    for error in layout.loading_errors.errors:
+    for error in parse(root).errors:
         yield _problem_of(error)
 
 
@@ -171,60 +124,6 @@ def _problem_of(error: Any) -> Problem:
     context, mark = error.key.context, error.key.mark
     text = " ".join(str(error.short_error).split())
     return Problem(context.path if context else str(TENANT), mark.line + 1 if mark else 1, text)
-
-
-class _Ansible:
-    """Knows the version of Ansible that Zuul supports."""
-
-    default_version = "11"
-
-    def requestVersion(self, version: str) -> None:  # noqa: N802 - the name is Zuul's
-        """Check a version that a job requests."""
-        if version not in {"9", "11"}:
-            raise ValueError(f"Zuul has no Ansible {version}")
-
-
-class _Parser(configloader.TenantParser):
-    """A parser of tenants without a scheduler."""
-
-    def createManager(self, parse_context: Any, pipeline: Any, tenant: Any) -> Any:  # noqa: ARG002, N802
-        """Return what a layout needs of a pipeline's manager."""
-        return SimpleNamespace(pipeline=pipeline, tenant=tenant)
-
-
-def _connections() -> Any:
-    config = configparser.ConfigParser()
-    config.read_string(_CONFIG)
-    registry = ConnectionRegistry()
-    registry.configure(config, sources=True, triggers=True, reporters=True, providers=True)
-    # An endpoint of a cloud would use ZooKeeper.
-    endpoint = SimpleNamespace(getImageFormat=lambda: "raw")
-    registry.connections["cloud"].driver._getEndpoint = lambda *_: endpoint  # noqa: SLF001
-    return registry
-
-
-def _tenant(root: Path, source: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the example tenant, and its config projects by name."""
-    data = yaml.safe_load((root / TENANT / "main.yaml").read_text(encoding="utf-8"))[0]["tenant"]
-    tenant = model.Tenant(data["name"])
-    tenant.max_job_timeout = data["max-job-timeout"]
-    tenant.allowed_labels = tenant.disallowed_labels = None
-    listed = data["source"][CONNECTION]
-    trusted = {name: _project(source, name, trusted=True) for name in listed["config-projects"]}
-    for tpc in trusted.values():
-        tenant.addTPC(tpc)
-    for group in listed["untrusted-projects"]:
-        for name in group["projects"]:
-            tenant.addTPC(_project(source, name, trusted=False))
-    return tenant, trusted
-
-
-def _project(source: Any, name: str, *, trusted: bool) -> Any:
-    tpc = model.TenantProjectConfig(source.getProject(name))
-    tpc.trusted = trusted
-    tpc.load_classes = set(configloader.TenantParser.all_classes)
-    tpc.branches = ["master"]
-    return tpc
 
 
 def _own_problems(root: Path) -> Iterator[Problem]:

@@ -30,7 +30,7 @@ def python(tmp_path: Path) -> Make:
 def test_problems_have_paths_in_the_checkout(
     python: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = zuul_lint.lint(CHECKOUT, python('echo "$2/zuul.d/base.yaml:1: wrong"; exit 1'))
+    found = zuul_lint.lint(CHECKOUT, python('echo "$3/zuul.d/base.yaml:1: wrong"; exit 1'))
     assert (found, capsys.readouterr().out) == (1, "zuul.d/base.yaml:1: wrong\n")
 
 
