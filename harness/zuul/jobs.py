@@ -58,7 +58,14 @@ def generated(matrix: Matrix, base: str) -> dict[Path, str]:
 def stanzas(matrix: Matrix) -> list[Stanza]:
     """Return nodesets, jobs and templates."""
     tested = [each for each in matrix.freebsd if each.architectures]
-    return [*_nodesets(tested), *_embedded(tested), *_jobs(tested), *_templates(tested)]
+    default = next(each for each in tested if each.default)
+    return [
+        *_nodesets(tested),
+        *_embedded(tested),
+        _embedded_guest(default),
+        *_jobs(tested, default),
+        *_templates(tested),
+    ]
 
 
 def label(version: FreeBSD, architecture: str) -> str:
@@ -107,12 +114,26 @@ def _embedded(versions: Sequence[FreeBSD]) -> Iterator[Stanza]:
             }
 
 
-def _jobs(versions: Sequence[FreeBSD]) -> Iterator[Stanza]:
+def _embedded_guest(version: FreeBSD) -> Stanza:
+    seconds = SUITES["smoke"][1] + GUEST_SECONDS
+    return {
+        "job": {
+            "name": "bsdgate-embedded-guest",
+            "parent": "bsdgate-guest",
+            "description": f"The embedded cloud in a guest with FreeBSD {version.version} on a"
+            " Linux node, without a change of a service: the suite smoke.",
+            "final": True,
+            "timeout": seconds,
+            "vars": {"bsdgate_suite": "smoke", "bsdgate_on": _image(version)},
+        }
+    }
+
+
+def _jobs(versions: Sequence[FreeBSD], default: FreeBSD) -> Iterator[Stanza]:
     for project in PROJECTS:
         for suite in SUITES:
             for version in versions:
                 yield _job(project, suite, version)
-            default = next(each for each in versions if each.default)
             yield _guest_job(project, suite, default)
 
 
@@ -128,8 +149,13 @@ def _guest_job(project: str, suite: str, version: FreeBSD) -> Stanza:
     place = f"in a guest with FreeBSD {version.version} on a Linux node"
     job = _project_job(name, "bsdgate-guest", project, suite, place)
     job["timeout"] += GUEST_SECONDS
-    job["vars"]["bsdgate_on"] = f"qemu:{version.version}-RELEASE"
+    job["vars"]["bsdgate_on"] = _image(version)
     return {"job": job}
+
+
+def _image(version: FreeBSD) -> str:
+    """Return the value of ``--on`` for a guest with a version."""
+    return f"qemu:{version.version}-RELEASE"
 
 
 def _project_job(name: str, parent: str, project: str, suite: str, place: str) -> Stanza:
