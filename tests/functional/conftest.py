@@ -157,11 +157,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[gerrit.Gerrit]:
 
 
 @pytest.fixture(scope="session")
-def zuul_home(request: pytest.FixtureRequest) -> stack.Home:
+def zuul_home(request: pytest.FixtureRequest, sdist: Path, shared: Path) -> stack.Home:
     """Return what a Zuul is started from; the first call makes it."""
     tox = request.config.rootpath / ".tox"
+    (keystone,) = made_once(shared / "keystone", lambda folder: unpack(sdist, folder)).iterdir()
     try:
-        return stack.find(tox / "zuul-stack", tox / "gerrit", tox / "zuul")
+        return stack.find(tox / "zuul-stack", tox / "gerrit", tox / "zuul", keystone)
     except gerrit.Missing as missing:
         pytest.skip(str(missing))
 

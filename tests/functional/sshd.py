@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -175,7 +175,7 @@ def serving() -> Iterator[Sshd]:
             home.mkdir()
         else:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-            namespace = stack.enter_context(_namespace(root))
+            namespace = stack.enter_context(holding_namespaces(root))
             user, home = stack.enter_context(_user(root, namespace))
         made = Sshd(root, user, home, namespace)
         yield made
@@ -220,12 +220,15 @@ def entering(namespace: int | None) -> list[str]:
 
 
 @contextlib.contextmanager
-def _namespace(root: Path) -> Iterator[int | None]:
-    """Start a process in new namespaces, and return its id; None: namespaces are not allowed."""
+def holding_namespaces(root: Path, more: Sequence[str] = ()) -> Iterator[int | None]:
+    """Start a process in new namespaces, and return its id; None: namespaces are not allowed.
+
+    ``more`` are shell commands that are run in the namespaces first.
+    """
     if shutil.which("unshare") is None:
         yield None
         return
-    lines = [shlex.join([sys.executable, "-c", _HOLD])]
+    lines = [*(f"{each} || exit 1" for each in more), shlex.join([sys.executable, "-c", _HOLD])]
     for top, folders in _closed(sys.base_prefix, sys.prefix, str(TESTS.parent)).items():
         words = ["sh", "-c", _OPEN, "sh", str(root / "stage"), str(top), *map(str, folders)]
         lines.insert(0, f"{shlex.join(words)} || exit 1")

@@ -3,24 +3,21 @@
 
 import json
 import os
-import queue
 import signal
-import subprocess
-import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from fakes.faults import Fault, proxying
 from fakes.zuul import JOB, PROJECT, TENANT, Zuul, simulated, verdict
 from functional import gerrit as real
 from functional import mosquitto
 from functional.gerrit import Gerrit
+from functional.listening import CONNECTED, Listener
 from functional.mosquitto import LISTENER, OTHER, Broker
-from functional.place import BIN, wait_for
+from functional.place import wait_for
 
 from bsdgate.results.model import Result
 from bsdgate.results.reporters.review import marked
@@ -28,96 +25,29 @@ from bsdgate.results.reporters.review import marked
 # The first test may make the site of Gerrit, which takes minutes on a busy machine.
 pytestmark = pytest.mark.timeout(600)
 
-WAIT = 60.0
-CONNECTED = "connected to the broker"
 
-
-class Listener:
-    """The command ``bsdgate listen``, with its files in a folder."""
-
-    def __init__(self, folder: Path, zuul: Zuul, broker: Broker, server: str) -> None:
-        self.folder = folder
-        self.lines: queue.Queue[str] = queue.Queue()
-        self.output: list[str] = []
-        for name, (user, password) in (("broker", LISTENER), ("gerrit", real.CI)):
-            path = folder / name
-            path.touch(mode=0o600)
-            path.write_text(f"machine 127.0.0.1 login {user} password {password}\n")
-        self.settings: dict[str, Any] = {
-            "broker": {
-                "host": "127.0.0.1",
-                "port": broker.port,
-                "credentials": "broker",
-                "topics": [f"zuul/{TENANT}/#"],
-            },
-            "zuul": {
-                "url": zuul.url,
-                "tenant": TENANT,
-                "logs": [f"{zuul.url}/logs/"],
-                "poll": 0.5,
-                "grace": 60.0,
-            },
-            "gerrit": {"url": server, "credentials": "gerrit"},
-            "pipelines": {"check": {}},
-            "jobs": [JOB],
-            "required": {PROJECT: [JOB]},
-            "refused": ["bsdgate"],
-            "state": "state",
-        }
-        self._popen: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        (self.folder / "listen.yaml").write_text(yaml.safe_dump(self.settings))
-        command: list[str | Path] = [
-            BIN / "bsdgate",
-            "listen",
-            "--config",
-            self.folder / "listen.yaml",
-        ]
-        pipe, both = subprocess.PIPE, subprocess.STDOUT
-        self._popen = subprocess.Popen(command, stdout=pipe, stderr=both, text=True)
-        self._reader = threading.Thread(target=self._read, args=[self._popen])
-        self._reader.start()
-
-    def _read(self, popen: subprocess.Popen[str]) -> None:
-        assert popen.stdout is not None
-        for line in popen.stdout:
-            self.output.append(line)
-            self.lines.put(line)
-        popen.stdout.close()
-        self.lines.put("")
-
-    def until(self, text: str) -> str:
-        """Wait for a line with a text; return it."""
-        while line := self.lines.get(timeout=WAIT):
-            if text in line:
-                return line
-        raise AssertionError(f"it ended without {text!r}: {''.join(self.output)}")
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        assert self._popen is not None
-        self._popen.send_signal(number)
-        status = self._popen.wait(WAIT)
-        self._reader.join()
-        self._popen = None
-        while not self.lines.empty():
-            self.lines.get()
-        return status
-
-    def check(self) -> tuple[int, str]:
-        command: list[str | Path] = [
-            BIN / "bsdgate",
-            "listen",
-            "--check",
-            "--config",
-            self.folder / "listen.yaml",
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout + done.stderr
-
-    def close(self) -> None:
-        if self._popen is not None:
-            self.end(signal.SIGKILL)
+def settings(zuul: Zuul, broker: Broker, server: str) -> dict[str, Any]:
+    return {
+        "broker": {
+            "host": "127.0.0.1",
+            "port": broker.port,
+            "credentials": "broker",
+            "topics": [f"zuul/{TENANT}/#"],
+        },
+        "zuul": {
+            "url": zuul.url,
+            "tenant": TENANT,
+            "logs": [f"{zuul.url}/logs/"],
+            "poll": 0.5,
+            "grace": 60.0,
+        },
+        "gerrit": {"url": server, "credentials": "gerrit"},
+        "pipelines": {"check": {}},
+        "jobs": [JOB],
+        "required": {PROJECT: [JOB]},
+        "refused": ["bsdgate"],
+        "state": "state",
+    }
 
 
 @pytest.fixture
@@ -137,7 +67,8 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.fixture
 def listener(tmp_path: Path, zuul: Zuul, broker: Broker, server: Gerrit) -> Iterator[Listener]:
-    found = Listener(tmp_path, zuul, broker, server.url)
+    accounts = {"broker": LISTENER, "gerrit": real.CI}
+    found = Listener(tmp_path, settings(zuul, broker, server.url), accounts)
     yield found
     found.close()
     output = "".join(found.output)

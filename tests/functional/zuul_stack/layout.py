@@ -3,9 +3,10 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 PUBLISHER = ("zuul", "canary-of-the-publisher")
 """The account of the broker that may publish below ``zuul/``."""
@@ -18,6 +19,15 @@ REVIEWER = ("zuul", "canary-of-zuul")
 HOSTNAME = "review.example.org"
 """The canonical name of Gerrit in Zuul."""
 TENANT = "example"
+FREEBSD_TENANT = "freebsd"
+"""The example tenant of the documentation."""
+NODES_BRANCH = "stack"
+"""The branch of ``freebsd/ci-config`` with the nodes of the stack."""
+
+
+KEYSTONE_ONLY = {"bsdgate_profile": "keystone"}
+"""Site variables for builds that start one service."""
+_PATHS = ("folder", "environment", "gerrit_home", "keystone")
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,10 @@ class Layout:
     environment: Path
     """The Python environment with Zuul and its Ansible."""
     gerrit_home: Path
+    keystone: Path
+    """A checkout of Keystone: the content of its project."""
+    variables: Mapping[str, Any]
+    """Site variables, which replace variables of the jobs."""
 
     @property
     def state(self) -> Path:
@@ -109,5 +123,5 @@ class Layout:
     @classmethod
     def from_json(cls, text: str) -> Self:
         given = json.loads(text)
-        paths = {name: Path(given[name]) for name in ("folder", "environment", "gerrit_home")}
-        return cls(**paths, ports=Ports(**given["ports"]))
+        paths = {name: Path(given[name]) for name in _PATHS}
+        return cls(**paths, ports=Ports(**given["ports"]), variables=given["variables"])

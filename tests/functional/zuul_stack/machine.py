@@ -30,7 +30,9 @@ _PACKAGES = {
     "mosquitto_passwd": "mosquitto",
     "openssl": "openssl",
     "postgres": "postgresql",
+    "rsync": "rsync",
     "ssh-agent": "openssh-client",
+    "sshd": "openssh-server",
     "unshare": "util-linux",
 }
 

@@ -57,14 +57,22 @@ class Change:
 
 
 def push(
-    gerrit: Gerrit, folder: Path, files: Mapping[str, str | None], project: str = "demo"
+    gerrit: Gerrit,
+    folder: Path,
+    files: Mapping[str, str | None],
+    project: str = "demo",
+    footer: str = "",
 ) -> Change:
-    """Push a new change with these files on the head of the project."""
+    """Push a new change with these files on the head of the project.
+
+    ``footer`` is a line of the commit message, such as ``Depends-On: URL``.
+    """
     key = f"I{uuid.uuid4().hex}00000000"
-    checkout = folder / f"{project}-{key}"
+    checkout = folder / key
     url = gerrit.url.replace("://", f"://{':'.join(ADMIN)}@")
     _git(folder, "clone", "--quiet", f"{url}/a/{project}", str(checkout))
-    _commit(checkout, files, "-m", f"A change\n\nChange-Id: {key}")
+    lines = ["A change", "", *([footer] if footer else []), f"Change-Id: {key}"]
+    _commit(checkout, files, "-m", "\n".join(lines))
     _push(checkout)
     (found,) = gerrit.admin("GET", f"/changes/?q=change:{key}")
     return Change(gerrit, found["_number"], key, checkout)

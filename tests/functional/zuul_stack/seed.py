@@ -1,20 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the stack has from its making: keys, an empty database, and the projects in Gerrit."""
 
+import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 from functional.gerrit import ADMIN, Gerrit, Home
-from functional.zuul_stack.layout import REVIEWER, Layout
+from functional.zuul_stack import nodes
+from functional.zuul_stack.layout import NODES_BRANCH, REVIEWER, Layout
 from functional.zuul_stack.machine import path_of
 from functional.zuul_stack.servers import UNPRIVILEGED, unprivileged
 
 CONTENT = Path(__file__).parent / "content"
-"""A directory for each project: the files of its first commit."""
+"""A directory for each project of the tenant ``example``: the files of its first commit."""
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "doc" / "zuul-tenant" / "zuul.d"
+"""The configuration of the tenant ``freebsd``."""
+JOBS = tuple(ROOT / name for name in ("playbooks", "roles", "zuul.d"))
+"""The directories of bsdgate that Zuul reads."""
+BSDGATE = "freebsd/bsdgate"
+KEYSTONE = "openstack/keystone"
+GUEST_JOB = "bsdgate-embedded-guest"
+PLACEMENT = "openstack/placement"
+"""A project with a job that boots a guest."""
+_NIGHTLY = ("0 2 * * *", "0 0 29 2 *")
+"""No timer starts a build during a test."""
+_GUEST = (
+    "    templates:\n      - bsdgate-placement\n",
+    f"    check:\n      jobs:\n        - {GUEST_JOB}\n",
+)
 
 
 def prepare(layout: Layout) -> None:
@@ -27,6 +46,7 @@ def prepare(layout: Layout) -> None:
     _run(["ssh-keygen", "-q", *rsa, layout.ssh_key])
     for version in ("9", "11"):
         (layout.state / "ansible" / version).symlink_to(layout.environment)
+    nodes.make_keys(layout)
     _make_database(layout.database)
     _compile(layout)
 
@@ -39,10 +59,38 @@ def fill(gerrit: Gerrit, layout: Layout) -> None:
     account = {**about, "ssh_key": key, "groups": ["Service Users"]}
     gerrit.admin("PUT", f"/accounts/{name}", account)
     existing = gerrit.admin("GET", "/projects/")
-    for project in sorted(CONTENT.iterdir()):
-        if project.name not in existing:
-            gerrit.admin("PUT", f"/projects/{project.name}", {"create_empty_commit": True})
-        _push(gerrit, project)
+    for name, folders in _projects(layout).items():
+        if name not in existing:
+            url = f"/projects/{quote(name, safe='')}"
+            gerrit.admin("PUT", url, {"create_empty_commit": True})
+        with _checkout(gerrit, name) as checkout:
+            for source, target in folders.items():
+                shutil.copytree(source, checkout / target, dirs_exist_ok=True, symlinks=True)
+            _push(checkout, "master")
+    with _checkout(gerrit, "freebsd/ci-config") as checkout:
+        (checkout / "zuul.d" / "nodes.yaml").write_text(nodes.content(layout))
+        _replace(checkout / "zuul.d" / "pipelines.yaml", *_NIGHTLY)
+        _replace(checkout / "zuul.d" / "projects.yaml", *_GUEST)
+        _push(checkout, NODES_BRANCH)
+
+
+def _replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert text.count(old) == 1, (file, old)
+    file.write_text(text.replace(old, new))
+
+
+def _projects(layout: Layout) -> dict[str, dict[Path, str]]:
+    """Return the directories of each project, with their paths in it."""
+    readme = {CONTENT / "sandbox": ""}
+    others = ("glance", "ironic", "neutron", "nova", "placement")
+    return {
+        **{each.name: {each: ""} for each in sorted(CONTENT.iterdir())},
+        BSDGATE: {folder: folder.name for folder in JOBS},
+        "freebsd/ci-config": {EXAMPLE: EXAMPLE.name},
+        KEYSTONE: {layout.keystone: ""},
+        **{f"openstack/{name}": readme for name in others},
+    }
 
 
 def _make_certificate(layout: Layout) -> None:
@@ -69,17 +117,21 @@ def _compile(layout: Layout) -> None:
     _run([layout.program("python"), "-m", "compileall", "-q", "-x", "ansible_collections", library])
 
 
-def _push(gerrit: Gerrit, project: Path) -> None:
-    """Push the files of a project to its branch, without a review."""
+@contextlib.contextmanager
+def _checkout(gerrit: Gerrit, project: str) -> Iterator[Path]:
+    """Clone a project for the duration of the block."""
     url = gerrit.url.replace("://", f"://{':'.join(ADMIN)}@")
     with TemporaryDirectory() as folder:
-        clone = Path(folder) / project.name
-        _run(["git", "clone", "--quiet", f"{url}/a/{project.name}", clone])
-        shutil.copytree(project, clone, dirs_exist_ok=True)
-        git = ["git", "-C", str(clone), "-c", "user.name=Administrator"]
-        _run([*git, "add", "--all"])
-        _run([*git, "-c", "user.email=admin@example.com", "commit", "--quiet", "-m", "Begin"])
-        _run([*git, "push", "--quiet", "origin", "HEAD:refs/heads/master"])
+        _run(["git", "clone", "--quiet", f"{url}/a/{project}", folder])
+        yield Path(folder)
+
+
+def _push(checkout: Path, branch: str) -> None:
+    """Push the files of a checkout to a branch, without a review."""
+    git = ["git", "-C", str(checkout), "-c", "user.name=Administrator"]
+    _run([*git, "add", "--all", "--force"])
+    _run([*git, "-c", "user.email=admin@example.com", "commit", "--quiet", "-m", "Begin"])
+    _run([*git, "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}"])
 
 
 def _run(argv: Sequence[str | Path]) -> None:

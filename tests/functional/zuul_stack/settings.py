@@ -5,7 +5,15 @@ import json
 import subprocess
 from pathlib import Path
 
-from functional.zuul_stack.layout import HOSTNAME, LISTENER, PUBLISHER, REVIEWER, STRANGER, Layout
+from functional.zuul_stack.layout import (
+    HOSTNAME,
+    LISTENER,
+    NODES_BRANCH,
+    PUBLISHER,
+    REVIEWER,
+    STRANGER,
+    Layout,
+)
 from functional.zuul_stack.machine import path_of
 
 _ZOOKEEPER = """\
@@ -81,7 +89,12 @@ min_avail_hdd=0.1
 disk_limit_per_job=-1
 sigterm_method=stop
 
-[connection gerrit]
+[launcher]
+state_dir={folder}/launcher
+command_socket={sockets}/launcher
+temp_dir={folder}/tmp
+
+[connection opendev]
 driver=gerrit
 server=127.0.0.1
 canonical_hostname={hostname}
@@ -91,6 +104,13 @@ sshkey={ssh_key}
 baseurl={gerrit_url}
 auth_type=basic
 password={reviewer[1]}
+
+[connection static]
+driver=static
+
+[connection cloud]
+driver=openstack
+cloud=example
 
 [connection mqtt]
 driver=mqtt
@@ -103,24 +123,32 @@ _TENANTS = """\
 - tenant:
     name: example
     source:
-      gerrit:
+      opendev:
         config-projects:
           - ci-config
         untrusted-projects:
           - demo
           - sandbox
 """
+_EXAMPLE = Path(__file__).parents[3] / "doc" / "zuul-tenant" / "main.yaml"
+"""The example tenant. A branch of its configuration has the nodes of the stack."""
 
 
 def write(layout: Layout) -> None:
     """Write the files of all servers; make the directories that are new for each stack."""
     for folder in (layout.settings, layout.sockets, layout.logs, layout.published):
         folder.mkdir()
-    for name in ("scheduler", "web", "executor", "builds", "mosquitto"):
+    for name in ("scheduler", "web", "executor", "launcher", "builds", "mosquitto"):
         (layout.folder / name).mkdir()
     # PostgreSQL is not root, and has its socket there.
     layout.sockets.chmod(0o777)
-    site = {"site_logs_dir": str(layout.published), "site_logs_url": layout.logs_url}
+    site = {
+        "site_logs_dir": str(layout.published),
+        "site_logs_url": layout.logs_url,
+        "bsdgate_logs_folder": str(layout.published),
+        "bsdgate_logs_url": layout.logs_url,
+        **layout.variables,
+    }
     for name, text in {
         "zoo.cfg": _zookeeper(layout),
         "mosquitto.conf": _MOSQUITTO.format(
@@ -129,11 +157,19 @@ def write(layout: Layout) -> None:
         "mosquitto.acl": _ACL.format(publisher=PUBLISHER[0], listener=LISTENER[0]),
         "mosquitto.passwords": "",
         "zuul.conf": _zuul(layout),
-        "tenants.yaml": _TENANTS,
+        "tenants.yaml": _TENANTS + _example(),
         "site-variables.yaml": json.dumps(site),
     }.items():
         (layout.settings / name).write_text(text)
     _write_passwords(layout.settings / "mosquitto.passwords")
+
+
+def _example() -> str:
+    text = _EXAMPLE.read_text().removeprefix("---\n")
+    project = "- freebsd/ci-config\n"
+    assert text.count(project) == 1
+    branch = f"- freebsd/ci-config: {{load-branch: {NODES_BRANCH}}}\n"
+    return text.replace(project, branch)
 
 
 def _zookeeper(layout: Layout) -> str:

@@ -17,16 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import psutil
 from functional import gerrit
 from functional.gerrit import Gerrit, Missing
 from functional.server_process import START
 from functional.zuul_stack import machine, seed
-from functional.zuul_stack.layout import Layout, Ports
+from functional.zuul_stack.layout import KEYSTONE_ONLY, Layout, Ports
 
 _TESTS = Path(__file__).parents[2]
 
@@ -38,6 +39,7 @@ class Home:
     state: Path
     environment: Path
     gerrit_home: Path
+    keystone: Path
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ class Stack:
     """The seconds from the start to the end of each step."""
 
 
-def find(folder: Path, gerrit_folder: Path, environment: Path) -> Home:
+def find(folder: Path, gerrit_folder: Path, environment: Path, keystone: Path) -> Home:
     """Return the home of the stack in a folder; it is made at the first call.
+
+    ``keystone`` is a released Keystone, with its version in the name of the directory.
 
     :raises Missing: a program is missing, or the user may not make namespaces.
     """
@@ -64,9 +68,10 @@ def find(folder: Path, gerrit_folder: Path, environment: Path) -> Home:
     gerrit_home = gerrit.find(gerrit_folder).path
     folder.mkdir(parents=True, exist_ok=True)
     home = Home(
-        folder.resolve() / f"state-{_digest(gerrit_home, environment)}",
+        folder.resolve() / f"state-{_digest(gerrit_home, environment, keystone)}",
         environment.resolve(),
         gerrit_home,
+        keystone,
     )
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -77,11 +82,13 @@ def find(folder: Path, gerrit_folder: Path, environment: Path) -> Home:
     return home
 
 
-def _digest(gerrit_home: Path, environment: Path) -> str:
-    made = hashlib.sha256(f"{gerrit_home} {environment.resolve()}".encode())
+def _digest(gerrit_home: Path, environment: Path, keystone: Path) -> str:
+    programs = f"{gerrit_home} {environment.resolve()} {keystone.name} {sys.executable}"
+    made = hashlib.sha256(programs.encode())
     here = Path(__file__).parent
-    modules = [here / f"{name}.py" for name in ("layout", "seed", "servers", "settings")]
-    content = [each for each in sorted(seed.CONTENT.rglob("*")) if each.is_file()]
+    modules = [here / f"{name}.py" for name in ("layout", "nodes", "seed", "servers", "settings")]
+    folders = (seed.CONTENT, seed.EXAMPLE.parent, *seed.JOBS)
+    content = [each for folder in folders for each in sorted(folder.rglob("*")) if each.is_file()]
     for file in (*modules, *content, _TESTS.parent / "constraints" / "zuul.txt"):
         made.update(file.name.encode() + file.read_bytes())
     return made.hexdigest()[:16]
@@ -89,7 +96,7 @@ def _digest(gerrit_home: Path, environment: Path) -> str:
 
 def _make(home: Home) -> None:
     with _folder() as folder:
-        with _running(home, folder, "make") as stack:
+        with _running(home, folder, "make", {}) as stack:
             state = stack.layout.state
         draft = home.state.with_name(f"draft-{home.state.name}")
         shutil.rmtree(draft, ignore_errors=True)
@@ -103,11 +110,14 @@ def _copy(source: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def serving(home: Home) -> Iterator[Stack]:
-    """Run a stack on a copy of the state; end it afterwards, and remove the copy."""
+def serving(home: Home, variables: Mapping[str, Any] = KEYSTONE_ONLY) -> Iterator[Stack]:
+    """Run a stack on a copy of the state; end it afterwards, and remove the copy.
+
+    ``variables`` are site variables, which replace variables of the jobs.
+    """
     with _folder() as folder:
         _copy(home.state, folder / "state")
-        with _running(home, folder, "run") as stack:
+        with _running(home, folder, "run", variables) as stack:
             yield stack
         left = machine.processes_in(stack.namespace)
         assert not left, f"left in {stack.namespace}: {left}"
@@ -125,12 +135,13 @@ def _folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _running(home: Home, folder: Path, what: str) -> Iterator[Stack]:
+def _running(home: Home, folder: Path, what: str, variables: Mapping[str, Any]) -> Iterator[Stack]:
     with contextlib.ExitStack() as stack:
         names = [each.name for each in fields(Ports)]
         listening = {name: stack.enter_context(_listen()) for name in names}
         ports = Ports(**{name: each.getsockname()[1] for name, each in listening.items()})
-        layout = Layout(folder, ports, home.environment, home.gerrit_home)
+        paths = (home.environment, home.gerrit_home, home.keystone)
+        layout = Layout(folder, ports, *paths, variables)
         with _supervised(layout, what, [each.fileno() for each in listening.values()]) as popen:
             for each in listening.values():
                 each.close()

@@ -39,14 +39,14 @@ class Subscriber:
             if str(each["change"]) == str(change) and (not actions or each["action"] in actions)
         ]
 
-    def wait(self, change: int, *actions: str, count: int = 1) -> Report:
+    def wait(self, change: int, *actions: str, count: int = 1, timeout: float = TIMEOUT) -> Report:
         """Wait for that many reports of a change with one of these actions; return the last."""
-        deadline = time.monotonic() + TIMEOUT
+        deadline = time.monotonic() + timeout
         with self._arrived:
             while len(found := self.of(change, *actions)) < count:
                 left = deadline - time.monotonic()
                 actual = [each["action"] for each in self.of(change)]
-                assert left > 0, f"change {change}: {actual} and not {actions} within {TIMEOUT:g} s"
+                assert left > 0, f"change {change}: {actual} and not {actions} within {timeout:g} s"
                 self._arrived.wait(left)
         return found[count - 1]
 

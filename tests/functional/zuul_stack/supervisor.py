@@ -20,7 +20,7 @@ import requests
 from functional.gerrit import Gerrit
 from functional.place import wait_for
 from functional.server_process import START, ServerProcess
-from functional.zuul_stack import seed, servers, settings
+from functional.zuul_stack import nodes, seed, servers, settings
 from functional.zuul_stack.layout import REVIEWER, TENANT, Layout
 from functional.zuul_stack.machine import path_of
 from functional.zuul_stack.relay import relaying
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         seed.prepare(layout)
         timer.note("prepared")
     settings.write(layout)
-    with running(layout, timer, make=make), relaying(listening):
+    with nodes.serving(layout), running(layout, timer, make=make), relaying(listening):
         timer.note("ready")
         sys.stdout.write(json.dumps(timer.steps) + "\n")
         sys.stdout.flush()
@@ -75,13 +75,14 @@ def running(layout: Layout, timer: Timer, *, make: bool) -> Iterator[None]:
             others[start.__name__] = start(layout)
         _wait(others, ["zookeeper", "postgresql", "mosquitto", "log_server"], timer)
         daemons["executor"] = servers.zuul(layout, "executor", "Starting executor")
+        daemons["launcher"] = servers.zuul(layout, "launcher", "Launcher running")
         daemons["web"] = servers.zuul(layout, "web", "Starting HTTP listeners")
         _wait(others, ["review_server"], timer)
         if make:
             seed.fill(Gerrit(layout.gerrit_url, layout.logs), layout)
             timer.note("seeded")
         daemons["scheduler"] = servers.zuul(layout, "scheduler", "Config priming complete")
-        _wait(daemons, ["executor", "scheduler", "web"], timer)
+        _wait(daemons, ["executor", "launcher", "scheduler", "web"], timer)
         wait_for(lambda: _serves_tenant(layout), "Zuul serves the tenant", START)
         wait_for(lambda: _has_login(layout), "Zuul reads Gerrit's events", START)
         yield
