@@ -20,6 +20,7 @@ from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.listen import returned
 from bsdgate.harness.listen.rules import ENDED
 from bsdgate.harness.nodes.address import Address
+from bsdgate.harness.zuul import jobs
 from bsdgate.harness.zuul.executor.order import REFUSED, End, Order
 from bsdgate.results.model import Result
 from bsdgate.results.reporters.text import plain
@@ -58,6 +59,10 @@ def run(build: Build, python: Path | None) -> int:
     :raises InfrastructureError: the program failed.
     """
     interpreter = zuul_environment.find(python)
+    for path in (jobs.BASE, jobs.LABELS):
+        if not (build.checkout / path).is_file():
+            problem = f"{build.checkout} is not a checkout of bsdgate: it has no {path}"
+            raise UsageError(problem, "give the checkout with --checkout")
     logs = (build.logs or paths.state() / "zuul-logs").absolute()
     with stoppable(), _folder(build.keep) as folder:
         order = _order(build, logs, folder)

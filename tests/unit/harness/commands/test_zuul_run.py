@@ -18,6 +18,7 @@ from bsdgate.harness.errors import UsageError
 from bsdgate.harness.nodes.address import Address
 from bsdgate.harness.zuul.executor.order import End, Order
 
+CHECKOUT = Path(__file__).parents[4]
 HEAD = {"path": "bsdgate/verdict.json", "sha256": "0" * 64, "size": 1}
 PASSED = {"schema": 1, "run_id": "1", "change": "", "patchset": "", "verdict": HEAD}
 
@@ -79,7 +80,7 @@ def test_the_order_has_the_options(
     done = zuul(
         "run",
         "some-job",
-        *("--python", python(given), "--checkout", tmp_path, "--change", "912345,3"),
+        *("--python", python(given), "--checkout", CHECKOUT, "--change", "912345,3"),
         *("--var", "number=7", "--var", "bsdgate_command=[a, b]", "--pipeline", "nightly"),
     )
     assert done.code == 0, done
@@ -87,7 +88,7 @@ def test_the_order_has_the_options(
         assert text in done.out
     order = Order.read(tmp_path / "order.json")
     assert (order.job, order.pipeline, order.branch) == ("some-job", "nightly", "master")
-    assert (order.checkout, order.change) == (str(tmp_path), ("912345", "3"))
+    assert (order.checkout, order.change) == (str(CHECKOUT), ("912345", "3"))
     logs = tmp_path / "state" / "zuul-logs"
     assert order.site == {
         "bsdgate_command": ["a", "b"],
@@ -103,15 +104,22 @@ def test_a_refused_job_is_an_error_of_usage(
     zuul: Call, python: Callable[[End, int], Path], tmp_path: Path
 ) -> None:
     interpreter = python(End("REFUSED", "the job is abstract"), 2)
-    done = zuul("run", "job", "--python", interpreter, "--checkout", tmp_path)
+    done = zuul("run", "job", "--python", interpreter, "--checkout", CHECKOUT)
     assert (done.code, "bsdgate: the job is abstract" in done.err) == (2, True), done
 
 
 def test_a_program_that_fails_is_an_error(
     zuul: Call, python: Callable[[End, int], Path], tmp_path: Path
 ) -> None:
-    done = zuul("run", "job", "--python", python(End(""), 1), "--checkout", tmp_path)
+    done = zuul("run", "job", "--python", python(End(""), 1), "--checkout", CHECKOUT)
     assert (done.code, "did not run the job" in done.err) == (3, True), done
+
+
+def test_another_directory_is_not_a_checkout_of_bsdgate(
+    zuul: Call, python: Callable[[End], Path], tmp_path: Path
+) -> None:
+    done = zuul("run", "job", "--python", python(End("")), "--checkout", tmp_path)
+    assert (done.code, "is not a checkout of bsdgate" in done.err) == (2, True), done
 
 
 @pytest.mark.parametrize(
