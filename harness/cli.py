@@ -7,6 +7,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from bsdgate.harness.cli_hold import hold
 from bsdgate.harness.cli_images import image
 from bsdgate.harness.cli_nodes import node
 from bsdgate.harness.cli_reproduce import reproduce
@@ -438,6 +439,7 @@ bsdgate.add_command(reproduce)
 bsdgate.add_command(vote)
 bsdgate.add_command(listen)
 bsdgate.add_command(zuul)
+bsdgate.add_command(hold)
 
 
 def main() -> int:

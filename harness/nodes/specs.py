@@ -86,7 +86,7 @@ def parse_lasting(on: str) -> LastingSpec:
     if isinstance(spec, ZuulSpec):
         raise UsageError(
             f"--on {on}: a cloud cannot be kept on a node of a Zuul build, which Zuul removes",
-            "hold the node with `zuul-client autohold`, and connect to it by ssh",
+            "hold the node with `bsdgate hold`, and connect to it by ssh",
         )
     return spec
 

@@ -157,12 +157,12 @@ class _Answer(BaseModel):
     labels: Mapping[str, int] | None = None
 
 
-def check_url(server: str) -> str:
-    """Return the URL of a server without a slash at its end.
+def check_url(server: str, example: str = "Gerrit, such as https://review.example.org") -> str:
+    """Return the URL of a server without a slash at its end; ``example`` is for the hint.
 
     :raises UsageError: the password would be sent without encryption, or it is not a URL.
     """
-    hint = "give the address of Gerrit, such as https://review.example.org"
+    hint = f"give the address of {example}"
     try:
         parts = urlsplit(server)
         host, _ = parts.hostname, parts.port
@@ -173,7 +173,7 @@ def check_url(server: str) -> str:
     if not host or parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
         raise UsageError(f"{server!r} is not the URL of a server", hint)
     if parts.scheme == "http" and not is_loopback(host):
-        raise UsageError(f"{server!r} would get the password without encryption", hint)
+        raise UsageError(f"{server!r} would get a password without encryption", hint)
     return server.rstrip("/")
 
 

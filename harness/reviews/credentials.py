@@ -57,7 +57,7 @@ def _in_file(path: Path, host: str, variables: tuple[str, str]) -> Credentials:
     hint = f"add `machine {host} login USER password PASSWORD`, or set {names}"
     try:
         with path.open(encoding="utf-8") as file:
-            _check_private(path, os.fstat(file.fileno()))
+            check_private(path, os.fstat(file.fileno()), "give a file in the format of netrc")
         # The entry ``default`` is not used: it is not meant for this server.
         entry = netrc.netrc(str(path)).hosts.get(host)
     except netrc.NetrcParseError as error:
@@ -74,9 +74,13 @@ def _in_file(path: Path, host: str, variables: tuple[str, str]) -> Credentials:
     return Credentials(entry[0], entry[2])
 
 
-def _check_private(path: Path, found: os.stat_result) -> None:
+def check_private(path: Path, found: os.stat_result, hint: str) -> None:
+    """Check that only the user may use an open file; ``hint`` says what the file has to be.
+
+    :raises UsageError: others may use it, or it is not a file.
+    """
     if not stat.S_ISREG(found.st_mode):
-        raise UsageError(f"{path} is not a file", "give a file in the format of netrc")
+        raise UsageError(f"{path} is not a file", hint)
     if found.st_uid != os.geteuid():
         raise UsageError(f"{path} belongs to another user (id {found.st_uid})", "use your own file")
     if found.st_mode & _OTHERS:

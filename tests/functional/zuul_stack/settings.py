@@ -16,6 +16,8 @@ from functional.zuul_stack.layout import (
 )
 from functional.zuul_stack.machine import path_of
 
+OPERATORS = "operators"
+"""The part of Zuul's settings with the secret of the tokens for its API."""
 _ZOOKEEPER = """\
 dataDir={state}/zookeeper
 tickTime=2000
@@ -70,6 +72,15 @@ port={ports.web}
 root={web_url}/
 state_dir={folder}/web
 command_socket={sockets}/web
+
+[auth {operators}]
+driver=HS256
+secret=canary-of-the-operators
+realm=example
+issuer_id=operators
+client_id=zuul
+allow_authz_override=true
+max_validity_time=3600
 
 [executor]
 private_key_file={ssh_key}
@@ -186,6 +197,7 @@ def _zuul(layout: Layout) -> str:
         gerrit_url=layout.gerrit_url,
         readable=":".join(map(str, _readable(layout.environment))),
         hostname=HOSTNAME,
+        operators=OPERATORS,
         reviewer=REVIEWER,
         publisher=PUBLISHER,
     )
