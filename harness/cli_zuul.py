@@ -74,8 +74,8 @@ def collect(
     from bsdgate.harness.commands import collect as command
     from bsdgate.harness.commands.verdict import Terms
 
-    tested = command.Tested(change, items)
-    return command.collect(run_dir, output, tested, Terms(**terms), Console())
+    changes = command.Changes(change, items)
+    return command.collect(run_dir, output, changes, Terms(**terms), Console())
 
 
 @zuul.command()

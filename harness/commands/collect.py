@@ -78,7 +78,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Changes:
     """The change of a build, and all changes that Zuul tested together with it.
 
     ``items`` are the changes of ``zuul.items``: the project, the change and the patchset of each.
@@ -88,7 +88,7 @@ class Tested:
     items: tuple[tuple[str, str, str], ...] = ()
 
 
-def collect(run_dir: Path, folder: Path, tested: Tested, terms: Terms, console: Console) -> int:
+def collect(run_dir: Path, folder: Path, changes: Changes, terms: Terms, console: Console) -> int:
     """Judge a run and write the files that its build publishes; return the verdict's exit code.
 
     :raises UsageError: the output directory is not empty, or is in the run directory.
@@ -100,18 +100,18 @@ def collect(run_dir: Path, folder: Path, tested: Tested, terms: Terms, console: 
         console.print("\n".join(map(plain, text.split("\n"))), markup=False, highlight=False)
 
     verdict = history.judge(run_dir, terms.of(run_dir), terms.history, warn, terms.expectations)
-    _check_change(verdict.run, tested.change)
+    _check_change(verdict.run, changes.change)
     known = known_values(run_dir / name for name in _WITH_SECRETS)
     output = Output(folder, Masker(known), {})
     with files.explain_errors(folder):
-        _publish(run_dir, verdict, tested, output)
+        _publish(run_dir, verdict, changes, output)
     show(verdict, console)
     for warning in _warnings(output.hits):
         warn(warning)
     return verdict.result.exit_code
 
 
-def _publish(run_dir: Path, verdict: Verdict, tested: Tested, output: Output) -> None:
+def _publish(run_dir: Path, verdict: Verdict, changes: Changes, output: Output) -> None:
     for name in _PUBLISHED:
         for path in _regular(run_dir / name):
             output.copy(f"run/{path.relative_to(run_dir)}", path)
@@ -132,7 +132,7 @@ def _publish(run_dir: Path, verdict: Verdict, tested: Tested, output: Output) ->
         "comments": _reference("bsdgate/zuul.json", returned),
         "items": [
             {"project": project, "change": change, "patchset": patchset}
-            for project, change, patchset in tested.items
+            for project, change, patchset in changes.items
         ],
     }
     # Read from the published file, so that the comments have no secrets here either.
