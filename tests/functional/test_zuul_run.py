@@ -253,17 +253,14 @@ def node(place: Place) -> Iterator[tuple[Sshd, int]]:
 
 def test_a_run_on_a_node_passes(place: Place, node: tuple[Sshd, int]) -> None:
     sshd, port = node
-    argv = ["run", "--profile", "keystone", "--tests", FEW, "--on", "zuul:freebsd"]
+    options = json.dumps(["--tests", FEW])
     ended = run(
         place,
         "bsdgate-embedded",
         *("--node", f"freebsd=ssh://{sshd.user}@127.0.0.1:{port}"),
         *("--change", "912345,3"),
-        *("--var", "bsdgate_policy=developer"),
-        *(
-            "--var",
-            f"run_bsdgate_argv={json.dumps([str(BIN / 'bsdgate'), *argv, '--change', '912345,3'])}",
-        ),
+        *("--var", "bsdgate_profile=keystone", "--var", "bsdgate_policy=developer"),
+        *("--var", f"bsdgate_options={options}"),
         PATH=sshd.path,
     )
     assert ended.done.code == 0, ended.done
