@@ -30,6 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "downloads: this test fetches what later ones need")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return three processes for two CPUs: some tests wait."""
+    return 3 * (os.cpu_count() or 1) // 2
+
+
 def find_uv() -> str | None:
     """Return the uv of this environment, else the machine's, if there is one."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

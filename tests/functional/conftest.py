@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from functional import gerrit
 from functional.hooked import Hooked
-from functional.place import ODD, Place
-from functional.shared import locked, made_once
+from functional.place import BIN, ODD, Place
+from functional.shared import FirstUp, locked, made_once
 from functional.zuul_stack import stack
 from functional.zuul_stack.stack import Stack
 from xdist.scheduler import LoadScopeScheduling
@@ -83,28 +83,40 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
-def cache(
-    request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def filled_cache(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache directory with the templates that most tests need; one process makes them."""
+    root = tmp_path_factory.mktemp(f"templates {ODD}")
+    folder = shared / f"filled cache {ODD}"
+    return made_once(folder, lambda draft: make_templates(Place(root, draft)))
+
+
+@pytest.fixture(scope="session")
+def cache(request: pytest.FixtureRequest, shared: Path) -> Path:
     """Return a cache directory for all tests of all processes.
 
-    If there are several processes, the first one makes the templates that most tests need: all
-    would make them at the same time.
+    If there are several processes, it is filled: all would make templates at the same time.
     """
-    folder = shared / f"cache {ODD}"
     if hasattr(request.config, "workerinput"):
-        root = tmp_path_factory.mktemp(f"templates {ODD}")
-        return made_once(folder, lambda draft: make_templates(Place(root, draft)))
+        filled: Path = request.getfixturevalue("filled_cache")
+        return filled
+    folder = shared / f"cache {ODD}"
     folder.mkdir(exist_ok=True)
     return folder
 
 
 def make_templates(place: Place) -> None:
-    """Start and end a cloud of each of the profiles ``TEMPLATES``."""
-    for profile in TEMPLATES:
-        for command in (["up", "--profile", profile], ["down"]):
-            done = place.bsdgate(*command)
-            assert done.code == 0, done
+    """Start and end a cloud of each of the profiles ``TEMPLATES``, and note the first start.
+
+    With a umask of 0 the directories must still be private.
+    """
+    for number, profile in enumerate(TEMPLATES):
+        up = 'umask 000; exec "$0" up --profile "$1"'
+        done = place.start("sh", "-c", up, BIN / "bsdgate", profile).done()
+        assert done.code == 0, done
+        if number == 0:
+            FirstUp.of(done, place.cache).write(place.cache)
+        done = place.bsdgate("down")
+        assert done.code == 0, done
     place.close()
 
 

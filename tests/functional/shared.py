@@ -3,9 +3,38 @@
 
 import contextlib
 import fcntl
+import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
+
+from functional.place import Done
+
+
+@dataclass(frozen=True)
+class FirstUp:
+    """The first start of a cloud with an empty cache: its output, and the templates after it."""
+
+    text: str
+    seconds: float
+    templates: list[str]
+
+    @classmethod
+    def of(cls, done: Done, cache: Path) -> Self:
+        """Return the start that has just ended."""
+        names = sorted(each.name for each in (cache / "templates").iterdir())
+        return cls(done.text, done.seconds, names)
+
+    def write(self, cache: Path) -> None:
+        """Keep it in the cache directory."""
+        (cache / "first-up.json").write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, cache: Path) -> Self:
+        """Return the start with which the cache directory was filled."""
+        return cls(**json.loads((cache / "first-up.json").read_text()))
 
 
 @contextlib.contextmanager

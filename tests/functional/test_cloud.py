@@ -19,11 +19,12 @@ from typing import Any
 
 import psutil
 import pytest
-from functional.place import BIN, ODD, SERVICES, Done, Place, UpCloud, listening, wait_for
+from functional.place import BIN, SERVICES, Done, Place, UpCloud, listening, wait_for
 from functional.sdk import connected, create_server, names, seeds
+from functional.shared import FirstUp
 
 # openstacksdk emits warnings about itself.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
 USERS_OWN = """\
 # My clouds. Hands off!
@@ -41,14 +42,20 @@ LONG_NAME = "a-cloud-with-a-directory-longer-than-a-unix-socket-path-may-be"
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an empty cache for this module only."""
-    return tmp_path_factory.mktemp(f"cache {ODD}")
+def cache(filled_cache: Path) -> Path:
+    """Return a cache that the first start of a cloud has filled."""
+    return filled_cache
+
+
+@pytest.fixture(scope="module")
+def filling(cache: Path) -> FirstUp:
+    """Return the start of the cloud that has filled the cache."""
+    return FirstUp.read(cache)
 
 
 @pytest.fixture(scope="module")
 def first_up(place: Place) -> Done:
-    """Start the first cloud, with an empty cache, for a user who has other clouds already."""
+    """Start the first cloud of a user who has other clouds already."""
     place.clouds_yaml.parent.mkdir(parents=True)
     elsewhere = place.root / "dotfiles.yaml"
     elsewhere.write_text(USERS_OWN)
@@ -92,10 +99,10 @@ def dumped(database: Path) -> Iterator[str]:
 # Output and files of up ------------------------------------------------------------------------
 
 
-def test_first_up_makes_the_templates(first_up: Done, one: UpCloud, cache: Path) -> None:
-    assert "Building the database templates" in first_up.text
-    sys.stdout.write(f"up from an empty cache took {first_up.seconds:.1f} s\n")
-    kinds = sorted(each.name.rpartition("-")[0] for each in (cache / "templates").iterdir())
+def test_first_up_makes_the_templates(filling: FirstUp) -> None:
+    assert "Building the database templates" in filling.text
+    sys.stdout.write(f"up from an empty cache took {filling.seconds:.1f} s\n")
+    kinds = [each.rpartition("-")[0] for each in filling.templates]
     assert kinds == sorted(["cloud", *(f"schema-{service}" for service in SERVICES)])
 
 
@@ -132,9 +139,12 @@ def test_no_file_is_outside_the_state_and_cache_directories(one: UpCloud) -> Non
     assert one.place.stray_files() == []
 
 
-def test_directories_are_private_with_any_umask(one: UpCloud, cache: Path) -> None:
+def test_directories_are_private_with_any_umask(
+    one: UpCloud, cache: Path, filling: FirstUp
+) -> None:
     ours = [one.directory.parent, one.directory, cache / "templates"]
-    ours += [each for top in ours[1:] for each in top.iterdir() if each.is_dir()]
+    ours += [each for each in one.directory.iterdir() if each.is_dir()]
+    ours += [cache / "templates" / each for each in filling.templates]
     assert {each: oct(each.stat().st_mode & 0o777) for each in ours} == dict.fromkeys(ours, "0o700")
 
 
@@ -320,8 +330,13 @@ def test_a_cloud_does_not_list_servers_of_another(one: UpCloud, two: UpCloud, cl
     assert "of-two" not in names(client.network.networks())
 
 
-def test_cloud_has_no_path_of_the_cloud_that_made_its_template(one: UpCloud, two: UpCloud) -> None:
-    foreign = f"{one.directory}/"
+def test_cloud_has_no_path_of_the_cloud_that_made_its_template(
+    two: UpCloud, cache: Path, filling: FirstUp
+) -> None:
+    (whole,) = (each for each in filling.templates if each.startswith("cloud-"))
+    origin = Path((cache / "templates" / whole / "origin").read_text())
+    assert origin.name == "data"
+    foreign = f"{origin.parent}/"
     files = [
         path for top in ("data", "etc", "pristine") for path in (two.directory / top).rglob("*")
     ]

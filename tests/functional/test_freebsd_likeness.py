@@ -13,8 +13,11 @@ from functional.run_folder import FEW, KEYSTONE, TWO, runs
 pytestmark = pytest.mark.timeout(300)
 
 PROFILE = Path(__file__).parent / "profiles" / "identity-and-network.yaml"
-SMOKE = r"^tempest\.api\.(identity|network)\.(?!test_routers)"
-"""The smoke tests for identity and networks, except routers: these take half of the time."""
+SMOKE = (
+    r"^tempest\.api\.(identity|network)\."
+    r"(?!test_routers|test_networks\.Bulk|test_ports\.PortsIpV6)"
+)
+"""The smoke tests for identity and networks, except those that take most of the time."""
 
 WITHOUT = {
     ("keystoneauth1._utils", "/proc/version"),

@@ -2,8 +2,10 @@
 """The package as a user installs it: sdist, then wheel, then an environment without a checkout."""
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
@@ -25,6 +27,7 @@ for name in found:
         importlib.import_module(name)
 print(*found, sep="\\n")
 """
+PURELIB = "import sysconfig; print(sysconfig.get_path('purelib'))"
 LOAD_ENTRY_POINTS = """
 from importlib.metadata import distribution
 for point in distribution("bsdgate").entry_points:
@@ -84,7 +87,21 @@ def programs(uv: str, wheel: Path, outside: Path) -> Path:
     options: list[str | Path] = ["--requirement", RELEASE, "--build-constraint", TOOLS]
     python = environment / "bin" / "python"
     run([uv, "pip", "install", "--python", python, *options, f"{wheel}[cloud]"], outside)
+    copy_byte_code(python)
     return python.parent
+
+
+def copy_byte_code(python: Path) -> None:
+    """Copy the byte code of all other packages from the environment of the tests.
+
+    To compile them takes a minute. Python compiles a file anyway if its size or time differs.
+    """
+    ours = Path(sysconfig.get_path("purelib"))
+    theirs = Path(run([python, "-c", PURELIB], python.parent).strip())
+    for cached in ours.rglob("__pycache__"):
+        target = theirs / cached.relative_to(ours)
+        if target.parent.is_dir():
+            shutil.copytree(cached, target, dirs_exist_ok=True)
 
 
 @pytest.mark.downloads

@@ -24,7 +24,7 @@ import psutil
 import pytest
 from functional import guest_disk, guest_image
 from functional.place import Place, Started, wait_for
-from functional.run_folder import KEYSTONE, TWO, RunFolder, runs
+from functional.run_folder import FEW, KEYSTONE, TWO, RunFolder, runs
 
 from bsdgate.harness import process
 from bsdgate.harness.deployments.table import needs_of
@@ -49,7 +49,6 @@ FACTOR = float(os.environ.get("BSDGATE_TIMEOUT_FACTOR", "1"))
 BUILT = Path(sys.prefix).parent / "guests"
 """The directory for the images that the tests build."""
 MEMORY = int(os.environ.get("BSDGATE_TEST_MEMORY", "512"))
-IDENTITY_SMOKE = r"tempest\.api\.identity"
 SLOW = "10"
 """The factor for time limits of a run with an emulated guest."""
 # Boots a guest and waits to be killed at a stage.
@@ -307,19 +306,32 @@ def versions(guest: Guest) -> dict[str, str]:
     }
 
 
-def start_run(place: Place, on: str, **variables: str) -> Started:
-    arguments = ("run", "--on", on, *KEYSTONE, "--tests", IDENTITY_SMOKE, *TWO)
+@pytest.fixture(scope="module")
+def selection() -> str:
+    """Return the pattern of the tests that run against a cloud in a guest.
+
+    Emulation needs minutes for all smoke tests of identity: the campaign runs these.
+    """
+    return FEW
+
+
+def start_run(place: Place, on: str, tests: str, **variables: str) -> Started:
+    arguments = ("run", "--on", on, *KEYSTONE, "--tests", tests, *TWO)
     return place.start("bsdgate", *arguments, "--timeout-factor", SLOW, **variables)
 
 
 def test_keystone_in_a_guest_passes_the_smoke_tests(
-    running: RunningGuest, refusal: tuple[int, str] | None, place: Place, image: Path
+    running: RunningGuest,
+    refusal: tuple[int, str] | None,
+    place: Place,
+    image: Path,
+    selection: str,
 ) -> None:
     """An image without bsdgate is bootstrapped; if that is impossible, the run prints why."""
     # Emulation needs minutes to build the templates: the run copies the templates of this machine.
     for verb in (("up", *KEYSTONE), ("down",)):
         assert place.bsdgate(*verb).code == 0
-    done = start_run(place, f"qemu:{image}").done(1500 * FACTOR)
+    done = start_run(place, f"qemu:{image}", selection).done(1500 * FACTOR)
     sys.stderr.write(f"\n{done.text}\n")
     place.wait_until_empty()
     if refusal is not None:
@@ -333,7 +345,10 @@ def test_keystone_in_a_guest_passes_the_smoke_tests(
     assert node_document["facts"]["accelerator"] in {"kvm", "tcg"}
     assert versions(running.guest).items() <= node_document["facts"].items()
     assert list(folder.attempts) == ["01-hostchecks", "02-tempest"]
-    assert len(folder.asked("02-tempest")) > 10
+    asked = folder.asked("02-tempest")
+    assert len(asked) > 5
+    good = {case["id"] for case in folder.verdict["cases"] if case["outcome"] == "success"}
+    assert set(asked) <= good
     assert (folder.path / "logs" / "services" / "keystone.log").stat().st_size > 0
     assert b"login: " in (folder.path / "logs" / hardware.CONSOLE_LOG).read_bytes()
     assert list((place.state / "guests").iterdir()) == []
@@ -347,7 +362,7 @@ def test_a_guest_that_is_killed_during_a_run_is_an_error_of_the_node(
     if "ready" not in snapshots.names(running.guest):
         snapshots.save(running.guest, "ready", FACTOR)
     before = {guest.name for guest in guests.every()}
-    started = start_run(place, "qemu:@guest/ready", BSDGATE_STATE_DIR=str(state))
+    started = start_run(place, "qemu:@guest/ready", FEW, BSDGATE_STATE_DIR=str(state))
 
     def deploying() -> bool:
         assert started.popen.poll() is None, started.text

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clouds with some of the six services: Ironic alone, and Keystone with Ironic."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import yaml
 from functional.place import Place, UpCloud
 from functional.run_folder import runs
 from functional.sdk import connected, names
-from unit.harness.deployments.test_contract import DeploymentContract
+from unit.harness.deployments.test_contract import DeploymentContract, start
 
 from bsdgate.harness.cloud.service import hash_password
 from bsdgate.harness.deployments.base import Deployment
@@ -125,16 +126,29 @@ def test_morello_is_refused_with_the_name_of_its_driver(place: Place) -> None:
         assert "-> choose one that can: --profile embedded or " in done.text
 
 
-class TestEmbeddedContract(DeploymentContract):
-    """The contract of deployments, with a real cloud of one service on this machine."""
-
-    @pytest.fixture
-    def deployment(
-        self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> Iterator[Deployment]:
-        monkeypatch.setenv("BSDGATE_CACHE_DIR", str(place.cache))
-        monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path / "state"))
-        node = LocalNode(tmp_path / "run")
+@contextlib.contextmanager
+def embedded(place: Place, folder: Path) -> Iterator[Deployment]:
+    """Use a cloud of one service on this machine as a deployment, with files in ``folder``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BSDGATE_CACHE_DIR", str(place.cache))
+        patch.setenv("BSDGATE_STATE_DIR", str(folder / "state"))
+        node = LocalNode(folder / "run")
         node.connect()
         yield Embedded(node, load("keystone"))
         node.close()
+
+
+class TestEmbeddedContract(DeploymentContract):
+    """The contract of deployments, with a real cloud."""
+
+    @pytest.fixture
+    def deployment(self, place: Place, tmp_path: Path) -> Iterator[Deployment]:
+        with embedded(place, tmp_path) as deployment:
+            yield deployment
+
+    @pytest.fixture(scope="class")
+    def started(
+        self, place: Place, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Deployment]:
+        with embedded(place, tmp_path_factory.mktemp("started")) as deployment:
+            yield start(deployment)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs against a standing cloud with 50 resources of other users."""
 
+import contextlib
 import json
 import signal
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from functional.place import Done, Place, Started, UpCloud, wait_for
 from functional.run_folder import MANY, RunFolder, runs
 from functional.sdk import connected
 from unit.harness.deployments.test_contract import DeploymentContract
+from unit.harness.deployments.test_contract import start as start_deployment
 
 from bsdgate.harness.deployments import connection, inventory
 from bsdgate.harness.deployments.base import Deployment
@@ -28,11 +30,13 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(400)]
 
 SOME = (
     r"tempest\.api\.identity\.admin\.v3\.test_(domains|roles|users)"
-    r"|tempest\.api\.(image\.v2\.test_images\.Basic|network\.test_(networks|ports)\.)"
+    r"|tempest\.api\.image\.v2\.test_images\.Basic"
+    r"|tempest\.api\.network\.test_(networks\.NetworksTest|ports\.PortsTestJSON.*test_list_ports\[)"
     r"|tempest\.api\.compute\.(flavors|servers\.test_create_server\.ServersTestJSON)"
     r"|ironic_tempest_plugin.*test_(nodes|ports|chassis)\."
 )
-"""Tests of each service in the suite smoke."""
+"""Tests of each service in the suite smoke. The other tests of networks take minutes."""
+NETWORKS = r"tempest\.api\.network\.test_(networks|security_groups)\."
 PASSWORD = "secret"
 PREFIX = "ours"
 SERVICES = ("identity", "image", "network", "compute", "baremetal")
@@ -110,9 +114,11 @@ def run(place: Place, entry: Path, tests: str, *more: str) -> tuple[Done, RunFol
     return done, runs(place)[-1]
 
 
-def begin_with_resources(place: Place, entry: Path, known: int) -> tuple[Started, RunFolder]:
+def begin_with_resources(
+    place: Place, entry: Path, known: int, tests: str = MANY
+) -> tuple[Started, RunFolder]:
     """Start a run; return when its tests have made a resource."""
-    started = start(place, entry, MANY)
+    started = start(place, entry, tests)
 
     def found() -> RunFolder | None:
         new = runs(place)[known:]
@@ -184,7 +190,7 @@ def test_a_change_by_others_is_a_note_and_by_a_request_of_the_run_a_failure(
 ) -> None:
     network = client.network.create_network(name="changed-by-people")
     group = client.network.create_security_group(name="deleted-by-the-run")
-    started, folder = begin_with_resources(place, entry, len(runs(place)))
+    started, folder = begin_with_resources(place, entry, len(runs(place)), NETWORKS)
     client.network.update_network(network, description="another")
     url = f"{client.network.get_endpoint()}/v2.0/security-groups/{group.id}"
     # Like the process of a test.
@@ -230,25 +236,37 @@ def test_a_cloud_that_cannot_be_used_is_refused_and_nothing_is_left(
     assert ours() == set()
 
 
-class TestStandingContract(DeploymentContract):
-    """The contract of deployments, with a real cloud."""
-
-    @pytest.fixture
-    def deployment(
-        self, theirs: UpCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> Iterator[Deployment]:
-        monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(theirs.place.clouds_yaml))
-        monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path / "state"))
-        folder = tmp_path / "runs" / "one"
-        folder.mkdir(parents=True)
-        asked = AskedCloud(name="theirs", prefix="contract")
+@contextlib.contextmanager
+def standing(theirs: UpCloud, folder: Path) -> Iterator[Deployment]:
+    """Use the cloud as a deployment, with a state directory and a run directory in ``folder``."""
+    run = folder / "runs" / "one"
+    run.mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OS_CLIENT_CONFIG_FILE", str(theirs.place.clouds_yaml))
+        patch.setenv("BSDGATE_STATE_DIR", str(folder / "state"))
         made = Standing(
             connection.CloudConnection("theirs"),
             connection.entry("theirs"),
-            asked,
+            AskedCloud(name="theirs", prefix="contract"),
             load("embedded"),
-            folder,
+            run,
             "0" * 32,
         )
         yield made
         made.close()
+
+
+class TestStandingContract(DeploymentContract):
+    """The contract of deployments, with a real cloud."""
+
+    @pytest.fixture
+    def deployment(self, theirs: UpCloud, tmp_path: Path) -> Iterator[Deployment]:
+        with standing(theirs, tmp_path) as deployment:
+            yield deployment
+
+    @pytest.fixture(scope="class")
+    def started(
+        self, theirs: UpCloud, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Deployment]:
+        with standing(theirs, tmp_path_factory.mktemp("started")) as deployment:
+            yield start_deployment(deployment)

@@ -13,14 +13,22 @@ def drop(_: object) -> None:
     """Ignore a line or an event."""
 
 
+def start(deployment: Deployment) -> Deployment:
+    """Install and start a deployment; return it."""
+    deployment.install(drop)
+    deployment.start(drop)
+    return deployment
+
+
 class DeploymentContract:
-    """The tests; a subclass has the fixtures ``deployment``, not started, and ``started``."""
+    """The tests; a subclass has the fixture ``deployment``, not started.
+
+    No test ends the deployment of the fixture ``started``, so a subclass can have one for all.
+    """
 
     @pytest.fixture
     def started(self, deployment: Deployment) -> Deployment:
-        deployment.install(drop)
-        deployment.start(drop)
-        return deployment
+        return start(deployment)
 
     def test_an_installation_has_versions(self, deployment: Deployment) -> None:
         installed = deployment.install(drop)
@@ -48,11 +56,12 @@ class DeploymentContract:
         if not started.changed:
             started.check_base()
 
-    def test_it_leaves_nothing_and_can_be_ended_again(self, started: Deployment) -> None:
-        assert list(started.end()) == []
-        assert list(started.end()) == []
-        started.close()
-        started.close()
+    def test_it_leaves_nothing_and_can_be_ended_again(self, deployment: Deployment) -> None:
+        start(deployment)
+        assert list(deployment.end()) == []
+        assert list(deployment.end()) == []
+        deployment.close()
+        deployment.close()
 
     def test_it_can_be_closed_without_a_start(self, deployment: Deployment) -> None:
         assert list(deployment.end()) == []
