@@ -2,6 +2,7 @@
 """The connection to the MQTT broker. A message is acknowledged after it is on the disk."""
 
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -106,7 +107,8 @@ class Connection:
         self.connected.clear()
 
     def _failed(self, _client: mqtt.Client, _data: Any) -> None:
-        self._report(f"no connection to the broker {self._name}; trying again")
+        # The client calls this where it handles the exception.
+        self._report(f"no connection to the broker {self._name}: {sys.exception()}; trying again")
 
     def _keep(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         try:

@@ -27,6 +27,9 @@ MESSAGE_BOUND: Final = 16 << 20
 MESSAGES: Final = 4
 """The maximum number of different messages of a buildset."""
 
+BUILDSETS: Final = 5000
+"""The number of buildsets that wait from which on messages about others are dropped."""
+
 BACK: Final = timedelta(days=7)
 """Buildsets that began before this time count if it is not known any more which are settled."""
 
@@ -94,7 +97,7 @@ class Inbox:
     def add(self, uuid: str, payload: bytes | None = None) -> bool:
         """Store a buildset, with a message if there is one; return whether something is new.
 
-        :raises ValueError: it cannot be the id of a buildset, or it has too many messages.
+        :raises ValueError: it cannot be the id of a buildset, or there are too many messages.
         """
         if not _UUID.fullmatch(uuid):
             raise ValueError(f"{uuid!r} cannot be the id of a buildset")
@@ -107,6 +110,8 @@ class Inbox:
             new = [text for text in given if _builds(text) not in map(_builds, messages)]
             if known and not new:
                 return False
+            if new and not known and len(self) >= BUILDSETS:
+                raise ValueError(f"{BUILDSETS} buildsets wait already; the poll finds {uuid}")
             if len(messages) + len(new) > MESSAGES:
                 raise ValueError(f"buildset {uuid} has {MESSAGES} different messages already")
             content = {"received": known.get("received", now), "messages": [*messages, *new]}

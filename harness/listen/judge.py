@@ -147,7 +147,7 @@ class Judge:
         except Refused:
             # The post will be refused too, with the reason.
             return 0, ()
-        message = "Zuul found the error of its configuration here."
+        message = f"Zuul's configuration is wrong here. {rules.problem(text)}".strip()
         return (-1 if own else 0), (LineComment(path, line, message),)
 
 

@@ -102,7 +102,7 @@ class Listener:
                 self._parts.inbox.add(message.buildset.uuid, payload)
                 self._wake.set()
         except ValueError as error:
-            self._report(f"a message is not one of Zuul, and is dropped: {error}")
+            self._report(f"a message is dropped: {error}")
 
     def _judge_again(self, path: Path) -> None:
         """Judge the buildset of a damaged review again; Gerrit may still execute the review."""

@@ -31,6 +31,9 @@ SILENT: Final = frozenset({"DEQUEUED", "NO_JOBS", "MERGE_FAILURE"})
 
 _PLACE: Final = re.compile(r'^  in "([^"\n]+)@([^"@\n]+)", line (\d{1,7})$', re.MULTILINE)
 
+_PROBLEM: Final = re.compile(r"problem\s+was:\n\n((?:  .*(?:\n|$))+)")
+_PROBLEM_BOUND: Final = 1000
+
 Fetch = Callable[[str, File], bytes]
 """Returns the content of a file below a log URL."""
 
@@ -147,6 +150,13 @@ def _comments(returned: Returned, build: Build, fetch: Fetch) -> tuple[review.Li
         return review.line_comments(strict_json.loads_object(content))
     except (ValueError, AttributeError) as error:
         raise UnusableError(f"{returned.comments.path}: {strict_json.explain(error)}") from None
+
+
+def problem(text: str) -> str:
+    """Return the problem in the text of a configuration error, without the excerpt of the file."""
+    found = _PROBLEM.search(text)
+    lines = found[1].splitlines() if found else []
+    return "\n".join(line.strip() for line in lines)[:_PROBLEM_BOUND]
 
 
 def place(text: str, project: str) -> tuple[str, int] | None:

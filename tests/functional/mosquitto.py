@@ -46,9 +46,12 @@ def find() -> str:
 
 
 class Broker:
-    """A broker that can be ended and started again; it keeps sessions and messages on disk."""
+    """A broker that can be ended and started again; it keeps sessions and messages on disk.
 
-    def __init__(self, folder: Path) -> None:
+    ``encrypted``: with a certificate for its address, which is ``ca`` itself.
+    """
+
+    def __init__(self, folder: Path, *, encrypted: bool = False) -> None:
         self._daemon = find()
         self.port = free_port()
         self._folder = folder
@@ -61,8 +64,11 @@ class Broker:
             subprocess.run(["mosquitto_passwd", "-b", passwords, name, password], check=True)
         acl.write_text(_ACL)
         acl.chmod(0o600)
+        self.ca = certificate(folder) if encrypted else None
+        tls = f"certfile {self.ca}\nkeyfile {folder / 'key.pem'}\n" if encrypted else ""
         (folder / "mosquitto.conf").write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous false\npassword_file {passwords}\n"
+            f"listener {self.port} 127.0.0.1\n{tls}"
+            f"allow_anonymous false\npassword_file {passwords}\n"
             f"acl_file {acl}\npersistence true\npersistence_location {folder}/\n"
             "autosave_interval 1\nautosave_on_changes true\nlog_dest stderr\n"
             f"user {folder.owner()}\n"
@@ -103,15 +109,23 @@ class Broker:
 
     def stop(self) -> None:
         if self._popen is not None and self._reader is not None:
-            self._popen.terminate()
-            self._popen.wait()
+            self._end(self._popen)
             self._reader.join()
             self._popen = None
+
+    def _end(self, popen: subprocess.Popen[bytes]) -> None:
+        # Mosquitto forgets a signal that comes before its main loop.
+        while popen.poll() is None:
+            popen.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                popen.wait(1)
 
     def publish(self, message: Mapping[str, Any] | bytes, who: tuple[str, str] = ZUUL) -> None:
         """Publish a message with qos 1; return when the broker has acknowledged it."""
         client = mqtt.Client(CallbackAPIVersion.VERSION2)
         client.username_pw_set(*who)
+        if self.ca is not None:
+            client.tls_set(str(self.ca))
         client.connect("127.0.0.1", self.port)
         client.loop_start()
         payload = message if isinstance(message, bytes) else json.dumps(message)
@@ -120,10 +134,20 @@ class Broker:
         client.loop_stop()
 
 
+def certificate(folder: Path) -> Path:
+    """Make a certificate and its key; return the path of the certificate."""
+    found = folder / "certificate.pem"
+    request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=broker"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(found)]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(["openssl", *request, *files, *names], check=True, capture_output=True)
+    return found
+
+
 @contextlib.contextmanager
-def broker(folder: Path) -> Iterator[Broker]:
+def broker(folder: Path, *, encrypted: bool = False) -> Iterator[Broker]:
     """Run a broker."""
-    found = Broker(folder)
+    found = Broker(folder, encrypted=encrypted)
     try:
         found.start()
         yield found

@@ -57,9 +57,10 @@ def zuul() -> Iterator[Zuul]:
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    encrypted = getattr(request, "param", False)
     try:
-        with mosquitto.broker(tmp_path / "mosquitto") as found:
+        with mosquitto.broker(tmp_path / "mosquitto", encrypted=encrypted) as found:
             yield found
     except mosquitto.Missing as missing:
         pytest.skip(str(missing))
@@ -242,6 +243,60 @@ def test_a_verdict_with_a_wrong_digest_gives_no_vote_and_logs_are_requested_agai
     zuul.logs_unavailable = False
     running.until("late: posted")
     assert server.vote(late) == 1
+
+
+@pytest.mark.parametrize("broker", [True], indirect=True)
+def test_the_certificate_of_the_broker_is_checked(
+    server: Gerrit, zuul: Zuul, broker: Broker, listener: Listener, tmp_path: Path
+) -> None:
+    change = server.new_change()
+    listener.settings["broker"]["ca"] = str(mosquitto.certificate(tmp_path))
+    listener.start()
+    assert "certificate verify failed" in listener.until("no connection to the broker")
+    listener.end()
+    listener.settings["broker"]["ca"] = str(broker.ca)
+    listener.start()
+    listener.until(CONNECTED)
+    broker.publish(zuul.add("b1", change, verdict(change)))
+    listener.until("b1: posted")
+    assert server.vote(change) == 1
+
+
+CONFIG_ERROR = """Zuul encountered a syntax error while parsing its
+configuration in the repo demo on branch master.  The
+problem was:
+
+  extra keys not allowed @ data['runn']
+
+The error appears in the following job stanza:
+
+  job:
+    name: own
+    runn: run.yaml
+
+  in "demo/zuul.yaml@master", line 1
+"""
+
+
+def test_a_configuration_error_of_a_change_is_one_comment_on_its_line(
+    server: Gerrit, zuul: Zuul, broker: Broker, running: Listener
+) -> None:
+    about = {"project": PROJECT, "branch": "master", "subject": "A broken job"}
+    head = "--- /dev/null\n+++ b/zuul.yaml\n@@ -0,0 +1,3 @@\n"
+    lines = "+- job:\n+    name: own\n+    runn: run.yaml\n"
+    change = server.admin("POST", "/changes/", {**about, "patch": {"patch": head + lines}})
+    own, other = change["_number"], server.new_change()
+    for uuid, number in (("own", own), ("other", other)):
+        broker.publish(zuul.add(uuid, number, None, result="CONFIG_ERROR", message=CONFIG_ERROR))
+        running.until(f"{uuid}: posted")
+    (text,) = server.messages(own)
+    assert "FAIL: Zuul's configuration is wrong, in a line of this change." in text
+    assert len(text.splitlines()) <= 25
+    ((path, (comment,)),) = server.comments(own).items()
+    assert (path, comment["line"]) == ("zuul.yaml", 1)
+    assert "extra keys not allowed @ data['runn']" in comment["message"]
+    assert (server.vote(own), server.vote(other)) == (-1, 0)
+    assert server.comments(other) == {}
 
 
 def test_a_wrong_configuration_names_file_line_and_value(

@@ -95,7 +95,8 @@ def _votes(server: Gerrit, change: Change, messages: list[str]) -> Iterator[str]
             buildset = known[found.uuid]
             if patchset != buildset.patchset or found.patchset != patchset:
                 yield f"{buildset.uuid}: posted on patchset {patchset}"
-            if vote not in buildset.votes:
+            # Gerrit does not name a vote that is there already.
+            if not buildset.votes & {vote, votes.get(patchset, 0)}:
                 yield f"{buildset.uuid}: the vote is {vote}, not {buildset.votes}"
         last[patchset] = bool(head[3]) if marked(message) else last.get(patchset, False)
     if not change.closed:

@@ -17,7 +17,7 @@ from functional.mosquitto import LISTENER, Broker
 from bsdgate.harness.listen.inbox import Inbox
 from listening.process import Job
 
-TIMEOUT = 8.0
+TIMEOUT = 12.0
 """The time limit of a request to Gerrit; after half of it, Gerrit gives up a post."""
 
 

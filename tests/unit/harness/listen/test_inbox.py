@@ -15,6 +15,7 @@ from fakes.zuul import JOB, TENANT, Zuul, simulated, verdict
 from bsdgate.harness import files
 from bsdgate.harness.errors import ConfigurationError
 from bsdgate.harness.listen import health, settings
+from bsdgate.harness.listen import inbox as inbox_module
 from bsdgate.harness.listen.health import Health
 from bsdgate.harness.listen.inbox import MESSAGES, Inbox
 from bsdgate.harness.listen.poll import Poll
@@ -113,6 +114,19 @@ def test_the_messages_of_a_buildset_are_limited(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has 4 different messages already"):
         inbox.add("b1", message(build="another"))
     assert len(inbox.read()[0][0].messages) == MESSAGES
+
+
+def test_the_buildsets_that_wait_for_a_message_are_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox_module, "BUILDSETS", 2)
+    inbox = Inbox(tmp_path / "inbox")
+    assert inbox.add("b1", message("b1"))
+    assert inbox.add("b2", message("b2"))
+    with pytest.raises(ValueError, match="2 buildsets wait already; the poll finds b3"):
+        inbox.add("b3", message("b3"))
+    assert inbox.add("b2", message("b2", "u2"))
+    assert inbox.add("b3")
 
 
 @pytest.mark.parametrize("uuid", ["", "../b", "a/b", ".", "a" * 65])

@@ -281,6 +281,7 @@ def test_a_configuration_error_on_a_line_of_the_change_is_a_failure(zuul: Zuul) 
     assert review.labels == {"Verified": -1}
     (comment,) = review.comments
     assert (comment.path, comment.line) == ("zuul.d/jobs.yaml", 3)
+    assert comment.message == "Zuul's configuration is wrong here. extra keys not allowed"
     assert "    Zuul encountered a syntax error" in review.message
     assert len(review.message.splitlines()) <= 25
 
