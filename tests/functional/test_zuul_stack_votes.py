@@ -112,7 +112,8 @@ class Gate:
         seconds = time.monotonic() - began
         messages = change.messages(gerrit.CI[0])
         assert len(messages) == count
-        return Posted(report, messages[-1], seconds)
+        # Gerrit adds a line with the patchset and the vote.
+        return Posted(report, messages[-1].partition("\n\n")[2], seconds)
 
 
 def settings(layout: Layout, job: str, project: str) -> dict[str, Any]:
