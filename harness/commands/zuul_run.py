@@ -141,7 +141,10 @@ def _carry_out(order: Order, interpreter: Path, folder: Path) -> End | None:
         _print(running)
         status = running.wait()
         if status not in {0, REFUSED}:
-            raise running.failure("did not run the job")
+            raise InfrastructureError(
+                f"the program that runs the job failed:\n{running.last_lines()}",
+                "check that the environment has the Zuul of constraints/zuul.txt",
+            )
     if status == REFUSED:
         detail = End.read(folder / "end.json").detail
         raise UsageError(detail, "bsdgate zuul run --help shows the options")

@@ -5,14 +5,49 @@ It is imported only in the environment of Zuul. It connects to no server.
 """
 
 import configparser
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 
 import yaml
-from zuul import configloader, model
-from zuul.lib.connections import ConnectionRegistry
+import zuul.driver
+
+_UNUSED: Final = {
+    "aws": "AwsDriver",
+    "azure": "AzureDriver",
+    "elasticsearch": "ElasticsearchDriver",
+    "gerrit.gerriteventawskinesis": "GerritAWSKinesisEventListener",
+    "gerrit.gerriteventgcloudpubsub": "GerritGcloudPubsubEventListener",
+    "github": "GithubDriver",
+    "gitlab": "GitlabDriver",
+    "kubernetes": "KubernetesDriver",
+    "openstack.openstackendpoint": "OpenstackCreateStateMachine OpenstackDeleteStateMachine"
+    " OpenstackProviderEndpoint",
+    "pagure": "PagureDriver",
+    "smtp": "SMTPDriver",
+    "sql": "SQLDriver",
+}
+"""Modules below ``zuul.driver`` that are not used, and the classes that Zuul imports from them."""
+
+
+def _replace_unused() -> None:
+    """Replace the modules by empty ones with empty classes: their imports take most of the time."""
+    for name, kinds in _UNUSED.items():
+        module = ModuleType(f"zuul.driver.{name}")
+        for kind in kinds.split():
+            setattr(module, kind, type(kind, (), {"name": name}))
+        sys.modules[module.__name__] = module
+        if "." not in name:
+            setattr(zuul.driver, name, module)
+
+
+_replace_unused()
+
+# After the modules are replaced.
+from zuul import configloader, model  # noqa: E402
+from zuul.lib.connections import ConnectionRegistry  # noqa: E402
 
 OURS: Final = "freebsd/bsdgate"
 """The name of this project in the example tenant."""

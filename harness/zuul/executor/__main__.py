@@ -12,10 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from zuul.executor import server
-
 from bsdgate.harness.zuul.executor.job import Refused, describe, freeze
-from bsdgate.harness.zuul.executor.local import Build, Executor, Receiver
 from bsdgate.harness.zuul.executor.order import REFUSED, End, Order
 from bsdgate.harness.zuul.layout import parse
 
@@ -35,9 +32,11 @@ def main() -> int:
     if order.dry_run:
         sys.stdout.write(describe(frozen.job))
         return 0
-    server.LogReceiver = Receiver
-    executor = Executor(order, parsed, frozen.job)
-    build = Build(executor, frozen, order)
+    # The layout has replaced drivers that the executor would import.
+    from bsdgate.harness.zuul.executor import local  # noqa: PLC0415
+
+    executor = local.Executor(order, parsed, frozen.job)
+    build = local.Build(executor, frozen, order)
     signal.signal(signal.SIGTERM, lambda *_: build.stop())
     build.run()
     build.wait()

@@ -96,6 +96,8 @@ class Build(server.AnsibleJob):
         """Read the job as an executor does."""
         request = SimpleNamespace(uuid=order.build, tenant_name=None, span_context=None)
         super().__init__(executor, request, frozen.arguments)
+        # Zuul's method looks the class up in its module.
+        server.LogReceiver = Receiver
         executor.job = self
         self._order = order
         self._places: dict[str, Path] = {}

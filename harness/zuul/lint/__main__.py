@@ -13,45 +13,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 import yaml
-import zuul.driver
 
-_UNUSED: Final = {
-    "aws": "AwsDriver",
-    "azure": "AzureDriver",
-    "elasticsearch": "ElasticsearchDriver",
-    "gerrit.gerriteventawskinesis": "GerritAWSKinesisEventListener",
-    "gerrit.gerriteventgcloudpubsub": "GerritGcloudPubsubEventListener",
-    "github": "GithubDriver",
-    "gitlab": "GitlabDriver",
-    "kubernetes": "KubernetesDriver",
-    "openstack.openstackendpoint": "OpenstackCreateStateMachine OpenstackDeleteStateMachine"
-    " OpenstackProviderEndpoint",
-    "pagure": "PagureDriver",
-    "smtp": "SMTPDriver",
-    "sql": "SQLDriver",
-}
-"""Modules below ``zuul.driver`` that no check uses, and the classes that Zuul imports from them."""
-
-
-def _replace_unused() -> None:
-    """Replace the modules by empty ones with empty classes: their imports take most of the time."""
-    for name, kinds in _UNUSED.items():
-        module = ModuleType(f"zuul.driver.{name}")
-        for kind in kinds.split():
-            setattr(module, kind, type(kind, (), {"name": name}))
-        sys.modules[module.__name__] = module
-        if "." not in name:
-            setattr(zuul.driver, name, module)
-
-
-_replace_unused()
-
-# After the modules are replaced.
-from bsdgate.harness.zuul.layout import CONNECTION, TENANT, parse, zuul_files  # noqa: E402
+from bsdgate.harness.zuul.layout import CONNECTION, TENANT, parse, zuul_files
 
 PROJECT_KEYS: Final = frozenset(
     {

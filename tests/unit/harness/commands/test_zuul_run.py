@@ -112,7 +112,7 @@ def test_a_program_that_fails_is_an_error(
     zuul: Call, python: Callable[[End, int], Path], tmp_path: Path
 ) -> None:
     done = zuul("run", "job", "--python", python(End(""), 1), "--checkout", CHECKOUT)
-    assert (done.code, "did not run the job" in done.err) == (3, True), done
+    assert (done.code, "the program that runs the job failed" in done.err) == (3, True), done
 
 
 def test_another_directory_is_not_a_checkout_of_bsdgate(
