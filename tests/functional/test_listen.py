@@ -266,13 +266,13 @@ CONFIG_ERROR = """Zuul encountered a syntax error while parsing its
 configuration in the repo demo on branch master.  The
 problem was:
 
-  extra keys not allowed @ data['runn']
+  extra keys not allowed @ data['play']
 
 The error appears in the following job stanza:
 
   job:
     name: own
-    runn: run.yaml
+    play: run.yaml
 
   in "demo/zuul.yaml@master", line 1
 """
@@ -283,7 +283,7 @@ def test_a_configuration_error_of_a_change_is_one_comment_on_its_line(
 ) -> None:
     about = {"project": PROJECT, "branch": "master", "subject": "A broken job"}
     head = "--- /dev/null\n+++ b/zuul.yaml\n@@ -0,0 +1,3 @@\n"
-    lines = "+- job:\n+    name: own\n+    runn: run.yaml\n"
+    lines = "+- job:\n+    name: own\n+    play: run.yaml\n"
     change = server.admin("POST", "/changes/", {**about, "patch": {"patch": head + lines}})
     own, other = change["_number"], server.new_change()
     for uuid, number in (("own", own), ("other", other)):
@@ -294,7 +294,7 @@ def test_a_configuration_error_of_a_change_is_one_comment_on_its_line(
     assert len(text.splitlines()) <= 25
     ((path, (comment,)),) = server.comments(own).items()
     assert (path, comment["line"]) == ("zuul.yaml", 1)
-    assert "extra keys not allowed @ data['runn']" in comment["message"]
+    assert "extra keys not allowed @ data['play']" in comment["message"]
     assert (server.vote(own), server.vote(other)) == (-1, 0)
     assert server.comments(other) == {}
 
