@@ -27,6 +27,7 @@ FIRST = (
     "test_hang",
     "test_bootstrap",
     "test_ssh_run",
+    "test_zuul_run",
     "test_run_stopped",
     "test_run",
     "test_package",
