@@ -12,15 +12,18 @@ from typing import Final
 from rich.console import Console
 
 from bsdgate.harness import files, folders, paths
+from bsdgate.harness.commands.holds import read_token
 from bsdgate.harness.errors import InfrastructureError, UsageError
 from bsdgate.harness.listen import health, settings
 from bsdgate.harness.listen.broker import Connection
+from bsdgate.harness.listen.events import Events
 from bsdgate.harness.listen.inbox import Inbox
 from bsdgate.harness.listen.judge import Judge
 from bsdgate.harness.listen.listener import Listener, Parts
 from bsdgate.harness.listen.logs import Logs
 from bsdgate.harness.listen.poll import Poll
 from bsdgate.harness.listen.settings import Settings
+from bsdgate.harness.listen.silence import Silence
 from bsdgate.harness.listen.zuul import Api
 from bsdgate.harness.reviews import credentials
 from bsdgate.harness.reviews.client import Client, Limits
@@ -43,18 +46,20 @@ def listen(config: Path, console: Console) -> int:
         account = credentials.find(gerrit.url, gerrit.credentials, os.environ)
         limits = Limits(total=gerrit.timeout, deadline=gerrit.timeout / 2)
         client = Client(gerrit.url, account, limits)
-        api = Api(given.zuul.url, given.zuul.tenant)
+        api = Api(given.zuul.url, given.zuul.tenant, token=_token(given))
         judge = Judge(given, api, Logs(given.zuul.logs), client)
-        poll = Poll(given, api, client, inbox, report)
+        poll = Poll(given, api, inbox, report)
+        silence = Silence(given, api, client, inbox, report)
 
         def store(payload: bytes) -> None:
             listener.store(payload)
 
         connection = Connection(given.broker, _account(given), store, report)
         connected = connection.connected.is_set
-        parts = Parts(given, inbox, spool, judge, poll, client, connected)
+        parts = Parts(given, inbox, spool, judge, poll, silence, client, connected)
         listener = Listener(parts, folder, report)
-        with _stopped_by_signals(listener.stop), spool.locked(report):
+        watching = _watching(silence, given, folder, report)
+        with _stopped_by_signals(listener.stop), spool.locked(report), watching:
             connection.start()
             try:
                 listener.run()
@@ -75,6 +80,28 @@ def check(config: Path, console: Console) -> int:
     if not problems:
         report("healthy")
     return InfrastructureError.exit_code if problems else 0
+
+
+@contextlib.contextmanager
+def _watching(
+    silence: Silence, given: Settings, folder: Path, report: Callable[[str], None]
+) -> Iterator[None]:
+    """Read the events of Gerrit, if the settings say how."""
+    if given.gerrit.events is None:
+        yield
+        return
+    silence.events = Events(given.gerrit.events, folder / "events.log", silence.add, report)
+    silence.events.start()
+    try:
+        yield
+    finally:
+        silence.events.stop()
+
+
+def _token(given: Settings) -> str:
+    """Return the token for Zuul; nothing if nothing is to be enqueued."""
+    enqueues = any(pipeline.enqueue for pipeline in given.pipelines.values())
+    return read_token(given.zuul.token, os.environ) if enqueues else ""
 
 
 def _folder(given: Settings) -> Path:

@@ -40,6 +40,8 @@ class Health(BaseModel):
     """The number of reviews that are not posted yet."""
     aside: int = 0
     """The number of files that were set aside."""
+    events: bool | None = None
+    """Whether the client of Gerrit's events runs; None if there is none."""
     blocked: str = ""
     """Why Gerrit accepts no review, such as a wrong password."""
     overdue: tuple[str, ...] = ()
@@ -54,6 +56,8 @@ class Health(BaseModel):
             yield "Zuul's API has not answered yet"
         elif (age := (now - self.polled).total_seconds()) > POLLS * self.poll + SILENT_AFTER:
             yield f"Zuul's API has not answered for {age:.0f} s"
+        if self.events is False:
+            yield "Gerrit's events are not received; events.log has the reason"
         if self.oldest > OLD:
             yield f"a buildset waits for {self.oldest:.0f} s"
         if self.blocked:

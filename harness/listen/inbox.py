@@ -55,8 +55,13 @@ class Seen(BaseModel):
 
     def with_done(self, uuid: str, number: int) -> "Seen":
         """Return the state after a buildset was settled."""
+        found = self.without_again(uuid)
+        return found.model_copy(update={"done": {**self.done, uuid: number}})
+
+    def without_again(self, uuid: str) -> "Seen":
+        """Return the state after a buildset was refused."""
         again = tuple(each for each in self.again if each != uuid)
-        return self.model_copy(update={"done": {**self.done, uuid: number}, "again": again})
+        return self.model_copy(update={"again": again})
 
     def with_again(self, uuid: str) -> "Seen":
         """Return the state in which a buildset is not settled any more."""

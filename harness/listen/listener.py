@@ -19,6 +19,7 @@ from bsdgate.harness.listen.inbox import MESSAGE_BOUND, Inbox, Item
 from bsdgate.harness.listen.judge import Judge, Judged, NotYetError, RejectedError
 from bsdgate.harness.listen.poll import Poll
 from bsdgate.harness.listen.settings import Settings
+from bsdgate.harness.listen.silence import Silence
 from bsdgate.harness.listen.zuul import SILENT, NoAnswer, parse
 from bsdgate.harness.reviews import aside
 from bsdgate.harness.reviews.client import Blocked, Client, Unavailable
@@ -59,6 +60,7 @@ class Parts:
     spool: Spool
     judge: Judge
     poll: Poll
+    silence: Silence
     client: Client
     connected: Callable[[], bool]
 
@@ -139,7 +141,7 @@ class Listener:
         try:
             running = self._parts.poll.buildsets()
             self._polled = datetime.now(UTC)
-            self._overdue = tuple(self._parts.poll.overdue(running))
+            self._overdue = tuple(self._parts.silence.overdue(running))
         except (NoAnswer, Unavailable) as error:
             self._report(f"the poll failed: {error.message}")
         except Blocked as error:
@@ -162,6 +164,7 @@ class Listener:
         except RejectedError as error:
             self._pauses.pop(item.uuid, None)
             kept = parts.inbox.set_aside(item, str(error))
+            parts.inbox.remember(parts.inbox.seen().without_again(item.uuid))
             self._report(f"buildset {item.uuid} is refused: {error}; kept as {kept}")
             return
         self._settle(item, judged)
@@ -227,6 +230,7 @@ class Listener:
 
     def _write_health(self, items: list[Item]) -> None:
         parts = self._parts
+        events = parts.silence.events
         ages = [item.age for item in items if item.uuid in self._pauses]
         state = Health(
             pid=os.getpid(),
@@ -238,6 +242,7 @@ class Listener:
             oldest=max(ages, default=0.0),
             aside=aside.prune(parts.inbox.folder) + aside.prune(parts.spool.folder),
             reviews=sum(1 for _ in parts.spool.folder.glob("*.json")),
+            events=events and events.began is not None,
             blocked=self._blocked,
             overdue=self._overdue,
         )

@@ -74,6 +74,15 @@ class Zuul(Part):
     """The seconds for which the message about a buildset may follow its result in the API."""
     give_up: float = Field(default=3600.0, ge=0, le=_DAY)
     """After this number of seconds without an answer of a log server, there is no verdict."""
+    token: Path | None = None
+    """The file of the token with which patchsets are enqueued; by default a variable is used."""
+
+
+class Events(Part):
+    """How the ssh client reaches Gerrit: its destination, and its file of settings."""
+
+    destination: str = Field(pattern=r"^[^-\s]\S*$")
+    config: Path | None = None
 
 
 class Gerrit(Part):
@@ -84,12 +93,18 @@ class Gerrit(Part):
     label: Name | None = "Verified"
     timeout: float = Field(default=60.0, ge=1, le=_DAY)
     """The seconds that a request may take; after half of it, Gerrit gives up a post."""
+    events: Events | None = None
+    """Where the events of Gerrit come from; by default it is asked for its changes."""
 
 
 class Pipeline(Part):
-    """A pipeline; a patchset without a report after ``deadline`` seconds is a warning."""
+    """A pipeline; a patchset without a report after ``deadline`` seconds is a warning.
+
+    ``enqueue``: Zuul is asked to enqueue a patchset that it has missed.
+    """
 
     deadline: float = Field(default=4 * 3600.0, gt=0, le=7 * _DAY)
+    enqueue: bool = False
 
 
 class About(Part):
@@ -134,6 +149,9 @@ def read(path: Path) -> Settings:
     """
     found = read_settings(path, Settings)
     broker, gerrit, base = found.broker, found.gerrit, path.absolute().parent
+    events, token = gerrit.events, found.zuul.token
+    if events is not None and events.config is not None:
+        events = events.model_copy(update={"config": base / events.config})
     return found.model_copy(
         update={
             "state": found.state and base / found.state,
@@ -144,7 +162,11 @@ def read(path: Path) -> Settings:
                 }
             ),
             "gerrit": gerrit.model_copy(
-                update={"credentials": gerrit.credentials and base / gerrit.credentials}
+                update={
+                    "credentials": gerrit.credentials and base / gerrit.credentials,
+                    "events": events,
+                }
             ),
+            "zuul": found.zuul.model_copy(update={"token": token and base / token}),
         }
     )

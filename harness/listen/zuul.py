@@ -106,10 +106,13 @@ class NoAnswer(InfrastructureError):
 
 
 class Api:
-    """A client of Zuul's REST API for one tenant, without credentials."""
+    """A client of Zuul's REST API for one tenant; only ``enqueue`` sends the token."""
 
-    def __init__(self, url: str, tenant: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self, url: str, tenant: str, limits: Limits | None = None, token: str = ""
+    ) -> None:
         """Connect to no server yet."""
+        self._token: Final = token
         self._base: Final = f"{url}/api/tenant/{quote(tenant, safe='')}"
         self._limits: Final = limits or Limits(total=30.0)
         self._session: Final = requests.Session()
@@ -139,14 +142,25 @@ class Api:
             raise NoAnswer(f"{self._base}: Zuul does not know this tenant")
         return found
 
-    def _get(self, path: str, kind: Any) -> Any:
+    def enqueue(self, project: str, change: str, pipeline: str) -> int:
+        """Ask Zuul to enqueue a change; return the status of the answer."""
+        headers = {"Authorization": f"Bearer {self._token}"}
+        url = f"{self._base}/project/{quote(project, safe='')}/enqueue"
+        body = {"pipeline": pipeline, "change": change}
+        response, _ = self._exchange(url, requests.Request("POST", url, headers, json=body))
+        return response.status_code
+
+    def _exchange(self, url: str, request: requests.Request) -> tuple[requests.Response, bytes]:
         end = time.monotonic() + self._limits.total
-        url = self._base + path
-        request = requests.Request("GET", url, {"Accept": "application/json"})
         try:
-            response, body = exchange(self._session, request, self._limits.connect, end)
+            return exchange(self._session, request, self._limits.connect, end)
         except FAILURES as error:
             raise NoAnswer(f"{url}: {reason(error)}") from error
+
+    def _get(self, path: str, kind: Any) -> Any:
+        url = self._base + path
+        request = requests.Request("GET", url, {"Accept": "application/json"})
+        response, body = self._exchange(url, request)
         if response.status_code == requests.codes.not_found:
             return None
         if response.status_code != requests.codes.ok:

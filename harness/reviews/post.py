@@ -56,16 +56,16 @@ def post(
     account = client.account
     try:
         change = client.change(review.buildset.change)
-        posted = list(_posted(change, account))
-        if review.buildset in posted:
+        known = list(posted(change, account))
+        if review.buildset in known:
             return _confirmed(review, client, Outcome(Kind.THERE))
-        unwanted = replaced or _unwanted(review, change, posted)
+        unwanted = replaced or _unwanted(review, change, known)
         return unwanted or _post(review, client, sending)
     except Refused as refusal:
         return _refused(refusal)
 
 
-def _posted(change: Change, account: int) -> Iterator[Buildset]:
+def posted(change: Change, account: int) -> Iterator[Buildset]:
     """Yield the buildsets of the reviews that the account ``account`` has posted on a change.
 
     Messages of other accounts do not count: they may quote a review.
@@ -76,13 +76,13 @@ def _posted(change: Change, account: int) -> Iterator[Buildset]:
             yield found
 
 
-def _unwanted(review: Review, change: Change, posted: list[Buildset]) -> Outcome | None:
+def _unwanted(review: Review, change: Change, known: list[Buildset]) -> Outcome | None:
     """Return why a review must not be posted; None if it may be posted."""
     if not change.is_open:
         return Outcome(Kind.CLOSED, f"the change is {change.status.lower()}")
     if change.patchset != review.buildset.patchset:
         return Outcome(Kind.SUPERSEDED, f"the current patchset is {change.patchset}")
-    for other in posted:
+    for other in known:
         if review.buildset.is_before(other):
             return Outcome(Kind.SUPERSEDED, f"buildset {other.uuid} is newer")
     return None

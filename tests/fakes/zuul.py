@@ -62,6 +62,8 @@ class Zuul:
     logs_unavailable: bool = False
     api_unavailable: bool = False
     asked: list[str] = field(default_factory=list)
+    enqueued: list[tuple[str, str, Any]] = field(default_factory=list)
+    """The project, the header with the token and the body of each request to enqueue."""
     answered: Callable[[int], None] = lambda number: None
     _running: dict[str, dict[str, Any]] = field(default_factory=dict)
     _adding: threading.Lock = field(default_factory=threading.Lock)
@@ -218,6 +220,18 @@ def simulated() -> Iterator[Zuul]:
             self.end_headers()
             self.wfile.write(body)
             found.answered(len(found.asked))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            path = self.path.removeprefix(f"/api/tenant/{TENANT}/project/")
+            project, _, verb = path.partition("/")
+            assert verb == "enqueue", self.path
+            token = self.headers["Authorization"]
+            found.enqueued.append((project, token, json.loads(body)))
+            self.send_response(200)
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"true")
 
         def handle(self) -> None:
             # The client may have gone or been killed.

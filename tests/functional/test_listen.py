@@ -7,14 +7,14 @@ import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fakes.faults import Fault, proxying
-from fakes.zuul import JOB, PROJECT, TENANT, Zuul, simulated, verdict
+from fakes.zuul import PROJECT, Zuul, simulated, verdict
 from functional import gerrit as real
 from functional import mosquitto
 from functional.gerrit import Gerrit
+from functional.listen_settings import ACCOUNTS, settings
 from functional.listening import CONNECTED, Listener
 from functional.mosquitto import LISTENER, OTHER, Broker
 from functional.place import wait_for
@@ -24,30 +24,6 @@ from bsdgate.results.reporters.review import marked
 
 # The first test may make the site of Gerrit, which takes minutes on a busy machine.
 pytestmark = pytest.mark.timeout(600)
-
-
-def settings(zuul: Zuul, broker: Broker, server: str) -> dict[str, Any]:
-    return {
-        "broker": {
-            "host": "127.0.0.1",
-            "port": broker.port,
-            "credentials": "broker",
-            "topics": [f"zuul/{TENANT}/#"],
-        },
-        "zuul": {
-            "url": zuul.url,
-            "tenant": TENANT,
-            "logs": [f"{zuul.url}/logs/"],
-            "poll": 0.5,
-            "grace": 60.0,
-        },
-        "gerrit": {"url": server, "credentials": "gerrit"},
-        "pipelines": {"check": {}},
-        "jobs": [JOB],
-        "required": {PROJECT: [JOB]},
-        "refused": ["bsdgate"],
-        "state": "state",
-    }
 
 
 @pytest.fixture
@@ -68,8 +44,7 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.fixture
 def listener(tmp_path: Path, zuul: Zuul, broker: Broker, server: Gerrit) -> Iterator[Listener]:
-    accounts = {"broker": LISTENER, "gerrit": real.CI}
-    found = Listener(tmp_path, settings(zuul, broker, server.url), accounts)
+    found = Listener(tmp_path, settings(zuul, broker, server.url), ACCOUNTS)
     yield found
     found.close()
     output = "".join(found.output)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import yaml
 from fakes.faults import Proxy, proxying
-from fakes.zuul import JOB, PROJECT, TENANT, Zuul, simulated
-from functional import gerrit, mosquitto
+from fakes.zuul import Zuul, simulated
+from functional import mosquitto
 from functional.gerrit import Gerrit
-from functional.mosquitto import LISTENER, Broker
+from functional.listen_settings import ACCOUNTS, settings
+from functional.mosquitto import Broker
 
 from bsdgate.harness.listen.inbox import Inbox
 from listening.process import Job
@@ -49,29 +50,22 @@ class World:
             return False
         seen = self.inbox.seen()
         floor = seen.floor or 0
+        if seen.again:
+            return False
         known = list(self.zuul.buildsets.values())
         return all(each["uuid"] in seen.done or each["_id"] < floor for each in known)
 
     def configure(self) -> Job:
         """Write the settings of the listener."""
-        for name, (user, password) in (("netrc-broker", LISTENER), ("netrc-gerrit", gerrit.CI)):
+        for name, (user, password) in ACCOUNTS.items():
             path = self.folder / name
             path.touch(mode=0o600)
             path.write_text(f"machine 127.0.0.1 login {user} password {password}\n")
-        broker = {"host": "127.0.0.1", "port": self.broker.port, "credentials": "netrc-broker"}
-        logs = [f"{self.zuul.url}/logs/"]
-        settings = {
-            "broker": {**broker, "topics": [f"zuul/{TENANT}/#"]},
-            "zuul": {"url": self.zuul.url, "tenant": TENANT, "logs": logs, "poll": 2, "grace": 2},
-            "gerrit": {"url": self.proxy.url, "credentials": "netrc-gerrit", "timeout": TIMEOUT},
-            "pipelines": {"check": {}},
-            "jobs": [JOB],
-            "required": {PROJECT: [JOB]},
-            "refused": ["bsdgate"],
-            "state": "state",
-        }
+        given = settings(self.zuul, self.broker, self.proxy.url)
+        given["zuul"] |= {"poll": 2, "grace": 2}
+        given["gerrit"]["timeout"] = TIMEOUT
         path = self.folder / "listen.yaml"
-        path.write_text(yaml.safe_dump(settings))
+        path.write_text(yaml.safe_dump(given))
         return Job(str(path), str(self.log))
 
 
@@ -83,7 +77,7 @@ def world(server: Gerrit, folder: Path) -> Iterator[World]:
         proxy = stack.enter_context(proxying(server.url))
         # Half of the time limit is Gerrit's deadline.
         proxy.hold = TIMEOUT / 2
-        broker = stack.enter_context(mosquitto.broker(folder / "broker"))
+        broker = stack.enter_context(mosquitto.broker(folder / "mosquitto"))
         yield World(zuul, proxy, broker, folder)
         proxy.settle()
 

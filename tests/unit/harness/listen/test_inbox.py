@@ -145,20 +145,9 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path, content: str) -> None:
     assert (inbox.folder / ASIDE / "b1.json").read_text() == content
 
 
-class Changes:
-    """The recent changes, as Gerrit's client returns them."""
-
-    def __init__(self, *found: Any) -> None:
-        self._found = found
-
-    def recent(self, projects: Any, hours: int) -> Any:
-        return self._found
-
-
-def poll_of(zuul: Zuul, inbox: Inbox, lines: list[str], *changes: Any, **more: Any) -> Poll:
-    given = settings.Settings.model_validate({**GOOD, **more})
-    client: Any = Changes(*changes)
-    return Poll(given, Api(zuul.url, TENANT), client, inbox, lines.append)
+def poll_of(zuul: Zuul, inbox: Inbox, lines: list[str]) -> Poll:
+    given = settings.Settings.model_validate(GOOD)
+    return Poll(given, Api(zuul.url, TENANT), inbox, lines.append)
 
 
 def test_the_poll_finds_what_ends_after_the_first_start(zuul: Zuul, tmp_path: Path) -> None:
@@ -210,22 +199,21 @@ def test_an_api_without_the_tenant_is_no_answer(zuul: Zuul) -> None:
         Api(zuul.url, "other").buildsets()
 
 
-def test_what_is_over_its_deadline_is_a_warning_once(zuul: Zuul, tmp_path: Path) -> None:
-    class Recent:
-        number, patchset = 7, 2
-        uploaded = datetime.now(UTC) - timedelta(hours=1)
-
-    inbox, lines = Inbox(tmp_path / "inbox"), list[str]()
-    inbox.remember(inbox.seen().model_copy(update={"since": NOW - timedelta(days=99), "floor": 1}))
-    poll = poll_of(zuul, inbox, lines, Recent(), watch=["demo"])
-    zuul.add("slow", 1, verdict(1))
-    began = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S")
-    zuul.buildsets["slow"] |= {"result": None, "event_timestamp": began}
-    for _ in range(2):
-        late, missing = poll.overdue(poll.buildsets())
-        assert late.startswith("1,1: buildset slow runs since")
-        assert missing == "7,2: Zuul has no buildset for it"
-    assert lines == [f"warning: {late}", f"warning: {missing}"]
+def test_a_buildset_that_is_judged_again_is_found_below_the_floor(
+    zuul: Zuul, tmp_path: Path
+) -> None:
+    inbox = Inbox(tmp_path / "inbox")
+    poll = poll_of(zuul, inbox, [])
+    poll.buildsets()
+    zuul.add("b1", 1, verdict(1))
+    inbox.remember(inbox.seen().with_done("b1", 1))
+    poll.buildsets()
+    assert inbox.seen().floor == 2
+    inbox.remember(inbox.seen().with_again("b1"))
+    poll.buildsets()
+    assert [item.uuid for item in inbox.read()[0]] == ["b1"]
+    inbox.remember(inbox.seen().with_done("b1", 1))
+    assert inbox.seen().again == ()
 
 
 HEALTHY = Health(
@@ -243,6 +231,7 @@ HEALTHY = Health(
         ({"written": NOW - timedelta(minutes=5)}, "has not written its state for 300 s"),
         ({"oldest": 4000.0}, "a buildset waits for 4000 s"),
         ({"blocked": "wrong password"}, "wrong password"),
+        ({"events": False}, "Gerrit's events are not received"),
         ({"overdue": ("7,2: no report",)}, "7,2: no report"),
     ],
 )
