@@ -240,7 +240,9 @@ def node(place: Place) -> Iterator[tuple[Sshd, int]]:
             shutil.copytree(place.cache / "templates", sshd.home / "cache" / "templates")
             subprocess.run(["chown", "-R", sshd.user, sshd.home / "cache"], check=True)
         command = [*servers.entering(sshd.namespace), str(servers.SSHD), "-i"]
-        with inetd.serving([*command, "-f", str(sshd.root / "sshd_config")]) as port:
+        with inetd.serving(
+            [*command, "-f", str(sshd.root / "sshd_config")], sshd.root / "errors"
+        ) as port:
             sshd.configure(
                 f"AuthorizedKeysFile {sshd.root}/authorized .ssh/authorized_keys",
                 f"Host 127.0.0.1\n  IdentityFile {sshd.root}/key\n"

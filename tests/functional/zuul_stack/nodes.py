@@ -9,16 +9,12 @@ that FreeBSD does not have. Neither the users nor the mounts exist outside of th
 import contextlib
 import shlex
 import shutil
-import socketserver
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from functional import sshd
+from functional import inetd, sshd
 from functional.server_process import ServerProcess
 from functional.zuul_stack.layout import Layout
 from functional.zuul_stack.machine import path_of
@@ -158,7 +154,9 @@ def serving(layout: Layout) -> Iterator[None]:
         absent.touch(mode=0o644)
         holder = stack.enter_context(sshd.holding_namespaces(homes, _hiding(absent)))
         assert holder is not None, "the node freebsd needs namespaces"
-        stack.enter_context(_accepting(freebsd, holder, layout.logs / "freebsd.log"))
+        command = [*sshd.entering(holder), *freebsd.command("-i", "-e")]
+        errors = layout.logs / "freebsd.log"
+        stack.enter_context(inetd.serving(command, errors, (FREEBSD, PORT)))
         server.wait_until_ready()
         yield
 
@@ -201,36 +199,3 @@ def _hiding(absent: Path) -> list[str]:
     places = [Path(folder, name) for folder in ("/usr/bin", "/usr/sbin") for name in _ABSENT]
     mounts = [["mount", "--bind", str(absent), str(place)] for place in places if place.exists()]
     return [shlex.join(mount) for mount in mounts]
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    """Accepts connections at the address of a node, each with an sshd in its namespaces."""
-
-    daemon_threads = True
-
-    def __init__(self, node: Node, holder: int, log: IO[bytes]) -> None:
-        super().__init__((node.address, PORT), _Handler)
-        self.command = [*sshd.entering(holder), *node.command("-i", "-e")]
-        self.log = log
-
-
-class _Handler(socketserver.BaseRequestHandler):
-    server: _Server
-
-    def handle(self) -> None:
-        given = self.request
-        subprocess.run(
-            self.server.command, stdin=given, stdout=given, stderr=self.server.log, check=False
-        )
-
-
-@contextlib.contextmanager
-def _accepting(node: Node, holder: int, log: Path) -> Iterator[None]:
-    with log.open("ab", buffering=0) as file, _Server(node, holder, file) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
