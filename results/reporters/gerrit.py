@@ -58,6 +58,14 @@ class Build:
     comments: tuple[LineComment, ...] = ()
 
 
+_EXCUSES: Final[Mapping[Cause | Excuse, str]] = {
+    Cause.BASE: "that failed on the base too",
+    Cause.FLAKE: "that passed when run again",
+    Excuse.KNOWN_FAILURE: "known before",
+}
+"""The excused failures of a job, after their number."""
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """The text about the CI: how to run the tests again, whom to ask, and the wiki page."""
@@ -238,7 +246,13 @@ def _outcomes(job: _Job) -> str:
     text = f"{count(verdict.cases, 'test')}: {', '.join(numbers) or 'none'}"
     if verdict.seconds is not None:
         text += f", in {duration(verdict.seconds)}"
-    return "; ".join(filter(None, [text, narrowing(verdict.run)]))
+    return "; ".join(filter(None, [text, _not_counted(job.groups), narrowing(verdict.run)]))
+
+
+def _not_counted(found: Sequence[Group]) -> str:
+    """Return how many failures do not count, and why; empty if all count."""
+    parts = [f"{len(group)} {_EXCUSES[group.cause]}" for group in found if not group.decides]
+    return f"not counted: {', '.join(parts)}" if parts else ""
 
 
 def _failures(jobs: Sequence[_Job]) -> Iterator[str]:

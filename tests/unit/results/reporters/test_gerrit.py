@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 from unit.results.reporters.made import attributions, failed, failure_reason, hostile, verdict_of
 
-from bsdgate.results.model import Case, Cause, Code, Level, Outcome, Reason, Result, Verdict
+from bsdgate.results.model import (
+    Case,
+    Cause,
+    Code,
+    Level,
+    Outcome,
+    Reason,
+    Result,
+    Verdict,
+)
 from bsdgate.results.reporters import gerrit
 from bsdgate.results.reporters.gerrit import About, Build
 from bsdgate.results.reporters.review import TAG, Buildset, LineComment, Review, marked
@@ -195,6 +204,22 @@ def test_a_failed_policy_is_the_reason_if_no_test_failed() -> None:
     )
     head = reviewed(Build("gate", verdict)).message.splitlines()[0]
     assert head == "FAIL: 1 known failure is past its last day (expectation-expired)."
+
+
+@pytest.mark.parametrize(
+    ("cause", "code", "words"),
+    [
+        (Cause.BASE, Code.FAILS_ON_BASE, "1 that failed on the base too"),
+        (Cause.FLAKE, Code.KNOWN_FLAKE, "1 that passed when run again"),
+    ],
+)
+def test_a_failure_that_does_not_count_is_explained(cause: Cause, code: Code, words: str) -> None:
+    reason = Reason(Level.NOTE, code, "1 test", (USERS,))
+    findings = attributions(cause, USERS)
+    verdict = verdict_of(Result.PASS, failed(USERS), reasons=[reason], findings=findings)
+    message = reviewed(Build("gate", on_patchset(verdict, "1"))).message
+    assert message.startswith("PASS: no failure in 1 job counts against this change.")
+    assert f"1 failed; not counted: {words}" in message
 
 
 def test_the_folder_of_a_profile_is_not_shown() -> None:
