@@ -36,6 +36,8 @@ _PUBLISHED: Final = (
     *("node", "expectations", "evidence", "logs"),
 )
 """The parts of a run directory that are published below ``run/``."""
+_CONFIGURATION: Final = "tempest/etc/tempest.conf"
+"""It always has passwords, so masked ones are not reported."""
 _WITH_SECRETS: Final = ("clouds.yaml", "accounts.yaml")
 
 
@@ -115,6 +117,9 @@ def _publish(run_dir: Path, verdict: Verdict, changes: Changes, output: Output) 
     for name in _PUBLISHED:
         for path in _regular(run_dir / name):
             output.copy(f"run/{path.relative_to(run_dir)}", path)
+    for path in _regular(run_dir / _CONFIGURATION):
+        content, _ = output.masker.mask(_read(path))
+        output.store(f"run/{_CONFIGURATION}", content)
     for path in _regular(run_dir / "report"):
         output.copy(f"report/{path.name}", path)
     published = output.write("bsdgate/verdict.json", _read(run_dir / "report" / "verdict.json"))

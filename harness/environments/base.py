@@ -77,7 +77,8 @@ def check_unaltered(before: Listing, log: Path, factor: float = 1.0) -> None:
 
     A change's processes write byte code of each module that they import, as Python does: new files,
     and replacements of files older than their sources. Only byte code that is compiled here from
-    the sources stays. ``log`` receives the compiler's output; ``factor`` multiplies the time limit.
+    the sources stays. The change cannot write into the directories of another user: byte code there
+    stays too. ``log`` receives the compiler's output; ``factor`` multiplies the time limit.
 
     :raises InfrastructureError: a file was added, removed or altered; the error lists the first.
     """
@@ -97,7 +98,8 @@ def check_unaltered(before: Listing, log: Path, factor: float = 1.0) -> None:
             "later runs in it cannot be trusted: make the environment again (`tox -r`), and find "
             "out which program wrote these files",
         )
-    _compile_again(sorted(written), log, _COMPILE_TIMEOUT * factor)
+    ours = sorted(each for each in written if _is_writable(Path(each).parent))
+    _compile_again(ours, log, _COMPILE_TIMEOUT * factor)
 
 
 def scan(folder: str) -> Iterator[tuple[str, tuple[FileState, int]]]:
@@ -157,6 +159,13 @@ def _source(path: str) -> str | None:
     with contextlib.suppress(ValueError):
         return importlib.util.source_from_cache(path)
     return None
+
+
+def _is_writable(folder: Path) -> bool:
+    """Return whether this user can write a directory, or could change its permissions."""
+    if not folder.exists():
+        return False
+    return os.access(folder, os.W_OK) or folder.stat().st_uid == os.geteuid()
 
 
 def _compile_again(written: Iterable[str], log: Path, timeout: float) -> None:

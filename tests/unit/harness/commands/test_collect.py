@@ -126,6 +126,19 @@ def test_secrets_are_masked_and_reported(zuul: Call, made: conftest.RunDir, out:
     assert not [path for path in out.rglob("*") if path.name == "clouds.yaml"]
 
 
+def test_the_configuration_of_tempest_is_published_without_its_passwords(
+    zuul: Call, made: conftest.RunDir, out: Path
+) -> None:
+    (made.path / "clouds.yaml").write_text("clouds: {a: {auth: {password: the-password}}}")
+    configuration = made.path / "tempest" / "etc" / "tempest.conf"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text("[auth]\nadmin_password = the-password\nadmin_username = admin\n")
+    assert zuul("collect", made.path, "--output", out).code == 0
+    published = (out / "run" / "tempest" / "etc" / "tempest.conf").read_text()
+    assert published == "[auth]\nadmin_password = ************\nadmin_username = admin\n"
+    assert not any("masked" in each for each in returned(out)["zuul"]["warnings"])
+
+
 def test_links_are_not_followed(
     zuul: Call, made: conftest.RunDir, out: Path, tmp_path: Path
 ) -> None:

@@ -151,6 +151,24 @@ def test_new_byte_code_is_compiled_again_from_its_source(packages: Path, log: Pa
     assert not other.exists()
 
 
+@pytest.mark.parametrize("owner", [True, False])
+def test_byte_code_of_another_user_stays(
+    packages: Path, log: Path, monkeypatch: pytest.MonkeyPatch, owner: bool
+) -> None:
+    """The owner of a directory can remove the right to write, and set it again."""
+    source = packages / "p" / "__init__.py"
+    before = base.take()
+    cached = Path(py_compile.compile(str(source)) or "")
+    cached.write_bytes(b"of any content")
+    # root may write all directories.
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    if not owner:
+        monkeypatch.setattr(os, "geteuid", lambda: packages.stat().st_uid + 1)
+    base.check_unaltered(before, log)
+    assert (cached.read_bytes() == b"of any content") is not owner
+
+
 def test_the_factor_multiplies_the_time_limit_of_the_compiler(packages: Path, log: Path) -> None:
     before = base.take()
     py_compile.compile(str(packages / "p" / "__init__.py"))
