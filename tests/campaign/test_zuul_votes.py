@@ -4,7 +4,6 @@
 import contextlib
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,17 +40,15 @@ def gate(zuul_home: stack.Home, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def test_all_services_give_plus_one(gate: Gate) -> None:
-    began = time.monotonic()
     change = gate.push({MODULE: keystone(gate.zuul.layout, "# A comment.\n        ")})
-    passed = gate.posted(change, began)
+    passed = gate.posted(change)
     passed.show()
     assert (passed.build["result"], change.vote(gerrit.CI[0])) == ("SUCCESS", 1)
 
 
 def test_a_failed_build_is_reproduced(gate: Gate, place: Place) -> None:
-    began = time.monotonic()
     change = gate.push({MODULE: keystone(gate.zuul.layout, DEFECT)})
-    failed = gate.posted(change, began)
+    failed = gate.posted(change)
     failed.show()
     assert change.vote(gerrit.CI[0]) == -1
     done = place.start("bsdgate", "reproduce", failed.build["web_url"]).done(BUILD * 2)
@@ -69,13 +66,12 @@ def test_a_change_that_depends_on_a_change_of_bsdgate_gets_no_vote(gate: Gate) -
     """Zuul does not use the playbooks of the other change; the comment has the reason."""
     run = Path("roles", "run-bsdgate", "tasks", "main.yaml")
     hostile = gate.push({str(run): "- name: Pass\n  ansible.builtin.meta: noop\n"}, BSDGATE)
-    began = time.monotonic()
     url = f"{gate.zuul.layout.gerrit_url}/c/{BSDGATE}/+/{hostile.number}"
     change = gate.push(
         {MODULE: keystone(gate.zuul.layout, "# Another comment.\n        ")},
         footer=f"Depends-On: {url}",
     )
-    posted = gate.posted(change, began)
+    posted = gate.posted(change)
     posted.show()
     assert posted.build["result"] == "SUCCESS"
     assert change.vote(gerrit.CI[0]) == 0
@@ -116,21 +112,19 @@ def qemu_processes(zuul: stack.Stack) -> list[psutil.Process]:
 
 
 def test_a_job_with_a_guest_votes(guests: Gate) -> None:
-    began = time.monotonic()
     change = guests.push({"a.txt": "1\n"}, PLACEMENT)
-    posted = guests.posted(change, began)
+    posted = guests.posted(change)
     posted.show()
     assert change.vote(gerrit.CI[0]) == 1
     assert not qemu_processes(guests.zuul)
 
 
 def test_a_guest_that_is_killed_gives_no_vote(guests: Gate) -> None:
-    began = time.monotonic()
     change = guests.push({"b.txt": "1\n"}, PLACEMENT)
     wait_for(lambda: guests.running() or guests.ended(change), "a test reports", BUILD)
     for process in qemu_processes(guests.zuul):
         process.send_signal(signal.SIGKILL)
-    posted = guests.posted(change, began)
+    posted = guests.posted(change)
     posted.show()
     assert change.vote(gerrit.CI[0]) == 0
     assert posted.text.startswith("NO VOTE"), posted.text
