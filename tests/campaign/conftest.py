@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The place in which the campaigns of a module run bsdgate."""
+"""The place in which the campaigns of a module run bsdgate, and the state of a Zuul."""
 
 from collections.abc import Iterator
 
 import pytest
+from functional.conftest import sdist, shared, zuul_home
 from functional.place import Place
+
+__all__ = ("sdist", "shared", "zuul_home")
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,9 @@ from functional.zuul_stack.seed import BSDGATE, GUEST_JOB, PLACEMENT
 
 pytestmark = pytest.mark.downloads
 
+EMULATED = 1800.0
+"""The maximum time of a build in an emulated guest, in seconds."""
+
 
 @pytest.fixture(scope="module")
 def gate(zuul_home: stack.Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
@@ -95,7 +98,7 @@ def guests(zuul_home: stack.Home, tmp_path_factory: pytest.TempPathFactory) -> I
     }
     with (
         stack.serving(zuul_home, variables) as zuul,
-        gating(zuul, tmp_path_factory.mktemp("guests"), GUEST_JOB, PLACEMENT) as found,
+        gating(zuul, tmp_path_factory.mktemp("guests"), GUEST_JOB, PLACEMENT, EMULATED) as found,
     ):
         yield found
 
@@ -121,8 +124,10 @@ def test_a_job_with_a_guest_votes(guests: Gate) -> None:
 
 def test_a_guest_that_is_killed_gives_no_vote(guests: Gate) -> None:
     change = guests.push({"b.txt": "1\n"}, PLACEMENT)
-    wait_for(lambda: guests.running() or guests.ended(change), "a test reports", BUILD)
-    for process in qemu_processes(guests.zuul):
+    wait_for(lambda: guests.running(change) or guests.ended(change), "a test reports", EMULATED)
+    running = qemu_processes(guests.zuul)
+    assert running
+    for process in running:
         process.send_signal(signal.SIGKILL)
     posted = guests.posted(change)
     posted.show()

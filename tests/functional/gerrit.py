@@ -130,12 +130,16 @@ def _make(home: Home, repository: Path) -> None:
     _fetch_jars(home.path, repository)
     with zipfile.ZipFile(home.path / "jars" / "0-version.jar", "w") as jar:
         jar.writestr("com/google/gerrit/common/Version", VERSION)
-    init = ["init", "-d", str(home.site), "--batch", "--no-auto-start", "--dev", "--skip-plugins"]
-    _run(*home.java(), *init)
-    with _running(home, home.site, [f"-XX:ArchiveClassesAtExit={home.archive}"]) as server:
-        _seed(server)
-    shutil.rmtree(home.site / "logs")
-    (home.site / "logs").mkdir()
+    # In a path with a space, Gerrit writes its caches to another path, with %20.
+    with tempfile.TemporaryDirectory(prefix="bsdgate-gerrit-") as folder:
+        site = Path(folder) / "site"
+        init = ["init", "-d", str(site), "--batch", "--no-auto-start", "--dev", "--skip-plugins"]
+        _run(*home.java(), *init)
+        with _running(home, site, [f"-XX:ArchiveClassesAtExit={home.archive}"]) as server:
+            _seed(server)
+        shutil.rmtree(site / "logs")
+        (site / "logs").mkdir()
+        shutil.copytree(site, home.site, symlinks=True)
 
 
 def _fetch_jars(folder: Path, repository: Path) -> None:

@@ -36,6 +36,26 @@ JOB = "bsdgate-keystone-smoke"
 MODULE = "keystone/api/policy.py"
 LINE = "policy = self._assign_unique_id(self._normalize_dict(policy_body))\n"
 DEFECT = "policy_body['type'] = 'planted'\n        "
+FORGING = """\
+import pathlib
+        home = pathlib.Path({home!r})
+        for folder in home.glob(".local/state/bsdgate/nodes/*"):
+            for name in ("evidence/02-tempest/stream.subunit", "report/verdict.json"):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text('{{"result": "PASS"}}')
+                (home / "forged").touch()
+        """
+"""Writes evidence into the run directories of the node, where the change's code runs."""
+OVERRIDING = f"""\
+- project:
+    check:
+      jobs:
+        - {JOB}:
+            vars: {{bsdgate_suite: ironic-api}}
+            nodeset: {{nodes: []}}
+            run: own.yaml
+"""
+"""Zuul reads no configuration of this project: the tenant does not include it."""
 FAILED = "test_policies.PoliciesTestJSON.test_create_update_delete_policy"
 ENDS = ("success", "failure", "config-error")
 BUILD = 600.0
@@ -89,17 +109,25 @@ class Gate:
     broker: Subscriber
     listener: Listener
     folder: Path
+    limit: float = BUILD
+    """The maximum time of a build in seconds."""
 
     def push(
         self, files: Mapping[str, str | None], project: str = KEYSTONE, footer: str = ""
     ) -> Change:
         return push(self.zuul.gerrit, self.folder, files, project, footer)
 
-    def running(self) -> RunFolder | None:
-        """Return the run on the controller if a test has reported."""
+    def running(self, change: Change) -> bool:
+        """Return whether a test of a change has reported on the controller."""
         controller, _ = nodes.of(self.zuul.layout)
         folders = (controller.home / "bsdgate-build" / "state" / "runs").glob("*")
-        return next((each for each in map(RunFolder, folders) if each.modules()), None)
+        # The next build removes the run of the last one.
+        with contextlib.suppress(FileNotFoundError):
+            return any(
+                each.read("manifest.json")["change"] == str(change.number) and each.modules()
+                for each in map(RunFolder, folders)
+            )
+        return False
 
     def ended(self, change: Change) -> bool:
         """Return whether a buildset of a change has ended."""
@@ -107,7 +135,7 @@ class Gate:
 
     def posted(self, change: Change, count: int = 1) -> Posted:
         """Wait for the comment about the newest of ``count`` buildsets of a change."""
-        report = self.broker.wait(change.number, *ENDS, count=count, timeout=BUILD)
+        report = self.broker.wait(change.number, *ENDS, count=count, timeout=self.limit)
         self.listener.until(f"{report['buildset']['uuid']}: posted")
         seconds = time.time() - report["trigger_time"]
         messages = change.messages(gerrit.CI[0])
@@ -146,7 +174,9 @@ def settings(layout: Layout, job: str, project: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def gating(zuul: Stack, folder: Path, job: str = JOB, project: str = KEYSTONE) -> Iterator[Gate]:
+def gating(
+    zuul: Stack, folder: Path, job: str = JOB, project: str = KEYSTONE, limit: float = BUILD
+) -> Iterator[Gate]:
     """Run a listener for a job; check that no log has a password afterwards."""
     accounts = {"broker": LISTENER, "gerrit": gerrit.CI}
     listener = Listener(folder, settings(zuul.layout, job, project), accounts)
@@ -154,11 +184,12 @@ def gating(zuul: Stack, folder: Path, job: str = JOB, project: str = KEYSTONE) -
     with subscribed(port, LISTENER) as broker, contextlib.closing(listener):
         listener.start()
         listener.until(CONNECTED)
-        yield Gate(zuul, broker, listener, folder)
+        yield Gate(zuul, broker, listener, folder, limit)
     assert "canary" not in "".join(listener.output)
-    published = [each for each in zuul.layout.published.rglob("*") if each.is_file()]
-    assert published
-    assert [each for each in published if b"canary" in each.read_bytes()] == []
+    folders = (zuul.layout.published, zuul.layout.logs)
+    written = [each for folder in folders for each in folder.rglob("*") if each.is_file()]
+    assert any(each.name == "job-output.txt" for each in written)
+    assert [each for each in written if b"canary" in each.read_bytes()] == []
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +215,7 @@ def kill_workers(stack: Stack) -> None:
 
 def test_lost_evidence_gives_no_vote_and_a_recheck_gives_plus_one(gate: Gate) -> None:
     change = gate.push({MODULE: keystone(gate.zuul.layout, "# A comment.\n        ")})
-    wait_for(lambda: gate.running() or gate.ended(change), "a test reports", BUILD)
+    wait_for(lambda: gate.running(change) or gate.ended(change), "a test reports", BUILD)
     kill_workers(gate.zuul)
     lost = gate.posted(change)
     lost.show()
@@ -204,7 +235,11 @@ def test_lost_evidence_gives_no_vote_and_a_recheck_gives_plus_one(gate: Gate) ->
 
 
 def test_a_defect_gives_minus_one_with_the_failed_test_and_its_cause(gate: Gate) -> None:
-    change = gate.push({MODULE: keystone(gate.zuul.layout, DEFECT)})
+    """The service also writes forged evidence, and a stanza in the project changes the job."""
+    _, freebsd = nodes.of(gate.zuul.layout)
+    code = FORGING.format(home=str(freebsd.home)) + DEFECT
+    files = {MODULE: keystone(gate.zuul.layout, code), ".zuul.yaml": OVERRIDING}
+    change = gate.push(files)
     failed = gate.posted(change)
     failed.show()
     assert (failed.build["result"], change.vote(gerrit.CI[0])) == ("FAILURE", -1)
@@ -213,6 +248,8 @@ def test_a_defect_gives_minus_one_with_the_failed_test_and_its_cause(gate: Gate)
     verdict = json.loads(failed.fetch("bsdgate/verdict.json"))
     (finding,) = verdict["dispositions"]
     assert finding["cause"] == "change"
+    assert (freebsd.home / "forged").exists()
+    assert verdict["run"]["suite"] == "smoke"
 
 
 def test_a_broken_configuration_gives_minus_one_on_its_line(gate: Gate) -> None:
