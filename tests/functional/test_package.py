@@ -24,7 +24,12 @@ import importlib, pkgutil, bsdgate
 found = [each.name for each in pkgutil.walk_packages(bsdgate.__path__, "bsdgate.")]
 for name in found:
     if not name.endswith("__main__"):
-        importlib.import_module(name)
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            # Some modules run in Zuul's environment only.
+            if error.name != "zuul" or not name.startswith("bsdgate.harness.zuul."):
+                raise
 print(*found, sep="\\n")
 """
 PURELIB = "import sysconfig; print(sysconfig.get_path('purelib'))"

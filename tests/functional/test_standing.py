@@ -26,7 +26,7 @@ from bsdgate.harness.profiles.load import load
 from bsdgate.harness.request_log import RequestLog
 
 # openstacksdk emits warnings about itself.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]
 
 SOME = (
     r"tempest\.api\.identity\.admin\.v3\.test_(domains|roles|users)"
@@ -110,7 +110,8 @@ def start(place: Place, entry: Path, tests: str, *more: str) -> Started:
 
 
 def run(place: Place, entry: Path, tests: str, *more: str) -> tuple[Done, RunFolder]:
-    done = start(place, entry, tests, *more).done()
+    # On a busy machine the tests take minutes.
+    done = start(place, entry, tests, *more).done(600)
     return done, runs(place)[-1]
 
 
