@@ -217,7 +217,11 @@ def _meaning_of_failure(job: _Job) -> str:
 
 def _reason(verdict: Verdict, level: Level) -> str:
     found = [reason for reason in verdict.reasons if reason.level is level]
-    return f"{found[0].message} ({found[0].code})" if found else f"the result is {verdict.result}"
+    if not found:
+        return f"the result is {verdict.result}"
+    # More lines, such as the output of ssh, are in the report.
+    first = found[0].message.partition("\n")[0]
+    return f"{first} ({found[0].code})"
 
 
 def _job_line(job: _Job) -> str:

@@ -3,7 +3,6 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,8 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "bsdgate-listen.service"
     text = (FOLDER / unit.name).read_text()
     assert "/usr/local/bin/bsdgate" in text
-    unit.write_text(text.replace("/usr/local/bin/bsdgate", sys.executable))
+    # A program that exists, in a path without a space.
+    unit.write_text(text.replace("/usr/local/bin/bsdgate", "/bin/true"))
     done = subprocess.run([verify, "verify", unit], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 

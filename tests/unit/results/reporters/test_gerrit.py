@@ -222,6 +222,13 @@ def test_a_failure_that_does_not_count_is_explained(cause: Cause, code: Code, wo
     assert f"1 failed; not counted: {words}" in message
 
 
+def test_only_the_first_line_of_a_reason_is_shown() -> None:
+    reason = Reason(Level.ERROR, Code.NODE_LOST, "the node does not answer: 255\n  | closed")
+    verdict = verdict_of(Result.ERROR, Case(USERS, Outcome.MISSING), reasons=[reason])
+    head = reviewed(Build("gate", on_patchset(verdict, "1"))).message.splitlines()[0]
+    assert "the node does not answer: 255 (node-lost)." in head
+
+
 def test_the_folder_of_a_profile_is_not_shown() -> None:
     message = reviewed(Build("a", passed(profile="/home/jane/ours.yaml"))).message
     assert "profile ours.yaml" in message
