@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """bsdgate zuul run: the real playbooks, run by Zuul's own code, without a Zuul.
 
-The node is a real sshd with another user, without the programs that FreeBSD lacks in its PATH.
+``tests/campaign/test_zuul_run.py`` has a node and real Tempest; here the evidence is recorded.
 """
 
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from functional import inetd
-from functional import sshd as servers
 from functional.place import BIN, Done, Place, wait_for
-from functional.run_folder import FEW
-from functional.sshd import Sshd
 from unit.results.conftest import RunDir
 
 from bsdgate.harness.zuul.executor.order import Node, Order, Project
@@ -230,58 +225,6 @@ exit {code}
     )
     command.chmod(0o755)
     return command
-
-
-@pytest.fixture(scope="module")
-def node(place: Place) -> Iterator[tuple[Sshd, int]]:
-    """Run an sshd at a port, for the ssh of the tests."""
-    with servers.serving() as sshd:
-        if (place.cache / "templates").is_dir():
-            shutil.copytree(place.cache / "templates", sshd.home / "cache" / "templates")
-            subprocess.run(["chown", "-R", sshd.user, sshd.home / "cache"], check=True)
-        command = [*servers.entering(sshd.namespace), str(servers.SSHD), "-i"]
-        with inetd.serving(
-            [*command, "-f", str(sshd.root / "sshd_config")], sshd.root / "errors"
-        ) as port:
-            sshd.configure(
-                f"AuthorizedKeysFile {sshd.root}/authorized .ssh/authorized_keys",
-                f"Host 127.0.0.1\n  IdentityFile {sshd.root}/key\n"
-                f"  UserKnownHostsFile {sshd.root}/known_hosts",
-            )
-            key = (sshd.root / "host.pub").read_text()
-            with (sshd.root / "known_hosts").open("a") as file:
-                file.write(f"[127.0.0.1]:{port} {key}")
-            yield sshd, port
-
-
-def test_a_run_on_a_node_passes(place: Place, node: tuple[Sshd, int]) -> None:
-    sshd, port = node
-    options = json.dumps(["--tests", FEW])
-    ended = run(
-        place,
-        "bsdgate-embedded",
-        *("--node", f"freebsd=ssh://{sshd.user}@127.0.0.1:{port}"),
-        *("--change", "912345,3"),
-        *("--var", "bsdgate_profile=keystone", "--var", "bsdgate_policy=developer"),
-        *("--var", f"bsdgate_options={options}"),
-        PATH=sshd.path,
-    )
-    assert ended.done.code == 0, ended.done
-    for line in (
-        "Result: SUCCESS",
-        "Verdict: PASS",
-        f"Logs: {ended.logs.as_uri()}/",
-        f"Report: {ended.logs}/report/report.html",
-    ):
-        assert line in ended.done.text
-    returned = json.loads((ended.logs / "bsdgate" / "return.json").read_text())["bsdgate"]
-    assert (returned["result"], returned["change"], returned["patchset"]) == ("PASS", "912345", "3")
-    verdict = json.loads((ended.logs / "bsdgate" / "verdict.json").read_text())
-    assert verdict["result"] == "PASS"
-    assert json.loads((ended.logs / "run" / "node.json").read_text())["facts"]["url"].endswith(
-        f"{sshd.user}@127.0.0.1:{port}"
-    )
-    place.wait_until_empty()
 
 
 def test_a_change_with_a_failed_test_fails(place: Place, tmp_path: Path) -> None:
