@@ -24,6 +24,7 @@ from functional.test_zuul_stack_votes import (
     keystone,
 )
 from functional.zuul_stack import machine, stack
+from functional.zuul_stack.layout import FREEBSD_TENANT
 from functional.zuul_stack.seed import BSDGATE, GUEST_JOB, PLACEMENT
 
 pytestmark = pytest.mark.downloads
@@ -54,16 +55,17 @@ def test_a_failed_build_is_reproduced(gate: Gate, place: Place) -> None:
     failed = gate.posted(change)
     failed.show()
     assert change.vote(gerrit.CI[0]) == -1
+    # Zuul's own address of the build has the port with which the state was made.
+    url = f"{gate.zuul.layout.web_url}/t/{FREEBSD_TENANT}/build/{failed.build['uuid']}"
     # The proxies of the tests lead nowhere.
     direct = {"no_proxy": "127.0.0.1"}
-    done = place.start("bsdgate", "reproduce", failed.build["web_url"], **direct).done(BUILD * 2)
+    done = place.start("bsdgate", "reproduce", url, **direct).done(BUILD * 2)
     sys.stdout.write(f"\n{done.text}\n")
     assert done.code == 1, done
     assert "the same outcomes, workers, and order on each worker" in done.text
     assert FAILED in done.text
     only = ("--only-failed", "--until-fail", "2")
-    command = ("reproduce", failed.build["web_url"], *only)
-    part = place.start("bsdgate", *command, **direct).done(BUILD * 2)
+    part = place.start("bsdgate", "reproduce", url, *only, **direct).done(BUILD * 2)
     assert part.code == 1, part
     assert len(runs(place)[-1].asked("02-tempest")) == 1
 
