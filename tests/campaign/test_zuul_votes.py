@@ -35,7 +35,7 @@ EMULATED = 1800.0
 
 @pytest.fixture(scope="module")
 def gate(zuul_home: stack.Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
-    """Run a Zuul whose jobs have the profile of production: all services."""
+    """Run a Zuul. Its jobs use the profile of production, with all services."""
     with (
         stack.serving(zuul_home, {}) as zuul,
         gating(zuul, tmp_path_factory.mktemp("gate")) as found,
@@ -94,7 +94,7 @@ def test_a_change_that_depends_on_a_change_of_bsdgate_gets_no_vote(gate: Gate) -
 
 @pytest.fixture(scope="module")
 def guests(zuul_home: stack.Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
-    """Run a Zuul whose jobs boot a guest with Debian, which is emulated without KVM."""
+    """Run a Zuul with a job that boots a Debian guest. Without KVM the guest is emulated."""
     try:
         image = guest_image.build(BUILT)
     except guest_disk.Missing as missing:

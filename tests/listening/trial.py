@@ -13,6 +13,7 @@ from fakes.zuul import PROJECT, verdict
 from functional import gerrit
 from functional.gerrit import Gerrit
 from functional.mosquitto import LISTENER
+from functional.place import wait_for
 from votes.forking import Forker
 from votes.plan import CLOSED_BEFORE, SUPERSEDED_BEFORE
 
@@ -108,6 +109,7 @@ class _Schedule:
         zuul.answered = partial(self._answered, len(zuul.asked))
         for event in trial.plan.events:
             self._doing[event.kind](event)
+            # The times between the events are a part of the plan.
             time.sleep(event.pause)
         for kind in (Kind.BROKER_UP, Kind.LOGS_UP, Kind.API_UP, Kind.GERRIT_UP):
             self._doing[kind](Event(kind))
@@ -118,12 +120,16 @@ class _Schedule:
         return [] if settled else [f"not settled after {SETTLED:g} s"]
 
     def _until(self, condition: Callable[[], bool], limit: float) -> bool:
-        end = time.monotonic() + limit
-        while not condition():
-            if time.monotonic() > end or self._running.problem:
-                return False
-            time.sleep(_STEP)
-        return True
+        try:
+            wait_for(
+                lambda: condition() or self._running.problem,
+                "the state of the listener",
+                limit,
+                _STEP,
+            )
+        except AssertionError:
+            return False
+        return not self._running.problem
 
     def _is_settled(self) -> bool:
         # A request that is still held may add a buildset.
@@ -184,6 +190,7 @@ class _Schedule:
     def _answered(self, first: int, number: int) -> None:
         """Kill the listener a moment after an answer of Zuul, if the plan says so."""
         if (pause := self._trial.plan.kills.get(number - first)) is not None:
+            # The plan has the time of the kill, so that it comes at any point of the work.
             time.sleep(pause)
             self._running.kill()
 

@@ -90,7 +90,7 @@ class Executor(SimpleNamespace):
 
 
 class Build(server.AnsibleJob):
-    """A build whose projects are directories of this machine."""
+    """A build with projects that are directories on this machine."""
 
     def __init__(self, executor: Executor, frozen: Frozen, order: Order) -> None:
         """Read the job as an executor does."""

@@ -9,18 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.harness.commands.calls import Call, caller
+from unit.harness.commands.calls import Call
 from unit.results import conftest
 
 from bsdgate.results import document
-
-
-@pytest.fixture
-def zuul(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Call:
-    monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path / "state"))
-    return caller("zuul", monkeypatch, capsys)
 
 
 @pytest.fixture

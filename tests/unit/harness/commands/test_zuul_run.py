@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.harness.commands.calls import Call, caller
+from unit.harness.commands.calls import Call
 
 from bsdgate.harness.commands import zuul_nodes, zuul_projects, zuul_run
 from bsdgate.harness.errors import UsageError
@@ -21,14 +21,6 @@ from bsdgate.harness.zuul.executor.order import End, Order
 CHECKOUT = Path(__file__).parents[4]
 HEAD = {"path": "bsdgate/verdict.json", "sha256": "0" * 64, "size": 1}
 PASSED = {"schema": 1, "run_id": "1", "change": "", "patchset": "", "verdict": HEAD}
-
-
-@pytest.fixture
-def zuul(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Call:
-    monkeypatch.setenv("BSDGATE_STATE_DIR", str(tmp_path / "state"))
-    return caller("zuul", monkeypatch, capsys)
 
 
 @pytest.fixture
